@@ -1,0 +1,15 @@
+//! The control API: its types, its errors and its client, shared by the warden, the CLI and bridges.
+//!
+//! Types only say what travels; they decide nothing. Times are milliseconds since the Unix epoch, durations are
+//! milliseconds. Text that came from a prisoner is given as it is (lossily decoded); whoever shows it on a terminal
+//! passes it through [`display::command`] first.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod display;
+pub mod error;
+pub mod types;
+
+pub use client::{Client, ClientError};
+pub use error::{ErrorBody, ErrorCode};
+pub use types::*;

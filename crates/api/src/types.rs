@@ -1,0 +1,332 @@
+//! What travels over the control API.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The warden's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// The user that it runs as.
+    pub uid: u32,
+    /// When it started.
+    pub started_ms: u64,
+    /// Set while the kill switch is thrown.
+    pub stopped: Option<Stopped>,
+    /// Its jails, by name.
+    pub jails: Vec<JailStatus>,
+    /// Requests that wait for a person, parked ones included.
+    pub pending: usize,
+    /// Commands that run.
+    pub running: usize,
+    /// The state of the ledger.
+    pub ledger: LedgerStatus,
+    /// What the kernel offers here and what was chosen, such as `peer_pidfd: yes`.
+    pub methods: BTreeMap<String, String>,
+    /// How far the promises hold here: one sentence a line.
+    pub cautions: Vec<String>,
+}
+
+/// The kill switch, thrown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Since when.
+    pub since_ms: u64,
+    /// Who threw it.
+    pub by: String,
+    /// Frozen rather than ended.
+    pub paused: bool,
+}
+
+/// One jail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailStatus {
+    /// Its name.
+    pub name: String,
+    /// Its intercom socket.
+    pub socket: String,
+    /// The folder of its shims, where there is one.
+    pub bin: Option<String>,
+    /// Where its policy came from.
+    pub policy: String,
+    /// SHA-256 of the policy's text, in hex.
+    pub policy_fingerprint: String,
+    /// Why the newest policy file is not in force, if it does not load.
+    pub policy_error: Option<String>,
+    /// Requests that came in, since the warden started.
+    pub requests: u64,
+    /// Prisoners that a `clawrden run` holds.
+    pub prisoners: Vec<PrisonerStatus>,
+}
+
+/// One prisoner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrisonerStatus {
+    /// Its id.
+    pub id: String,
+    /// The process id of the `clawrden run` that holds it.
+    pub pid: u32,
+    /// The command that was started.
+    pub command: Vec<String>,
+    /// Labels that the person who started it gave.
+    pub labels: BTreeMap<String, String>,
+    /// Requests that came from it. Zero for long says that it is not governed.
+    pub requests: u64,
+    /// Since when.
+    pub since_ms: u64,
+    /// Every ask is denied at once.
+    pub unattended: bool,
+}
+
+/// The ledger's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerStatus {
+    /// The file that is written.
+    pub path: String,
+    /// The sequence number of the newest record; 0 for none.
+    pub sequence: u64,
+    /// Why it cannot be written at the moment. While it is set, nothing runs.
+    pub error: Option<String>,
+}
+
+/// Who asked, as the kernel says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// User id.
+    pub uid: Option<u32>,
+    /// Group id.
+    pub gid: Option<u32>,
+    /// Process id; `None` when the peer is in a pid namespace that cannot be seen.
+    pub pid: Option<u32>,
+    /// The prisoner that it belongs to, where that is known.
+    pub prisoner: Option<String>,
+}
+
+/// One entry of `GET /api/queue`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueEntry {
+    /// The whole id, 32 hex digits.
+    pub id: String,
+    /// The shortest prefix of at least four digits that no other open entry has.
+    pub short: String,
+    /// The jail.
+    pub jail: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// The argument vector, bytes that are not UTF-8 replaced.
+    pub argv: Vec<String>,
+    /// The working directory, resolved.
+    pub cwd: Option<String>,
+    /// The file that will be executed.
+    pub executable: Option<String>,
+    /// Where it will run: `mirror`, `ghost` or `local`.
+    pub executor: String,
+    /// The rule that asks, such as `policy.yaml:12`; `None` for the default action.
+    pub rule: Option<String>,
+    /// Why it asks.
+    pub reason: String,
+    /// Facts that weigh on the decision, such as dangerous variables.
+    pub noticed: Vec<String>,
+    /// The prisoner's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Since when it waits.
+    pub since_ms: u64,
+    /// When it is denied as expired.
+    pub expires_ms: u64,
+    /// Callers that wait at this moment. 0: parked, an approval is kept for the next identical request.
+    pub callers: u32,
+}
+
+/// `GET /api/queue`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Oldest first.
+    pub entries: Vec<QueueEntry>,
+}
+
+/// The body of `POST /api/queue/{id}/approve` and `…/deny`; `{id}` may be a prefix of at least four digits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// Why. A denial's reason goes to the agent.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The answer to an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The whole id.
+    pub id: String,
+    /// `approved` or `denied`.
+    pub answer: String,
+    /// Whether a caller was waiting for it; if not, an approval is kept for the next identical request.
+    pub delivered: bool,
+    /// Until when such a kept approval holds.
+    pub kept_until_ms: Option<u64>,
+}
+
+/// The query of `GET /api/history`. Everything given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryQuery {
+    /// A glob on the tool's name, or a part of the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// `allow`, `ask` or `deny`: the policy's decision; or an outcome: `approved`, `denied`, `expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// A uid, or `pid:N`, or a prisoner's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// A jail's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// Not after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// At most so many entries, 1 to 1000; 50 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+}
+
+/// `GET /api/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Newest first.
+    pub entries: Vec<HistoryEntry>,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// Everything the ledger knows of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// The sequence number of its first record.
+    pub sequence: u64,
+    /// The request's id.
+    pub id: String,
+    /// When it was made.
+    pub time_ms: u64,
+    /// The jail.
+    pub jail: String,
+    /// Who asked.
+    pub caller: Caller,
+    /// The argument vector, bytes that are not UTF-8 replaced.
+    pub argv: Vec<String>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// The policy's decision: `allow`, `ask` or `deny`.
+    pub decision: Option<String>,
+    /// The rule that gave it.
+    pub rule: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What came of an ask: `approved`, `denied`, `expired`, `caller_left`.
+    pub outcome: Option<String>,
+    /// Who answered.
+    pub approver: Option<String>,
+    /// Where it ran: `mirror`, `ghost` or `local`.
+    pub executor: Option<String>,
+    /// Whether it was started.
+    pub started: bool,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// Where exit code or signal come from: `kernel`, `runner`, `shim`, or `unknown: why`.
+    pub exit_source: Option<String>,
+    /// From start to end.
+    pub duration_ms: Option<u64>,
+    /// It was ended by its timeout.
+    pub timed_out: bool,
+    /// What failed, if something did.
+    pub error: Option<String>,
+}
+
+/// The body of `POST /api/kill`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillRequest {
+    /// Freeze rather than end.
+    #[serde(default)]
+    pub pause: bool,
+    /// Why, for the record.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The answer to `POST /api/kill` and `POST /api/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillReport {
+    /// Processes that were ended, frozen or thawed.
+    pub processes: usize,
+    /// Whether the kill switch is thrown now.
+    pub stopped: Option<Stopped>,
+    /// What could not be done, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// The body of `POST /api/prisoners`: a `clawrden run` makes itself known before it starts its command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrisonerRequest {
+    /// The wanted jail; absent: one is found or made for this policy.
+    #[serde(default)]
+    pub jail: Option<String>,
+    /// The policy's text with the name to show for it; absent: the stock policy.
+    #[serde(default)]
+    pub policy: Option<PolicySource>,
+    /// The tools to intercept; empty: those of the policy.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// The command, for people.
+    pub command: Vec<String>,
+    /// Labels, for approvers.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Deny every ask at once.
+    #[serde(default)]
+    pub unattended: bool,
+    /// Base64 of the environment that the prisoner is started with: `NAME=value` entries, each ended by a NUL.
+    pub environment: String,
+}
+
+/// The answer to `POST /api/prisoners`. The prisoner ends when the process that registered it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrisonerAnswer {
+    /// The prisoner's id.
+    pub id: String,
+    /// The jail.
+    pub jail: String,
+    /// Its intercom socket.
+    pub socket: String,
+    /// The folder of its shims, to be put first on PATH.
+    pub bin: String,
+    /// The tools that have a shim there.
+    pub tools: Vec<String>,
+    /// The ledger.
+    pub ledger: String,
+    /// Where the policy came from.
+    pub policy: String,
+}
+
+/// A policy that travels with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySource {
+    /// What to call it in rules and diagnoses: a path.
+    pub name: String,
+    /// The file's text.
+    pub text: String,
+}

@@ -1,0 +1,465 @@
+//! Frames: what goes over the intercom once a request is made, one typed message each.
+
+use alloc::vec::Vec;
+
+use crate::error::ProtocolError;
+use crate::limits::{MAX_CONTROL_FRAME, MAX_STREAM_FRAME};
+use crate::wire::{Reader, length};
+
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const EXIT: u8 = 3;
+const CANCEL: u8 = 4;
+const STDIN: u8 = 16;
+const STDIN_END: u8 = 17;
+const WINDOW_SIZE: u8 = 18;
+const SIGNAL: u8 = 19;
+const DESCRIPTORS: u8 = 20;
+const EXITED: u8 = 21;
+const EXIT_BY_SIGNAL: u8 = 32;
+const HANDOFF: u8 = 33;
+const NOTICE: u8 = 34;
+const DENIAL: u8 = 35;
+const STILL_WAITING: u8 = 36;
+const WANT_DESCRIPTORS: u8 = 37;
+const STOPPED: u8 = 38;
+const FAILURE: u8 = 39;
+
+/// The bytes of a frame before its payload: type and length.
+pub const HEAD: usize = 5;
+
+/// What a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FromClient<'a> {
+    /// End the command (version 1).
+    Cancel,
+    /// Bytes for the tool's standard input.
+    Stdin(&'a [u8]),
+    /// Standard input has ended.
+    StdinEnd,
+    /// The window has this size.
+    WindowSize {
+        /// Rows.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
+    /// Give the tool this signal, by its Linux number.
+    Signal(u8),
+    /// As many descriptors come with this frame as control data; the numbers they had in the client, in order, each
+    /// as `u32`. The working directory follows last, without a number.
+    Descriptors(Numbers<'a>),
+    /// The tool that was handed off has ended, says the client that waited for it.
+    Exited(Status),
+}
+
+/// What the warden, or a runner for it, sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToClient<'a> {
+    /// Bytes of the tool's standard output.
+    Stdout(&'a [u8]),
+    /// Bytes of the tool's standard error.
+    Stderr(&'a [u8]),
+    /// The tool has exited with this code. The last frame.
+    Exit(u8),
+    /// The tool was killed by this signal. The last frame.
+    ExitBySignal(u8),
+    /// Execute the tool yourself. The last frame.
+    Handoff(Handoff<'a>),
+    /// One line for the person or agent who waits.
+    Notice(&'a str),
+    /// Why the command does not run. Follows the ack.
+    Denial {
+        /// The rule that said so, such as `policy.yaml:12`; empty when no rule did.
+        rule: &'a str,
+        /// What the rule's author, or the approver, wants the agent to know.
+        reason: &'a str,
+    },
+    /// A person has not answered in the time that a caller can wait. The last frame.
+    StillWaiting(&'a str),
+    /// Send your descriptors.
+    WantDescriptors,
+    /// The tool was stopped by this signal; stop as well, and send `SIGCONT` when you go on.
+    Stopped(u8),
+    /// The command ended by our doing, or could not start. The last frame.
+    Failure {
+        /// The code to exit with.
+        code: u8,
+        /// One line that says why.
+        text: &'a str,
+    },
+}
+
+/// How a process ended, in the words of `wait`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It exited with this code.
+    Exited(u8),
+    /// This signal killed it.
+    Killed(u8),
+}
+
+/// The frozen plan of a command that the client executes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handoff<'a> {
+    /// Execute in a child, wait for it, and send [`FromClient::Exited`]: the kernel will not tell the warden.
+    pub report: bool,
+    /// The file to execute, as a path in the client's root.
+    pub path: &'a [u8],
+    /// `NAME=value` entries that replace or join the environment.
+    pub set: Strings<'a>,
+}
+
+/// Strings that a NUL ends, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strings<'a>(&'a [u8]);
+
+impl<'a> Strings<'a> {
+    /// Takes `bytes`, which must be empty or end with NUL.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        (bytes.is_empty() || bytes.ends_with(&[0])).then_some(Self(bytes))
+    }
+
+    /// The strings without their NULs.
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        self.0.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s))
+    }
+}
+
+/// Descriptor numbers, four bytes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbers<'a>(&'a [u8]);
+
+impl<'a> Numbers<'a> {
+    /// Takes `bytes`, which must be a multiple of four long.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        bytes.len().is_multiple_of(4).then_some(Self(bytes))
+    }
+
+    /// The numbers in order.
+    pub fn iter(self) -> impl Iterator<Item = u32> + use<'a> {
+        self.0.chunks_exact(4).map(|n| u32::from_be_bytes([n[0], n[1], n[2], n[3]]))
+    }
+}
+
+impl<'a> FromClient<'a> {
+    /// Reads a frame's payload.
+    ///
+    /// # Errors
+    /// A type that clients do not send, or a payload not of its shape.
+    pub fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, ProtocolError> {
+        let mut r = Reader::new(payload);
+        let frame = match kind {
+            CANCEL => Some(Self::Cancel),
+            STDIN => return Ok(Self::Stdin(payload)),
+            STDIN_END => Some(Self::StdinEnd),
+            WINDOW_SIZE => r.u16().zip(r.u16()).map(|(rows, cols)| Self::WindowSize { rows, cols }),
+            SIGNAL => r.u8().map(Self::Signal),
+            DESCRIPTORS => return Numbers::new(payload).map(Self::Descriptors).ok_or(shape(kind)),
+            EXITED => match (r.u8(), r.u8()) {
+                (Some(0), Some(code)) => Some(Self::Exited(Status::Exited(code))),
+                (Some(1), Some(signal)) => Some(Self::Exited(Status::Killed(signal))),
+                _ => None,
+            },
+            other => return Err(ProtocolError::UnknownFrame(other)),
+        };
+        frame.filter(|_| r.is_empty()).ok_or(shape(kind))
+    }
+
+    /// Appends the frame to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Cancel => put(out, CANCEL, &[]),
+            Self::Stdin(bytes) => put(out, STDIN, &[bytes]),
+            Self::StdinEnd => put(out, STDIN_END, &[]),
+            Self::WindowSize { rows, cols } => {
+                put(out, WINDOW_SIZE, &[&rows.to_be_bytes(), &cols.to_be_bytes()]);
+            }
+            Self::Signal(signal) => put(out, SIGNAL, &[&[signal]]),
+            Self::Descriptors(numbers) => put(out, DESCRIPTORS, &[numbers.0]),
+            Self::Exited(Status::Exited(code)) => put(out, EXITED, &[&[0, code]]),
+            Self::Exited(Status::Killed(signal)) => put(out, EXITED, &[&[1, signal]]),
+        }
+    }
+}
+
+impl<'a> ToClient<'a> {
+    /// Reads a frame's payload.
+    ///
+    /// # Errors
+    /// A type that the warden does not send, or a payload not of its shape.
+    pub fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, ProtocolError> {
+        let mut r = Reader::new(payload);
+        let frame = match kind {
+            STDOUT => return Ok(Self::Stdout(payload)),
+            STDERR => return Ok(Self::Stderr(payload)),
+            NOTICE => return text(kind, payload).map(Self::Notice),
+            STILL_WAITING => return text(kind, payload).map(Self::StillWaiting),
+            DENIAL => {
+                let rule = text(kind, r.until_nul().ok_or(shape(kind))?)?;
+                return Ok(Self::Denial { rule, reason: text(kind, r.rest())? });
+            }
+            FAILURE => {
+                let code = r.u8().ok_or(shape(kind))?;
+                return Ok(Self::Failure { code, text: text(kind, r.rest())? });
+            }
+            HANDOFF => {
+                let report = r.u8().ok_or(shape(kind))? != 0;
+                let path = r.until_nul().ok_or(shape(kind))?;
+                let set = Strings::new(r.rest()).ok_or(shape(kind))?;
+                return Ok(Self::Handoff(Handoff { report, path, set }));
+            }
+            EXIT => r.u8().map(Self::Exit),
+            EXIT_BY_SIGNAL => r.u8().map(Self::ExitBySignal),
+            WANT_DESCRIPTORS => Some(Self::WantDescriptors),
+            STOPPED => r.u8().map(Self::Stopped),
+            other => return Err(ProtocolError::UnknownFrame(other)),
+        };
+        frame.filter(|_| r.is_empty()).ok_or(shape(kind))
+    }
+
+    /// Appends the frame to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Stdout(bytes) => put(out, STDOUT, &[bytes]),
+            Self::Stderr(bytes) => put(out, STDERR, &[bytes]),
+            Self::Exit(code) => put(out, EXIT, &[&[code]]),
+            Self::ExitBySignal(signal) => put(out, EXIT_BY_SIGNAL, &[&[signal]]),
+            Self::Handoff(Handoff { report, path, set }) => {
+                put(out, HANDOFF, &[&[u8::from(report)], path, &[0], set.0]);
+            }
+            Self::Notice(text) => put(out, NOTICE, &[text.as_bytes()]),
+            Self::Denial { rule, reason } => {
+                put(out, DENIAL, &[rule.as_bytes(), &[0], reason.as_bytes()]);
+            }
+            Self::StillWaiting(text) => put(out, STILL_WAITING, &[text.as_bytes()]),
+            Self::WantDescriptors => put(out, WANT_DESCRIPTORS, &[]),
+            Self::Stopped(signal) => put(out, STOPPED, &[&[signal]]),
+            Self::Failure { code, text } => put(out, FAILURE, &[&[code], text.as_bytes()]),
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
+    let total = parts.iter().map(|p| p.len()).sum();
+    out.extend_from_slice(&head(kind, length(total)));
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+fn head(kind: u8, length: u32) -> [u8; HEAD] {
+    let [a, b, c, d] = length.to_be_bytes();
+    [kind, a, b, c, d]
+}
+
+/// The head of a standard output frame of `length` bytes, for whoever writes the bytes themselves from elsewhere.
+#[must_use]
+pub fn stdout_head(length: u32) -> [u8; HEAD] {
+    head(STDOUT, length)
+}
+
+/// The head of a standard error frame of `length` bytes.
+#[must_use]
+pub fn stderr_head(length: u32) -> [u8; HEAD] {
+    head(STDERR, length)
+}
+
+/// The head of a standard input frame of `length` bytes.
+#[must_use]
+pub fn stdin_head(length: u32) -> [u8; HEAD] {
+    head(STDIN, length)
+}
+
+fn text(kind: u8, bytes: &[u8]) -> Result<&str, ProtocolError> {
+    core::str::from_utf8(bytes)
+        .map_err(|_| ProtocolError::BadFrame { kind, problem: "its text is not UTF-8" })
+}
+
+fn shape(kind: u8) -> ProtocolError {
+    ProtocolError::BadFrame { kind, problem: "its length or content is not of its type" }
+}
+
+fn limit(kind: u8) -> u32 {
+    if matches!(kind, STDIN | STDOUT | STDERR) { MAX_STREAM_FRAME } else { MAX_CONTROL_FRAME }
+}
+
+/// Bytes as they arrive, given back as whole frames.
+#[derive(Debug, Default)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl FrameBuffer {
+    /// An empty buffer.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), taken: 0 }
+    }
+
+    /// Adds bytes that have arrived.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.taken > 0 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, as type and payload; `None` until more bytes arrive.
+    ///
+    /// # Errors
+    /// [`ProtocolError::FrameTooLong`], before any of the payload is waited for.
+    pub fn next_frame(&mut self) -> Result<Option<(u8, &[u8])>, ProtocolError> {
+        let rest = &self.bytes[self.taken..];
+        let Some(&[kind, a, b, c, d]) = rest.first_chunk::<HEAD>() else { return Ok(None) };
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if length > limit(kind) {
+            return Err(ProtocolError::FrameTooLong { kind, length });
+        }
+        let Ok(size) = usize::try_from(length) else { return Ok(None) };
+        let from = self.taken + HEAD;
+        if self.bytes.len() - from < size {
+            return Ok(None);
+        }
+        self.taken = from + size;
+        Ok(Some((kind, &self.bytes[from..from + size])))
+    }
+
+    /// The next byte on its own, for the acks that come before frames.
+    pub fn next_byte(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(self.taken).copied()?;
+        self.taken += 1;
+        Some(byte)
+    }
+
+    /// The next byte without taking it.
+    #[must_use]
+    pub fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.taken).copied()
+    }
+
+    /// Whether every byte was taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+}
+
+/// Whether a byte that comes while a version 2 request is pending starts a frame; else it is the second ack.
+#[must_use]
+pub fn starts_frame(byte: u8) -> bool {
+    byte > 15
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn to_client() -> Vec<ToClient<'static>> {
+        vec![
+            ToClient::Stdout(b"\0\xff"),
+            ToClient::Stderr(b""),
+            ToClient::Exit(255),
+            ToClient::ExitBySignal(9),
+            ToClient::Handoff(Handoff {
+                report: true,
+                path: b"/bin/\xff",
+                set: Strings(b"A=b\0C=\0"),
+            }),
+            ToClient::Notice("waiting"),
+            ToClient::Denial { rule: "policy.yaml:3", reason: "no" },
+            ToClient::StillWaiting("later"),
+            ToClient::WantDescriptors,
+            ToClient::Stopped(20),
+            ToClient::Failure { code: 124, text: "time" },
+        ]
+    }
+
+    fn from_client() -> Vec<FromClient<'static>> {
+        vec![
+            FromClient::Cancel,
+            FromClient::Stdin(b"x"),
+            FromClient::StdinEnd,
+            FromClient::WindowSize { rows: 24, cols: 80 },
+            FromClient::Signal(15),
+            FromClient::Descriptors(Numbers(&[0, 0, 0, 9])),
+            FromClient::Exited(Status::Exited(3)),
+            FromClient::Exited(Status::Killed(15)),
+        ]
+    }
+
+    #[test]
+    fn every_frame_comes_back_as_it_went_byte_by_byte() {
+        let mut whole = Vec::new();
+        to_client().iter().for_each(|f| f.encode(&mut whole));
+        let mut buffer = FrameBuffer::new();
+        let mut back = 0;
+        for byte in whole {
+            buffer.push(&[byte]);
+            if let Some((kind, payload)) = buffer.next_frame().unwrap() {
+                assert_eq!(ToClient::parse(kind, payload), Ok(to_client()[back]));
+                back += 1;
+            }
+        }
+        assert_eq!(back, to_client().len());
+
+        let mut whole = Vec::new();
+        from_client().iter().for_each(|f| f.encode(&mut whole));
+        buffer.push(&whole);
+        for frame in from_client() {
+            let (kind, payload) = buffer.next_frame().unwrap().unwrap();
+            assert_eq!(FromClient::parse(kind, payload), Ok(frame));
+        }
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_length_of_four_gibibytes_is_refused_at_once() {
+        let mut buffer = FrameBuffer::new();
+        buffer.push(&[STDIN, 0xff, 0xff, 0xff, 0xff]);
+        assert!(matches!(buffer.next_frame(), Err(ProtocolError::FrameTooLong { .. })));
+    }
+
+    #[test]
+    fn each_side_refuses_the_others_frames() {
+        assert_eq!(FromClient::parse(STDOUT, b""), Err(ProtocolError::UnknownFrame(STDOUT)));
+        assert_eq!(ToClient::parse(SIGNAL, b"\x01"), Err(ProtocolError::UnknownFrame(SIGNAL)));
+    }
+
+    #[test]
+    fn payloads_of_the_wrong_shape_are_refused() {
+        for (kind, payload) in [
+            (SIGNAL, &b""[..]),
+            (SIGNAL, b"12"),
+            (WINDOW_SIZE, b"abc"),
+            (DESCRIPTORS, b"abc"),
+            (EXITED, b"\x02\x00"),
+        ] {
+            assert!(FromClient::parse(kind, payload).is_err());
+        }
+        for (kind, payload) in [
+            (EXIT, &b""[..]),
+            (DENIAL, b"no nul"),
+            (HANDOFF, b"\0/bin/x"),
+            (NOTICE, b"\xff"),
+            (FAILURE, b""),
+        ] {
+            assert!(ToClient::parse(kind, payload).is_err());
+        }
+    }
+
+    #[test]
+    fn frames_of_version_2_cannot_be_taken_for_an_ack() {
+        for frame in to_client() {
+            let mut out = Vec::new();
+            frame.encode(&mut out);
+            let version_1 = matches!(out[0], STDOUT | STDERR | EXIT);
+            assert_eq!(starts_frame(out[0]), !version_1);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! What warden and runner say to each other over the runner's own socket: `[u8 type][u32 length][payload]`.
+//!
+//! The executable and, where the warden opened it, the working directory come as descriptors with the plan.
+
+use alloc::vec::Vec;
+
+use crate::error::ProtocolError;
+use crate::frame::Status;
+use crate::limits::MAX_RUNNER_MESSAGE;
+use crate::wire::{Reader, length, put_bytes};
+
+const PLAN: u8 = 1;
+const STOP: u8 = 2;
+const STARTED: u8 = 3;
+const FINISHED: u8 = 4;
+const FAILED: u8 = 5;
+
+/// `argv[0]` of a shim that is started as a runner.
+pub const ARGV0: &[u8] = b"clawrden-runner";
+
+/// The frozen plan of a supervised run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// How the streams travel.
+    pub streams: Streams,
+    /// Whether the client understands version 2 frames.
+    pub version_2: bool,
+    /// The user that the tool runs as.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+    /// Its file mode mask.
+    pub umask: u32,
+    /// Its nice value, -20 to 19.
+    pub nice: i32,
+    /// Its limits: resource number, soft, hard; `u64::MAX` is none.
+    pub limits: Vec<(u32, u64, u64)>,
+    /// Signals that it ignores; bit N-1 is signal N.
+    pub ignored: u64,
+    /// Signals that it blocks.
+    pub blocked: u64,
+    /// Which of descriptors 0, 1 and 2 were terminals in the client (bits), with the window's rows and columns.
+    pub tty: Option<(u8, u16, u16)>,
+    /// Milliseconds between the polite signal and SIGKILL.
+    pub grace_ms: u32,
+    /// Device and inode of the working directory, which must be that of the descriptor that the client sends.
+    /// `None`: the working directory was deleted, and the client's descriptor is all there is.
+    pub cwd: Option<(u64, u64)>,
+    /// The path to execute by when the file is a script; then device and inode are compared just before.
+    /// Empty: execute by the descriptor alone.
+    pub script: Vec<u8>,
+    /// The argument vector.
+    pub argv: Vec<Vec<u8>>,
+    /// The environment.
+    pub env: Vec<Vec<u8>>,
+}
+
+/// How a supervised run's streams travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// The client's own descriptors ride along.
+    Descriptors,
+    /// As frames.
+    Frames,
+}
+
+/// What the warden tells a runner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToRunner {
+    /// Start.
+    Plan(Plan),
+    /// End the whole tree; then tell the client this code and text, unless the tool ends by itself before.
+    Stop {
+        /// The code that the client exits with.
+        code: u8,
+        /// Why, in one line.
+        text: Vec<u8>,
+        /// SIGKILL at once, without a polite signal before.
+        now: bool,
+    },
+}
+
+/// What a runner tells the warden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromRunner {
+    /// The tool runs, under this process id.
+    Started(u32),
+    /// The tool has ended, having written so many bytes that went through frames.
+    Finished {
+        /// How it ended.
+        status: Status,
+        /// Bytes of standard output and error that travelled as frames or through the runner's terminal.
+        bytes_out: u64,
+        /// The client went away, or cancelled, before the tool ended.
+        cancelled: bool,
+    },
+    /// The tool could not be started.
+    Failed {
+        /// The code that the client was told.
+        code: u8,
+        /// Why.
+        text: Vec<u8>,
+    },
+}
+
+impl ToRunner {
+    /// The message as it goes over the socket.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Plan(plan) => framed(PLAN, |out| plan.put(out)),
+            Self::Stop { code, text, now } => framed(STOP, |out| {
+                out.extend_from_slice(&[*code, u8::from(*now)]);
+                out.extend_from_slice(text);
+            }),
+        }
+    }
+
+    /// Reads a message's payload.
+    ///
+    /// # Errors
+    /// [`ProtocolError::BadRunnerMessage`].
+    pub fn parse(kind: u8, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut r = Reader::new(payload);
+        let message = match kind {
+            PLAN => Plan::take(&mut r).filter(|_| r.is_empty()).map(Self::Plan),
+            STOP => r.u8().zip(r.u8()).map(|(code, now)| Self::Stop {
+                code,
+                now: now != 0,
+                text: r.rest().to_vec(),
+            }),
+            _ => None,
+        };
+        message.ok_or(ProtocolError::BadRunnerMessage("to the runner"))
+    }
+}
+
+impl FromRunner {
+    /// The message as it goes over the socket.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Started(pid) => framed(STARTED, |out| out.extend_from_slice(&pid.to_be_bytes())),
+            Self::Finished { status, bytes_out, cancelled } => framed(FINISHED, |out| {
+                let (how, value) = match status {
+                    Status::Exited(code) => (0, *code),
+                    Status::Killed(signal) => (1, *signal),
+                };
+                out.extend_from_slice(&[how, value, u8::from(*cancelled)]);
+                out.extend_from_slice(&bytes_out.to_be_bytes());
+            }),
+            Self::Failed { code, text } => framed(FAILED, |out| {
+                out.push(*code);
+                out.extend_from_slice(text);
+            }),
+        }
+    }
+
+    /// Reads a message's payload.
+    ///
+    /// # Errors
+    /// [`ProtocolError::BadRunnerMessage`].
+    pub fn parse(kind: u8, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut r = Reader::new(payload);
+        let message = match kind {
+            STARTED => r.u32().map(Self::Started),
+            FINISHED => match (r.u8(), r.u8(), r.u8(), r.u64()) {
+                (Some(how @ 0..=1), Some(value), Some(cancelled), Some(bytes_out)) => {
+                    let status =
+                        if how == 0 { Status::Exited(value) } else { Status::Killed(value) };
+                    Some(Self::Finished { status, bytes_out, cancelled: cancelled != 0 })
+                }
+                _ => None,
+            },
+            FAILED => r.u8().map(|code| Self::Failed { code, text: r.rest().to_vec() }),
+            _ => None,
+        };
+        message.ok_or(ProtocolError::BadRunnerMessage("from the runner"))
+    }
+}
+
+/// The type and the length in the five bytes before a message's payload.
+///
+/// # Errors
+/// [`ProtocolError::BadRunnerMessage`] for a length over [`MAX_RUNNER_MESSAGE`].
+pub fn parse_head(head: [u8; 5]) -> Result<(u8, u32), ProtocolError> {
+    let [kind, a, b, c, d] = head;
+    let length = u32::from_be_bytes([a, b, c, d]);
+    if length > MAX_RUNNER_MESSAGE {
+        return Err(ProtocolError::BadRunnerMessage("its length is over the limit"));
+    }
+    Ok((kind, length))
+}
+
+impl Plan {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (rows, cols, ttys) = self.tty.map_or((0, 0, 0), |(fds, rows, cols)| (rows, cols, fds));
+        let flags = u8::from(self.streams == Streams::Descriptors)
+            | u8::from(self.version_2) << 1
+            | u8::from(self.tty.is_some()) << 2
+            | u8::from(self.cwd.is_some()) << 3;
+        out.extend_from_slice(&[flags, ttys]);
+        out.extend_from_slice(&rows.to_be_bytes());
+        out.extend_from_slice(&cols.to_be_bytes());
+        for n in [self.uid, self.gid, self.umask, self.grace_ms] {
+            out.extend_from_slice(&n.to_be_bytes());
+        }
+        out.extend_from_slice(&self.nice.to_be_bytes());
+        let (dev, ino) = self.cwd.unwrap_or_default();
+        for n in [self.ignored, self.blocked, dev, ino] {
+            out.extend_from_slice(&n.to_be_bytes());
+        }
+        out.extend_from_slice(&length(self.groups.len()).to_be_bytes());
+        self.groups.iter().for_each(|g| out.extend_from_slice(&g.to_be_bytes()));
+        out.extend_from_slice(&length(self.limits.len()).to_be_bytes());
+        for (resource, soft, hard) in &self.limits {
+            out.extend_from_slice(&resource.to_be_bytes());
+            out.extend_from_slice(&soft.to_be_bytes());
+            out.extend_from_slice(&hard.to_be_bytes());
+        }
+        put_bytes(out, &self.script);
+        for list in [&self.argv, &self.env] {
+            out.extend_from_slice(&length(list.len()).to_be_bytes());
+            list.iter().for_each(|s| put_bytes(out, s));
+        }
+    }
+
+    fn take(r: &mut Reader<'_>) -> Option<Self> {
+        let (flags, ttys, rows, cols) = (r.u8()?, r.u8()?, r.u16()?, r.u16()?);
+        let (uid, gid, umask, grace_ms, nice) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?, r.i32()?);
+        let (ignored, blocked, dev, ino) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+        let groups = list(r, Reader::u32)?;
+        let limits = list(r, |r| Some((r.u32()?, r.u64()?, r.u64()?)))?;
+        let script = r.bytes()?.to_vec();
+        let argv = list(r, |r| r.bytes().map(<[u8]>::to_vec))?;
+        let env = list(r, |r| r.bytes().map(<[u8]>::to_vec))?;
+        let streams = if flags & 1 == 0 { Streams::Frames } else { Streams::Descriptors };
+        Some(Self {
+            streams,
+            version_2: flags & 2 != 0,
+            uid,
+            gid,
+            groups,
+            umask,
+            nice,
+            limits,
+            ignored,
+            blocked,
+            tty: (flags & 4 != 0).then_some((ttys, rows, cols)),
+            grace_ms,
+            cwd: (flags & 8 != 0).then_some((dev, ino)),
+            script,
+            argv,
+            env,
+        })
+    }
+}
+
+/// A count and as many items. Memory grows with the items that are there, not with the count.
+fn list<'a, T>(r: &mut Reader<'a>, item: impl Fn(&mut Reader<'a>) -> Option<T>) -> Option<Vec<T>> {
+    let count = r.u32()?;
+    (0..count).map(|_| item(r)).collect()
+}
+
+fn framed(kind: u8, put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = alloc::vec![kind, 0, 0, 0, 0];
+    put(&mut out);
+    let length = length(out.len() - 5);
+    out[1..5].copy_from_slice(&length.to_be_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn plan() -> Plan {
+        Plan {
+            streams: Streams::Descriptors,
+            version_2: true,
+            uid: 1000,
+            gid: 100,
+            groups: vec![4, 27],
+            umask: 0o27,
+            nice: -5,
+            limits: vec![(7, 1024, u64::MAX)],
+            ignored: 1,
+            blocked: 2,
+            tty: Some((5, 24, 80)),
+            grace_ms: 5000,
+            cwd: Some((1, 2)),
+            script: b"/usr/bin/npm".to_vec(),
+            argv: vec![b"npm".to_vec(), b"\xff".to_vec()],
+            env: vec![b"A=b".to_vec()],
+        }
+    }
+
+    #[test]
+    fn messages_come_back_as_they_went() {
+        for message in [
+            ToRunner::Plan(plan()),
+            ToRunner::Plan(Plan { tty: None, cwd: None, streams: Streams::Frames, ..plan() }),
+            ToRunner::Stop { code: 124, text: b"time".to_vec(), now: false },
+        ] {
+            let bytes = message.encode();
+            let (kind, len) = parse_head(*bytes.first_chunk().unwrap()).unwrap();
+            assert_eq!(len as usize, bytes.len() - 5);
+            assert_eq!(ToRunner::parse(kind, &bytes[5..]), Ok(message));
+        }
+        for message in [
+            FromRunner::Started(7),
+            FromRunner::Finished { status: Status::Killed(9), bytes_out: 1 << 40, cancelled: true },
+            FromRunner::Failed { code: 127, text: b"no".to_vec() },
+        ] {
+            let bytes = message.encode();
+            assert_eq!(FromRunner::parse(bytes[0], &bytes[5..]), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_cut_plan_is_refused_wherever_it_is_cut() {
+        let bytes = ToRunner::Plan(plan()).encode();
+        for cut in 5..bytes.len() {
+            assert!(ToRunner::parse(PLAN, &bytes[5..cut]).is_err());
+        }
+    }
+}
