@@ -6,11 +6,14 @@ use crate::error::ProtocolError;
 use crate::limits::{MAX_CONTROL_FRAME, MAX_STREAM_FRAME};
 use crate::wire::{Reader, length};
 
-const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
+/// The type of a standard output frame, for whoever reads streams piece by piece.
+pub const STDOUT: u8 = 1;
+/// The type of a standard error frame.
+pub const STDERR: u8 = 2;
 const EXIT: u8 = 3;
 const CANCEL: u8 = 4;
-const STDIN: u8 = 16;
+/// The type of a standard input frame.
+pub const STDIN: u8 = 16;
 const STDIN_END: u8 = 17;
 const WINDOW_SIZE: u8 = 18;
 const SIGNAL: u8 = 19;
@@ -44,7 +47,8 @@ pub enum FromClient<'a> {
         /// Columns.
         cols: u16,
     },
-    /// Give the tool this signal, by its Linux number.
+    /// Give the tool this signal, by its Linux number. `SIGPIPE` says that standard output has lost its reader: the
+    /// tool's is closed, so that it finds out by itself.
     Signal(u8),
     /// As many descriptors come with this frame as control data; the numbers they had in the client, in order, each
     /// as `u32`. The working directory follows last, without a number.
@@ -56,7 +60,8 @@ pub enum FromClient<'a> {
 /// What the warden, or a runner for it, sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToClient<'a> {
-    /// Bytes of the tool's standard output.
+    /// Bytes of the tool's standard output. An empty one says that the client may read its standard input, and make
+    /// its terminal raw if it has one.
     Stdout(&'a [u8]),
     /// Bytes of the tool's standard error.
     Stderr(&'a [u8]),
@@ -104,6 +109,8 @@ pub enum Status {
 pub struct Handoff<'a> {
     /// Execute in a child, wait for it, and send [`FromClient::Exited`]: the kernel will not tell the warden.
     pub report: bool,
+    /// Give the tool `path` as its `argv[0]`: it looks for itself by that name, and PATH would lead it to a shim.
+    pub by_path: bool,
     /// The file to execute, as a path in the client's root.
     pub path: &'a [u8],
     /// `NAME=value` entries that replace or join the environment.
@@ -127,8 +134,8 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// Descriptor numbers, four bytes each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Descriptor numbers, four bytes each. None by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbers<'a>(&'a [u8]);
 
 impl<'a> Numbers<'a> {
@@ -206,10 +213,12 @@ impl<'a> ToClient<'a> {
                 return Ok(Self::Failure { code, text: text(kind, r.rest())? });
             }
             HANDOFF => {
-                let report = r.u8().ok_or(shape(kind))? != 0;
+                // What an unknown flag asks for would not be done.
+                let flags = r.u8().filter(|flags| flags & !3 == 0).ok_or(shape(kind))?;
                 let path = r.until_nul().ok_or(shape(kind))?;
                 let set = Strings::new(r.rest()).ok_or(shape(kind))?;
-                return Ok(Self::Handoff(Handoff { report, path, set }));
+                let (report, by_path) = (flags & 1 != 0, flags & 2 != 0);
+                return Ok(Self::Handoff(Handoff { report, by_path, path, set }));
             }
             EXIT => r.u8().map(Self::Exit),
             EXIT_BY_SIGNAL => r.u8().map(Self::ExitBySignal),
@@ -227,8 +236,9 @@ impl<'a> ToClient<'a> {
             Self::Stderr(bytes) => put(out, STDERR, &[bytes]),
             Self::Exit(code) => put(out, EXIT, &[&[code]]),
             Self::ExitBySignal(signal) => put(out, EXIT_BY_SIGNAL, &[&[signal]]),
-            Self::Handoff(Handoff { report, path, set }) => {
-                put(out, HANDOFF, &[&[u8::from(report)], path, &[0], set.0]);
+            Self::Handoff(Handoff { report, by_path, path, set }) => {
+                let flags = u8::from(report) | u8::from(by_path) << 1;
+                put(out, HANDOFF, &[&[flags], path, &[0], set.0]);
             }
             Self::Notice(text) => put(out, NOTICE, &[text.as_bytes()]),
             Self::Denial { rule, reason } => {
@@ -283,7 +293,26 @@ fn shape(kind: u8) -> ProtocolError {
 }
 
 fn limit(kind: u8) -> u32 {
-    if matches!(kind, STDIN | STDOUT | STDERR) { MAX_STREAM_FRAME } else { MAX_CONTROL_FRAME }
+    if is_stream(kind) { MAX_STREAM_FRAME } else { MAX_CONTROL_FRAME }
+}
+
+/// Whether frames of this type carry a piece of a stream, which may be used before all of it has arrived.
+#[must_use]
+pub fn is_stream(kind: u8) -> bool {
+    matches!(kind, STDIN | STDOUT | STDERR)
+}
+
+/// The type and the length in the bytes before a frame's payload.
+///
+/// # Errors
+/// [`ProtocolError::FrameTooLong`] for a length over the limit of the type.
+pub fn parse_head(head: [u8; HEAD]) -> Result<(u8, u32), ProtocolError> {
+    let [kind, a, b, c, d] = head;
+    let length = u32::from_be_bytes([a, b, c, d]);
+    if length > limit(kind) {
+        return Err(ProtocolError::FrameTooLong { kind, length });
+    }
+    Ok((kind, length))
 }
 
 /// Bytes as they arrive, given back as whole frames.
@@ -315,11 +344,8 @@ impl FrameBuffer {
     /// [`ProtocolError::FrameTooLong`], before any of the payload is waited for.
     pub fn next_frame(&mut self) -> Result<Option<(u8, &[u8])>, ProtocolError> {
         let rest = &self.bytes[self.taken..];
-        let Some(&[kind, a, b, c, d]) = rest.first_chunk::<HEAD>() else { return Ok(None) };
-        let length = u32::from_be_bytes([a, b, c, d]);
-        if length > limit(kind) {
-            return Err(ProtocolError::FrameTooLong { kind, length });
-        }
+        let Some(head) = rest.first_chunk::<HEAD>() else { return Ok(None) };
+        let (kind, length) = parse_head(*head)?;
         let Ok(size) = usize::try_from(length) else { return Ok(None) };
         let from = self.taken + HEAD;
         if self.bytes.len() - from < size {
@@ -368,6 +394,7 @@ mod tests {
             ToClient::ExitBySignal(9),
             ToClient::Handoff(Handoff {
                 report: true,
+                by_path: true,
                 path: b"/bin/\xff",
                 set: Strings(b"A=b\0C=\0"),
             }),
@@ -423,6 +450,14 @@ mod tests {
         let mut buffer = FrameBuffer::new();
         buffer.push(&[STDIN, 0xff, 0xff, 0xff, 0xff]);
         assert!(matches!(buffer.next_frame(), Err(ProtocolError::FrameTooLong { .. })));
+    }
+
+    #[test]
+    fn a_head_gives_type_and_length_up_to_the_limit_of_the_type() {
+        assert_eq!(parse_head(stdout_head(MAX_STREAM_FRAME)), Ok((STDOUT, MAX_STREAM_FRAME)));
+        assert!(parse_head(stdin_head(MAX_STREAM_FRAME + 1)).is_err());
+        assert!(parse_head(head(NOTICE, MAX_CONTROL_FRAME + 1)).is_err());
+        assert!(is_stream(STDERR) && !is_stream(NOTICE));
     }
 
     #[test]

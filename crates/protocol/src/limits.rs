@@ -14,8 +14,11 @@ pub const MAX_STREAM_FRAME: u32 = 1024 * 1024;
 /// Bytes of any other frame. A longer one is refused.
 pub const MAX_CONTROL_FRAME: u32 = 64 * 1024;
 
-/// Arguments or environment entries of one request. More is refused; the kernel's own limit is lower.
-pub const MAX_STRINGS: u32 = 4 * 1024 * 1024;
+/// Arguments and environment entries of one request. More is refused; so many, empty ones, are what `execve` takes.
+pub const MAX_STRINGS: u32 = 700_000;
+
+/// The same of a version 1 request, whose entries cost more memory than their bytes.
+pub const MAX_STRINGS_V1: usize = 100_000;
 
 /// Descriptors that ride along with one request: what the kernel takes in one message (`SCM_MAX_FD`).
 /// A caller with more open descriptors is told so and nothing runs.

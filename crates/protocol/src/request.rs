@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ProtocolError;
-use crate::limits::{MAX_JSON_V2, MAX_REQUEST, MAX_STRINGS};
+use crate::limits::{MAX_JSON_V2, MAX_REQUEST, MAX_STRINGS, MAX_STRINGS_V1};
 use crate::wire::length;
 
 /// Any request that can come over the intercom.
@@ -27,16 +27,43 @@ pub struct RequestV1 {
     /// The tool's name or path.
     pub command: String,
     /// The arguments behind it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub args: Vec<String>,
     /// The working directory.
     pub cwd: String,
     /// The environment, `NAME=value` each.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub env: Vec<String>,
     /// Who the client says it is. Never believed: the kernel is asked.
     #[serde(default)]
     pub identity: Option<Identity>,
+}
+
+/// A list of strings that stops to grow at [`MAX_STRINGS_V1`].
+fn bounded<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct Bounded;
+    impl<'de> serde::de::Visitor<'de> for Bounded {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            write!(f, "a list of at most {MAX_STRINGS_V1} strings")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(
+            self,
+            mut seq: A,
+        ) -> Result<Vec<String>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(text) = seq.next_element()? {
+                if list.len() >= MAX_STRINGS_V1 {
+                    return Err(serde::de::Error::invalid_length(list.len() + 1, &self));
+                }
+                list.push(text);
+            }
+            Ok(list)
+        }
+    }
+    from.deserialize_seq(Bounded)
 }
 
 /// A user and group as a version 1 client claims them.
@@ -187,7 +214,7 @@ impl RequestV1 {
     /// [`ProtocolError::RequestTooLong`] when it does not fit.
     pub fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
         let json = serde_json::to_vec(self).map_err(bad_header)?;
-        framed(json)
+        framed(&json)
     }
 }
 
@@ -239,16 +266,27 @@ impl RequestV2 {
     /// [`ProtocolError::RequestTooLong`] when it does not fit.
     pub fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
         let Strings { bytes, argc, env_at, .. } = &self.strings;
-        let envc = bytes[*env_at..].iter().filter(|&&b| b == 0).count();
-        let mut whole =
-            format!("{{\"v\":2,\"id\":\"{}\",\"argc\":{argc},\"envc\":{envc}", hex(&self.id));
+        let envc = length(bytes[*env_at..].iter().filter(|&&b| b == 0).count());
+        let id = hex(&self.id);
+        let mut header = ["{\"v\":2,\"id\":\"", &id, "\",\"argc\":"].concat();
+        put_decimal(&mut header, *argc);
+        header += ",\"envc\":";
+        put_decimal(&mut header, envc);
         if let Some(Tty { fds, rows, cols }) = self.tty {
-            whole += &format!(",\"tty\":{{\"fds\":{fds},\"rows\":{rows},\"cols\":{cols}}}");
+            header += ",\"tty\":{\"fds\":";
+            put_decimal(&mut header, fds.into());
+            header += ",\"rows\":";
+            put_decimal(&mut header, rows.into());
+            header += ",\"cols\":";
+            put_decimal(&mut header, cols.into());
+            header += "}";
         }
-        whole += "}\0";
-        let mut whole = whole.into_bytes();
+        header += "}\0";
+        let mut whole = Vec::with_capacity(4 + header.len() + bytes.len());
+        whole.extend_from_slice(&[0; 4]);
+        whole.extend_from_slice(header.as_bytes());
         whole.extend_from_slice(bytes);
-        framed(whole)
+        with_length(whole)
     }
 
     fn from_parts(header: &HeaderV2, bytes: Vec<u8>) -> Result<Self, ProtocolError> {
@@ -294,7 +332,7 @@ impl RequestV2 {
         self.leading().nth(1).unwrap_or_default()
     }
 
-    /// The argument vector, never empty.
+    /// The argument vector, not empty until it is forgotten.
     pub fn argv(&self) -> impl Iterator<Item = &[u8]> {
         split(&self.strings.bytes[self.strings.argv_at..self.strings.env_at])
     }
@@ -302,6 +340,14 @@ impl RequestV2 {
     /// The environment, in order, as it was: an entry need not hold a `=`.
     pub fn env(&self) -> impl Iterator<Item = &[u8]> {
         split(&self.strings.bytes[self.strings.env_at..])
+    }
+
+    /// Lets go of argument vector and environment, and their memory.
+    pub fn forget_words(&mut self) {
+        self.strings.bytes.truncate(self.strings.argv_at);
+        self.strings.bytes.shrink_to_fit();
+        self.strings.env_at = self.strings.argv_at;
+        self.strings.argc = 0;
     }
 
     fn leading(&self) -> impl Iterator<Item = &[u8]> {
@@ -328,20 +374,37 @@ impl WaitRequest {
     /// # Errors
     /// None for an id that [`WaitRequest::new`] took.
     pub fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
-        framed(format!("{{\"v\":2,\"wait\":\"{}\"}}", self.wait).into_bytes())
+        framed(format!("{{\"v\":2,\"wait\":\"{}\"}}", self.wait).as_bytes())
     }
 }
 
-fn framed(body: Vec<u8>) -> Result<Vec<u8>, ProtocolError> {
-    let length = length(body.len());
+fn framed(body: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    let mut whole = Vec::with_capacity(body.len() + 4);
+    whole.extend_from_slice(&[0; 4]);
+    whole.extend_from_slice(body);
+    with_length(whole)
+}
+
+/// Puts the length of what follows into the first four bytes.
+fn with_length(mut whole: Vec<u8>) -> Result<Vec<u8>, ProtocolError> {
+    let length = length(whole.len().saturating_sub(4));
     check_length(length)?;
-    let mut whole = body;
-    whole.splice(..0, length.to_be_bytes());
+    if let Some(first) = whole.first_chunk_mut() {
+        *first = length.to_be_bytes();
+    }
     Ok(whole)
 }
 
 fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s))
+}
+
+/// Appends a number in decimal digits. The shim encodes without the code for formatting, which is most of its size.
+fn put_decimal(out: &mut String, n: u32) {
+    if n >= 10 {
+        put_decimal(out, n / 10);
+    }
+    out.push(char::from_digit(n % 10, 10).unwrap_or('0'));
 }
 
 /// Bytes as lower-case hex digits.
@@ -365,129 +428,4 @@ fn unhex(text: &str) -> Option<[u8; 16]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    fn sample() -> RequestV2 {
-        RequestV2::new(
-            [7; 16],
-            Some(Tty { fds: 0b111, rows: 24, cols: 80 }),
-            b"/clawrden/bin/git",
-            b"/work",
-            [&b"git"[..], b"log", b"\xff\xfe", b""],
-            [&b"PATH=/bin"[..], b"NOEQUALS", b""],
-        )
-        .unwrap()
-    }
-
-    fn parse(whole: &[u8]) -> Result<Request, ProtocolError> {
-        Request::parse(whole[4..].to_vec())
-    }
-
-    #[test]
-    fn version_2_comes_back_as_it_went_any_bytes_included() {
-        let request = sample();
-        let whole = request.encode().unwrap();
-        assert_eq!(whole[..4], length(whole.len() - 4).to_be_bytes());
-        let Ok(Request::V2(back)) = parse(&whole) else { panic!("not version 2") };
-        assert_eq!(back, request);
-        assert_eq!(back.exec(), b"/clawrden/bin/git");
-        assert_eq!(back.cwd(), b"/work");
-        assert_eq!(back.argv().collect::<Vec<_>>(), [&b"git"[..], b"log", b"\xff\xfe", b""]);
-        assert_eq!(back.env().collect::<Vec<_>>(), [&b"PATH=/bin"[..], b"NOEQUALS", b""]);
-    }
-
-    #[test]
-    fn an_empty_environment_is_empty() {
-        let request = RequestV2::new([0; 16], None, b"x", b"", [&b"x"[..]], []).unwrap();
-        let Ok(Request::V2(back)) = parse(&request.encode().unwrap()) else { panic!() };
-        assert_eq!(back.env().count(), 0);
-        assert_eq!(back.argv().count(), 1);
-    }
-
-    #[test]
-    fn version_1_comes_back_as_it_went() {
-        let request = RequestV1 {
-            command: "ls".into(),
-            args: vec!["-l".into()],
-            cwd: "/app".into(),
-            env: vec!["A=b".into()],
-            identity: Some(Identity { uid: 1, gid: 2 }),
-        };
-        assert_eq!(parse(&request.encode().unwrap()), Ok(Request::V1(request)));
-    }
-
-    #[test]
-    fn mixed_versions_are_refused() {
-        let json = br#"xxxx{"command":"ls","cwd":"/","id":"00"}"#;
-        assert_eq!(parse(json), Err(ProtocolError::MixedVersions("id")));
-        let json = br#"xxxx{"v":2,"wait":"abcd","command":"ls"}"#;
-        assert!(matches!(parse(json), Err(ProtocolError::BadHeader(_))));
-        let json = br#"xxxx{"v":2,"command":"ls","cwd":"/"}"#;
-        assert!(parse(json).is_err());
-    }
-
-    #[test]
-    fn duplicate_fields_are_refused() {
-        for json in [
-            &br#"xxxx{"command":"ls","command":"rm","cwd":"/"}"#[..],
-            br#"xxxx{"v":2,"v":2,"wait":"abcd"}"#,
-            br#"xxxx{"v":2,"wait":"abcd","wait":"abce"}"#,
-        ] {
-            assert!(matches!(parse(json), Err(ProtocolError::BadHeader(_))));
-        }
-    }
-
-    #[test]
-    fn counts_that_lie_are_refused() {
-        let good = sample().encode().unwrap();
-        let text = String::from_utf8_lossy(&good[4..]).into_owned();
-        assert!(text.contains("\"argc\":4,\"envc\":3"));
-        for (from, to) in [
-            ("\"envc\":3", "\"envc\":2"),
-            ("\"envc\":3", "\"envc\":4"),
-            ("\"argc\":4", "\"argc\":0"),
-            ("\"argc\":4", "\"argc\":4294967295"),
-        ] {
-            let at = good.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
-            let mut bad = good[4..at].to_vec();
-            bad.extend(to.as_bytes());
-            bad.extend(&good[at + from.len()..]);
-            assert!(Request::parse(bad).is_err(), "{to}");
-        }
-        let mut cut = good[4..].to_vec();
-        cut.pop();
-        assert!(Request::parse(cut).is_err());
-    }
-
-    #[test]
-    fn a_version_of_the_future_is_named() {
-        assert_eq!(parse(br#"xxxx{"v":3}"#), Err(ProtocolError::UnknownVersion(3)));
-        assert_eq!(parse(b"xxxx{\"v\":3}\0"), Err(ProtocolError::UnknownVersion(3)));
-    }
-
-    #[test]
-    fn a_length_over_the_limit_is_refused() {
-        assert!(check_length(MAX_REQUEST).is_ok());
-        assert!(check_length(MAX_REQUEST + 1).is_err());
-        assert!(check_length(u32::MAX).is_err());
-    }
-
-    #[test]
-    fn six_mebibytes_of_any_bytes_fit() {
-        let arg = vec![0xff; 128 * 1024 - 1];
-        let argv: Vec<&[u8]> = (0..48).map(|_| &arg[..]).collect();
-        let request = RequestV2::new([0; 16], None, b"x", b"/", argv, []).unwrap();
-        assert!(request.encode().is_ok());
-    }
-
-    #[test]
-    fn wait_takes_hex_only() {
-        assert!(WaitRequest::new("7f3a".into()).is_ok());
-        assert!(WaitRequest::new("7f3".into()).is_err());
-        assert!(WaitRequest::new("../a".into()).is_err());
-        let whole = WaitRequest::new("7f3a".into()).unwrap().encode().unwrap();
-        assert_eq!(parse(&whole), Ok(Request::Wait(WaitRequest { wait: "7f3a".into() })));
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! What warden and runner say to each other over the runner's own socket: `[u8 type][u32 length][payload]`.
 //!
-//! The executable and, where the warden opened it, the working directory come as descriptors with the plan.
+//! With the plan come descriptors: the client's connection, the executable and, where the warden opened it, the working
+//! directory.
 
 use alloc::vec::Vec;
 
@@ -234,8 +235,8 @@ impl Plan {
         let groups = list(r, Reader::u32)?;
         let limits = list(r, |r| Some((r.u32()?, r.u64()?, r.u64()?)))?;
         let script = r.bytes()?.to_vec();
-        let argv = list(r, |r| r.bytes().map(<[u8]>::to_vec))?;
-        let env = list(r, |r| r.bytes().map(<[u8]>::to_vec))?;
+        let argv = strings(r)?;
+        let env = strings(r)?;
         let streams = if flags & 1 == 0 { Streams::Frames } else { Streams::Descriptors };
         Some(Self {
             streams,
@@ -261,7 +262,15 @@ impl Plan {
 /// A count and as many items. Memory grows with the items that are there, not with the count.
 fn list<'a, T>(r: &mut Reader<'a>, item: impl Fn(&mut Reader<'a>) -> Option<T>) -> Option<Vec<T>> {
     let count = r.u32()?;
-    (0..count).map(|_| item(r)).collect()
+    let mut all = Vec::new();
+    for _ in 0..count {
+        all.push(item(r)?);
+    }
+    Some(all)
+}
+
+fn strings(r: &mut Reader<'_>) -> Option<Vec<Vec<u8>>> {
+    list(r, |r| r.bytes().map(<[u8]>::to_vec))
 }
 
 fn framed(kind: u8, put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
