@@ -1,1 +1,26 @@
-//! Being written.
+//! policy.yaml, and the decision it gives for a request.
+//!
+//! Pure: nothing here does I/O but [`Policy::load`], nothing is unsafe, and no input makes it panic.
+//! What cannot be told makes a decision stricter, never milder.
+
+#![forbid(unsafe_code)]
+
+mod decision;
+mod diagnostics;
+mod env;
+mod explain;
+mod facts;
+mod index;
+mod judge;
+mod load;
+mod matchers;
+mod policy;
+mod tools;
+
+pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
+pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
+pub use env::{EnvRules, is_dangerous, why_dangerous};
+pub use explain::{Explanation, Step, Verdict};
+pub use facts::Facts;
+pub use load::{MAX_POLICY_BYTES, parse_duration};
+pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, Jail, Policy};

@@ -1,0 +1,136 @@
+//! Decision: the answer for one request, with the rule that gave it and why.
+//! It never grows milder after it was made; only a person's approval can let an `ask` through.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to happen with a request. Ordered from mild to strict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// It runs.
+    Allow,
+    /// It waits for a person.
+    Ask,
+    /// It does not run.
+    Deny,
+}
+
+impl Action {
+    /// The word used in policy files and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where an allowed command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Executor {
+    /// Back in the prisoner, with the prisoner's authority.
+    Mirror,
+    /// In a container of its own.
+    Ghost,
+    /// As a child of the warden.
+    Local,
+}
+
+impl Executor {
+    /// The word used in policy files and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+            Self::Ghost => "ghost",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How long the command may run, counted from the moment the tool starts, and who said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// No limit.
+    None,
+    /// From `default_timeout`: a weak limit, enforced on the tree as it stands when time is up.
+    Default(Duration),
+    /// Written on the rule: enforced on everything the command started.
+    Rule(Duration),
+}
+
+impl Timeout {
+    /// The limit, whoever set it.
+    #[must_use]
+    pub fn duration(self) -> Option<Duration> {
+        match self {
+            Self::None => None,
+            Self::Default(limit) | Self::Rule(limit) => Some(limit),
+        }
+    }
+}
+
+/// Which rule of which file, for people and for the ledger. Cloning is cheap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleId {
+    /// Name of the file as it was given to the loader.
+    pub file: Arc<str>,
+    /// Line on which the rule starts, from 1.
+    pub line: u32,
+    /// Column in characters at which the rule starts, from 1.
+    pub column: u32,
+    /// Position among the rules of the file, from 0.
+    pub index: u32,
+    /// `file:line`, or `file:line (name)` where the rule has a name.
+    pub text: Arc<str>,
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Something that weighed on a decision beside the rule itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A dangerous variable that the prisoner changed.
+    ChangedVariable(Vec<u8>),
+    /// An `ask` or `deny` rule that matched only by over-approximation, and so did not end the search.
+    Overmatched(RuleId),
+}
+
+/// The answer for one request.
+#[must_use = "a decision that nobody reads lets everything through"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is to happen.
+    pub action: Action,
+    /// The rule that gave it; `None` for `default_action` and `allowed_paths`.
+    pub rule: Option<RuleId>,
+    /// One sentence for the person and the agent; empty for a plain `allow`.
+    pub reason: String,
+    /// Where the command is to run if it may.
+    pub executor: Executor,
+    /// How long it may run.
+    pub timeout: Timeout,
+    /// How long a person has to answer an `ask`.
+    pub approval_timeout: Duration,
+    /// What else weighed on the decision.
+    pub noticed: Vec<Notice>,
+}

@@ -1,0 +1,29 @@
+//! Facts: what is known about one request when it is judged.
+//! Every field is raw bytes as the kernel or the caller gave them; nothing here is trusted to be text.
+
+/// One request, as the policy sees it.
+///
+/// Cheap to build: everything is borrowed. `Default` gives a request about which nothing is known,
+/// so that a caller can name only what it has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// Name of the jail the request came in through.
+    pub jail: &'a str,
+    /// What was asked for: a bare name (`git`), or a path with a slash as the caller wrote it.
+    pub name: &'a [u8],
+    /// Absolute path it resolved to under the caller's root; `None` if it was not found.
+    pub path: Option<&'a [u8]>,
+    /// Bare tool name that `path` stands for: present when `path` is what this very name resolves
+    /// to on the jail's PATH (`/usr/bin/git` is `git`), absent for a `./git` of somebody's own.
+    pub tool: Option<&'a [u8]>,
+    /// The argument vector, `argv[0]` included.
+    pub argv: &'a [&'a [u8]],
+    /// Absolute working directory with every symlink resolved; `None` when unknown or deleted.
+    pub cwd: Option<&'a [u8]>,
+    /// User id of the caller, when the kernel told it.
+    pub uid: Option<u32>,
+    /// Group id of the caller, when the kernel told it.
+    pub gid: Option<u32>,
+    /// Names of dangerous variables that differ from what the prisoner was started with.
+    pub changed_env: &'a [&'a [u8]],
+}

@@ -1,0 +1,120 @@
+//! Load: from the text of a policy file to a checked `Policy`, or to every error found in it.
+//! Nothing is half-loaded: one error anywhere and there is no policy.
+
+mod report;
+mod rules;
+mod sections;
+mod values;
+mod yaml;
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use self::report::Report;
+pub use self::values::parse_duration;
+use self::yaml::Node;
+use crate::diagnostics::LoadError;
+use crate::index::Index;
+use crate::policy::Policy;
+
+/// Largest policy file, in bytes; ten thousand rules take about one million.
+pub const MAX_POLICY_BYTES: u64 = 4 * 1024 * 1024;
+
+const KEYS: &[&str] = &[
+    "default_action",
+    "default_executor",
+    "default_timeout",
+    "approval_timeout",
+    "allowed_paths",
+    "env",
+    "ghost_images",
+    "jails",
+    "rules",
+];
+
+/// Reads a regular file of bounded size and loads it.
+pub(crate) fn from_file(path: &Path) -> Result<Policy, LoadError> {
+    let read_error = |source| LoadError::Read { path: path.to_owned(), source };
+    let not_a_file = || LoadError::NotAFile { path: path.to_owned() };
+    // Looked at before it is opened, because opening a pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(read_error)?.is_file() {
+        return Err(not_a_file());
+    }
+    let file = File::open(path).map_err(read_error)?;
+    if !file.metadata().map_err(read_error)?.is_file() {
+        return Err(not_a_file());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_POLICY_BYTES + 1).read_to_end(&mut bytes).map_err(read_error)?;
+    let text = String::from_utf8(bytes).map_err(|error| LoadError::NotText {
+        path: path.to_owned(),
+        offset: error.utf8_error().valid_up_to(),
+    })?;
+    from_text(&path.to_string_lossy(), &text)
+}
+
+/// Loads a policy from its text.
+pub(crate) fn from_text(name: &str, text: &str) -> Result<Policy, LoadError> {
+    if u64::try_from(text.len()).map_or(true, |length| length > MAX_POLICY_BYTES) {
+        return Err(LoadError::TooLarge { name: name.to_owned(), limit: MAX_POLICY_BYTES });
+    }
+    let mut report = Report::new(name, text);
+    let policy = yaml::read(text, &mut report).and_then(|root| {
+        let mut policy = Policy::closed();
+        policy.fingerprint = fingerprint(text);
+        fill(&mut policy, &root, &Arc::from(name), &mut report)?;
+        policy.index = Index::new(&policy.rules);
+        Some(policy)
+    });
+    match (policy, report.finish()) {
+        (Some(policy), None) => Ok(policy),
+        (_, found) => Err(LoadError::Refused(found.unwrap_or_default())),
+    }
+}
+
+/// SHA-256 of the text, in hex.
+pub(crate) fn fingerprint(text: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'_>) -> Option<()> {
+    for (key, node) in report.fields(root, "policy keys", KEYS)? {
+        match key {
+            "default_action" => {
+                policy.default_action = report.action(node).unwrap_or(policy.default_action);
+            }
+            "default_executor" => {
+                policy.default_executor = report.executor(node).unwrap_or(policy.default_executor);
+            }
+            "default_timeout" => policy.default_timeout = report.duration(node).flatten(),
+            "approval_timeout" => match report.duration(node) {
+                Some(Some(timeout)) => policy.approval_timeout = timeout,
+                Some(None) => {
+                    let help = "a request cannot wait for ever; write a time such as `30m`";
+                    report.add(node.at, "approval_timeout cannot be 0", help);
+                }
+                None => {}
+            },
+            "allowed_paths" => policy.allowed_paths = sections::allowed_paths(node, report),
+            "env" => policy.env = sections::env(node, report).unwrap_or_default(),
+            "ghost_images" => {
+                policy.ghost_images = sections::ghost_images(node, report).unwrap_or_default();
+            }
+            "jails" => policy.jails = sections::jails(node, report).unwrap_or_default(),
+            _ => policy.rules = rules::rules(node, file, report).unwrap_or_default(),
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The `rules:` list. A rule names a command and an action; everything else narrows or explains.
+
+use std::sync::Arc;
+
+use super::report::Report;
+use super::yaml::{Node, Value};
+use crate::decision::Action;
+use crate::matchers::args::ArgsPattern;
+use crate::matchers::glob::Kind;
+use crate::matchers::name::NamePattern;
+use crate::policy::{Rule, RuleTimeout, rule_id};
+
+/// Most rules in one file.
+const MAX_RULES: usize = 20_000;
+/// Most characters of a reason; it is sent to the agent and shown to the approver.
+const MAX_REASON: usize = 1_000;
+
+const KEYS: &[&str] = &[
+    "command",
+    "args",
+    "action",
+    "reason",
+    "timeout",
+    "executor",
+    "name",
+    "dangerous_env",
+    "jail",
+];
+
+pub(super) fn rules(node: &Node, file: &Arc<str>, report: &mut Report<'_>) -> Option<Vec<Rule>> {
+    let Value::List(items) = &node.value else {
+        report.wrong_type(node, "a list of rules, each `- {command: …, action: …}`");
+        return None;
+    };
+    if items.len() > MAX_RULES {
+        report.add(node.at, format!("more than {MAX_RULES} rules"), "");
+        return None;
+    }
+    let mut rules = Vec::with_capacity(items.len());
+    for (item, index) in items.iter().zip(0..) {
+        rules.extend(rule(item, index, file, report));
+    }
+    Some(rules)
+}
+
+fn rule(node: &Node, index: u32, file: &Arc<str>, report: &mut Report<'_>) -> Option<Rule> {
+    let fields = report.fields(node, "a rule's keys", KEYS)?;
+    let get = |key: &str| fields.iter().find(|(found, _)| *found == key).map(|(_, node)| *node);
+    for required in ["command", "action"] {
+        if get(required).is_none() {
+            let help = "a rule is at least `{command: ls, action: allow}`";
+            report.add(node.at, format!("the rule has no `{required}`"), help);
+        }
+    }
+    let action = get("action").and_then(|node| report.action(node));
+    let commands = get("command").and_then(|node| commands(node, report));
+    // Without a valid action the patterns are still checked, as the milder of the two kinds.
+    let args = get("args").and_then(|node| patterns(node, action.unwrap_or(Action::Deny), report));
+    let name = get("name").and_then(|node| sentence(node, report)).unwrap_or_default();
+    let reason = get("reason").and_then(|node| sentence(node, report));
+    let timeout = match get("timeout").map(|node| report.duration(node)) {
+        None | Some(None) => RuleTimeout::Unset,
+        Some(Some(None)) => RuleTimeout::Never,
+        Some(Some(Some(limit))) => RuleTimeout::After(limit),
+    };
+    let executor = get("executor").and_then(|node| report.executor(node));
+    let dangerous_env = get("dangerous_env").and_then(|node| report.action(node));
+    let jail = get("jail").and_then(|node| {
+        let text = report.word(node, "a jail's name or a glob")?;
+        report.glob(node, text, Kind::Text)
+    });
+    Some(Rule {
+        id: rule_id(file, node.at.line, node.at.column, index, name),
+        commands: commands?,
+        args,
+        jail,
+        action: action?,
+        reason: reason.map(Into::into),
+        executor,
+        timeout,
+        dangerous_env,
+    })
+}
+
+fn commands(node: &Node, report: &mut Report<'_>) -> Option<Vec<NamePattern>> {
+    let words = report.words(node, "a command such as `git`, or a list of them")?;
+    let mut patterns = Vec::with_capacity(words.len());
+    for (at, text) in words {
+        match NamePattern::new(text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(help) => report.add(at.at, format!("bad command `{text}`"), &help),
+        }
+    }
+    Some(patterns)
+}
+
+fn patterns(node: &Node, action: Action, report: &mut Report<'_>) -> Option<Vec<ArgsPattern>> {
+    let words = report.words(node, "a pattern such as `push --force`, or a list of them")?;
+    let mut patterns = Vec::with_capacity(words.len());
+    for (at, text) in words {
+        match ArgsPattern::compile(text, action) {
+            Ok(found) => patterns.extend(found),
+            Err(help) => report.add(at.at, format!("bad pattern `{text}`"), &help),
+        }
+    }
+    Some(patterns)
+}
+
+/// Text for people: one line, bounded, nothing in it that a terminal would obey.
+fn sentence<'n>(node: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
+    let text = report.word(node, "a sentence")?.trim_end_matches('\n');
+    if text.trim().is_empty() {
+        report.add(node.at, "the text is empty", "say something, or leave the key out");
+    } else if text.chars().count() > MAX_REASON {
+        report.add(node.at, format!("the text has more than {MAX_REASON} characters"), "");
+    } else if text.chars().any(|c| c.is_control() && c != '\n') {
+        report.add(node.at, "the text holds control characters", "remove them");
+    } else {
+        return Some(text);
+    }
+    None
+}

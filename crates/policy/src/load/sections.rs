@@ -1,0 +1,115 @@
+//! The sections beside the rules: `allowed_paths`, `env`, `ghost_images` and `jails`.
+
+use std::collections::BTreeMap;
+
+use super::report::Report;
+use super::yaml::Node;
+use crate::env::EnvRules;
+use crate::matchers::glob::{Glob, Kind};
+use crate::matchers::paths;
+use crate::policy::{DEFAULT_HOLD, Jail};
+
+/// Most jails in one policy.
+const MAX_JAILS: usize = 1_000;
+
+pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
+    let words = report.words(node, "a path")?;
+    let mut globs = Vec::with_capacity(words.len());
+    for (at, text) in words {
+        if !text.starts_with('/') || paths::climbs(text.as_bytes()) {
+            let help = "write an absolute path without `..`, such as `/app/*`";
+            report.add(at.at, format!("bad path `{text}`"), help);
+            continue;
+        }
+        let plain = String::from_utf8_lossy(&paths::normalise(text.as_bytes())).into_owned();
+        globs.extend(report.glob(at, &plain, Kind::Tree));
+    }
+    Some(globs)
+}
+
+pub(super) fn env(node: &Node, report: &mut Report<'_>) -> Option<EnvRules> {
+    const KEYS: &[&str] = &["keep", "strip", "dangerous", "ignore_dangerous"];
+    let mut rules = EnvRules::default();
+    for (key, node) in report.fields(node, "environment lists", KEYS)? {
+        let names = variables(node, report);
+        match key {
+            "keep" => rules.keep = names,
+            "strip" => rules.strip = names,
+            "dangerous" => rules.dangerous = names,
+            _ => rules.ignore = names,
+        }
+    }
+    Some(rules)
+}
+
+fn variables(node: &Node, report: &mut Report<'_>) -> Vec<Box<str>> {
+    let mut names = Vec::new();
+    for (at, name) in report.list(node, "variable").unwrap_or_default() {
+        let fits =
+            |c: char| c.is_ascii_graphic() && !matches!(c, '=' | '?' | '[' | ']' | '{' | '}');
+        if name.is_empty() || name.len() > 255 || !name.chars().all(fits) {
+            let help = "a name, where `*` may stand for any text: `MY_TOKEN`, `MY_*`";
+            report.add(at.at, format!("bad variable name `{name}`"), help);
+        } else {
+            names.push(name.into());
+        }
+    }
+    names
+}
+
+pub(super) fn ghost_images(
+    node: &Node,
+    report: &mut Report<'_>,
+) -> Option<BTreeMap<String, String>> {
+    let mut images = BTreeMap::new();
+    for (key, tool, value) in report.entries(node, "tools to images")? {
+        let name = report.tool_name(key, tool);
+        let Some(image) = report.word(value, "an image such as `node:22-alpine`") else { continue };
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+        if image.len() > 512
+            || !image.starts_with(|c: char| c.is_ascii_alphanumeric())
+            || !image.chars().all(fits)
+        {
+            let help = "an image is named as `node:22-alpine` or `registry.example/tools/node:22`";
+            report.add(value.at, format!("bad image `{image}`"), help);
+            continue;
+        }
+        if let Some(name) = name {
+            images.insert(name, image.to_owned());
+        }
+    }
+    Some(images)
+}
+
+pub(super) fn jails(node: &Node, report: &mut Report<'_>) -> Option<BTreeMap<String, Jail>> {
+    let mut jails = BTreeMap::new();
+    let entries = report.entries(node, "jail names to jails")?;
+    if entries.len() > MAX_JAILS {
+        report.add(node.at, format!("more than {MAX_JAILS} jails"), "");
+        return None;
+    }
+    for (key, name, value) in entries {
+        let name = report.jail_name(key, name);
+        if let (Some(jail), Some(name)) = (jail(value, report), name) {
+            jails.insert(name, jail);
+        }
+    }
+    Some(jails)
+}
+
+fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
+    const KEYS: &[&str] = &["commands", "hardened", "hold"];
+    let mut jail = Jail { commands: Vec::new(), hardened: false, hold: Some(DEFAULT_HOLD) };
+    for (key, node) in report.fields(node, "what the jail is", KEYS)? {
+        match key {
+            "commands" => {
+                for (at, name) in report.list(node, "tool").unwrap_or_default() {
+                    jail.commands.extend(report.tool_name(at, name));
+                }
+            }
+            "hardened" => jail.hardened = report.boolean(node).unwrap_or(false),
+            _ => jail.hold = report.duration(node).flatten(),
+        }
+    }
+    Some(jail)
+}

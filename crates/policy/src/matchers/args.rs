@@ -1,0 +1,385 @@
+//! Args: one pattern of a rule's `args`, against the arguments of a command.
+//! `overmatches` serves `deny` and `ask` and may match more, `fits` serves `allow` and only less.
+
+use super::argv::{Reading, Subcommand};
+use super::flag::{FlagPattern, Wanted, flag_like};
+use super::operand::OperandPattern;
+use super::reader::MAX_WORDS as MAX_WORDS_READ;
+use super::{glob, words};
+use crate::decision::Action;
+
+/// Most words in one pattern.
+const MAX_WORDS: usize = 64;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct ArgsPattern {
+    source: Box<str>,
+    words: Vec<Word>,
+    rest: Rest,
+}
+
+#[derive(Debug)]
+enum Word {
+    Flag(FlagPattern),
+    /// `--`: everything after it is an operand.
+    End,
+    Operand(OperandPattern),
+}
+
+/// What may follow the words of an `allow` pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Nothing.
+    Nothing,
+    /// `...`: any operands.
+    Operands,
+    /// `**`: any operands and any flags.
+    Anything,
+}
+
+/// A text that a command must hold for a pattern to match it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Need<'p> {
+    /// The name of a flag.
+    Flag(&'p [u8]),
+    /// A word that is no flag, in one of its spellings.
+    Word(&'p [u8]),
+}
+
+/// How surely a `deny` or `ask` pattern matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Overmatch {
+    /// It may have: the search goes on.
+    Perhaps,
+    /// It did.
+    Surely,
+}
+
+/// The first thing in which a command differs from a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Miss<'p> {
+    /// No such flag was used.
+    Flag(&'p str),
+    /// No operand fits.
+    Operand(&'p str),
+    /// The subcommand is another one.
+    Subcommand(&'p str),
+}
+
+impl ArgsPattern {
+    /// Compiles a pattern for a rule with this action; the error says what would be right.
+    ///
+    /// Braces around or in a flag are spelled out first, because `{-a,--all}` is one flag or the
+    /// other and never an operand: so one text may give several patterns, any of which may match.
+    pub(crate) fn compile(source: &str, action: Action) -> Result<Vec<Self>, String> {
+        let mut split = words::split(source)?;
+        if split.is_empty() {
+            return Err("the pattern is empty; leave `args` out to match any arguments".into());
+        }
+        if split.len() > MAX_WORDS {
+            return Err(format!("a pattern has at most {MAX_WORDS} words"));
+        }
+        let rest = match split.last().map(String::as_str) {
+            Some("**") => Rest::Anything,
+            Some("...") => Rest::Operands,
+            _ => Rest::Nothing,
+        };
+        if rest != Rest::Nothing {
+            split.pop();
+        }
+        spell_out(&split)?
+            .iter()
+            .map(|words| {
+                let words = Self::words(words, action)?;
+                Ok(Self { source: source.into(), words, rest })
+            })
+            .collect()
+    }
+
+    fn words(split: &[String], action: Action) -> Result<Vec<Word>, String> {
+        let mut ended = false;
+        let mut words = Vec::with_capacity(split.len());
+        for text in split {
+            if text == "**" || text == "..." {
+                return Err(format!("`{text}` can only be the last word"));
+            }
+            if !ended && text == "--" {
+                ended = true;
+                words.push(Word::End);
+            } else if !ended && flag_like(text.as_bytes()) {
+                words.push(Word::Flag(FlagPattern::new(text, action)?));
+            } else {
+                words.push(Word::Operand(operand(text, action)?));
+            }
+        }
+        Ok(words)
+    }
+
+    /// The pattern as it was written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Texts one set of which must be among the texts of every command that the pattern matches.
+    /// Each inner list holds the alternatives of one word; an empty outer list promises nothing.
+    pub(crate) fn needs(&self) -> Vec<Vec<Need<'_>>> {
+        let mut needs = Vec::new();
+        for word in &self.words {
+            let of: Vec<Need<'_>> = match word {
+                Word::Flag(flag) => flag.exact_name().map(Need::Flag).into_iter().collect(),
+                Word::Operand(pattern) if pattern.is_path() => {
+                    pattern.plain_paths().map(Need::Word).collect()
+                }
+                Word::Operand(pattern) => pattern.plain_words().map(Need::Word).collect(),
+                Word::End => Vec::new(),
+            };
+            if !of.is_empty() {
+                needs.push(of);
+            }
+        }
+        needs
+    }
+
+    /// Whether a `deny` or an `ask` with this pattern must take the command.
+    pub(crate) fn overmatches<'p>(&'p self, reading: &Reading<'_>) -> Result<Overmatch, Miss<'p>> {
+        if reading.too_long {
+            return Ok(Overmatch::Perhaps);
+        }
+        let mut surety = Overmatch::Surely;
+        let mut operands: Vec<&OperandPattern> = Vec::new();
+        let mut words = self.words.iter().peekable();
+        while let Some(word) = words.next() {
+            match word {
+                Word::End => {}
+                Word::Operand(pattern) => operands.push(pattern),
+                Word::Flag(flag) => {
+                    let next = words.peek().and_then(|word| word.operand());
+                    let (sure, took_next) =
+                        flag.overmatches(next, reading).ok_or(Miss::Flag(flag.source()))?;
+                    surety = surety.min(sure);
+                    if took_next {
+                        words.next();
+                    }
+                }
+            }
+        }
+        Ok(surety.min(find_operands(&operands, reading)?))
+    }
+
+    /// Whether an `allow` with this pattern may take the command: word by word as it stands, or, if
+    /// the whole command could be read with knowledge of the tool, flags in any order and spelling.
+    pub(crate) fn fits(&self, argv: &[&[u8]], reading: Option<&Reading<'_>>) -> bool {
+        (argv.len() <= MAX_WORDS_READ && self.fits_in_order(argv.get(1..).unwrap_or_default()))
+            || reading.is_some_and(|reading| reading.certain && self.fits_as_read(reading))
+    }
+
+    fn fits_in_order(&self, argv: &[&[u8]]) -> bool {
+        let mut argv = argv.iter().copied().peekable();
+        let mut ended = false;
+        for word in &self.words {
+            match word {
+                Word::End => {
+                    ended = true;
+                    if argv.next() != Some(b"--") {
+                        return false;
+                    }
+                }
+                Word::Flag(flag) if flag.is_any() => {
+                    while argv.next_if(|word| flag_like(word) && *word != b"--").is_some() {}
+                }
+                Word::Flag(flag) if flag.is_any_long() => {
+                    while argv.next_if(|word| word.len() > 2 && word.starts_with(b"--")).is_some() {
+                    }
+                }
+                Word::Flag(flag) => {
+                    if !argv.next().is_some_and(|word| flag.fits_word(word)) {
+                        return false;
+                    }
+                }
+                Word::Operand(pattern) => {
+                    let fits = |word: &[u8]| (ended || !flag_like(word)) && pattern.fits(word);
+                    if !argv.next().is_some_and(fits) {
+                        return false;
+                    }
+                }
+            }
+        }
+        match self.rest {
+            Rest::Nothing => argv.next().is_none(),
+            Rest::Operands => argv.all(|word| ended || !flag_like(word)),
+            Rest::Anything => true,
+        }
+    }
+
+    fn fits_as_read(&self, reading: &Reading<'_>) -> bool {
+        let mut operands: Vec<&OperandPattern> = Vec::new();
+        let mut wanted: Vec<Wanted<'_>> = Vec::new();
+        let places = reading.tool.is_some_and(|tool| tool.has_subs() && !tool.anywhere);
+        let mut words = self.words.iter().peekable();
+        while let Some(word) = words.next() {
+            match word {
+                Word::End => {}
+                Word::Operand(pattern) => operands.push(pattern),
+                Word::Flag(flag) => {
+                    let before_sub = places && operands.is_empty();
+                    let next = words.peek().and_then(|word| word.operand());
+                    let took_next = flag.want(next, reading, before_sub, &mut wanted);
+                    if took_next {
+                        words.next();
+                    }
+                }
+            }
+        }
+        let named = reading.flags.iter().filter(|flag| !flag.foreign).all(|flag| {
+            let free = self.rest == Rest::Anything && !flag.before_sub;
+            free || wanted.iter().any(|wanted| wanted.covers(flag))
+        });
+        let present = wanted.iter().all(|wanted| {
+            let mut own = reading.flags.iter().filter(|flag| !flag.foreign);
+            wanted.optional() || own.any(|flag| wanted.covers(flag))
+        });
+        named && present && self.fits_operands(&operands, reading)
+    }
+
+    fn fits_operands(&self, patterns: &[&OperandPattern], reading: &Reading<'_>) -> bool {
+        let enough = match self.rest {
+            Rest::Nothing => reading.operands.len() == patterns.len(),
+            Rest::Operands | Rest::Anything => reading.operands.len() >= patterns.len(),
+        };
+        enough
+            && patterns.iter().zip(&reading.operands).enumerate().all(|(at, (pattern, operand))| {
+                pattern.fits(operand.word.raw())
+                    || sub_names(reading, at)
+                        .any(|name| pattern.plain_words().any(|word| word == name))
+            })
+    }
+}
+
+impl Word {
+    fn operand(&self) -> Option<&OperandPattern> {
+        match self {
+            Self::Operand(pattern) => Some(pattern),
+            Self::Flag(_) | Self::End => None,
+        }
+    }
+}
+
+/// Every way to choose from the braces of flags.
+fn spell_out(split: &[String]) -> Result<Vec<Vec<String>>, String> {
+    let mut all: Vec<Vec<String>> = vec![Vec::new()];
+    let mut ended = false;
+    for word in split {
+        let name = word.split('=').next().unwrap_or_default();
+        let choices = if !ended && name.contains('{') && word.starts_with(['-', '{']) {
+            let choices = glob::spellings(word).map_err(|error| error.to_string())?;
+            let flags = choices.iter().any(|choice| flag_like(choice.as_bytes()));
+            if flags { choices } else { vec![word.clone()] }
+        } else {
+            vec![word.clone()]
+        };
+        ended |= word == "--";
+        if all.len() * choices.len() > glob::MAX_ALTERNATIVES {
+            return Err(glob::GlobError::TooManyAlternatives.to_string());
+        }
+        let longer = |head: &Vec<String>, tail: &String| {
+            let mut words = head.clone();
+            words.push(tail.clone());
+            words
+        };
+        all = all
+            .iter()
+            .flat_map(|head| choices.iter().map(move |tail| longer(head, tail)))
+            .collect();
+    }
+    Ok(all)
+}
+
+/// Compiles an operand, or the value of a flag.
+pub(super) fn operand(text: &str, action: Action) -> Result<OperandPattern, String> {
+    if action == Action::Allow && text.starts_with('~') {
+        return Err("an allow rule cannot know whose home `~` is; write the absolute path".into());
+    }
+    OperandPattern::new(text).map_err(|error| error.to_string())
+}
+
+/// All names of the subcommand, where the operand at this place is it.
+fn sub_names(reading: &Reading<'_>, at: usize) -> impl Iterator<Item = &'static [u8]> + use<> {
+    let here = matches!(reading.sub, Subcommand::Known { at: place, .. } if place == at);
+    here.then(|| reading.sub_names()).into_iter().flatten()
+}
+
+/// The operands of a pattern anywhere among those of the command, in order. At the front and read
+/// for certain is a sure match, anything else is not. A pattern that starts with a subcommand of
+/// the tool means that one.
+fn find_operands<'p>(
+    patterns: &[&'p OperandPattern],
+    reading: &Reading<'_>,
+) -> Result<Overmatch, Miss<'p>> {
+    let Some(first) = patterns.first() else { return Ok(Overmatch::Surely) };
+    let names_sub = first.plain_words().next().is_some()
+        && first.plain_words().all(|word| {
+            reading.tool.is_some_and(|tool| tool.sub(word).is_some() || tool.is_group(word))
+        });
+    match reading.sub {
+        Subcommand::Known { at, .. } if names_sub => {
+            let by_group = at > 0 && match_in_order(patterns, 0, 0, reading).is_some();
+            let beginning = || {
+                let raw = reading.operands[at].word.raw();
+                reading.sub_may_be_shortened()
+                    && first.plain_words().any(|word| word.starts_with(raw))
+            };
+            let here = hits(first, at, reading);
+            if !here && !by_group && !beginning() {
+                return Err(Miss::Subcommand(first.source()));
+            }
+            if by_group && !here {
+                return match_in_order(patterns, 0, 0, reading)
+                    .ok_or(Miss::Operand(first.source()));
+            }
+            let rest = match_in_order(&patterns[1..], at + 1, at + 1, reading)
+                .ok_or_else(|| Miss::Operand(missing(&patterns[1..], at + 1, reading)))?;
+            Ok(if here { rest } else { Overmatch::Perhaps })
+        }
+        Subcommand::None if names_sub && reading.operands.is_empty() => {
+            Err(Miss::Subcommand(first.source()))
+        }
+        _ => match_in_order(patterns, 0, 0, reading)
+            .ok_or_else(|| Miss::Operand(missing(patterns, 0, reading))),
+    }
+}
+
+fn hits(pattern: &OperandPattern, at: usize, reading: &Reading<'_>) -> bool {
+    reading.operands.get(at).is_some_and(|operand| pattern.hits(&operand.word))
+        || sub_names(reading, at).any(|name| pattern.plain_words().any(|word| word == name))
+}
+
+fn match_in_order(
+    patterns: &[&OperandPattern],
+    from: usize,
+    front: usize,
+    reading: &Reading<'_>,
+) -> Option<Overmatch> {
+    let mut place = from;
+    let mut surety = Overmatch::Surely;
+    for (position, pattern) in patterns.iter().enumerate() {
+        let at = (place..reading.operands.len()).find(|at| hits(pattern, *at, reading))?;
+        if at != front + position || !reading.operands[at].certain {
+            surety = Overmatch::Perhaps;
+        }
+        place = at + 1;
+    }
+    Some(surety)
+}
+
+/// The first pattern that finds no operand.
+fn missing<'p>(patterns: &[&'p OperandPattern], from: usize, reading: &Reading<'_>) -> &'p str {
+    let mut place = from;
+    for pattern in patterns {
+        match (place..reading.operands.len()).find(|at| hits(pattern, *at, reading)) {
+            Some(at) => place = at + 1,
+            None => return pattern.source(),
+        }
+    }
+    patterns.first().map_or("", |pattern| pattern.source())
+}

@@ -1,0 +1,141 @@
+use super::*;
+
+fn text(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern, Kind::Text).unwrap().matches(text.as_bytes())
+}
+
+fn path(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern, Kind::Path).unwrap().matches(text.as_bytes())
+}
+
+fn tree(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern, Kind::Tree).unwrap().matches(text.as_bytes())
+}
+
+#[test]
+fn a_pattern_is_anchored_at_both_ends() {
+    assert!(text("push", "push"));
+    assert!(!text("push", "push2") && !text("push", "xpush") && !text("push", ""));
+    assert!(!text("push", "push\n"));
+}
+
+#[test]
+fn a_star_in_text_is_anything() {
+    assert!(text("a*c", "abc") && text("a*c", "ac") && text("a*c", "a/b/c"));
+    assert!(text("*", "") && text("*x*", "axb") && !text("*x*", "ab"));
+    assert!(text("a*b*c", "a1b2b3c") && !text("a*b*c", "a1b2b3"));
+}
+
+#[test]
+fn a_star_in_a_path_stays_in_its_component() {
+    assert!(path("/home/*/x", "/home/ann/x") && !path("/home/*/x", "/home/ann/b/x"));
+    assert!(path("/home/**/x", "/home/ann/b/x") && path("**/x", "/a/b/x"));
+    assert!(path("/a/*/**/c*", "/a/b/d/e/cc") && !path("/a/*/**/c*", "/a/b/d/e/cc/f"));
+    assert!(!path("/a?b", "/a/b") && !path("/a[!x]b", "/a/b"));
+    assert!(text("a?b", "a/b") && text("a[!x]b", "a/b"));
+}
+
+#[test]
+fn a_trailing_star_of_a_tree_is_the_folder_and_everything_below() {
+    for place in ["/app", "/app/x", "/app/x/y", "/app/"] {
+        assert!(tree("/app/*", place), "{place}");
+    }
+    assert!(!tree("/app/*", "/application") && !tree("/app/*", "/ap"));
+    assert!(tree("/*", "/") && tree("/*", "/x/y"));
+    assert!(tree("/app/", "/app") && !tree("/app", "/app/x"));
+    assert!(tree("/a/*/b/*", "/a/x/b/y/z") && !tree("/a/*/b/*", "/a/x/y/b/z"));
+}
+
+#[test]
+fn braces_spell_out_alternatives() {
+    for word in ["pull", "push"] {
+        assert!(text("{push,pull}", word), "{word}");
+    }
+    assert!(text("{,of=}/x", "/x") && text("{,of=}/x", "of=/x") && !text("{a,b}", "{a,b}"));
+    assert!(text("{a,b\\,c}", "b,c") && text("\\{a,b\\}", "{a,b}"));
+}
+
+#[test]
+fn classes_and_escapes_are_understood() {
+    assert!(text("[a-c]x", "bx") && !text("[a-c]x", "dx") && text("[!a-c]x", "dx"));
+    assert!(text("[]x]", "]") && text("[a-]", "-") && text("\\*", "*") && !text("\\*", "x"));
+}
+
+#[test]
+fn bytes_that_are_not_text_are_matched_too() {
+    let glob = Glob::new("a*z", Kind::Text).unwrap();
+    assert!(glob.matches(b"a\xff\xfez") && !glob.matches(b"a\xff"));
+}
+
+#[test]
+fn a_bad_pattern_is_refused_with_its_reason() {
+    let error = |pattern: &str| Glob::new(pattern, Kind::Text).unwrap_err();
+    assert_eq!(error(""), GlobError::Empty);
+    assert_eq!(error("[a"), GlobError::OpenClass);
+    assert_eq!(error("[]"), GlobError::OpenClass);
+    assert_eq!(error("{a"), GlobError::OpenBrace);
+    assert_eq!(error("{a,{b}}"), GlobError::NestedBrace);
+    assert_eq!(error("[z-a]"), GlobError::BackwardRange);
+    assert_eq!(error("a\\"), GlobError::DanglingEscape);
+    assert_eq!(error(&"{a,b}".repeat(7)), GlobError::TooManyAlternatives);
+    assert_eq!(error(&"{a,b}".repeat(200)), GlobError::TooManyAlternatives);
+    assert_eq!(error(&"a".repeat(2000)), GlobError::TooLong);
+}
+
+#[test]
+fn many_stars_do_not_explode() {
+    let hay = "a".repeat(100_000);
+    assert!(!text(&format!("{}b", "*a".repeat(50)), &hay));
+    assert!(!path(&format!("/**/{}b", "*a".repeat(50)), &format!("/{hay}")));
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The plain definition, slow and short: what the fast ways must agree with.
+    fn slow(tokens: &[Token], text: &[u8]) -> bool {
+        match (tokens.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some((Token::Deep, rest)), next) => {
+                slow(rest, text) || next.is_some_and(|(_, after)| slow(tokens, after))
+            }
+            (Some((Token::Star, rest)), next) => {
+                slow(rest, text)
+                    || next.is_some_and(|(byte, after)| *byte != b'/' && slow(tokens, after))
+            }
+            (Some((token, rest)), Some((byte, after))) => token.takes(*byte) && slow(rest, after),
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_ways_agree_with_the_definition(
+            pattern in "[ab/?*]{1,8}", text in "[ab/]{0,10}"
+        ) {
+            for kind in [Kind::Text, Kind::Path] {
+                let tokens = tokenise(pattern.as_bytes(), kind).unwrap();
+                let truth = slow(&tokens, text.as_bytes());
+                prop_assert_eq!(run_table(&tokens, false, text.as_bytes()), truth);
+                prop_assert_eq!(Wild::new(tokens).matches(text.as_bytes()), truth);
+            }
+        }
+
+        #[test]
+        fn no_pattern_panics(pattern in any::<String>(), text in any::<Vec<u8>>()) {
+            for kind in [Kind::Text, Kind::Path, Kind::Tree] {
+                if let Ok(glob) = Glob::new(&pattern, kind) {
+                    let _ = glob.matches(&text);
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_escaped_matches_itself(text in "[ -~é]{1,20}") {
+            let mut pattern = String::new();
+            text.chars().for_each(|c| escape_into(c, &mut pattern));
+            prop_assert!(Glob::new(&pattern, Kind::Text).unwrap().matches(text.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Policy: everything one policy file says, checked and ready to judge.
+//! It is immutable; a changed file becomes a new `Policy`, never a change to this one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decision::{Action, Decision, Executor, RuleId};
+use crate::diagnostics::LoadError;
+use crate::env::EnvRules;
+use crate::explain::Explanation;
+use crate::facts::Facts;
+use crate::index::Index;
+use crate::load;
+use crate::matchers::args::ArgsPattern;
+use crate::matchers::glob::Glob;
+use crate::matchers::name::NamePattern;
+
+/// How long a person has to answer when the policy does not say: half an hour.
+pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// How long a shim waits for a person before it tells its caller to come back: 100 seconds.
+pub const DEFAULT_HOLD: Duration = Duration::from_secs(100);
+
+const STOCK: &str = include_str!("../../../policies/developer.yaml");
+const STOCK_NAME: &str = "developer.yaml";
+
+/// A loaded policy. Share it as `Arc<Policy>`.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) default_action: Action,
+    pub(crate) default_executor: Executor,
+    pub(crate) default_timeout: Option<Duration>,
+    pub(crate) approval_timeout: Duration,
+    pub(crate) allowed_paths: Option<Vec<Glob>>,
+    pub(crate) env: EnvRules,
+    pub(crate) jails: BTreeMap<String, Jail>,
+    pub(crate) ghost_images: BTreeMap<String, String>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) index: Index,
+    pub(crate) fingerprint: String,
+}
+
+/// One jail, as the policy describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jail {
+    /// The tools that are intercepted, as bare names.
+    pub commands: Vec<String>,
+    /// Whether the jail is to be locked down as far as its host can.
+    pub hardened: bool,
+    /// How long a shim waits for a person; `None` is for ever.
+    pub hold: Option<Duration>,
+}
+
+/// One rule of the simple form.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: RuleId,
+    pub(crate) commands: Vec<NamePattern>,
+    /// `None` matches any arguments; otherwise one of these must match.
+    pub(crate) args: Option<Vec<ArgsPattern>>,
+    pub(crate) jail: Option<Glob>,
+    pub(crate) action: Action,
+    pub(crate) reason: Option<Box<str>>,
+    pub(crate) executor: Option<Executor>,
+    pub(crate) timeout: RuleTimeout,
+    pub(crate) dangerous_env: Option<Action>,
+}
+
+/// What a rule says about time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RuleTimeout {
+    /// Nothing: `default_timeout` holds.
+    Unset,
+    /// `0`: no limit, whatever `default_timeout` says.
+    Never,
+    /// This long.
+    After(Duration),
+}
+
+impl Policy {
+    /// Loads a policy from text; `name` is shown in diagnostics and rule names.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every error that was found, [`LoadError::TooLarge`].
+    pub fn from_yaml(name: &str, text: &str) -> Result<Self, LoadError> {
+        load::from_text(name, text)
+    }
+
+    /// Loads a policy from a regular file of at most [`crate::MAX_POLICY_BYTES`] bytes.
+    ///
+    /// # Errors
+    /// Any [`LoadError`].
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        load::from_file(path)
+    }
+
+    /// The stock policy for a developer with a coding agent. Should the built-in text ever fail to
+    /// load, which a test rules out, the result denies everything.
+    #[must_use]
+    pub fn stock() -> Self {
+        load::from_text(STOCK_NAME, STOCK).unwrap_or_else(|_| Self::closed())
+    }
+
+    /// The text of the stock policy, for people who want to start from it.
+    #[must_use]
+    pub fn stock_text() -> &'static str {
+        STOCK
+    }
+
+    /// A policy that denies everything.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self {
+            default_action: Action::Deny,
+            default_executor: Executor::Mirror,
+            default_timeout: None,
+            approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
+            allowed_paths: None,
+            env: EnvRules::default(),
+            jails: BTreeMap::new(),
+            ghost_images: BTreeMap::new(),
+            rules: Vec::new(),
+            index: Index::default(),
+            fingerprint: load::fingerprint(""),
+        }
+    }
+
+    /// Judges one request.
+    pub fn decide(&self, facts: &Facts<'_>) -> Decision {
+        crate::judge::decide(self, facts)
+    }
+
+    /// Judges one request and tells which rules were passed over, and why.
+    #[must_use]
+    pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
+        crate::explain::explain(self, facts)
+    }
+
+    /// What happens when no rule matches.
+    #[must_use]
+    pub fn default_action(&self) -> Action {
+        self.default_action
+    }
+
+    /// Where a command runs when its rule does not say.
+    #[must_use]
+    pub fn default_executor(&self) -> Executor {
+        self.default_executor
+    }
+
+    /// How long a person has to answer.
+    #[must_use]
+    pub fn approval_timeout(&self) -> Duration {
+        self.approval_timeout
+    }
+
+    /// How long a shim of this jail waits for a person; `None` is for ever.
+    #[must_use]
+    pub fn hold(&self, jail: &str) -> Option<Duration> {
+        self.jails.get(jail).map_or(Some(DEFAULT_HOLD), |jail| jail.hold)
+    }
+
+    /// The jails that the policy names, by name.
+    pub fn jails(&self) -> impl Iterator<Item = (&str, &Jail)> {
+        self.jails.iter().map(|(name, jail)| (name.as_str(), jail))
+    }
+
+    /// The `env:` section.
+    #[must_use]
+    pub fn env(&self) -> &EnvRules {
+        &self.env
+    }
+
+    /// The image that `ghost_images` gives for a tool.
+    #[must_use]
+    pub fn ghost_image(&self, tool: &str) -> Option<&str> {
+        self.ghost_images.get(tool).map(String::as_str)
+    }
+
+    /// SHA-256 of the text it was loaded from, in hex.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// The bare command names that rules and jails spell out, sorted, each once.
+    #[must_use]
+    pub fn commands(&self) -> Vec<&str> {
+        let in_rules = self.rules.iter().flat_map(|rule| &rule.commands);
+        let mut names: Vec<&str> = in_rules
+            .flat_map(NamePattern::bare_names)
+            .chain(self.jails.values().flat_map(|jail| jail.commands.iter().map(String::as_str)))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// The id of a rule; its text has the last component of the file's name only. The parts are shared,
+/// so that a decision costs no copy of them.
+pub(crate) fn rule_id(file: &Arc<str>, line: u32, column: u32, index: u32, name: &str) -> RuleId {
+    let short = file.rsplit('/').next().unwrap_or(file);
+    let text = if name.is_empty() {
+        format!("{short}:{line}")
+    } else {
+        format!("{short}:{line} ({name})")
+    };
+    RuleId { file: Arc::clone(file), line, column, index, text: text.into() }
+}

@@ -1,0 +1,142 @@
+//! The stock policy, command line by command line: what it allows, asks about and denies.
+
+use clawrden_policy::{Action, Decision, Facts, Policy};
+
+/// One case a line: the expected action, then the words of the command; quotes hold words together.
+/// Every command is a tool on the PATH, called in /home/ann/project.
+const CASES: &str = include_str!("developer.txt");
+
+fn words(line: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    for byte in line.bytes() {
+        match (quote, byte) {
+            (None, b' ') => words.extend(word.take()),
+            (None, b'\'' | b'"') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (Some(open), _) if open == byte => quote = None,
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn decide(policy: &Policy, words: &[Vec<u8>]) -> Decision {
+    let argv: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    let path = [b"/usr/bin/", argv[0]].concat();
+    let facts = Facts {
+        jail: "default",
+        name: argv[0],
+        path: Some(&path),
+        tool: Some(argv[0]),
+        argv: &argv,
+        cwd: Some(b"/home/ann/project"),
+        uid: Some(1000),
+        gid: Some(1000),
+        changed_env: &[],
+    };
+    policy.decide(&facts)
+}
+
+#[test]
+fn every_case_gets_its_action() {
+    let policy = Policy::stock();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (expected, command) = line.split_once(' ').expect("an action and a command");
+        let decision = decide(&policy, &words(command.trim()));
+        count += 1;
+        if decision.action.as_str() != expected {
+            let rule = decision.rule.map_or_else(|| "no rule".to_owned(), |rule| rule.to_string());
+            wrong.push(format!("{command}: {} instead of {expected} ({rule})", decision.action));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 150, "only {count} cases");
+}
+
+/// Spelling a path in another way never makes a decision milder.
+#[test]
+fn no_spelling_of_a_path_is_a_way_around() {
+    let policy = Policy::stock();
+    for line in CASES.lines().filter(|line| line.starts_with("ask") || line.starts_with("deny")) {
+        let (_, command) = line.split_once(' ').expect("an action and a command");
+        let plain = words(command.trim());
+        let before = decide(&policy, &plain).action;
+        for (from, to) in [("/", "//"), ("/", "/./"), ("/", "/x/../")] {
+            let respell = |word: &Vec<u8>| {
+                let text = String::from_utf8_lossy(word);
+                let is_path = text.starts_with(['/', '.']) && !text.contains(':');
+                if is_path { text.replace(from, to).into_bytes() } else { word.clone() }
+            };
+            let spelled: Vec<Vec<u8>> = plain.iter().map(respell).collect();
+            let after = decide(&policy, &spelled).action;
+            assert!(after >= before, "{command} with {to} for {from}: {after}");
+        }
+    }
+}
+
+#[test]
+fn every_ask_and_deny_of_the_stock_policy_says_why() {
+    let policy = Policy::stock();
+    for line in CASES.lines().filter(|line| line.starts_with("ask") || line.starts_with("deny")) {
+        let (_, command) = line.split_once(' ').expect("an action and a command");
+        let decision = decide(&policy, &words(command.trim()));
+        assert!(!decision.reason.is_empty(), "{command}");
+    }
+}
+
+#[test]
+fn a_changed_variable_turns_looking_into_asking_and_leaves_building_alone() {
+    let policy = Policy::stock();
+    let with = |command: &str, changed: &[&[u8]]| {
+        let words = words(command);
+        let argv: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let path = [b"/usr/bin/", argv[0]].concat();
+        let facts = Facts {
+            name: argv[0],
+            path: Some(&path),
+            tool: Some(argv[0]),
+            argv: &argv,
+            cwd: Some(b"/home/ann/project"),
+            changed_env: changed,
+            ..Facts::default()
+        };
+        policy.decide(&facts)
+    };
+    let asked = with("git status", &[b"GIT_SSH_COMMAND"]);
+    assert_eq!(asked.action, Action::Ask);
+    assert!(asked.reason.contains("GIT_SSH_COMMAND"), "{}", asked.reason);
+    assert_eq!(with("cargo test", &[b"RUSTFLAGS"]).action, Action::Allow);
+    assert_eq!(with("ls", &[b"MAKEFLAGS"]).action, Action::Allow);
+    assert_eq!(with("ls", &[b"LD_PRELOAD"]).action, Action::Ask);
+}
+
+#[test]
+fn a_copy_of_an_allowed_tool_is_not_allowed() {
+    let facts = Facts {
+        name: b"./ls",
+        path: Some(b"/home/ann/project/ls"),
+        tool: None,
+        argv: &[b"./ls"],
+        cwd: Some(b"/home/ann/project"),
+        ..Facts::default()
+    };
+    assert_eq!(Policy::stock().decide(&facts).action, Action::Ask);
+}
+
+#[test]
+fn the_stock_policy_governs_the_tools_that_matter() {
+    let policy = Policy::stock();
+    let commands = policy.commands();
+    for tool in ["rm", "git", "npm", "curl", "ssh", "docker", "kubectl", "sudo", "cat", "cargo"] {
+        assert!(commands.contains(&tool), "{tool}");
+    }
+    assert!(commands.is_sorted());
+    assert_eq!(policy.default_action(), Action::Ask);
+}
