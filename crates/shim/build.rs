@@ -1,0 +1,32 @@
+//! Tells the linker, for the `raw` program only, that nothing but our own objects belong in it, and that tables for
+//! unwinding do not: nothing unwinds there.
+
+use std::path::Path;
+
+/// Added to the linker's own script.
+const WITHOUT_UNWINDING: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .gcc_except_table*) } } \
+                                 INSERT AFTER .text;\n";
+
+fn main() -> std::io::Result<()> {
+    println!("cargo:rerun-if-changed=build.rs");
+    let (Some(_), Some(folder)) =
+        (std::env::var_os("CARGO_FEATURE_RAW"), std::env::var_os("OUT_DIR"))
+    else {
+        return Ok(());
+    };
+    let script = Path::new(&folder).join("raw.ld");
+    std::fs::write(&script, WITHOUT_UNWINDING)?;
+    let script = format!("-Wl,-T,{}", script.display());
+    for arg in [
+        "-nostartfiles",
+        "-nostdlib",
+        "-static",
+        "-no-pie",
+        "-Wl,--build-id=none",
+        "-Wl,--no-eh-frame-hdr",
+        &script,
+    ] {
+        println!("cargo:rustc-link-arg-bins={arg}");
+    }
+    Ok(())
+}

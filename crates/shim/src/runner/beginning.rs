@@ -1,0 +1,98 @@
+//! From the plan to the fork. Whatever fails here ends the runner, and both sides are told.
+
+use alloc::vec::Vec;
+
+use clawrden_protocol::ToClient;
+use clawrden_protocol::runner::{FromRunner, Plan, Streams};
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::Pid;
+
+use super::carry::{Carry, Ends};
+use super::client::Client;
+use super::launch::Launch;
+use super::{Failure, cannot};
+use crate::socket::send_all;
+use crate::sys::process;
+
+/// Both sides before there is a child.
+pub(super) struct Beginning {
+    warden: OwnedFd,
+    client: Client,
+}
+
+impl Beginning {
+    pub(super) fn new(warden: OwnedFd, client: Client) -> Self {
+        Self { warden, client }
+    }
+
+    /// The warden's socket and the client, once the child is there.
+    pub(super) fn into_sides(self) -> (OwnedFd, Client) {
+        (self.warden, self.client)
+    }
+
+    /// What was got, or the end of it all: both sides are told what the runner could not do.
+    pub(super) fn need<T>(&mut self, what: &str, got: Result<T, Errno>) -> T {
+        match got {
+            Ok(got) => got,
+            Err(error) => self.fail(&cannot(what, error)),
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure) -> ! {
+        let Failure { code, ref text } = *failure;
+        self.client.tell_failure(code, text);
+        self.client.send();
+        let failed = FromRunner::Failed { code, text: text.clone() };
+        let _ = send_all(&self.warden, &failed.encode());
+        process::exit(0)
+    }
+
+    /// Says that the plan has come, and forks. What the client must know goes out before the child can speak to it.
+    pub(super) fn start(
+        &mut self,
+        plan: &Plan,
+        files: Vec<OwnedFd>,
+        limit: (u64, u64),
+    ) -> (Pid, OwnedFd, Carry) {
+        self.client.outbox.put(|out| out.push(0));
+        let mut files = files.into_iter();
+        let executable = self.need("execute nothing", files.next().ok_or(Errno::NOENT));
+        let (carry, Ends { standard, terminal }) = Carry::new(plan, self);
+        match plan.streams {
+            Streams::Descriptors => {
+                self.client.outbox.put(|out| ToClient::WantDescriptors.encode(out));
+            }
+            // An empty frame says that streams are frames: only then may the client read its standard input.
+            Streams::Frames if plan.version_2 => {
+                self.client.outbox.put(|out| ToClient::Stdout(&[]).encode(out));
+            }
+            Streams::Frames => {}
+        }
+        self.client.send();
+        let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        let (status, childs_status) = self.need("make a pipe", pipe);
+        let _ = rustix::fs::fcntl_setfl(&status, OFlags::NONBLOCK);
+        match self.need("fork", process::fork()) {
+            Some(main) => {
+                // The child does the same; whoever comes first, both may rely on it.
+                let _ = rustix::process::setpgid(Some(main), Some(main));
+                (main, status, carry)
+            }
+            None => Launch {
+                plan,
+                client: &self.client.socket,
+                files: limit,
+                executable,
+                cwd: files.next(),
+                standard,
+                terminal: terminal.as_ref(),
+                foreground: carry.has_keyboard(),
+                status: childs_status,
+            }
+            .run(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Becoming the user that the plan names, with that user's limits, and with nothing of the runner's.
+
+use alloc::vec::Vec;
+
+use clawrden_protocol::runner::Plan;
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+
+use super::{Failure, cannot};
+use crate::sys::{process, signal};
+
+/// Takes the plan's user, group and groups.
+///
+/// # Errors
+/// A runner that is not root can be nobody but itself.
+pub(super) fn become_user(plan: &Plan) -> Result<(), Failure> {
+    let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
+    let same_uid = rustix::process::getuid() == uid && rustix::process::geteuid() == uid;
+    let same_gid = rustix::process::getgid() == gid && rustix::process::getegid() == gid;
+    let groups: Vec<Gid> = plan.groups.iter().copied().map(Gid::from_raw).collect();
+    if !same_groups(&groups) {
+        rustix::thread::set_thread_groups(&groups).map_err(|e| failed("groups", e))?;
+    }
+    if !same_gid {
+        rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| failed("group", e))?;
+    }
+    if !same_uid {
+        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| failed("user", e))?;
+    }
+    Ok(())
+}
+
+fn same_groups(wanted: &[Gid]) -> bool {
+    let Ok(held) = rustix::process::getgroups() else { return false };
+    held.len() == wanted.len() && wanted.iter().all(|group| held.contains(group))
+}
+
+fn failed(what: &str, error: Errno) -> Failure {
+    cannot(&["take the caller's ", what].concat(), error)
+}
+
+/// Sets the plan's limits. One above what the runner may give is set as high as it may: that is the safe side.
+pub(super) fn set_limits(plan: &Plan, files: (u64, u64)) {
+    let own = (process::LIMIT_FILES, files.0, files.1);
+    let named = plan.limits.iter().any(|&(resource, ..)| resource == process::LIMIT_FILES);
+    let own = (!named).then_some(own);
+    for (resource, soft, hard) in own.into_iter().chain(plan.limits.iter().copied()) {
+        let wanted = Some((soft.min(hard), hard));
+        if process::limit(resource, wanted).is_err()
+            && let Ok((_, most)) = process::limit(resource, None)
+        {
+            let hard = hard.min(most);
+            let _ = process::limit(resource, Some((soft.min(hard), hard)));
+        }
+    }
+}
+
+/// Gives every signal its default action, but for those that the plan says are ignored.
+pub(super) fn set_signals(plan: &Plan) {
+    for number in 1..=signal::LAST {
+        if number != signal::KILL && number != signal::STOP {
+            signal::set_ignored(number, plan.ignored & signal::bit(number) != 0);
+        }
+    }
+}

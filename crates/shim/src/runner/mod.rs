@@ -1,0 +1,87 @@
+//! The runner: the warden starts it, perhaps long before there is work, for one supervised run. It receives the plan
+//! and the client's connection, starts the tool as its child, carries streams and signals, and ends the whole tree when
+//! it is told to.
+//!
+//! It takes orders from the warden alone, and never touches a descriptor of the client: those go to the child.
+
+mod beginning;
+mod carry;
+mod client;
+mod identity;
+mod intake;
+mod launch;
+mod pty;
+mod supervise;
+mod tree;
+
+use alloc::vec::Vec;
+
+use clawrden_protocol::limits::EXIT_UNREACHABLE;
+use clawrden_protocol::runner::Plan;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::DumpableBehavior;
+
+use crate::say::words;
+use crate::sys::signal::Signals;
+use crate::sys::{fds, process, signal};
+
+/// Where the runner keeps its own descriptors.
+const OWN: i32 = 300;
+
+/// What a runner was started with.
+pub(crate) struct Place {
+    warden: OwnedFd,
+    signals: Signals,
+    /// The soft and hard limit of descriptors that the runner was started with.
+    files: (u64, u64),
+}
+
+/// What can be told about a start that failed: the code for the client, and a line.
+pub(crate) struct Failure {
+    code: u8,
+    text: Vec<u8>,
+}
+
+impl Failure {
+    fn new(code: u8, text: impl Into<Vec<u8>>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+/// The failure to do `what` before anything has started.
+fn cannot(what: &str, error: Errno) -> Failure {
+    let text = ["the runner cannot ", what, " (", &words(error), "); nothing ran"].concat();
+    Failure::new(EXIT_UNREACHABLE, text)
+}
+
+/// Runs one plan to its end; never comes back.
+pub(crate) fn run() -> ! {
+    let Ok(place) = settle() else { process::exit(1) };
+    // A warden that sends no plan, or half of one, is gone: there is nobody to tell.
+    let Some(received) = intake::plan(&place.warden) else { process::exit(1) };
+    supervise::run(place, received)
+}
+
+/// Makes this process the reaper of all that it will start, out of reach of the tool and of terminals.
+fn settle() -> Result<Place, Errno> {
+    fds::close_from(3);
+    let files = process::limit(process::LIMIT_FILES, None)?;
+    let _ = process::limit(process::LIMIT_FILES, Some((files.1, files.1)));
+    let warden = rustix::io::fcntl_dupfd_cloexec(fds::take(0), OWN)?;
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // Already a leader of a session is as good.
+    let _ = rustix::process::setsid();
+    signal::set_blocked(!0);
+    let signals = Signals::of(signal::set(&[signal::CHLD, signal::TERM]))?;
+    Ok(Place { warden, signals, files })
+}
+
+/// What the warden sends: the plan, the client's connection, the executable, and the working directory where streams
+/// are frames.
+struct Received {
+    plan: Plan,
+    client: OwnedFd,
+    files: Vec<OwnedFd>,
+}

@@ -1,0 +1,478 @@
+//! The life of a supervised run: start the tool, carry its streams and signals, end its tree, reap what is left.
+
+use alloc::vec::Vec;
+
+use clawrden_protocol::ToClient;
+use clawrden_protocol::frame::{self, FromClient, Status};
+use clawrden_protocol::limits::EXIT_UNREACHABLE;
+use clawrden_protocol::runner::{FromRunner, ToRunner};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::beginning::Beginning;
+use super::carry::Carry;
+use super::client::{Client, Heard, warden_gone};
+use super::intake::{Order, Orders};
+use super::launch::GOING;
+use super::tree::Tree;
+use super::{Failure, Place, Received};
+use crate::inbox::Next;
+use crate::socket::send_all;
+use crate::sys::process::{self, Change, Waited};
+use crate::sys::signal::{self, Signals};
+use crate::sys::waits::{ERROR, HANG_UP, IN, Key, OUT, Waits};
+use crate::sys::{fds, now_ms};
+
+/// Signals that a client may pass on: those that a person or a shell sends.
+const PASSED: u64 = signal::set(&[
+    signal::HUP,
+    signal::INT,
+    signal::QUIT,
+    signal::USR1,
+    signal::USR2,
+    signal::TERM,
+    signal::CONT,
+    signal::TSTP,
+    signal::WINCH,
+]);
+/// Milliseconds between attempts to kill what is left of a tree.
+const AGAIN: u64 = 20;
+/// Milliseconds of killing after which what is left is taken for unkillable: another user's, or stuck in the kernel.
+const UNKILLABLE: u64 = 2000;
+/// Milliseconds that a client has, after its command was ended, to take what is left for it.
+const LAST_WORDS: u64 = 5000;
+/// Bytes that a failed start tells at most.
+const TOLD: usize = 4096;
+
+/// An end that is not the tool's own.
+struct Ending {
+    /// What the client is told; without it, how the tool ended.
+    tell: Option<Failure>,
+    /// When the tree is killed next, or first.
+    kill_at: u64,
+    /// When the client is told, though there is something left that cannot be killed.
+    tell_at: u64,
+    /// When the client is no longer waited for.
+    give_up_at: u64,
+}
+
+struct Supervisor {
+    warden: Option<OwnedFd>,
+    orders: Orders,
+    client: Option<Client>,
+    signals: Signals,
+    main: Pid,
+    /// Where the child tells how its start went, until it has started.
+    status: Option<OwnedFd>,
+    told_by_child: Vec<u8>,
+    started: bool,
+    failed: Option<Failure>,
+    ended: Option<Status>,
+    childless: bool,
+    carry: Carry,
+    ending: Option<Ending>,
+    cancelled: bool,
+    told_client: bool,
+    told_warden: bool,
+    grace_ms: u64,
+    tree: Tree,
+}
+
+/// Starts the plan's tool and stays until nothing of it is left.
+pub(super) fn run(place: Place, received: Received) -> ! {
+    let Place { warden, signals, files: limit } = place;
+    let Received { plan, client, files } = received;
+    let client = Client::new(client, plan.version_2);
+    let mut beginning = Beginning::new(warden, client);
+    let (main, status, carry) = beginning.start(&plan, files, limit);
+    let (warden, client) = beginning.into_sides();
+    Supervisor {
+        warden: Some(warden),
+        orders: Orders::default(),
+        client: Some(client),
+        signals,
+        main,
+        status: Some(status),
+        told_by_child: Vec::with_capacity(TOLD),
+        started: false,
+        failed: None,
+        ended: None,
+        childless: false,
+        carry,
+        ending: None,
+        cancelled: false,
+        told_client: false,
+        told_warden: false,
+        grace_ms: plan.grace_ms.into(),
+        tree: Tree::default(),
+    }
+    .run()
+}
+
+/// What one wait was for.
+struct Keys {
+    warden: Option<Key>,
+    status: Option<Key>,
+    client: Option<Key>,
+    carry: super::carry::Keys,
+}
+
+impl Supervisor {
+    fn run(mut self) -> ! {
+        loop {
+            self.reap();
+            self.progress();
+            if self.is_done() {
+                process::exit(0)
+            }
+            let mut waits = Waits::new();
+            let keys = self.waits(&mut waits);
+            waits.wait(self.timeout());
+            self.handle(&waits, &keys);
+            self.kill_if_due();
+        }
+    }
+
+    fn waits(&self, waits: &mut Waits) -> Keys {
+        let settled = self.status.is_none();
+        let sending = self.client.as_ref().is_some_and(|c| !c.outbox.is_empty());
+        let client = self.client.as_ref().map(|client| {
+            let hear = settled && client.is_heard() && !self.carry.stdin_blocked;
+            let events = if hear { IN } else { 0 } | if sending { OUT } else { 0 };
+            waits.add(client.socket.as_fd(), events)
+        });
+        waits.add(self.signals.fd(), IN);
+        Keys {
+            warden: self.warden.as_ref().map(|w| waits.add(w.as_fd(), IN)),
+            status: self.status.as_ref().map(|s| waits.add(s.as_fd(), IN)),
+            client,
+            carry: self.carry.waits(waits, !sending),
+        }
+    }
+
+    fn timeout(&self) -> Option<u64> {
+        let sending = self.client.as_ref().is_some_and(|c| !c.outbox.is_empty());
+        if self.ended.is_some() && !self.told_client && !sending && !self.carry.is_drained() {
+            return Some(0);
+        }
+        let ending = self.ending.as_ref()?;
+        let next = if self.childless { ending.give_up_at } else { ending.kill_at };
+        Some(next.saturating_sub(now_ms()))
+    }
+
+    fn handle(&mut self, waits: &Waits, keys: &Keys) {
+        while let Some(received) = self.signals.next() {
+            if received.signal == signal::TERM {
+                self.end(failure("the runner was told to end; the command was ended"), false);
+            }
+        }
+        if keys.warden.is_some_and(|key| waits.any(key)) {
+            self.hear_warden();
+        }
+        if keys.status.is_some_and(|key| waits.any(key)) {
+            self.hear_child();
+        }
+        if let Some(key) = keys.client {
+            self.hear_client(waits, key);
+        }
+        self.carry.write_stdin(waits, &keys.carry);
+        self.obey_client();
+        self.carry_out(waits, &keys.carry);
+    }
+
+    fn hear_warden(&mut self) {
+        let Some(warden) = &self.warden else { return };
+        match self.orders.receive(warden) {
+            Order::None => {}
+            Order::Message(ToRunner::Stop { code, text, now }) => {
+                self.end(Some(Failure { code, text }), now);
+            }
+            // A second plan is as bad as no warden.
+            Order::Message(ToRunner::Plan(_)) | Order::Gone => {
+                self.warden = None;
+                self.end(failure(&warden_gone(self.started)), false);
+            }
+        }
+    }
+
+    /// The child's start: nothing but the end after [`GOING`] is an exec that went well.
+    fn hear_child(&mut self) {
+        let Some(status) = &self.status else { return };
+        // To the end if it is there: the tool may have written already, and the client is told first that it runs.
+        loop {
+            match fds::read_append(status.as_fd(), &mut self.told_by_child, TOLD) {
+                Ok(1..) if self.told_by_child.len() < TOLD => {}
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                _ => break,
+            }
+        }
+        self.status = None;
+        let told = self.told_by_child.strip_prefix(&[GOING]);
+        match told.unwrap_or(&self.told_by_child) {
+            [] if told.is_some() => {
+                self.started = true;
+                let pid = self.main.as_raw_nonzero().get().unsigned_abs();
+                self.tell_warden(&FromRunner::Started(pid));
+                if self.carry.has_keyboard() {
+                    self.tell_keyboard();
+                }
+            }
+            [] => {
+                let text = "the command was ended before it had started";
+                self.failed = Some(Failure::new(EXIT_UNREACHABLE, text));
+            }
+            [code, text @ ..] => self.failed = Some(Failure::new(*code, text)),
+        }
+    }
+
+    fn hear_client(&mut self, waits: &Waits, key: Key) {
+        let Some(client) = &mut self.client else { return };
+        let mut here = client.send();
+        let hears = self.status.is_none() && client.is_heard() && !self.carry.stdin_blocked;
+        let pipe = self.carry.pipe().is_some();
+        let passes = pipe && client.inbox.coming().is_some();
+        if hears && !passes && waits.found(key, IN | HANG_UP | ERROR) {
+            here &= client.receive(client.inbox.portion(pipe)) != Heard::Gone;
+        }
+        // What it sent last counts: it has gone once that is read, or cannot be.
+        if !here || waits.found(key, HANG_UP | ERROR) && (!hears || client.silent) {
+            self.client_gone();
+        }
+    }
+
+    fn client_gone(&mut self) {
+        self.client = None;
+        if !self.told_client {
+            self.cancelled = true;
+            self.end(None, false);
+        }
+    }
+
+    /// Does what the client has asked for, as far as standard input takes it.
+    fn obey_client(&mut self) {
+        let Some(client) = &mut self.client else { return };
+        loop {
+            let heard = match client.inbox.next() {
+                Ok(Next::More) => {
+                    let taken = self.carry.pipe().is_some();
+                    let coming =
+                        client.inbox.coming().filter(|&(kind, _)| taken && kind == frame::STDIN);
+                    let Some((_, left)) = coming else {
+                        if client.silent {
+                            self.carry.end_stdin();
+                        }
+                        return;
+                    };
+                    match self.carry.pass_stdin(client.socket.as_fd(), left) {
+                        0 => return,
+                        n => {
+                            client.inbox.passed(n);
+                        }
+                    }
+                    continue;
+                }
+                Ok(Next::Stream(frame::STDIN, range)) => {
+                    let used = self.carry.take_stdin(client.inbox.bytes(range.clone()));
+                    client.inbox.took(used);
+                    if used < range.len() {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Next::Stream(..)) | Err(_) => None,
+                Ok(Next::Frame(kind, range)) => {
+                    FromClient::parse(kind, client.inbox.bytes(range)).ok()
+                }
+            };
+            match heard {
+                Some(FromClient::StdinEnd) => self.carry.end_stdin(),
+                Some(FromClient::WindowSize { rows, cols }) => self.carry.resize(rows, cols),
+                Some(FromClient::Signal(signal::PIPE)) => self.carry.close_stdout(),
+                Some(FromClient::Signal(number)) => {
+                    pass(self.main, self.ended, &self.carry, number);
+                }
+                Some(FromClient::Cancel) => {
+                    self.cancelled = true;
+                    return self.end(None, false);
+                }
+                // What no client says ends the command as if the client had gone.
+                _ => return self.client_gone(),
+            }
+        }
+    }
+
+    /// Carries output, one piece at a time, so that a client that takes nothing holds nothing up but itself.
+    fn carry_out(&mut self, waits: &Waits, keys: &super::carry::Keys) {
+        match &mut self.client {
+            Some(client) => {
+                self.carry.read_output(&mut client.outbox, waits, keys);
+                if !client.send() {
+                    self.client_gone();
+                }
+            }
+            None => self.carry.discard_output(waits, keys),
+        }
+    }
+
+    fn reap(&mut self) {
+        loop {
+            match process::wait(None, false) {
+                Waited::Nothing => return,
+                Waited::NoChild => {
+                    self.childless = true;
+                    return;
+                }
+                Waited::Child(pid, Change::Ended(status)) if pid == self.main => {
+                    while self.status.is_some() {
+                        self.hear_child();
+                    }
+                    self.ended = Some(status);
+                    self.carry.tool_ended();
+                }
+                Waited::Child(pid, Change::Stopped(by)) if pid == self.main => {
+                    self.tool_stopped(by);
+                }
+                Waited::Child(..) => {}
+            }
+        }
+    }
+
+    /// Tells the client that its terminal has been looked at, may be made raw, and is read by the tool.
+    fn tell_keyboard(&mut self) {
+        if let Some(client) = &mut self.client {
+            client.outbox.put(|out| ToClient::Stdout(&[]).encode(out));
+        }
+    }
+
+    fn tool_stopped(&mut self, by: u8) {
+        if matches!(by, signal::TTIN | signal::TTOU) && self.carry.give_keyboard(self.main) {
+            let _ = process::kill(-self.main.as_raw_nonzero().get(), signal::CONT);
+            self.tell_keyboard();
+            return;
+        }
+        if let (None, Some(client)) = (&self.ending, &mut self.client) {
+            client.tell_stopped(by);
+        }
+    }
+
+    /// Tells both sides how it ended, once that is known.
+    fn progress(&mut self) {
+        if let Some(failure) = self.failed.take() {
+            // What was asked of us explains a start that failed meanwhile better than the failure does.
+            let asked = self.ending.as_mut().and_then(|ending| ending.tell.take());
+            let Failure { code, text } = asked.unwrap_or(failure);
+            self.tell_client(|client| client.tell_failure(code, &text));
+            self.tell_warden(&FromRunner::Failed { code, text });
+            self.told_warden = true;
+        }
+        if !self.told_client && self.is_over() {
+            match (self.ending.as_mut().and_then(|ending| ending.tell.take()), self.ended) {
+                (Some(Failure { code, text }), _) => {
+                    self.tell_client(|client| client.tell_failure(code, &text));
+                }
+                (None, Some(status)) => self.tell_client(|client| client.tell_end(status)),
+                (None, None) => self.tell_client(|_| ()),
+            }
+        }
+        if let (true, false, Some(status)) = (self.told_client, self.told_warden, self.ended) {
+            let (bytes_out, cancelled) = (self.carry.bytes_out, self.cancelled);
+            self.tell_warden(&FromRunner::Finished { status, bytes_out, cancelled });
+            self.told_warden = true;
+        }
+        self.close_client_when_told();
+    }
+
+    /// Whether the client can be told: the tool, or by our doing the tree, has ended and its output was carried.
+    fn is_over(&self) -> bool {
+        let carried = self.client.is_none() || self.carry.is_drained();
+        match &self.ending {
+            None => self.ended.is_some() && carried,
+            Some(ending) => self.childless && carried || now_ms() >= ending.tell_at,
+        }
+    }
+
+    fn tell_client(&mut self, tell: impl FnOnce(&mut Client)) {
+        if let Some(client) = &mut self.client {
+            tell(client);
+        }
+        self.told_client = true;
+    }
+
+    fn tell_warden(&mut self, message: &FromRunner) {
+        if let Some(warden) = &self.warden {
+            // A warden that has gone is noticed by its silence.
+            let _ = send_all(warden, &message.encode());
+        }
+    }
+
+    fn close_client_when_told(&mut self) {
+        if let (true, Some(client)) = (self.told_client, &mut self.client)
+            && (!client.send() || client.outbox.is_empty())
+        {
+            self.client = None;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let given_up = self.ending.as_ref().is_some_and(|e| now_ms() >= e.give_up_at);
+        self.childless && self.told_client && (self.client.is_none() || given_up)
+    }
+
+    /// Begins to end the tree: politely, or at once. What was said first is what the client is told.
+    fn end(&mut self, tell: Option<Failure>, at_once: bool) {
+        // A child that has not started hears no polite signal.
+        let at_once = at_once || self.status.is_some();
+        let now = now_ms();
+        if let Some(ending) = &mut self.ending {
+            if at_once && ending.kill_at > now {
+                ending.kill_from(now);
+            }
+        } else {
+            let mut ending = Ending { tell, kill_at: 0, tell_at: 0, give_up_at: 0 };
+            ending.kill_from(if at_once { now } else { now + self.grace_ms });
+            self.ending = Some(ending);
+            if !at_once && !self.childless {
+                self.tree.signal(self.main, signal::TERM);
+                self.tree.signal(self.main, signal::CONT);
+            }
+        }
+        self.kill_if_due();
+    }
+
+    fn kill_if_due(&mut self) {
+        let Some(ending) = &mut self.ending else { return };
+        let now = now_ms();
+        if !self.childless && now >= ending.kill_at {
+            self.tree.kill(self.main);
+            ending.kill_at = now + AGAIN;
+        }
+    }
+}
+
+impl Ending {
+    fn kill_from(&mut self, then: u64) {
+        self.kill_at = then;
+        self.tell_at = then + UNKILLABLE;
+        self.give_up_at = self.tell_at + LAST_WORDS;
+    }
+}
+
+fn failure(text: &str) -> Option<Failure> {
+    Some(Failure::new(EXIT_UNREACHABLE, text))
+}
+
+/// Passes a client's signal on to the tool's process group, or to the foreground of its terminal.
+fn pass(main: Pid, ended: Option<Status>, carry: &Carry, number: u8) {
+    if PASSED & signal::bit(number) == 0 || ended.is_some() {
+        return;
+    }
+    let main = main.as_raw_nonzero().get();
+    let foreground = carry.foreground().filter(|&group| group != rustix::process::getpgrp());
+    let group = foreground.map_or(main, |group| group.as_raw_nonzero().get());
+    // A tool that has made a group of its own is reached alone.
+    if process::kill(-group, number).is_err() {
+        let _ = process::kill(main, number);
+    }
+}

@@ -1,0 +1,119 @@
+//! Descriptors by their numbers, and reading into room that is not yet used.
+
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
+
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::io::{self, Errno};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+
+use super::{arch, call, int};
+use clawrden_protocol::limits::MAX_DESCRIPTORS;
+
+/// The descriptor of this number, which need not be open: then every use of it is `EBADF`.
+pub(crate) fn numbered(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: the number is one that the program was started with or never -1; a closed one makes syscalls fail
+    // and nothing else. Callers pass numbers that no owned descriptor of ours has.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Closes the descriptor of this number, if it is open.
+pub(crate) fn close(number: RawFd) {
+    // SAFETY: callers pass numbers that the program was started with, which nothing here owns.
+    let _ = unsafe { call(arch::nr::CLOSE, [int(number), 0, 0, 0, 0, 0]) };
+}
+
+/// Takes a descriptor that the program was started with as its own.
+pub(crate) fn take(number: RawFd) -> OwnedFd {
+    // SAFETY: callers take each number once, at the start, before anything else uses it.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Closes every descriptor from `first` on.
+pub(crate) fn close_from(first: RawFd) {
+    // SAFETY: callers use it before they own any descriptor from there on.
+    let _ = unsafe { call(arch::nr::CLOSE_RANGE, [int(first), u32::MAX as usize, 0, 0, 0, 0]) };
+}
+
+/// Makes `number` a copy of `fd` that survives an exec.
+pub(crate) fn place(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
+    // SAFETY: nothing here owns `number`: it is one of those that the tool gets.
+    unsafe { call(arch::nr::DUP3, [int(fd.as_raw_fd()), int(number), 0, 0, 0, 0]) }.map(drop)
+}
+
+/// What a read took: how many bytes, and the rest of the room stays unused.
+fn append(
+    bytes: &mut Vec<u8>,
+    max: usize,
+    read: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let room = bytes.spare_capacity_mut();
+    let max = max.min(room.len());
+    let n = read(&mut room[..max])?.min(max);
+    // SAFETY: the read filled that many bytes of the spare room, which is within the capacity.
+    unsafe { bytes.set_len(bytes.len() + n) };
+    Ok(n)
+}
+
+/// Reads at most `max` bytes behind those in `bytes`, never more than its capacity has room for. 0 is the end.
+pub(crate) fn read_append(
+    fd: BorrowedFd<'_>,
+    bytes: &mut Vec<u8>,
+    max: usize,
+) -> Result<usize, Errno> {
+    append(bytes, max, |room| io::read(fd, room).map(|(filled, _)| filled.len()))
+}
+
+/// Receives at most `max` bytes behind those in `bytes`, never more than its capacity has room for. 0 is the end.
+pub(crate) fn receive_append(
+    fd: BorrowedFd<'_>,
+    bytes: &mut Vec<u8>,
+    max: usize,
+    flags: RecvFlags,
+) -> Result<usize, Errno> {
+    append(bytes, max, |room| rustix::net::recv(fd, room, flags).map(|(_, n)| n))
+}
+
+/// Bytes of control data for as many descriptors as the kernel takes in one message.
+const RIGHTS: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
+
+/// Sends `bytes` with `fds` riding on the first of them. Gives how many bytes went.
+pub(crate) fn send_with(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<usize, Errno> {
+    let mut room = [MaybeUninit::uninit(); RIGHTS];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    if !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::TOOMANYREFS);
+    }
+    let parts = [io::IoSlice::new(bytes)];
+    rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL)
+}
+
+/// Receives at most `room.len()` bytes, and appends the descriptors that came with them to `fds`, all of them
+/// closed on exec. `EMSGSIZE` when the kernel had to drop descriptors.
+pub(crate) fn receive_with(
+    socket: BorrowedFd<'_>,
+    room: &mut [u8],
+    fds: &mut Vec<OwnedFd>,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); RIGHTS];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [io::IoSliceMut::new(room)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(socket, &mut parts, &mut control, flags)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::MSGSIZE);
+    }
+    Ok(received.bytes)
+}

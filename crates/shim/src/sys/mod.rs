@@ -1,0 +1,69 @@
+//! Every `unsafe` of this crate, and every syscall that rustix has no function for.
+//!
+//! What it gives outward is safe to call; nothing here decides anything.
+
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+mod arch;
+#[cfg(all(feature = "raw", not(test)))]
+mod bare;
+pub(crate) mod fds;
+pub(crate) mod modes;
+mod note;
+pub(crate) mod process;
+pub(crate) mod signal;
+pub(crate) mod start;
+pub(crate) mod waits;
+
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+/// Makes a syscall.
+///
+/// # Safety
+/// As for [`arch::syscall`].
+unsafe fn call(number: usize, args: [usize; 6]) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise.
+    let answer = unsafe { arch::syscall(number, args) };
+    match usize::try_from(answer) {
+        Ok(value) => Ok(value),
+        Err(_) => Err(Errno::from_raw_os_error(i32::try_from(-answer).unwrap_or_default())),
+    }
+}
+
+/// A C `int` as it goes into a register.
+fn int(n: i32) -> usize {
+    isize::try_from(n).unwrap_or_default().cast_unsigned()
+}
+
+/// Milliseconds on the clock that only goes forward.
+pub(crate) fn now_ms() -> u64 {
+    const CLOCK_MONOTONIC: usize = 1;
+    let mut time = [0u64; 2];
+    // SAFETY: the kernel writes two 64-bit values, which is what `time` has.
+    let _ = unsafe {
+        call(arch::nr::CLOCK_GETTIME, [CLOCK_MONOTONIC, time.as_mut_ptr() as usize, 0, 0, 0, 0])
+    };
+    time[0] * 1000 + time[1] / 1_000_000
+}
+
+/// Whether the other side of a connection has taken all that was sent, as far as can be told.
+pub(crate) fn is_taken(socket: BorrowedFd<'_>) -> bool {
+    const SIOCOUTQ: usize = 0x5411;
+    let mut left = 0i32;
+    // SAFETY: the kernel writes an int, which `left` is.
+    let asked = unsafe {
+        let out = &raw mut left as usize;
+        call(arch::nr::IOCTL, [int(socket.as_raw_fd()), SIOCOUTQ, out, 0, 0, 0])
+    };
+    asked.is_err() || left == 0
+}
+
+/// The working directory's path, ended by NUL in `room`; `None` when it has no path or one that is too long.
+pub(crate) fn working_directory(room: &mut [u8]) -> Option<&[u8]> {
+    // SAFETY: the kernel writes at most as many bytes as it is told, which is what `room` has.
+    let n = unsafe { call(arch::nr::GETCWD, [room.as_mut_ptr() as usize, room.len(), 0, 0, 0, 0]) };
+    let path = room.get(..n.ok()?.checked_sub(1)?)?;
+    // The kernel says "(unreachable)" before a path outside of the root.
+    path.starts_with(b"/").then_some(path)
+}
