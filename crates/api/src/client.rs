@@ -1,1 +1,316 @@
+//! The client of the control API: one connection to the warden's Unix socket for each call.
+//!
+//! It never waits without end, never holds more than [`MAX_ANSWER`] bytes, and never takes an answer that it does not
+//! understand for a yes.
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::error::ErrorBody;
+use crate::types::{
+    AnswerRequest, Answered, History, HistoryQuery, KillReport, KillRequest, PrisonerAnswer,
+    PrisonerRequest, Queue, Status,
+};
+
+/// Bytes of an answer's body. A longer one is refused.
+pub const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// How long a call may take. `kill` ends processes with a grace and has [`KILL_TIMEOUT`].
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long `kill` and `resume` may take.
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Characters of an answer that is no JSON, shown in the error.
+const SHOWN: usize = 200;
+
+/// A client of one warden's control socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    path: PathBuf,
+    timeout: Option<Duration>,
+}
+
+/// Why a call has no answer, or a bad one.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers at the socket.
+    #[error("no warden can be reached at {path:?}: {source}; {}", remedy(source))]
+    Unreachable {
+        /// The control socket.
+        path: PathBuf,
+        /// What the kernel says.
+        #[source]
+        source: io::Error,
+    },
+    /// The warden says no.
+    #[error("{}", .0.message)]
+    Api(ErrorBody),
+    /// What came is no answer of this API.
+    #[error("the warden's answer is not understood: {0}; is it of another version?")]
+    Protocol(String),
+    /// The warden closed the connection without an answer: it is going down.
+    #[error("the warden at {path:?} broke off: it is going down; try again in a moment")]
+    BrokenOff {
+        /// The control socket.
+        path: PathBuf,
+    },
+    /// The warden took the call and did not answer in time. Whether it was carried out is unknown.
+    #[error("the warden at {path:?} did not answer within {} s; `clawrden status` tells how it is", after.as_secs())]
+    TimedOut {
+        /// The control socket.
+        path: PathBuf,
+        /// How long it had.
+        after: Duration,
+    },
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            "no warden serves this user yet: start one with `clawrden run -- CMD` or `clawrden warden`"
+        }
+        io::ErrorKind::ConnectionRefused => {
+            "the warden that made this socket has ended: start one with `clawrden run -- CMD` or `clawrden warden`"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "only the warden's own user and root may: use `sudo`, or the socket of a warden of yours"
+        }
+        _ => "see `clawrden status` and the warden's own log",
+    }
+}
+
+/// What is sent, and where.
+struct Call<'a> {
+    method: Method,
+    path: String,
+    body: Vec<u8>,
+    socket: &'a Path,
+}
+
+impl Client {
+    /// A client of the warden whose control socket is at `path`. Nothing is connected yet.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), timeout: None }
+    }
+
+    /// The same client, with another limit to how long any call may take.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `GET /api/status`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get("/api/status".to_owned()).await
+    }
+
+    /// `GET /api/queue`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn queue(&self) -> Result<Queue, ClientError> {
+        self.get("/api/queue".to_owned()).await
+    }
+
+    /// `POST /api/queue/{id}/approve`; `id` may be a prefix.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotFound`, `Conflict` and `Ambiguous` are about the id.
+    pub async fn approve(&self, id: &str, body: &AnswerRequest) -> Result<Answered, ClientError> {
+        self.post(format!("/api/queue/{}/approve", encoded(id)), body, TIMEOUT).await
+    }
+
+    /// `POST /api/queue/{id}/deny`; `id` may be a prefix.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotFound`, `Conflict` and `Ambiguous` are about the id.
+    pub async fn deny(&self, id: &str, body: &AnswerRequest) -> Result<Answered, ClientError> {
+        self.post(format!("/api/queue/{}/deny", encoded(id)), body, TIMEOUT).await
+    }
+
+    /// `GET /api/history`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `BadRequest` is about a filter.
+    pub async fn history(&self, query: &HistoryQuery) -> Result<History, ClientError> {
+        let query = query_string(query)?;
+        self.get(format!("/api/history{query}")).await
+    }
+
+    /// `POST /api/kill`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn kill(&self, body: &KillRequest) -> Result<KillReport, ClientError> {
+        self.post("/api/kill".to_owned(), body, KILL_TIMEOUT).await
+    }
+
+    /// `POST /api/resume`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn resume(&self) -> Result<KillReport, ClientError> {
+        let nothing = serde_json::Map::new();
+        self.post("/api/resume".to_owned(), &nothing, KILL_TIMEOUT).await
+    }
+
+    /// `POST /api/prisoners`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `BadPolicy` carries the policy's diagnosis.
+    pub async fn register_prisoner(
+        &self,
+        body: &PrisonerRequest,
+    ) -> Result<PrisonerAnswer, ClientError> {
+        self.post("/api/prisoners".to_owned(), body, TIMEOUT).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, ClientError> {
+        self.call(Method::GET, path, Vec::new(), TIMEOUT).await
+    }
+
+    async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: String,
+        body: &B,
+        timeout: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(protocol)?;
+        self.call(Method::POST, path, body, timeout).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: String,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<T, ClientError> {
+        let timeout = self.timeout.unwrap_or(timeout);
+        let call = Call { method, path, body, socket: &self.path };
+        let (status, bytes) = tokio::time::timeout(timeout, exchange(call))
+            .await
+            .map_err(|_| ClientError::TimedOut { path: self.path.clone(), after: timeout })??;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(protocol);
+        }
+        match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(body) => Err(ClientError::Api(body)),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let shown: String = text.chars().take(SHOWN).collect();
+                Err(ClientError::Protocol(format!("status {} with {shown:?}", status.as_u16())))
+            }
+        }
+    }
+}
+
+async fn exchange(call: Call<'_>) -> Result<(StatusCode, Bytes), ClientError> {
+    let unreachable = |source| ClientError::Unreachable { path: call.socket.to_owned(), source };
+    let stream = UnixStream::connect(call.socket).await.map_err(unreachable)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
+    let request = Request::builder()
+        .method(call.method)
+        .uri(call.path)
+        .header(header::HOST, "clawrden")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "application/json")
+        .body(Full::new(Bytes::from(call.body)))
+        .map_err(protocol)?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(|error| {
+            let path = call.socket.to_owned();
+            if broke_off(&error) { ClientError::BrokenOff { path } } else { protocol(error) }
+        })?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|e| ClientError::Protocol(e.to_string()))?.to_bytes();
+        Ok((status, body))
+    };
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        done = &mut answer => done,
+        // When the connection ends first, what it still had to say is already with the answer.
+        _ = connection => answer.await,
+    }
+}
+
+/// Whether the other side closed the connection before it said anything.
+fn broke_off(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let closed = source.is_some_and(|source| {
+        matches!(
+            source.kind(),
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+        )
+    });
+    closed || error.is_closed() || error.is_canceled() || error.is_incomplete_message()
+}
+
+fn protocol(error: impl std::error::Error) -> ClientError {
+    let mut text = error.to_string();
+    if let Some(source) = error.source() {
+        text = format!("{text}: {source}");
+    }
+    ClientError::Protocol(text)
+}
+
+fn query_string(query: &HistoryQuery) -> Result<String, ClientError> {
+    let mut out = String::new();
+    let serde_json::Value::Object(fields) = serde_json::to_value(query).map_err(protocol)? else {
+        return Ok(out);
+    };
+    for (name, value) in fields {
+        let value = match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        out.push(if out.is_empty() { '?' } else { '&' });
+        out.push_str(&name);
+        out.push('=');
+        out.push_str(&encoded(&value));
+    }
+    Ok(out)
+}
+
+/// Percent-encodes all but the characters that mean nothing in any part of a URI.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

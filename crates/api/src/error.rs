@@ -21,6 +21,10 @@ pub enum ErrorCode {
     Forbidden,
     /// 404: no such route, or no such id.
     NotFound,
+    /// 405: the route is there, but not for this method.
+    MethodNotAllowed,
+    /// 408: the body did not come in time.
+    TooSlow,
     /// 409: the request was answered before, or the state does not permit it.
     Conflict,
     /// 409: a short id fits more than one request.
@@ -43,6 +47,8 @@ impl ErrorCode {
             Self::BadRequest => 400,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::TooSlow => 408,
             Self::Conflict | Self::Ambiguous => 409,
             Self::TooLarge => 413,
             Self::BadPolicy => 422,
