@@ -1,1 +1,26 @@
-//! Being written.
+//! The supervisor: policy, approvals, execution, record.
+//!
+//! [`serve`] is the whole of it: it runs until it is told to go down. Nothing runs without a decision and a record.
+
+pub mod approvals;
+mod caller;
+pub mod config;
+pub mod control;
+mod crash;
+mod decision;
+mod executor;
+mod intercom;
+pub mod jails;
+pub mod ledger;
+mod plan;
+pub mod process;
+mod request;
+mod running;
+pub mod sockets;
+pub mod switch;
+pub mod sys;
+mod wait;
+mod warden;
+
+pub use config::{Config, ExitCodes};
+pub use warden::{ServeError, run_warden, serve};

@@ -1,0 +1,191 @@
+//! Answers: what a person said about a request, and what came of saying it.
+//! An [`Approval`] cannot be copied: it lets one run happen, and whoever cannot use it gives it back.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::identity::Identity;
+use crate::ledger::Id;
+
+/// A moment, on the clock that measures and on the clock that people read.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For deadlines.
+    pub instant: Instant,
+    /// For people: milliseconds since the epoch.
+    pub ms: u64,
+}
+
+impl Now {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn read() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { instant: Instant::now(), ms: millis(since) }
+    }
+
+    /// This moment and `later` more.
+    #[must_use]
+    pub fn after(self, later: Duration) -> Self {
+        let instant = self.instant.checked_add(later).unwrap_or(self.instant);
+        Self { instant, ms: self.ms.saturating_add(millis(later)) }
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A person's word on an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// It may run.
+    pub approve: bool,
+    /// Who says so.
+    pub who: String,
+    /// Through what: `cli`, `api` …
+    pub channel: String,
+    /// Why. A denial's reason goes to the agent.
+    pub reason: Option<String>,
+}
+
+/// Lets one run happen.
+#[must_use = "an approval that is dropped is lost; give it back if nothing ran"]
+#[derive(Debug)]
+pub struct Approval {
+    /// The entry that was answered.
+    pub entry: Id,
+    /// Who approved.
+    pub who: String,
+    /// Through what.
+    pub channel: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When, in milliseconds since the epoch.
+    pub answered_ms: u64,
+    /// It was not given to this request but kept, or handed on by another that did not use it.
+    pub kept: bool,
+    pub(super) identity: Identity,
+    pub(super) until: Now,
+}
+
+impl Approval {
+    /// Whether it was given for requests of this identity.
+    #[must_use]
+    pub fn covers(&self, identity: &Identity) -> bool {
+        self.identity == *identity
+    }
+
+    /// Until when it is kept if nobody uses it, in milliseconds since the epoch.
+    #[must_use]
+    pub fn kept_until_ms(&self) -> u64 {
+        self.until.ms
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The entry that was answered.
+    pub entry: Id,
+    /// Who or what refused it.
+    pub why: Refusal,
+    /// Until when it is kept if its caller does not take it; `None` if it is not.
+    pub(super) until: Option<Instant>,
+}
+
+/// Who or what refused a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A person.
+    Person {
+        /// Who.
+        who: String,
+        /// Through what.
+        channel: String,
+        /// Why; told to the agent.
+        reason: Option<String>,
+        /// When, in milliseconds since the epoch.
+        answered_ms: u64,
+    },
+    /// Nobody answered within this time.
+    Expired(Duration),
+    /// The same caller asked again on another connection, which has the place of this one.
+    Superseded,
+}
+
+/// What a waiting request is told.
+#[must_use]
+#[derive(Debug)]
+pub enum Answer {
+    /// Run.
+    Approved(Approval),
+    /// Do not run.
+    Denied(Denial),
+}
+
+/// What came of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The entry.
+    pub entry: Id,
+    /// It was approved.
+    pub approved: bool,
+    /// The waiting requests that are told: at most one if approved, all of them if denied.
+    pub told: Vec<Id>,
+    /// The request that asked last, where nobody waits: the answer is kept for the next one like it.
+    pub parked: Option<Id>,
+    /// Until when it is kept, in milliseconds since the epoch.
+    pub kept_until_ms: Option<u64>,
+    /// The entry under which the other callers go on waiting.
+    pub reopened: Option<Id>,
+}
+
+/// An entry that nobody answered in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredEntry {
+    /// The entry.
+    pub entry: Id,
+    /// The requests that waited and are told; if there is none, the request that asked last.
+    pub requests: Vec<Id>,
+    /// How long a person had.
+    pub after: Duration,
+}
+
+/// Why an answer is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// The id is not written as one.
+    #[error("{0:?} is no id; give 4 to 32 hex digits, as `clawrden queue` shows them")]
+    Malformed(String),
+    /// Nothing has this id.
+    #[error("no request {0:?} is waiting; `clawrden queue` lists those that are")]
+    Unknown(String),
+    /// Several have it.
+    #[error("{prefix:?} fits {count} requests; give more of its digits")]
+    Ambiguous {
+        /// What was given.
+        prefix: String,
+        /// How many it fits.
+        count: usize,
+    },
+    /// The first answer has won.
+    #[error("request {entry} was {answer} before, by {by}")]
+    AlreadyAnswered {
+        /// The entry.
+        entry: Id,
+        /// `approved`, `denied` or `expired`.
+        answer: &'static str,
+        /// Who.
+        by: String,
+        /// When, in milliseconds since the epoch.
+        when_ms: u64,
+    },
+    /// As many answers are kept for requests without a caller as can be.
+    #[error(
+        "{0} answers are kept for callers that have gone; answer again when some were used or ran out"
+    )]
+    TooManyKept(usize),
+    /// The answer could not be recorded, so it was not given.
+    #[error("the answer is not recorded and therefore not given: {0}")]
+    NotRecorded(String),
+}

@@ -1,0 +1,111 @@
+//! What is asked of a person, and what of it is held while it waits.
+//! It is for showing only: what runs is the caller's own frozen plan.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clawrden_api::{Caller, QueueEntry};
+
+use super::identity::Identity;
+use crate::ledger::Id;
+
+/// A request that the policy wants a person to answer.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What makes it the same question as another.
+    pub identity: Identity,
+    /// The request's id: the client's own choice, or a random one for a version 1 client.
+    pub id: Id,
+    /// The process that asks.
+    pub key: CallerKey,
+    /// What a person is shown.
+    pub details: Details,
+    /// How long a person has, counted from the first request that opened the entry.
+    pub timeout: Duration,
+}
+
+/// A process, told apart from every other that has had or will have its number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallerKey {
+    /// Its id; `None` is unknown and the same as nobody.
+    pub pid: Option<u32>,
+    /// When it started, in the kernel's clock ticks since boot; `None` is unknown and the same as nobody.
+    pub start: Option<u64>,
+}
+
+impl CallerKey {
+    pub(super) fn is_same_process(self, other: Self) -> bool {
+        self.pid.is_some() && self.start.is_some() && self == other
+    }
+}
+
+/// What a person is shown of a request. Long argument vectors are to be folded before.
+#[derive(Debug, Clone, Default)]
+pub struct Details {
+    /// The jail.
+    pub jail: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// The argument vector, bytes that are not UTF-8 replaced.
+    pub argv: Vec<String>,
+    /// The working directory, resolved.
+    pub cwd: Option<String>,
+    /// The file that will run.
+    pub executable: Option<String>,
+    /// Where it will run.
+    pub executor: String,
+    /// The rule that asks.
+    pub rule: Option<String>,
+    /// Why it asks.
+    pub reason: String,
+    /// Facts that weigh on the decision.
+    pub noticed: Vec<String>,
+    /// The prisoner's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Details {
+    /// The bytes that holding it costs, about.
+    pub(super) fn bytes(&self) -> usize {
+        let text = |s: &String| s.len() + size_of::<String>();
+        let list = |l: &[String]| l.iter().map(text).sum::<usize>();
+        size_of::<Self>()
+            + self.jail.len()
+            + self.caller.prisoner.as_ref().map_or(0, String::len)
+            + list(&self.argv)
+            + self.cwd.as_ref().map_or(0, String::len)
+            + self.executable.as_ref().map_or(0, String::len)
+            + self.executor.len()
+            + self.rule.as_ref().map_or(0, String::len)
+            + self.reason.len()
+            + list(&self.noticed)
+            + self.labels.iter().map(|(k, v)| text(k) + text(v)).sum::<usize>()
+    }
+
+    pub(super) fn show(&self, id: Id, short: String, times: Times, callers: usize) -> QueueEntry {
+        QueueEntry {
+            id: id.to_string(),
+            short,
+            jail: self.jail.clone(),
+            caller: self.caller.clone(),
+            argv: self.argv.clone(),
+            cwd: self.cwd.clone(),
+            executable: self.executable.clone(),
+            executor: self.executor.clone(),
+            rule: self.rule.clone(),
+            reason: self.reason.clone(),
+            noticed: self.noticed.clone(),
+            labels: self.labels.clone(),
+            since_ms: times.since_ms,
+            expires_ms: times.expires_ms,
+            callers: u32::try_from(callers).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// Since when an entry waits and until when, in milliseconds since the epoch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) since_ms: u64,
+    pub(super) expires_ms: u64,
+}

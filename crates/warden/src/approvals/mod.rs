@@ -1,0 +1,270 @@
+//! Approvals: requests that wait for a person, and the answers that people gave.
+//!
+//! Nothing here runs anything. An answer of yes is an [`Approval`], which one waiting caller gets, or the next one that
+//! asks the same; no caller, no run. No time that passes, no caller that leaves and no bound that is reached ever makes
+//! a yes out of anything else. No I/O and no clock of its own, but when a caller leaves.
+
+mod answer;
+mod entry;
+mod identity;
+mod ids;
+mod kept;
+mod remembered;
+mod state;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use clawrden_api::QueueEntry;
+use tokio::sync::oneshot;
+
+pub use answer::{
+    Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
+};
+pub use entry::{Ask, CallerKey, Details};
+pub use identity::{Identity, Same};
+pub use ids::MIN_PREFIX;
+pub use kept::MAX_KEPT;
+pub use remembered::MAX_REMEMBERED;
+pub use watch::{Standing, Told, Watch};
+
+use crate::ledger::Id;
+use state::{Gap, Place, Put, State};
+
+/// Entries that are open at once. Beyond it a request is denied at once.
+pub const MAX_OPEN: usize = 16 * 1024;
+
+/// Bytes that open entries hold for showing. Beyond it a request is denied at once.
+pub const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
+
+/// Callers that share one entry. Beyond it a request is denied at once.
+pub const MAX_CALLERS: usize = 16 * 1024;
+
+/// Requests whose callers have gone that an entry knows by their ids. Beyond it the oldest are forgotten, and found by
+/// the entry's id only.
+pub const MAX_GONE: usize = 16;
+
+/// Watchers of one entry. Beyond it a further one is sent away.
+pub const MAX_WATCHERS: usize = 64;
+
+/// How long an approval is kept for a caller that has gone.
+pub const GRANT_LIFE: Duration = Duration::from_secs(30 * 60);
+
+/// What one jail may take of a bound, so that it cannot keep the others out.
+const fn share_of(bound: usize) -> usize {
+    bound / 4 * 3
+}
+
+/// The queue and the answers that are kept. Clones are the same queue.
+#[derive(Clone)]
+pub struct Approvals {
+    state: Arc<Mutex<State>>,
+}
+
+/// What an [`Ask`] finds.
+#[must_use]
+#[derive(Debug)]
+pub enum Asked {
+    /// An approval was kept for it: run.
+    Granted(Approval),
+    /// A denial was kept for it: do not run.
+    Denied(Denial),
+    /// A person is to answer.
+    Wait(Ticket),
+    /// There is no room: do not run.
+    Full(Full),
+}
+
+/// Why a request cannot wait. It is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// All entries, or their bytes, are taken.
+    #[error("too many requests wait for approval; answer some of them and repeat the command")]
+    Queue,
+    /// This jail has its share.
+    #[error(
+        "too many requests of this jail wait for approval; answer some of them and repeat the command"
+    )]
+    Jail,
+    /// The entry has all the callers it may have.
+    #[error("too many callers wait for the same approval; repeat the command later")]
+    Callers,
+}
+
+/// A caller's place in the queue. Dropping it says that the caller has gone.
+#[must_use = "a ticket that is dropped says that its caller has gone"]
+pub struct Ticket {
+    /// The entry's id when the caller came. Where several share it, the answer may come under a later one.
+    pub entry: Id,
+    /// Enough of its digits to name it.
+    pub short: String,
+    identity: Identity,
+    place: Place,
+    receiver: oneshot::Receiver<Answer>,
+    state: Arc<Mutex<State>>,
+    has_left: bool,
+}
+
+/// What a caller leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Others wait for the same.
+    Others,
+    /// It was the last: the entry waits on without a caller.
+    Parked(Id),
+    /// It was answered before it left. An approval that it did not take is kept, or handed on.
+    Answered,
+}
+
+impl Approvals {
+    /// An empty queue. `seed` is 32 bytes from the kernel's random generator, fresh for each start of the warden: ids
+    /// are derived from it.
+    #[must_use]
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(seed))) }
+    }
+
+    /// Takes a request that needs a person's answer. Identical ones share an entry.
+    pub fn ask(&self, ask: Ask, now: Now) -> Asked {
+        let identity = ask.identity;
+        let mut state = self.state();
+        match state.ask(ask, now) {
+            Put::Granted(approval) => Asked::Granted(approval),
+            Put::Denied(denial) => Asked::Denied(denial),
+            Put::Full(full) => Asked::Full(full),
+            Put::Waiting { entry, place, receiver } => Asked::Wait(Ticket {
+                entry,
+                short: state.short(entry),
+                identity,
+                place,
+                receiver,
+                state: Arc::clone(&self.state),
+                has_left: false,
+            }),
+        }
+    }
+
+    /// A person's answer. `id` is an entry's id or a prefix of at least [`MIN_PREFIX`] digits. The first answer wins.
+    ///
+    /// `record` is called once, when the answer is going to be taken and before anybody is told of it; when it fails,
+    /// the answer is not given. It runs under the queue's lock: it must be short and must not come back here.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; nothing has changed then.
+    pub fn answer(
+        &self,
+        id: &str,
+        verdict: Verdict,
+        now: Now,
+        record: impl FnOnce(&Answered) -> Result<(), String>,
+    ) -> Result<Answered, AnswerError> {
+        self.state().answer(id, verdict, now, record)
+    }
+
+    /// Takes back an approval with which nothing was run. It is handed to the next who waits for it, else kept.
+    pub fn give_back(&self, approval: Approval) {
+        self.state().hand_on(approval);
+    }
+
+    /// Everything that waits, oldest first.
+    #[must_use]
+    pub fn queue(&self) -> Vec<QueueEntry> {
+        self.state().queue()
+    }
+
+    /// How many entries are open, parked ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state().entries.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Denies what nobody answered in time, and forgets kept answers that ran out.
+    #[must_use = "what expired is to be recorded"]
+    pub fn expire(&self, now: Now) -> Vec<ExpiredEntry> {
+        self.state().expire(now)
+    }
+
+    /// When the next entry expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.state().next_expiry()
+    }
+
+    /// A panic under the lock leaves a state in which each step is either done or not.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    /// Waits for the answer. May be dropped and called again, until it has given one.
+    pub async fn answered(&mut self) -> Answer {
+        match (&mut self.receiver).await {
+            Ok(answer) => answer,
+            // No sender is dropped unused; if one were, nothing may run.
+            Err(_) => {
+                Answer::Denied(Denial { entry: self.entry, why: Refusal::Superseded, until: None })
+            }
+        }
+    }
+
+    /// The answer, if it is there.
+    pub fn try_answer(&mut self) -> Option<Answer> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// The caller goes. The same as dropping the ticket, but tells what is left behind.
+    pub fn leave(mut self) -> Left {
+        self.go()
+    }
+
+    fn go(&mut self) -> Left {
+        self.has_left = true;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.leave(&self.identity, self.place) {
+            Gap::Others => return Left::Others,
+            Gap::Parked(entry) => return Left::Parked(entry),
+            Gap::None => {}
+        }
+        match self.receiver.try_recv() {
+            Ok(Answer::Approved(approval)) => state.hand_on(approval),
+            Ok(Answer::Denied(denial)) => {
+                if let Some(until) = denial.until {
+                    state.kept.deny(self.identity, denial, until);
+                }
+            }
+            Err(_) => {}
+        }
+        Left::Answered
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.has_left {
+            self.go();
+        }
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Approvals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Approvals").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,234 @@
+//! What holds however asking, leaving, answering and time are mixed.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Process `.1` asks for command `.0`.
+    Ask(u8, u8),
+    /// A caller goes without looking for an answer.
+    Leave(usize),
+    /// A caller looks for its answer, and runs if it may.
+    Look(usize),
+    /// A caller takes its approval, and cannot use it.
+    GiveBack(usize),
+    /// A person answers one of the entries that are shown, or the n-th that ever was.
+    Answer(usize, bool),
+    AnswerOld(usize, bool),
+    /// Time passes, seconds.
+    Pass(u64),
+}
+
+fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
+    let pick = || any::<prop::sample::Index>().prop_map(|i| i.index(1 << 16));
+    let time = if with_time { 0..1200u64 } else { 0..1 };
+    let step = prop_oneof![
+        6 => (0..3u8, 0..5u8).prop_map(|(c, p)| Step::Ask(c, p)),
+        3 => pick().prop_map(Step::Leave),
+        3 => pick().prop_map(Step::Look),
+        1 => pick().prop_map(Step::GiveBack),
+        4 => (pick(), any::<bool>()).prop_map(|(n, yes)| Step::Answer(n, yes)),
+        1 => (pick(), any::<bool>()).prop_map(|(n, yes)| Step::AnswerOld(n, yes)),
+        1 => time.prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+struct Held {
+    ticket: Ticket,
+    command: u8,
+    id: Id,
+}
+
+/// The queue, and beside it the plainest account of what was said and done.
+struct World {
+    queue: Approvals,
+    clock: Clock,
+    now: Now,
+    held: Vec<Held>,
+    entries: Vec<Id>,
+    /// For each command, approvals that were given and runs that were made.
+    approved: HashMap<u8, usize>,
+    runs: HashMap<u8, usize>,
+    /// Requests that were told no: they must never hear yes.
+    refused: Vec<Id>,
+    next: u128,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Clock::new();
+        Self {
+            queue: queue(),
+            clock,
+            now: clock.0,
+            held: Vec::new(),
+            entries: Vec::new(),
+            approved: HashMap::new(),
+            runs: HashMap::new(),
+            refused: Vec::new(),
+            next: 0,
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Ask(command, process) => self.ask(command, process),
+            Step::Leave(n) => {
+                if let Some(held) = self.take(n) {
+                    drop(held.ticket);
+                }
+            }
+            Step::Look(n) => self.look(n, true),
+            Step::GiveBack(n) => self.look(n, false),
+            Step::Answer(n, approve) => {
+                let shown = self.queue.queue();
+                if !shown.is_empty() {
+                    let id = shown[n % shown.len()].id.parse().unwrap();
+                    self.answer(id, approve);
+                }
+            }
+            Step::AnswerOld(n, approve) => {
+                if !self.entries.is_empty() {
+                    self.answer(self.entries[n % self.entries.len()], approve);
+                }
+            }
+            Step::Pass(seconds) => {
+                self.now = self.now.after(Duration::from_secs(seconds));
+                for expired in self.queue.expire(self.now) {
+                    self.refused.extend(expired.requests);
+                }
+            }
+        }
+        for entry in self.queue.queue() {
+            let id = entry.id.parse().unwrap();
+            if !self.entries.contains(&id) {
+                self.entries.push(id);
+            }
+        }
+    }
+
+    fn take(&mut self, n: usize) -> Option<Held> {
+        (!self.held.is_empty()).then(|| self.held.swap_remove(n % self.held.len()))
+    }
+
+    fn ask(&mut self, command: u8, process: u8) {
+        self.next += 1;
+        let id = Id(self.next.to_be_bytes());
+        let ask = Ask { id, ..ask(&command.to_string(), process) };
+        match self.queue.ask(ask, self.now) {
+            Asked::Granted(approval) => {
+                assert!(approval.kept);
+                self.ran(command);
+            }
+            Asked::Denied(denial) => assert!(matches!(denial.why, Refusal::Person { .. })),
+            Asked::Wait(ticket) => self.held.push(Held { ticket, command, id }),
+            Asked::Full(full) => panic!("{full}"),
+        }
+    }
+
+    fn ran(&mut self, command: u8) {
+        *self.runs.entry(command).or_default() += 1;
+        let runs = self.runs[&command];
+        let approved = self.approved.get(&command).copied().unwrap_or(0);
+        assert!(runs <= approved, "command {command}: {runs} runs, {approved} approvals");
+    }
+
+    fn look(&mut self, n: usize, uses_it: bool) {
+        let Some(mut held) = self.take(n) else { return };
+        match held.ticket.try_answer() {
+            None => self.held.push(held),
+            Some(Answer::Denied(denial)) => {
+                assert!(denial.why != Refusal::Superseded, "nobody asked twice");
+                self.refused.push(held.id);
+            }
+            Some(Answer::Approved(approval)) => {
+                assert!(!self.refused.contains(&held.id), "it was told no before");
+                if uses_it {
+                    self.ran(held.command);
+                } else {
+                    self.queue.give_back(approval);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, id: Id, approve: bool) {
+        let shown = self.queue.queue();
+        let entry = shown.iter().find(|e| e.id == id.to_string());
+        match answer(&self.queue, id, approve, self.now) {
+            Ok(answered) => {
+                let entry = entry.expect("only what is open is answered");
+                let command: u8 = entry.argv[0].parse().unwrap();
+                let callers = entry.callers as usize;
+                let told = if approve { callers.min(1) } else { callers };
+                assert_eq!(answered.told.len(), told);
+                assert_eq!(answered.kept_until_ms.is_some(), callers == 0);
+                assert_eq!(answered.reopened.is_some(), approve && callers > 1);
+                if approve {
+                    *self.approved.entry(command).or_default() += 1;
+                } else {
+                    self.refused.extend(answered.told);
+                }
+            }
+            Err(AnswerError::AlreadyAnswered { .. }) => assert!(entry.is_none()),
+            Err(other) => panic!("{other}"),
+        }
+        assert!(self.queue.queue().iter().all(|e| e.id != id.to_string()), "answered is closed");
+    }
+
+    /// Everybody leaves; then each command is asked for until nothing is kept.
+    fn settle(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            drop(held.ticket);
+        }
+        for command in 0..3 {
+            loop {
+                self.next += 1;
+                let id = Id(self.next.to_be_bytes());
+                let ask = Ask { id, ..ask(&command.to_string(), 9) };
+                match self.queue.ask(ask, self.now) {
+                    Asked::Granted(_) => self.ran(command),
+                    Asked::Denied(_) => {}
+                    Asked::Wait(_) => break,
+                    Asked::Full(full) => panic!("{full}"),
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_approval_makes_two_runs_and_none_is_lost(steps in steps(false)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+        }
+        world.settle();
+        for (command, approved) in &world.approved {
+            let runs = world.runs.get(command).copied().unwrap_or(0);
+            prop_assert_eq!(runs, *approved, "command {}", command);
+        }
+    }
+
+    #[test]
+    fn time_makes_no_runs(steps in steps(true)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+        }
+        world.settle();
+        world.now = world.clock.after(1 << 24);
+        let _ = world.queue.expire(world.now);
+        prop_assert!(world.queue.is_empty());
+        prop_assert_eq!(world.queue.next_expiry(), None);
+        prop_assert_eq!(world.queue.state().kept.len(), 0);
+    }
+}

@@ -1,0 +1,51 @@
+//! How a warden is started: places, policy, and what tests and odd kernels need to choose.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a tool has between SIGTERM and SIGKILL unless somebody says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+/// Who tells how a handed-off tool ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExitCodes {
+    /// The kernel where it can, else the shim.
+    #[default]
+    Auto,
+    /// The shim waits for the tool and reports, as before Linux 6.15.
+    Shim,
+}
+
+/// What a warden is started with. `None` is the usual place; see [`crate::jails::places`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The default jail's intercom socket.
+    pub intercom: Option<PathBuf>,
+    /// The control socket.
+    pub control: Option<PathBuf>,
+    /// The policy file of the default jail and of those that it names. Without one, the usual file if there is one,
+    /// else the stock policy.
+    pub policy: Option<PathBuf>,
+    /// The ledger's file.
+    pub audit: Option<PathBuf>,
+    /// End with the last prisoner.
+    pub ephemeral: bool,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// Who tells how a handed-off tool ended.
+    pub exit_codes: ExitCodes,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            intercom: None,
+            control: None,
+            policy: None,
+            audit: None,
+            ephemeral: false,
+            grace: DEFAULT_GRACE,
+            exit_codes: ExitCodes::default(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
+
+use clawrden_api::{
+    AnswerRequest, Answered, ErrorBody, History, HistoryQuery, KillReport, KillRequest,
+    PrisonerAnswer, PrisonerRequest, Queue, Status,
+};
+
+use super::peer::{Peer, Refusal};
+
+/// A person's answer to a request that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may run.
+    Approve,
+    /// It may not.
+    Deny,
+}
+
+/// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
+/// client as it is; its code decides the HTTP status.
+pub trait Backend: Send + Sync + 'static {
+    /// The id of the prisoner that a process belongs to, `None` for nobody's.
+    ///
+    /// # Errors
+    /// Why it cannot be told; the process is refused then.
+    fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String>;
+
+    /// Records that somebody was refused. `request` is method and path as the client wrote them,
+    /// the path cut at 200 bytes.
+    fn refused(&self, peer: &Peer, request: &str, why: &Refusal);
+
+    /// `GET /api/status`.
+    ///
+    /// # Errors
+    /// When the state cannot be told.
+    fn status(&self) -> Result<Status, ErrorBody>;
+
+    /// `GET /api/queue`.
+    ///
+    /// # Errors
+    /// When the queue cannot be told.
+    fn queue(&self) -> Result<Queue, ErrorBody>;
+
+    /// `POST /api/queue/{id}/approve` and `…/deny`. `id` has 4 to 32 small hex digits.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown id, `Ambiguous` for a prefix of several, `Conflict` for an answered one,
+    /// `LedgerUnavailable` when the answer cannot be recorded.
+    fn answer(
+        &self,
+        peer: &Peer,
+        id: &str,
+        verdict: Verdict,
+        request: AnswerRequest,
+    ) -> Result<Answered, ErrorBody>;
+
+    /// `GET /api/history`. The query's values are in range.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody>;
+
+    /// `POST /api/kill`.
+    ///
+    /// # Errors
+    /// When nothing at all could be done; what could not be done in part is in the report.
+    fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody>;
+
+    /// `POST /api/resume`.
+    ///
+    /// # Errors
+    /// When the kill switch stays thrown.
+    fn resume(&self, peer: &Peer) -> Result<KillReport, ErrorBody>;
+
+    /// `POST /api/prisoners`. The prisoner ends when the peer's process does.
+    ///
+    /// # Errors
+    /// `BadPolicy` for a policy that does not load, `BadRequest` for a bad name, `Conflict` at a limit.
+    fn register_prisoner(
+        &self,
+        peer: &Peer,
+        request: PrisonerRequest,
+    ) -> Result<PrisonerAnswer, ErrorBody>;
+}

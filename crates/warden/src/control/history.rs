@@ -1,0 +1,111 @@
+//! The query of `GET /api/history`, checked: a value that is out of range is refused by name, never bent.
+
+use axum::extract::Query;
+use axum::http::Uri;
+use clawrden_api::{ErrorCode, HistoryQuery};
+
+use super::reply::Failure;
+use crate::jails::JailName;
+
+/// Entries of one page.
+pub const MAX_LIMIT: usize = 1000;
+
+/// What `decision` can be.
+const DECISIONS: [&str; 6] = ["allow", "ask", "deny", "approved", "denied", "expired"];
+
+pub(super) fn query(uri: &Uri) -> Result<HistoryQuery, Failure> {
+    let bad = |message| Failure::new(ErrorCode::BadRequest, message);
+    let Query(query) = Query::<HistoryQuery>::try_from_uri(uri)
+        .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
+    check(&query).map_err(bad)?;
+    Ok(query)
+}
+
+/// The innermost cause, which names the field.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn check(query: &HistoryQuery) -> Result<(), String> {
+    if query.command.as_deref() == Some("") {
+        return Err("command: empty; leave it away to have any".to_owned());
+    }
+    if let Some(decision) = query.decision.as_deref().filter(|given| !DECISIONS.contains(given)) {
+        return Err(format!("decision: {decision:?} is none of {}", DECISIONS.join(", ")));
+    }
+    if let Some(caller) = query.caller.as_deref().filter(|given| !is_caller(given)) {
+        return Err(format!("caller: {caller:?} is no uid, no `pid:N` and no prisoner's id"));
+    }
+    if let Some(error) = query.jail.as_deref().and_then(|given| JailName::new(given).err()) {
+        return Err(format!("jail: {error}"));
+    }
+    if let Some(limit) = query.limit.filter(|given| !(1..=MAX_LIMIT).contains(given)) {
+        return Err(format!("limit: {limit} is not within 1 and {MAX_LIMIT}"));
+    }
+    match (query.since_ms, query.until_ms) {
+        (Some(since), Some(until)) if since > until => {
+            Err(format!("since_ms: {since} is after until_ms, {until}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_caller(text: &str) -> bool {
+    if let Some(pid) = text.strip_prefix("pid:") {
+        return pid.parse::<u32>().is_ok();
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    !text.is_empty() && text.bytes().all(plain) && (!is_number || text.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(text: &str) -> Result<HistoryQuery, String> {
+        query(&text.parse().unwrap()).map_err(|failure| failure.0.message)
+    }
+
+    #[test]
+    fn a_full_query_is_understood() {
+        let uri = "/api/history?command=git%20*&decision=ask&caller=pid:7&jail=a&since_ms=1&until_ms=2&limit=1000&cursor=9";
+        let found = ask(uri).unwrap();
+        assert_eq!(found.command.as_deref(), Some("git *"));
+        assert_eq!((found.limit, found.cursor), (Some(1000), Some(9)));
+        assert_eq!(ask("/api/history").unwrap(), HistoryQuery::default());
+        for caller in ["0", "pid:1", "3f2a", "some-prisoner"] {
+            assert!(ask(&format!("/api/history?caller={caller}")).is_ok(), "{caller}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_field() {
+        for (given, field) in [
+            ("limit=0", "limit"),
+            ("limit=1001", "limit"),
+            ("limit=many", "limit"),
+            ("limit=", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=5&limit=6", "limit"),
+            ("since_ms=x", "since_ms"),
+            ("since_ms=2&until_ms=1", "since_ms"),
+            ("cursor=1.5", "cursor"),
+            ("decision=Allow", "decision"),
+            ("caller=", "caller"),
+            ("caller=pid:x", "caller"),
+            ("caller=99999999999", "caller"),
+            ("caller=a%0Ab", "caller"),
+            ("jail=../x", "jail"),
+            ("command=", "command"),
+            ("colour=red", "colour"),
+        ] {
+            let message = ask(&format!("/api/history?{given}")).unwrap_err();
+            assert!(message.contains(field), "{given}: {message}");
+        }
+    }
+}

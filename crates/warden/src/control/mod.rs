@@ -1,0 +1,16 @@
+//! The control API: HTTP over a Unix socket, for the person who runs the warden. Who asks comes from the kernel. A
+//! prisoner, a process that has ended and a process that cannot be seen get nothing but a refusal, and it is recorded.
+
+pub mod backend;
+pub mod body;
+pub mod history;
+pub mod peer;
+mod reply;
+mod routes;
+mod seats;
+mod server;
+mod stream;
+
+pub use backend::{Backend, Verdict};
+pub use peer::{Peer, Refusal};
+pub use server::{Limits, serve, serve_with};

@@ -1,0 +1,102 @@
+//! Who is at the other end of a connection, and whether it may use the control API.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::backend::Backend;
+use crate::process::{Identity, ProcessError, pidfd};
+use crate::sys::peer::{PeerCred, overflow_uid, peer_of};
+
+/// The process that connected. Its ids are those of that moment; the descriptor may have gone on to others since.
+#[derive(Debug)]
+pub struct Peer {
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Process id; `None` for a process that we cannot see.
+    pub pid: Option<u32>,
+    /// The process itself; `None` when it was gone already.
+    pub pidfd: Option<OwnedFd>,
+}
+
+/// Why somebody may not use the control API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its uid has no name in our user namespace.
+    #[error(
+        "your user is not known here; use the control API from outside of the container or user namespace"
+    )]
+    UnknownUser,
+    /// It is another user, and not root.
+    #[error("uid {0} may not use this warden's control API; its own user and root may")]
+    ForeignUser(u32),
+    /// It lives in a pid namespace that cannot be seen.
+    #[error(
+        "your process cannot be seen from here; use the control API from outside of the container"
+    )]
+    UnknownProcess,
+    /// It has ended.
+    #[error("the process that opened this connection has ended; connect again")]
+    Ended,
+    /// It belongs to a prisoner.
+    #[error(
+        "you belong to prisoner {0}, and prisoners may not use the control API; ask the person who runs you"
+    )]
+    Prisoner(String),
+    /// Whether it belongs to a prisoner cannot be told.
+    #[error("whether you belong to a prisoner cannot be told, so you are refused: {0}")]
+    Unclear(String),
+}
+
+impl Peer {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// When the descriptor is no connected Unix socket.
+    pub fn of(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let PeerCred { uid, gid, pid, pidfd, pidfd_exact: _ } = peer_of(socket)?;
+        Ok(Self { uid, gid, pid, pidfd })
+    }
+
+    /// The process, as one that had not ended after its start time was read: number and time are its own.
+    ///
+    /// # Errors
+    /// When it has ended, or cannot be seen.
+    pub fn identity(&self) -> Result<Identity, ProcessError> {
+        let pid = self.pid.unwrap_or(0);
+        let identity = Identity::of(pid)?;
+        if self.has_ended() { Err(ProcessError::Gone { pid }) } else { Ok(identity) }
+    }
+
+    /// Whether the process that connected has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.pidfd.as_ref().is_none_or(|pidfd| pidfd::has_ended(pidfd.as_fd()))
+    }
+
+    /// Whether it may use the control API at this moment. Reads /proc.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn admit(&self, backend: &dyn Backend) -> Result<(), Refusal> {
+        let own = rustix::process::geteuid().as_raw();
+        if self.uid == overflow_uid() {
+            return Err(Refusal::UnknownUser);
+        }
+        if self.uid != own && self.uid != 0 {
+            return Err(Refusal::ForeignUser(self.uid));
+        }
+        let pid = self.pid.ok_or(Refusal::UnknownProcess)?;
+        let prisoner = backend.prisoner_of(pid);
+        // Asked after the look at /proc: as long as the process has not ended, the number was its own.
+        if self.has_ended() {
+            return Err(Refusal::Ended);
+        }
+        match prisoner {
+            Ok(None) => Ok(()),
+            Ok(Some(id)) => Err(Refusal::Prisoner(id)),
+            Err(why) => Err(Refusal::Unclear(why)),
+        }
+    }
+}

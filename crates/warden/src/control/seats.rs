@@ -1,0 +1,154 @@
+//! The connections of the control API: so many at once. Who has only sat there for a while makes room for a newcomer;
+//! who is being served never does.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// How long a connection may sit without being served before it has to make room. A client that means it says at once
+/// what it wants.
+const WELCOME: Duration = Duration::from_millis(100);
+
+/// All seats.
+pub(super) struct Seats {
+    limit: usize,
+    taken: Mutex<Taken>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Taken {
+    next: u64,
+    seats: BTreeMap<u64, Arc<Seat>>,
+}
+
+/// One connection's seat.
+pub(super) struct Seat {
+    /// `None` while it is being served.
+    idle_since: Mutex<Option<Instant>>,
+    leave: Notify,
+}
+
+/// A seat that is taken, until this is dropped.
+pub(super) struct Seated {
+    seats: Arc<Seats>,
+    number: u64,
+    pub(super) seat: Arc<Seat>,
+}
+
+/// A request is being served, until this is dropped.
+pub(super) struct Serving<'a>(&'a Seat);
+
+impl Seats {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, taken: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// A seat: a free one, that of the connection that has sat idle for longest, or the next that gets free.
+    pub(super) async fn sit(self: &Arc<Self>) -> Seated {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            match self.try_sit() {
+                Ok(seated) => return seated,
+                Err(Some(later)) => {
+                    tokio::select! {
+                        () = freed => {}
+                        () = sleep_until(later) => {}
+                    }
+                }
+                Err(None) => freed.await,
+            }
+        }
+    }
+
+    /// Else when there may be one: `None` when all are being served.
+    fn try_sit(self: &Arc<Self>) -> Result<Seated, Option<Instant>> {
+        let mut taken = self.taken();
+        if taken.seats.len() >= self.limit {
+            let idle = |(&number, seat): (&u64, &Arc<Seat>)| Some((seat.idle_since()?, number));
+            let (since, number) = taken.seats.iter().filter_map(idle).min().ok_or(None)?;
+            let later = since + WELCOME;
+            if Instant::now() < later {
+                return Err(Some(later));
+            }
+            if let Some(seat) = taken.seats.remove(&number) {
+                seat.leave.notify_one();
+            }
+        }
+        let number = taken.next;
+        taken.next += 1;
+        let seat =
+            Arc::new(Seat { idle_since: Mutex::new(Some(Instant::now())), leave: Notify::new() });
+        taken.seats.insert(number, Arc::clone(&seat));
+        Ok(Seated { seats: Arc::clone(self), number, seat })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// It is being served from here on.
+    pub(super) fn serve(&self) -> Serving<'_> {
+        self.set(None);
+        Serving(self)
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, idle_since: Option<Instant>) {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = idle_since;
+    }
+
+    /// Resolves when the connection has to go.
+    pub(super) async fn gone(&self) {
+        self.leave.notified().await;
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.set(Some(Instant::now()));
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        self.seats.taken().seats.remove(&self.number);
+        self.seats.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_that_is_not_served_goes() {
+        let seats = Seats::new(2);
+        let (first, second) = (seats.sit().await, seats.sit().await);
+        let serving = first.seat.serve();
+        let begin = Instant::now();
+        let third = seats.sit().await;
+        assert!(begin.elapsed() >= WELCOME - Duration::from_millis(20), "it came at once");
+        timeout(Duration::from_secs(5), second.seat.gone()).await.unwrap();
+        let busy = third.seat.serve();
+        assert!(timeout(3 * WELCOME, seats.sit()).await.is_err(), "all are served");
+        drop(busy);
+        let fourth = timeout(Duration::from_secs(5), seats.sit()).await.unwrap();
+        timeout(Duration::from_secs(5), third.seat.gone()).await.unwrap();
+        drop(serving);
+        drop((first, second, third, fourth));
+        assert!(seats.taken().seats.is_empty());
+    }
+}

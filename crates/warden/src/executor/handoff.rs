@@ -1,0 +1,193 @@
+//! Mirror by handoff: the shim becomes the tool, and the warden only watches.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clawrden_policy::Timeout;
+use clawrden_protocol::frame::{Handoff, Status, Strings};
+
+use super::end::ended;
+use super::{Refusal, Start, begin, finish, refuse};
+use crate::caller::Caller;
+use crate::intercom::Reply;
+use crate::ledger::{Finished, Id, Method, Started};
+use crate::process::cgroup::{CgroupError, Leaf};
+use crate::process::pidfd::Why;
+use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
+use crate::process::{ExitStatus, Identity};
+use crate::running::{Order, Run};
+use crate::warden::Warden;
+
+/// Hands the plan to the shim, and follows the process to its end.
+pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
+    let plan = start.approved.plan();
+    let (id, pid) = (Id(plan.id), plan.caller.pid);
+    if !plan.caller.is_alive() {
+        let text = "the caller ended, so its command cannot be followed".to_owned();
+        return refuse(warden, start, Refusal::Failed, text).await;
+    }
+    let report = !warden.exit_info.is_available() || plan.caller.pidfd.is_none();
+    let (set, by_path) = (plan.governed.clone(), plan.by_path);
+    let Some(path) = plan.tool.as_ref().map(|tool| tool.path.clone()) else { return };
+    let caller = plan.caller.clone();
+    let timeout = start.approved.timeout();
+    let leaf = match timeout {
+        Timeout::Rule(_) => {
+            plan.caller.identity().and_then(|identity| warden.leaf_for(identity, &id.to_string()))
+        }
+        Timeout::Default(_) | Timeout::None => None,
+    };
+    let started = Started {
+        id,
+        executor: "mirror".to_owned(),
+        method: Method::Handoff,
+        pid,
+        stripped: Vec::new(),
+    };
+    let Some(mut run) = begin(warden, &mut start, started).await else { return };
+    let Some(set) = Strings::new(&set) else { return };
+    // Who runs for long holds nothing of what it was asked with.
+    drop(start.approved);
+    let clock = Instant::now();
+    if let Err(error) = start.reply.handoff(Handoff { report, by_path, path: &path, set }).await {
+        let error = Some(format!("the caller left before its command started: {error}"));
+        return finish(warden, Finished { error, ..unknown(id, clock, "it never started") });
+    }
+    crate::crash::point("after_ack");
+    let mut watch = Watch { warden, id, caller, leaf, clock, timed_out: false };
+    let status = watch.follow(&mut run, start.reply, report, timeout.duration()).await;
+    let timed_out = watch.timed_out;
+    let finished = match status {
+        Told::Kernel(ExitStatus::Code(code)) => exit(id, clock, "kernel", Status::Exited(code)),
+        Told::Kernel(ExitStatus::Signal(signal)) => {
+            exit(id, clock, "kernel", Status::Killed(signal))
+        }
+        Told::Kernel(ExitStatus::Unknown(why)) => unknown(id, clock, &why.to_string()),
+        Told::Shim(status) => exit(id, clock, "shim", status),
+        Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
+    };
+    finish(warden, Finished { timed_out, ..finished });
+}
+
+/// Who said how the tool ended.
+enum Told {
+    Kernel(ExitStatus),
+    Shim(Status),
+    Nobody,
+}
+
+/// A tool that was handed off and runs.
+struct Watch<'a> {
+    warden: &'a Arc<Warden>,
+    id: Id,
+    caller: Caller,
+    leaf: Option<Leaf>,
+    clock: Instant,
+    timed_out: bool,
+}
+
+impl Watch<'_> {
+    async fn follow(
+        &mut self,
+        run: &mut Run,
+        mut reply: Reply,
+        report: bool,
+        limit: Option<Duration>,
+    ) -> Told {
+        let info = self.warden.exit_info;
+        let pidfd = self.caller.pidfd.clone();
+        let end = async move {
+            if report {
+                match reply.report().await {
+                    Some(status) => Told::Shim(status),
+                    None => Told::Nobody,
+                }
+            } else {
+                // The tool's end of the connection closes as it starts; nothing more comes over it.
+                drop(reply);
+                match pidfd {
+                    Some(pidfd) => Told::Kernel(ended(&pidfd, info).await),
+                    None => Told::Kernel(ExitStatus::Unknown(Why::NoKernelSupport)),
+                }
+            }
+        };
+        tokio::pin!(end);
+        let time_is_up = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(time_is_up);
+        loop {
+            tokio::select! {
+                biased;
+                told = &mut end => return told,
+                () = &mut time_is_up, if !self.timed_out => {
+                    self.timed_out = true;
+                    tracing::info!(id = %self.id, after = ?self.clock.elapsed(), "a command ran out of its time");
+                    self.end();
+                }
+                order = run.order() => match order {
+                    Order::End { .. } => self.end(),
+                    Order::Freeze => self.each(freeze_tree, Leaf::freeze),
+                    Order::Thaw => self.each(thaw_tree, Leaf::thaw),
+                    Order::Leave => return Told::Kernel(ExitStatus::Unknown(Why::Refused("the warden went down".to_owned()))),
+                },
+            }
+        }
+    }
+
+    /// Ends the tree politely, then not; on a thread of its own, as the grace takes its time.
+    fn end(&mut self) {
+        let Some(identity) = self.caller.identity() else { return };
+        let (grace, leaf) = (self.warden.config.grace, self.leaf.take());
+        tokio::task::spawn_blocking(move || {
+            complain(identity, &end_tree(identity, Scope::Whole, grace).problems);
+            if let Some(Err(error)) = leaf.map(|leaf| leaf.end(grace)) {
+                complain(identity, &[error.to_string()]);
+            }
+        });
+    }
+
+    fn each(
+        &self,
+        tree: impl FnOnce(Identity, Scope) -> Report,
+        cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
+    ) {
+        let Some(identity) = self.caller.identity() else { return };
+        let problems = match &self.leaf {
+            Some(leaf) => cgroup(leaf).err().map(|error| error.to_string()).into_iter().collect(),
+            None => tree(identity, Scope::Whole).problems,
+        };
+        complain(identity, &problems);
+    }
+}
+
+fn complain(identity: Identity, problems: &[String]) {
+    for problem in problems {
+        tracing::warn!(pid = identity.pid, problem, "not all of a command could be reached");
+    }
+}
+
+fn exit(id: Id, clock: Instant, source: &str, status: Status) -> Finished {
+    let (exit_code, signal) = match status {
+        Status::Exited(code) => (Some(i32::from(code)), None),
+        Status::Killed(signal) => (None, Some(i32::from(signal))),
+    };
+    Finished { exit_code, signal, exit_source: source.to_owned(), ..unknown(id, clock, "") }
+}
+
+fn unknown(id: Id, clock: Instant, why: &str) -> Finished {
+    Finished {
+        id,
+        exit_code: None,
+        signal: None,
+        exit_source: format!("unknown: {why}"),
+        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        timed_out: false,
+        cancelled: false,
+        bytes_out: None,
+        error: None,
+    }
+}

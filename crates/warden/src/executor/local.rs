@@ -1,0 +1,328 @@
+//! Local: a supervised run on the warden's side, as the caller's user, under a runner.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clawrden_protocol::frame::Status;
+use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
+use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
+
+use super::runner::{Runner, RunnerError};
+use super::{Refusal, Start, begin, finish, refuse};
+use crate::ledger::{Finished, Id, Method, Started};
+use crate::plan::{Cwd, Depth, Opened, Plan, Root, local as local_environment};
+use crate::process::cgroup::{CgroupError, Leaf};
+use crate::process::tree::{Report, Scope, freeze_tree, thaw_tree};
+use crate::process::{Identity, Namespaces, status};
+use crate::running::{Order, Run};
+use crate::sys::limits::{limits_of, nice_of};
+use crate::warden::Warden;
+
+/// Runs it, to the end of its last process.
+pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
+    let plan = start.approved.plan();
+    let id = Id(plan.id);
+    if let Err(text) = may_run_here(warden, plan) {
+        return refuse(warden, start, Refusal::Denied, text).await;
+    }
+    let prepared = match prepare(warden, plan) {
+        Ok(prepared) => prepared,
+        Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
+    let started = Started {
+        id,
+        executor: "local".to_owned(),
+        method: Method::Runner,
+        pid: None,
+        stripped: crate::ledger::names(prepared.stripped.clone()),
+    };
+    let limit = start.approved.timeout().duration();
+    let Some(run) = begin(warden, &mut start, started).await else { return };
+    let clock = Instant::now();
+    let taken = start.reply.into_connection().and_then(|connection| {
+        let runner = warden.pool.take()?;
+        Ok((connection, runner))
+    });
+    let taken = taken.map_err(RunnerError::Spawn);
+    let taken = taken.and_then(|(connection, idle)| Ok((connection, Runner::new(idle)?)));
+    let (connection, runner) = match taken {
+        Ok(taken) => taken,
+        Err(error) => {
+            tracing::error!(%error, "a supervised run could not be started");
+            return finish(warden, ended(id, clock, None, Some(error.to_string())));
+        }
+    };
+    crate::crash::point("runner_taken");
+    let mut supervision = Supervision { id, run, runner, clock, limit };
+    let finished = match supervision.start(prepared, connection).await {
+        Ok(()) => supervision.follow().await,
+        Err(error) => ended(id, clock, None, Some(error.to_string())),
+    };
+    finish(warden, finished);
+    supervision.linger().await;
+}
+
+/// A plan with its files opened again, found unchanged.
+struct Prepared {
+    plan: RunnerPlan,
+    tool: Opened,
+    cwd: Option<Opened>,
+    stripped: Vec<String>,
+}
+
+/// Whether this caller may have a local run at all. The text says why not, and what to do.
+fn may_run_here(warden: &Warden, plan: &Plan) -> Result<(), String> {
+    let foreign = |what: &str| {
+        format!(
+            "the caller is in another {what}, so its command does not run on the warden's side; use `executor: mirror`"
+        )
+    };
+    let (Some(uid), Some(pid)) = (plan.caller.uid, plan.caller.pid) else {
+        return Err(foreign("user or pid namespace"));
+    };
+    if warden.uid != 0 && uid != warden.uid {
+        return Err(format!(
+            "this warden runs as user {} and serves only that one, not {uid}; run it as root to serve others",
+            warden.uid
+        ));
+    }
+    let theirs = Namespaces::of(pid)
+        .map_err(|error| format!("the caller's namespaces cannot be seen: {error}"))?;
+    let own = warden.namespaces;
+    // A mount namespace that a `clawrden run` made for its prisoner differs in login profiles alone.
+    let made_by_run = plan.prisoner.as_ref().is_some_and(|p| p.namespaces.mount == theirs.mount);
+    if theirs.user != own.user {
+        return Err(foreign("user namespace"));
+    }
+    if theirs.pid != own.pid {
+        return Err(foreign("pid namespace"));
+    }
+    if theirs.mount != own.mount && !made_by_run {
+        return Err(foreign("mount namespace"));
+    }
+    // Under another root a usual path is another file, and the tool would leave that root by running here.
+    match Root::of(pid) {
+        Ok(root) if root.is_top() => {}
+        Ok(_) => return Err(foreign("root directory")),
+        Err(error) => return Err(format!("the caller's files cannot be looked at: {error}")),
+    }
+    let trusted = warden.baseline(plan.prisoner.as_deref());
+    let usual = plan.tool.as_ref().is_some_and(|tool| {
+        let dir = tool.path.iter().rposition(|&b| b == b'/').map_or(&[][..], |at| &tool.path[..at]);
+        trusted.path().split(|&b| b == b':').any(|entry| entry == dir)
+    });
+    if !usual {
+        return Err("the tool does not lie on the PATH that the prisoner was started with, so it does not run on \
+                    the warden's side"
+            .to_owned());
+    }
+    Ok(())
+}
+
+fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
+    let changed = |what: &str| format!("{what} has changed since the decision; repeat the command");
+    let (Some(pid), Some(uid), Some(gid), Some(tool)) =
+        (plan.caller.pid, plan.caller.uid, plan.caller.gid, plan.tool.as_ref())
+    else {
+        return Err("the caller, or its tool, is not known".to_owned());
+    };
+    let seen =
+        |error: crate::process::ProcessError| format!("the caller cannot be looked at: {error}");
+    let status = status(pid).map_err(seen)?;
+    let root = Root::of(pid)
+        .map_err(|error| format!("the caller's files cannot be looked at: {error}"))?;
+    let opened = root.lookup(&tool.path, Depth::Full).map_err(|_| changed("the executable"))?;
+    if opened.id != tool.id {
+        return Err(changed("the executable"));
+    }
+    let version_2 = plan.invocation.version_2();
+    let cwd = match &plan.cwd {
+        None if version_2 => None,
+        None => return Err("the working directory does not exist".to_owned()),
+        Some(Cwd { path, id }) => {
+            let opened =
+                root.lookup(path, Depth::Full).map_err(|_| changed("the working directory"))?;
+            if (opened.id.device, opened.id.inode) != *id {
+                return Err(changed("the working directory"));
+            }
+            Some(opened)
+        }
+    };
+    let limits =
+        limits_of(pid).map_err(|error| format!("the caller's limits cannot be read: {error}"))?;
+    let nice =
+        nice_of(pid).map_err(|error| format!("the caller's priority cannot be read: {error}"))?;
+    // Everything above was read of a pid; it was the caller's if the caller still is.
+    if !plan.caller.identity().is_some_and(Identity::is_alive) {
+        return Err("the caller ended before its command started".to_owned());
+    }
+    let policy = plan.jail.policy();
+    let baseline = warden.baseline(plan.prisoner.as_deref());
+    let environment = local_environment(plan.invocation.env(), policy.env(), baseline);
+    let mut argv: Vec<Vec<u8>> = plan.invocation.argv().map(<[u8]>::to_vec).collect();
+    if let Some(name) = argv.first_mut().filter(|_| plan.by_path) {
+        name.clone_from(&tool.path);
+    }
+    let plan = RunnerPlan {
+        streams: if version_2 { Streams::Descriptors } else { Streams::Frames },
+        version_2,
+        uid,
+        gid,
+        groups: status.groups,
+        umask: status.umask.unwrap_or(0o077),
+        nice,
+        limits,
+        ignored: if version_2 { status.ignored } else { 0 },
+        blocked: if version_2 { status.blocked } else { 0 },
+        tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),
+        grace_ms: u32::try_from(warden.config.grace.as_millis()).unwrap_or(u32::MAX),
+        cwd: cwd.as_ref().map(|cwd| (device(cwd), cwd.id.inode)),
+        script: if tool.script { tool.path.clone() } else { Vec::new() },
+        argv,
+        env: environment.kept,
+    };
+    Ok(Prepared { plan, tool: opened, cwd, stripped: environment.stripped })
+}
+
+fn device(opened: &Opened) -> u64 {
+    let (major, minor) = opened.id.device;
+    rustix::fs::makedev(major, minor)
+}
+
+struct Supervision {
+    id: Id,
+    run: Run,
+    runner: Runner,
+    clock: Instant,
+    limit: Option<Duration>,
+}
+
+impl Supervision {
+    async fn start(&mut self, prepared: Prepared, connection: OwnedFd) -> Result<(), RunnerError> {
+        let Prepared { plan, tool, cwd, .. } = prepared;
+        let mut files = vec![connection.as_fd(), tool.fd.as_fd()];
+        if plan.streams == Streams::Frames {
+            files.extend(cwd.as_ref().map(|cwd| cwd.fd.as_fd()));
+        }
+        self.runner.start(plan, &files).await?;
+        crate::crash::point("plan_sent");
+        Ok(())
+    }
+
+    /// Until the tool itself has ended.
+    async fn follow(&mut self) -> Finished {
+        let (id, clock) = (self.id, self.clock);
+        let mut timed_out = false;
+        let mut deadline: Option<tokio::time::Instant> = None;
+        loop {
+            let time_is_up = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                message = self.runner.next() => match message {
+                    Ok(Some(FromRunner::Started(pid))) => {
+                        tracing::debug!(%id, pid, "a supervised tool runs");
+                        crate::crash::point("tool_started");
+                        deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
+                    }
+                    Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {
+                        return Finished { bytes_out: Some(bytes_out), cancelled, timed_out, ..ended(id, clock, Some(status), None) };
+                    }
+                    Ok(Some(FromRunner::Failed { text, .. })) => {
+                        let text = String::from_utf8_lossy(&text).into_owned();
+                        return ended(id, clock, None, Some(text));
+                    }
+                    Ok(None) => return ended(id, clock, None, Some("the runner ended without a word".to_owned())),
+                    Err(error) => return ended(id, clock, None, Some(error.to_string())),
+                },
+                () = time_is_up => {
+                    timed_out = true;
+                    deadline = None;
+                    let limit = self.limit.unwrap_or_default();
+                    self.stop(EXIT_TIMED_OUT, &format!("the command ran out of its time ({limit:?})"), false).await;
+                }
+                order = self.run.order() => self.obey(order).await,
+            }
+        }
+    }
+
+    /// Until its last process has ended: daemons that it left stay within reach.
+    async fn linger(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                message = self.runner.next() => match message {
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => break,
+                },
+                order = self.run.order() => self.obey(order).await,
+            }
+        }
+        // A runner that was killed leaves what it held together; its cgroup does not.
+        let leaf = self.runner.leaf().clone();
+        self.runner.reap().await;
+        let swept = tokio::task::spawn_blocking(move || leaf.with(Leaf::kill)).await;
+        if let Ok(Some(Err(error))) = swept {
+            tracing::warn!(%error, id = %self.id, "what a runner left could not be ended");
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::End { why } => self.stop(EXIT_UNREACHABLE, &why, true).await,
+            Order::Freeze => self.each(freeze_tree, Leaf::freeze),
+            Order::Thaw => self.each(thaw_tree, Leaf::thaw),
+            Order::Leave => self.stop(EXIT_UNREACHABLE, "the warden went down", false).await,
+        }
+    }
+
+    async fn stop(&mut self, code: u8, text: &str, now: bool) {
+        if let Err(error) = self.runner.stop(code, text, now).await {
+            tracing::warn!(%error, id = %self.id, "a runner could not be told to stop");
+        }
+    }
+
+    fn each(
+        &self,
+        tree: impl FnOnce(Identity, Scope) -> Report,
+        cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
+    ) {
+        let frozen = self.runner.leaf().with(cgroup);
+        let problems = match (frozen, Identity::of(self.runner.pid())) {
+            (Some(frozen), _) => frozen.err().map(|error| error.to_string()).into_iter().collect(),
+            (None, Ok(runner)) => tree(runner, Scope::Whole).problems,
+            (None, Err(error)) => vec![error.to_string()],
+        };
+        for problem in problems {
+            tracing::warn!(id = %self.id, problem, "a command could not be frozen or thawed");
+        }
+    }
+}
+
+fn ended(id: Id, clock: Instant, status: Option<Status>, error: Option<String>) -> Finished {
+    let (exit_code, signal) = match status {
+        Some(Status::Exited(code)) => (Some(i32::from(code)), None),
+        Some(Status::Killed(signal)) => (None, Some(i32::from(signal))),
+        None => (None, None),
+    };
+    let exit_source = match status {
+        Some(_) => "runner".to_owned(),
+        None => "unknown: the runner did not say".to_owned(),
+    };
+    Finished {
+        id,
+        exit_code,
+        signal,
+        exit_source,
+        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        timed_out: false,
+        cancelled: false,
+        bytes_out: None,
+        error,
+    }
+}

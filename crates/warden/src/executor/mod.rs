@@ -1,0 +1,120 @@
+//! Running an approved plan: by handoff in the prisoner, or supervised on the warden's side.
+//!
+//! Executors take an [`Approved`] plan and nothing else. The intent is in the ledger before anything starts.
+
+mod end;
+mod handoff;
+mod local;
+mod pool;
+mod runner;
+
+use std::sync::Arc;
+
+use clawrden_policy::Executor;
+
+use crate::decision::Approved;
+use crate::intercom::Reply;
+use crate::ledger::{Failed, Finished, Id, Record, Started};
+use crate::running::Run;
+use crate::warden::Warden;
+
+pub(crate) use pool::Pool;
+
+/// What stands between an approved plan and its start: what is still to be recorded, and the client.
+pub(crate) struct Start {
+    pub(crate) approved: Approved,
+    pub(crate) reply: Reply,
+    /// Records of this request that are not in the ledger yet. They go there with the intent, in one write.
+    pub(crate) records: Vec<Record>,
+}
+
+/// Runs it, to its end. Whatever goes wrong is told to the client and recorded.
+///
+/// Apart from its caller's own state: a request that waits for a person has no room for what comes after.
+pub(crate) async fn execute(warden: &Arc<Warden>, start: Start) {
+    Box::pin(run(warden, start)).await;
+}
+
+async fn run(warden: &Arc<Warden>, start: Start) {
+    if start.approved.plan().tool.is_none() {
+        let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
+        let text = format!("{name}: there is no such tool on the caller's PATH");
+        return refuse(warden, start, Refusal::NoSuchTool, text).await;
+    }
+    match start.approved.executor() {
+        Executor::Mirror if start.approved.plan().invocation.version_2() => {
+            handoff::run(warden, start).await;
+        }
+        Executor::Mirror => {
+            let text = "this rule runs the command in the prisoner by handoff, which a version 1 client cannot do; \
+                        use the shim, or give the rule `executor: local`";
+            refuse(warden, start, Refusal::Denied, text.to_owned()).await;
+        }
+        Executor::Local => local::run(warden, start).await,
+        Executor::Ghost => {
+            let text = "there is no ghost executor yet; give the rule `executor: mirror` or `executor: local`";
+            refuse(warden, start, Refusal::Denied, text.to_owned()).await;
+        }
+    }
+}
+
+/// Why an approved plan does not run after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// It may not, here: 126.
+    Denied,
+    /// It cannot: 125.
+    Failed,
+    /// There is nothing to run: 127.
+    NoSuchTool,
+}
+
+/// Tells the client, and records it.
+async fn refuse(warden: &Arc<Warden>, mut start: Start, refusal: Refusal, text: String) {
+    use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
+    let id = Id(start.approved.plan().id);
+    start.records.push(Record::Failed(Failed { id, error: text.clone() }));
+    warden.record(&start.records);
+    let told = match refusal {
+        Refusal::Denied => start.reply.deny("", &text).await,
+        Refusal::Failed => start.reply.fail(EXIT_UNREACHABLE, &text).await,
+        Refusal::NoSuchTool => start.reply.fail(EXIT_NO_SUCH_TOOL, &text).await,
+    };
+    if let Err(error) = told {
+        tracing::debug!(%error, "the caller did not wait for its refusal");
+    }
+}
+
+/// Enters the command among those that run and writes its intent. From here on the kill switch reaches it; `None`
+/// when it may not start any more, and then the client knows.
+async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Run> {
+    let id = start.approved.plan().id;
+    let run = warden.running.enter(id);
+    if let Some(stopped) = warden.switch.stopped() {
+        start.records.push(Record::Failed(Failed {
+            id: Id(id),
+            error: "stopped by the kill switch".to_owned(),
+        }));
+        warden.record(&start.records);
+        let text = crate::warden::stopped_text(&stopped);
+        // A caller that has left needs no answer.
+        let _ = start.reply.deny("", &text).await;
+        return None;
+    }
+    start.records.push(Record::Started(started));
+    crate::crash::point("before_intent");
+    if let Err(error) = warden.ledger.append(&start.records) {
+        let text = format!("the ledger cannot be written, so nothing runs: {error}");
+        tracing::error!(%error, "an intent could not be recorded");
+        let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
+        return None;
+    }
+    crate::crash::point("after_intent");
+    Some(run)
+}
+
+/// Writes how it ended.
+fn finish(warden: &Warden, finished: Finished) {
+    crate::crash::point("before_finished");
+    warden.record(&[Record::Finished(finished)]);
+}

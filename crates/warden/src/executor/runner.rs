@@ -1,0 +1,121 @@
+//! Starting a runner and talking to it. The warden gives it the client's connection and the plan, and never sees the
+//! streams.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use clawrden_protocol::ProtocolError;
+use clawrden_protocol::runner::{FromRunner, Plan, ToRunner, parse_head};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::pool::{Idle, LeafSlot};
+
+/// A runner that is at work.
+pub(super) struct Runner {
+    socket: UnixStream,
+    process: std::process::Child,
+    leaf: LeafSlot,
+    incoming: Vec<u8>,
+}
+
+/// Why a runner did not start, or went silent.
+#[derive(Debug, Error)]
+pub(super) enum RunnerError {
+    /// The process could not be made.
+    #[error("the runner could not be started: {0}")]
+    Spawn(#[source] io::Error),
+    /// Its socket failed.
+    #[error("the runner cannot be talked to: {0}")]
+    Socket(#[from] io::Error),
+    /// It said what it does not say.
+    #[error("the runner is not one of ours: {0}")]
+    Protocol(#[from] ProtocolError),
+}
+
+impl Runner {
+    /// Gives work to a runner.
+    pub(super) fn new(idle: Idle) -> Result<Self, RunnerError> {
+        let Idle { socket, process, leaf } = idle;
+        Ok(Self { socket: UnixStream::from_std(socket)?, process, leaf, incoming: Vec::new() })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its cgroup, where it has one.
+    pub(super) fn leaf(&self) -> &LeafSlot {
+        &self.leaf
+    }
+
+    /// Gives it its plan and the files that go with it; from here on it starts the tool.
+    pub(super) async fn start(
+        &mut self,
+        plan: Plan,
+        files: &[BorrowedFd<'_>],
+    ) -> Result<(), RunnerError> {
+        let bytes = ToRunner::Plan(plan).encode();
+        // The descriptors go with the first bytes, the rest as it fits.
+        let sent = loop {
+            self.socket.writable().await?;
+            let sent = self.socket.try_io(tokio::io::Interest::WRITABLE, || {
+                send_with(self.socket.as_fd(), &bytes, files)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => break other?,
+            }
+        };
+        Ok(self.socket.write_all(&bytes[sent..]).await?)
+    }
+
+    /// Tells it to end the tree, and what to tell the client.
+    pub(super) async fn stop(
+        &mut self,
+        code: u8,
+        text: &str,
+        now: bool,
+    ) -> Result<(), RunnerError> {
+        let text = text.as_bytes().to_vec();
+        Ok(self.socket.write_all(&ToRunner::Stop { code, text, now }.encode()).await?)
+    }
+
+    /// Takes its exit status, once it has closed its socket. It leaves no zombie behind.
+    pub(super) async fn reap(mut self) {
+        drop(self.socket);
+        let waited = tokio::task::spawn_blocking(move || self.process.wait()).await;
+        if let Ok(Err(error)) = waited {
+            tracing::warn!(%error, "a runner's status could not be taken");
+        }
+    }
+
+    /// Its next message; `None` when it has ended. Cancel-safe: bytes that were read are kept.
+    pub(super) async fn next(&mut self) -> Result<Option<FromRunner>, RunnerError> {
+        loop {
+            if let Some(head) = self.incoming.first_chunk::<5>() {
+                let (kind, length) = parse_head(*head)?;
+                let end = 5 + usize::try_from(length).unwrap_or(usize::MAX - 5);
+                if let Some(payload) = self.incoming.get(5..end) {
+                    let message = FromRunner::parse(kind, payload)?;
+                    self.incoming.drain(..end);
+                    return Ok(Some(message));
+                }
+            }
+            if self.socket.read_buf(&mut self.incoming).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(files)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(sendmsg(socket, &[io::IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
+}

@@ -1,0 +1,273 @@
+//! How many connections may be half-open, and how much memory requests may take until they are decided: in all, and for
+//! each peer.
+//!
+//! Whoever holds many never keeps another out: at a limit the oldest half-open connection is closed, at a process's
+//! own share its own oldest. Memory counts until it is given back, not only until its owner was told to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Connections whose request is not read yet, of all peers. Beyond it the oldest is closed.
+pub(crate) const MAX_HALF_OPEN: usize = 1024;
+
+/// Such connections of one process. Beyond it its own oldest is closed.
+pub(crate) const MAX_HALF_OPEN_PER_PEER: usize = 512;
+
+/// Bytes of a request that every connection may send without asking.
+pub(crate) const FREE_BYTES: usize = 16 * 1024;
+
+/// Bytes beyond the free ones, of all requests that are not decided yet. Beyond it the oldest large half-open
+/// connection is closed, and who wants more waits until there is room.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Such bytes of requests that wait for a person and have to be kept meanwhile. Beyond it a further one is refused.
+pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Guards the way in.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    /// Told whenever bytes are given back.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    open: BTreeMap<u64, Held>,
+    per_peer: HashMap<u32, BTreeSet<u64>>,
+    bytes: usize,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    peer: u32,
+    is_large: bool,
+    close: Arc<Notify>,
+}
+
+/// A place for one half-open connection, and its bytes until it is decided. Given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    gate: Arc<Gate>,
+    number: u64,
+    bytes: AtomicUsize,
+    waits: AtomicBool,
+    close: Arc<Notify>,
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection from process `peer` (0: unseen).
+    pub(crate) fn enter(self: &Arc<Self>, peer: u32) -> Pass {
+        let mut state = self.state();
+        let own = state.per_peer.get(&peer).filter(|own| own.len() >= MAX_HALF_OPEN_PER_PEER);
+        let crowd = (state.open.len() >= MAX_HALF_OPEN).then(|| state.open.keys().next());
+        let leaving = own.map_or(crowd.flatten(), BTreeSet::first).copied();
+        if let Some(number) = leaving {
+            state.evict(number);
+        }
+        let number = state.next;
+        state.next += 1;
+        state.per_peer.entry(peer).or_default().insert(number);
+        let close = Arc::new(Notify::new());
+        state.open.insert(number, Held { peer, is_large: false, close: Arc::clone(&close) });
+        Pass {
+            gate: Arc::clone(self),
+            number,
+            bytes: AtomicUsize::new(0),
+            waits: AtomicBool::new(false),
+            close,
+        }
+    }
+
+    /// Closes the oldest half-open connections, at most so many.
+    pub(crate) fn evict_oldest(&self, count: usize) {
+        let mut state = self.state();
+        let oldest: Vec<u64> = state.open.keys().take(count).copied().collect();
+        oldest.into_iter().for_each(|number| state.evict(number));
+    }
+}
+
+impl State {
+    fn evict(&mut self, number: u64) {
+        if let Some(held) = self.leave(number) {
+            held.close.notify_one();
+        }
+    }
+
+    /// It is half-open no longer.
+    fn leave(&mut self, number: u64) -> Option<Held> {
+        let held = self.open.remove(&number)?;
+        if let Some(own) = self.per_peer.get_mut(&held.peer) {
+            own.remove(&number);
+            if own.is_empty() {
+                self.per_peer.remove(&held.peer);
+            }
+        }
+        Some(held)
+    }
+}
+
+impl Pass {
+    /// Takes `more` bytes beyond the free ones, as soon as there is room. `false`: this connection was closed to make
+    /// room for others.
+    pub(crate) async fn take(&self, more: usize) -> bool {
+        loop {
+            let mut freed = pin!(self.gate.freed.notified());
+            freed.as_mut().enable();
+            if let Some(taken) = self.try_take(more) {
+                return taken;
+            }
+            freed.await;
+        }
+    }
+
+    /// `None`: somebody else was told to make room, or all others are being decided.
+    fn try_take(&self, more: usize) -> Option<bool> {
+        let mut state = self.gate.state();
+        let has_room = state.bytes + more <= MAX_BYTES;
+        let Some(held) = state.open.get_mut(&self.number) else { return Some(false) };
+        held.is_large = true;
+        if has_room {
+            state.bytes += more;
+            self.bytes.fetch_add(more, Ordering::Relaxed);
+            return Some(true);
+        }
+        let others =
+            state.open.iter().filter(|&(&number, held)| number != self.number && held.is_large);
+        let oldest = others.map(|(&number, _)| number).next();
+        if let Some(number) = oldest {
+            state.evict(number);
+        }
+        None
+    }
+
+    /// The request was read: the connection is half-open no longer, and its bytes stay until this is dropped.
+    pub(crate) fn read(&self) {
+        self.gate.state().leave(self.number);
+    }
+
+    /// The request waits for a person, and its bytes with it. `false`: there is no room for that.
+    pub(crate) fn wait(&self) -> bool {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        {
+            let mut state = self.gate.state();
+            if state.waiting + bytes > MAX_WAITING_BYTES {
+                return false;
+            }
+            if !self.waits.swap(true, Ordering::Relaxed) {
+                state.waiting += bytes;
+                state.bytes -= bytes;
+            }
+        }
+        self.gate.freed.notify_waiters();
+        true
+    }
+
+    /// Resolves when this connection has to make room.
+    pub(crate) async fn evicted(&self) {
+        self.close.notified().await;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        {
+            let mut state = self.gate.state();
+            state.leave(self.number);
+            let bytes = self.bytes.load(Ordering::Relaxed);
+            let waits = self.waits.load(Ordering::Relaxed);
+            let held = if waits { &mut state.waiting } else { &mut state.bytes };
+            *held -= bytes;
+        }
+        self.gate.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_greedy_peer_pushes_out_its_own_oldest_and_nobody_else() {
+        let gate = Arc::new(Gate::default());
+        let other = gate.enter(8);
+        let held: Vec<_> = (0..=MAX_HALF_OPEN_PER_PEER).map(|_| gate.enter(7)).collect();
+        assert!(other.take(1).await);
+        assert!(!held[0].take(1).await);
+        assert!(held[1].take(1).await);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_makes_room_for_a_newcomer() {
+        let gate = Arc::new(Gate::default());
+        let peers = u32::try_from(MAX_HALF_OPEN).unwrap();
+        let held: Vec<_> = (0..peers).map(|peer| gate.enter(peer)).collect();
+        let newcomer = gate.enter(peers);
+        assert_eq!(gate.state().open.len(), MAX_HALF_OPEN);
+        assert!(!held[0].take(1).await, "the oldest has lost its place");
+        assert!(newcomer.take(1).await);
+        gate.evict_oldest(2);
+        assert!(!held[1].take(1).await && !held[2].take(1).await && held[3].take(1).await);
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_over_all_until_they_are_given_back() {
+        let gate = Arc::new(Gate::default());
+        let (first, second) = (gate.enter(1), gate.enter(2));
+        assert!(first.take(MAX_BYTES).await);
+        let waits = tokio::time::timeout(Duration::from_millis(20), second.take(MAX_BYTES)).await;
+        assert!(waits.is_err(), "the first was told to go, and its bytes are there still");
+        assert!(!first.take(1).await, "the first was closed to make room");
+        drop(first);
+        assert!(second.take(MAX_BYTES).await);
+        drop(second);
+        assert_eq!(gate.state().bytes, 0);
+        assert!(gate.state().per_peer.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_person_has_a_bound_of_its_own() {
+        let gate = Arc::new(Gate::default());
+        let (first, second) = (gate.enter(1), gate.enter(2));
+        assert!(first.take(MAX_WAITING_BYTES).await && second.take(1).await);
+        assert!(first.wait() && !second.wait());
+        let held = || {
+            let state = gate.state();
+            (state.bytes, state.waiting)
+        };
+        assert_eq!(held(), (1, MAX_WAITING_BYTES));
+        drop(first);
+        assert!(second.wait());
+        drop(second);
+        assert_eq!(held(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_was_read_is_not_closed_and_is_waited_for() {
+        let gate = Arc::new(Gate::default());
+        let (first, second) = (gate.enter(1), gate.enter(2));
+        assert!(first.take(MAX_BYTES).await);
+        first.read();
+        let closed = tokio::time::timeout(Duration::from_millis(20), async {
+            tokio::select! {
+                () = first.evicted() => true,
+                taken = second.take(1) => taken,
+            }
+        });
+        assert!(closed.await.is_err());
+        drop(first);
+        assert!(second.take(1).await);
+    }
+}

@@ -1,0 +1,59 @@
+//! Accepting connections, for as long as the warden serves.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+use crate::caller::Caller;
+use crate::jails::Jail;
+use crate::request::conduct;
+use crate::sys::limits::is_last_descriptor;
+use crate::sys::peer::peer_of;
+use crate::warden::Warden;
+
+/// How long to wait after `accept` failed for want of descriptors or memory.
+const BREATH: Duration = Duration::from_millis(5);
+
+/// Half-open connections that are closed at once when descriptors run out.
+const ROOM: usize = 8;
+
+/// Serves `jail`'s socket until `closing`.
+pub(crate) async fn listen(
+    warden: Arc<Warden>,
+    jail: Arc<Jail>,
+    listener: UnixListener,
+    mut closing: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = closing.changed() => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors or memory: those in use come back, and the backlog keeps who waits.
+                warden.gate.evict_oldest(ROOM);
+                tracing::warn!(%error, jail = %jail.name, "accepting a connection failed");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        if is_last_descriptor(stream.as_fd()) {
+            warden.gate.evict_oldest(ROOM);
+        }
+        let peer = match peer_of(stream.as_fd()) {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::warn!(%error, jail = %jail.name, "a caller could not be identified");
+                continue;
+            }
+        };
+        let pass = warden.gate.enter(peer.pid.unwrap_or(0));
+        let (warden, jail) = (Arc::clone(&warden), Arc::clone(&jail));
+        tokio::spawn(conduct(warden, jail, Caller::new(peer), stream, pass));
+    }
+}

@@ -1,0 +1,13 @@
+//! The warden's end of the intercom: listening, reading a request within bounds, and answering.
+//!
+//! Nothing here decides. A connection that is not of the protocol, too slow or too many is closed.
+
+mod gate;
+mod listener;
+mod reader;
+mod reply;
+
+pub(crate) use gate::{Gate, Pass};
+pub(crate) use listener::listen;
+pub(crate) use reader::read_request;
+pub(crate) use reply::{Interruption, Reply};

@@ -1,0 +1,82 @@
+//! Reading one request: never more memory than was really sent, never longer than the deadline.
+
+use std::io;
+
+use clawrden_protocol::limits::REQUEST_DEADLINE;
+use clawrden_protocol::{ProtocolError, Request, request::check_length};
+use thiserror::Error;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+
+use super::gate::{FREE_BYTES, Pass};
+
+/// The most that is read at once, and that memory grows by.
+const STEP: usize = 64 * 1024;
+
+/// Why a request could not be read. The connection is closed.
+#[derive(Debug, Error)]
+pub(crate) enum ReadError {
+    /// The client closed it before the last byte.
+    #[error("the client went away in the middle of its request")]
+    Cut,
+    /// The deadline passed.
+    #[error("the request was not complete after {} s", REQUEST_DEADLINE.as_secs())]
+    TooSlow,
+    /// Others needed the room.
+    #[error("closed to make room for other clients")]
+    Evicted,
+    /// The bytes are not a request.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The socket failed.
+    #[error("reading the request: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads a request.
+pub(crate) async fn read_request(
+    stream: &mut UnixStream,
+    pass: &Pass,
+) -> Result<Request, ReadError> {
+    let bytes = tokio::select! {
+        biased;
+        bytes = read_bytes(stream, pass) => bytes?,
+        () = pass.evicted() => return Err(ReadError::Evicted),
+        () = tokio::time::sleep(REQUEST_DEADLINE) => return Err(ReadError::TooSlow),
+    };
+    pass.read();
+    Ok(Request::parse(bytes)?)
+}
+
+async fn read_bytes(stream: &mut UnixStream, pass: &Pass) -> Result<Vec<u8>, ReadError> {
+    let mut head = [0; 4];
+    exactly(stream, &mut head).await?;
+    let length = check_length(u32::from_be_bytes(head))?;
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let from = bytes.len();
+        // The free bytes first, so that whatever goes beyond them was asked for.
+        let step = if from < FREE_BYTES { FREE_BYTES - from } else { STEP }.min(length - from);
+        if from >= FREE_BYTES && !pass.take(step).await {
+            return Err(ReadError::Evicted);
+        }
+        bytes.resize(from + step, 0);
+        let mut have = from;
+        while have < from + step {
+            match stream.read(&mut bytes[have..]).await? {
+                0 => return Err(ReadError::Cut),
+                n => have += n,
+            }
+        }
+    }
+    bytes.shrink_to_fit();
+    Ok(bytes)
+}
+
+async fn exactly(stream: &mut UnixStream, into: &mut [u8]) -> Result<(), ReadError> {
+    match stream.read_exact(into).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Cut),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,229 @@
+//! Answering a client in the version that it speaks.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use clawrden_protocol::frame::Handoff;
+use clawrden_protocol::limits::EXIT_DENIED;
+use clawrden_protocol::{Ack, FrameBuffer, FromClient, ToClient};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use crate::sys::limits;
+
+/// How long a client may take to read an answer before it is given up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest text that goes into an answer, in bytes; longer ones are cut.
+const MAX_TEXT: usize = 4096;
+
+/// A connection whose request was read.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    stream: UnixStream,
+    version_2: bool,
+    incoming: FrameBuffer,
+}
+
+/// What a client does while it waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    /// It closed the connection, or sent what is not of the protocol.
+    Gone,
+    /// It asked for the command to be ended.
+    Cancelled,
+}
+
+impl Reply {
+    pub(crate) fn new(stream: UnixStream, version_2: bool) -> Self {
+        Self { stream, version_2, incoming: FrameBuffer::new() }
+    }
+
+    /// Whether its descriptor may stay open for as long as a person takes to answer.
+    pub(crate) fn may_wait(&self) -> bool {
+        !limits::is_last_descriptor(self.stream.as_fd())
+    }
+
+    /// The policy, or a person, says no.
+    pub(crate) async fn deny(&mut self, rule: &str, reason: &str) -> io::Result<()> {
+        let (rule, reason) = (one_line(rule), one_line(reason));
+        let frame = ToClient::Denial { rule: &rule, reason: &reason };
+        let said = if rule.is_empty() {
+            format!("clawrden: denied: {reason}\n")
+        } else {
+            format!("clawrden: denied: {reason} ({rule})\n")
+        };
+        self.refuse(&frame, &said, EXIT_DENIED).await
+    }
+
+    /// The command cannot run: `code` is one of our own exit codes.
+    pub(crate) async fn fail(&mut self, code: u8, text: &str) -> io::Result<()> {
+        let text = one_line(text);
+        let frame = ToClient::Failure { code, text: &text };
+        self.refuse(&frame, &format!("clawrden: {text}\n"), code).await
+    }
+
+    async fn refuse(&mut self, frame: &ToClient<'_>, said: &str, code: u8) -> io::Result<()> {
+        let mut bytes = vec![Ack::Denied as u8];
+        if self.version_2 {
+            frame.encode(&mut bytes);
+        } else {
+            ToClient::Stderr(said.as_bytes()).encode(&mut bytes);
+            ToClient::Exit(code).encode(&mut bytes);
+        }
+        self.send(&bytes).await
+    }
+
+    /// A person is asked.
+    pub(crate) async fn pending(&mut self) -> io::Result<()> {
+        self.send(&[Ack::Pending as u8]).await
+    }
+
+    /// One line for whoever waits. Version 1 has no way to be told.
+    pub(crate) async fn notice(&mut self, text: &str) -> io::Result<()> {
+        self.say(&ToClient::Notice(&one_line(text))).await
+    }
+
+    /// Nobody has answered in the time that a caller waits. For version 1 this is a denial.
+    pub(crate) async fn still_waiting(&mut self, text: &str) -> io::Result<()> {
+        let text = one_line(text);
+        if self.version_2 {
+            self.say(&ToClient::StillWaiting(&text)).await
+        } else {
+            let code = clawrden_protocol::limits::EXIT_STILL_WAITING;
+            self.fail(code, &text).await
+        }
+    }
+
+    /// The client executes the tool itself.
+    pub(crate) async fn handoff(&mut self, handoff: Handoff<'_>) -> io::Result<()> {
+        let mut bytes = vec![Ack::Allowed as u8];
+        ToClient::Handoff(handoff).encode(&mut bytes);
+        self.send(&bytes).await
+    }
+
+    /// What was waited for is there, and there is nothing to run: `clawrden wait` ends well.
+    pub(crate) async fn done(&mut self, text: &str) -> io::Result<()> {
+        let mut bytes = vec![Ack::Allowed as u8];
+        ToClient::Notice(&one_line(text)).encode(&mut bytes);
+        ToClient::Exit(0).encode(&mut bytes);
+        self.send(&bytes).await
+    }
+
+    async fn say(&mut self, frame: &ToClient<'_>) -> io::Result<()> {
+        if !self.version_2 {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        self.send(&bytes).await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match tokio::time::timeout(WRITE_DEADLINE, self.stream.write_all(bytes)).await {
+            Ok(result) => result,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Resolves when the client goes away or cancels. Cancel-safe: bytes that were read are kept.
+    pub(crate) async fn interrupted(&mut self) -> Interruption {
+        loop {
+            match self.incoming.next_frame() {
+                Ok(Some((kind, payload))) => match FromClient::parse(kind, payload) {
+                    Ok(FromClient::Cancel) => return Interruption::Cancelled,
+                    Ok(_) => {}
+                    Err(_) => return Interruption::Gone,
+                },
+                Ok(None) => {
+                    let mut chunk = [0; 512];
+                    match self.stream.read(&mut chunk).await {
+                        Ok(0) | Err(_) => return Interruption::Gone,
+                        Ok(n) => self.incoming.push(&chunk[..n]),
+                    }
+                }
+                Err(_) => return Interruption::Gone,
+            }
+        }
+    }
+
+    /// The status that a client reports of a tool that it waited for; `None` when it closes without.
+    pub(crate) async fn report(&mut self) -> Option<clawrden_protocol::frame::Status> {
+        loop {
+            if let Some((kind, payload)) = self.incoming.next_frame().ok()? {
+                if let FromClient::Exited(status) = FromClient::parse(kind, payload).ok()? {
+                    return Some(status);
+                }
+                continue;
+            }
+            let mut chunk = [0; 512];
+            match self.stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => return None,
+                Ok(n) => self.incoming.push(&chunk[..n]),
+            }
+        }
+    }
+
+    /// The connection itself, for a runner to take over. Blocking, as the runner expects it.
+    pub(crate) fn into_connection(self) -> io::Result<OwnedFd> {
+        let stream = self.stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        Ok(stream.into())
+    }
+}
+
+/// One harmless line: control characters and what reorders text are replaced, and it is cut to a sane length.
+fn one_line(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
+    };
+    let mut line = String::new();
+    for c in text.chars().map(harmless) {
+        if line.len() + c.len_utf8() > MAX_TEXT {
+            line.push('…');
+            break;
+        }
+        line.push(c);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_cannot_carry_escapes_or_lines() {
+        assert_eq!(one_line("a\x1b[31mb\nc\u{202e}d"), "a\u{fffd}[31mb c\u{fffd}d");
+        assert!(one_line(&"x".repeat(10_000)).len() <= MAX_TEXT + 3);
+    }
+
+    #[tokio::test]
+    async fn version_1_is_denied_in_its_own_words() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut reply = Reply::new(ours, false);
+        reply.deny("p.yaml:1", "no").await.unwrap();
+        drop(reply);
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).await.unwrap();
+        let text = b"clawrden: denied: no (p.yaml:1)\n";
+        let mut wanted = vec![1, 2, 0, 0, 0, u8::try_from(text.len()).unwrap()];
+        wanted.extend(text);
+        wanted.extend([3, 0, 0, 0, 1, 126]);
+        assert_eq!(all, wanted);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_client_that_leaves_or_cancels_is_noticed() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut reply = Reply::new(ours, true);
+        theirs.write_all(&[4, 0, 0, 0, 0]).await.unwrap();
+        assert_eq!(reply.interrupted().await, Interruption::Cancelled);
+        drop(theirs);
+        assert_eq!(reply.interrupted().await, Interruption::Gone);
+    }
+}

@@ -1,0 +1,426 @@
+//! What can be written into the ledger: one type for each event.
+//! A record says what happened and never decides anything; secrets have no field here.
+
+use serde::{Deserialize, Serialize};
+
+use super::argv::Argv;
+use super::id::Id;
+
+/// Names (of variables, of noticed facts) that one record lists. Of a longer list the rest is counted in a last entry.
+pub const MAX_NAMES: usize = 256;
+
+/// One event. On its line it stands between the sequence number and time, and the hash of the line before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Record {
+    /// The warden serves.
+    WardenStarted(WardenStarted),
+    /// The warden ended in good order.
+    WardenStopped(WardenStopped),
+    /// A policy is in force.
+    PolicyLoaded(PolicyLoaded),
+    /// A policy did not load; the one before stays in force.
+    PolicyRefused(PolicyRefused),
+    /// A command was asked for.
+    Requested(Requested),
+    /// The policy decided.
+    Decided(Decided),
+    /// A person let it run.
+    Approved(Answered),
+    /// A person refused it.
+    Denied(Answered),
+    /// Nobody answered in time: denied.
+    Expired(Expired),
+    /// The caller went away before it had an answer.
+    CallerLeft(CallerLeft),
+    /// The entry waits on without a caller.
+    Parked(Parked),
+    /// A kept approval let this request run.
+    GrantUsed(Answered),
+    /// The command starts; written before it does.
+    Started(Started),
+    /// The command ended.
+    Finished(Finished),
+    /// Processes were ended on somebody's word.
+    Killed(Killed),
+    /// The kill switch was thrown.
+    Stopped(Stopped),
+    /// The kill switch was taken back.
+    Resumed(Resumed),
+    /// A prisoner is held by a `clawrden run`.
+    PrisonerStarted(PrisonerStarted),
+    /// A prisoner's holder ended.
+    PrisonerEnded(PrisonerEnded),
+    /// Somebody who may not use the control plane tried to.
+    ControlRefused(ControlRefused),
+    /// Bytes that are no whole line were set aside.
+    Recovered(Recovered),
+    /// A request could not be served.
+    Failed(Failed),
+}
+
+/// Who asked, as the kernel says. What is unknown is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// User id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Group id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
+    /// Process id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The container that it sits in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The prisoner that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prisoner: Option<String>,
+}
+
+/// Payload of [`Record::WardenStarted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WardenStarted {
+    /// The warden's version.
+    pub version: String,
+    /// The user that it runs as.
+    pub uid: u32,
+    /// What the kernel offers and what was chosen.
+    pub methods: std::collections::BTreeMap<String, String>,
+}
+
+/// Payload of [`Record::WardenStopped`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WardenStopped {
+    /// Why it ended.
+    pub reason: String,
+}
+
+/// Payload of [`Record::PolicyLoaded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyLoaded {
+    /// Where it came from.
+    pub source: String,
+    /// SHA-256 of its text, in hex.
+    pub fingerprint: String,
+    /// The jail that it governs.
+    pub jail: String,
+}
+
+/// Payload of [`Record::PolicyRefused`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRefused {
+    /// Where it came from.
+    pub source: String,
+    /// The jail that it was meant for.
+    pub jail: String,
+    /// The diagnosis.
+    pub error: String,
+}
+
+/// Payload of [`Record::Requested`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// The request.
+    pub id: Id,
+    /// The jail that it came in through.
+    pub jail: String,
+    /// Who asked.
+    pub caller: Caller,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub argv: Argv,
+    /// The working directory, resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The file that is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+    /// The version of the intercom that the client speaks.
+    pub version: u8,
+}
+
+/// Payload of [`Record::Decided`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The request.
+    pub id: Id,
+    /// `allow`, `ask` or `deny`.
+    pub decision: String,
+    /// The rule that gave it; absent for the default action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Facts that weighed on it; see [`names`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noticed: Vec<String>,
+    /// Where it is to run: `mirror`, `ghost` or `local`.
+    pub executor: String,
+}
+
+/// Payload of [`Record::Approved`], [`Record::Denied`] and [`Record::GrantUsed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The request that the answer is for: of several that share an entry, each has its own record.
+    pub id: Id,
+    /// The entry of the queue that was answered.
+    pub entry: Id,
+    /// Who answered.
+    pub approver: String,
+    /// Through what: `cli`, `api` …
+    pub channel: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Set where no caller was there to take it: until when it is kept, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_until_ms: Option<u64>,
+}
+
+/// Payload of [`Record::Expired`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// The request.
+    pub id: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+    /// How long a person had, in milliseconds.
+    pub after_ms: u64,
+}
+
+/// Payload of [`Record::CallerLeft`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerLeft {
+    /// The request.
+    pub id: Id,
+}
+
+/// Payload of [`Record::Parked`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The request whose caller was the last to leave.
+    pub id: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+}
+
+/// How a command is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The shim becomes the tool.
+    Handoff,
+    /// Under the runner.
+    Runner,
+}
+
+/// Payload of [`Record::Started`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The request.
+    pub id: Id,
+    /// `mirror`, `ghost` or `local`.
+    pub executor: String,
+    /// How it is started.
+    pub method: Method,
+    /// The process, where it is known before the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Names of the variables that it does not get; see [`names`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stripped: Vec<String>,
+}
+
+/// Payload of [`Record::Finished`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The request.
+    pub id: Id,
+    /// Its exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that killed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Where these come from: `kernel`, `runner`, `shim`, or `unknown: why`.
+    pub exit_source: String,
+    /// From start to end.
+    pub duration_ms: u64,
+    /// It was ended by its timeout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
+    /// It was ended because its caller cancelled or went away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
+    /// Bytes of output that passed through the warden; absent where none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_out: Option<u64>,
+    /// What failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Payload of [`Record::Killed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killed {
+    /// The request whose processes were ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
+    /// The prisoner whose processes were ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prisoner: Option<String>,
+    /// On whose word.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many processes.
+    pub processes: usize,
+}
+
+/// Payload of [`Record::Stopped`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Who threw the kill switch.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Frozen rather than ended.
+    pub paused: bool,
+}
+
+/// Payload of [`Record::Resumed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Who took it back.
+    pub by: String,
+}
+
+/// Payload of [`Record::PrisonerStarted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrisonerStarted {
+    /// The prisoner.
+    pub prisoner: String,
+    /// Its jail.
+    pub jail: String,
+    /// The process that holds it.
+    pub pid: u32,
+    /// The user that started it.
+    pub uid: u32,
+    /// The command.
+    #[serde(flatten)]
+    pub argv: Argv,
+    /// What the person who started it says about it.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+/// Payload of [`Record::PrisonerEnded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrisonerEnded {
+    /// The prisoner.
+    pub prisoner: String,
+    /// Requests that came from it.
+    pub requests: u64,
+}
+
+/// Payload of [`Record::ControlRefused`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlRefused {
+    /// Who tried.
+    pub peer: Caller,
+    /// Why it was refused.
+    pub why: String,
+}
+
+/// Payload of [`Record::Recovered`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// How many bytes were set aside.
+    pub torn_bytes: u64,
+    /// The file that holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The first line that does not hold, where the ledger was found broken. It is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+/// Payload of [`Record::Failed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The request.
+    pub id: Id,
+    /// What failed.
+    pub error: String,
+}
+
+/// Shortens a list of names to [`MAX_NAMES`] entries, the last of which then counts what is left out.
+#[must_use]
+pub fn names(mut all: Vec<String>) -> Vec<String> {
+    if all.len() > MAX_NAMES {
+        let left_out = all.len() - (MAX_NAMES - 1);
+        all.truncate(MAX_NAMES - 1);
+        all.push(format!("and {left_out} more"));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_flat_object_that_names_its_event() {
+        let record = Record::Requested(Requested {
+            id: Id([7; 16]),
+            jail: "dev".to_owned(),
+            caller: Caller { uid: Some(1000), ..Caller::default() },
+            argv: Argv::new(&["ls", "-l"]),
+            cwd: Some("/app".to_owned()),
+            executable: None,
+            version: 2,
+        });
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(
+            json,
+            r#"{"event":"requested","id":"07070707070707070707070707070707","jail":"dev","caller":{"uid":1000},"argv":["ls","-l"],"cwd":"/app","version":2}"#
+        );
+        assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+    }
+
+    #[test]
+    fn what_is_unknown_is_absent_and_what_is_known_is_there() {
+        let record = Record::Finished(Finished {
+            id: Id([1; 16]),
+            exit_code: None,
+            signal: Some(9),
+            exit_source: "kernel".to_owned(),
+            duration_ms: 12,
+            timed_out: true,
+            cancelled: false,
+            bytes_out: None,
+            error: None,
+        });
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(
+            json,
+            r#"{"event":"finished","id":"01010101010101010101010101010101","signal":9,"exit_source":"kernel","duration_ms":12,"timed_out":true}"#
+        );
+        assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+    }
+
+    #[test]
+    fn a_long_list_of_names_says_how_many_are_left_out() {
+        let all: Vec<String> = (0..1000).map(|i| format!("V{i}")).collect();
+        let short = names(all.clone());
+        assert_eq!(short.len(), MAX_NAMES);
+        assert_eq!(short[254], "V254");
+        assert_eq!(short[255], "and 745 more");
+        assert_eq!(names(all[..256].to_vec()), all[..256]);
+    }
+}

@@ -1,0 +1,115 @@
+//! The ledger against crashes, full disks, damage and other processes.
+
+mod chain;
+mod faults;
+mod past;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+struct Fixture {
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.jsonl")
+    }
+
+    fn open(&self) -> Ledger {
+        Ledger::open(&self.path(), &Options::default()).unwrap().0
+    }
+
+    fn open_small(&self, segment_bytes: u64) -> Ledger {
+        Ledger::open(&self.path(), &Options { segment_bytes }).unwrap().0
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn id(n: u64) -> Id {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    Id(bytes)
+}
+
+fn requested(n: u64, argv: &[&str]) -> Record {
+    Record::Requested(Requested {
+        id: id(n),
+        jail: "dev".to_owned(),
+        caller: Caller { uid: Some(1000), gid: Some(1000), pid: Some(4242), ..Caller::default() },
+        argv: Argv::new(argv),
+        cwd: Some("/app".to_owned()),
+        executable: Some("/usr/bin/git".to_owned()),
+        version: 2,
+    })
+}
+
+fn decided(n: u64, decision: &str) -> Record {
+    Record::Decided(Decided {
+        id: id(n),
+        decision: decision.to_owned(),
+        rule: Some("policy.yaml:12".to_owned()),
+        reason: String::new(),
+        noticed: Vec::new(),
+        executor: "mirror".to_owned(),
+    })
+}
+
+fn started(n: u64) -> Record {
+    Record::Started(Started {
+        id: id(n),
+        executor: "mirror".to_owned(),
+        method: Method::Handoff,
+        pid: Some(4242),
+        stripped: Vec::new(),
+    })
+}
+
+fn finished(n: u64, exit_code: i32) -> Record {
+    Record::Finished(Finished {
+        id: id(n),
+        exit_code: Some(exit_code),
+        signal: None,
+        exit_source: "kernel".to_owned(),
+        duration_ms: 12,
+        timed_out: false,
+        cancelled: false,
+        bytes_out: None,
+        error: None,
+    })
+}
+
+fn answered(n: u64, reason: Option<&str>) -> Answered {
+    Answered {
+        id: id(n),
+        entry: id(n + 1000),
+        approver: "alice".to_owned(),
+        channel: "cli".to_owned(),
+        reason: reason.map(str::to_owned),
+        kept_until_ms: None,
+    }
+}
+
+fn broken_at(path: &Path) -> Broken {
+    match verify(path) {
+        Err(VerifyError::Broken(broken)) => broken,
+        other => panic!("not found to be broken: {other:?}"),
+    }
+}

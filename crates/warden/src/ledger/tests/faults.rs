@@ -1,0 +1,272 @@
+//! Faults: crashes in the middle of a write, full disks, files that others touch, places that cannot be trusted.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use super::*;
+use crate::ledger::writer::Sink;
+
+/// A disk with so many bytes left, that may refuse to truncate too.
+struct Disk {
+    inner: Box<dyn Sink>,
+    left: Arc<AtomicI64>,
+    frozen: Arc<AtomicBool>,
+}
+
+impl Sink for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.left.load(Ordering::SeqCst)).unwrap();
+        if left == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let n = self.inner.write(&bytes[..bytes.len().min(left)])?;
+        self.left.fetch_sub(i64::try_from(n).unwrap(), Ordering::SeqCst);
+        Ok(n)
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        if self.frozen.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.inner.truncate(len)
+    }
+
+    fn size(&mut self) -> io::Result<Option<u64>> {
+        self.inner.size()
+    }
+}
+
+fn on_small_disk(ledger: &Ledger, left: i64) -> (Arc<AtomicI64>, Arc<AtomicBool>) {
+    let left = Arc::new(AtomicI64::new(left));
+    let frozen = Arc::new(AtomicBool::new(false));
+    let (l, f) = (Arc::clone(&left), Arc::clone(&frozen));
+    ledger.writer().wrap_sink(|inner| Box::new(Disk { inner, left: l, frozen: f }));
+    (left, frozen)
+}
+
+#[test]
+fn a_full_disk_refuses_the_record_whole_and_heals_by_itself() {
+    let fixture = Fixture::new();
+    let ledger = fixture.open();
+    ledger.append(&[requested(1, &["ls"])]).unwrap();
+    let before = fixture.text();
+    for left in [0, 1, 100, 500, 800] {
+        let (space, _) = on_small_disk(&ledger, left);
+        let error =
+            ledger.append(&[requested(2, &["ls"]), decided(2, "allow"), started(2)]).unwrap_err();
+        assert!(matches!(error, LedgerError::Io { what: "write", .. }), "{error}");
+        assert_eq!(fixture.text(), before, "with {left} bytes left");
+        assert!(ledger.status().error.unwrap().contains("cannot write"));
+        space.store(1 << 30, Ordering::SeqCst);
+    }
+    assert_eq!(ledger.append(&[requested(3, &["ls"])]).unwrap(), 2);
+    assert_eq!(ledger.status().error, None);
+    assert_eq!(verify(&fixture.path()).unwrap().lines, 2);
+}
+
+#[test]
+fn what_a_failed_write_leaves_is_set_aside_before_the_next() {
+    let fixture = Fixture::new();
+    let ledger = fixture.open();
+    ledger.append(&[requested(1, &["ls"])]).unwrap();
+    let (space, frozen) = on_small_disk(&ledger, 100);
+    frozen.store(true, Ordering::SeqCst);
+    ledger.append(&[requested(2, &["ls"])]).unwrap_err();
+    assert!(!fixture.text().ends_with('\n'), "the piece could not be removed");
+    space.store(1 << 30, Ordering::SeqCst);
+    for _ in 0..3 {
+        let error = ledger.append(&[requested(3, &["ls"])]).unwrap_err();
+        assert!(error.to_string().contains("cannot truncate"), "{error}");
+    }
+    assert_eq!(fixture.files().len(), 2, "tries leave no files: {:?}", fixture.files());
+    frozen.store(false, Ordering::SeqCst);
+    assert_eq!(ledger.append(&[requested(4, &["ls"])]).unwrap(), 3);
+    assert_eq!(verify(&fixture.path()).unwrap().lines, 3);
+    let text = fixture.text();
+    let Record::Recovered(recovered) = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap()
+    else {
+        panic!("{text}")
+    };
+    assert_eq!(recovered.torn_bytes, 100);
+    assert_eq!(fs::read(recovered.file.unwrap()).unwrap().len(), 100);
+}
+
+#[test]
+fn wherever_a_crash_cuts_the_file_the_ledger_opens_and_holds() {
+    let fixture = Fixture::new();
+    fixture.open().append(&[requested(1, &["ls"]), decided(1, "allow"), finished(1, 0)]).unwrap();
+    let whole = fs::read(fixture.path()).unwrap();
+    let near_an_end = |cut: usize| whole[cut.saturating_sub(2)..cut].contains(&b'\n');
+    for cut in (0..whole.len()).filter(|&cut| cut % 4 == 0 || near_an_end(cut)) {
+        let crashed = Fixture::new();
+        fs::write(crashed.path(), &whole[..cut]).unwrap();
+        let lines = whole[..cut].iter().filter(|&&b| b == b'\n').count();
+        let torn_bytes =
+            cut - whole[..cut].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        let (ledger, recovery) = Ledger::open(&crashed.path(), &Options::default()).unwrap();
+        assert_eq!(recovery.broken, None);
+        let mut expected = lines as u64 + 1;
+        if torn_bytes > 0 {
+            let torn = recovery.torn.unwrap();
+            assert_eq!(torn.torn_bytes, torn_bytes as u64);
+            let file = torn.file.unwrap();
+            assert!(file.contains("/ledger.jsonl.torn-"), "{file}");
+            assert_eq!(fs::read(file).unwrap(), whole[cut - torn_bytes..cut]);
+            expected += 1;
+        } else {
+            assert_eq!(recovery, Recovery::default());
+        }
+        assert_eq!(ledger.append(&[requested(9, &["ls"])]).unwrap(), expected);
+        assert_eq!(verify(&crashed.path()).unwrap().last_seq, expected);
+    }
+}
+
+#[test]
+fn two_torn_ends_in_one_millisecond_keep_both() {
+    let fixture = Fixture::new();
+    let place = Place::new(&fixture.path()).unwrap();
+    let (_, first) = place.torn_file("2026-11-03T14:03:12.045Z").unwrap();
+    let (_, second) = place.torn_file("2026-11-03T14:03:12.045Z").unwrap();
+    assert!(first.ends_with("ledger.jsonl.torn-20261103T140312045Z"), "{first:?}");
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_chain_broken_in_the_middle_is_reported_and_never_repaired() {
+    let fixture = Fixture::new();
+    fixture.open().append(&[requested(1, &["ls"]), decided(1, "deny"), finished(1, 0)]).unwrap();
+    let forged = fixture.text().replace("\"deny\"", "\"allo\"");
+    fs::write(fixture.path(), &forged).unwrap();
+    let (ledger, recovery) = Ledger::open(&fixture.path(), &Options::default()).unwrap();
+    assert_eq!(recovery.broken.unwrap().line, 2);
+    assert_eq!(ledger.append(&[requested(4, &["ls"])]).unwrap(), 5, "the chain goes on");
+    assert!(fixture.text().starts_with(&forged), "not a byte of it was changed");
+    assert!(fixture.text().lines().nth(3).unwrap().contains("line 2: it was changed"));
+    assert_eq!(broken_at(&fixture.path()).line, 2, "and it is still found");
+}
+
+#[test]
+fn a_second_warden_is_refused_and_told_who_has_it() {
+    let fixture = Fixture::new();
+    let first = fixture.open();
+    let error = Ledger::open(&fixture.path(), &Options::default()).unwrap_err();
+    assert!(matches!(error, LedgerError::InUse { .. }));
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    drop(first);
+    fixture.open();
+}
+
+#[test]
+fn files_and_directory_are_their_owners_alone() {
+    let fixture = Fixture::new();
+    let path = fixture.folder.path().join("a/b/ledger.jsonl");
+    let ledger = Ledger::open(&path, &Options { segment_bytes: 1 }).unwrap().0;
+    ledger.append(&[requested(1, &["ls"])]).unwrap();
+    ledger.append(&[requested(2, &["ls"])]).unwrap();
+    for folder in ["a", "a/b"] {
+        let mode = fs::metadata(fixture.folder.path().join(folder)).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+    }
+    for entry in fs::read_dir(path.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().mode() & 0o7777, 0o600, "{entry:?}");
+    }
+}
+
+#[test]
+fn a_file_that_others_could_read_is_closed_to_them() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path(), "").unwrap();
+    fs::set_permissions(fixture.path(), fs::Permissions::from_mode(0o666)).unwrap();
+    drop(fixture.open());
+    assert_eq!(fs::metadata(fixture.path()).unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn links_pipes_and_directories_are_refused() {
+    let refused = |fixture: &Fixture| match Ledger::open(&fixture.path(), &Options::default()) {
+        Err(LedgerError::Refused { .. } | LedgerError::Io { .. }) => {}
+        other => panic!("{other:?}"),
+    };
+    let fixture = Fixture::new();
+    let victim = fixture.folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, fixture.path()).unwrap();
+    refused(&fixture);
+    fs::remove_file(fixture.path()).unwrap();
+    fs::hard_link(&victim, fixture.path()).unwrap();
+    refused(&fixture);
+    fs::remove_file(fixture.path()).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        fixture.path(),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    refused(&fixture);
+    fs::remove_file(fixture.path()).unwrap();
+    fs::create_dir(fixture.path()).unwrap();
+    refused(&fixture);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_dir(fixture.path()).unwrap();
+    let lock = fixture.folder.path().join("ledger.jsonl.lock");
+    fs::remove_file(&lock).unwrap();
+    symlink(&victim, &lock).unwrap();
+    refused(&fixture);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn a_directory_that_others_may_write_is_refused() {
+    let fixture = Fixture::new();
+    fs::set_permissions(fixture.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = Ledger::open(&fixture.path(), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("chmod go-w"), "{error}");
+}
+
+#[test]
+fn a_ledger_that_somebody_removes_or_writes_refuses_records() {
+    let fixture = Fixture::new();
+    let ledger = fixture.open();
+    ledger.append(&[requested(1, &["ls"])]).unwrap();
+    let sound = fs::read(fixture.path()).unwrap();
+    for meddled in [[&sound[..], b"x"].concat(), sound[..9].to_vec()] {
+        fs::write(fixture.path(), meddled).unwrap();
+        let error = ledger.append(&[requested(2, &["ls"])]).unwrap_err();
+        assert!(matches!(error, LedgerError::Changed { .. }), "{error}");
+        assert!(ledger.status().error.is_some());
+    }
+    fs::write(fixture.path(), sound).unwrap();
+    assert_eq!(ledger.append(&[requested(2, &["ls"])]).unwrap(), 2);
+    fs::remove_file(fixture.path()).unwrap();
+    let error = ledger.append(&[requested(3, &["ls"])]).unwrap_err();
+    assert!(error.to_string().contains("removed"), "{error}");
+}
+
+#[test]
+fn the_file_is_appended_to_and_not_inherited() {
+    let fixture = Fixture::new();
+    let ledger = fixture.open();
+    let fds = fs::read_dir("/proc/self/fd").unwrap();
+    let mut found = 0;
+    for fd in fds.flatten() {
+        let target = fs::read_link(fd.path()).unwrap_or_default();
+        if !target.starts_with(fixture.folder.path()) {
+            continue;
+        }
+        let info = fs::read_to_string(Path::new("/proc/self/fdinfo").join(fd.file_name())).unwrap();
+        let flags = info.lines().find_map(|l| l.strip_prefix("flags:")).unwrap().trim();
+        let flags = i32::from_str_radix(flags, 8).unwrap();
+        assert_ne!(flags & libc::O_CLOEXEC, 0, "{target:?}");
+        if target == fixture.path() {
+            assert_ne!(flags & libc::O_APPEND, 0);
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1);
+    drop(ledger);
+}

@@ -1,0 +1,119 @@
+//! The environment of a request: which dangerous variables the prisoner changed, what a local run keeps, and what a
+//! handed-off tool must have so that the tools it starts are governed too.
+
+use clawrden_policy::EnvRules;
+
+use crate::jails::Baseline;
+
+/// An environment as the kernel had it: `NAME=value` entries, of any bytes.
+pub(crate) type Entry<'a> = &'a [u8];
+
+/// Splits an entry at its first `=`. An entry without one is a name without a value.
+pub(crate) fn split(entry: Entry<'_>) -> (&[u8], &[u8]) {
+    match entry.iter().position(|&b| b == b'=') {
+        Some(at) => (&entry[..at], &entry[at + 1..]),
+        None => (entry, &[]),
+    }
+}
+
+/// The value that a tool would see for `name`: the first one wins, as in the C library.
+pub(crate) fn value<'a>(env: impl IntoIterator<Item = Entry<'a>>, name: &[u8]) -> Option<&'a [u8]> {
+    env.into_iter().map(split).find_map(|(n, value)| (n == name).then_some(value))
+}
+
+/// The names of dangerous variables in `env` that the prisoner was not started with, in order, once each.
+pub(crate) fn changed<'a>(
+    env: impl IntoIterator<Item = Entry<'a>>,
+    baseline: &Baseline,
+    rules: &EnvRules,
+) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for (name, value) in env.into_iter().map(split) {
+        let suspect = rules.is_dangerous(name, value) && !baseline.is_unchanged(name, value);
+        if suspect && !names.iter().any(|n| n == name) {
+            names.push(name.to_vec());
+        }
+    }
+    names
+}
+
+/// What a local run starts with, and what was left behind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct LocalEnvironment {
+    pub(crate) kept: Vec<Vec<u8>>,
+    pub(crate) stripped: Vec<String>,
+}
+
+/// Starts from nothing, adds what `rules` keep, and sets PATH to the prisoner's first one.
+pub(crate) fn local<'a>(
+    env: impl IntoIterator<Item = Entry<'a>>,
+    rules: &EnvRules,
+    baseline: &Baseline,
+) -> LocalEnvironment {
+    let mut result = LocalEnvironment::default();
+    result.kept.push([b"PATH=", baseline.path()].concat());
+    for entry in env {
+        let (name, value) = split(entry);
+        if name == b"PATH" {
+            continue;
+        }
+        if rules.keeps(name, value) {
+            result.kept.push(entry.to_vec());
+        } else {
+            result.stripped.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    result
+}
+
+/// `PATH=…` with `bin` in front, where `bin` is not on the caller's PATH at all.
+pub(crate) fn governed_path(path: Option<&[u8]>, bin: &[u8]) -> Option<Vec<u8>> {
+    let path = path.unwrap_or_default();
+    if path.split(|&b| b == b':').any(|entry| entry == bin) {
+        return None;
+    }
+    let mut set = [b"PATH=", bin].concat();
+    if !path.is_empty() {
+        set.push(b':');
+        set.extend_from_slice(path);
+    }
+    Some(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawrden_policy::Policy;
+
+    fn entries<'a>(list: &[&'a str]) -> Vec<&'a [u8]> {
+        list.iter().map(|e| e.as_bytes()).collect()
+    }
+
+    #[test]
+    fn only_dangerous_variables_that_differ_are_facts() {
+        let baseline = Baseline::from_block(b"LD_PRELOAD=/a.so\0HOME=/h\0").unwrap();
+        let policy = Policy::stock();
+        let same = entries(&["LD_PRELOAD=/a.so", "HOME=/other", "X=1"]);
+        assert!(changed(same, &baseline, policy.env()).is_empty());
+        let other = entries(&["LD_PRELOAD=/b.so", "BASH_ENV=/x", "LD_PRELOAD=/c.so"]);
+        assert_eq!(changed(other, &baseline, policy.env()), [&b"LD_PRELOAD"[..], b"BASH_ENV"]);
+    }
+
+    #[test]
+    fn a_local_run_starts_from_nothing() {
+        let baseline = Baseline::from_block(b"PATH=/bin\0").unwrap();
+        let policy = Policy::stock();
+        let env =
+            entries(&["PATH=/tmp/evil", "HOME=/h", "SECRET_TOKEN=x", "LD_PRELOAD=/x", "LANG=C"]);
+        let local = local(env, policy.env(), &baseline);
+        assert_eq!(local.kept, [&b"PATH=/bin"[..], b"HOME=/h", b"LANG=C"]);
+        assert_eq!(local.stripped, ["SECRET_TOKEN", "LD_PRELOAD"]);
+    }
+
+    #[test]
+    fn the_shims_come_back_onto_a_path_that_lost_them() {
+        assert_eq!(governed_path(Some(b"/bin:/shims"), b"/shims"), None);
+        assert_eq!(governed_path(Some(b"/bin"), b"/shims").unwrap(), b"PATH=/shims:/bin");
+        assert_eq!(governed_path(None, b"/shims").unwrap(), b"PATH=/shims");
+    }
+}

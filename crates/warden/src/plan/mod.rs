@@ -1,0 +1,285 @@
+//! The frozen plan of a request: what was asked, by whom, and which file and directory that means.
+//!
+//! A plan is made once, before the decision, and nothing that runs is taken from anywhere else. It holds no
+//! descriptor, so that a request may wait for a person at the cost of its connection alone; whoever executes it
+//! opens the files again and compares them with what was judged.
+
+mod environment;
+mod invocation;
+mod root;
+mod tool;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+
+use clawrden_policy::Facts;
+use thiserror::Error;
+
+pub(crate) use environment::local;
+use environment::{changed, governed_path, value};
+pub(crate) use invocation::Invocation;
+pub(crate) use root::{Depth, Opened, Root};
+pub(crate) use tool::{Kinds, Tool, base_name};
+pub(crate) use worker::Workers;
+
+use crate::approvals::{Identity, Same};
+use crate::caller::Caller;
+use crate::jails::{Baseline, Jail, Prisoner};
+use tool::Search;
+
+/// A request's id in queue and ledger: 16 random bytes of the warden's own.
+pub(crate) type RequestId = [u8; 16];
+
+/// Why a request cannot be planned. Nothing runs.
+#[derive(Debug, Error)]
+pub(crate) enum PlanError {
+    /// The peer's process is not visible, so its files are not either.
+    #[error(
+        "the caller's process cannot be seen from here (it is in a pid namespace of its own), so what it asks \
+         for cannot be found; run the warden in the host's pid namespace (`pid: host`)"
+    )]
+    CallerUnseen,
+    /// The peer ended, or its pid is another process by now.
+    #[error("the caller ended before its request was read")]
+    CallerGone,
+    /// Its root cannot be opened.
+    #[error(
+        "the caller's files cannot be looked at: {0}; run the warden as the caller's user or as root"
+    )]
+    Root(#[source] io::Error),
+    /// It took too long: a file system did not answer, or there is too much to judge.
+    #[error(
+        "the command could not be judged in time: a file system does not answer, or its arguments are too many"
+    )]
+    TooSlow,
+    /// Too many lookups hang already.
+    #[error("too many lookups hang on file systems that do not answer; try again later")]
+    Busy,
+}
+
+/// A working directory as it was judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cwd {
+    /// Absolute in the caller's root, free of links.
+    pub(crate) path: Vec<u8>,
+    /// Device, as major and minor, and inode.
+    pub(crate) id: ((u32, u32), u64),
+}
+
+/// What was asked, and what it means. See the module.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) id: RequestId,
+    pub(crate) jail: Arc<Jail>,
+    pub(crate) prisoner: Option<Arc<Prisoner>>,
+    pub(crate) caller: Caller,
+    pub(crate) invocation: Invocation,
+    /// `None` when it was deleted or cannot be told.
+    pub(crate) cwd: Option<Cwd>,
+    /// `None` when there is no such tool.
+    pub(crate) tool: Option<Tool>,
+    /// The bare name that the tool goes by: see [`Facts::tool`].
+    known_as: Option<Vec<u8>>,
+    /// The tool gets its path as `argv[0]`: see [`Search::must_be_told`].
+    pub(crate) by_path: bool,
+    /// Names of dangerous variables that the prisoner was not started with.
+    pub(crate) changed_env: Vec<Vec<u8>>,
+    /// What a handed-off tool needs so that whatever it starts is governed too, as `NAME=value` and NUL; mostly
+    /// nothing.
+    pub(crate) governed: Vec<u8>,
+    /// Tells identical requests: jail, user, executable, argv, cwd and the dangerous variables.
+    pub(crate) identity: Identity,
+}
+
+/// A request that cannot be planned.
+#[derive(Debug)]
+pub(crate) struct Unplanned {
+    pub(crate) error: PlanError,
+    pub(crate) jail: Arc<Jail>,
+    pub(crate) prisoner: Option<Arc<Prisoner>>,
+    pub(crate) caller: Caller,
+    pub(crate) invocation: Invocation,
+}
+
+/// What planning needs to see.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) kinds: &'a Arc<Kinds>,
+    pub(crate) workers: &'a Workers,
+    pub(crate) baseline: &'a Baseline,
+}
+
+/// What a lookup found.
+struct Found {
+    cwd: Option<Cwd>,
+    tool: Option<Tool>,
+    known_as: Option<Vec<u8>>,
+    by_path: bool,
+}
+
+impl Plan {
+    /// Freezes a request.
+    ///
+    /// # Errors
+    /// What was asked, with why it cannot be planned.
+    pub(crate) async fn freeze(
+        id: RequestId,
+        jail: Arc<Jail>,
+        prisoner: Option<Arc<Prisoner>>,
+        caller: Caller,
+        invocation: Invocation,
+        sight: Sight<'_>,
+    ) -> Result<Self, Box<Unplanned>> {
+        let Found { cwd, tool, known_as, by_path } = match find(&caller, &invocation, sight).await {
+            Ok(found) => found,
+            Err(error) => {
+                return Err(Box::new(Unplanned { error, jail, prisoner, caller, invocation }));
+            }
+        };
+        let changed_env = changed(invocation.env(), sight.baseline, jail.policy().env());
+        let argv: Vec<&[u8]> = invocation.argv().collect();
+        let variables: Vec<Vec<u8>> = changed_env
+            .iter()
+            .map(|name| {
+                [name, &b"="[..], value(invocation.env(), name).unwrap_or_default()].concat()
+            })
+            .collect();
+        let bin = jail.bin.as_ref().map(|bin| bin.as_os_str().as_encoded_bytes());
+        let path = bin.and_then(|bin| governed_path(value(invocation.env(), b"PATH"), bin));
+        let governed = path.map_or_else(Vec::new, |entry| [&entry[..], b"\0"].concat());
+        // The files themselves, not their names alone: what takes a file's place is not what a person approved.
+        let executable = tool.as_ref().map(|Tool { resolved, id, .. }| {
+            let state = [
+                id.size.to_be_bytes(),
+                id.changed.0.to_be_bytes(),
+                u64::from(id.changed.1).to_be_bytes(),
+            ];
+            marked(resolved, (id.device, id.inode), &state)
+        });
+        let directory = cwd.as_ref().map(|cwd| marked(&cwd.path, cwd.id, &[]));
+        let identity = Same {
+            jail: jail.name.as_str(),
+            uid: caller.uid,
+            executable: executable.as_deref().unwrap_or_default(),
+            argv: &argv,
+            cwd: directory.as_deref(),
+            variables: &variables,
+        }
+        .identity();
+        Ok(Self {
+            id,
+            jail,
+            prisoner,
+            caller,
+            invocation,
+            cwd,
+            tool,
+            known_as,
+            by_path,
+            changed_env,
+            governed,
+            identity,
+        })
+    }
+
+    /// Whether executable and working directory are those that were judged.
+    pub(crate) async fn is_unchanged(&self, workers: &Workers) -> Result<bool, PlanError> {
+        let pid = self.caller.pid.ok_or(PlanError::CallerUnseen)?;
+        let (tool, cwd) = (self.tool.clone(), self.cwd.clone());
+        workers
+            .run(move || {
+                let Ok(root) = Root::of(pid) else { return false };
+                let now = |path: &[u8]| root.lookup(path, Depth::Full).ok().map(|opened| opened.id);
+                let same_tool = tool.is_none_or(|tool| now(&tool.path) == Some(tool.id));
+                let same_cwd = cwd.is_none_or(|cwd| {
+                    now(&cwd.path).is_some_and(|id| (id.device, id.inode) == cwd.id)
+                });
+                same_tool && same_cwd
+            })
+            .await
+    }
+
+    /// Gives `judge` the facts of this request.
+    pub(crate) fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
+        let argv: Vec<&[u8]> = self.invocation.argv().collect();
+        let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
+        judge(&Facts {
+            jail: self.jail.name.as_str(),
+            name: self.invocation.name(),
+            path: self.tool.as_ref().map(|tool| &tool.resolved[..]),
+            tool: self.known_as.as_deref(),
+            argv: &argv,
+            cwd: self.cwd.as_ref().map(|cwd| &cwd.path[..]),
+            uid: self.caller.uid,
+            gid: self.caller.gid,
+            changed_env: &changed,
+        })
+    }
+}
+
+/// Finds under the caller's own root what a request names.
+async fn find(caller: &Caller, asked: &Invocation, sight: Sight<'_>) -> Result<Found, PlanError> {
+    let pid = caller.pid.ok_or(PlanError::CallerUnseen)?;
+    let root = Root::of(pid).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => PlanError::CallerGone,
+        _ => PlanError::Root(error),
+    })?;
+    if !caller.is_alive() {
+        return Err(PlanError::CallerGone);
+    }
+    let Sight { kinds, workers, baseline } = sight;
+    if let Some(found) = look_up(&root, asked, kinds, baseline.path(), Depth::Cached) {
+        return Ok(found);
+    }
+    let (asked, kinds) = (asked.clone(), Arc::clone(kinds));
+    let path = baseline.path().to_vec();
+    let found = workers.run(move || look_up(&root, &asked, &kinds, &path, Depth::Full)).await?;
+    Ok(found.unwrap_or(Found { cwd: None, tool: None, known_as: None, by_path: false }))
+}
+
+/// A path, which file it led to, and the state that the file was in. No path holds the NUL between them.
+fn marked(path: &[u8], (device, inode): ((u32, u32), u64), state: &[[u8; 8]]) -> Vec<u8> {
+    let ids = [&device.0.to_be_bytes()[..], &device.1.to_be_bytes(), &inode.to_be_bytes()];
+    [path, b"\0", &ids.concat(), &state.concat()].concat()
+}
+
+/// `None` when the depth does not suffice.
+fn look_up(
+    root: &Root,
+    asked: &Invocation,
+    kinds: &Kinds,
+    baseline_path: &[u8],
+    depth: Depth,
+) -> Option<Found> {
+    let cwd = match asked.cwd() {
+        b"" => None,
+        path => match root.lookup(path, depth) {
+            Ok(opened) if opened.is_directory() => root
+                .path_of(&opened)
+                .map(|path| Cwd { path, id: (opened.id.device, opened.id.inode) }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Ok(_) | Err(_) => None,
+        },
+    };
+    let path = value(asked.env(), b"PATH");
+    let dir = cwd.as_ref().map(|cwd| &cwd.path[..]);
+    let search = Search { root, kinds, path, cwd: dir, depth };
+    let name = asked.name();
+    let tool = search.find(name).ok()?;
+    let known_as = match &tool {
+        None => None,
+        Some(_) if !name.contains(&b'/') => Some(name.to_vec()),
+        // A path stands for a tool when the prisoner's first PATH leads to the same file.
+        Some(tool) => {
+            let bare = base_name(name);
+            let usual = Search { path: Some(baseline_path), ..search }.find(bare).ok()?;
+            usual.is_some_and(|usual| usual.id == tool.id).then(|| bare.to_vec())
+        }
+    };
+    let by_path = match (&tool, asked.argv().next()) {
+        (Some(tool), Some(given)) => search.must_be_told(tool, given).ok()?,
+        _ => false,
+    };
+    Some(Found { cwd, tool, known_as, by_path })
+}

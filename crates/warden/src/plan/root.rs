@@ -1,0 +1,214 @@
+//! Opening what a caller names under the caller's own root: nothing that it names can lead out of there.
+//!
+//! A lookup is first tried in the kernel's cache alone, which cannot block; a file system of the caller's making can
+//! make any other lookup hang, so those run on a worker that can be given up. See [`Depth`].
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+/// How far a lookup may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Only what the kernel has cached; anything else is `WouldBlock`.
+    Cached,
+    /// As far as it takes. For a worker thread.
+    Full,
+}
+
+/// What a file is, whatever path leads to it. Two equal ones are the same unchanged file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    /// Device, as major and minor.
+    pub(crate) device: (u32, u32),
+    /// Inode.
+    pub(crate) inode: u64,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Last change of the inode, seconds and nanoseconds.
+    pub(crate) changed: (i64, u32),
+}
+
+/// A file that was opened by path alone: nothing of it was read.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) fd: OwnedFd,
+    pub(crate) id: FileId,
+    pub(crate) mode: u32,
+    pub(crate) links: u32,
+}
+
+impl Opened {
+    pub(crate) fn is_directory(&self) -> bool {
+        fs::FileType::from_raw_mode(self.mode) == fs::FileType::Directory
+    }
+
+    pub(crate) fn is_executable_file(&self) -> bool {
+        fs::FileType::from_raw_mode(self.mode) == fs::FileType::RegularFile
+            && self.mode & 0o111 != 0
+    }
+}
+
+/// A caller's root directory.
+#[derive(Debug)]
+pub(crate) struct Root {
+    fd: OwnedFd,
+    /// Where this root lies, when it is not `/`: a path that the kernel gives starts with it.
+    prefix: Option<PathBuf>,
+}
+
+impl Root {
+    /// The root of process `pid`.
+    pub(crate) fn of(pid: u32) -> io::Result<Self> {
+        Self::open(Path::new(&format!("/proc/{pid}/root")))
+    }
+
+    /// Whether it is the topmost one of its mount namespace: where it is not, `/` is another folder to the caller.
+    pub(crate) fn is_top(&self) -> bool {
+        self.prefix.is_none()
+    }
+
+    /// The warden's own root.
+    #[cfg(test)]
+    pub(crate) fn own() -> io::Result<Self> {
+        Self::open(Path::new("/"))
+    }
+
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = fs::open(path, flags, Mode::empty())?;
+        let at = path_of(&fd)?;
+        let prefix = (at != Path::new("/")).then_some(at);
+        Ok(Self { fd, prefix })
+    }
+
+    /// Opens `path`, absolute in this root, following links inside this root.
+    pub(crate) fn lookup(&self, path: &[u8], depth: Depth) -> io::Result<Opened> {
+        let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        if depth == Depth::Cached {
+            resolve |= ResolveFlags::CACHED;
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = match fs::openat2(&self.fd, path, flags, Mode::empty(), resolve) {
+            // Before 5.12 the kernel knows no such flag: only a worker can look.
+            Err(Errno::INVAL) if depth == Depth::Cached => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            other => other?,
+        };
+        identify(fd)
+    }
+
+    /// The absolute path of `opened` in this root, free of links; `None` when it was deleted or lies outside.
+    pub(crate) fn path_of(&self, opened: &Opened) -> Option<Vec<u8>> {
+        if opened.links == 0 {
+            return None;
+        }
+        let path = path_of(&opened.fd).ok()?;
+        let inside = match &self.prefix {
+            None => path,
+            Some(prefix) => Path::new("/").join(path.strip_prefix(prefix).ok()?),
+        };
+        inside.is_absolute().then(|| inside.into_os_string().into_vec())
+    }
+}
+
+/// What an `O_PATH` descriptor stands for, without asking a remote file system to refresh it.
+pub(crate) fn identify(fd: OwnedFd) -> io::Result<Opened> {
+    let wanted = StatxFlags::BASIC_STATS;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let st = fs::statx(&fd, "", flags, wanted)?;
+    Ok(Opened {
+        id: FileId {
+            device: (st.stx_dev_major, st.stx_dev_minor),
+            inode: st.stx_ino,
+            size: st.stx_size,
+            changed: (st.stx_ctime.tv_sec, st.stx_ctime.tv_nsec),
+        },
+        mode: u32::from(st.stx_mode),
+        links: st.stx_nlink,
+        fd,
+    })
+}
+
+/// The first `limit` bytes of a regular file that was opened by path. For a worker thread, or a cached file.
+pub(crate) fn read_head(fd: BorrowedFd<'_>, limit: usize) -> io::Result<Vec<u8>> {
+    let own = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = fs::open(own, flags, Mode::empty())?;
+    let mut head = vec![0; limit];
+    let mut have = 0;
+    while have < limit {
+        match rustix::io::pread(&file, &mut head[have..], have as u64)? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    head.truncate(have);
+    Ok(head)
+}
+
+fn path_of(fd: &OwnedFd) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// `path` below `base`, unless it is absolute itself.
+pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
+    Path::new(OsStr::from_bytes(base)).join(OsStr::from_bytes(path)).into_os_string().into_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn root_at(dir: &Path) -> Root {
+        Root::open(dir).unwrap()
+    }
+
+    #[test]
+    fn an_absolute_link_stays_inside_the_callers_root() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        std::fs::write(dir.path().join("etc/passwd"), "inside").unwrap();
+        symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        symlink("../../../../../../etc/passwd", dir.path().join("dots")).unwrap();
+        let root = root_at(dir.path());
+        for name in [&b"/link"[..], b"/dots"] {
+            let opened = root.lookup(name, Depth::Full).unwrap();
+            assert_eq!(read_head(rustix::fd::AsFd::as_fd(&opened.fd), 64).unwrap(), b"inside");
+            assert_eq!(root.path_of(&opened).unwrap(), b"/etc/passwd");
+        }
+    }
+
+    #[test]
+    fn a_deleted_directory_has_no_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let root = Root::own().unwrap();
+        let opened = root.lookup(gone.as_os_str().as_bytes(), Depth::Full).unwrap();
+        assert!(root.path_of(&opened).is_some());
+        std::fs::remove_dir(&gone).unwrap();
+        let again = identify(opened.fd).unwrap();
+        assert!(root.path_of(&again).is_none());
+    }
+
+    #[test]
+    fn a_changed_file_has_another_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tool");
+        std::fs::write(&file, "one").unwrap();
+        let root = Root::own().unwrap();
+        let path = file.as_os_str().as_bytes();
+        let before = root.lookup(path, Depth::Full).unwrap().id;
+        assert_eq!(before, root.lookup(path, Depth::Cached).unwrap().id);
+        std::fs::write(&file, "other").unwrap();
+        assert_ne!(before, root.lookup(path, Depth::Full).unwrap().id);
+    }
+}

@@ -1,0 +1,318 @@
+//! Finding the real tool: on the caller's PATH, under the caller's root, past every shim.
+//!
+//! A shim is known by what it is, its ELF note, never by its name or place.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
+
+use clawrden_protocol::note;
+
+use crate::jails::shims::SHIM_NAME;
+
+use super::root::{Depth, FileId, Opened, Root, join, read_head};
+
+/// Files whose kind is remembered; beyond it all is forgotten and looked at again.
+const MAX_KNOWN: usize = 4096;
+
+/// Where `execvp` looks when there is no PATH.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// Entries of PATH that are looked into; the rest is passed over.
+const MAX_PATH_ENTRIES: usize = 1024;
+
+/// What the first bytes of an executable say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A shim, of whatever version.
+    Shim,
+    /// A `#!` script.
+    Script,
+    /// A program.
+    Program,
+}
+
+/// The kinds of files that were looked at before.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds {
+    known: Mutex<HashMap<FileId, Kind>>,
+}
+
+impl Kinds {
+    fn of(&self, opened: &Opened, depth: Depth) -> io::Result<Kind> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&kind) = known.get(&opened.id) {
+            return Ok(kind);
+        }
+        drop(known);
+        if depth == Depth::Cached {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let kind = match read_head(opened.fd.as_fd(), note::HEAD) {
+            Ok(head) if note::is_shim(&head) => Kind::Shim,
+            Ok(head) if head.starts_with(b"#!") => Kind::Script,
+            // What cannot be read can still be executed, and every shim of ours can be read.
+            Ok(_) | Err(_) => Kind::Program,
+        };
+        known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(opened.id, kind);
+        Ok(kind)
+    }
+}
+
+/// The file that a request will execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tool {
+    /// The path as the caller would have executed it: an entry of PATH and the name.
+    pub(crate) path: Vec<u8>,
+    /// The same, free of links, in the caller's root.
+    pub(crate) resolved: Vec<u8>,
+    /// Which file it was when it was judged.
+    pub(crate) id: FileId,
+    /// Whether it is a script.
+    pub(crate) script: bool,
+}
+
+/// Where a name is looked up.
+pub(crate) struct Search<'a> {
+    pub(crate) root: &'a Root,
+    pub(crate) kinds: &'a Kinds,
+    /// The caller's PATH; `None` when it has none.
+    pub(crate) path: Option<&'a [u8]>,
+    /// The caller's working directory, for relative entries; `None` when it cannot be told.
+    pub(crate) cwd: Option<&'a [u8]>,
+    pub(crate) depth: Depth,
+}
+
+impl Search<'_> {
+    /// The tool that `name` stands for: a bare name by PATH, a name with a slash by itself. A shim with a slash in
+    /// its name stands for the tool of that name on PATH.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the depth does not suffice. That nothing is found is no error.
+    pub(crate) fn find(&self, name: &[u8]) -> io::Result<Option<Tool>> {
+        if !name.contains(&b'/') {
+            return self.on_path(name);
+        }
+        let Some(path) = self.absolute(name) else { return Ok(None) };
+        match self.candidate(&path)? {
+            Candidate::Tool(tool) => Ok(Some(tool)),
+            Candidate::Shim => self.on_path(base_name(name)),
+            Candidate::Nothing => Ok(None),
+        }
+    }
+
+    fn on_path(&self, name: &[u8]) -> io::Result<Option<Tool>> {
+        if name.is_empty() || name == b"." || name == b".." {
+            return Ok(None);
+        }
+        let entries = self.path.unwrap_or(DEFAULT_PATH).split(|&b| b == b':');
+        for entry in entries.take(MAX_PATH_ENTRIES) {
+            let entry = if entry.is_empty() { b"." } else { entry };
+            let Some(path) = self.absolute(&join(entry, name)) else { continue };
+            if let Candidate::Tool(tool) = self.candidate(&path)? {
+                return Ok(Some(tool));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether `tool` must get its path as `argv[0]` in the place of `given`: it is one that looks for itself on PATH
+    /// by that name, and would find the shim.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the depth does not suffice.
+    pub(crate) fn must_be_told(&self, tool: &Tool, given: &[u8]) -> io::Result<bool> {
+        let name = base_name(given);
+        if tool.script || !finds_itself(name) || !finds_itself(base_name(&tool.path)) {
+            return Ok(false);
+        }
+        if !given.contains(&b'/') {
+            return Ok(true);
+        }
+        // Not by a link of somebody else to a shim: the folder of that link may be what Python looks for.
+        let folder = &given[..given.len() - name.len()];
+        let Some(shim) = self.absolute(&join(folder, SHIM_NAME.as_bytes())) else {
+            return Ok(false);
+        };
+        Ok(matches!(self.candidate(&shim)?, Candidate::Shim))
+    }
+
+    fn absolute(&self, path: &[u8]) -> Option<Vec<u8>> {
+        if path.starts_with(b"/") {
+            Some(path.to_vec())
+        } else {
+            self.cwd.map(|cwd| join(cwd, path))
+        }
+    }
+
+    fn candidate(&self, path: &[u8]) -> io::Result<Candidate> {
+        let opened = match self.root.lookup(path, self.depth) {
+            Ok(opened) if opened.is_executable_file() => opened,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Ok(_) | Err(_) => return Ok(Candidate::Nothing),
+        };
+        let kind = self.kinds.of(&opened, self.depth)?;
+        if kind == Kind::Shim {
+            return Ok(Candidate::Shim);
+        }
+        let Some(resolved) = self.root.path_of(&opened) else { return Ok(Candidate::Nothing) };
+        let script = kind == Kind::Script;
+        Ok(Candidate::Tool(Tool { path: path.to_vec(), resolved, id: opened.id, script }))
+    }
+}
+
+enum Candidate {
+    Tool(Tool),
+    Shim,
+    Nothing,
+}
+
+/// Tools that learn from `argv[0]` and PATH where they lie, and from that where their own parts are: Pythons their
+/// library and virtual environment, GCC its compilers proper, the others their libraries. What they print of the name
+/// is its last part. A version may follow (`python3.14t`, `gcc-12`), a target come before (`x86_64-linux-gnu-gcc`).
+const FIND_THEMSELVES: &[&str] = &[
+    "python", "pypy", "gcc", "g++", "cc", "c++", "cpp", "gfortran", "gdb", "tclsh", "wish",
+    "expect", "php",
+];
+
+fn finds_itself(name: &[u8]) -> bool {
+    let is_version = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b't');
+    FIND_THEMSELVES.iter().any(|known| {
+        let end = name.windows(known.len()).rposition(|part| part == known.as_bytes());
+        end.is_some_and(|at| {
+            let (before, after) = (&name[..at], &name[at + known.len()..]);
+            (before.is_empty() || before.ends_with(b"-")) && after.iter().all(is_version)
+        })
+    })
+}
+
+/// What comes behind the last slash.
+pub(crate) fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    fn executable(path: &Path, content: &[u8]) {
+        fs::write(path, content).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn shim() -> Vec<u8> {
+        let mut elf = vec![0; 120];
+        elf[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        elf[32..40].copy_from_slice(&64u64.to_le_bytes());
+        elf[54..56].copy_from_slice(&56u16.to_le_bytes());
+        elf[56..58].copy_from_slice(&1u16.to_le_bytes());
+        elf[64..68].copy_from_slice(&4u32.to_le_bytes());
+        elf[72..80].copy_from_slice(&120u64.to_le_bytes());
+        elf[96..104].copy_from_slice(&24u64.to_le_bytes());
+        for word in [9u32, 0, note::TYPE] {
+            elf.extend(word.to_le_bytes());
+        }
+        elf.extend(note::NAME);
+        elf.resize(144, 0);
+        elf
+    }
+
+    fn find(name: &[u8], path: Option<&[u8]>, cwd: &Path) -> Option<Tool> {
+        let (root, kinds) = (Root::own().unwrap(), Kinds::default());
+        let cwd = Some(cwd.as_os_str().as_bytes());
+        Search { root: &root, kinds: &kinds, path, cwd, depth: Depth::Full }.find(name).unwrap()
+    }
+
+    #[test]
+    fn shims_are_skipped_whatever_they_are_called() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["a", "b"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        executable(&dir.path().join("a/other-name"), &shim());
+        symlink("other-name", dir.path().join("a/git")).unwrap();
+        executable(&dir.path().join("b/git"), b"#!/bin/sh\n");
+        let path = format!("{0}/a:{0}/b", dir.path().display());
+        let tool = find(b"git", Some(path.as_bytes()), dir.path()).unwrap();
+        assert_eq!(tool.path, dir.path().join("b/git").as_os_str().as_bytes());
+        assert!(tool.script);
+        let by_slash = find(b"a/git", Some(path.as_bytes()), dir.path()).unwrap();
+        assert_eq!(by_slash, tool);
+    }
+
+    #[test]
+    fn a_tool_that_would_find_a_shim_of_itself_is_told_where_it_lies() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["shims", "venv"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        executable(&dir.path().join("shims").join(SHIM_NAME), &shim());
+        symlink(SHIM_NAME, dir.path().join("shims/python3")).unwrap();
+        symlink("../shims/python3", dir.path().join("venv/python3")).unwrap();
+        let (root, kinds) = (Root::own().unwrap(), Kinds::default());
+        let cwd = Some(dir.path().as_os_str().as_bytes());
+        let search = Search { root: &root, kinds: &kinds, path: None, cwd, depth: Depth::Full };
+        let told = |file: &str, given: &str| {
+            let path = [b"/usr/bin/", file.as_bytes()].concat();
+            let tool = Tool { resolved: path.clone(), path, id: some_id(&root), script: false };
+            search.must_be_told(&tool, given.as_bytes()).unwrap()
+        };
+        for given in ["python3", "python", "python3.14t", "shims/python3", "pypy3"] {
+            assert!(told("python3", given), "{given}");
+        }
+        for name in ["gcc", "cc", "g++-12", "x86_64-linux-gnu-gcc-12", "tclsh8.6"] {
+            assert!(told(name, name), "{name}");
+        }
+        for name in ["gcc-ar", "gccgo2", "ccache", "php-config", "xcc", "ld", "egcc"] {
+            assert!(!told(name, name), "{name}");
+        }
+        for given in ["venv/python3", "/usr/bin/python3", "cat", "pythonic", "", "a/"] {
+            assert!(!told("python3", given), "{given}");
+        }
+        assert!(!told("cat", "python3"));
+    }
+
+    fn some_id(root: &Root) -> FileId {
+        root.lookup(b"/", Depth::Full).unwrap().id
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("tool"), "text").unwrap();
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        let path = dir.path().as_os_str().as_bytes();
+        assert_eq!(find(b"tool", Some(path), dir.path()), None);
+        assert_eq!(find(b"folder", Some(path), dir.path()), None);
+        assert_eq!(find(b"..", Some(path), dir.path()), None);
+    }
+
+    #[test]
+    fn an_empty_entry_is_the_working_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        executable(&dir.path().join("tool"), b"\x7fELF");
+        let tool = find(b"tool", Some(b"/nonexistent::"), dir.path()).unwrap();
+        assert!(!tool.script);
+        assert!(find(b"tool", Some(b"/nonexistent"), dir.path()).is_none());
+    }
+
+    #[test]
+    fn a_link_is_found_by_its_path_and_judged_by_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(dir.path()).unwrap();
+        executable(&real.join("real"), b"\x7fELF");
+        symlink("real", real.join("link")).unwrap();
+        let tool = find(b"link", Some(real.as_os_str().as_bytes()), &real).unwrap();
+        assert_eq!(tool.path, real.join("link").as_os_str().as_bytes());
+        assert_eq!(tool.resolved, real.join("real").as_os_str().as_bytes());
+    }
+}

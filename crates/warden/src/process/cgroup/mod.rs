@@ -1,0 +1,297 @@
+//! Leaves of the version 2 cgroup hierarchy, where we may make some: a set of processes that nothing leaves by
+//! forking, ended or frozen as one. No controller is ever switched on, and only leaves of our own are touched.
+
+mod leaf;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Access, access};
+
+pub use leaf::Leaf;
+
+use super::namespaces::Namespaces;
+use super::proc::{Identity, ProcessError};
+
+/// Directories that one walk through the hierarchy visits. What lies behind them is not seen.
+pub const MAX_CGROUPS: usize = 65_536;
+
+/// Bytes of a leaf's own name.
+pub const MAX_NAME: usize = 64;
+
+/// How long processes may take to vanish after they were killed, or to stop after they were frozen.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Every leaf is called so, which is how those of a crashed warden are found again.
+const PREFIX: &str = "clawrden";
+
+/// Why something could not be done with a cgroup.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// The name cannot be that of a leaf.
+    #[error("{0:?} cannot name a cgroup; use 1 to 64 letters, digits, `-` and `_`")]
+    BadName(String),
+    /// A file of the hierarchy could not be read or written.
+    #[error("cannot {operation} {path}: {source}")]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The process is gone, or its cgroup is not in our part of the hierarchy.
+    #[error("process {0} is not in a cgroup that can be seen from here")]
+    Unseen(u32),
+    /// About the process itself.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Processes that did not end or stop in time.
+    #[error("{} processes of {path} did not {what} in time, such as {}", pids.len(), pids.first().unwrap_or(&0))]
+    Survivors {
+        /// The leaf.
+        path: PathBuf,
+        /// What they should have done.
+        what: &'static str,
+        /// The processes.
+        pids: Vec<u32>,
+    },
+}
+
+/// What a leaf is for; it decides what becomes of its processes when the warden that made it has crashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A supervised run, with authority: ended.
+    Run,
+    /// A prisoner: left alone, it has no authority of its own.
+    Prisoner,
+    /// A handed-off tool: left alone like the prisoner that it belongs to.
+    Handoff,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Prisoner => "prisoner",
+            Self::Handoff => "handoff",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Run, Self::Prisoner, Self::Handoff].into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// Below which cgroup a leaf is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// That of this process.
+    Own,
+    /// That of another process, whose limits then hold for the leaf too.
+    Of(u32),
+}
+
+/// What became of leaves that a crashed warden left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Leaves that were removed.
+    pub removed: usize,
+    /// Processes that were ended in them.
+    pub ended: usize,
+    /// Leaves with processes that were left alone.
+    pub kept: Vec<PathBuf>,
+    /// What could not be done, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// A hierarchy in which we may make leaves.
+#[derive(Debug, Clone)]
+pub struct Cgroups {
+    mount: Mount,
+    own: PathBuf,
+    prefix: String,
+    kill: bool,
+    freeze: bool,
+}
+
+impl Cgroups {
+    /// Looks for a mounted version 2 hierarchy and tries to make a leaf below our own cgroup. `None` where that
+    /// cannot be done.
+    #[must_use]
+    pub fn probe() -> Option<Self> {
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        mounts(&mountinfo).into_iter().find_map(Self::try_mount)
+    }
+
+    fn try_mount(mount: Mount) -> Option<Self> {
+        let own = mount.directory(&super::cgroup_of(std::process::id()).ok()??)?;
+        access(own.join("cgroup.procs"), Access::WRITE_OK).ok()?;
+        let namespace = Namespaces::own().ok()?.pid.inode;
+        let identity = Identity::own().ok()?;
+        let (pid, start) = (identity.pid, identity.start_ticks);
+        let prefix = format!("{namespace}.{pid}.{start}");
+        let mut found = Self { mount, own, prefix, kill: false, freeze: false };
+        let trial = found.create(Parent::Own, Kind::Run, "probe").ok()?;
+        found.kill = trial.path().join("cgroup.kill").exists();
+        found.freeze = trial.path().join("cgroup.freeze").exists();
+        Some(found)
+    }
+
+    /// The directory of our own cgroup.
+    #[must_use]
+    pub fn own(&self) -> &Path {
+        &self.own
+    }
+
+    /// Whether a leaf can be killed as one (Linux 5.14).
+    #[must_use]
+    pub fn has_kill(&self) -> bool {
+        self.kill
+    }
+
+    /// Whether a leaf can be frozen as one (Linux 5.2).
+    #[must_use]
+    pub fn has_freeze(&self) -> bool {
+        self.freeze
+    }
+
+    /// Makes an empty leaf.
+    ///
+    /// # Errors
+    /// When the name is bad or taken, the parent is not seen, or the directory cannot be made.
+    pub fn create(&self, parent: Parent, kind: Kind, name: &str) -> Result<Leaf, CgroupError> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
+            return Err(CgroupError::BadName(name.to_owned()));
+        }
+        let directory = match parent {
+            Parent::Own => self.own.clone(),
+            Parent::Of(pid) => super::cgroup_of(pid)?
+                .and_then(|path| self.mount.directory(&path))
+                .ok_or(CgroupError::Unseen(pid))?,
+        };
+        let path = directory.join(format!("{PREFIX}.{}.{}.{name}", kind.word(), self.prefix));
+        let group = self.mount.group(&path).ok_or(CgroupError::BadName(name.to_owned()))?;
+        fs::create_dir(&path).map_err(|source| CgroupError::File {
+            operation: "make",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Leaf::new(path, group))
+    }
+
+    /// Cleans up after wardens of this user that ended without doing so. Blocks while processes end.
+    #[must_use]
+    pub fn reap_leftovers(&self) -> Leftovers {
+        let mut result = Leftovers::default();
+        for path in directories(&self.mount.point) {
+            let Some(kind) = self.leftover(&path) else { continue };
+            let Some(group) = self.mount.group(&path) else { continue };
+            let leaf = Leaf::new(path.clone(), group);
+            if leaf.is_empty() {
+                result.removed += 1;
+            } else if kind == Kind::Run {
+                match leaf.kill() {
+                    Ok(processes) => {
+                        result.removed += 1;
+                        result.ended += processes;
+                    }
+                    Err(error) => result.problems.push(error.to_string()),
+                }
+            } else {
+                result.kept.push(path);
+                leaf.keep();
+            }
+        }
+        result
+    }
+
+    /// The kind of a leaf whose warden, one of this user and pid namespace, is gone.
+    fn leftover(&self, path: &Path) -> Option<Kind> {
+        let mut words = path.file_name()?.to_str()?.splitn(6, '.');
+        let ours = words.next()? == PREFIX;
+        let kind = Kind::from_word(words.next()?)?;
+        let namespace = words.next()?;
+        let pid = words.next()?.parse().ok()?;
+        let start_ticks = words.next()?.parse().ok()?;
+        let same_namespace = self.prefix.split('.').next() == Some(namespace);
+        let same_user = fs::symlink_metadata(path)
+            .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
+        let gone = !Identity { pid, start_ticks }.is_alive();
+        (ours && same_namespace && same_user && gone).then_some(kind)
+    }
+}
+
+/// A mounted version 2 hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    /// The cgroup that is mounted.
+    root: String,
+    /// Where.
+    point: PathBuf,
+}
+
+impl Mount {
+    /// The directory of a cgroup as /proc/PID/cgroup names it.
+    fn directory(&self, group: &str) -> Option<PathBuf> {
+        let below = group.strip_prefix(self.root.trim_end_matches('/'))?;
+        if !below.is_empty() && !below.starts_with('/') {
+            return None;
+        }
+        Some(match below.trim_start_matches('/') {
+            "" => self.point.clone(),
+            below => self.point.join(below),
+        })
+    }
+
+    /// The name of a directory's cgroup in /proc/PID/cgroup.
+    fn group(&self, directory: &Path) -> Option<String> {
+        let below = directory.strip_prefix(&self.point).ok()?.to_str()?;
+        Some(format!("{}/{below}", self.root.trim_end_matches('/')))
+    }
+}
+
+/// The version 2 hierarchies of a mountinfo file, see proc_pid_mountinfo(5).
+fn mounts(mountinfo: &str) -> Vec<Mount> {
+    let one = |line: &str| {
+        let (left, right) = line.split_once(" - ")?;
+        (right.split(' ').next()? == "cgroup2").then_some(())?;
+        let mut fields = left.split(' ').skip(3);
+        let root = unescape(fields.next()?);
+        let point = PathBuf::from(unescape(fields.next()?));
+        Some(Mount { root, point })
+    };
+    mountinfo.lines().filter_map(one).collect()
+}
+
+/// Space, tab, newline and backslash stand in a mountinfo file as three octal digits.
+fn unescape(field: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(field.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// All directories below one, parents first, up to [`MAX_CGROUPS`]. Links are not followed.
+fn directories(top: &Path) -> Vec<PathBuf> {
+    let mut found = vec![top.to_owned()];
+    let mut at = 0;
+    while at < found.len() && found.len() < MAX_CGROUPS {
+        let inside = fs::read_dir(&found[at]).into_iter().flatten().flatten();
+        found.extend(
+            inside
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
+        at += 1;
+    }
+    found.remove(0);
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+use std::process::{Child, Command};
+
+use super::*;
+use crate::process::cgroup_of;
+
+fn probed() -> Option<Cgroups> {
+    let found = Cgroups::probe();
+    if found.is_none() {
+        eprintln!("no cgroup can be made here: the test shows nothing");
+    }
+    found
+}
+
+fn tree_of_three() -> Child {
+    Command::new("sh")
+        .args(["-c", "read go; (sleep 90 & sleep 90 & wait) & wait"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn start(child: &mut Child, leaf: &Leaf) {
+    leaf.add(Identity::of(child.id()).unwrap()).unwrap();
+    io::Write::write_all(child.stdin.as_mut().unwrap(), b"go\n").unwrap();
+    while leaf.processes().len() < 4 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn unique(word: &str) -> String {
+    format!("{word}-{:?}", std::thread::current().id()).replace(['(', ')'], "_")
+}
+
+#[test]
+fn everything_born_in_a_leaf_is_ended_with_it() {
+    let Some(cgroups) = probed() else { return };
+    for one_by_one in [false, true] {
+        let leaf = cgroups.create(Parent::Own, Kind::Run, &unique("kill")).unwrap();
+        assert!(leaf.is_empty());
+        let mut child = tree_of_three();
+        start(&mut child, &leaf);
+        assert!(leaf.contains(&cgroup_of(child.id()).unwrap().unwrap()));
+        let inside = leaf.processes();
+        let ended = if one_by_one { leaf.kill_one_by_one() } else { leaf.kill() }.unwrap();
+        assert_eq!(ended, 4);
+        assert!(leaf.is_empty());
+        child.wait().unwrap();
+        assert!(
+            inside.iter().all(|&pid| Identity::of(pid).map_or(true, |found| !found.is_alive()))
+        );
+        let path = leaf.path().to_owned();
+        drop(leaf);
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_leaf_ends_by_sigterm_before_its_grace_is_over() {
+    let Some(cgroups) = probed() else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Run, &unique("term")).unwrap();
+    let mut child = tree_of_three();
+    start(&mut child, &leaf);
+    leaf.end(Duration::from_secs(30)).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+}
+
+#[test]
+fn a_frozen_leaf_stands_and_goes_on() {
+    let Some(cgroups) = probed().filter(Cgroups::has_freeze) else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Prisoner, &unique("freeze")).unwrap();
+    let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    leaf.add(Identity::of(child.id()).unwrap()).unwrap();
+    let time = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        text.split(' ').nth(13).unwrap().parse::<u64>().unwrap()
+    };
+    leaf.freeze().unwrap();
+    let before = time(child.id());
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(time(child.id()), before);
+    leaf.thaw().unwrap();
+    while time(child.id()) == before {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    leaf.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_busy_leaf_is_removed_when_it_has_emptied() {
+    let Some(cgroups) = probed() else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Run, &unique("busy")).unwrap();
+    let path = leaf.path().to_owned();
+    let mut child = Command::new("sleep").arg("90").spawn().unwrap();
+    leaf.add(Identity::of(child.id()).unwrap()).unwrap();
+    drop(leaf);
+    assert!(path.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(5);
+    while path.exists() && std::time::Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_leaf_can_be_made_below_another_process_s_cgroup() {
+    let Some(cgroups) = probed() else { return };
+    let outer = cgroups.create(Parent::Own, Kind::Prisoner, &unique("outer")).unwrap();
+    let mut child = Command::new("sleep").arg("90").spawn().unwrap();
+    let identity = Identity::of(child.id()).unwrap();
+    outer.add(identity).unwrap();
+    let inner = cgroups.create(Parent::Of(child.id()), Kind::Handoff, &unique("inner")).unwrap();
+    assert_eq!(inner.path().parent(), Some(outer.path()));
+    inner.add(identity).unwrap();
+    let group = cgroup_of(child.id()).unwrap().unwrap();
+    assert!(inner.contains(&group) && outer.contains(&group));
+    outer.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_reused_number_is_not_moved() {
+    let Some(cgroups) = probed() else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Run, &unique("reused")).unwrap();
+    let mut child = Command::new("sleep").arg("90").spawn().unwrap();
+    let identity = Identity::of(child.id()).unwrap();
+    let former = Identity { start_ticks: identity.start_ticks - 1, ..identity };
+    assert!(leaf.add(former).is_err());
+    assert!(leaf.is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn leaves_of_a_crashed_warden_are_reaped_and_those_of_a_living_one_are_not() {
+    let Some(mut cgroups) = probed() else { return };
+    let mine = cgroups.create(Parent::Own, Kind::Run, &unique("alive")).unwrap();
+    let own = Identity::own().unwrap();
+    let namespace = Namespaces::own().unwrap().pid.inode;
+    // The name that a warden with our number, started before us, would have given.
+    cgroups.prefix = format!("{namespace}.{}.{}", own.pid, own.start_ticks - 1);
+    let empty = cgroups.create(Parent::Own, Kind::Prisoner, &unique("empty")).unwrap();
+    let run = cgroups.create(Parent::Own, Kind::Run, &unique("run")).unwrap();
+    let prisoner = cgroups.create(Parent::Own, Kind::Prisoner, &unique("left")).unwrap();
+    let mut ended = Command::new("sleep").arg("90").spawn().unwrap();
+    let mut left = Command::new("sleep").arg("90").spawn().unwrap();
+    run.add(Identity::of(ended.id()).unwrap()).unwrap();
+    prisoner.add(Identity::of(left.id()).unwrap()).unwrap();
+    let [empty_path, run_path, prisoner_path] =
+        [&empty, &run, &prisoner].map(|leaf| leaf.path().to_owned());
+    [empty, run, prisoner].into_iter().for_each(Leaf::keep);
+
+    let result = cgroups.reap_leftovers();
+    assert!(!empty_path.exists() && !run_path.exists());
+    assert!(mine.path().exists());
+    assert!(result.kept.contains(&prisoner_path));
+    assert!(result.removed >= 2 && result.ended >= 1, "{result:?}");
+    assert!(ended.wait().unwrap().code().is_none());
+    assert!(left.try_wait().unwrap().is_none());
+    left.kill().unwrap();
+    left.wait().unwrap();
+    let _ended = cgroups.reap_leftovers();
+    assert!(!prisoner_path.exists());
+}
+
+#[test]
+fn a_name_cannot_lead_out_of_the_parent() {
+    let Some(cgroups) = probed() else { return };
+    for name in ["", "..", "a/b", "a.b", "a b", "a\n", "é", &"x".repeat(65)] {
+        let made = cgroups.create(Parent::Own, Kind::Run, name);
+        assert!(matches!(made, Err(CgroupError::BadName(_))), "{name:?}");
+    }
+}
+
+#[test]
+fn mounts_are_read_with_their_root_and_escapes() {
+    let text = "36 35 0:31 / /sys/fs/cgroup rw shared:9 - tmpfs tmpfs ro\n\
+        41 31 0:38 /docker/ab /mnt/a\\040b rw,relatime shared:1 master:2 - cgroup2 cgroup2 rw\n\
+        nonsense\n";
+    let found = mounts(text);
+    assert_eq!(found, [Mount { root: "/docker/ab".to_owned(), point: PathBuf::from("/mnt/a b") }]);
+    let mount = &found[0];
+    assert_eq!(mount.directory("/docker/ab/x"), Some(PathBuf::from("/mnt/a b/x")));
+    assert_eq!(mount.directory("/docker/ab"), Some(PathBuf::from("/mnt/a b")));
+    assert_eq!(mount.directory("/docker/abc"), None);
+    assert_eq!(mount.directory("/"), None);
+    assert_eq!(mount.group(Path::new("/mnt/a b/x")), Some("/docker/ab/x".to_owned()));
+    let whole = Mount { root: "/".to_owned(), point: PathBuf::from("/cg") };
+    assert_eq!(whole.directory("/"), Some(PathBuf::from("/cg")));
+    assert_eq!(whole.directory("/a/b"), Some(PathBuf::from("/cg/a/b")));
+    assert_eq!(whole.group(Path::new("/cg/a/b")), Some("/a/b".to_owned()));
+}

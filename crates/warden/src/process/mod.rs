@@ -1,0 +1,16 @@
+//! What the kernel tells about processes, and how whole trees of them are stopped. A process is named by its pid
+//! together with its start time, so that a reused pid is never taken for the process that had it before.
+
+pub mod ancestry;
+pub mod cgroup;
+mod methods;
+pub mod namespaces;
+pub mod pidfd;
+pub mod proc;
+pub mod tree;
+
+pub use ancestry::{ancestors, cgroup_of, descends_from};
+pub use methods::Methods;
+pub use namespaces::Namespaces;
+pub use pidfd::{ExitInfo, ExitStatus};
+pub use proc::{Identity, ProcessError, Stat, Status, stat, status};

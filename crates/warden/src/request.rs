@@ -1,0 +1,413 @@
+//! The way of one command: read, planned, judged, perhaps asked about, executed or refused. One direction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clawrden_protocol::Request;
+use clawrden_protocol::limits::EXIT_UNREACHABLE;
+use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use crate::approvals::{
+    Answer, Approval, Ask, Asked, CallerKey, Denial, Details, Left, Refusal, Ticket,
+};
+use crate::caller::Caller;
+use crate::decision::{Judged, Verdict};
+use crate::executor::{Start, execute};
+use crate::intercom::{Interruption, Pass, Reply, read_request};
+use crate::jails::{Jail, Prisoner};
+use crate::ledger::{self, Argv, Id, Record};
+use crate::plan::{Invocation, Plan, RequestId, Unplanned};
+use crate::wait;
+use crate::warden::{Warden, stopped_text};
+
+/// How long a request waits before the caller is told what it waits for. Quick answers stay silent.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Arguments that an entry of the queue shows at most; the ledger has more.
+const SHOWN_BYTES: usize = 16 * 1024;
+
+/// A fresh id, for a request or a prisoner.
+///
+/// # Errors
+/// When the kernel has no random bytes to give.
+pub(crate) fn random_id() -> std::io::Result<RequestId> {
+    let mut id = [0; 16];
+    let got = getrandom(&mut id, GetRandomFlags::empty())?;
+    if got == id.len() { Ok(id) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Conducts one connection from its first byte to its end.
+pub(crate) async fn conduct(
+    warden: Arc<Warden>,
+    jail: Arc<Jail>,
+    caller: Caller,
+    mut stream: UnixStream,
+    pass: Pass,
+) {
+    let request = match read_request(&mut stream, &pass).await {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::info!(%error, jail = %jail.name, pid = caller.pid, "a request could not be read");
+            return;
+        }
+    };
+    crate::crash::point("after_request_read");
+    match request {
+        Request::V1(request) => {
+            command(&warden, jail, caller, Invocation::new_1(request, pass), stream).await;
+        }
+        Request::V2(request) => {
+            command(&warden, jail, caller, Invocation::new_2(request, pass), stream).await;
+        }
+        Request::Wait(request) => {
+            drop(pass);
+            wait::serve(&warden, &jail, &caller, &request, Reply::new(stream, true)).await;
+        }
+    }
+}
+
+async fn command(
+    warden: &Arc<Warden>,
+    jail: Arc<Jail>,
+    caller: Caller,
+    invocation: Invocation,
+    stream: UnixStream,
+) {
+    let mut reply = Reply::new(stream, invocation.version_2());
+    let prisoner = warden.jails.attribute(&jail.name, caller.pid);
+    jail.count_request();
+    if let Some(prisoner) = &prisoner {
+        prisoner.count_request();
+    }
+    let Ok(id) = random_id() else {
+        // Told or not, nothing runs.
+        let _ = reply.fail(EXIT_UNREACHABLE, "the kernel gives no random bytes").await;
+        return;
+    };
+    let holder = prisoner.clone();
+    let sight = warden.sight(holder.as_deref());
+    let planned = Plan::freeze(id, jail, prisoner, caller, invocation, sight).await;
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(unplanned) => {
+            let text = unplanned.error.to_string();
+            warden.record(&[unplanned_record(id, &unplanned), failed(Id(id), text.clone())]);
+            let _ = reply.fail(EXIT_UNREACHABLE, &text).await;
+            return;
+        }
+    };
+    let requested = requested(&plan);
+    if let Some(stopped) = warden.switch.stopped() {
+        let text = stopped_text(&stopped);
+        warden.record(&[requested, denied(Id(id), None, text.clone())]);
+        let _ = reply.deny("", &text).await;
+        return;
+    }
+    let judged = match Judged::of(plan, &warden.workers).await {
+        Ok(judged) => judged,
+        Err(error) => {
+            warden.record(&[requested, failed(Id(id), error.to_string())]);
+            // Told or not, nothing runs.
+            let _ = reply.fail(EXIT_UNREACHABLE, &error.to_string()).await;
+            return;
+        }
+    };
+    let records = vec![requested, decided(&judged)];
+    match judged.verdict() {
+        Verdict::Allow(approved) => execute(warden, Start { approved, reply, records }).await,
+        Verdict::Deny(judged) => {
+            warden.record(&records);
+            let _ = reply.deny(&judged.rule(), &judged.decision().reason).await;
+        }
+        Verdict::Ask(judged) => {
+            if let Err(error) = warden.ledger.append(&records) {
+                let text = format!("the ledger cannot be written, so nobody is asked: {error}");
+                let _ = reply.fail(EXIT_UNREACHABLE, &text).await;
+                return;
+            }
+            crate::crash::point("after_asked");
+            // A task of its own: it may wait for long, and holds only what waiting needs.
+            tokio::spawn(ask(Arc::clone(warden), Box::new(judged), reply));
+        }
+    }
+}
+
+/// Asks a person, and waits for as long as the caller does.
+async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
+    let warden = &warden;
+    let id = Id(judged.plan().id);
+    if judged.plan().prisoner.as_ref().is_some_and(|prisoner| prisoner.unattended) {
+        let text = format!("{}; nobody is there to ask (--unattended)", judged.decision().reason);
+        warden.record(&[denied(id, Some(judged.rule()), text.clone())]);
+        let _ = reply.deny(&judged.rule(), &text).await;
+        return;
+    }
+    crate::crash::point("before_pending");
+    if !reply.may_wait() || !judged.may_wait() {
+        let text = "too much waits for approval already; answer some of it and repeat the command";
+        warden.record(&[failed(id, text.to_owned())]);
+        let _ = reply.deny(&judged.rule(), text).await;
+        return;
+    }
+    let ticket = match warden.approvals.ask(question(&judged), crate::approvals::Now::read()) {
+        Asked::Granted(approval) => {
+            return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
+        }
+        Asked::Denied(denial) => {
+            return Box::pin(settle(warden, judged, reply, Answer::Denied(denial))).await;
+        }
+        Asked::Full(full) => {
+            warden.record(&[failed(id, full.to_string())]);
+            let _ = reply.deny(&judged.rule(), &full.to_string()).await;
+            return;
+        }
+        Asked::Wait(ticket) => ticket,
+    };
+    judged.slim();
+    let mut ticket = ticket;
+    match wait_for_answer(warden, &judged, &mut reply, &mut ticket).await {
+        Some(answer) => Box::pin(settle(warden, judged, reply, answer)).await,
+        None => {
+            let mut records = vec![Record::CallerLeft(ledger::CallerLeft { id })];
+            if let Left::Parked(entry) = ticket.leave() {
+                records.push(Record::Parked(ledger::Parked { id, entry }));
+            }
+            warden.record(&records);
+        }
+    }
+}
+
+/// `None` when the caller left, or was sent away after `hold`.
+async fn wait_for_answer(
+    warden: &Warden,
+    judged: &Judged,
+    reply: &mut Reply,
+    ticket: &mut Ticket,
+) -> Option<Answer> {
+    let short = ticket.short.clone();
+    reply.pending().await.ok()?;
+    crate::crash::point("after_pending");
+    let jail = &judged.plan().jail;
+    let hold = jail.policy().hold(jail.name.as_str());
+    let mut closing = warden.closing();
+    let mut told = false;
+    let silence = tokio::time::sleep(SILENCE);
+    tokio::pin!(silence);
+    let patience = wait::at_most(hold);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            biased;
+            answer = ticket.answered() => return Some(answer),
+            interruption = reply.interrupted() => {
+                if interruption == Interruption::Cancelled {
+                    let _ = reply.fail(EXIT_UNREACHABLE, "cancelled while it waited; nothing ran").await;
+                }
+                return None;
+            }
+            () = &mut silence, if !told => {
+                told = true;
+                let text = format!(
+                    "waiting for approval {short} ({}); answer with: clawrden approve {short}",
+                    judged.decision().reason
+                );
+                reply.notice(&text).await.ok()?;
+            }
+            () = closed(&mut closing) => {
+                let _ = reply.fail(EXIT_UNREACHABLE, "the warden is going down; nothing ran").await;
+                return None;
+            }
+            () = &mut patience => {
+                let text = format!(
+                    "still waiting for approval {short}; nothing ran. Repeat the same command later, \
+                     or run: clawrden wait {short}"
+                );
+                let _ = reply.still_waiting(&text).await;
+                return None;
+            }
+        }
+    }
+}
+
+/// Resolves when the warden goes down.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // A sender that is gone went down with the warden.
+    let _ = closing.wait_for(|&closing| closing).await;
+}
+
+/// Acts on a person's answer.
+async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply, answer: Answer) {
+    let id = Id(judged.plan().id);
+    let approval = match answer {
+        Answer::Approved(approval) => approval,
+        Answer::Denied(denial) => return refuse(warden, &judged, reply, denial).await,
+    };
+    crate::crash::point("after_approved");
+    let mut records = Vec::new();
+    if approval.kept {
+        records.push(grant_used(id, &approval));
+    }
+    let unchanged = judged.recall(&warden.workers).await;
+    let refused = match unchanged {
+        Ok(()) => match judged.consented(&approval) {
+            Ok(approved) => return execute(warden, Start { approved, reply, records }).await,
+            Err(_) => "the approval is for another request".to_owned(),
+        },
+        Err(why) => why,
+    };
+    records.push(failed(id, refused.clone()));
+    warden.record(&records);
+    // A caller that has left needs no answer.
+    let _ = reply.deny("", &refused).await;
+}
+
+async fn refuse(warden: &Warden, judged: &Judged, mut reply: Reply, denial: Denial) {
+    let text = refusal_text(&denial);
+    if matches!(denial.why, Refusal::Superseded) {
+        warden.record(&[failed(Id(judged.plan().id), text.clone())]);
+    }
+    let _ = reply.deny(&judged.rule(), &text).await;
+}
+
+fn refusal_text(denial: &Denial) -> String {
+    match &denial.why {
+        Refusal::Person { who, reason, .. } => wait::said_no(who, reason.as_deref()),
+        Refusal::Expired(after) => format!(
+            "nobody answered within {}; ask the person who approves, then repeat the command",
+            clawrden_api::display::duration(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
+        ),
+        Refusal::Superseded => "the same request came again on another connection".to_owned(),
+    }
+}
+
+fn question(judged: &Judged) -> Ask {
+    let plan = judged.plan();
+    let decision = judged.decision();
+    let mut caller: clawrden_api::Caller = (&plan.caller).into();
+    caller.prisoner = plan.prisoner.as_ref().map(|prisoner| prisoner.id.clone());
+    Ask {
+        identity: plan.identity,
+        id: Id(plan.id),
+        key: CallerKey {
+            pid: plan.caller.pid,
+            start: plan.caller.identity().map(|identity| identity.start_ticks),
+        },
+        details: Details {
+            jail: plan.jail.name.to_string(),
+            caller,
+            argv: shown(plan),
+            cwd: plan.cwd.as_ref().map(|cwd| lossy(&cwd.path)),
+            executable: plan.tool.as_ref().map(|tool| lossy(&tool.resolved)),
+            executor: decision.executor.as_str().to_owned(),
+            rule: decision.rule.as_ref().map(ToString::to_string),
+            reason: decision.reason.clone(),
+            noticed: judged.noticed(),
+            labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
+        },
+        timeout: decision.approval_timeout,
+    }
+}
+
+/// The argument vector for a person: all of it, unless it is very long.
+fn shown(plan: &Plan) -> Vec<String> {
+    let mut room = SHOWN_BYTES;
+    let mut shown = Vec::new();
+    let mut all = plan.invocation.argv();
+    for arg in all.by_ref() {
+        let text = lossy(&arg[..arg.len().min(room)]);
+        room = room.saturating_sub(text.len() + 1);
+        let cut = arg.len() > text.len();
+        shown.push(if cut { format!("{text}… ({} bytes)", arg.len()) } else { text });
+        if room == 0 {
+            break;
+        }
+    }
+    let left = all.count();
+    if left > 0 {
+        shown.push(format!("… and {left} more arguments"));
+    }
+    shown
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ledger_caller(caller: &Caller, prisoner: Option<&Prisoner>) -> ledger::Caller {
+    ledger::Caller {
+        uid: caller.uid,
+        gid: caller.gid,
+        pid: caller.pid,
+        container: None,
+        prisoner: prisoner.map(|prisoner| prisoner.id.clone()),
+    }
+}
+
+fn requested(plan: &Plan) -> Record {
+    let argv: Vec<&[u8]> = plan.invocation.argv().collect();
+    Record::Requested(ledger::Requested {
+        id: Id(plan.id),
+        jail: plan.jail.name.to_string(),
+        caller: ledger_caller(&plan.caller, plan.prisoner.as_deref()),
+        argv: Argv::new(&argv),
+        cwd: plan.cwd.as_ref().map(|cwd| lossy(&cwd.path)),
+        executable: plan.tool.as_ref().map(|tool| lossy(&tool.resolved)),
+        version: if plan.invocation.version_2() { 2 } else { 1 },
+    })
+}
+
+/// A request that could not even be planned: what the client said is all there is.
+fn unplanned_record(id: RequestId, unplanned: &Unplanned) -> Record {
+    let Unplanned { jail, prisoner, caller, invocation, .. } = unplanned;
+    let argv: Vec<&[u8]> = invocation.argv().collect();
+    Record::Requested(ledger::Requested {
+        id: Id(id),
+        jail: jail.name.to_string(),
+        caller: ledger_caller(caller, prisoner.as_deref()),
+        argv: Argv::new(&argv),
+        cwd: None,
+        executable: None,
+        version: if invocation.version_2() { 2 } else { 1 },
+    })
+}
+
+fn failed(id: Id, error: String) -> Record {
+    Record::Failed(ledger::Failed { id, error })
+}
+
+/// A denial by other means than the policy's decision.
+fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
+    Record::Decided(ledger::Decided {
+        id,
+        decision: "deny".to_owned(),
+        rule,
+        reason,
+        noticed: Vec::new(),
+        executor: String::new(),
+    })
+}
+
+fn grant_used(id: Id, approval: &Approval) -> Record {
+    Record::GrantUsed(ledger::Answered {
+        id,
+        entry: approval.entry,
+        approver: approval.who.clone(),
+        channel: approval.channel.clone(),
+        reason: approval.reason.clone(),
+        kept_until_ms: None,
+    })
+}
+
+fn decided(judged: &Judged) -> Record {
+    let decision = judged.decision();
+    Record::Decided(ledger::Decided {
+        id: Id(judged.plan().id),
+        decision: decision.action.as_str().to_owned(),
+        rule: decision.rule.as_ref().map(ToString::to_string),
+        reason: decision.reason.clone(),
+        noticed: ledger::names(judged.noticed()),
+        executor: decision.executor.as_str().to_owned(),
+    })
+}

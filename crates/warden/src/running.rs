@@ -1,0 +1,116 @@
+//! What runs at this moment, so that the kill switch and a shutdown can reach all of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::plan::RequestId;
+
+/// What a running command is told from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// End the whole tree.
+    End {
+        /// Why, for the person who waits at the other end.
+        why: String,
+    },
+    /// Stop the whole tree where it stands.
+    Freeze,
+    /// Let it go on.
+    Thaw,
+    /// The warden goes down: what was handed off is left to itself, what is supervised is ended.
+    Leave,
+}
+
+/// The commands that run.
+#[derive(Debug)]
+pub(crate) struct Running {
+    entries: Mutex<HashMap<RequestId, mpsc::UnboundedSender<Order>>>,
+    count: watch::Sender<usize>,
+}
+
+/// One running command. Dropped when it has ended and its record is written.
+#[derive(Debug)]
+pub(crate) struct Run {
+    registry: Arc<Running>,
+    id: RequestId,
+    orders: mpsc::UnboundedReceiver<Order>,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self { entries: Mutex::default(), count: watch::Sender::new(0) }
+    }
+}
+
+impl Running {
+    fn entries(&self) -> MutexGuard<'_, HashMap<RequestId, mpsc::UnboundedSender<Order>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a command that is about to start. From here on orders reach it.
+    pub(crate) fn enter(self: &Arc<Self>, id: RequestId) -> Run {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let mut entries = self.entries();
+        entries.insert(id, sender);
+        self.count.send_replace(entries.len());
+        Run { registry: Arc::clone(self), id, orders }
+    }
+
+    /// Gives every running command an order, and says how many there are.
+    pub(crate) fn order(&self, order: &Order) -> usize {
+        // A receiver that is gone belongs to a command that has ended.
+        self.entries().values().filter(|sender| sender.send(order.clone()).is_ok()).count()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Waits until nothing runs, at most for `patience`. Gives what is left.
+    pub(crate) async fn drained(&self, patience: Duration) -> usize {
+        let mut count = self.count.subscribe();
+        let empty = count.wait_for(|&n| n == 0);
+        // The sender lives as long as this registry, so only the time can run out.
+        let _ = tokio::time::timeout(patience, empty).await;
+        self.count()
+    }
+}
+
+impl Run {
+    /// The next order. Cancel-safe; never resolves when there is none.
+    pub(crate) async fn order(&mut self) -> Order {
+        match self.orders.recv().await {
+            Some(order) => order,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let mut entries = self.registry.entries();
+        entries.remove(&self.id);
+        self.registry.count.send_replace(entries.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_reaches_everything_that_runs() {
+        let running = Arc::new(Running::default());
+        let (mut a, b) = (running.enter([1; 16]), running.enter([2; 16]));
+        assert_eq!(running.order(&Order::Freeze), 2);
+        assert_eq!(a.order().await, Order::Freeze);
+        drop(b);
+        assert_eq!(running.count(), 1);
+        assert_eq!(running.drained(Duration::from_millis(1)).await, 1);
+        drop(a);
+        assert_eq!(running.drained(Duration::from_secs(5)).await, 0);
+    }
+}

@@ -1,0 +1,75 @@
+//! The process calls that neither std nor rustix has: how a process ended, asked from its pidfd, a child that
+//! only ends, to try that on, and outliving a limit.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Registers a pidfd with the event loop.
+///
+/// # Errors
+/// When the loop cannot take it.
+pub(crate) fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: the `Arc` that goes into the registration keeps the descriptor open, and the same, for as long as the
+    // registration lives; nothing else can close or replace it.
+    unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
+}
+
+/// Gives large pieces of memory back to the system as soon as they are free. The C library else learns from the first
+/// one that is freed to keep all that are as large.
+pub(crate) fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: both calls set a number inside the allocator, under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Makes a write beyond the limit on a file's size fail, where it would end this process.
+pub(crate) fn outlive_file_size_limit() {
+    // SAFETY: ignoring a signal installs no code of ours; no thread relies on its default action.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// How a process ended as `PIDFD_GET_INFO` tells it (Linux 6.15): the raw wait status, or `None` while the process
+/// has not been reaped.
+///
+/// # Errors
+/// `ENOTTY` or `EINVAL` from a kernel that does not know the question, `EREMOTE` for a process in a pid namespace
+/// that is not below ours, `ESRCH` for one that is gone without a trace.
+pub fn pidfd_exit_status(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    let mut info = mem::MaybeUninit::<libc::pidfd_info>::zeroed();
+    // SAFETY: `pidfd_info` holds integers only, so all zeroes is a value of it.
+    let info = unsafe { info.assume_init_mut() };
+    let wanted = u64::from(libc::PIDFD_INFO_EXIT);
+    info.mask = wanted;
+    // SAFETY: the request number carries the size of `pidfd_info`, so the kernel reads and writes that much at
+    // most, and `info` outlives the call.
+    let status =
+        unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, std::ptr::from_mut(info)) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((info.mask & wanted != 0).then_some(info.exit_code))
+}
+
+/// Makes a child that ends at once with `code`, and gives its pid. The caller reaps it.
+///
+/// # Errors
+/// When no process can be made.
+pub fn fork_and_exit(code: u8) -> io::Result<u32> {
+    // SAFETY: the child of this possibly threaded process calls `_exit` and nothing else, which is allowed after
+    // `fork` at any moment: it takes no lock and touches no memory.
+    let pid = unsafe {
+        match libc::fork() {
+            0 => libc::_exit(i32::from(code)),
+            pid => pid,
+        }
+    };
+    u32::try_from(pid).map_err(|_| io::Error::last_os_error())
+}

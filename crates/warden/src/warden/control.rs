@@ -1,0 +1,162 @@
+//! What the control plane can ask of the warden.
+
+use std::sync::Arc;
+
+use clawrden_api::{
+    AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, KillReport, KillRequest,
+    PrisonerAnswer, PrisonerRequest, Queue, Status,
+};
+
+use super::Warden;
+use super::prisoners::refused;
+use crate::approvals::{self, AnswerError, Now};
+use crate::control::{Backend, Peer, Refusal, Verdict};
+use crate::ledger::{self, LedgerError, Record};
+
+/// How far the promises hold where the warden serves its own user and no other.
+const SAME_USER: &str = "prisoners run as the warden's own user and without isolation: a hostile one can leave its \
+                         process tree, edit this user's files and approve itself; here the promises hold against \
+                         accident only";
+
+/// The same for root.
+const ROOT: &str = "prisoners that run as root and without isolation can undo all of this: the promises hold for \
+                    prisoners of another user, and against accident for the rest";
+
+/// The warden, as its control plane sees it.
+pub(super) struct Control(pub(super) Arc<Warden>);
+
+impl Backend for Control {
+    fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String> {
+        let found = self.0.jails.prisoner_of(pid).map_err(|error| error.to_string())?;
+        Ok(found.map(|prisoner| prisoner.id.clone()))
+    }
+
+    fn refused(&self, peer: &Peer, request: &str, why: &Refusal) {
+        tracing::warn!(pid = peer.pid, uid = peer.uid, request, %why, "somebody was refused at the control plane");
+        self.0.record(&[Record::ControlRefused(ledger::ControlRefused {
+            peer: ledger::Caller {
+                uid: Some(peer.uid),
+                gid: Some(peer.gid),
+                pid: peer.pid,
+                ..ledger::Caller::default()
+            },
+            why: format!("{request}: {why}"),
+        })]);
+    }
+
+    fn status(&self) -> Result<Status, ErrorBody> {
+        let warden = &self.0;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uid: warden.uid,
+            started_ms: warden.started_ms,
+            stopped: warden.switch.stopped(),
+            jails: warden.jails.status(),
+            pending: warden.approvals.len(),
+            running: warden.running.count(),
+            ledger: warden.ledger.status(),
+            methods: warden.method_map(),
+            cautions: vec![if warden.uid == 0 { ROOT } else { SAME_USER }.to_owned()],
+        })
+    }
+
+    fn queue(&self) -> Result<Queue, ErrorBody> {
+        Ok(Queue { entries: self.0.approvals.queue() })
+    }
+
+    fn answer(
+        &self,
+        peer: &Peer,
+        id: &str,
+        verdict: Verdict,
+        request: AnswerRequest,
+    ) -> Result<Answered, ErrorBody> {
+        let verdict = approvals::Verdict {
+            approve: verdict == Verdict::Approve,
+            who: who(peer),
+            channel: "cli".to_owned(),
+            reason: request.reason.filter(|reason| !reason.is_empty()),
+        };
+        let ledger = &self.0.ledger;
+        let said = verdict.clone();
+        let record = |answered: &approvals::Answered| {
+            let written = ledger.append(&answer_records(answered, &said));
+            crate::crash::point("after_answer_recorded");
+            written.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let answered =
+            self.0.approvals.answer(id, verdict, Now::read(), record).map_err(answer_error)?;
+        Ok(Answered {
+            id: answered.entry.to_string(),
+            answer: if answered.approved { "approved" } else { "denied" }.to_owned(),
+            delivered: !answered.told.is_empty(),
+            kept_until_ms: answered.kept_until_ms,
+        })
+    }
+
+    fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody> {
+        self.0.ledger.history(&query).map_err(|error| {
+            let code = match error {
+                LedgerError::BadFilter { .. } => ErrorCode::BadRequest,
+                _ => ErrorCode::Internal,
+            };
+            refused(code, error.to_string())
+        })
+    }
+
+    fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {
+        Ok(self.0.kill(who(peer), request))
+    }
+
+    fn resume(&self, peer: &Peer) -> Result<KillReport, ErrorBody> {
+        self.0.resume(who(peer))
+    }
+
+    fn register_prisoner(
+        &self,
+        peer: &Peer,
+        request: PrisonerRequest,
+    ) -> Result<PrisonerAnswer, ErrorBody> {
+        self.0.register(peer, request)
+    }
+}
+
+/// An answer has a record for each request that it is for; where nobody waits, for the one that asked last.
+fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) -> Vec<Record> {
+    let requests = answered.told.iter().chain(&answered.parked);
+    requests
+        .map(|&id| {
+            let record = ledger::Answered {
+                id,
+                entry: answered.entry,
+                approver: verdict.who.clone(),
+                channel: verdict.channel.clone(),
+                reason: verdict.reason.clone(),
+                kept_until_ms: answered.kept_until_ms,
+            };
+            if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
+        })
+        .collect()
+}
+
+/// The person behind a peer, as far as the system knows: the user, by name where it has one.
+fn who(peer: &Peer) -> String {
+    match crate::sys::users::name_of(peer.uid) {
+        Some(name) => format!("{name} (uid {})", peer.uid),
+        None => format!("uid {}", peer.uid),
+    }
+}
+
+// By value, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
+fn answer_error(error: AnswerError) -> ErrorBody {
+    let code = match &error {
+        AnswerError::Malformed(_) => ErrorCode::BadRequest,
+        AnswerError::Unknown(_) => ErrorCode::NotFound,
+        AnswerError::Ambiguous { .. } => ErrorCode::Ambiguous,
+        AnswerError::AlreadyAnswered { .. } | AnswerError::TooManyKept(_) => ErrorCode::Conflict,
+        AnswerError::NotRecorded(_) => ErrorCode::LedgerUnavailable,
+    };
+    refused(code, error.to_string())
+}

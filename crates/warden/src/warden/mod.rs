@@ -1,0 +1,115 @@
+//! The warden: everything that its parts share. It is made once, by [`serve`], and never replaced.
+
+mod control;
+mod prisoners;
+mod serve;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clawrden_api::Stopped;
+use tokio::sync::watch;
+
+use crate::approvals::Approvals;
+use crate::config::Config;
+use crate::executor::Pool;
+use crate::intercom::Gate;
+use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
+use crate::ledger::{Ledger, Record};
+use crate::plan::{Kinds, Sight, Workers};
+use crate::process::cgroup::{Kind, Leaf, Parent};
+use crate::process::{ExitInfo, Identity, Methods, Namespaces};
+use crate::running::Running;
+use crate::sockets::Bound;
+use crate::switch::Switch;
+use prisoners::Sourced;
+
+pub use serve::{ServeError, run_warden, serve};
+
+/// The supervisor's state.
+pub(crate) struct Warden {
+    pub(crate) config: Config,
+    pub(crate) places: Places,
+    /// The user that it runs as.
+    pub(crate) uid: u32,
+    pub(crate) started_ms: u64,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) methods: Methods,
+    pub(crate) exit_info: ExitInfo,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) ledger: Ledger,
+    pub(crate) approvals: Approvals,
+    pub(crate) jails: Jails,
+    pub(crate) running: Arc<Running>,
+    pub(crate) switch: Switch,
+    pub(crate) gate: Arc<Gate>,
+    kinds: Arc<Kinds>,
+    pub(crate) workers: Workers,
+    /// The environment of prisoners that nobody registered, as far as it is known.
+    baseline: Baseline,
+    /// The user's own policy, for jails that bring none.
+    policy: Sourced,
+    doors: Mutex<BTreeMap<JailName, Door>>,
+    closing: watch::Sender<bool>,
+    /// A prisoner was registered, so that an ephemeral warden may end with the last one.
+    was_used: AtomicBool,
+}
+
+/// A jail's socket, and what ends its listener.
+struct Door {
+    _socket: Bound,
+    closing: watch::Sender<bool>,
+}
+
+impl Warden {
+    /// Writes what needs no answer: what has happened. A failure is told by `status` and the log.
+    pub(crate) fn record(&self, records: &[Record]) {
+        if let Err(error) = self.ledger.append(records) {
+            tracing::error!(%error, "a record could not be written");
+        }
+    }
+
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    fn doors(&self) -> MutexGuard<'_, BTreeMap<JailName, Door>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The environment that a prisoner was started with, or what comes nearest to it.
+    pub(crate) fn baseline<'a>(&'a self, prisoner: Option<&'a Prisoner>) -> &'a Baseline {
+        prisoner.map_or(&self.baseline, |prisoner| &prisoner.baseline)
+    }
+
+    /// What planning a request of `prisoner` needs.
+    pub(crate) fn sight<'a>(&'a self, prisoner: Option<&'a Prisoner>) -> Sight<'a> {
+        let (kinds, workers) = (&self.kinds, &self.workers);
+        Sight { kinds, workers, baseline: self.baseline(prisoner) }
+    }
+
+    /// A cgroup below the process's own, with the process in it, where one can be had: what it starts cannot leave.
+    pub(crate) fn leaf_for(&self, process: Identity, name: &str) -> Option<Leaf> {
+        let cgroups = self.methods.cgroups.as_ref()?;
+        let made = cgroups.create(Parent::Of(process.pid), Kind::Run, name);
+        let joined = made.and_then(|leaf| leaf.add(process).map(|()| leaf));
+        match joined {
+            Ok(leaf) => Some(leaf),
+            Err(error) => {
+                tracing::warn!(%error, pid = process.pid, "a command gets no cgroup of its own");
+                None
+            }
+        }
+    }
+}
+
+/// What a caller is told while the kill switch is thrown.
+pub(crate) fn stopped_text(stopped: &Stopped) -> String {
+    let how = if stopped.paused { "paused" } else { "stopped" };
+    format!(
+        "everything is {how} by the kill switch (thrown by {}); nothing runs until a person says `clawrden resume`",
+        stopped.by
+    )
+}

@@ -1,0 +1,295 @@
+//! From start to end of a warden: places, ledger, sockets, service, and going down in good order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawrden_policy::{LoadError, Policy};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::Warden;
+use super::prisoners::Sourced;
+use crate::approvals::{Approvals, Now};
+use crate::config::{Config, ExitCodes};
+use crate::executor::Pool;
+use crate::jails::runner::{RunnerError, RunnerFile};
+use crate::jails::{BadName, Baseline, JailName, Jails, PlaceError, Places, RegistryError};
+use crate::ledger::{self, Ledger, LedgerError, Record};
+use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
+use crate::running::{Order, Running};
+use crate::sockets::{BindError, bind_private};
+use crate::switch::Switch;
+
+/// How often expired approvals and ended prisoners are looked for.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long an ephemeral warden waits for its first prisoner.
+const FIRST_PRISONER: Duration = Duration::from_secs(30);
+
+/// How long supervised commands have beyond the grace when the warden goes down.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why a warden does not start.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The policy does not load.
+    #[error("{0}")]
+    Policy(#[from] LoadError),
+    /// A directory cannot be had.
+    #[error(transparent)]
+    Places(#[from] PlaceError),
+    /// A jail has a name that it cannot have.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// A jail cannot be made.
+    #[error(transparent)]
+    Jail(#[from] RegistryError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A socket cannot be had.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// The runner cannot be had.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// /proc is missing.
+    #[error("the warden needs /proc: {0}")]
+    Proc(#[from] ProcessError),
+    /// Anything else of the system's.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Makes an event loop and [`serve`]s on it: the whole of a `clawrden warden`.
+///
+/// # Errors
+/// As [`serve`].
+pub fn run_warden(config: Config) -> Result<(), ServeError> {
+    crate::sys::process::give_memory_back();
+    // One thread: a request that is allowed costs one wake-up then. What may block has threads of its own.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build();
+    let runtime = runtime
+        .map_err(|source| ServeError::System { what: "no event loop can be had", source })?;
+    let served = runtime.block_on(serve(config));
+    // A thread that hangs on a file system of the prisoner's does not keep the warden from ending.
+    runtime.shutdown_background();
+    served
+}
+
+/// Serves until SIGTERM or SIGINT, or, when ephemeral, until the last prisoner has ended.
+///
+/// # Errors
+/// When it cannot start. Once it serves, nothing ends it but its signals.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let system = |what| move |source: io::Error| ServeError::System { what, source };
+    // First of all: who can be reached can be told to go down.
+    let mut term = signal(SignalKind::terminate()).map_err(system("SIGTERM cannot be watched"))?;
+    let mut int = signal(SignalKind::interrupt()).map_err(system("SIGINT cannot be watched"))?;
+    raise_descriptor_limit();
+    // A ledger at that limit is one that cannot be written: nothing runs, and the warden says so.
+    crate::sys::process::outlive_file_size_limit();
+    let usual = Places::of_this_user()?;
+    let places = match &config.control {
+        Some(control) => usual.beside(control),
+        None => usual,
+    };
+    places.make()?;
+    let (source, policy) = policy(&config, &places)?;
+    let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
+    let (ledger, recovery) = Ledger::open(&audit, &ledger::Options::default())?;
+    let control_path = config.control.clone().unwrap_or_else(|| places.control_socket());
+    let control = bind_private(&control_path, places.control_mode())?;
+    let intercom_path = config.intercom.clone().unwrap_or_else(|| places.default_socket());
+    let intercom = bind_private(&intercom_path, places.intercom_mode())?;
+    let methods = Methods::probe();
+    let exit_info = match config.exit_codes {
+        ExitCodes::Auto => methods.exit_info,
+        ExitCodes::Shim => ExitInfo::disabled(),
+    };
+    let switch = Switch::open(&switch_path(&config, &places));
+    let runner = RunnerFile::provide(&places.state())?;
+    let pool = Arc::new(Pool::new(runner, methods.cgroups.clone()));
+    let mut seed = [0; 32];
+    let got = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty());
+    got.map_err(|errno| system("the kernel gives no random bytes")(errno.into()))?;
+    let warden = Arc::new(Warden {
+        uid: rustix::process::getuid().as_raw(),
+        started_ms: Now::read().ms,
+        namespaces: Namespaces::own()?,
+        exit_info,
+        methods,
+        pool: Arc::clone(&pool),
+        ledger,
+        approvals: Approvals::new(seed),
+        jails: Jails::default(),
+        running: Arc::<Running>::default(),
+        switch,
+        gate: Arc::default(),
+        kinds: Arc::default(),
+        workers: crate::plan::Workers::default(),
+        baseline: Baseline::own(),
+        doors: Mutex::default(),
+        policy: Sourced { source: source.clone(), policy: Arc::new(policy) },
+        closing: watch::Sender::new(false),
+        was_used: AtomicBool::new(false),
+        config,
+        places,
+    });
+    pool.fill();
+    warden.open_books(&recovery);
+    let default = JailName::default_jail();
+    warden.open_jail(default, Vec::new(), false, warden.policy.clone(), intercom)?;
+    warden.open_declared_jails()?;
+    let (down, going_down) = tokio::sync::oneshot::channel::<()>();
+    let listener = control.listener().try_clone().and_then(tokio::net::UnixListener::from_std);
+    let served = tokio::spawn(crate::control::serve(
+        listener.map_err(system("the control socket cannot be listened on"))?,
+        Arc::new(super::control::Control(Arc::clone(&warden))),
+        async move {
+            // It counts as said when nobody is left to say it.
+            let _ = going_down.await;
+        },
+    ));
+    tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = source, "the warden serves");
+    let why = tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+        () = warden.tick() => "the last prisoner ended",
+    };
+    tracing::info!(why, "the warden goes down");
+    warden.drain().await;
+    drop(down);
+    let _ = tokio::time::timeout(LAST_WORDS, served).await;
+    warden.record(&[Record::WardenStopped(ledger::WardenStopped { reason: why.to_owned() })]);
+    warden.doors().clear();
+    drop(control);
+    Ok(())
+}
+
+fn policy(config: &Config, places: &Places) -> Result<(String, Policy), ServeError> {
+    let usual = places.policy();
+    match &config.policy {
+        Some(path) => Ok((path.display().to_string(), Policy::load(path)?)),
+        None if usual.exists() => Ok((usual.display().to_string(), Policy::load(&usual)?)),
+        None => Ok(("the stock policy".to_owned(), Policy::stock())),
+    }
+}
+
+/// The kill switch belongs to the ledger: who keeps one elsewhere keeps both there.
+fn switch_path(config: &Config, places: &Places) -> PathBuf {
+    match &config.audit {
+        Some(audit) => {
+            let mut name = audit.file_name().unwrap_or_default().to_owned();
+            name.push(".stopped");
+            audit.with_file_name(name)
+        }
+        None => places.switch(),
+    }
+}
+
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files stays at {:?}", limit.current);
+    }
+}
+
+impl Warden {
+    /// What the kernel offers, and what was chosen.
+    pub(super) fn method_map(&self) -> BTreeMap<String, String> {
+        let mut map = self.methods.map();
+        let codes = if self.exit_info.is_available() { "kernel" } else { "shim" };
+        map.insert("exit_codes".to_owned(), codes.to_owned());
+        let runner = if self.pool.is_sealed() { "sealed memory" } else { "file" };
+        map.insert("runner".to_owned(), runner.to_owned());
+        map
+    }
+
+    fn open_books(&self, recovery: &ledger::Recovery) {
+        if recovery.torn.is_some() || recovery.broken.is_some() {
+            tracing::warn!(?recovery, "the ledger was not whole");
+        }
+        self.record(&[Record::WardenStarted(ledger::WardenStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uid: self.uid,
+            methods: self.method_map(),
+        })]);
+        tracing::info!(methods = ?self.method_map(), "what the kernel offers");
+    }
+
+    /// Makes the jails that the policy names.
+    fn open_declared_jails(self: &Arc<Self>) -> Result<(), ServeError> {
+        let declared: Vec<(String, Vec<String>)> = self
+            .policy
+            .policy
+            .jails()
+            .filter(|(name, _)| *name != JailName::default_jail().as_str())
+            .map(|(name, jail)| (name.to_owned(), jail.commands.clone()))
+            .collect();
+        for (name, tools) in declared {
+            self.make_jail(JailName::new(&name)?, tools, self.policy.clone())?;
+        }
+        Ok(())
+    }
+
+    /// What has to be looked at now and then. Resolves when an ephemeral warden has nobody left.
+    async fn tick(self: &Arc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let start = tokio::time::Instant::now();
+        loop {
+            ticks.tick().await;
+            self.expire();
+            let left = self.discharge_ended();
+            let waited = self.was_used.load(std::sync::atomic::Ordering::Relaxed)
+                || start.elapsed() > FIRST_PRISONER;
+            if self.config.ephemeral && left == 0 && waited {
+                return;
+            }
+        }
+    }
+
+    fn expire(&self) {
+        for expired in self.approvals.expire(Now::read()) {
+            let records: Vec<Record> = expired
+                .requests
+                .iter()
+                .map(|&id| {
+                    Record::Expired(ledger::Expired {
+                        id,
+                        entry: expired.entry,
+                        after_ms: u64::try_from(expired.after.as_millis()).unwrap_or(u64::MAX),
+                    })
+                })
+                .collect();
+            self.record(&records);
+        }
+    }
+
+    /// Stops listening, lets who waits go, and ends what is supervised.
+    async fn drain(&self) {
+        self.closing.send_replace(true);
+        for door in self.doors().values() {
+            door.closing.send_replace(true);
+        }
+        self.running.order(&Order::Leave);
+        let left = self.running.drained(self.config.grace + LAST_WORDS).await;
+        if left > 0 {
+            tracing::warn!(left, "commands are left behind");
+        }
+    }
+}

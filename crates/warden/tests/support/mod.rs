@@ -1,0 +1,354 @@
+//! A backend that remembers what it was asked, a server around it, and clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::zombie_processes,
+    reason = "all of this is test code, which clippy only knows of functions marked as tests"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawrden_api::{
+    AnswerRequest, Answered, Caller, ErrorBody, ErrorCode, History, HistoryQuery, KillReport,
+    KillRequest, LedgerStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, Status,
+};
+use clawrden_warden::control::{Backend, Limits, Peer, Refusal, Verdict, serve_with};
+use clawrden_warden::process::{self, Identity};
+use clawrden_warden::sockets::{Bound, bind_private};
+
+#[derive(Default)]
+struct Memory {
+    calls: Vec<String>,
+    refusals: Vec<String>,
+    prisoner: Option<Identity>,
+    is_blind: bool,
+    entries: usize,
+    delay: Duration,
+}
+
+#[derive(Default)]
+pub(crate) struct Fake(Mutex<Memory>);
+
+impl Fake {
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.0.lock().unwrap().calls.clone()
+    }
+
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.0.lock().unwrap().refusals.clone()
+    }
+
+    pub(crate) fn imprison(&self, root: Identity) {
+        self.0.lock().unwrap().prisoner = Some(root);
+    }
+
+    pub(crate) fn know_nothing(&self) {
+        self.0.lock().unwrap().is_blind = true;
+    }
+
+    pub(crate) fn fill_queue(&self, entries: usize) {
+        self.0.lock().unwrap().entries = entries;
+    }
+
+    pub(crate) fn be_slow(&self, delay: Duration) {
+        self.0.lock().unwrap().delay = delay;
+    }
+
+    fn note(&self, call: String) {
+        let delay = {
+            let mut memory = self.0.lock().unwrap();
+            memory.calls.push(call);
+            memory.delay
+        };
+        std::thread::sleep(delay);
+    }
+}
+
+impl Backend for Fake {
+    fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String> {
+        let (prisoner, is_blind) = {
+            let memory = self.0.lock().unwrap();
+            (memory.prisoner, memory.is_blind)
+        };
+        match prisoner {
+            _ if is_blind => Err("blind".to_owned()),
+            None => Ok(None),
+            Some(root) => {
+                let inside =
+                    process::descends_from(pid, root).map_err(|error| error.to_string())?;
+                Ok(inside.then(|| "p".to_owned()))
+            }
+        }
+    }
+
+    fn refused(&self, _peer: &Peer, request: &str, why: &Refusal) {
+        self.0.lock().unwrap().refusals.push(format!("{request}: {why:?}"));
+    }
+
+    fn status(&self) -> Result<Status, ErrorBody> {
+        self.note("status".to_owned());
+        Ok(Status {
+            version: "0".to_owned(),
+            pid: std::process::id(),
+            uid: 0,
+            started_ms: 0,
+            stopped: None,
+            jails: Vec::new(),
+            pending: 0,
+            running: 0,
+            ledger: LedgerStatus { path: String::new(), sequence: 0, error: None },
+            methods: BTreeMap::new(),
+            cautions: Vec::new(),
+        })
+    }
+
+    fn queue(&self) -> Result<Queue, ErrorBody> {
+        self.note("queue".to_owned());
+        let entries = self.0.lock().unwrap().entries;
+        Ok(Queue { entries: (0..entries).map(entry).collect() })
+    }
+
+    fn answer(
+        &self,
+        peer: &Peer,
+        id: &str,
+        verdict: Verdict,
+        request: AnswerRequest,
+    ) -> Result<Answered, ErrorBody> {
+        assert!(peer.identity().is_ok());
+        let error = |code, message: &str| Err(ErrorBody { code, message: message.to_owned() });
+        if id.starts_with("aaaa") {
+            return error(ErrorCode::Conflict, "answered before");
+        }
+        assert!(!id.starts_with("dddd"), "a backend that panics");
+        if !id.starts_with("bbbb") {
+            return error(ErrorCode::NotFound, "no such request");
+        }
+        self.note(format!("answer {id} {verdict:?} {:?}", request.reason));
+        let answer = format!("{verdict:?}");
+        Ok(Answered { id: id.to_owned(), answer, delivered: true, kept_until_ms: None })
+    }
+
+    fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody> {
+        self.note(format!("history {:?} {:?}", query.limit, query.decision));
+        Ok(History { entries: Vec::new(), next: None })
+    }
+
+    fn kill(&self, _peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {
+        let reason = request.reason.filter(|reason| reason.len() < 100);
+        self.note(format!("kill {} {reason:?}", request.pause));
+        Ok(KillReport { processes: 0, stopped: None, problems: Vec::new() })
+    }
+
+    fn resume(&self, _peer: &Peer) -> Result<KillReport, ErrorBody> {
+        self.note("resume".to_owned());
+        Ok(KillReport { processes: 0, stopped: None, problems: Vec::new() })
+    }
+
+    fn register_prisoner(
+        &self,
+        _peer: &Peer,
+        request: PrisonerRequest,
+    ) -> Result<PrisonerAnswer, ErrorBody> {
+        self.note(format!("register {:?}", request.command));
+        Ok(PrisonerAnswer {
+            id: "p".to_owned(),
+            jail: "default".to_owned(),
+            socket: String::new(),
+            bin: String::new(),
+            tools: Vec::new(),
+            ledger: String::new(),
+            policy: String::new(),
+        })
+    }
+}
+
+fn entry(number: usize) -> QueueEntry {
+    QueueEntry {
+        id: format!("{number:032x}"),
+        short: format!("{number:04x}"),
+        jail: "default".to_owned(),
+        caller: Caller::default(),
+        argv: vec!["git".to_owned(), "push".to_owned(), "x".repeat(200)],
+        cwd: None,
+        executable: None,
+        executor: "mirror".to_owned(),
+        rule: None,
+        reason: String::new(),
+        noticed: Vec::new(),
+        labels: BTreeMap::new(),
+        since_ms: 0,
+        expires_ms: 0,
+        callers: 1,
+    }
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct Served {
+    pub(crate) path: PathBuf,
+    pub(crate) backend: Arc<Fake>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    _bound: Bound,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    pub(crate) fn start(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let bound = bind_private(&path, 0o600).unwrap();
+        let listener = bound.listener().try_clone().unwrap();
+        let backend = Arc::new(Fake::default());
+        let shared: Arc<dyn Backend> = Arc::clone(&backend) as Arc<dyn Backend>;
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+                let stopped = async { drop(stopped.await) };
+                serve_with(listener, shared, stopped, limits).await;
+            });
+        });
+        Self {
+            path,
+            backend,
+            stop: Some(stop),
+            thread: Some(thread),
+            _bound: bound,
+            _folder: folder,
+        }
+    }
+
+    /// Stops the server and gives the socket up.
+    pub(crate) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking());
+        }
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: warden\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// One request on a connection of its own: status and body.
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request(method, path, body).as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
+    (status, body)
+}
+
+/// One answer from a connection that stays open.
+pub(crate) fn read_one(stream: &mut UnixStream) -> String {
+    let mut text = String::new();
+    let mut byte = [0; 1];
+    while !text.ends_with("\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        text.push(char::from(byte[0]));
+    }
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
+    text.push_str(&String::from_utf8(body).unwrap());
+    text
+}
+
+/// Tells the copy of the test program what to be: socket, method and path, each on a line.
+pub(crate) const HELPER: &str = "CLAWRDEN_TEST_CLIENT";
+
+/// A client in a process of its own, started by the command line `before` if there is one.
+pub(crate) struct Helper {
+    before: Vec<String>,
+    words: Vec<String>,
+}
+
+pub(crate) fn helper(before: &[&str]) -> Helper {
+    let before = before.iter().map(|&word| word.to_owned()).collect();
+    Helper { before, words: Vec::new() }
+}
+
+impl Helper {
+    pub(crate) fn arg(mut self, word: impl AsRef<Path>) -> Self {
+        self.words.push(word.as_ref().to_str().unwrap().to_owned());
+        self
+    }
+
+    pub(crate) fn args(self, words: [&str; 2]) -> Command {
+        let all = self.arg(words[0]).arg(words[1]);
+        let itself = std::env::current_exe().unwrap();
+        let mut command = match all.before.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(itself);
+                command
+            }
+            None => Command::new(itself),
+        };
+        command.args(["--exact", "helper_client", "--nocapture"]);
+        command.env(HELPER, all.words.join("\n"));
+        command
+    }
+}
+
+/// What the helper's process does.
+pub(crate) fn be_a_client() {
+    let Ok(words) = std::env::var(HELPER) else { return };
+    let words: Vec<&str> = words.split('\n').collect();
+    let (socket, method, path) = (words[0], words[1], words[2]);
+    match method {
+        "HOLD" => {
+            let _bound = bind_private(Path::new(socket), 0o600).unwrap();
+            println!("!");
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        "LEAVE" => leave(socket, path),
+        _ => {
+            let (status, text) = ask(Path::new(socket), method, path, "");
+            println!("said:{status} {text}");
+        }
+    }
+}
+
+/// Connects and leaves the connection to a shell, which waits for `<file>.go`.
+fn leave(socket: &str, file: &str) {
+    const SCRIPT: &str = "while [ ! -e \"$0.go\" ]; do sleep 0.02; done
+        printf 'GET /api/status HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n'
+        cat >\"$0\" 2>&2; : >\"$0.done\"";
+    let stream = UnixStream::connect(socket).unwrap();
+    // Standard output of the shell is the connection, and `cat` reads it from standard input.
+    let spoken: OwnedFd = stream.try_clone().unwrap().into();
+    let heard: OwnedFd = stream.into();
+    Command::new("sh")
+        .args(["-c", SCRIPT, file])
+        .stdin(Stdio::from(heard))
+        .stdout(Stdio::from(spoken))
+        .spawn()
+        .unwrap();
+}
