@@ -1,0 +1,32 @@
+# What people type. Each target does its own set-up; `make` alone lists them.
+
+CARGO ?= cargo
+CMD ?=
+export CMD
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test bench lint fuzz
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+build: ## Build the one binary, target/release/clawrden
+	@scripts/need cc=gcc
+	$(CARGO) build --release --locked -p clawrden
+
+run: build ## Open a governed shell (CMD='…' runs CMD; without a terminal, play a short session)
+	@scripts/run
+
+test: ## Set up what is missing and run every test
+	@scripts/test
+
+bench: build ## Measure against native and peers; prints ratios
+	@scripts/bench
+
+lint: ## Format check and lints, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p clawrden-shim --bin clawrden-shim --features raw --profile shim --locked -- -D warnings
+
+fuzz: ## Fuzz each parser for a short while (needs a nightly toolchain and cargo-fuzz)
+	@scripts/fuzz

@@ -1,0 +1,129 @@
+//! The command line: what can be typed, and which verb answers. No verb's work is done here.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::failure::{Failure, Outcome};
+use crate::{run, sys, verbs};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused, not found, or answered before
+  2  the command line, or a file that it names, is wrong
+  3  the warden cannot be reached
+`clawrden run` returns its command's exit code; `clawrden wait` has 75 and 126 as well.";
+
+/// Governs the commands that autonomous agents run: by policy, by asking a person, on the record.
+#[derive(Debug, Parser)]
+#[command(name = "clawrden", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The warden's control socket, where it is not in its usual place
+    #[arg(long, global = true, value_name = "PATH")]
+    control: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Warden(verbs::warden::Args),
+    Status(verbs::status::Args),
+    Queue(verbs::queue::Args),
+    Approve(verbs::approve::Args),
+    Deny(verbs::deny::Args),
+    History(verbs::history::Args),
+    Kill(verbs::kill::Args),
+    Resume(verbs::resume::Args),
+    Wait(verbs::wait::Args),
+    Shims(verbs::shims::Args),
+    Completions(verbs::completions::Args),
+}
+
+/// Reads the command line and runs its verb.
+pub(crate) fn main(mut argv: Vec<OsString>) -> ExitCode {
+    apply_name(&mut argv);
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version come this way too, with code 0. If they cannot be printed, nobody reads them.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        }
+    };
+    dispatch(cli).unwrap_or_else(|failure| failure.report())
+}
+
+fn dispatch(cli: Cli) -> Outcome {
+    // Absolute: it is shown in hints, and a warden that is started for it works elsewhere.
+    let control = cli.control.map(std::path::absolute).transpose();
+    let control = control.map_err(|e| Failure::Usage(format!("--control is no path: {e}")))?;
+    let control = control.as_deref();
+    // The warden and `run` live on when a reader goes away; everything else ends with it, as other tools do.
+    if !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_)) {
+        sys::end_on_closed_pipe();
+    }
+    match cli.verb {
+        Verb::Run(args) => run::run(args, control),
+        Verb::Warden(args) => verbs::warden::run(args, control),
+        Verb::Status(args) => verbs::status::run(&args, control),
+        Verb::Queue(args) => verbs::queue::run(&args, control),
+        Verb::Approve(args) => verbs::approve::run(args, control),
+        Verb::Deny(args) => verbs::deny::run(args, control),
+        Verb::History(args) => verbs::history::run(args, control),
+        Verb::Kill(args) => verbs::kill::run(args, control),
+        Verb::Resume(args) => verbs::resume::run(&args, control),
+        Verb::Wait(args) => verbs::wait::run(&args),
+        Verb::Shims(args) => verbs::shims::run(&args),
+        Verb::Completions(args) => verbs::completions::run(&args, &mut Cli::command()),
+    }
+}
+
+/// `clawrden-warden …` is `clawrden warden …`; any other name is `clawrden`.
+fn apply_name(argv: &mut Vec<OsString>) {
+    let called = argv.first().map(Path::new).and_then(Path::file_name);
+    let is_warden = called.is_some_and(|name| name == "clawrden-warden");
+    match argv.first_mut() {
+        Some(first) => *first = "clawrden".into(),
+        None => argv.push("clawrden".into()),
+    }
+    if is_warden {
+        argv.insert(1, "warden".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(argv: &[&str]) -> Vec<OsString> {
+        let mut argv = argv.iter().map(OsString::from).collect();
+        apply_name(&mut argv);
+        argv
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_warden_answers_to_its_own_name() {
+        assert_eq!(
+            named(&["/opt/clawrden-warden", "--socket", "x"])[1..],
+            ["warden", "--socket", "x"]
+        );
+        assert_eq!(named(&["clawrden-warden"]), ["clawrden", "warden"]);
+    }
+
+    #[test]
+    fn any_other_name_is_clawrden() {
+        assert_eq!(named(&["/opt/clawrden-cli", "status"]), ["clawrden", "status"]);
+        assert_eq!(named(&["clawrden.old", "status"]), ["clawrden", "status"]);
+        assert_eq!(named(&[]), ["clawrden"]);
+    }
+}

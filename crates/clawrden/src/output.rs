@@ -1,0 +1,98 @@
+//! How answers look: tables and colours for people, JSON for programs. Whatever came from a prisoner has passed
+//! through `clawrden_api::display` before it gets here.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// A colour with a meaning. Nothing is said by colour alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// As it should be.
+    Good,
+    /// Needs a look.
+    Warn,
+    /// Refused, stopped, broken.
+    Bad,
+    /// Less important.
+    Quiet,
+    /// A heading.
+    Strong,
+}
+
+/// Whether standard output takes colours: a terminal, and nobody said `NO_COLOR`.
+pub(crate) fn colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+        || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+    !refused && std::io::stdout().is_terminal()
+}
+
+/// `text` in the tone, where colours are wanted.
+pub(crate) fn paint(tone: Tone, text: &str) -> String {
+    if !colours() || text.is_empty() {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Warn => "33",
+        Tone::Bad => "31;1",
+        Tone::Quiet => "2",
+        Tone::Strong => "1",
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// An empty table with these headings, as wide as the terminal.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.iter().map(|h| cell(Tone::Quiet, h)));
+    table
+}
+
+/// A cell in a tone.
+pub(crate) fn cell(tone: Tone, text: &str) -> Cell {
+    let cell = Cell::new(text);
+    if !colours() {
+        return cell;
+    }
+    match tone {
+        Tone::Good => cell.fg(comfy_table::Color::Green),
+        Tone::Warn => cell.fg(comfy_table::Color::Yellow),
+        Tone::Bad => cell.fg(comfy_table::Color::Red),
+        Tone::Quiet => cell.fg(comfy_table::Color::DarkGrey),
+        Tone::Strong => cell.add_attribute(comfy_table::Attribute::Bold),
+    }
+}
+
+/// Prints a table without the blanks that fill its last column.
+pub(crate) fn print_table(table: &Table) {
+    for line in table.lines() {
+        println!("{}", line.trim_end());
+    }
+}
+
+/// Prints one JSON document, indented on a terminal and on one line otherwise.
+///
+/// # Errors
+/// [`Failure::Refused`] when standard output cannot be written.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = if out.is_terminal() {
+        serde_json::to_writer_pretty(&mut out, value)
+    } else {
+        serde_json::to_writer(&mut out, value)
+    };
+    written
+        .map_err(std::io::Error::from)
+        .and_then(|()| writeln!(out))
+        .map_err(|e| Failure::Refused(format!("standard output cannot be written: {e}")))
+}
+
+/// `1 request`, `2 requests`.
+pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}

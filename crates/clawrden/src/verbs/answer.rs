@@ -1,0 +1,97 @@
+//! What `approve` and `deny` share: the id, the answer's way to the warden, and telling what came of it.
+
+use std::path::Path;
+
+use clawrden_api::{AnswerRequest, Answered};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::print_json;
+use crate::verbs::{Connection, block_on, done};
+use crate::when;
+
+/// What a person answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Approve,
+    Deny,
+}
+
+/// Sends the answer for one request and says what came of it.
+pub(crate) fn send(
+    answer: Answer,
+    id: &str,
+    reason: Option<String>,
+    json: bool,
+    control: Option<&Path>,
+) -> Outcome {
+    check_id(id)?;
+    let connection = Connection::new(control)?;
+    let answered = block_on(async {
+        let request = AnswerRequest { reason };
+        match answer {
+            Answer::Approve => connection.client.approve(id, &request).await,
+            Answer::Deny => connection.client.deny(id, &request).await,
+        }
+    })?
+    .map_err(Connection::failure)?;
+    if json {
+        print_json(&answered)?;
+    } else {
+        println!("{}", told(&answered, when::now_ms()));
+    }
+    done()
+}
+
+fn check_id(id: &str) -> Result<(), Failure> {
+    let fits = (4..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if fits {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{id:?} is no request id: 4 to 32 hex digits, as `clawrden queue` shows them"
+    )))
+}
+
+fn told(answered: &Answered, now_ms: u64) -> String {
+    let Answered { id, answer, delivered, kept_until_ms } = answered;
+    let short = id.get(..8).unwrap_or(id);
+    match (answer.as_str(), delivered, kept_until_ms) {
+        ("approved", true, _) => format!("approved {short}; its caller has been told to run it"),
+        ("approved", false, Some(until)) => format!(
+            "approved {short}; nobody waits for it at the moment: it is kept until {} for the next identical request",
+            when::moment(*until, now_ms)
+        ),
+        ("denied", true, _) => format!("denied {short}; its caller has been told"),
+        ("denied", false, _) => {
+            format!("denied {short}; its caller is told when it asks again")
+        }
+        (other, ..) => format!("{other} {short}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hex_digits_make_an_id() {
+        assert!(check_id("7f3a").is_ok());
+        for bad in ["", "7f3", "xyzw", "../../etc", &"a".repeat(33)] {
+            assert!(matches!(check_id(bad), Err(Failure::Usage(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_approval_that_nobody_waits_for_says_how_long_it_is_kept() {
+        let mut answered = Answered {
+            id: "7f3a0000000000000000000000000000".into(),
+            answer: "approved".into(),
+            delivered: false,
+            kept_until_ms: Some(1_777_900_000_000),
+        };
+        let text = told(&answered, 1_777_900_000_000);
+        assert!(text.contains("7f3a0000") && text.contains("kept until"), "{text}");
+        answered.delivered = true;
+        assert!(!told(&answered, 0).contains("kept"));
+    }
+}

@@ -1,0 +1,200 @@
+//! `clawrden queue`: what waits for a person. Whole commands are shown: nobody approves what they cannot see.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use clawrden_api::{Queue, QueueEntry, display};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::{Connection, block_on, done};
+use crate::when;
+
+/// How often `--watch` looks.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Clears the screen and goes to its top.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+
+const EXAMPLES: &str = "\
+Examples:
+  clawrden queue
+  clawrden queue --watch
+  clawrden queue --json | jq -r '.entries[].id'";
+
+/// Show the requests that wait for an answer
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Keep showing, until Ctrl-C; with --json, a line whenever something has changed
+    #[arg(long)]
+    watch: bool,
+    /// Show every argument whole, however long it is
+    #[arg(long)]
+    full: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    block_on(async {
+        if args.watch {
+            return watch(&connection, args).await;
+        }
+        let queue = connection.client.queue().await.map_err(Connection::failure)?;
+        show(&queue, args)
+    })??;
+    done()
+}
+
+async fn watch(connection: &Connection, args: &Args) -> Result<(), Failure> {
+    let screen = !args.json && std::io::stdout().is_terminal();
+    let mut shown: Option<Queue> = None;
+    loop {
+        let queue = connection.client.queue().await.map_err(Connection::failure)?;
+        if screen {
+            // Always: the ages go on.
+            print!("{CLEAR}");
+        }
+        if screen || shown.as_ref() != Some(&queue) {
+            show(&queue, args)?;
+        }
+        shown = Some(queue);
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+fn show(queue: &Queue, args: &Args) -> Result<(), Failure> {
+    if args.json {
+        return print_json(queue);
+    }
+    if queue.entries.is_empty() {
+        println!("nothing waits");
+        return Ok(());
+    }
+    let now = when::now_ms();
+    let mut table = table(&["ID", "AGE", "JAIL", "COMMAND", "WHY IT ASKS"]);
+    for entry in &queue.entries {
+        table.add_row([
+            cell(Tone::Strong, &entry.short),
+            cell(Tone::Warn, &display::age(entry.since_ms, now)),
+            cell(Tone::Quiet, &display::text(&entry.jail)),
+            cell(Tone::Strong, &what(entry, args.full)),
+            cell(Tone::Quiet, &why(entry, now)),
+        ]);
+    }
+    print_table(&table);
+    let hint = "clawrden approve ID, or: clawrden deny ID --reason 'what to do instead'";
+    let waiting = count(queue.entries.len(), "request waits", "requests wait");
+    println!("\n{waiting}. {}", paint(Tone::Quiet, hint));
+    Ok(())
+}
+
+/// The command, and on lines below what else decides about it.
+fn what(entry: &QueueEntry, full: bool) -> String {
+    let (folded, whole) = (display::command(&entry.argv), display::exact(&entry.argv));
+    let mut lines = Vec::new();
+    if full || folded == whole {
+        lines.push(whole);
+    } else {
+        lines.push(folded);
+        lines.push("! folded: `clawrden queue --full` shows all of it".to_owned());
+    }
+    if let Some(cwd) = &entry.cwd {
+        lines.push(format!("in {}", display::text(cwd)));
+    }
+    if let Some(executable) = &entry.executable {
+        lines.push(format!("runs {} ({})", display::text(executable), entry.executor));
+    }
+    lines.extend(entry.noticed.iter().map(|fact| format!("! {}", display::text(fact))));
+    lines.join("\n")
+}
+
+fn why(entry: &QueueEntry, now_ms: u64) -> String {
+    let mut lines = vec![display::text(&entry.reason)];
+    lines.push(match &entry.rule {
+        Some(rule) => display::text(rule),
+        None => "the default action".to_owned(),
+    });
+    lines.push(caller(entry));
+    for (name, value) in &entry.labels {
+        lines.push(format!("{}={}", display::text(name), display::text(value)));
+    }
+    let left = display::duration(entry.expires_ms.saturating_sub(now_ms));
+    lines.push(if entry.callers == 0 {
+        format!("parked: its caller has gone; expires in {left}")
+    } else {
+        format!("expires in {left}")
+    });
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
+}
+
+fn caller(entry: &QueueEntry) -> String {
+    let known = |name: &str, value: Option<u32>| match value {
+        Some(value) => format!("{name} {value}"),
+        None => format!("{name} unknown"),
+    };
+    let c = &entry.caller;
+    let mut text = format!("{}, {}", known("uid", c.uid), known("pid", c.pid));
+    if let Some(prisoner) = &c.prisoner {
+        text.push_str(", prisoner ");
+        text.push_str(&display::text(prisoner));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawrden_api::Caller;
+
+    fn entry() -> QueueEntry {
+        QueueEntry {
+            id: "7f3a".repeat(8),
+            short: "7f3a".into(),
+            jail: "default".into(),
+            caller: Caller { uid: Some(1000), gid: Some(1000), pid: None, prisoner: None },
+            argv: vec!["npm".into(), "install".into(), "a\u{1b}[2Jb".into()],
+            cwd: Some("/work\u{202e}/x".into()),
+            executable: Some("/usr/bin/npm".into()),
+            executor: "mirror".into(),
+            rule: None,
+            reason: "network".into(),
+            noticed: vec!["NODE_OPTIONS=\u{1b}]0;x\u{7}".into()],
+            labels: [("ticket".to_owned(), "A\u{9b}1".to_owned())].into(),
+            since_ms: 0,
+            expires_ms: 60_000,
+            callers: 0,
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_prisoner_wrote_reaches_the_terminal_raw() {
+        let text = format!("{}\n{}", what(&entry(), true), why(&entry(), 0));
+        let harmless = |c: char| c == '\n' || (!c.is_control() && c != '\u{202e}');
+        assert!(text.chars().all(harmless), "{text:?}");
+    }
+
+    #[test]
+    fn a_command_that_is_folded_says_so() {
+        let mut long = entry();
+        long.argv.push("x".repeat(100_000));
+        assert!(what(&long, false).contains("--full"));
+        assert_eq!(
+            what(&long, true).matches('x').count(),
+            100_000 + what(&entry(), true).matches('x').count()
+        );
+    }
+
+    #[test]
+    fn an_unknown_caller_and_a_parked_request_are_said() {
+        let text = why(&entry(), 0);
+        assert!(text.contains("uid 1000, pid unknown"), "{text}");
+        assert!(text.contains("parked"), "{text}");
+        assert!(text.contains("the default action"), "{text}");
+    }
+}

@@ -1,0 +1,228 @@
+//! `clawrden status`: for a person on call, the most urgent first.
+
+use std::path::Path;
+
+use clawrden_api::{JailStatus, PrisonerStatus, Queue, Status, display};
+
+use crate::failure::Outcome;
+use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::{Connection, block_on, done};
+use crate::when;
+
+/// A prisoner that has asked nothing for so long may not be governed at all.
+const SILENT_MS: u64 = 2 * 60 * 1000;
+/// Waiting requests that are shown here; `clawrden queue` shows all.
+const SHOWN: usize = 5;
+
+const EXAMPLES: &str = "\
+Examples:
+  clawrden status
+  clawrden status -v
+  clawrden status --json | jq .pending";
+
+/// Show whether the warden runs, what waits, and who is governed
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Also what the kernel offers and what was chosen, and where everything lies
+    #[arg(long, short)]
+    verbose: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    let (status, queue) = block_on(async {
+        let status = connection.client.status().await?;
+        let queue = match status.pending {
+            0 => Queue { entries: Vec::new() },
+            _ if args.json => Queue { entries: Vec::new() },
+            _ => connection.client.queue().await?,
+        };
+        Ok((status, queue))
+    })?
+    .map_err(Connection::failure)?;
+    if args.json {
+        print_json(&status)?;
+        return done();
+    }
+    let now = when::now_ms();
+    state(&status, now);
+    pending(&queue, now);
+    jails(&status, args.verbose);
+    prisoners(&status, now);
+    ledger(&status);
+    if args.verbose {
+        println!("\nmethods");
+        for (name, value) in &status.methods {
+            println!("  {}: {}", display::text(name), display::text(value));
+        }
+    }
+    for caution in &status.cautions {
+        println!("\n{}", paint(Tone::Warn, &format!("caution: {}", display::text(caution))));
+    }
+    done()
+}
+
+fn state(status: &Status, now: u64) {
+    match &status.stopped {
+        None => println!("{}", paint(Tone::Good, "running")),
+        Some(stopped) => {
+            let how = if stopped.paused { ", everything is frozen" } else { "" };
+            let text = format!(
+                "STOPPED since {} by {}{how}: everything new is denied",
+                when::moment(stopped.since_ms, now),
+                display::text(&stopped.by)
+            );
+            println!("{}\n`clawrden resume` ends it", paint(Tone::Bad, &text));
+        }
+    }
+    println!(
+        "warden {}, pid {}, uid {}, up {}; {} running",
+        display::text(&status.version),
+        status.pid,
+        status.uid,
+        display::duration(now.saturating_sub(status.started_ms)),
+        count(status.running, "command", "commands"),
+    );
+}
+
+fn pending(queue: &Queue, now: u64) {
+    let waiting = queue.entries.len();
+    if waiting == 0 {
+        println!("nothing waits for an answer");
+        return;
+    }
+    let text = count(waiting, "request waits", "requests wait");
+    println!("\n{}", paint(Tone::Warn, &format!("{text} for an answer")));
+    let mut table = table(&["  ID", "AGE", "JAIL", "COMMAND"]);
+    for entry in queue.entries.iter().take(SHOWN) {
+        table.add_row([
+            cell(Tone::Strong, &format!("  {}", entry.short)),
+            cell(Tone::Warn, &display::age(entry.since_ms, now)),
+            cell(Tone::Quiet, &display::text(&entry.jail)),
+            cell(Tone::Strong, &display::command(&entry.argv)),
+        ]);
+    }
+    print_table(&table);
+    if waiting > SHOWN {
+        println!("  and {} more: `clawrden queue`", waiting - SHOWN);
+    }
+}
+
+fn jails(status: &Status, verbose: bool) {
+    if status.jails.is_empty() {
+        println!("\nno jails: `clawrden run` makes one");
+        return;
+    }
+    println!();
+    let mut table = table(&["JAIL", "REQUESTS", "PRISONERS", "POLICY"]);
+    for jail in &status.jails {
+        let mut policy = vec![display::text(&jail.policy)];
+        if verbose {
+            policy.push(format!("sha256 {}", display::text(&jail.policy_fingerprint)));
+            policy.push(format!("intercom {}", display::text(&jail.socket)));
+            policy.extend(jail.bin.as_ref().map(|bin| format!("shims {}", display::text(bin))));
+        }
+        table.add_row([
+            cell(Tone::Strong, &display::text(&jail.name)),
+            cell(Tone::Quiet, &jail.requests.to_string()),
+            cell(Tone::Quiet, &jail.prisoners.len().to_string()),
+            cell(Tone::Quiet, &policy.join("\n")),
+        ]);
+    }
+    print_table(&table);
+    for JailStatus { name, policy_error, .. } in &status.jails {
+        if let Some(error) = policy_error {
+            let name = display::text(name);
+            let text =
+                format!("jail {name}: the changed policy does not load; the one before holds");
+            println!("{}", paint(Tone::Bad, &text));
+            for line in error.lines() {
+                println!("  {}", display::text(line));
+            }
+        }
+    }
+}
+
+fn prisoners(status: &Status, now: u64) {
+    if status.jails.iter().all(|jail| jail.prisoners.is_empty()) {
+        return;
+    }
+    println!();
+    let mut table = table(&["PRISONER", "JAIL", "UP", "REQUESTS", "COMMAND"]);
+    for (jail, prisoner) in
+        status.jails.iter().flat_map(|j| j.prisoners.iter().map(move |p| (j, p)))
+    {
+        let up = now.saturating_sub(prisoner.since_ms);
+        let (tone, requests) = requests(prisoner, up);
+        table.add_row([
+            cell(Tone::Strong, &display::text(&prisoner.id)),
+            cell(Tone::Quiet, &display::text(&jail.name)),
+            cell(Tone::Quiet, &display::duration(up)),
+            cell(tone, &requests),
+            cell(Tone::Strong, &command(prisoner)),
+        ]);
+    }
+    print_table(&table);
+}
+
+fn requests(prisoner: &PrisonerStatus, up_ms: u64) -> (Tone, String) {
+    if prisoner.requests == 0 && up_ms >= SILENT_MS {
+        return (Tone::Bad, "0: idle, or not governed".to_owned());
+    }
+    (Tone::Quiet, prisoner.requests.to_string())
+}
+
+fn command(prisoner: &PrisonerStatus) -> String {
+    let mut text = display::command(&prisoner.command);
+    for (name, value) in &prisoner.labels {
+        text = format!("{text}\n{}={}", display::text(name), display::text(value));
+    }
+    if prisoner.unattended {
+        text.push_str("\nunattended: every ask is denied");
+    }
+    text
+}
+
+fn ledger(status: &Status) {
+    let ledger = &status.ledger;
+    println!("\nledger {}, {} records", display::text(&ledger.path), ledger.sequence);
+    if let Some(error) = &ledger.error {
+        let text = format!("it cannot be written, so nothing runs: {}", display::text(error));
+        println!("{}", paint(Tone::Bad, &text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prisoner(requests: u64) -> PrisonerStatus {
+        PrisonerStatus {
+            id: "a".into(),
+            pid: 1,
+            command: vec!["agent".into()],
+            labels: [("ticket".to_owned(), "A-1".to_owned())].into(),
+            requests,
+            since_ms: 0,
+            unattended: true,
+        }
+    }
+
+    #[test]
+    fn a_silent_zero_is_pointed_out_once_it_has_lasted() {
+        assert_eq!(requests(&prisoner(0), SILENT_MS - 1), (Tone::Quiet, "0".into()));
+        assert_eq!(requests(&prisoner(0), SILENT_MS).0, Tone::Bad);
+        assert_eq!(requests(&prisoner(3), SILENT_MS), (Tone::Quiet, "3".into()));
+    }
+
+    #[test]
+    fn labels_and_being_unattended_stand_with_the_command() {
+        let text = command(&prisoner(0));
+        assert!(text.contains("ticket=A-1") && text.contains("unattended"), "{text}");
+    }
+}

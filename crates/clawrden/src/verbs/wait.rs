@@ -1,0 +1,221 @@
+//! `clawrden wait ID`: an agent waits for the answer to a request that it made before. It speaks over the intercom as
+//! the prisoner that it is in, never over the control plane.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clawrden_api::display;
+use clawrden_protocol::limits::{
+    EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE, MAX_CONTROL_FRAME,
+};
+use clawrden_protocol::{Ack, ProtocolError, ToClient, WaitRequest};
+
+use crate::failure::{Failure, Outcome};
+use crate::verbs::places;
+
+const EXAMPLES: &str = "\
+Exit codes, besides those of every verb:
+   0  approved: repeat the command, it will run
+  75  still waiting: nobody has answered yet
+ 126  denied
+
+Examples:
+  clawrden wait 7f3a && npm install";
+
+/// Wait for the answer to a request, from inside the jail that made it
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The request, as the shim named it
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let request = WaitRequest::new(args.id.clone()).and_then(|r| r.encode());
+    let request = request.map_err(|_| {
+        Failure::Usage(format!(
+            "{:?} is no request id: 4 to 32 hex digits, as the shim named it",
+            args.id
+        ))
+    })?;
+    let socket = match std::env::var_os("CLAWRDEN_SOCKET") {
+        Some(socket) => PathBuf::from(socket),
+        None => places()?.default_socket(),
+    };
+    let unreachable = |e: std::io::Error| {
+        Failure::Unreachable(format!(
+            "no warden answers at {} ({e}); is this shell governed? CLAWRDEN_SOCKET names the jail's socket",
+            socket.display()
+        ))
+    };
+    let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
+    stream.write_all(&request).map_err(unreachable)?;
+    listen(&mut stream)
+}
+
+/// Reads acks and frames until one of them is the answer.
+///
+/// Until a deciding ack has come, a byte of 0 to 2 where a message begins is an ack: the frames that may come before
+/// it have types from 32 upward.
+fn listen(from: &mut impl Read) -> Outcome {
+    let mut ack = Ack::Pending;
+    loop {
+        let [first] = exactly(from)?;
+        if ack == Ack::Pending && first <= Ack::Pending as u8 {
+            ack = Ack::try_from(first).map_err(|e| malformed(&e))?;
+            continue;
+        }
+        let length = u32::from_be_bytes(exactly(from)?);
+        if length > MAX_CONTROL_FRAME {
+            return Err(malformed(&ProtocolError::FrameTooLong { kind: first, length }));
+        }
+        let mut payload = Vec::new();
+        let read = from.take(u64::from(length)).read_to_end(&mut payload).map_err(|e| gone(&e))?;
+        if u32::try_from(read) != Ok(length) {
+            return Err(gone(&ErrorKind::UnexpectedEof.into()));
+        }
+        let frame = ToClient::parse(first, &payload).map_err(|e| malformed(&e))?;
+        if let Some(outcome) = answer(ack, frame) {
+            return outcome;
+        }
+    }
+}
+
+fn exactly<const N: usize>(from: &mut impl Read) -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    from.read_exact(&mut bytes).map_err(|e| gone(&e))?;
+    Ok(bytes)
+}
+
+/// What a frame means to one who waits; `None` to go on.
+fn answer(ack: Ack, frame: ToClient<'_>) -> Option<Outcome> {
+    match frame {
+        ToClient::Notice(text) => {
+            eprintln!("clawrden: {}", display::text(text));
+            None
+        }
+        ToClient::StillWaiting(text) => Some(code(EXIT_STILL_WAITING, &display::text(text))),
+        ToClient::Failure { code: number, text } => Some(code(number, &display::text(text))),
+        ToClient::Denial { rule, reason } => {
+            let by = if rule.is_empty() { String::new() } else { format!(" ({rule})") };
+            Some(code(EXIT_DENIED, &display::text(&format!("denied: {reason}{by}"))))
+        }
+        ToClient::Exit(0) if ack == Ack::Allowed => {
+            println!("approved: repeat the command");
+            Some(Ok(ExitCode::SUCCESS))
+        }
+        _ => Some(code(EXIT_UNREACHABLE, "the warden's answer is none to a `wait`")),
+    }
+}
+
+fn code(code: u8, text: &str) -> Outcome {
+    Err(Failure::Code { code, text: text.to_owned() })
+}
+
+fn gone(error: &std::io::Error) -> Failure {
+    let why = match error.kind() {
+        ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::Unreachable(format!("the warden has not answered: {why}; try again, nothing was lost"))
+}
+
+fn malformed(error: &ProtocolError) -> Failure {
+    Failure::Code {
+        code: EXIT_UNREACHABLE,
+        text: format!("the warden's answer is not understood: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::UNREACHABLE;
+
+    type Part<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+    fn heard(parts: &[Part<'_>]) -> (u8, String) {
+        let mut bytes = Vec::new();
+        for part in parts {
+            part(&mut bytes);
+        }
+        match listen(&mut &bytes[..]) {
+            Ok(_) => (0, String::new()),
+            Err(failure) => (failure.code(), failure.to_string()),
+        }
+    }
+
+    fn ack(ack: Ack) -> impl Fn(&mut Vec<u8>) {
+        move |out| out.push(ack as u8)
+    }
+
+    fn frame(frame: ToClient<'_>) -> impl Fn(&mut Vec<u8>) + '_ {
+        move |out| frame.encode(out)
+    }
+
+    #[test]
+    fn an_approval_that_comes_behind_notices_is_heard() {
+        let heard = heard(&[
+            &ack(Ack::Pending),
+            &frame(ToClient::Notice("waiting for approval 7f3a")),
+            &ack(Ack::Allowed),
+            &frame(ToClient::Exit(0)),
+        ]);
+        assert_eq!(heard.0, 0);
+    }
+
+    #[test]
+    fn an_exit_that_no_ack_allowed_is_no_approval() {
+        for before in [Ack::Pending, Ack::Denied] {
+            let heard = heard(&[&ack(before), &frame(ToClient::Exit(0))]);
+            assert_eq!(heard.0, EXIT_UNREACHABLE, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_denial_gives_126_with_its_reason() {
+        let (code, text) = heard(&[
+            &ack(Ack::Pending),
+            &ack(Ack::Denied),
+            &frame(ToClient::Denial { rule: "policy.yaml:3", reason: "use\u{1b}[2J yarn" }),
+        ]);
+        assert_eq!(code, EXIT_DENIED);
+        assert!(text.contains("yarn (policy.yaml:3)") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn nobody_answering_gives_75() {
+        let (code, _) =
+            heard(&[&ack(Ack::Pending), &frame(ToClient::StillWaiting("still waiting"))]);
+        assert_eq!(code, EXIT_STILL_WAITING);
+    }
+
+    #[test]
+    fn a_failure_without_any_ack_has_its_own_code() {
+        let failure = ToClient::Failure { code: 125, text: "no such request" };
+        assert_eq!(heard(&[&frame(failure)]), (125, "no such request".into()));
+    }
+
+    #[test]
+    fn every_cut_of_an_answer_is_unreachable_and_never_an_approval() {
+        let mut whole = vec![Ack::Pending as u8];
+        ToClient::Notice("n").encode(&mut whole);
+        whole.push(Ack::Allowed as u8);
+        ToClient::Exit(0).encode(&mut whole);
+        for cut in 0..whole.len() {
+            let failure = listen(&mut &whole[..cut]).unwrap_err();
+            assert_eq!(failure.code(), UNREACHABLE, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_frame_over_its_limit_is_not_read() {
+        let mut bytes = vec![34];
+        bytes.extend(u32::MAX.to_be_bytes());
+        assert_eq!(listen(&mut &bytes[..]).unwrap_err().code(), EXIT_UNREACHABLE);
+    }
+}

@@ -1,0 +1,70 @@
+//! `clawrden warden`: the supervisor in the foreground, as a service manager or `clawrden run` starts it.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clawrden_warden::{Config, ExitCodes, run_warden};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::{Failure, Outcome};
+use crate::verbs::{chain, done};
+
+const EXAMPLES: &str = "\
+It stays in the foreground and logs to standard error (CLAWRDEN_LOG sets how much); SIGTERM ends it in order.
+
+Examples:
+  clawrden warden --policy ./policy.yaml
+  clawrden-warden --socket /run/clawrden/warden.sock --audit /var/log/clawrden/ledger.jsonl";
+
+/// Run the warden in the foreground
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The default jail's intercom socket
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The policy; without one, the usual place is looked at, then the stock policy holds
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The ledger
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+    /// How long a command has between SIGTERM and SIGKILL, such as 500ms or 5s
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = clawrden_policy::parse_duration)]
+    grace: Duration,
+    /// Who tells how a tool ended that ran in the prisoner: the kernel where it can, or the shim
+    #[arg(long, value_name = "WHO", default_value = "auto", value_parser = exit_codes)]
+    exit_codes: ExitCodes,
+    /// End when the last `clawrden run` has ended
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
+    let filter = EnvFilter::try_from_env("CLAWRDEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is no reason to end: complaining of it would be a panic.
+    log.with_ansi(colours).log_internal_errors(false).init();
+    let config = Config {
+        intercom: args.socket,
+        control: control.map(Path::to_owned),
+        policy: args.policy,
+        audit: args.audit,
+        ephemeral: args.ephemeral,
+        grace: args.grace,
+        exit_codes: args.exit_codes,
+    };
+    run_warden(config).map_err(|e| Failure::Refused(chain(&e)))?;
+    done()
+}
+
+fn exit_codes(word: &str) -> Result<ExitCodes, String> {
+    match word {
+        "auto" => Ok(ExitCodes::Auto),
+        "shim" => Ok(ExitCodes::Shim),
+        other => Err(format!("`{other}` is neither auto nor shim")),
+    }
+}

@@ -1,0 +1,103 @@
+//! A control plane that answers what a test wants, over a real Unix socket; and `clawrden` in an environment of its own.
+// Each test program uses a part of it, and to clippy a helper is no test.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin;
+
+/// A request as it came: method and path, and body.
+pub(crate) type Seen = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A home of its own for one test, with places for everything.
+pub(crate) struct Sandbox {
+    dir: tempfile::TempDir,
+    /// What the control plane was asked.
+    pub(crate) seen: Seen,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), seen: Seen::default() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn control(&self) -> PathBuf {
+        self.path("control.sock")
+    }
+
+    /// Answers every `METHOD /path` as given: status and JSON body. Anything else is 404.
+    pub(crate) fn answer(&self, answers: &[(&str, u16, String)]) {
+        let listener = UnixListener::bind(self.control()).unwrap();
+        let answers: Vec<_> =
+            answers.iter().map(|(r, s, b)| (r.to_string(), *s, b.clone())).collect();
+        let seen = Arc::clone(&self.seen);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                serve(stream.unwrap(), &answers, &seen);
+            }
+        });
+    }
+
+    /// `clawrden --control …` with an environment that has nothing of this machine's user.
+    pub(crate) fn clawrden(&self) -> Command {
+        let mut command = Command::new(cargo_bin("clawrden"));
+        self.environment(&mut command);
+        command.arg("--control").arg(self.control());
+        command
+    }
+
+    pub(crate) fn environment(&self, command: &mut Command) {
+        command.env_clear().env("HOME", self.dir.path()).env("PATH", "/usr/bin:/bin");
+        command
+            .env("XDG_RUNTIME_DIR", self.path("runtime"))
+            .env("XDG_STATE_HOME", self.path("state"));
+        command.env("XDG_CONFIG_HOME", self.path("config")).env("TZ", "UTC");
+        command.timeout(std::time::Duration::from_secs(60));
+    }
+
+    /// Writes an executable shell script.
+    pub(crate) fn script(&self, path: &Path, body: &str) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+}
+
+fn serve(stream: UnixStream, answers: &[(String, u16, String)], seen: &Seen) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let asked = first.rsplit_once(' ').map_or("", |(asked, _)| asked).to_owned();
+    seen.lock().unwrap().push((asked.clone(), String::from_utf8(body).unwrap()));
+    let missing = r#"{"code":"not_found","message":"there is no request with that id"}"#.to_owned();
+    let route = asked.split('?').next().unwrap_or_default();
+    let found = answers.iter().find(|(r, ..)| r == route);
+    let (status, text) = found.map_or((404, &missing), |(_, s, b)| (*s, b));
+    let mut stream = stream;
+    // A client that gave up does not want it.
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
+    );
+}

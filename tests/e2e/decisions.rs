@@ -1,0 +1,103 @@
+//! Allow and deny, and what is recorded of them.
+
+use crate::support::{House, text};
+
+const POLICY: &str = "
+default_action: deny
+rules:
+  - {command: echo, args: ['--secret'], action: deny, reason: 'no secrets'}
+  - {command: echo, action: allow}
+  - {command: sh, action: allow}
+  - {command: cat, action: allow}
+";
+
+#[test]
+fn an_allowed_command_runs_as_if_nothing_were_there() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("echo").args(["hello", "world"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "hello world\n");
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_denied_command_is_refused_with_reason_and_rule() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("echo").arg("--secret").output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    assert_eq!(text(&output.stdout), "");
+    let said = text(&output.stderr);
+    assert!(said.contains("no secrets") && said.contains("policy.yaml:4"), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
+fn what_no_rule_names_takes_the_default_action() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("ls").output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+}
+
+#[test]
+fn a_tool_that_is_not_there_is_127() {
+    let house = House::new("default_action: allow");
+    let made = house.cli(&["shims", house.bin().to_str().unwrap(), "no-such-tool-anywhere"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let output = house.shimmed("no-such-tool-anywhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(127), "{}", text(&output.stderr));
+}
+
+#[test]
+fn without_a_warden_nothing_runs() {
+    let house = House::new(POLICY);
+    let mut command = house.shimmed("echo");
+    let output = command.env("CLAWRDEN_SOCKET", "/nonexistent/warden.sock").output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let said = text(&output.stderr);
+    assert!(said.contains("/nonexistent/warden.sock"), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
+fn the_ledger_tells_the_whole_way_of_a_command_in_order() {
+    let house = House::new(POLICY);
+    let status = house.shimmed("sh").args(["-c", "exit 7"]).status().unwrap();
+    assert_eq!(status.code(), Some(7));
+    let finished = house.event("finished");
+    assert_eq!(finished["exit_code"], 7);
+    let id = &finished["id"];
+    let events: Vec<String> = house
+        .ledger()
+        .iter()
+        .filter(|record| record["id"] == *id)
+        .map(|record| record["event"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(events, ["requested", "decided", "started", "finished"]);
+    let requested = house.event("requested");
+    assert_eq!(requested["argv"], serde_json::json!(["sh", "-c", "exit 7"]));
+    assert_eq!(requested["caller"]["uid"], rustix::process::getuid().as_raw());
+}
+
+#[test]
+fn a_tool_that_an_allowed_tool_starts_is_a_request_of_its_own() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("sh").args(["-c", "echo inner; ls"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "inner\n");
+    assert_eq!(output.status.code(), Some(126), "ls is denied inside as well");
+    let asked = house.ledger().iter().filter(|r| r["event"] == "requested").count();
+    assert!(asked >= 2, "sh and ls at least, {asked} were seen");
+}
+
+#[test]
+fn history_shows_what_happened_newest_first() {
+    let house = House::new(POLICY);
+    assert!(house.shimmed("echo").arg("one").status().unwrap().success());
+    assert_eq!(house.shimmed("ls").status().unwrap().code(), Some(126));
+    house.event("finished");
+    let history = house.json(&["history", "--json"]);
+    let entries = history["entries"].as_array().unwrap();
+    assert_eq!(entries[0]["argv"][0], "ls");
+    assert_eq!(entries[0]["decision"], "deny");
+    assert_eq!(entries[1]["argv"], serde_json::json!(["echo", "one"]));
+    assert_eq!(entries[1]["exit_code"], 0);
+}

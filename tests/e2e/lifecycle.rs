@@ -1,0 +1,192 @@
+//! Timeouts, kill and resume, shutdown, and who holds a socket.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{House, clawrden, text, until};
+
+const POLICY: &str = "
+default_action: deny
+rules:
+  - {command: sleep, args: ['500'], action: allow, timeout: 1s}
+  - {command: sleep, args: ['600'], action: allow, timeout: 1s, executor: local}
+  - {command: sleep, action: allow}
+  - {command: sh, action: allow, executor: local, timeout: 1s}
+  - {command: echo, action: allow}
+";
+
+#[test]
+fn a_handed_off_tool_dies_of_its_timeout_by_the_signal() {
+    let house = House::new(POLICY);
+    let start = Instant::now();
+    let status = house.shimmed("sleep").arg("500").status().unwrap();
+    assert_eq!(status.signal(), Some(15));
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let finished = house.event("finished");
+    assert_eq!((&finished["timed_out"], &finished["signal"]), (&true.into(), &15.into()));
+}
+
+#[test]
+fn a_local_tool_that_runs_out_of_time_is_124() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("sleep").arg("600").output().unwrap();
+    assert_eq!(output.status.code(), Some(124), "{}", text(&output.stderr));
+    assert_eq!(house.event("finished")["timed_out"], true);
+}
+
+#[test]
+fn a_timeout_takes_the_daemonised_grandchildren_too() {
+    let house = House::with(POLICY, &["--grace", "500ms"]);
+    let pids = house.path("pids");
+    let script = format!(
+        "(setsid sh -c 'trap \"\" TERM; echo $$ >> {0}; while :; do sleep 1; done' &) ; sleep 700",
+        pids.display()
+    );
+    let status = house.shimmed("sh").args(["-c", &script]).status().unwrap();
+    assert_eq!(status.code(), Some(124));
+    let pid: i32 = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
+    until("the daemon to end", || {
+        let gone = !std::path::Path::new(&format!("/proc/{pid}")).exists();
+        gone.then_some(())
+    });
+}
+
+#[test]
+fn the_default_timeout_ends_the_tree_as_it_then_stands() {
+    let house = House::with("default_timeout: 1s\ndefault_action: allow", &["--grace", "500ms"]);
+    let pids = house.path("pids");
+    let script = format!("sh -c 'echo $$ > {}; sleep 1000; :'; :", pids.display());
+    let status = house.shimmed("bash").args(["-c", &script]).status().unwrap();
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let inner: i32 = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
+    until("the tool's child to end", || (!alive(inner)).then_some(()));
+    let finished = house.record("bash", |r| r["event"] == "finished" && r["timed_out"] == true);
+    assert_eq!(finished["signal"], 15);
+}
+
+#[test]
+fn a_rules_own_timeout_reaches_what_has_left_a_handed_off_tools_tree() {
+    let policy =
+        "rules: [{command: sh, action: allow, timeout: 1s}, {command: setsid, action: allow}]";
+    let house = House::with(policy, &["--grace", "500ms"]);
+    if house.json(&["status", "--json"])["methods"]["cgroup"] == "no" {
+        // Without a cgroup the promise is another one: the default timeout's, which has a test of its own.
+        return;
+    }
+    let pids = house.path("pids");
+    let script = format!(
+        "(/usr/bin/setsid /bin/bash -c 'echo $$ > {}; exec sleep 1000' &) ; exec /bin/sleep 1000",
+        pids.display()
+    );
+    let status = house.shimmed("sh").args(["-c", &script]).status().unwrap();
+    assert!(status.signal().is_some(), "{status}");
+    let daemon: i32 = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
+    until("the daemon to end", || (!alive(daemon)).then_some(()));
+}
+
+#[test]
+fn kill_ends_what_runs_and_denies_until_resume_also_across_a_restart() {
+    let mut house = House::new(POLICY);
+    let mut running = house.shimmed("sleep").arg("1000").spawn().unwrap();
+    house.event("started");
+    let killed = house.cli(&["kill", "--reason", "drill"]);
+    assert!(killed.status.success(), "{}", text(&killed.stderr));
+    let status = running.wait().unwrap();
+    assert!(status.signal().is_some(), "{status}");
+    assert_eq!(house.shimmed("echo").status().unwrap().code(), Some(126));
+    house.crash();
+    house.restart();
+    let output = house.shimmed("echo").output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    assert!(text(&output.stderr).contains("kill switch"), "{}", text(&output.stderr));
+    assert!(house.cli(&["resume"]).status.success());
+    assert!(house.shimmed("echo").status().unwrap().success());
+}
+
+#[test]
+fn pause_freezes_and_resume_lets_go_on() {
+    let house = House::new(POLICY);
+    let mut running = house.shimmed("sleep").arg("2").spawn().unwrap();
+    house.event("started");
+    assert!(house.cli(&["kill", "--pause"]).status.success());
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(running.try_wait().unwrap().is_none(), "it is frozen, and its time does not end it");
+    assert!(house.cli(&["resume"]).status.success());
+    assert!(running.wait().unwrap().success());
+}
+
+#[test]
+fn a_second_warden_on_the_same_socket_refuses_and_says_who_holds_it() {
+    let house = House::new(POLICY);
+    let mut second = clawrden();
+    let output = second
+        .arg("warden")
+        .arg("--socket")
+        .arg(house.socket())
+        .arg("--control")
+        .arg(house.path("other.sock"))
+        .arg("--policy")
+        .arg(house.path("policy.yaml"))
+        .arg("--audit")
+        .arg(house.path("other.jsonl"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.contains(&house.warden.id().to_string()), "{said}");
+    assert!(house.shimmed("echo").status().unwrap().success(), "the first still serves");
+}
+
+#[test]
+fn a_stale_socket_is_replaced() {
+    let mut house = House::new(POLICY);
+    house.crash();
+    assert!(house.socket().exists());
+    house.restart();
+    assert!(house.shimmed("echo").status().unwrap().success());
+}
+
+#[test]
+fn sigterm_drains_cleanly_and_says_so_in_the_ledger() {
+    let mut house = House::new(POLICY);
+    let pid = i32::try_from(house.warden.id()).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    let status = house.warden.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(house.ledger().last().unwrap()["event"], "warden_stopped");
+    assert!(!house.socket().exists(), "it leaves no socket behind");
+}
+
+#[test]
+fn forced_onto_the_shims_report_exit_codes_are_the_same_and_marked() {
+    let house = House::with("rules: [{command: sh, action: allow}]", &["--exit-codes", "shim"]);
+    for code in [0, 1, 42, 255] {
+        let status = house.shimmed("sh").args(["-c", &format!("exit {code}")]).status().unwrap();
+        assert_eq!(status.code(), Some(code));
+    }
+    let status =
+        house.shimmed("sh").args(["-c", "kill -KILL $$"]).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.signal(), Some(9));
+    let last = house.record("the killed one", |r| r["event"] == "finished" && r["signal"] == 9);
+    assert_eq!(last["exit_source"], "shim");
+}
+
+#[test]
+fn the_kernel_tells_exit_codes_where_it_can() {
+    let house = House::new("rules: [{command: sh, action: allow}]");
+    let status = house.json(&["status", "--json"]);
+    let kernel = status["methods"]["exit_codes"].as_str().unwrap().contains("kernel");
+    assert_eq!(house.shimmed("sh").args(["-c", "exit 9"]).status().unwrap().code(), Some(9));
+    let finished = house.event("finished");
+    assert_eq!(finished["exit_code"], 9);
+    assert_eq!(finished["exit_source"], if kernel { "kernel" } else { "shim" });
+}
+
+fn alive(pid: i32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}

@@ -1,0 +1,13 @@
+//! End to end: a real warden, real sockets, the real shim.
+
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod decisions;
+mod lifecycle;
+mod run;
+mod version_1;
+mod waiting;

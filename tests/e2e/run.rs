@@ -1,0 +1,200 @@
+//! `clawrden run`, from the command line to the ledger.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::support::{clawrden, read_ledger, text, until};
+
+const POLICY: &str = "
+default_action: deny
+rules:
+  - {command: echo, action: allow}
+  - {command: touch, action: ask, reason: 'it writes'}
+  - {command: sleep, action: allow}
+  - {command: id, action: allow, executor: local}
+";
+
+/// A folder in which `clawrden run` starts its own warden.
+struct Scene {
+    dir: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
+        std::fs::write(dir.path().join("policy.yaml"), POLICY).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, options: &[&str], script: &str) -> Command {
+        let mut command = clawrden();
+        command.arg("--control").arg(self.path("control.sock")).arg("run");
+        command
+            .args(["--tools", "echo,touch,sleep,ls,id", "--policy"])
+            .arg(self.path("policy.yaml"));
+        command.args(options).args(["--", "sh", "-c", script]);
+        command.stdin(Stdio::null()).current_dir(self.dir.path());
+        // Whoever runs the tests may itself be governed.
+        command.env_remove("CLAWRDEN_SOCKET");
+        command
+    }
+
+    fn spawn(&self, options: &[&str], script: &str) -> Child {
+        let mut command = self.run(options, script);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn cli(&self, args: &[&str]) -> Output {
+        clawrden().arg("--control").arg(self.path("control.sock")).args(args).output().unwrap()
+    }
+
+    fn pending(&self) -> serde_json::Value {
+        until("a pending request", || {
+            let output = self.cli(&["queue", "--json"]);
+            let queue: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+            queue["entries"].as_array()?.first().cloned()
+        })
+    }
+
+    fn events(&self, event: &str) -> Vec<serde_json::Value> {
+        let records = read_ledger(&self.path("ledger.jsonl"));
+        records.into_iter().filter(|record| record["event"] == event).collect()
+    }
+}
+
+#[test]
+fn a_command_runs_governed_and_its_exit_code_comes_back() {
+    let scene = Scene::new();
+    let output =
+        scene.run(&[], "/bin/echo bare; env echo governed; env ls; exit 7").output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "bare\ngoverned\n");
+    let said = text(&output.stderr);
+    assert!(said.contains("accident") && said.contains("approve ID"), "{said}");
+    assert!(said.contains("denied"), "ls is denied: {said}");
+    assert_eq!(scene.events("prisoner_started").len(), 1);
+    let asked = scene.events("requested");
+    assert!(
+        asked.iter().any(|r| r["argv"] == serde_json::json!(["echo", "governed"])),
+        "{asked:?}"
+    );
+    until("the warden to end with its last run", || {
+        (scene.events("warden_stopped").len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn an_ask_waits_for_a_second_terminal() {
+    let scene = Scene::new();
+    let child = scene.spawn(&["--label", "ticket=A-17"], "env touch made && env echo done");
+    let entry = scene.pending();
+    assert_eq!(entry["labels"]["ticket"], "A-17");
+    assert!(!scene.path("made").exists());
+    let approved = scene.cli(&["approve", entry["short"].as_str().unwrap()]);
+    assert!(approved.status.success(), "{}", text(&approved.stderr));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("done\n", Some(0)));
+    assert!(scene.path("made").exists());
+}
+
+#[test]
+fn a_local_rule_works_in_the_mount_table_that_run_made() {
+    let scene = Scene::new();
+    let output = scene.run(&["--quiet"], "env id -u").output().unwrap();
+    let own = rustix::process::getuid().as_raw().to_string();
+    assert_eq!(text(&output.stdout).trim(), own, "{}", text(&output.stderr));
+    let started = scene.events("started");
+    assert!(started.iter().any(|record| record["executor"] == "local"), "{started:?}");
+}
+
+#[test]
+fn unattended_denies_every_ask_at_once() {
+    let scene = Scene::new();
+    let output = scene.run(&["--unattended"], "env touch made").output().unwrap();
+    assert_eq!(output.status.code(), Some(126), "{}", text(&output.stderr));
+    assert!(!scene.path("made").exists());
+}
+
+#[test]
+fn a_prisoner_cannot_answer_for_itself_and_the_attempt_is_recorded() {
+    let scene = Scene::new();
+    let program = env!("CARGO_BIN_EXE_clawrden");
+    let control = scene.path("control.sock");
+    let script = format!(
+        "env touch made & waiting=$!; sleep 1; {program} --control {0} queue; echo queue-$?; \
+         setsid {program} --control {0} kill; echo kill-$?; kill $waiting; wait",
+        control.display()
+    );
+    let output = scene.run(&[], &script).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(said.contains("queue-1") && said.contains("kill-1"), "{said}{}", text(&output.stderr));
+    assert!(!scene.path("made").exists());
+    assert!(scene.events("control_refused").len() >= 2);
+    assert!(scene.events("stopped").is_empty());
+}
+
+#[test]
+fn kill_ends_the_whole_prisoner_daemons_included() {
+    let scene = Scene::new();
+    let script = "(setsid sh -c 'echo $$ > daemon; exec sleep 1000' &); exec sleep 1000";
+    let mut child = scene.spawn(&["--quiet"], script);
+    let daemon: i32 = until("the daemon", || {
+        std::fs::read_to_string(scene.path("daemon")).ok()?.trim().parse().ok()
+    });
+    let killed = scene.cli(&["kill", "--reason", "drill"]);
+    assert!(killed.status.success(), "{}", text(&killed.stderr));
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let gone = || (!std::path::Path::new(&format!("/proc/{daemon}")).exists()).then_some(());
+    until("the daemon to end", gone);
+    // The stop outlives the warden that this run had; the next one is refused until a person resumes.
+    let refused = scene.run(&[], "true").output().unwrap();
+    assert_ne!(refused.status.code(), Some(0), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("resume"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn another_policy_gets_a_jail_of_its_own() {
+    let scene = Scene::new();
+    let mut first = scene.spawn(&[], "env touch first");
+    let entry = scene.pending();
+    let other = scene.path("other.yaml");
+    std::fs::write(&other, "default_action: allow").unwrap();
+    let mut command = clawrden();
+    command
+        .arg("--control")
+        .arg(scene.path("control.sock"))
+        .args(["run", "--tools", "touch", "--policy"]);
+    command.arg(&other).args(["--", "env", "touch", "third"]).current_dir(scene.dir.path());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(scene.path("third").exists(), "its own policy allows it");
+    assert!(!scene.path("first").exists(), "the first one's still asks");
+    let started = scene.events("prisoner_started");
+    let jails: Vec<&serde_json::Value> = started.iter().map(|record| &record["jail"]).collect();
+    assert_ne!(jails.first(), jails.last());
+    assert!(scene.cli(&["deny", entry["short"].as_str().unwrap()]).status.success());
+    first.wait().unwrap();
+}
+
+#[test]
+fn status_shows_a_prisoner_and_its_requests() {
+    let scene = Scene::new();
+    let mut child = scene.spawn(&[], "env echo one; env echo two; env touch x");
+    let entry = scene.pending();
+    let output = scene.cli(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let jails = status["jails"].as_array().unwrap();
+    let prisoner = jails.iter().find_map(|jail| jail["prisoners"].as_array()?.first()).unwrap();
+    assert_eq!(prisoner["requests"], 3);
+    assert_eq!(status["pending"], 1);
+    assert!(!status["cautions"].as_array().unwrap().is_empty());
+    assert!(scene.cli(&["deny", entry["short"].as_str().unwrap()]).status.success());
+    child.wait().unwrap();
+}

@@ -1,0 +1,187 @@
+//! Asking a person: approve, deny, expire, park, and wait again.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::{House, text, until};
+
+const POLICY: &str = "
+default_action: deny
+rules:
+  - {command: echo, action: ask}
+";
+
+const SHORT_HOLD: &str = "
+default_action: deny
+jails: {default: {commands: [touch], hold: 2s}}
+rules:
+  - {command: touch, action: ask, reason: 'it writes'}
+";
+
+#[test]
+fn an_approved_command_runs_and_the_caller_was_told_what_it_waited_for() {
+    let house = House::new(POLICY);
+    let child = house
+        .shimmed("echo")
+        .arg("hi")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let entry = house.pending();
+    assert_eq!(entry["argv"], serde_json::json!(["echo", "hi"]));
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stdout), "hi\n");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("waiting for approval") && said.contains(entry["short"].as_str().unwrap()),
+        "{said}"
+    );
+    let approved = house.event("approved");
+    assert_eq!(approved["channel"], "cli");
+}
+
+#[test]
+fn a_denied_command_gets_the_persons_reason() {
+    let house = House::new(POLICY);
+    let child = house
+        .shimmed("echo")
+        .arg("hi")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    assert!(house.cli(&["deny", &short, "--reason", "use printf"]).status.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    assert_eq!(text(&output.stdout), "");
+    assert!(text(&output.stderr).contains("use printf"));
+}
+
+#[test]
+fn an_answer_that_nobody_gives_is_a_denial_recorded_as_expired() {
+    let house = House::new("approval_timeout: 1s\nrules: [{command: echo, action: ask}]");
+    let output = house.shimmed("echo").output().unwrap();
+    assert_eq!(output.status.code(), Some(126), "{}", text(&output.stderr));
+    house.event("expired");
+    assert!(house.ledger().iter().all(|record| record["event"] != "started"));
+}
+
+#[test]
+fn after_hold_the_caller_is_sent_away_with_75_and_the_request_is_parked() {
+    let house = House::new(SHORT_HOLD);
+    let file = house.path("made");
+    let output = house.shimmed("touch").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(75));
+    let said = text(&output.stderr);
+    assert!(said.contains("nothing ran") && said.contains("clawrden wait"), "{said}");
+    let entry = house.pending();
+    assert_eq!(entry["callers"], 0);
+    assert!(!file.exists());
+
+    assert!(house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!file.exists(), "nothing runs without a caller");
+    assert!(house.shimmed("touch").arg(&file).status().unwrap().success());
+    assert!(file.exists());
+    house.event("grant_used");
+
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(
+        house.shimmed("touch").arg(&file).status().unwrap().code(),
+        Some(75),
+        "one approval, one run"
+    );
+    assert!(!file.exists());
+}
+
+#[test]
+fn killed_at_two_seconds_approved_at_four_repeated_at_six_runs_exactly_once() {
+    let house = House::new("rules: [{command: sh, action: ask}]");
+    let counter = house.path("count");
+    let script = format!("echo run >> {}", counter.display());
+    let mut first = house.shimmed("sh").args(["-c", &script]).spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    std::thread::sleep(Duration::from_secs(2));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    until("the entry to be parked", || (house.pending()["callers"] == 0).then_some(()));
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(house.cli(&["approve", &short]).status.success());
+    assert!(!counter.exists());
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(house.shimmed("sh").args(["-c", &script]).status().unwrap().success());
+    house.event("finished");
+    assert_eq!(std::fs::read_to_string(&counter).unwrap(), "run\n");
+    let started = house.ledger().iter().filter(|record| record["event"] == "started").count();
+    assert_eq!(started, 1);
+}
+
+#[test]
+fn a_parked_denial_answers_the_next_identical_request_at_once() {
+    let house = House::new(POLICY);
+    let mut first = house.shimmed("echo").arg("x").spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    until("the entry to be parked", || (house.pending()["callers"] == 0).then_some(()));
+    assert!(house.cli(&["deny", &short, "--reason", "not today"]).status.success());
+    let output = house.shimmed("echo").arg("x").output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    assert!(text(&output.stderr).contains("not today"));
+}
+
+#[test]
+fn clawrden_wait_tells_what_came_of_it_over_the_intercom() {
+    let house = House::new(POLICY);
+    let mut first = house.shimmed("echo").arg("x").spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut waiting = crate::support::clawrden();
+    let waiting = house.governed(waiting.args(["wait", &short]));
+    let waiting = waiting.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(house.cli(&["approve", &short]).status.success());
+    let output = waiting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut unknown = crate::support::clawrden();
+    let unknown = house.governed(unknown.args(["wait", "0123456789abcdef"])).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn the_first_answer_wins_and_the_second_is_told_so() {
+    let house = House::new(POLICY);
+    let mut child = house.shimmed("echo").stdout(Stdio::null()).spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    assert!(house.cli(&["approve", &short]).status.success());
+    child.wait().unwrap();
+    let second = house.cli(&["deny", &short]);
+    assert_eq!(second.status.code(), Some(1));
+    let unknown = house.cli(&["approve", "ffffffffffff"]);
+    assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[test]
+fn identical_requests_share_an_entry_and_one_approval_lets_one_run() {
+    let house = House::new(POLICY);
+    let spawn = || house.shimmed("echo").arg("same").stdout(Stdio::piped()).spawn().unwrap();
+    let (first, mut second) = (spawn(), spawn());
+    let entry = until("both callers", || {
+        let queue = house.json(&["queue", "--json"]);
+        let entries = queue["entries"].as_array().unwrap().clone();
+        (entries.len() == 1 && entries[0]["callers"] == 2).then(|| entries[0].clone())
+    });
+    assert!(house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    until("one run", || {
+        (house.ledger().iter().filter(|r| r["event"] == "finished").count() == 1).then_some(())
+    });
+    assert_eq!(house.pending()["callers"], 1);
+    second.kill().unwrap();
+    second.wait().unwrap();
+    drop(first);
+}
