@@ -1,0 +1,136 @@
+//! The policy's decision by itself, for small and large policies.
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::time::Instant;
+
+use clawrden_policy::{Facts, Policy};
+
+use crate::Outcome;
+use crate::house::Bench;
+use crate::pairs::Spread;
+use crate::report::{Budget, Report, Row, Unit};
+
+/// Tools that rules are about, besides numbered ones.
+const TOOLS: [&str; 12] = [
+    "git",
+    "npm",
+    "rm",
+    "docker",
+    "kubectl",
+    "terraform",
+    "pip",
+    "cargo",
+    "curl",
+    "aws",
+    "psql",
+    "make",
+];
+/// How many tools a large policy is about.
+const DISTINCT: usize = 300;
+/// Every so many rules one names its tools by a glob, which no index by name finds.
+const GLOB_EVERY: usize = 100;
+
+/// Commands that are judged. The first three are about by many rules; the last by none.
+const COMMANDS: [&[&str]; 5] = [
+    &["git", "status", "--short"],
+    &["npm", "install", "--save-dev", "left-pad"],
+    &["rm", "-rf", "build/output"],
+    &["kubectl", "get", "pods", "-n", "prod"],
+    &["frobnicate", "--all"],
+];
+
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let mut rows = Vec::new();
+    for count in [10, 1000, 10_000] {
+        let row = judged(
+            bench,
+            format!("{count} rules, slowest of {} commands", COMMANDS.len()),
+            &rules(count),
+        )?;
+        rows.push(if count == 10_000 { row.budget(Budget::UpTo(10_000.0)) } else { row });
+    }
+    rows.push(judged(
+        bench,
+        "10000 rules about git alone".to_owned(),
+        &rules_about("git", 10_000),
+    )?);
+    report.group("the policy's decision", rows);
+    Ok(())
+}
+
+/// The spread is that of the command that takes longest.
+fn judged(bench: &Bench, what: String, yaml: &str) -> Outcome<Row> {
+    let start = Instant::now();
+    let policy = Policy::from_yaml("bench.yaml", yaml)?;
+    let loading = start.elapsed().as_secs_f64() * 1e3;
+    let mut each: Vec<Spread> = COMMANDS.iter().map(|words| nanos(bench, &policy, words)).collect();
+    each.sort_by(|a, b| a.median.total_cmp(&b.median));
+    let slowest = each.last().copied().unwrap_or(Spread::only(0.0));
+    let fastest = each.first().map_or(0.0, |spread| spread.median);
+    Ok(Row::value(what, Unit::Nanos, slowest)
+        .note(format!("fastest {fastest:.0} ns; loads in {loading:.1} ms")))
+}
+
+fn nanos(bench: &Bench, policy: &Policy, words: &[&str]) -> Spread {
+    let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let path = format!("/usr/bin/{}", words[0]);
+    let facts = Facts {
+        jail: "default",
+        name: argv[0],
+        path: Some(path.as_bytes()),
+        tool: Some(argv[0]),
+        argv: &argv,
+        cwd: Some(b"/home/user/project"),
+        uid: Some(1000),
+        gid: Some(1000),
+        changed_env: &[],
+    };
+    let (samples, runs) = if bench.quick() { (20, 50) } else { (100, 100) };
+    let sample = || {
+        let start = Instant::now();
+        for _ in 0..runs {
+            let _ = black_box(policy.decide(black_box(&facts)));
+        }
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(runs)
+    };
+    Spread::of((0..samples).map(|_| sample()).collect())
+}
+
+/// A policy of `count` rules as a large team would have it: many tools, a few dozen rules about each.
+fn rules(count: usize) -> String {
+    let tool = |n: usize| {
+        TOOLS
+            .get(n % DISTINCT)
+            .map_or_else(|| format!("tool-{}", n % DISTINCT), |&name| name.to_owned())
+    };
+    let mut yaml = String::from("default_action: ask\nrules:\n");
+    for n in 0..count {
+        if n % GLOB_EVERY == GLOB_EVERY - 1 {
+            let _ = writeln!(yaml, "  - {{command: \"vendor{n}-*\", action: ask}}");
+        } else {
+            put_rule(&mut yaml, &tool(n), n);
+        }
+    }
+    yaml
+}
+
+fn rules_about(tool: &str, count: usize) -> String {
+    let mut yaml = String::from("default_action: ask\nrules:\n");
+    (0..count).for_each(|n| put_rule(&mut yaml, tool, n));
+    yaml
+}
+
+fn put_rule(yaml: &mut String, tool: &str, n: usize) {
+    let args = match n % 3 {
+        0 => format!("[\"verb{n} --force\", \"verb{n} -f ...\"]"),
+        1 => format!("[\"verb{n} /srv/app{n}/*\"]"),
+        _ => format!("[\"--config=conf{n} verb -*\"]"),
+    };
+    let action = ["allow", "ask", "deny"][n % 3];
+    // A string takes what is written; it cannot fail.
+    let _ = writeln!(
+        yaml,
+        "  - {{command: {tool}, args: {args}, action: {action}, reason: \"rule {n}\"}}"
+    );
+}
