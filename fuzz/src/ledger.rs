@@ -1,0 +1,139 @@
+//! A ledger's file as somebody else may have left it: read without a panic, never called whole when it is not, and
+//! always written on.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::PathBuf;
+
+use clawrden_api::HistoryQuery;
+use clawrden_warden::ledger::{
+    Argv, Decided, Finished, Id, Ledger, Options, Record, Requested, Resumed, verify,
+};
+use tempfile::TempDir;
+
+/// A folder with one ledger in it, and what a ledger that nobody touched holds.
+struct Desk {
+    folder: TempDir,
+    real: Vec<u8>,
+}
+
+thread_local! {
+    static DESK: RefCell<Option<Desk>> = const { RefCell::new(None) };
+}
+
+/// A first byte below 128: the rest is the file, whole. Else: the rest is pairs of place (`u16`) and byte that are
+/// written over a real ledger.
+pub fn ledger(data: &[u8]) {
+    let Some((&kind, data)) = data.split_first() else { return };
+    DESK.with_borrow_mut(|desk| {
+        if desk.is_none() {
+            *desk = Desk::new();
+        }
+        let Some(desk) = desk else { panic!("no folder to work in") };
+        if kind < 128 { desk.foreign(data) } else { desk.mutated(data) }
+    });
+}
+
+impl Desk {
+    fn new() -> Option<Self> {
+        let memory = PathBuf::from("/dev/shm");
+        let folder = if memory.is_dir() {
+            tempfile::tempdir_in(memory).ok()?
+        } else {
+            tempfile::tempdir().ok()?
+        };
+        let mut desk = Self { folder, real: Vec::new() };
+        {
+            let (ledger, _) = Ledger::open(&desk.path(), &Options::default()).ok()?;
+            for n in 0..4 {
+                ledger.append(&records(n)).ok()?;
+            }
+        }
+        desk.real = fs::read(desk.path()).ok()?;
+        assert!(verify(&desk.path()).is_ok(), "a ledger that was just written does not hold");
+        Some(desk)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.jsonl")
+    }
+
+    fn lay(&self, bytes: &[u8]) {
+        let Ok(entries) = fs::read_dir(self.folder.path()) else { panic!("the folder is gone") };
+        for entry in entries.flatten() {
+            assert!(fs::remove_file(entry.path()).is_ok());
+        }
+        assert!(fs::write(self.path(), bytes).is_ok(), "no room for a ledger");
+    }
+
+    fn foreign(&self, bytes: &[u8]) {
+        self.lay(bytes);
+        let before = verify(&self.path());
+        let (broken, torn) = match Ledger::open(&self.path(), &Options::default()) {
+            Ok((ledger, found)) => {
+                let sequence = ledger.status().sequence;
+                match ledger.append(&records(9)) {
+                    Ok(last) => assert_eq!(last, sequence.saturating_add(4)),
+                    Err(error) => panic!("the ledger cannot be written on: {error}"),
+                }
+                let page = ledger.history(&HistoryQuery::default());
+                assert!(page.is_ok(), "{page:?}");
+                (found.broken.is_some(), found.torn.is_some())
+            }
+            Err(error) => panic!("the ledger cannot be opened: {error}"),
+        };
+        assert_eq!(before.is_ok(), !broken && !torn, "opening and proving disagree: {before:?}");
+        let now = fs::read(self.path()).unwrap_or_default();
+        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+        assert!(now.starts_with(&bytes[..whole]), "what was written before is changed");
+        if !broken {
+            let after = verify(&self.path());
+            assert!(after.is_ok(), "{after:?}");
+        }
+    }
+
+    fn mutated(&self, changes: &[u8]) {
+        let mut bytes = self.real.clone();
+        for change in changes.chunks_exact(3) {
+            let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % bytes.len();
+            bytes[at] = change[2];
+        }
+        self.lay(&bytes);
+        assert_eq!(verify(&self.path()).is_ok(), bytes == self.real, "a changed ledger holds");
+    }
+}
+
+fn records(n: u8) -> [Record; 4] {
+    let id = Id([n; 16]);
+    [
+        Record::Requested(Requested {
+            id,
+            jail: "dev".to_owned(),
+            caller: Default::default(),
+            argv: Argv::new(&["git", "push", "\u{1b}[2J"]),
+            cwd: Some("/app".to_owned()),
+            executable: None,
+            version: 2,
+        }),
+        Record::Decided(Decided {
+            id,
+            decision: "allow".to_owned(),
+            rule: Some("policy.yaml:12".to_owned()),
+            reason: String::new(),
+            noticed: Vec::new(),
+            executor: "mirror".to_owned(),
+        }),
+        Record::Finished(Finished {
+            id,
+            exit_code: Some(0),
+            signal: None,
+            exit_source: "kernel".to_owned(),
+            duration_ms: 12,
+            timed_out: false,
+            cancelled: false,
+            bytes_out: None,
+            error: None,
+        }),
+        Record::Resumed(Resumed { by: "alice".to_owned() }),
+    ]
+}
