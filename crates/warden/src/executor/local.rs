@@ -266,7 +266,7 @@ impl Supervision {
         // A runner that was killed leaves what it held together; its cgroup does not.
         let leaf = self.runner.leaf().clone();
         self.runner.reap().await;
-        let swept = tokio::task::spawn_blocking(move || leaf.with(Leaf::kill)).await;
+        let swept = tokio::task::spawn_blocking(move || leaf.with_what_is_there(Leaf::kill)).await;
         if let Ok(Some(Err(error))) = swept {
             tracing::warn!(%error, id = %self.id, "what a runner left could not be ended");
         }

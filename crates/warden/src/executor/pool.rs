@@ -125,6 +125,11 @@ impl LeafSlot {
         slot.late = slot.leaf.is_none();
     }
 
+    /// Acts on the cgroup, whether or not all that the runner started is in it.
+    pub(super) fn with_what_is_there<T>(&self, act: impl FnOnce(&Leaf) -> T) -> Option<T> {
+        self.slot().leaf.as_ref().map(act)
+    }
+
     /// Acts on the cgroup, if all that the runner started is in it.
     pub(super) fn with<T>(&self, act: impl FnOnce(&Leaf) -> T) -> Option<T> {
         let slot = self.slot();
