@@ -156,10 +156,10 @@ fn the_runner_of_a_supervised_run() {
         assert_eq!(u32::try_from(parent(&runner.to_string())).unwrap(), house.warden.id());
         sleep(moment(round));
         kill_process(Pid::from_raw(runner).unwrap(), Signal::KILL).unwrap();
+        all_gone(&pids);
         let output = end(child);
         assert_eq!(output.status.code(), Some(125), "{output:?}");
         assert_eq!(text(&output.stderr).lines().count(), 1, "{output:?}");
-        all_gone(&pids);
         let ends = usize::try_from(round).unwrap() + 2;
         until("its end to be recorded", || {
             let ledger = house.ledger();
