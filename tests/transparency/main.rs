@@ -13,6 +13,7 @@ mod many;
 mod processes;
 mod streams;
 mod terminal;
+mod themselves;
 mod words;
 
 use std::os::unix::process::CommandExt;
