@@ -13,6 +13,7 @@ use rustix::net::RecvFlags;
 use crate::inbox::{Inbox, Next, ROOM};
 use crate::say::{self, words};
 use crate::socket::{self, send_all};
+use crate::sys::waits::{IN, Waits};
 use crate::sys::{process, start::Start};
 use crate::{caller, handoff, streams};
 
@@ -139,6 +140,10 @@ impl Conversation {
     }
 
     fn receive(&mut self) {
+        // Who sleeps in a receive is woken whenever the other side takes something; who polls is not.
+        let mut waits = Waits::new();
+        waits.add(self.socket.as_fd(), IN);
+        waits.wait(None);
         match self.inbox.receive(self.socket.as_fd(), RecvFlags::empty(), ROOM) {
             Ok(1..) => {}
             Ok(0) => say::fail(EXIT_UNREACHABLE, self.lost()),

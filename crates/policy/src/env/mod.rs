@@ -3,6 +3,8 @@
 
 mod table;
 
+use std::sync::LazyLock;
+
 use table::{DANGEROUS, Harmless, KEPT, PLAIN_TOOLS, Reach, Row, SAFE};
 
 /// The `env:` section of a policy, on top of the built-in tables.
@@ -78,12 +80,27 @@ fn is_function(name: &[u8], value: &[u8]) -> bool {
     value.starts_with(b"()") || name.starts_with(b"BASH_FUNC_")
 }
 
+/// A row, and what its name says before its first star.
+type Entry = (&'static [u8], &'static Row);
+
+/// The rows by the first byte of their names, in their order: every variable of every request is looked up.
+static BY_FIRST: LazyLock<[Vec<Entry>; 256]> = LazyLock::new(|| {
+    let mut rows = [const { Vec::new() }; 256];
+    for row in DANGEROUS {
+        let name = row.name.as_bytes();
+        let start = name.split(|&byte| byte == b'*').next().unwrap_or_default();
+        rows[usize::from(name[0])].push((start, row));
+    }
+    rows
+});
+
 /// The first row wins, so that a precise name can stand before a starred one.
 fn row(name: &[u8]) -> Option<&'static Row> {
-    if SAFE.iter().any(|safe| safe.as_bytes() == name) {
-        return None;
-    }
-    DANGEROUS.iter().find(|row| star(row.name.as_bytes(), name))
+    let rows = &BY_FIRST[usize::from(*name.first()?)];
+    let fits = |(start, row): &&Entry| name.starts_with(start) && star(row.name.as_bytes(), name);
+    let (_, row) = rows.iter().find(fits)?;
+    let is_safe = SAFE.iter().any(|safe| safe.as_bytes() == name);
+    (!is_safe).then_some(row)
 }
 
 fn is_harmless(row: &Row, value: &[u8]) -> bool {

@@ -55,5 +55,7 @@ pub(crate) async fn listen(
         let pass = warden.gate.enter(peer.pid.unwrap_or(0));
         let (warden, jail) = (Arc::clone(&warden), Arc::clone(&jail));
         tokio::spawn(conduct(warden, jail, Caller::new(peer), stream, pass));
+        // Who is here is served before the next is let in.
+        tokio::task::yield_now().await;
     }
 }

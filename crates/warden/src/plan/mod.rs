@@ -256,7 +256,7 @@ fn look_up(
         b"" => None,
         path => match root.lookup(path, depth) {
             Ok(opened) if opened.is_directory() => root
-                .path_of(&opened)
+                .path_of(&opened, path)
                 .map(|path| Cwd { path, id: (opened.id.device, opened.id.inode) }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             Ok(_) | Err(_) => None,

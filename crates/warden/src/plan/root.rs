@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
@@ -41,6 +42,8 @@ pub(crate) struct Opened {
     pub(crate) id: FileId,
     pub(crate) mode: u32,
     pub(crate) links: u32,
+    /// No link was followed on the way to it.
+    direct: bool,
 }
 
 impl Opened {
@@ -82,6 +85,10 @@ impl Root {
     fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = fs::open(path, flags, Mode::empty())?;
+        // The usual one is told by what it is: its path costs several times as much.
+        if Place::of(&fd).is_some_and(|place| Some(place) == *OWN) {
+            return Ok(Self { fd, prefix: None });
+        }
         let at = path_of(&fd)?;
         let prefix = (at != Path::new("/")).then_some(at);
         Ok(Self { fd, prefix })
@@ -93,21 +100,32 @@ impl Root {
         if depth == Depth::Cached {
             resolve |= ResolveFlags::CACHED;
         }
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let fd = match fs::openat2(&self.fd, path, flags, Mode::empty(), resolve) {
+        let open = |resolve| {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)
+        };
+        let (fd, direct) = match open(resolve | ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::LOOP) => (open(resolve), false),
+            other => (other, true),
+        };
+        let fd = match fd {
             // Before 5.12 the kernel knows no such flag: only a worker can look.
             Err(Errno::INVAL) if depth == Depth::Cached => {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             other => other?,
         };
-        identify(fd)
+        Ok(Opened { direct, ..identify(fd)? })
     }
 
-    /// The absolute path of `opened` in this root, free of links; `None` when it was deleted or lies outside.
-    pub(crate) fn path_of(&self, opened: &Opened) -> Option<Vec<u8>> {
+    /// The absolute path of `opened`, which `named` led to, in this root, free of links; `None` when it was deleted or
+    /// lies outside.
+    pub(crate) fn path_of(&self, opened: &Opened, named: &[u8]) -> Option<Vec<u8>> {
         if opened.links == 0 {
             return None;
+        }
+        if opened.direct && is_plain(named) {
+            return Some(named.to_vec());
         }
         let path = path_of(&opened.fd).ok()?;
         let inside = match &self.prefix {
@@ -132,8 +150,39 @@ pub(crate) fn identify(fd: OwnedFd) -> io::Result<Opened> {
         },
         mode: u32::from(st.stx_mode),
         links: st.stx_nlink,
+        direct: false,
         fd,
     })
+}
+
+/// A directory as it is mounted at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    mount: u64,
+    inode: u64,
+}
+
+/// The warden's own root, which most callers have too.
+static OWN: LazyLock<Option<Place>> = LazyLock::new(|| {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Place::of(&fs::open("/", flags, Mode::empty()).ok()?)
+});
+
+impl Place {
+    /// `None` where the kernel does not tell: before 5.8.
+    fn of(fd: &OwnedFd) -> Option<Self> {
+        let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
+        let st = fs::statx(fd, "", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
+        let told = StatxFlags::from_bits_retain(st.stx_mask).contains(wanted);
+        told.then_some(Self { mount: st.stx_mnt_id, inode: st.stx_ino })
+    }
+}
+
+/// Whether an absolute path leads nowhere but through its own names.
+fn is_plain(path: &[u8]) -> bool {
+    let odd = |name: &[u8]| name.is_empty() || name == b"." || name == b"..";
+    path == b"/"
+        || path.strip_prefix(b"/").is_some_and(|names| !names.split(|&b| b == b'/').any(odd))
 }
 
 /// The first `limit` bytes of a regular file that was opened by path. For a worker thread, or a cached file.
@@ -182,7 +231,7 @@ mod tests {
         for name in [&b"/link"[..], b"/dots"] {
             let opened = root.lookup(name, Depth::Full).unwrap();
             assert_eq!(read_head(rustix::fd::AsFd::as_fd(&opened.fd), 64).unwrap(), b"inside");
-            assert_eq!(root.path_of(&opened).unwrap(), b"/etc/passwd");
+            assert_eq!(root.path_of(&opened, name).unwrap(), b"/etc/passwd");
         }
     }
 
@@ -192,11 +241,38 @@ mod tests {
         let gone = dir.path().join("gone");
         std::fs::create_dir(&gone).unwrap();
         let root = Root::own().unwrap();
-        let opened = root.lookup(gone.as_os_str().as_bytes(), Depth::Full).unwrap();
-        assert!(root.path_of(&opened).is_some());
+        let path = gone.as_os_str().as_bytes();
+        let opened = root.lookup(path, Depth::Full).unwrap();
+        assert!(root.path_of(&opened, path).is_some());
         std::fs::remove_dir(&gone).unwrap();
         let again = identify(opened.fd).unwrap();
-        assert!(root.path_of(&again).is_none());
+        assert!(root.path_of(&again, path).is_none());
+    }
+
+    #[test]
+    fn a_path_is_told_free_of_links_and_dots_however_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        symlink("a", dir.path().join("link")).unwrap();
+        let root = root_at(dir.path());
+        let names = ["/a/b", "//a/./b", "/a/b/", "/a/../a/b", "/a/b/../../../a/b", "/link/b"];
+        for name in names.map(str::as_bytes) {
+            let opened = root.lookup(name, Depth::Full).unwrap();
+            assert_eq!(root.path_of(&opened, name).unwrap(), b"/a/b", "{name:?}");
+        }
+        for name in ["/", "/.", "/..", "//"].map(str::as_bytes) {
+            let opened = root.lookup(name, Depth::Full).unwrap();
+            assert_eq!(root.path_of(&opened, name).unwrap(), b"/", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_wardens_own_root_is_known_by_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Root::own().unwrap().is_top());
+        assert!(!root_at(dir.path()).is_top());
+        let process = Root::of(std::process::id()).unwrap();
+        assert!(process.is_top());
     }
 
     #[test]

@@ -160,7 +160,9 @@ impl Search<'_> {
         if kind == Kind::Shim {
             return Ok(Candidate::Shim);
         }
-        let Some(resolved) = self.root.path_of(&opened) else { return Ok(Candidate::Nothing) };
+        let Some(resolved) = self.root.path_of(&opened, path) else {
+            return Ok(Candidate::Nothing);
+        };
         let script = kind == Kind::Script;
         Ok(Candidate::Tool(Tool { path: path.to_vec(), resolved, id: opened.id, script }))
     }
