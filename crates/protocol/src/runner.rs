@@ -15,6 +15,7 @@ const STOP: u8 = 2;
 const STARTED: u8 = 3;
 const FINISHED: u8 = 4;
 const FAILED: u8 = 5;
+const IDLE: u8 = 6;
 
 /// `argv[0]` of a shim that is started as a runner.
 pub const ARGV0: &[u8] = b"clawrden-runner";
@@ -104,6 +105,8 @@ pub enum FromRunner {
         /// Why.
         text: Vec<u8>,
     },
+    /// Nothing of the run is left, and the runner takes another plan. It ends instead after a run that it had to end.
+    Idle,
 }
 
 impl ToRunner {
@@ -156,6 +159,7 @@ impl FromRunner {
                 out.push(*code);
                 out.extend_from_slice(text);
             }),
+            Self::Idle => framed(IDLE, |_| {}),
         }
     }
 
@@ -176,6 +180,7 @@ impl FromRunner {
                 _ => None,
             },
             FAILED => r.u8().map(|code| Self::Failed { code, text: r.rest().to_vec() }),
+            IDLE => r.is_empty().then_some(Self::Idle),
             _ => None,
         };
         message.ok_or(ProtocolError::BadRunnerMessage("from the runner"))

@@ -273,7 +273,7 @@ fn a_version_1_client_gets_its_frames_alone() {
                 (expected.0, expected.1, Some(expected.2))
             );
             runner.finished();
-            runner.gone();
+            runner.idle();
         }
     }
 }
@@ -340,6 +340,6 @@ fn a_plan_without_a_working_directory_fails() {
         let mut runner =
             Runner::start_with(&shim, theirs, &framed(&["true"]), &open("/bin/true"), None);
         assert!(matches!(runner.message(), Some(FromRunner::Failed { code: 125, .. })));
-        runner.gone();
+        runner.idle();
     }
 }

@@ -29,7 +29,7 @@ fn supervised(
         let mut runner = Runner::start(shim, client.stream, plan, executable);
         runner.started();
         finished = Some(runner.finished());
-        runner.gone();
+        runner.idle();
     });
     (output, finished.unwrap())
 }
@@ -160,7 +160,7 @@ fn a_working_directory_that_was_swapped_is_refused() {
             let (client, _) = warden.asked();
             let mut runner = Runner::start(&shim, client.stream, &plan, "/bin/true");
             assert!(matches!(runner.message(), Some(FromRunner::Failed { code: 125, .. })));
-            runner.gone();
+            runner.idle();
         });
         assert_eq!(output.status.code(), Some(125));
         assert!(text(&output.stderr).contains("changed after the decision"), "{output:?}");
@@ -190,7 +190,7 @@ fn a_file_that_cannot_be_executed_is_told_to_both_sides() {
                     panic!("not failed")
                 };
                 assert_eq!(told, code, "{}", text(&why));
-                runner.gone();
+                runner.idle();
             });
             assert_eq!(output.status.code(), Some(code.into()));
             assert!(text(&output.stderr).starts_with("clawrden: "));
@@ -430,7 +430,7 @@ fn a_client_that_sends_nonsense_for_descriptors_is_refused() {
                 matches!(runner.message(), Some(FromRunner::Failed { code: 125, .. })),
                 "{bytes:?}"
             );
-            runner.gone();
+            runner.idle();
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The runner: the warden starts it, perhaps long before there is work, for one supervised run. It receives the plan
-//! and the client's connection, starts the tool as its child, carries streams and signals, and ends the whole tree when
-//! it is told to.
+//! The runner: the warden starts it, perhaps long before there is work, for one supervised run after the other. It
+//! receives the plan and the client's connection, starts the tool as its child, carries streams and signals, and ends
+//! the whole tree when it is told to.
 //!
 //! It takes orders from the warden alone, and never touches a descriptor of the client: those go to the child.
 
+mod again;
 mod beginning;
 mod carry;
 mod client;

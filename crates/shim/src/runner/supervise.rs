@@ -10,6 +10,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::again;
 use super::beginning::Beginning;
 use super::carry::Carry;
 use super::client::{Client, Heard, warden_gone};
@@ -76,6 +77,8 @@ struct Supervisor {
     told_client: bool,
     told_warden: bool,
     grace_ms: u64,
+    /// The limit of descriptors that the runner was started with.
+    files: (u64, u64),
     tree: Tree,
 }
 
@@ -105,6 +108,7 @@ pub(super) fn run(place: Place, received: Received) -> ! {
         told_client: false,
         told_warden: false,
         grace_ms: plan.grace_ms.into(),
+        files: limit,
         tree: Tree::default(),
     }
     .run()
@@ -124,7 +128,7 @@ impl Supervisor {
             self.reap();
             self.progress();
             if self.is_done() {
-                process::exit(0)
+                self.rest()
             }
             let mut waits = Waits::new();
             let keys = self.waits(&mut waits);
@@ -418,6 +422,14 @@ impl Supervisor {
     fn is_done(&self) -> bool {
         let given_up = self.ending.as_ref().is_some_and(|e| now_ms() >= e.give_up_at);
         self.childless && self.told_client && (self.client.is_none() || given_up)
+    }
+
+    /// Waits for the next plan, or ends: what had to be ended may have left something that cannot be.
+    fn rest(self) -> ! {
+        match &self.warden {
+            Some(warden) if self.ending.is_none() => again::run(warden, self.files),
+            _ => process::exit(0),
+        }
     }
 
     /// Begins to end the tree: politely, or at once. What was said first is what the client is told.

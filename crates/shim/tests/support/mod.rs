@@ -175,11 +175,25 @@ impl Runner {
         cwd: Option<&OwnedFd>,
     ) -> Self {
         let runner = Self::bare(shim);
-        let client = client.into();
-        let fds: Vec<BorrowedFd<'_>> =
-            [Some(&client), Some(executable), cwd].into_iter().flatten().map(AsFd::as_fd).collect();
-        send_with(&runner.socket, &ToRunner::Plan(plan.clone()).encode(), &fds);
+        runner.send(&client.into(), plan, executable, cwd);
         runner
+    }
+
+    /// Gives a runner that waits its plan.
+    pub(crate) fn give(&self, client: impl Into<OwnedFd>, plan: &Plan, executable: &str) {
+        self.send(&client.into(), plan, &open(executable), None);
+    }
+
+    fn send(&self, client: &OwnedFd, plan: &Plan, executable: &OwnedFd, cwd: Option<&OwnedFd>) {
+        let fds: Vec<BorrowedFd<'_>> =
+            [Some(client), Some(executable), cwd].into_iter().flatten().map(AsFd::as_fd).collect();
+        send_with(&self.socket, &ToRunner::Plan(plan.clone()).encode(), &fds);
+    }
+
+    /// Whether it sleeps, as it does while it waits for its plan.
+    pub(crate) fn waits(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        status.contains("State:\tS")
     }
 
     /// A runner that has no plan yet.
@@ -228,7 +242,14 @@ impl Runner {
         }
     }
 
-    /// Waits until it has ended, which it does when nothing is left under it.
+    /// Waits until nothing is left under it and it would take another plan, and lets it end.
+    pub(crate) fn idle(mut self) {
+        assert_eq!(self.message(), Some(FromRunner::Idle));
+        self.socket.shutdown(std::net::Shutdown::Write).unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended, which it does when nothing is left under it that it had to end.
     pub(crate) fn gone(mut self) {
         assert_eq!(self.message(), None);
         assert!(self.child.wait().unwrap().success());

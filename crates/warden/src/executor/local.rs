@@ -8,6 +8,7 @@ use clawrden_protocol::frame::Status;
 use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 
+use super::pool::Pool;
 use super::runner::{Runner, RunnerError};
 use super::{Refusal, Start, begin, finish, refuse};
 use crate::ledger::{Finished, Id, Method, Started};
@@ -60,7 +61,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err(error) => ended(id, clock, None, Some(error.to_string())),
     };
     finish(warden, finished);
-    supervision.linger().await;
+    supervision.linger(&warden.pool).await;
 }
 
 /// A plan with its files opened again, found unchanged.
@@ -237,7 +238,7 @@ impl Supervision {
                         let text = String::from_utf8_lossy(&text).into_owned();
                         return ended(id, clock, None, Some(text));
                     }
-                    Ok(None) => return ended(id, clock, None, Some("the runner ended without a word".to_owned())),
+                    Ok(Some(FromRunner::Idle) | None) => return ended(id, clock, None, Some("the runner ended without a word".to_owned())),
                     Err(error) => return ended(id, clock, None, Some(error.to_string())),
                 },
                 () = time_is_up => {
@@ -252,11 +253,17 @@ impl Supervision {
     }
 
     /// Until its last process has ended: daemons that it left stay within reach.
-    async fn linger(mut self) {
+    async fn linger(mut self, pool: &Pool) {
         loop {
             tokio::select! {
                 biased;
                 message = self.runner.next() => match message {
+                    Ok(Some(FromRunner::Idle)) if self.runner.is_reusable() => {
+                        return match self.runner.into_idle() {
+                            Ok(idle) => pool.give_back(idle),
+                            Err(error) => tracing::warn!(%error, "a runner cannot be used again"),
+                        };
+                    }
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => break,
                 },

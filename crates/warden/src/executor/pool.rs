@@ -1,23 +1,36 @@
 //! Runners that wait for work, so that a supervised command does not wait for its runner.
 //!
-//! A runner takes what it needs to know with its plan. One that has waited for a while sits in a cgroup of its own;
-//! one that is taken sooner, or made on the spot, holds its tree together as its reaper.
+//! A runner takes what it needs to know with its plan, and comes back when nothing of its run is left. Each gets a
+//! cgroup of its own beside its work; until all that it started is in there, it holds its tree together as its reaper.
 
-use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{io, str};
 
 use clawrden_protocol::runner::ARGV0;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use crate::jails::runner::RunnerFile;
 use crate::process::Identity;
 use crate::process::cgroup::{Cgroups, Kind, Leaf, Parent};
+use crate::process::tree::descendants;
 
-/// Runners that wait at most. More work at once makes its runners on the spot.
+/// Runners that are made in advance.
 const WARM: usize = 4;
+
+/// With fewer than these waiting, one more is made.
+const LOW: usize = 2;
+
+/// Runners that are kept after much work at once.
+const KEPT: usize = 16;
+
+/// Looks at a tree whose processes are put into a cgroup one by one. One that forks faster stays partly outside.
+const ROUNDS: usize = 8;
 
 /// A runner without work.
 pub(super) struct Idle {
@@ -41,13 +54,15 @@ struct Slot {
 pub(crate) struct Pool {
     file: RunnerFile,
     cgroups: Option<Cgroups>,
-    idle: Mutex<VecDeque<Idle>>,
+    idle: Mutex<Vec<Idle>>,
+    /// Nothing waits here any more.
+    closed: AtomicBool,
 }
 
 impl Pool {
     /// An empty pool, whose runners are of this file.
     pub(crate) fn new(file: RunnerFile, cgroups: Option<Cgroups>) -> Self {
-        Self { file, cgroups, idle: Mutex::default() }
+        Self { file, cgroups, idle: Mutex::default(), closed: AtomicBool::new(false) }
     }
 
     /// How runners are kept: in sealed memory, or as a file.
@@ -55,43 +70,76 @@ impl Pool {
         self.file.is_sealed()
     }
 
-    /// A runner, and the order to make up for it. Blocks for as long as a process takes to make, where none waits.
-    pub(super) fn take(self: &Arc<Self>) -> io::Result<Idle> {
-        let waiting = self.idle().pop_front();
-        let taken = match waiting {
-            Some(idle) => idle,
-            None => self.make()?,
-        };
-        taken.leaf.close();
-        self.fill();
-        Ok(taken)
+    /// Makes the first runners, beside the event loop.
+    pub(crate) fn fill(self: &Arc<Self>) {
+        (0..WARM).for_each(|_| self.add());
     }
 
-    /// Makes a runner for the next command, beside the event loop, if fewer wait than may.
-    pub(crate) fn fill(self: &Arc<Self>) {
-        if self.idle().len() >= WARM {
-            return;
+    /// A runner. Blocks for as long as a process takes to make, where none waits.
+    pub(super) fn take(self: &Arc<Self>) -> io::Result<Idle> {
+        let (waiting, left) = {
+            let mut idle = self.idle();
+            (idle.pop(), idle.len())
+        };
+        if left < LOW {
+            self.add();
         }
+        if let Some(idle) = waiting.filter(Idle::is_alive) {
+            idle.leaf.close();
+            return Ok(idle);
+        }
+        let made = self.make()?;
+        made.leaf.close();
+        let (pool, pid, leaf) = (Arc::clone(self), made.process.id(), made.leaf.clone());
+        tokio::task::spawn_blocking(move || pool.enclose(pid, &leaf));
+        Ok(made)
+    }
+
+    /// Keeps a runner whose run is over.
+    pub(super) fn give_back(&self, runner: Idle) {
+        let mut idle = self.idle();
+        if idle.len() < KEPT && !self.closed.load(Ordering::Relaxed) {
+            idle.push(runner);
+        } else {
+            drop(idle);
+            runner.end();
+        }
+    }
+
+    /// Ends the runners that wait, and their cgroups. Those at work end with their runs.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        let idle = std::mem::take(&mut *self.idle());
+        idle.into_iter().for_each(Idle::end);
+    }
+
+    fn add(self: &Arc<Self>) {
         let pool = Arc::clone(self);
         tokio::task::spawn_blocking(move || match pool.make() {
-            Ok(idle) => pool.offer(idle),
+            Ok(idle) => {
+                let (pid, leaf) = (idle.process.id(), idle.leaf.clone());
+                pool.give_back(idle);
+                pool.enclose(pid, &leaf);
+            }
             Err(error) => tracing::warn!(%error, "no runner can be made in advance"),
         });
     }
 
-    fn offer(&self, idle: Idle) {
-        let (pid, leaf) = (idle.process.id(), idle.leaf.clone());
-        self.idle().push_back(idle);
+    /// Gives a runner, and what it has started meanwhile, a cgroup. Moving a process takes the kernel tens of
+    /// milliseconds when it has nothing else to do, so nobody waits for it.
+    fn enclose(&self, pid: u32, slot: &LeafSlot) {
         let Some(cgroups) = &self.cgroups else { return };
-        // Moving a process takes the kernel tens of milliseconds when it has nothing else to do, so it is done while
-        // the runner waits.
-        let moved = Identity::of(pid).map_err(|error| error.to_string()).and_then(|identity| {
+        let enclosed = Identity::of(pid).map_err(|error| error.to_string()).and_then(|runner| {
             let made = cgroups.create(Parent::Own, Kind::Run, &format!("runner-{pid}"));
-            let joined = made.and_then(|leaf| leaf.add(identity).map(|()| leaf));
-            joined.map_err(|error| error.to_string())
+            let joined = made.and_then(|leaf| leaf.add(runner).map(|()| leaf));
+            joined.map(|leaf| (whole_tree(&leaf, runner), leaf)).map_err(|error| error.to_string())
         });
-        match moved {
-            Ok(moved) => leaf.slot().leaf = Some(moved),
+        match enclosed {
+            Ok((whole, leaf)) => {
+                let mut slot = slot.slot();
+                slot.late &= !whole;
+                slot.leaf = Some(leaf);
+            }
             Err(error) => tracing::debug!(error, pid, "a runner gets no cgroup of its own"),
         }
     }
@@ -109,8 +157,39 @@ impl Pool {
         Ok(Idle { socket: ours, process, leaf: LeafSlot::default() })
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts what `runner` has started into its cgroup; whether all of it is there. What is there bears its children there.
+fn whole_tree(leaf: &Leaf, runner: Identity) -> bool {
+    (0..ROUNDS).any(|_| {
+        let Ok(tree) = descendants(runner) else { return false };
+        let inside = leaf.processes();
+        let mut outside =
+            tree.into_iter().filter(|process| !inside.contains(&process.pid)).peekable();
+        let whole = outside.peek().is_none();
+        // One that has ended meanwhile is not looked for again.
+        outside.for_each(|process| drop(leaf.add(process)));
+        whole
+    })
+}
+
+impl Idle {
+    /// Whether it still waits: it says nothing, and has not gone.
+    fn is_alive(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let heard = rustix::net::recv(self.socket.as_fd(), &mut [0; 1], flags);
+        matches!(heard, Err(Errno::AGAIN))
+    }
+
+    /// Ends it. Blocks until it has gone, which takes no time: it has nothing to do.
+    fn end(mut self) {
+        let ended = self.process.kill().and_then(|()| self.process.wait());
+        if let Err(error) = ended {
+            tracing::warn!(%error, "an idle runner could not be ended");
+        }
     }
 }
 

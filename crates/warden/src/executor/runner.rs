@@ -19,6 +19,8 @@ pub(super) struct Runner {
     process: std::process::Child,
     leaf: LeafSlot,
     incoming: Vec<u8>,
+    /// It was told to end its tree, and so ends itself.
+    stopped: bool,
 }
 
 /// Why a runner did not start, or went silent.
@@ -39,7 +41,13 @@ impl Runner {
     /// Gives work to a runner.
     pub(super) fn new(idle: Idle) -> Result<Self, RunnerError> {
         let Idle { socket, process, leaf } = idle;
-        Ok(Self { socket: UnixStream::from_std(socket)?, process, leaf, incoming: Vec::new() })
+        Ok(Self {
+            socket: UnixStream::from_std(socket)?,
+            process,
+            leaf,
+            incoming: Vec::new(),
+            stopped: false,
+        })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -80,6 +88,7 @@ impl Runner {
         now: bool,
     ) -> Result<(), RunnerError> {
         let text = text.as_bytes().to_vec();
+        self.stopped = true;
         Ok(self.socket.write_all(&ToRunner::Stop { code, text, now }.encode()).await?)
     }
 
@@ -90,6 +99,17 @@ impl Runner {
         if let Ok(Err(error)) = waited {
             tracing::warn!(%error, "a runner's status could not be taken");
         }
+    }
+
+    /// Whether it may have another run: nothing that it was told could end that one.
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.stopped && self.incoming.is_empty()
+    }
+
+    /// The runner, once it has said that it is idle.
+    pub(super) fn into_idle(self) -> Result<Idle, RunnerError> {
+        let Self { socket, process, leaf, .. } = self;
+        Ok(Idle { socket: socket.into_std()?, process, leaf })
     }
 
     /// Its next message; `None` when it has ended. Cancel-safe: bytes that were read are kept.

@@ -170,6 +170,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     tracing::info!(why, "the warden goes down");
     warden.drain().await;
+    warden.pool.close();
     drop(down);
     let _ = tokio::time::timeout(LAST_WORDS, served).await;
     warden.record(&[Record::WardenStopped(ledger::WardenStopped { reason: why.to_owned() })]);
