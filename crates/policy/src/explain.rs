@@ -68,8 +68,9 @@ fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {
     let (verdict, why) = match outcome {
         Outcome::Matched => (Verdict::Matched, "it matches".to_owned()),
         Outcome::Overmatched => {
-            let why = "it may match: how the command reads its arguments is not certain, or the \
-                       operands stand elsewhere, so the search goes on and the strictest wins";
+            let why = "it may match: how the command reads its arguments is not certain, the \
+                       operands stand elsewhere, or the working directory is unknown, so the \
+                       search goes on and the strictest wins";
             (Verdict::Overmatched, why.to_owned())
         }
         Outcome::Passed(pass) => (Verdict::Passed, why_passed(case, rule, pass)),

@@ -30,6 +30,15 @@ pub(crate) enum Outcome {
     Passed(Pass),
 }
 
+impl From<Overmatch> for Outcome {
+    fn from(surety: Overmatch) -> Self {
+        match surety {
+            Overmatch::Surely => Self::Matched,
+            Overmatch::Perhaps => Self::Overmatched,
+        }
+    }
+}
+
 /// Why a rule was passed over.
 pub(crate) enum Pass {
     /// Its `command` is another one.
@@ -90,16 +99,15 @@ impl<'a> Case<'a> {
         if rule.action == Action::Allow {
             return self.judge_allow(rule);
         }
-        if !rule.commands.iter().any(|pattern| pattern.may_be(&self.names)) {
-            return Outcome::Passed(Pass::Command);
-        }
-        let Some(patterns) = &rule.args else { return Outcome::Matched };
+        let named = rule.commands.iter().map(|pattern| pattern.may_be(&self.names)).max();
+        let Some(named) = named.flatten() else { return Outcome::Passed(Pass::Command) };
+        let Some(patterns) = &rule.args else { return named.into() };
         let mut best: Option<Overmatch> = None;
         for reading in self.readings() {
             for pattern in patterns {
                 best = best.max(pattern.overmatches(reading).ok());
                 if best == Some(Overmatch::Surely) {
-                    return Outcome::Matched;
+                    return named.into();
                 }
             }
         }
@@ -111,7 +119,7 @@ impl<'a> Case<'a> {
 
     fn judge_allow(&self, rule: &Rule) -> Outcome {
         if !rule.commands.iter().any(|pattern| pattern.is(&self.names)) {
-            let by_name = rule.commands.iter().any(|pattern| pattern.may_be(&self.names));
+            let by_name = rule.commands.iter().any(|pattern| pattern.may_be(&self.names).is_some());
             return Outcome::Passed(if by_name { Pass::NotTheTool } else { Pass::Command });
         }
         let Some(patterns) = &rule.args else { return Outcome::Matched };

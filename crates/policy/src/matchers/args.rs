@@ -10,6 +10,8 @@ use crate::decision::Action;
 
 /// Most words in one pattern.
 const MAX_WORDS: usize = 64;
+/// Most times that a pattern is read in two ways; one with more may mean the command.
+const MAX_FORKS: usize = 64;
 
 /// A compiled pattern.
 #[derive(Debug)]
@@ -146,25 +148,8 @@ impl ArgsPattern {
         if reading.too_long {
             return Ok(Overmatch::Perhaps);
         }
-        let mut surety = Overmatch::Surely;
-        let mut operands: Vec<&OperandPattern> = Vec::new();
-        let mut words = self.words.iter().peekable();
-        while let Some(word) = words.next() {
-            match word {
-                Word::End => {}
-                Word::Operand(pattern) => operands.push(pattern),
-                Word::Flag(flag) => {
-                    let next = words.peek().and_then(|word| word.operand());
-                    let (sure, took_next) =
-                        flag.overmatches(next, reading).ok_or(Miss::Flag(flag.source()))?;
-                    surety = surety.min(sure);
-                    if took_next {
-                        words.next();
-                    }
-                }
-            }
-        }
-        Ok(surety.min(find_operands(&operands, reading)?))
+        let mut operands = Vec::new();
+        overmatches_from(&self.words, Overmatch::Surely, &mut operands, &mut 0, reading)
     }
 
     /// Whether an `allow` with this pattern may take the command: word by word as it stands, or, if
@@ -303,6 +288,55 @@ pub(super) fn operand(text: &str, action: Action) -> Result<OperandPattern, Stri
     OperandPattern::new(text).map_err(|error| error.to_string())
 }
 
+/// The rest of a pattern's words, behind those of which `surety` and `operands` are left. Where a word
+/// may be a flag's value or an operand, both ways are gone.
+fn overmatches_from<'p>(
+    mut words: &'p [Word],
+    mut surety: Overmatch,
+    operands: &mut Vec<&'p OperandPattern>,
+    forks: &mut usize,
+    reading: &Reading<'_>,
+) -> Result<Overmatch, Miss<'p>> {
+    while let Some((word, rest)) = words.split_first() {
+        words = rest;
+        let flag = match word {
+            Word::End => continue,
+            Word::Operand(pattern) => {
+                operands.push(pattern);
+                continue;
+            }
+            Word::Flag(flag) => flag,
+        };
+        let next = rest.first().and_then(Word::operand);
+        let used = flag.overmatches(next, reading);
+        match (used.alone, used.with_next) {
+            (None, None) => return Err(Miss::Flag(flag.source())),
+            (Some(sure), None) => surety = surety.min(sure),
+            (None, Some(sure)) => {
+                surety = surety.min(sure);
+                words = &rest[1..];
+            }
+            (Some(alone), Some(with_next)) => {
+                *forks += 1;
+                if *forks > MAX_FORKS {
+                    return Ok(Overmatch::Perhaps);
+                }
+                let left = operands.len();
+                let taken =
+                    overmatches_from(&rest[1..], surety.min(with_next), operands, forks, reading);
+                operands.truncate(left);
+                let left = overmatches_from(rest, surety.min(alone), operands, forks, reading);
+                return match (taken, left) {
+                    (Ok(taken), Ok(left)) => Ok(taken.max(left)),
+                    (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+                    (Err(_), Err(miss)) => Err(miss),
+                };
+            }
+        }
+    }
+    Ok(surety.min(find_operands(operands, reading)?))
+}
+
 /// All names of the subcommand, where the operand at this place is it.
 fn sub_names(reading: &Reading<'_>, at: usize) -> impl Iterator<Item = &'static [u8]> + use<> {
     let here = matches!(reading.sub, Subcommand::Known { at: place, .. } if place == at);
@@ -323,23 +357,22 @@ fn find_operands<'p>(
         });
     match reading.sub {
         Subcommand::Known { at, .. } if names_sub => {
-            let by_group = at > 0 && match_in_order(patterns, 0, 0, reading).is_some();
+            let by_group = if at > 0 { match_in_order(patterns, 0, 0, reading) } else { None };
             let beginning = || {
                 let raw = reading.operands[at].word.raw();
                 reading.sub_may_be_shortened()
                     && first.plain_words().any(|word| word.starts_with(raw))
             };
             let here = hits(first, at, reading);
-            if !here && !by_group && !beginning() {
-                return Err(Miss::Subcommand(first.source()));
-            }
-            if by_group && !here {
-                return match_in_order(patterns, 0, 0, reading)
-                    .ok_or(Miss::Operand(first.source()));
-            }
-            let rest = match_in_order(&patterns[1..], at + 1, at + 1, reading)
-                .ok_or_else(|| Miss::Operand(missing(&patterns[1..], at + 1, reading)))?;
-            Ok(if here { rest } else { Overmatch::Perhaps })
+            let rest = || match_in_order(&patterns[1..], at + 1, at + 1, reading);
+            let found = match here {
+                Some(Overmatch::Surely) => rest(),
+                Some(Overmatch::Perhaps) => rest().or(by_group).map(|_| Overmatch::Perhaps),
+                None if by_group.is_some() => by_group,
+                None if beginning() => rest().map(|_| Overmatch::Perhaps),
+                None => return Err(Miss::Subcommand(first.source())),
+            };
+            found.ok_or_else(|| Miss::Operand(missing(&patterns[1..], at + 1, reading)))
         }
         Subcommand::None if names_sub && reading.operands.is_empty() => {
             Err(Miss::Subcommand(first.source()))
@@ -349,9 +382,20 @@ fn find_operands<'p>(
     }
 }
 
-fn hits(pattern: &OperandPattern, at: usize, reading: &Reading<'_>) -> bool {
-    reading.operands.get(at).is_some_and(|operand| pattern.hits(&operand.word))
-        || sub_names(reading, at).any(|name| pattern.plain_words().any(|word| word == name))
+fn hits(pattern: &OperandPattern, at: usize, reading: &Reading<'_>) -> Option<Overmatch> {
+    if sub_names(reading, at).any(|name| pattern.plain_words().any(|word| word == name)) {
+        return Some(Overmatch::Surely);
+    }
+    reading.operands.get(at).and_then(|operand| pattern.hits(&operand.word))
+}
+
+/// The first operand from `from` on that the pattern hits.
+fn find(
+    pattern: &OperandPattern,
+    from: usize,
+    reading: &Reading<'_>,
+) -> Option<(usize, Overmatch)> {
+    (from..reading.operands.len()).find_map(|at| Some((at, hits(pattern, at, reading)?)))
 }
 
 fn match_in_order(
@@ -363,7 +407,8 @@ fn match_in_order(
     let mut place = from;
     let mut surety = Overmatch::Surely;
     for (position, pattern) in patterns.iter().enumerate() {
-        let at = (place..reading.operands.len()).find(|at| hits(pattern, *at, reading))?;
+        let (at, sure) = find(pattern, place, reading)?;
+        surety = surety.min(sure);
         if at != front + position || !reading.operands[at].certain {
             surety = Overmatch::Perhaps;
         }
@@ -376,8 +421,8 @@ fn match_in_order(
 fn missing<'p>(patterns: &[&'p OperandPattern], from: usize, reading: &Reading<'_>) -> &'p str {
     let mut place = from;
     for pattern in patterns {
-        match (place..reading.operands.len()).find(|at| hits(pattern, *at, reading)) {
-            Some(at) => place = at + 1,
+        match find(pattern, place, reading) {
+            Some((at, _)) => place = at + 1,
             None => return pattern.source(),
         }
     }

@@ -31,6 +31,15 @@ enum FlagName {
     Cluster(Box<[u8]>),
 }
 
+/// How surely a flag of a `deny` or `ask` pattern was used; `None` is not at all.
+#[derive(Clone, Copy)]
+pub(crate) struct Used {
+    /// The pattern's next word is still to be found.
+    pub(crate) alone: Option<Overmatch>,
+    /// The pattern's next word was its value.
+    pub(crate) with_next: Option<Overmatch>,
+}
+
 /// What one flag of an `allow` pattern covers.
 pub(crate) struct Wanted<'p> {
     name: WantedName<'p>,
@@ -95,23 +104,12 @@ impl FlagPattern {
         }
     }
 
-    /// For `deny` and `ask`: how surely the flag was used, and whether the pattern's next word was
-    /// its value.
-    pub(crate) fn overmatches(
-        &self,
-        next: Option<&OperandPattern>,
-        reading: &Reading<'_>,
-    ) -> Option<(Overmatch, bool)> {
+    /// For `deny` and `ask`: how surely the flag was used, with the pattern's next word as its value
+    /// and without.
+    pub(crate) fn overmatches(&self, next: Option<&OperandPattern>, reading: &Reading<'_>) -> Used {
         let best = |is: &dyn Fn(&FlagUse<'_>) -> Option<Overmatch>| {
-            reading
-                .flags
-                .iter()
-                .filter_map(|flag| {
-                    let surety = is(flag)?;
-                    let (value, took_next) = self.value_overmatches(next, flag)?;
-                    Some((surety.min(value), took_next))
-                })
-                .max_by_key(|(surety, _)| *surety)
+            let of = |flag| Some(self.value_overmatches(next, flag).at_most(is(flag)?));
+            reading.flags.iter().filter_map(of).fold(Used::NOT, Used::or)
         };
         match &self.name {
             FlagName::Any => best(&|flag| Some(sure(flag.certain))),
@@ -121,7 +119,7 @@ impl FlagPattern {
             }),
             FlagName::One(name) => best(&|flag| is(flag, name)),
             FlagName::Cluster(whole) => best(&|flag| is(flag, whole))
-                .or_else(|| self.letters_overmatch(whole, next, reading)),
+                .or(self.letters_overmatch(whole, next, reading).unwrap_or(Used::NOT)),
         }
     }
 
@@ -131,7 +129,7 @@ impl FlagPattern {
         whole: &[u8],
         next: Option<&OperandPattern>,
         reading: &Reading<'_>,
-    ) -> Option<(Overmatch, bool)> {
+    ) -> Option<Used> {
         let mut surety = Overmatch::Surely;
         for (position, letter) in whole.iter().enumerate().skip(1) {
             let name = [b'-', *letter];
@@ -139,49 +137,44 @@ impl FlagPattern {
             let mut used = reading.flags.iter().filter(|flag| flag.is(&name)).peekable();
             used.peek()?;
             if rest.is_empty() {
-                let (sure, took_next) = used
-                    .filter_map(|flag| {
-                        let (value, took_next) = self.value_overmatches(next, flag)?;
-                        Some((value.min(sure(flag.certain)), took_next))
-                    })
-                    .max_by_key(|(surety, _)| *surety)?;
-                return Some((surety.min(sure), took_next));
+                let of = |flag: &FlagUse<'_>| {
+                    self.value_overmatches(next, flag).at_most(sure(flag.certain))
+                };
+                return Some(used.map(of).fold(Used::NOT, Used::or).at_most(surety));
             }
             let mut valued = used.clone().filter(|flag| flag.takes_value()).peekable();
             if valued.peek().is_some() {
                 let found = valued.find(|flag| flag.value == Some(rest))?;
-                return Some((surety.min(sure(found.certain)), false));
+                return Some(Used::alone(surety.min(sure(found.certain))));
             }
             let certain = used.any(|flag| flag.certain);
             surety = surety.min(sure(certain));
         }
-        Some((surety, false))
+        Some(Used::alone(surety))
     }
 
-    fn value_overmatches(
-        &self,
-        next: Option<&OperandPattern>,
-        flag: &FlagUse<'_>,
-    ) -> Option<(Overmatch, bool)> {
+    fn value_overmatches(&self, next: Option<&OperandPattern>, flag: &FlagUse<'_>) -> Used {
         let hits =
             |pattern: &OperandPattern, value: &[u8]| pattern.hits(&Operand::new(value, flag.cwd));
         if let Some(pattern) = &self.value {
-            return match (flag.value, flag.next) {
-                (Some(value), _) => hits(pattern, value).then_some((Overmatch::Surely, false)),
-                (None, Some(next)) => hits(pattern, next).then_some((Overmatch::Perhaps, false)),
+            let alone = match (flag.value, flag.next) {
+                (Some(value), _) => hits(pattern, value),
+                (None, Some(next)) => hits(pattern, next).map(|_| Overmatch::Perhaps),
                 (None, None) => None,
             };
+            return Used { alone, ..Used::NOT };
         }
-        let Some(next) = next else { return Some((Overmatch::Surely, false)) };
+        let Some(next) = next else { return Used::alone(Overmatch::Surely) };
         match (flag.known.map(|known| known.arity), flag.value.or(flag.next)) {
             (Some(Arity::Required), Some(value)) => {
-                hits(next, value).then_some((Overmatch::Surely, true))
+                Used { with_next: hits(next, value), ..Used::NOT }
             }
-            (Some(Arity::Required), None) => None,
-            (Some(Arity::Optional) | None, Some(value)) if hits(next, value) => {
-                Some((Overmatch::Perhaps, true))
+            (Some(Arity::Required), None) => Used::NOT,
+            (Some(Arity::Optional) | None, Some(value)) => {
+                let with_next = hits(next, value).map(|_| Overmatch::Perhaps);
+                Used { with_next, ..Used::alone(Overmatch::Surely) }
             }
-            _ => Some((Overmatch::Surely, false)),
+            _ => Used::alone(Overmatch::Surely),
         }
     }
 
@@ -245,6 +238,23 @@ impl FlagPattern {
             }
         }
         false
+    }
+}
+
+impl Used {
+    const NOT: Self = Self { alone: None, with_next: None };
+
+    fn alone(surety: Overmatch) -> Self {
+        Self { alone: Some(surety), ..Self::NOT }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { alone: self.alone.max(other.alone), with_next: self.with_next.max(other.with_next) }
+    }
+
+    fn at_most(self, bound: Overmatch) -> Self {
+        let bounded = |surety: Option<Overmatch>| surety.map(|surety| surety.min(bound));
+        Self { alone: bounded(self.alone), with_next: bounded(self.with_next) }
     }
 }
 

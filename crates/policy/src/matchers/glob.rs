@@ -140,6 +140,17 @@ impl Glob {
             || self.wild.iter().any(|wild| wild.matches(text))
     }
 
+    /// Whether a text may be matched of which only `parts` are known: anything may stand between two.
+    pub(crate) fn may_match(&self, parts: &[&[u8]]) -> bool {
+        let literals =
+            self.literals.iter().map(|text| text.iter().copied().map(Token::Byte).collect());
+        let wild = self.wild.iter().map(|wild| {
+            let end = wild.open.then_some(Token::Deep);
+            wild.tokens.iter().cloned().chain(end).collect()
+        });
+        literals.chain(wild).any(|tokens: Vec<Token>| run_parts(&tokens, parts))
+    }
+
     /// The pattern as it was written.
     pub(crate) fn source(&self) -> &str {
         &self.source
@@ -404,19 +415,43 @@ fn run_table(tokens: &[Token], open: bool, text: &[u8]) -> bool {
         if open && here[tokens.len()] {
             return true;
         }
-        next.fill(false);
-        for (at, token) in tokens.iter().enumerate().filter(|(at, _)| here[*at]) {
-            match token {
-                Token::Deep => next[at] = true,
-                Token::Star => next[at] |= byte != b'/',
-                _ if token.takes(byte) => next[at + 1] = true,
-                _ => {}
-            }
-        }
-        skip_stars(tokens, &mut next);
+        step(tokens, byte, &here, &mut next);
         std::mem::swap(&mut here, &mut next);
     }
     here[tokens.len()]
+}
+
+/// The same over a text with gaps, each of which may be anything: behind a gap every later position
+/// can be reached.
+fn run_parts(tokens: &[Token], parts: &[&[u8]]) -> bool {
+    let mut here = vec![false; tokens.len() + 1];
+    let mut next = vec![false; tokens.len() + 1];
+    here[0] = true;
+    skip_stars(tokens, &mut here);
+    for (number, part) in parts.iter().enumerate() {
+        if number > 0 {
+            let Some(first) = here.iter().position(|reached| *reached) else { return false };
+            here[first..].fill(true);
+        }
+        for &byte in *part {
+            step(tokens, byte, &here, &mut next);
+            std::mem::swap(&mut here, &mut next);
+        }
+    }
+    here[tokens.len()]
+}
+
+fn step(tokens: &[Token], byte: u8, here: &[bool], next: &mut [bool]) {
+    next.fill(false);
+    for (at, token) in tokens.iter().enumerate().filter(|(at, _)| here[*at]) {
+        match token {
+            Token::Deep => next[at] = true,
+            Token::Star => next[at] |= byte != b'/',
+            _ if token.takes(byte) => next[at + 1] = true,
+            _ => {}
+        }
+    }
+    skip_stars(tokens, next);
 }
 
 /// A star may also be nothing.

@@ -1,6 +1,7 @@
 //! Name: which tool a rule speaks of. A bare pattern means the tool on the jail's PATH; a pattern
 //! with a slash means a place. A copy of a tool elsewhere is never allowed by the bare name.
 
+use super::args::Overmatch;
 use super::glob::{Glob, Kind, Trait};
 use super::paths;
 use crate::facts::Facts;
@@ -26,7 +27,14 @@ pub(crate) struct Names<'a> {
     pub(crate) resolved: Option<&'a [u8]>,
     path: Option<&'a [u8]>,
     /// What was asked for as a place, when it had a slash.
-    place: Option<Vec<u8>>,
+    place: Option<Place>,
+}
+
+#[derive(Debug)]
+enum Place {
+    At(Vec<u8>),
+    /// This, below some unknown working directory; empty when that may be it.
+    Below(Vec<u8>),
 }
 
 impl<'a> Names<'a> {
@@ -37,7 +45,7 @@ impl<'a> Names<'a> {
             asked: paths::basename(facts.name),
             resolved: facts.path.map(paths::basename),
             path: facts.path,
-            place: slash.then(|| paths::join(facts.cwd.unwrap_or(b"/"), facts.name)),
+            place: slash.then(|| Place::of(facts.name, facts.cwd)),
         }
     }
 
@@ -47,6 +55,16 @@ impl<'a> Names<'a> {
         let second = Some(asked).filter(|name| tool != Some(name));
         let third = resolved.filter(|name| tool != Some(name) && asked != *name);
         tool.into_iter().chain(second).chain(third)
+    }
+}
+
+impl Place {
+    fn of(name: &[u8], cwd: Option<&[u8]>) -> Self {
+        match cwd {
+            Some(cwd) => Self::At(paths::join(cwd, name)),
+            None if name.first() == Some(&b'/') => Self::At(paths::normalise(name).into_owned()),
+            None => Self::Below(paths::from_anywhere(&paths::normalise(name))),
+        }
     }
 }
 
@@ -83,13 +101,17 @@ impl NamePattern {
     }
 
     /// Whether a `deny` or an `ask` must take this request for the tool it means.
-    pub(crate) fn may_be(&self, names: &Names<'_>) -> bool {
+    pub(crate) fn may_be(&self, names: &Names<'_>) -> Option<Overmatch> {
+        let surely = |is: bool| is.then_some(Overmatch::Surely);
         match self {
-            Self::Bare(glob) => names.bare().any(|name| glob.matches(name)),
-            Self::Place { loose, .. } => {
-                names.path.is_some_and(|path| loose.matches(path))
-                    || names.place.as_deref().is_some_and(|place| loose.matches(place))
+            Self::Bare(glob) => surely(names.bare().any(|name| glob.matches(name))),
+            Self::Place { loose, .. } if names.path.is_some_and(|path| loose.matches(path)) => {
+                Some(Overmatch::Surely)
             }
+            Self::Place { loose, .. } => match names.place.as_ref()? {
+                Place::At(place) => surely(loose.matches(place)),
+                Place::Below(rest) => loose.may_match(&[b"", rest]).then_some(Overmatch::Perhaps),
+            },
         }
     }
 
@@ -137,7 +159,7 @@ mod tests {
     fn both(pattern: &str, facts: &Facts<'_>) -> (bool, bool) {
         let names = Names::of(facts);
         let pattern = NamePattern::new(pattern).unwrap();
-        (pattern.is(&names), pattern.may_be(&names))
+        (pattern.is(&names), pattern.may_be(&names).is_some())
     }
 
     #[test]
@@ -166,6 +188,18 @@ mod tests {
         assert_eq!(both("/opt/**", &deep), (true, true));
         assert_eq!(both("**/x", &deep), (true, true));
         assert_eq!(both("/opt/*/x", &deep), (false, false));
+    }
+
+    #[test]
+    fn a_place_below_an_unknown_folder_may_be_anywhere() {
+        let sure = |pattern: &str, cwd: Option<&str>| {
+            let here = Facts { cwd: cwd.map(str::as_bytes), ..facts("./bin/x", None, None) };
+            NamePattern::new(pattern).unwrap().may_be(&Names::of(&here))
+        };
+        assert_eq!(sure("/opt/bin/*", Some("/opt")), Some(Overmatch::Surely));
+        assert_eq!(sure("/opt/bin/*", Some("/srv")), None);
+        assert_eq!(sure("/opt/bin/*", None), Some(Overmatch::Perhaps));
+        assert_eq!(sure("/opt/bin/y", None), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! with a colon, as `/data:*`, is text too.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
+use super::args::Overmatch;
 use super::glob::{Glob, GlobError, Kind};
 use super::paths;
 
@@ -62,12 +63,22 @@ impl OperandPattern {
     }
 
     /// Whether a `deny` or an `ask` must take `operand` for what the pattern means: in any of its
-    /// spellings.
-    pub(crate) fn hits(&self, operand: &Operand<'_>) -> bool {
+    /// spellings. Without a known working directory, what is so from every one is sure, and what is
+    /// so from some is not.
+    pub(crate) fn hits(&self, operand: &Operand<'_>) -> Option<Overmatch> {
+        if self.hits_surely(operand) {
+            return Some(Overmatch::Surely);
+        }
+        let somewhere = operand.cwd.is_none() && self.hits_from_somewhere(operand);
+        somewhere.then_some(Overmatch::Perhaps)
+    }
+
+    fn hits_surely(&self, operand: &Operand<'_>) -> bool {
         if let Some(path) = &self.path {
+            let absolute = || operand.spellings().absolute.as_deref();
             return path.matches(operand.raw)
                 || self.text.literals().any(|literal| literal == operand.raw)
-                || operand.may_be_place(path);
+                || absolute().is_some_and(|absolute| path.matches(absolute));
         }
         if self.text.matches(operand.raw) {
             return true;
@@ -79,6 +90,22 @@ impl OperandPattern {
         self.text.matches(&spellings.plain)
             || spellings.relative.as_deref().is_some_and(|text| self.text.matches(text))
             || spellings.inner.iter().any(|text| self.text.matches(text))
+    }
+
+    /// Whether there is a working directory from which `operand` is hit.
+    fn hits_from_somewhere(&self, operand: &Operand<'_>) -> bool {
+        let plain = &operand.spellings().plain;
+        if let Some(path) = &self.path {
+            return operand.raw.first() != Some(&b'/')
+                && (may_be_anywhere(plain) || path.may_match(&[b"", &[b"/", &**plain].concat()]));
+        }
+        let elsewhere =
+            operand.raw.contains(&b'/') && (plain.first() == Some(&b'/') || may_be_anywhere(plain));
+        (elsewhere && suffixes(plain).any(|rest| self.text.matches(rest)))
+            || operand.inner_from_anywhere().is_some_and(|parts| {
+                let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                self.text.may_match(&parts)
+            })
     }
 
     /// Whether an `allow` may take `word` for what the pattern means. A word that climbs with `..`
@@ -126,21 +153,14 @@ impl<'a> Operand<'a> {
     }
 
     /// Every text that a pattern may hit: the word itself, and its other spellings as a text and as
-    /// a place. `None` when it may be any place.
+    /// a place. `None` when they cannot be told, for want of a known working directory.
     pub(crate) fn all_spellings(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        self.cwd?;
         let spellings = self.spellings();
         let absolute = spellings.absolute.as_deref();
-        if absolute.is_none() && self.may_be_anywhere() {
-            return None;
-        }
         let inner = spellings.inner.iter().map(Vec::as_slice);
         let plain = std::iter::once(spellings.plain.as_ref());
         Some(plain.chain(absolute).chain(spellings.relative.as_deref()).chain(inner))
-    }
-
-    fn may_be_anywhere(&self) -> bool {
-        let plain = &self.spellings().plain;
-        plain.as_ref() == b"." || plain.starts_with(b"..")
     }
 
     fn spellings(&self) -> &Spellings<'a> {
@@ -168,16 +188,50 @@ impl<'a> Operand<'a> {
         if !self.raw.iter().any(|byte| matches!(byte, b'=' | b':')) {
             return Vec::new();
         }
-        let plain = self.respell(|piece, _| normalise_place(piece));
-        let absolute = self.respell(|piece, assigned| {
-            let place = assigned || is_place(piece);
-            if place { self.absolute(piece) } else { None }
-        });
-        vec![plain, absolute]
+        let mut all = vec![self.respell(|text, piece, _| {
+            let place = normalise_place(piece);
+            text.extend_from_slice(place.as_deref().unwrap_or(piece));
+        })];
+        if self.cwd.is_some() {
+            all.push(self.respell(|text, piece, assigned| {
+                let place = assigned || is_place(piece);
+                let absolute = if place { self.absolute(piece) } else { None };
+                text.extend_from_slice(absolute.as_deref().unwrap_or(piece));
+            }));
+        }
+        all
     }
 
-    /// Rewrites every piece between commas, colons and the first `=` of a part.
-    fn respell(&self, change: impl Fn(&[u8], bool) -> Option<Vec<u8>>) -> Vec<u8> {
+    /// The word with the paths inside it as they may be from any working directory: what stands
+    /// between two parts is not known.
+    fn inner_from_anywhere(&self) -> Option<Vec<Vec<u8>>> {
+        if !self.raw.iter().any(|byte| matches!(byte, b'=' | b':')) {
+            return None;
+        }
+        let done = RefCell::new(Vec::new());
+        let last = self.respell(|text, piece, assigned| {
+            if !(assigned || is_place(piece)) {
+                text.extend_from_slice(piece);
+                return;
+            }
+            let plain = paths::normalise(piece);
+            if piece.first() != Some(&b'/') {
+                done.borrow_mut().push(std::mem::take(text));
+                if may_be_anywhere(&plain) {
+                    return;
+                }
+                text.push(b'/');
+            }
+            text.extend_from_slice(&plain);
+        });
+        let mut parts = done.into_inner();
+        parts.push(last);
+        Some(parts)
+    }
+
+    /// Rewrites every piece between commas, colons and the first `=` of a part: `write` adds it to
+    /// the text, and is told whether it is assigned.
+    fn respell(&self, write: impl Fn(&mut Vec<u8>, &[u8], bool)) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.raw.len());
         for (number, part) in self.raw.split(|byte| *byte == b',').enumerate() {
             if number > 0 {
@@ -189,23 +243,22 @@ impl<'a> Operand<'a> {
                 if number > 0 {
                     text.push(b':');
                 }
-                match change(piece, start > 0) {
-                    Some(changed) => text.extend(changed),
-                    None => text.extend_from_slice(piece),
-                }
+                write(&mut text, piece, start > 0);
             }
         }
         text
     }
+}
 
-    /// Without a known working directory, a word that names it or climbs out of it may be any place.
-    fn may_be_place(&self, path: &Glob) -> bool {
-        let spellings = self.spellings();
-        match &spellings.absolute {
-            Some(absolute) => path.matches(absolute),
-            None => self.may_be_anywhere(),
-        }
-    }
+/// Without a known working directory, a path that names it or climbs out of it may be any place.
+fn may_be_anywhere(plain: &[u8]) -> bool {
+    plain == b"." || plain.starts_with(b"..")
+}
+
+/// What a path may be from the working directories above it: everything behind one of its slashes.
+fn suffixes(plain: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let behind = |(at, byte): (usize, &u8)| (*byte == b'/').then(|| &plain[at + 1..]);
+    plain.iter().enumerate().filter_map(behind).filter(|rest| !rest.is_empty())
 }
 
 fn is_place(piece: &[u8]) -> bool {
@@ -222,7 +275,7 @@ mod tests {
 
     fn hits(pattern: &str, word: &str) -> bool {
         let operand = Operand::new(word.as_bytes(), Some(b"/app"));
-        OperandPattern::new(pattern).unwrap().hits(&operand)
+        OperandPattern::new(pattern).unwrap().hits(&operand) == Some(Overmatch::Surely)
     }
 
     fn fits(pattern: &str, word: &str) -> bool {
@@ -289,11 +342,24 @@ mod tests {
 
     #[test]
     fn an_unknown_working_directory_errs_to_the_safe_side() {
-        let hits = |word: &str| {
+        let hits = |pattern: &str, word: &str| {
             let operand = Operand::new(word.as_bytes(), None);
-            OperandPattern::new("/etc").unwrap().hits(&operand)
+            OperandPattern::new(pattern).unwrap().hits(&operand)
         };
-        assert!(hits(".") && hits("..") && hits("../etc") && hits("/etc"));
-        assert!(!hits("x"));
+        for word in [".", "..", "../etc", "etc", "./etc", "x/../etc"] {
+            assert_eq!(hits("/etc", word), Some(Overmatch::Perhaps), "{word}");
+        }
+        assert_eq!(hits("/etc", "/etc/."), Some(Overmatch::Surely));
+        assert_eq!(hits("/etc", "x"), None);
+        assert_eq!(hits("/etc/*", "x"), Some(Overmatch::Perhaps));
+        assert_eq!(hits("/etc/*/y", "x"), None);
+        for word in ["/app", "/srv/app", "../app"] {
+            assert_eq!(hits("{a,b}*", word), Some(Overmatch::Perhaps), "{word}");
+        }
+        assert_eq!(hits("{a,b}*", "app/x"), Some(Overmatch::Surely));
+        assert_eq!(hits("{a,b}*", "/"), None);
+        assert_eq!(hits("of=/dev/*", "of=sda"), Some(Overmatch::Perhaps));
+        assert_eq!(hits("of=/dev/sda", "of=sdb"), None);
+        assert_eq!(hits("*=/a/x:/b/y", "v=./x:y"), Some(Overmatch::Perhaps));
     }
 }

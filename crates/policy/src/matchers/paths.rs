@@ -50,6 +50,16 @@ pub(crate) fn join(cwd: &[u8], path: &[u8]) -> Vec<u8> {
     normalise(&[cwd, b"/", path].concat()).into_owned()
 }
 
+/// How every path ends that the plain spelling `relative` leads to, from whatever directory: empty
+/// when nothing can be told.
+pub(crate) fn from_anywhere(relative: &[u8]) -> Vec<u8> {
+    let mut rest = relative;
+    while let Some(above) = rest.strip_prefix(b"../") {
+        rest = above;
+    }
+    if matches!(rest, b"." | b"..") { Vec::new() } else { [b"/", rest].concat() }
+}
+
 /// The last component.
 pub(crate) fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
@@ -98,6 +108,14 @@ mod tests {
         assert_eq!(join(b"/app", b"../etc/passwd"), b"/etc/passwd");
         assert_eq!(join(b"/app", b"/etc//passwd"), b"/etc/passwd");
         assert_eq!(join(b"/", b"x"), b"/x");
+    }
+
+    #[test]
+    fn a_path_from_anywhere_ends_alike() {
+        assert_eq!(from_anywhere(b"../../a/b"), b"/a/b");
+        assert_eq!(from_anywhere(b"a"), b"/a");
+        assert_eq!(from_anywhere(b".."), b"");
+        assert_eq!(from_anywhere(b"."), b"");
     }
 
     #[test]
