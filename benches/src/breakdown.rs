@@ -200,6 +200,7 @@ fn before_the_start() -> [Record; 3] {
             reason: String::new(),
             noticed: Vec::new(),
             executor: "mirror".to_owned(),
+            run_as: None,
         }),
         Record::Started(ledger::Started {
             id: ID,
@@ -207,6 +208,7 @@ fn before_the_start() -> [Record; 3] {
             method: Method::Handoff,
             pid: Some(4242),
             stripped: Vec::new(),
+            run_as: None,
         }),
     ]
 }

@@ -92,6 +92,7 @@ impl Frames {
             tty: None,
             grace_ms: GRACE,
             cwd: Some((cwd.dev(), cwd.ino())),
+            place: Vec::new(),
             script: Vec::new(),
             argv: words.map(|word| word.as_bytes().to_vec()).collect(),
             env: vec![[b"PATH=", path.as_bytes()].concat()],

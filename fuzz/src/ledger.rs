@@ -117,6 +117,7 @@ fn records(n: u8) -> [Record; 4] {
             reason: String::new(),
             noticed: Vec::new(),
             executor: "mirror".to_owned(),
+            run_as: None,
         }),
         Record::Finished(Finished {
             id,

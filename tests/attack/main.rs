@@ -18,6 +18,7 @@ mod matching;
 mod places;
 mod plan;
 mod protocol;
+mod run_as;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

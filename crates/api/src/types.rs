@@ -125,6 +125,9 @@ pub struct QueueEntry {
     pub executable: Option<String>,
     /// Where it will run: `mirror`, `ghost` or `local`.
     pub executor: String,
+    /// The user of the warden's host that it will run as, where a rule says so (`run_as`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<String>,
     /// The rule that asks, such as `policy.yaml:12`; `None` for the default action.
     pub rule: Option<String>,
     /// Why it asks.

@@ -127,6 +127,9 @@ pub struct Decision {
     pub reason: String,
     /// Where the command is to run if it may.
     pub executor: Executor,
+    /// The user of the warden's host that it is to run as, a name or a number; `None` is the caller.
+    /// Only ever with [`Executor::Local`].
+    pub run_as: Option<Arc<str>>,
     /// How long it may run.
     pub timeout: Timeout,
     /// How long a person has to answer an `ask`.

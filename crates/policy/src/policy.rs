@@ -63,6 +63,7 @@ pub(crate) struct Rule {
     pub(crate) action: Action,
     pub(crate) reason: Option<Box<str>>,
     pub(crate) executor: Option<Executor>,
+    pub(crate) run_as: Option<Arc<str>>,
     pub(crate) timeout: RuleTimeout,
     pub(crate) dangerous_env: Option<Action>,
 }
@@ -182,6 +183,12 @@ impl Policy {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Whether a rule runs its command as a user of the warden's host.
+    #[must_use]
+    pub fn runs_as_others(&self) -> bool {
+        self.rules.iter().any(|rule| rule.run_as.is_some())
     }
 
     /// How many rules there are.

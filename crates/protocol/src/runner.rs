@@ -50,6 +50,9 @@ pub struct Plan {
     /// Device and inode of the working directory, which must be that of the descriptor that the client sends.
     /// `None`: the working directory was deleted, and the client's descriptor is all there is.
     pub cwd: Option<(u64, u64)>,
+    /// Where that working directory lies on the warden's side. The tool goes there by this path, as the user it runs
+    /// as, and what the client sends is let go. Empty: the client's descriptor is the way.
+    pub place: Vec<u8>,
     /// The path to execute by when the file is a script; then device and inode are compared just before.
     /// Empty: execute by the descriptor alone.
     pub script: Vec<u8>,
@@ -226,6 +229,7 @@ impl Plan {
             out.extend_from_slice(&soft.to_be_bytes());
             out.extend_from_slice(&hard.to_be_bytes());
         }
+        put_bytes(out, &self.place);
         put_bytes(out, &self.script);
         for list in [&self.argv, &self.env] {
             out.extend_from_slice(&length(list.len()).to_be_bytes());
@@ -239,6 +243,7 @@ impl Plan {
         let (ignored, blocked, dev, ino) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
         let groups = list(r, Reader::u32)?;
         let limits = list(r, |r| Some((r.u32()?, r.u64()?, r.u64()?)))?;
+        let place = r.bytes()?.to_vec();
         let script = r.bytes()?.to_vec();
         let argv = strings(r)?;
         let env = strings(r)?;
@@ -257,6 +262,7 @@ impl Plan {
             tty: (flags & 4 != 0).then_some((ttys, rows, cols)),
             grace_ms,
             cwd: (flags & 8 != 0).then_some((dev, ino)),
+            place,
             script,
             argv,
             env,
@@ -306,6 +312,7 @@ mod tests {
             tty: Some((5, 24, 80)),
             grace_ms: 5000,
             cwd: Some((1, 2)),
+            place: b"/srv".to_vec(),
             script: b"/usr/bin/npm".to_vec(),
             argv: vec![b"npm".to_vec(), b"\xff".to_vec()],
             env: vec![b"A=b".to_vec()],

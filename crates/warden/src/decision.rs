@@ -5,7 +5,7 @@
 use clawrden_policy::{Action, Decision, Executor, Notice, Timeout};
 
 use crate::approvals::Approval;
-use crate::plan::{Plan, PlanError, Workers};
+use crate::plan::{HostError, Plan, PlanError, Sight, Workers};
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
 const LARGE: usize = 16 * 1024;
@@ -50,7 +50,69 @@ impl Judged {
     ///
     /// # Errors
     /// When it takes too long there.
-    pub(crate) async fn of(plan: Plan, workers: &Workers) -> Result<Self, PlanError> {
+    pub(crate) async fn of(plan: Plan, sight: Sight<'_>) -> Result<Self, PlanError> {
+        let judged = Self::beside(plan, sight.workers).await?;
+        let (plan, decision) = (&judged.plan, &judged.decision);
+        let wanted = decision.run_as.is_some() && decision.action != Action::Deny;
+        // What the caller has not, the warden's host may have.
+        let unknown = plan.tool.is_none() && plan.jail.policy().runs_as_others();
+        let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
+        Ok(judged.settled())
+    }
+
+    /// A command that runs as somebody else does so on the warden's host, or not at all.
+    fn settled(mut self) -> Self {
+        let host = self.plan.on_host.as_ref();
+        if self.decision.run_as.is_some() != host.is_some_and(|host| host.user.is_some())
+            && self.decision.action != Action::Deny
+        {
+            self.decision = refused(self.decision, ELSEWHERE);
+        }
+        self
+    }
+
+    /// Judges once more, by what the request means on the warden's host. Both judgements must agree on who runs it
+    /// there; the stricter one holds.
+    async fn on_host(self, sight: Sight<'_>) -> Result<Self, PlanError> {
+        let Self { mut plan, decision: first } = self;
+        let is_meant = plan.tool.is_some() || first.run_as.is_some();
+        let moved = plan.move_to_host(sight.kinds, sight.workers).await;
+        if let Err(error) = moved {
+            return Self::off_host(plan, first, is_meant, error);
+        }
+        let Self { mut plan, decision: second } = Self::beside(plan, sight.workers).await?;
+        let user =
+            second.run_as.clone().filter(|user| !is_meant || first.run_as.as_ref() == Some(user));
+        let Some(user) = user else {
+            plan.stay_with_caller();
+            return Ok(Self { plan, decision: first });
+        };
+        let decision = if is_meant && first.action > second.action { first } else { second };
+        if decision.action == Action::Deny {
+            return Ok(Self { plan, decision });
+        }
+        match plan.become_user(user, sight.workers).await {
+            Ok(()) => Ok(Self { plan, decision }),
+            Err(error) => Self::off_host(plan, decision, true, error),
+        }
+    }
+
+    /// What becomes of a request that cannot run on the warden's host: refused, or left where it is.
+    fn off_host(
+        mut plan: Plan,
+        decision: Decision,
+        wanted: bool,
+        error: HostError,
+    ) -> Result<Self, PlanError> {
+        plan.stay_with_caller();
+        match error {
+            HostError::Plan(error) => Err(error),
+            error if wanted => Ok(Self { plan, decision: refused(decision, &error.to_string()) }),
+            _ => Ok(Self { plan, decision }),
+        }
+    }
+
+    async fn beside(plan: Plan, workers: &Workers) -> Result<Self, PlanError> {
         if plan.invocation.argv().map(|arg| arg.len() + 1).sum::<usize>() < LARGE {
             return Ok(Self::new(plan));
         }
@@ -135,6 +197,16 @@ impl Judged {
         };
         self.decision.noticed.iter().map(phrase).collect()
     }
+}
+
+/// What a request is told that the two judgements of [`Judged::on_host`] do not agree on.
+const ELSEWHERE: &str =
+    "by `run_as` it would run on the warden's host, and there it is another command to the policy";
+
+fn refused(mut decision: Decision, why: &str) -> Decision {
+    decision.action = Action::Deny;
+    why.clone_into(&mut decision.reason);
+    decision
 }
 
 impl Approved {

@@ -105,7 +105,7 @@ async fn command(
         let _ = reply.deny("", &text).await;
         return;
     }
-    let judged = match Judged::of(plan, &warden.workers).await {
+    let judged = match Judged::of(plan, sight).await {
         Ok(judged) => judged,
         Err(error) => {
             warden.record(&[requested, failed(Id(id), error.to_string())]);
@@ -298,9 +298,10 @@ fn question(judged: &Judged) -> Ask {
             jail: plan.jail.name.to_string(),
             caller,
             argv: shown(plan),
-            cwd: plan.cwd.as_ref().map(|cwd| lossy(&cwd.path)),
-            executable: plan.tool.as_ref().map(|tool| lossy(&tool.resolved)),
+            cwd: plan.meant_cwd().map(|cwd| lossy(&cwd.path)),
+            executable: plan.meant_tool().map(|tool| lossy(&tool.resolved)),
             executor: decision.executor.as_str().to_owned(),
+            run_as: decision.run_as.as_ref().map(ToString::to_string),
             rule: decision.rule.as_ref().map(ToString::to_string),
             reason: decision.reason.clone(),
             noticed: judged.noticed(),
@@ -386,6 +387,7 @@ fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
         reason,
         noticed: Vec::new(),
         executor: String::new(),
+        run_as: None,
     })
 }
 
@@ -409,5 +411,6 @@ fn decided(judged: &Judged) -> Record {
         reason: decision.reason.clone(),
         noticed: ledger::names(judged.noticed()),
         executor: decision.executor.as_str().to_owned(),
+        run_as: decision.run_as.as_ref().map(ToString::to_string),
     })
 }

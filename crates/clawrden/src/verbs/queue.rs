@@ -107,7 +107,9 @@ fn what(entry: &QueueEntry, full: bool) -> String {
         lines.push(format!("in {}", display::text(cwd)));
     }
     if let Some(executable) = &entry.executable {
-        lines.push(format!("runs {} ({})", display::text(executable), entry.executor));
+        let user = entry.run_as.as_ref().map(|user| format!(", as {}", display::text(user)));
+        let how = format!("{}{}", entry.executor, user.unwrap_or_default());
+        lines.push(format!("runs {} ({how})", display::text(executable)));
     }
     lines.extend(entry.noticed.iter().map(|fact| format!("! {}", display::text(fact))));
     lines.join("\n")
@@ -162,6 +164,7 @@ mod tests {
             cwd: Some("/work\u{202e}/x".into()),
             executable: Some("/usr/bin/npm".into()),
             executor: "mirror".into(),
+            run_as: None,
             rule: None,
             reason: "network".into(),
             noticed: vec!["NODE_OPTIONS=\u{1b}]0;x\u{7}".into()],

@@ -215,6 +215,19 @@ fn the_rules_own_timeout_and_executor_win() {
 }
 
 #[test]
+fn only_the_rule_that_decides_says_who_runs_it() {
+    let policy = rules(
+        "  - {command: tool, args: \"-f x\", action: ask}
+  - {command: tool, action: allow, executor: local, run_as: nobody}",
+    );
+    assert_eq!(judge(&policy, "tool").run_as.as_deref(), Some("nobody"));
+    assert_eq!(judge(&policy, "tool -f x").run_as, None);
+    // A guess that is stricter decides with its own executor, too.
+    let guess = judge(&policy, "tool -f y x");
+    assert_eq!((guess.action, guess.run_as), (Action::Ask, None));
+}
+
+#[test]
 fn a_ghost_as_the_default_denies_too() {
     let policy = policy("default_executor: ghost\nrules: [{command: a, action: allow}]");
     let decision = judge(&policy, "a");

@@ -87,6 +87,7 @@ pub(crate) fn fingerprint(text: &str) -> String {
 }
 
 fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'_>) -> Option<()> {
+    let mut rules = None;
     for (key, node) in report.fields(root, "policy keys", KEYS)? {
         match key {
             "default_action" => {
@@ -110,8 +111,13 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
                 policy.ghost_images = sections::ghost_images(node, report).unwrap_or_default();
             }
             "jails" => policy.jails = sections::jails(node, report).unwrap_or_default(),
-            _ => policy.rules = rules::rules(node, file, report).unwrap_or_default(),
+            _ => rules = Some(node),
         }
+    }
+    // Behind all others: what a rule may say can depend on them.
+    if let Some(node) = rules {
+        let executor = policy.default_executor;
+        policy.rules = rules::rules(node, file, executor, report).unwrap_or_default();
     }
     Some(())
 }

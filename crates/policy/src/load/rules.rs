@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::Report;
 use super::yaml::{Node, Value};
-use crate::decision::Action;
+use crate::decision::{Action, Executor};
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
 use crate::matchers::name::NamePattern;
@@ -22,12 +22,21 @@ const KEYS: &[&str] = &[
     "reason",
     "timeout",
     "executor",
+    "run_as",
     "name",
     "dangerous_env",
     "jail",
 ];
 
-pub(super) fn rules(node: &Node, file: &Arc<str>, report: &mut Report<'_>) -> Option<Vec<Rule>> {
+/// Longest name of a user; a login name on Linux has no more.
+const MAX_USER: usize = 32;
+
+pub(super) fn rules(
+    node: &Node,
+    file: &Arc<str>,
+    default_executor: Executor,
+    report: &mut Report<'_>,
+) -> Option<Vec<Rule>> {
     let Value::List(items) = &node.value else {
         report.wrong_type(node, "a list of rules, each `- {command: …, action: …}`");
         return None;
@@ -38,12 +47,17 @@ pub(super) fn rules(node: &Node, file: &Arc<str>, report: &mut Report<'_>) -> Op
     }
     let mut rules = Vec::with_capacity(items.len());
     for (item, index) in items.iter().zip(0..) {
-        rules.extend(rule(item, index, file, report));
+        rules.extend(rule(item, index, (file, default_executor), report));
     }
     Some(rules)
 }
 
-fn rule(node: &Node, index: u32, file: &Arc<str>, report: &mut Report<'_>) -> Option<Rule> {
+fn rule(
+    node: &Node,
+    index: u32,
+    (file, default_executor): (&Arc<str>, Executor),
+    report: &mut Report<'_>,
+) -> Option<Rule> {
     let fields = report.fields(node, "a rule's keys", KEYS)?;
     let get = |key: &str| fields.iter().find(|(found, _)| *found == key).map(|(_, node)| *node);
     for required in ["command", "action"] {
@@ -64,6 +78,13 @@ fn rule(node: &Node, index: u32, file: &Arc<str>, report: &mut Report<'_>) -> Op
         Some(Some(Some(limit))) => RuleTimeout::After(limit),
     };
     let executor = get("executor").and_then(|node| report.executor(node));
+    let run_as = get("run_as").and_then(|node| {
+        if executor.unwrap_or(default_executor) != Executor::Local {
+            let help = "only a local run has a user of its own: write `executor: local` beside it";
+            report.add(node.at, "run_as without `executor: local`", help);
+        }
+        user(node, report)
+    });
     let dangerous_env = get("dangerous_env").and_then(|node| report.action(node));
     let jail = get("jail").and_then(|node| {
         let text = report.word(node, "a jail's name or a glob")?;
@@ -77,9 +98,32 @@ fn rule(node: &Node, index: u32, file: &Arc<str>, report: &mut Report<'_>) -> Op
         action: action?,
         reason: reason.map(Into::into),
         executor,
+        run_as,
         timeout,
         dangerous_env,
     })
+}
+
+/// The name or the number of a user. Whether there is one is looked up when it is needed.
+fn user(node: &Node, report: &mut Report<'_>) -> Option<Arc<str>> {
+    let text = report.word(node, "a user, such as `nobody` or `1000`")?;
+    let help = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        match text.parse::<u32>() {
+            Ok(0) => "write `run_as: root` where root is meant",
+            Ok(u32::MAX) | Err(_) => "a user's number is at most 4294967294",
+            Ok(_) => return Some(text.into()),
+        }
+    } else {
+        let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let of_names =
+            |b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-');
+        if first && text.len() <= MAX_USER && text.bytes().all(of_names) {
+            return Some(text.into());
+        }
+        "a user's name: letters, digits, `_`, `.` and `-`, a letter or `_` first, 32 at most"
+    };
+    report.add(node.at, format!("bad user `{text}`"), help);
+    None
 }
 
 fn commands(node: &Node, report: &mut Report<'_>) -> Option<Vec<NamePattern>> {

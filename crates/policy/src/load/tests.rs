@@ -170,6 +170,33 @@ fn bad_values_of_sections_are_refused() {
 }
 
 #[test]
+fn a_user_of_the_host_is_named_properly_and_beside_a_local_executor() {
+    let rule = |tail: &str| format!("rules: [{{command: ls, action: allow, {tail}}}]");
+    for (tail, fact) in [
+        ("run_as: nobody", "run_as without `executor: local`"),
+        ("executor: mirror, run_as: nobody", "run_as without `executor: local`"),
+        ("executor: local, run_as: 0", "write `run_as: root`"),
+        ("executor: local, run_as: 4294967295", "bad user"),
+        ("executor: local, run_as: -1", "bad user"),
+        ("executor: local, run_as: \"a b\"", "bad user"),
+        ("executor: local, run_as: a:b", "bad user"),
+        ("executor: local, run_as: \"\"", "bad user"),
+        ("executor: local, run_as: é", "bad user"),
+        ("executor: local, run_as: [a]", "expected a user"),
+    ] {
+        let found = told(&rule(tail));
+        assert!(found.iter().any(|told| told.contains(fact)), "{tail}: {found:?}");
+    }
+    for user in ["nobody", "root", "1000", "_apt", "svc-build.2", "00017"] {
+        let text = rule(&format!("executor: local, run_as: {user}"));
+        assert!(from_text("p", &text).unwrap().runs_as_others(), "{user}");
+    }
+    // Wherever in the file the default stands.
+    let text = format!("{}\ndefault_executor: local\n", rule("run_as: nobody"));
+    assert!(from_text("p", &text).is_ok());
+}
+
+#[test]
 fn broken_yaml_is_told_with_its_place() {
     for text in ["rules: [", "a: b: c", "a: 'x", "- a\nb: c", "*x", "&a"] {
         let found = errors(text);

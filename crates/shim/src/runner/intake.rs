@@ -127,14 +127,14 @@ pub(super) struct Orders {
 pub(super) enum Order {
     /// Nothing whole yet.
     None,
-    /// A message.
-    Message(ToRunner),
-    /// The warden has gone, or says what no warden says.
+    /// To end the tree, with what to tell the client.
+    Stop(Failure, bool),
+    /// The warden has gone, or says what no warden says: a second plan is as bad as none.
     Gone,
 }
 
 impl Orders {
-    /// Receives once and gives the next message.
+    /// Receives once and gives the next order.
     pub(super) fn receive(&mut self, warden: &OwnedFd) -> Order {
         self.bytes.reserve(1024);
         match fds::receive_append(warden.as_fd(), &mut self.bytes, 1024, RecvFlags::DONTWAIT) {
@@ -154,7 +154,10 @@ impl Orders {
         let Some(payload) = self.bytes.get(5..end) else { return Order::None };
         let message = ToRunner::parse(kind, payload);
         self.bytes.drain(..end);
-        message.map_or(Order::Gone, Order::Message)
+        match message {
+            Ok(ToRunner::Stop { code, text, now }) => Order::Stop(Failure { code, text }, now),
+            Ok(ToRunner::Plan(_)) | Err(_) => Order::Gone,
+        }
     }
 }
 

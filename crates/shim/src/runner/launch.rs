@@ -62,6 +62,7 @@ impl Launch<'_> {
         if let Err(failure) = identity::become_user(plan) {
             self.tell(&failure)
         }
+        self.go_to_place();
         identity::set_signals(plan);
         let _ = rustix::io::write(&self.status, &[GOING]);
         signal::set_blocked(plan.blocked);
@@ -94,6 +95,7 @@ impl Launch<'_> {
             }
         };
         match cwd {
+            _ if !plan.place.is_empty() => {}
             Some(cwd) => self.enter(&cwd),
             None => self.fail(&["the warden sent no working directory"]),
         }
@@ -115,6 +117,20 @@ impl Launch<'_> {
         }
         if let Err(error) = rustix::process::fchdir(cwd) {
             self.fail(&["the working directory cannot be entered (", &words(error), ")"])
+        }
+    }
+
+    /// Goes to a working directory of the warden's side, by the rights of the user that the tool runs as.
+    fn go_to_place(&self) {
+        if self.plan.place.is_empty() {
+            return;
+        }
+        if let Err(error) = rustix::process::chdir(&*process::c_string(&self.plan.place)) {
+            self.fail(&["the working directory cannot be entered (", &words(error), ")"])
+        }
+        let found = rustix::fs::stat(c".").map(|stat| (stat.st_dev, stat.st_ino));
+        if found.ok() != self.plan.cwd {
+            self.fail(&["the working directory has changed after the decision"])
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use clawrden_protocol::ToClient;
 use clawrden_protocol::frame::{self, FromClient, Status};
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
-use clawrden_protocol::runner::{FromRunner, ToRunner};
+use clawrden_protocol::runner::FromRunner;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -189,11 +189,8 @@ impl Supervisor {
         let Some(warden) = &self.warden else { return };
         match self.orders.receive(warden) {
             Order::None => {}
-            Order::Message(ToRunner::Stop { code, text, now }) => {
-                self.end(Some(Failure { code, text }), now);
-            }
-            // A second plan is as bad as no warden.
-            Order::Message(ToRunner::Plan(_)) | Order::Gone => {
+            Order::Stop(failure, now) => self.end(Some(failure), now),
+            Order::Gone => {
                 self.warden = None;
                 self.end(failure(&warden_gone(self.started)), false);
             }

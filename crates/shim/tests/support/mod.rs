@@ -143,6 +143,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         tty: None,
         grace_ms: 500,
         cwd: None,
+        place: Vec::new(),
         script: Vec::new(),
         argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
         env: vec![b"PATH=/usr/bin:/bin".to_vec(), b"TERM=dumb".to_vec()],

@@ -54,6 +54,8 @@ pub struct Details {
     pub executable: Option<String>,
     /// Where it will run.
     pub executor: String,
+    /// The user of the warden's host that it will run as, where a rule says so.
+    pub run_as: Option<String>,
     /// The rule that asks.
     pub rule: Option<String>,
     /// Why it asks.
@@ -76,6 +78,7 @@ impl Details {
             + self.cwd.as_ref().map_or(0, String::len)
             + self.executable.as_ref().map_or(0, String::len)
             + self.executor.len()
+            + self.run_as.as_ref().map_or(0, String::len)
             + self.rule.as_ref().map_or(0, String::len)
             + self.reason.len()
             + list(&self.noticed)
@@ -92,6 +95,7 @@ impl Details {
             cwd: self.cwd.clone(),
             executable: self.executable.clone(),
             executor: self.executor.clone(),
+            run_as: self.run_as.clone(),
             rule: self.rule.clone(),
             reason: self.reason.clone(),
             noticed: self.noticed.clone(),

@@ -40,6 +40,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let started = Started {
         id,
         executor: "mirror".to_owned(),
+        run_as: None,
         method: Method::Handoff,
         pid,
         stripped: Vec::new(),

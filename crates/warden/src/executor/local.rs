@@ -10,9 +10,9 @@ use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 
 use super::pool::Pool;
 use super::runner::{Runner, RunnerError};
-use super::{Refusal, Start, begin, finish, refuse};
+use super::{Refusal, Start, begin, finish, refuse, run_as};
 use crate::ledger::{Finished, Id, Method, Started};
-use crate::plan::{Cwd, Depth, Opened, Plan, Root, local as local_environment};
+use crate::plan::{Cwd, Depth, OnHost, Opened, Plan, Root, local as local_environment};
 use crate::process::cgroup::{CgroupError, Leaf};
 use crate::process::tree::{Report, Scope, freeze_tree, thaw_tree};
 use crate::process::{Identity, Namespaces, status};
@@ -24,10 +24,14 @@ use crate::warden::Warden;
 pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let plan = start.approved.plan();
     let id = Id(plan.id);
-    if let Err(text) = may_run_here(warden, plan) {
-        return refuse(warden, start, Refusal::Denied, text).await;
-    }
-    let prepared = match prepare(warden, plan) {
+    let prepared = match &plan.on_host {
+        Some(host) => run_as::prepare(warden, plan, host),
+        None => match may_run_here(warden, plan) {
+            Ok(()) => prepare(warden, plan),
+            Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
+        },
+    };
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
@@ -37,6 +41,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         method: Method::Runner,
         pid: None,
         stripped: crate::ledger::names(prepared.stripped.clone()),
+        run_as: plan.on_host.as_deref().and_then(OnHost::record),
     };
     let limit = start.approved.timeout().duration();
     let Some(run) = begin(warden, &mut start, started).await else { return };
@@ -65,18 +70,19 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
 }
 
 /// A plan with its files opened again, found unchanged.
-struct Prepared {
-    plan: RunnerPlan,
-    tool: Opened,
-    cwd: Option<Opened>,
-    stripped: Vec<String>,
+pub(super) struct Prepared {
+    pub(super) plan: RunnerPlan,
+    pub(super) tool: Opened,
+    pub(super) cwd: Option<Opened>,
+    pub(super) stripped: Vec<String>,
 }
 
 /// Whether this caller may have a local run at all. The text says why not, and what to do.
 fn may_run_here(warden: &Warden, plan: &Plan) -> Result<(), String> {
     let foreign = |what: &str| {
         format!(
-            "the caller is in another {what}, so its command does not run on the warden's side; use `executor: mirror`"
+            "the caller is in another {what}, so its command does not run on the warden's side as its own; use \
+             `executor: mirror`, or say by `run_as` which user of the warden's host runs it"
         )
     };
     let (Some(uid), Some(pid)) = (plan.caller.uid, plan.caller.pid) else {
@@ -178,7 +184,8 @@ fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
         blocked: if version_2 { status.blocked } else { 0 },
         tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),
         grace_ms: u32::try_from(warden.config.grace.as_millis()).unwrap_or(u32::MAX),
-        cwd: cwd.as_ref().map(|cwd| (device(cwd), cwd.id.inode)),
+        cwd: cwd.as_ref().map(|cwd| (device_number(cwd.id.device), cwd.id.inode)),
+        place: Vec::new(),
         script: if tool.script { tool.path.clone() } else { Vec::new() },
         argv,
         env: environment.kept,
@@ -186,8 +193,7 @@ fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
     Ok(Prepared { plan, tool: opened, cwd, stripped: environment.stripped })
 }
 
-fn device(opened: &Opened) -> u64 {
-    let (major, minor) = opened.id.device;
+pub(super) fn device_number((major, minor): (u32, u32)) -> u64 {
     rustix::fs::makedev(major, minor)
 }
 

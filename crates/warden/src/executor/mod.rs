@@ -6,6 +6,7 @@ mod end;
 mod handoff;
 mod local;
 mod pool;
+mod run_as;
 mod runner;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(crate) async fn execute(warden: &Arc<Warden>, start: Start) {
 }
 
 async fn run(warden: &Arc<Warden>, start: Start) {
-    if start.approved.plan().tool.is_none() {
+    if start.approved.plan().meant_tool().is_none() {
         let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
         let text = format!("{name}: there is no such tool on the caller's PATH");
         return refuse(warden, start, Refusal::NoSuchTool, text).await;

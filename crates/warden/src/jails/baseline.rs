@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 pub const MAX_ENTRIES: usize = 1_000_000;
 
 /// Where tools lie when nobody says.
-const FALLBACK_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const FALLBACK_PATH: &[u8] =
+    b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why an environment was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

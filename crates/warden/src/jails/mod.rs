@@ -11,6 +11,7 @@ pub mod runner;
 pub mod shim_binary;
 pub mod shims;
 
+pub(crate) use baseline::FALLBACK_PATH;
 pub use baseline::{Baseline, BaselineError};
 pub use name::{BadName, JailName};
 pub use places::{PlaceError, Places};

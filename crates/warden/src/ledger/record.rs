@@ -159,6 +159,9 @@ pub struct Decided {
     pub noticed: Vec<String>,
     /// Where it is to run: `mirror`, `ghost` or `local`.
     pub executor: String,
+    /// The user of the warden's host that it is to run as, where a rule says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<String>,
 }
 
 /// Payload of [`Record::Approved`], [`Record::Denied`] and [`Record::GrantUsed`].
@@ -232,6 +235,22 @@ pub struct Started {
     /// Names of the variables that it does not get; see [`names`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stripped: Vec<String>,
+    /// Who runs what on the warden's host, where a rule says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
+}
+
+/// Part of [`Started`]: what `run_as` came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// The user's name.
+    pub user: String,
+    /// Its number.
+    pub uid: u32,
+    /// The file on the warden's host.
+    pub executable: String,
+    /// The working directory on the warden's host.
+    pub cwd: String,
 }
 
 /// Payload of [`Record::Finished`].

@@ -69,6 +69,7 @@ fn decided(n: u64, decision: &str) -> Record {
         reason: String::new(),
         noticed: Vec::new(),
         executor: "mirror".to_owned(),
+        run_as: None,
     })
 }
 
@@ -76,9 +77,11 @@ fn started(n: u64) -> Record {
     Record::Started(Started {
         id: id(n),
         executor: "mirror".to_owned(),
+
         method: Method::Handoff,
         pid: Some(4242),
         stripped: Vec::new(),
+        run_as: None,
     })
 }
 

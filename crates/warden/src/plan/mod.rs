@@ -6,6 +6,7 @@
 
 mod environment;
 mod invocation;
+mod on_host;
 mod root;
 mod tool;
 mod worker;
@@ -19,6 +20,7 @@ use thiserror::Error;
 pub(crate) use environment::local;
 use environment::{changed, governed_path, value};
 pub(crate) use invocation::Invocation;
+pub(crate) use on_host::{HostError, OnHost};
 pub(crate) use root::{Depth, Opened, Root};
 pub(crate) use tool::{Kinds, Tool, base_name};
 pub(crate) use worker::Workers;
@@ -88,6 +90,8 @@ pub(crate) struct Plan {
     /// What a handed-off tool needs so that whatever it starts is governed too, as `NAME=value` and NUL; mostly
     /// nothing.
     pub(crate) governed: Vec<u8>,
+    /// Where it runs when a rule says `run_as`: then the caller's own tool and directory do not matter.
+    pub(crate) on_host: Option<Box<OnHost>>,
     /// Tells identical requests: jail, user, executable, argv, cwd and the dangerous variables.
     pub(crate) identity: Identity,
 }
@@ -179,12 +183,16 @@ impl Plan {
             by_path,
             changed_env,
             governed,
+            on_host: None,
             identity,
         })
     }
 
     /// Whether executable and working directory are those that were judged.
     pub(crate) async fn is_unchanged(&self, workers: &Workers) -> Result<bool, PlanError> {
+        if let Some(host) = self.on_host.clone() {
+            return workers.run(move || host.is_unchanged()).await;
+        }
         let pid = self.caller.pid.ok_or(PlanError::CallerUnseen)?;
         let (tool, cwd) = (self.tool.clone(), self.cwd.clone());
         workers
@@ -200,6 +208,16 @@ impl Plan {
             .await
     }
 
+    /// The tool that will run, wherever that is.
+    pub(crate) fn meant_tool(&self) -> Option<&Tool> {
+        self.on_host.as_ref().map(|host| &host.tool).or(self.tool.as_ref())
+    }
+
+    /// The working directory that it will run in, wherever that is.
+    pub(crate) fn meant_cwd(&self) -> Option<&Cwd> {
+        self.on_host.as_ref().map(|host| &host.cwd).or(self.cwd.as_ref())
+    }
+
     /// Gives `judge` the facts of this request.
     pub(crate) fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
         let argv: Vec<&[u8]> = self.invocation.argv().collect();
@@ -207,10 +225,13 @@ impl Plan {
         judge(&Facts {
             jail: self.jail.name.as_str(),
             name: self.invocation.name(),
-            path: self.tool.as_ref().map(|tool| &tool.resolved[..]),
-            tool: self.known_as.as_deref(),
+            path: self.meant_tool().map(|tool| &tool.resolved[..]),
+            tool: match &self.on_host {
+                Some(_) => Some(base_name(self.invocation.name())),
+                None => self.known_as.as_deref(),
+            },
             argv: &argv,
-            cwd: self.cwd.as_ref().map(|cwd| &cwd.path[..]),
+            cwd: self.meant_cwd().map(|cwd| &cwd.path[..]),
             uid: self.caller.uid,
             gid: self.caller.gid,
             changed_env: &changed,

@@ -77,7 +77,6 @@ impl Root {
     }
 
     /// The warden's own root.
-    #[cfg(test)]
     pub(crate) fn own() -> io::Result<Self> {
         Self::open(Path::new("/"))
     }

@@ -1,26 +1,109 @@
-//! Names of users.
+//! Users, as `/etc/passwd` and `/etc/group` have them. Those from elsewhere (LDAP and the like) are not looked up, as
+//! that can block.
 
 use std::fs;
+use std::sync::Arc;
 
-/// Bytes of `/etc/passwd` that are looked at.
-const MAX_PASSWD: u64 = 4 * 1024 * 1024;
+use thiserror::Error;
 
-/// The name of a user in `/etc/passwd`; names from elsewhere (LDAP and the like) are not looked up, as that can block.
-#[must_use]
-pub(crate) fn name_of(uid: u32) -> Option<String> {
-    let path = "/etc/passwd";
-    if fs::metadata(path).ok()?.len() > MAX_PASSWD {
-        return None;
-    }
-    let text = fs::read_to_string(path).ok()?;
-    find(&text, uid).map(str::to_owned)
+/// Bytes of `/etc/passwd` or `/etc/group` that are looked at.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Supplementary groups that a user is taken to be in; the kernel takes no more.
+const MAX_GROUPS: usize = 65_536;
+
+/// A user, with everything that a process of it starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// How it was asked for: a name or a number.
+    pub(crate) asked: Arc<str>,
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Supplementary groups, the primary one among them.
+    pub(crate) groups: Vec<u32>,
+    pub(crate) home: String,
 }
 
-fn find(passwd: &str, uid: u32) -> Option<&str> {
-    passwd.lines().find_map(|line| {
+/// Why a user is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum UserError {
+    #[error("there is no user `{0}` in /etc/passwd on the warden's host")]
+    Unknown(String),
+    #[error("{0} cannot be read on the warden's host, so its users are not known")]
+    Unreadable(&'static str),
+}
+
+/// The name of a user in `/etc/passwd`.
+#[must_use]
+pub(crate) fn name_of(uid: u32) -> Option<String> {
+    let text = read("/etc/passwd").ok()?;
+    by_number(&text, uid).map(|line| line.name.to_owned())
+}
+
+/// The user that goes by this name, or else by this number.
+///
+/// # Errors
+/// When there is none, or it cannot be told.
+pub(crate) fn find(asked: &Arc<str>) -> Result<User, UserError> {
+    let passwd = read("/etc/passwd")?;
+    find_in(asked, &passwd, &read("/etc/group")?)
+        .ok_or_else(|| UserError::Unknown(asked.to_string()))
+}
+
+fn read(path: &'static str) -> Result<String, UserError> {
+    let unreadable = |_| UserError::Unreadable(path);
+    if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
+        return Err(UserError::Unreadable(path));
+    }
+    // Comments need not be UTF-8; a name that is not is nobody's here.
+    fs::read(path).map_err(unreadable).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One line of `/etc/passwd`.
+struct Line<'t> {
+    name: &'t str,
+    uid: u32,
+    gid: u32,
+    home: &'t str,
+}
+
+fn lines(passwd: &str) -> impl Iterator<Item = Line<'_>> {
+    passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some(Line { name, uid, gid, home: fields.nth(1)? })
+    })
+}
+
+fn by_number(passwd: &str, uid: u32) -> Option<Line<'_>> {
+    lines(passwd).find(|line| line.uid == uid)
+}
+
+fn find_in(asked: &Arc<str>, passwd: &str, group: &str) -> Option<User> {
+    let line = lines(passwd)
+        .find(|line| *line.name == **asked)
+        .or_else(|| by_number(passwd, asked.parse().ok()?))?;
+    let mut groups = vec![line.gid];
+    for other in group.lines() {
+        let mut fields = other.split(':');
+        let Some(gid) = fields.nth(2).and_then(|gid| gid.parse().ok()) else { continue };
+        let members = fields.next().unwrap_or_default();
+        let is_member = members.split(',').any(|member| member == line.name);
+        if is_member && !groups.contains(&gid) && groups.len() < MAX_GROUPS {
+            groups.push(gid);
+        }
+    }
+    let home = if line.home.is_empty() { "/" } else { line.home };
+    Some(User {
+        asked: Arc::clone(asked),
+        name: line.name.to_owned(),
+        uid: line.uid,
+        gid: line.gid,
+        groups,
+        home: home.to_owned(),
     })
 }
 
@@ -28,12 +111,36 @@ fn find(passwd: &str, uid: u32) -> Option<&str> {
 mod tests {
     use super::*;
 
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nodd line\n:x:7:7::/:\n\
+                          dev:x:1000:100::/home/dev:/bin/bash\n1000:x:1001:1001::/x:/bin/sh\nbare:x:5:6::\n";
+    const GROUP: &str = "users:x:100:\nadm:x:4:syslog,dev\nodd\ndocker:x:999:dev\ndevs:x:50:dev2\n";
+
     #[test]
     fn a_user_is_found_by_number() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/sh\nodd line\ndev:x:1000:1000::/home/dev:/bin/bash\n";
-        assert_eq!(find(passwd, 0), Some("root"));
-        assert_eq!(find(passwd, 1000), Some("dev"));
-        assert_eq!(find(passwd, 5), None);
+        assert_eq!(by_number(PASSWD, 0).unwrap().name, "root");
+        assert_eq!(by_number(PASSWD, 1000).unwrap().name, "dev");
+        assert!(by_number(PASSWD, 77).is_none() && by_number(PASSWD, 7).is_none());
+    }
+
+    #[test]
+    fn a_user_comes_with_its_groups_and_its_home() {
+        let of = |asked: &str| find_in(&asked.into(), PASSWD, GROUP);
+        let dev = of("dev").unwrap();
+        assert_eq!((dev.uid, dev.gid, &dev.groups[..]), (1000, 100, &[100, 4, 999][..]));
+        assert_eq!(dev.home, "/home/dev");
+        assert_eq!(of("0").unwrap().name, "root");
+        // A name goes before a number.
+        assert_eq!(of("1000").unwrap().uid, 1001);
+        assert_eq!(of("bare").unwrap().home, "/");
+        for unknown in ["", "77", "nobody-at-all", "odd line", "-1", "4294967296"] {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn root_is_a_user_everywhere() {
+        assert_eq!(find(&"root".into()).unwrap().uid, 0);
+        let error = find(&"no-such-user".into()).unwrap_err();
+        assert!(error.to_string().contains("no-such-user"), "{error}");
     }
 }

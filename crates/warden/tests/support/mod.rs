@@ -180,6 +180,7 @@ fn entry(number: usize) -> QueueEntry {
         cwd: None,
         executable: None,
         executor: "mirror".to_owned(),
+        run_as: None,
         rule: None,
         reason: String::new(),
         noticed: Vec::new(),
