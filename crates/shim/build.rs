@@ -1,5 +1,6 @@
 //! Tells the linker, for the `raw` program only, that nothing but our own objects belong in it, and that tables for
-//! unwinding do not: nothing unwinds there.
+//! unwinding do not: nothing unwinds there. Nor does it put data apart that a loader would make read-only, as there is
+//! no loader: on aarch64 that alone would fill the file up to the next 64 KiB.
 
 use std::path::Path;
 
@@ -24,6 +25,7 @@ fn main() -> std::io::Result<()> {
         "-no-pie",
         "-Wl,--build-id=none",
         "-Wl,--no-eh-frame-hdr",
+        "-Wl,-z,norelro",
         &script,
     ] {
         println!("cargo:rustc-link-arg-bins={arg}");
