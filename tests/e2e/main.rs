@@ -8,6 +8,8 @@ mod support;
 
 mod decisions;
 mod lifecycle;
+mod ordinary_user;
 mod run;
+mod sandbox;
 mod version_1;
 mod waiting;

@@ -131,7 +131,8 @@ impl Home {
     }
 }
 
-fn places(dir: &Path) -> [(&'static str, String); 4] {
+/// The variables that say where a user's things lie, all below `dir`.
+pub fn places(dir: &Path) -> [(&'static str, String); 4] {
     let below = |name: &str| dir.join(name).display().to_string();
     [
         ("HOME", dir.display().to_string()),
