@@ -1,7 +1,7 @@
 //! Nothing that fails makes a command run: a policy that does not load, a ledger that cannot be written.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -241,6 +241,78 @@ fn a_full_disk_lets_nothing_run_until_there_is_room_again() {
     clawrden_warden::ledger::verify(&ledger).unwrap();
     assert!(crate::support::read_ledger(&ledger).len() > before);
     drop(house);
+}
+
+/// A disk of its own, for as long as this lives, which the kernel makes read-only when it finds an error.
+struct Ext4(PathBuf);
+
+impl Ext4 {
+    fn new(dir: &Path) -> Option<Self> {
+        let (image, path) = (dir.join("image"), dir.join("disk"));
+        fs::create_dir(&path).unwrap();
+        fs::File::create(&image).unwrap().set_len(8 << 20).unwrap();
+        let mut made = Command::new("mkfs.ext4");
+        made.args(["-q", "-F"]).arg(&image).stderr(Stdio::null());
+        let disk = Self(path);
+        let is_made = made.status().is_ok_and(|status| status.success());
+        (is_made && disk.mount(&image)).then_some(disk)
+    }
+
+    fn mount(&self, image: &Path) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop,errors=remount-ro"]).arg(image).arg(&self.0).stderr(Stdio::null());
+        mount.status().unwrap().success()
+    }
+
+    /// Reports an error to the kernel as a failing disk would.
+    fn fail(&self) {
+        let device = fs::metadata(&self.0).unwrap().dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let device = fs::read_link(format!("/sys/dev/block/{major}:{minor}")).unwrap();
+        let name = device.file_name().unwrap().to_str().unwrap();
+        // The answer comes from the disk as it is then, which takes nothing more.
+        let _ = fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1");
+    }
+
+    fn unmount(&self) -> bool {
+        Command::new("umount").arg(&self.0).stderr(Stdio::null()).status().unwrap().success()
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-q", "-l"]).arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_lets_nothing_run_until_it_is_mounted_again() {
+    let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
+    let Some(disk) = Ext4::new(dir.path()) else {
+        eprintln!("no disk can be made here; a limit on the ledger's size stands for it");
+        return a_ledger_at_its_size_limit_lets_nothing_run_until_it_can_be_written_again();
+    };
+    let ledger = disk.0.join("ledger.jsonl");
+    let mut house = House::audited(dir, GOOD, &ledger);
+    runs_again(&house);
+    fs::remove_file(house.path("mark")).unwrap();
+    until("the last run to be recorded", || {
+        crate::support::read_ledger(&ledger).iter().find(|r| r["event"] == "finished").cloned()
+    });
+    // What the kernel has not written out by itself yet is lost to such an error, as by a loss of power.
+    assert!(Command::new("sync").arg("-f").arg(&ledger).status().unwrap().success());
+    disk.fail();
+    let refused = fs::File::create(disk.0.join("other")).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(30), "the disk is read-only: {refused}");
+    nothing_runs(&house);
+    // A kernel that has found an error takes the disk back only when nobody holds it.
+    house.crash();
+    assert!(disk.unmount() && disk.mount(&house.path("image")));
+    house.restart();
+    runs_again(&house);
+    clawrden_warden::ledger::verify(&ledger).unwrap();
+    let text = fs::read_to_string(&ledger).unwrap();
+    assert_eq!(text.matches("\"event\":\"started\"").count(), 2, "{text}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod support;
 
 mod asking;
+mod clock;
 mod environment;
 mod exhaustion;
 mod fail_open;

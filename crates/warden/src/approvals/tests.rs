@@ -1,6 +1,7 @@
 //! The queue as callers and people meet it, one story each.
 
 mod bounds;
+mod clocks;
 mod properties;
 mod stories;
 
