@@ -9,6 +9,9 @@ use rustix::process::{Gid, Uid};
 use super::{Failure, cannot};
 use crate::sys::{process, signal};
 
+/// Signals whose action cannot be changed.
+const UNCHANGEABLE: u64 = signal::set(&[signal::KILL, signal::STOP]);
+
 /// Takes the plan's user, group and groups.
 ///
 /// # Errors
@@ -55,11 +58,16 @@ pub(super) fn set_limits(plan: &Plan, files: (u64, u64)) {
     }
 }
 
-/// Gives every signal its default action, but for those that the plan says are ignored.
+/// Ignores what the plan says is ignored; every signal has its default action before.
 pub(super) fn set_signals(plan: &Plan) {
-    for number in 1..=signal::LAST {
-        if number != signal::KILL && number != signal::STOP {
-            signal::set_ignored(number, plan.ignored & signal::bit(number) != 0);
-        }
-    }
+    (1..=signal::LAST)
+        .filter(|&number| plan.ignored & signal::bit(number) & !UNCHANGEABLE != 0)
+        .for_each(|number| signal::set_ignored(number, true));
+}
+
+/// Gives every signal its default action, while there is time: before there is a plan.
+pub(super) fn reset_signals() {
+    (1..=signal::LAST)
+        .filter(|&number| signal::bit(number) & UNCHANGEABLE == 0)
+        .for_each(|number| signal::set_ignored(number, false));
 }

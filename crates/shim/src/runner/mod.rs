@@ -75,6 +75,7 @@ fn settle() -> Result<Place, Errno> {
     // Already a leader of a session is as good.
     let _ = rustix::process::setsid();
     signal::set_blocked(!0);
+    identity::reset_signals();
     let signals = Signals::of(signal::set(&[signal::CHLD, signal::TERM]))?;
     Ok(Place { warden, signals, files })
 }

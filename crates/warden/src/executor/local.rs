@@ -9,10 +9,11 @@ use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 
 use super::pool::Pool;
+use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
 use super::{Refusal, Start, begin, finish, refuse, run_as};
 use crate::ledger::{Finished, Id, Method, Started};
-use crate::plan::{Cwd, Depth, OnHost, Opened, Plan, Root, local as local_environment};
+use crate::plan::{OnHost, Opened, Plan, Root, local as local_environment};
 use crate::process::cgroup::{CgroupError, Leaf};
 use crate::process::tree::{Report, Scope, freeze_tree, thaw_tree};
 use crate::process::{Identity, Namespaces, status};
@@ -25,9 +26,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let plan = start.approved.plan();
     let id = Id(plan.id);
     let prepared = match &plan.on_host {
-        Some(host) => run_as::prepare(warden, plan, host),
+        Some(host) => run_as::prepare(warden, plan, host).await,
         None => match may_run_here(warden, plan) {
-            Ok(()) => prepare(warden, plan),
+            Ok(root) => prepare(warden, plan, root).await,
             Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
         },
     };
@@ -77,8 +78,8 @@ pub(super) struct Prepared {
     pub(super) stripped: Vec<String>,
 }
 
-/// Whether this caller may have a local run at all. The text says why not, and what to do.
-fn may_run_here(warden: &Warden, plan: &Plan) -> Result<(), String> {
+/// The root of a caller that may have a local run at all. The text says why not, and what to do.
+fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Root, String> {
     let foreign = |what: &str| {
         format!(
             "the caller is in another {what}, so its command does not run on the warden's side as its own; use \
@@ -109,10 +110,10 @@ fn may_run_here(warden: &Warden, plan: &Plan) -> Result<(), String> {
         return Err(foreign("mount namespace"));
     }
     // Under another root a usual path is another file, and the tool would leave that root by running here.
-    match Root::of(pid) {
-        Ok(root) if root.is_top() => {}
-        Ok(_) => return Err(foreign("root directory")),
-        Err(error) => return Err(format!("the caller's files cannot be looked at: {error}")),
+    let root = Root::of(pid)
+        .map_err(|error| format!("the caller's files cannot be looked at: {error}"))?;
+    if !root.is_top() {
+        return Err(foreign("root directory"));
     }
     let trusted = warden.baseline(plan.prisoner.as_deref());
     let usual = plan.tool.as_ref().is_some_and(|tool| {
@@ -124,11 +125,10 @@ fn may_run_here(warden: &Warden, plan: &Plan) -> Result<(), String> {
                     the warden's side"
             .to_owned());
     }
-    Ok(())
+    Ok(root)
 }
 
-fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
-    let changed = |what: &str| format!("{what} has changed since the decision; repeat the command");
+async fn prepare(warden: &Warden, plan: &Plan, root: Root) -> Result<Prepared, String> {
     let (Some(pid), Some(uid), Some(gid), Some(tool)) =
         (plan.caller.pid, plan.caller.uid, plan.caller.gid, plan.tool.as_ref())
     else {
@@ -137,31 +137,18 @@ fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
     let seen =
         |error: crate::process::ProcessError| format!("the caller cannot be looked at: {error}");
     let status = status(pid).map_err(seen)?;
-    let root = Root::of(pid)
-        .map_err(|error| format!("the caller's files cannot be looked at: {error}"))?;
-    let opened = root.lookup(&tool.path, Depth::Full).map_err(|_| changed("the executable"))?;
-    if opened.id != tool.id {
-        return Err(changed("the executable"));
-    }
     let version_2 = plan.invocation.version_2();
-    let cwd = match &plan.cwd {
-        None if version_2 => None,
-        None => return Err("the working directory does not exist".to_owned()),
-        Some(Cwd { path, id }) => {
-            let opened =
-                root.lookup(path, Depth::Full).map_err(|_| changed("the working directory"))?;
-            if (opened.id.device, opened.id.inode) != *id {
-                return Err(changed("the working directory"));
-            }
-            Some(opened)
-        }
-    };
+    if plan.cwd.is_none() && !version_2 {
+        return Err("the working directory does not exist".to_owned());
+    }
+    let Reopened { tool: opened, cwd } =
+        reopen(root, tool, plan.cwd.as_ref(), &warden.workers).await?;
     let limits =
         limits_of(pid).map_err(|error| format!("the caller's limits cannot be read: {error}"))?;
     let nice =
         nice_of(pid).map_err(|error| format!("the caller's priority cannot be read: {error}"))?;
     // Everything above was read of a pid; it was the caller's if the caller still is.
-    if !plan.caller.identity().is_some_and(Identity::is_alive) {
+    if !plan.caller.is_alive() {
         return Err("the caller ended before its command started".to_owned());
     }
     let policy = plan.jail.policy();

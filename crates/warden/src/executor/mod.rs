@@ -6,6 +6,7 @@ mod end;
 mod handoff;
 mod local;
 mod pool;
+mod reopen;
 mod run_as;
 mod runner;
 

@@ -6,9 +6,10 @@ use std::io;
 use clawrden_protocol::runner::{Plan as RunnerPlan, Streams};
 
 use super::local::{Prepared, device_number};
+use super::reopen::{Reopened, reopen};
 use crate::jails::Baseline;
-use crate::plan::{Depth, OnHost, Plan, Root, local as local_environment};
-use crate::process::{Identity, status};
+use crate::plan::{OnHost, Plan, Root, local as local_environment};
+use crate::process::status;
 use crate::sys::limits::{limits_of, nice_of};
 use crate::sys::users::User;
 use crate::warden::Warden;
@@ -20,20 +21,20 @@ const UMASK: u32 = 0o022;
 const OWN: &[&[u8]] = &[b"HOME", b"USER", b"LOGNAME"];
 
 /// Opens the tool, found unchanged, and puts together what the runner needs.
-pub(super) fn prepare(warden: &Warden, plan: &Plan, host: &OnHost) -> Result<Prepared, String> {
+pub(super) async fn prepare(
+    warden: &Warden,
+    plan: &Plan,
+    host: &OnHost,
+) -> Result<Prepared, String> {
     let Some(user) = &host.user else { return Err("it is not settled who runs it".to_owned()) };
     let own = |error: io::Error| format!("the warden's own limits cannot be read: {error}");
-    let changed = || "the executable has changed since the decision; repeat the command".to_owned();
     let root = Root::own().map_err(own)?;
-    let tool = root.lookup(&host.tool.path, Depth::Full).map_err(|_| changed())?;
-    if tool.id != host.tool.id {
-        return Err(changed());
-    }
+    let Reopened { tool, .. } = reopen(root, &host.tool, None, &warden.workers).await?;
     let umask = plan.caller.pid.and_then(|pid| status(pid).ok()).and_then(|status| status.umask);
     let pid = std::process::id();
     let (limits, nice) = (limits_of(pid).map_err(own)?, nice_of(pid).map_err(own)?);
     // What was read of a pid was the caller's if the caller still is.
-    if !plan.caller.identity().is_some_and(Identity::is_alive) {
+    if !plan.caller.is_alive() {
         return Err("the caller ended before its command started".to_owned());
     }
     let (kept, stripped) = environment(plan, user);

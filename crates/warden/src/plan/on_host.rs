@@ -58,7 +58,8 @@ impl OnHost {
         let elsewhere = || HostError::OtherDirectory(shown(cwd));
         let root = Root::own().map_err(PlanError::Root)?;
         let opened = root.lookup(cwd, Depth::Full).map_err(|_| elsewhere())?;
-        let path = root.path_of(&opened, cwd).filter(|_| opened.is_directory()).ok_or_else(elsewhere)?;
+        let path =
+            root.path_of(&opened, cwd).filter(|_| opened.is_directory()).ok_or_else(elsewhere)?;
         let search =
             Search { root: &root, kinds, path: Some(FALLBACK_PATH), cwd: None, depth: Depth::Full };
         let tool = search.find(name).map_err(PlanError::Root)?;

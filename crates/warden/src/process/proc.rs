@@ -10,6 +10,9 @@ use rustix::process::Pid;
 /// file is an error.
 pub const MAX_PROC_FILE: usize = 1024 * 1024;
 
+/// Bytes that nearly all of them have at most, so that they are read at once.
+const USUAL_PROC_FILE: usize = 4096;
+
 /// Why something about a process is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -224,7 +227,7 @@ pub(super) fn read(pid: u32, file: &'static str) -> Result<Vec<u8>, ProcessError
         _ => ProcessError::Read { pid, file, source },
     };
     let opened = File::open(format!("/proc/{pid}/{file}")).map_err(failed)?;
-    let mut text = Vec::with_capacity(1024);
+    let mut text = Vec::with_capacity(USUAL_PROC_FILE);
     opened.take(MAX_PROC_FILE as u64 + 1).read_to_end(&mut text).map_err(failed)?;
     if text.len() > MAX_PROC_FILE {
         return Err(ProcessError::Malformed { pid, file, what: "end" });
