@@ -11,6 +11,7 @@ mod clock;
 mod environment;
 mod exhaustion;
 mod fail_open;
+mod given_back;
 mod identity;
 mod jails;
 mod ledger;

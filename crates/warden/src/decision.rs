@@ -4,7 +4,7 @@
 
 use clawrden_policy::{Action, Decision, Executor, Notice, Timeout};
 
-use crate::approvals::Approval;
+use crate::approvals::Loan;
 use crate::plan::{HostError, Plan, PlanError, Sight, Workers};
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
@@ -35,6 +35,8 @@ pub(crate) struct Approved {
     plan: Plan,
     executor: Executor,
     timeout: Timeout,
+    /// The person's word, where it took one.
+    loan: Option<Loan>,
 }
 
 impl Judged {
@@ -128,16 +130,16 @@ impl Judged {
         }
     }
 
-    /// Turns an `ask` that a person has consented to into a plan that may run. A decision other than `ask` stays
-    /// what it is.
-    pub(crate) fn consented(self, approval: &Approval) -> Result<Approved, Box<Self>> {
-        let asked = self.decision.action == Action::Ask && approval.covers(&self.plan.identity);
-        if asked { Ok(self.approved()) } else { Err(Box::new(self)) }
+    /// Turns an `ask` that a person has consented to into a plan that may run, and takes the consent with it. A
+    /// decision other than `ask`, or a consent to something else, makes none.
+    pub(crate) fn consented(self, loan: Loan) -> Result<Approved, Loan> {
+        let asked = self.decision.action == Action::Ask && loan.covers(&self.plan.identity);
+        if asked { Ok(Approved { loan: Some(loan), ..self.approved() }) } else { Err(loan) }
     }
 
     fn approved(self) -> Approved {
         let Decision { executor, timeout, .. } = self.decision;
-        Approved { plan: self.plan, executor, timeout }
+        Approved { plan: self.plan, executor, timeout, loan: None }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -220,5 +222,10 @@ impl Approved {
 
     pub(crate) fn timeout(&self) -> Timeout {
         self.timeout
+    }
+
+    /// The person's word that lets it run, where it took one. It goes back unless it is spent on a start.
+    pub(crate) fn take_loan(&mut self) -> Option<Loan> {
+        self.loan.take()
     }
 }

@@ -14,7 +14,7 @@ use crate::approvals::{
 };
 use crate::caller::Caller;
 use crate::decision::{Judged, Verdict};
-use crate::executor::{Start, execute};
+use crate::executor::{Start, execute, returned};
 use crate::intercom::{Interruption, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::ledger::{self, Argv, Id, Record};
@@ -249,16 +249,20 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     if approval.kept {
         records.push(grant_used(id, &approval));
     }
+    let loan = warden.approvals.lend(approval);
     let unchanged = judged.recall(&warden.workers).await;
-    let refused = match unchanged {
-        Ok(()) => match judged.consented(&approval) {
+    let (refused, loan) = match unchanged {
+        Ok(()) => match judged.consented(loan) {
             Ok(approved) => return execute(warden, Start { approved, reply, records }).await,
-            Err(_) => "the approval is for another request".to_owned(),
+            Err(loan) => ("the approval is for another request".to_owned(), loan),
         },
-        Err(why) => why,
+        Err(why) => (why, loan),
     };
     records.push(failed(id, refused.clone()));
+    records.extend(loan.approval().map(|approval| returned(id, approval)));
     warden.record(&records);
+    // Before the caller is told, who may ask again at once.
+    drop(loan);
     // A caller that has left needs no answer.
     let _ = reply.deny("", &refused).await;
 }

@@ -9,6 +9,7 @@ mod entry;
 mod identity;
 mod ids;
 mod kept;
+mod loan;
 mod remembered;
 mod state;
 mod watch;
@@ -29,6 +30,7 @@ pub use entry::{Ask, CallerKey, Details};
 pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
+pub use loan::Loan;
 pub use remembered::MAX_REMEMBERED;
 pub use watch::{Standing, Told, Watch};
 
@@ -165,9 +167,10 @@ impl Approvals {
         self.state().answer(id, verdict, now, record)
     }
 
-    /// Takes back an approval with which nothing was run. It is handed to the next who waits for it, else kept.
-    pub fn give_back(&self, approval: Approval) {
-        self.state().hand_on(approval);
+    /// Takes back an approval with which nothing was run. It is handed to the next who waits for it, else kept, for as
+    /// long as it would have been kept from the first.
+    pub fn give_back(&self, approval: Approval, now: Now) {
+        self.state().hand_on(approval, now);
     }
 
     /// Everything that waits, oldest first.
@@ -237,7 +240,7 @@ impl Ticket {
             Gap::None => {}
         }
         match self.receiver.try_recv() {
-            Ok(Answer::Approved(approval)) => state.hand_on(approval),
+            Ok(Answer::Approved(approval)) => state.hand_on(approval, Now::read()),
             Ok(Answer::Denied(denial)) => {
                 if let Some(until) = denial.until {
                     state.kept.deny(self.identity, denial, until);

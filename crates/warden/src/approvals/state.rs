@@ -305,8 +305,11 @@ impl State {
         }
     }
 
-    /// An approval that was given and not used: to the next who waits, else kept.
-    pub(super) fn hand_on(&mut self, approval: Approval) {
+    /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.
+    pub(super) fn hand_on(&mut self, approval: Approval, now: Now) {
+        if approval.until.instant <= now.instant {
+            return;
+        }
         let approval = Approval { kept: true, ..approval };
         let waiting = self.by_identity.get(&approval.identity).copied();
         match waiting.filter(|id| self.entries.get(id).is_some_and(|e| !e.callers.is_empty())) {

@@ -7,9 +7,9 @@ use clawrden_policy::Timeout;
 use clawrden_protocol::frame::{Handoff, Status, Strings};
 
 use super::end::ended;
-use super::{Refusal, Start, begin, finish, refuse};
+use super::{Begun, Refusal, Start, begin, finish, refuse};
 use crate::caller::Caller;
-use crate::intercom::Reply;
+use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
 use crate::process::cgroup::{CgroupError, Leaf};
 use crate::process::pidfd::Why;
@@ -45,15 +45,20 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         pid,
         stripped: Vec::new(),
     };
-    let Some(mut run) = begin(warden, &mut start, started).await else { return };
+    let Some(Begun { mut run, spent }) = begin(warden, &mut start, started).await else { return };
     let Some(set) = Strings::new(&set) else { return };
     // Who runs for long holds nothing of what it was asked with.
     drop(start.approved);
     let clock = Instant::now();
-    if let Err(error) = start.reply.handoff(Handoff { report, by_path, path: &path, set }).await {
+    if let Err(Unsent { error, in_part }) =
+        start.reply.handoff(Handoff { report, by_path, path: &path, set }).await
+    {
         let error = Some(format!("the caller left before its command started: {error}"));
-        return finish(warden, Finished { error, ..unknown(id, clock, "it never started") });
+        let finished = Finished { error, ..unknown(id, clock, "it never started") };
+        // Who has read a part may know enough to go on without the rest.
+        return finish(warden, finished, spent.filter(|_| !in_part));
     }
+    drop(spent);
     crate::crash::point("after_ack");
     let mut watch = Watch { warden, id, caller, leaf, clock, timed_out: false };
     let status = watch.follow(&mut run, start.reply, report, timeout.duration()).await;
@@ -67,7 +72,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Told::Shim(status) => exit(id, clock, "shim", status),
         Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
     };
-    finish(warden, Finished { timed_out, ..finished });
+    finish(warden, Finished { timed_out, ..finished }, None);
 }
 
 /// Who said how the tool ended.

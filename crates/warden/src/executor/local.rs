@@ -11,7 +11,7 @@ use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 use super::pool::Pool;
 use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
-use super::{Refusal, Start, begin, finish, refuse, run_as};
+use super::{Begun, Refusal, Start, begin, finish, refuse, run_as};
 use crate::ledger::{Finished, Id, Method, Started};
 use crate::plan::{OnHost, Opened, Plan, Root, local as local_environment};
 use crate::process::cgroup::{CgroupError, Leaf};
@@ -45,7 +45,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         run_as: plan.on_host.as_deref().and_then(OnHost::record),
     };
     let limit = start.approved.timeout().duration();
-    let Some(run) = begin(warden, &mut start, started).await else { return };
+    let Some(Begun { run, mut spent }) = begin(warden, &mut start, started).await else { return };
     let clock = Instant::now();
     let taken = start.reply.into_connection().and_then(|connection| {
         let runner = warden.pool.take()?;
@@ -57,16 +57,19 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(taken) => taken,
         Err(error) => {
             tracing::error!(%error, "a supervised run could not be started");
-            return finish(warden, ended(id, clock, None, Some(error.to_string())));
+            let finished = ended(id, clock, None, Some(error.to_string()));
+            return finish(warden, finished, spent);
         }
     };
     crate::crash::point("runner_taken");
-    let mut supervision = Supervision { id, run, runner, clock, limit };
+    let mut supervision = Supervision { id, run, runner, clock, limit, refused_to_start: false };
     let finished = match supervision.start(prepared, connection).await {
         Ok(()) => supervision.follow().await,
         Err(error) => ended(id, clock, None, Some(error.to_string())),
     };
-    finish(warden, finished);
+    // The runner's own word that the tool was not executed is certain; its silence is not.
+    spent = spent.filter(|_| supervision.refused_to_start);
+    finish(warden, finished, spent);
     supervision.linger(&warden.pool).await;
 }
 
@@ -190,6 +193,8 @@ struct Supervision {
     runner: Runner,
     clock: Instant,
     limit: Option<Duration>,
+    /// The runner has said that the tool could not be executed.
+    refused_to_start: bool,
 }
 
 impl Supervision {
@@ -207,7 +212,7 @@ impl Supervision {
     /// Until the tool itself has ended.
     async fn follow(&mut self) -> Finished {
         let (id, clock) = (self.id, self.clock);
-        let mut timed_out = false;
+        let (mut timed_out, mut has_started) = (false, false);
         let mut deadline: Option<tokio::time::Instant> = None;
         loop {
             let time_is_up = async {
@@ -222,6 +227,7 @@ impl Supervision {
                     Ok(Some(FromRunner::Started(pid))) => {
                         tracing::debug!(%id, pid, "a supervised tool runs");
                         crate::crash::point("tool_started");
+                        has_started = true;
                         deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
                     }
                     Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {
@@ -229,6 +235,7 @@ impl Supervision {
                     }
                     Ok(Some(FromRunner::Failed { text, .. })) => {
                         let text = String::from_utf8_lossy(&text).into_owned();
+                        self.refused_to_start = !has_started;
                         return ended(id, clock, None, Some(text));
                     }
                     Ok(Some(FromRunner::Idle) | None) => return ended(id, clock, None, Some("the runner ended without a word".to_owned())),

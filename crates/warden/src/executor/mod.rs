@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use clawrden_policy::Executor;
 
+use crate::approvals::{Approval, Loan, Now};
 use crate::decision::Approved;
 use crate::intercom::Reply;
-use crate::ledger::{Failed, Finished, Id, Record, Started};
+use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
 use crate::running::Run;
 use crate::warden::Warden;
 
@@ -28,6 +29,27 @@ pub(crate) struct Start {
     pub(crate) reply: Reply,
     /// Records of this request that are not in the ledger yet. They go there with the intent, in one write.
     pub(crate) records: Vec<Record>,
+}
+
+impl Start {
+    /// Records that nothing was started and why, and gives back what would have let it. Before the client is told, who
+    /// may ask again at once.
+    fn abandon(&mut self, warden: &Warden, error: String) {
+        let id = Id(self.approved.plan().id);
+        self.records.push(Record::Failed(Failed { id, error }));
+        let loan = self.approved.take_loan();
+        self.records.extend(loan.as_ref().and_then(Loan::approval).map(|a| returned(id, a)));
+        warden.record(&self.records);
+    }
+}
+
+/// What is recorded of an approval that goes back.
+pub(crate) fn returned(id: Id, approval: &Approval) -> Record {
+    Record::ApprovalReturned(ApprovalReturned {
+        id,
+        entry: approval.entry,
+        kept_until_ms: approval.kept_until_ms(),
+    })
 }
 
 /// Runs it, to its end. Whatever goes wrong is told to the client and recorded.
@@ -74,9 +96,7 @@ enum Refusal {
 /// Tells the client, and records it.
 async fn refuse(warden: &Arc<Warden>, mut start: Start, refusal: Refusal, text: String) {
     use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
-    let id = Id(start.approved.plan().id);
-    start.records.push(Record::Failed(Failed { id, error: text.clone() }));
-    warden.record(&start.records);
+    start.abandon(warden, text.clone());
     let told = match refusal {
         Refusal::Denied => start.reply.deny("", &text).await,
         Refusal::Failed => start.reply.fail(EXIT_UNREACHABLE, &text).await,
@@ -87,17 +107,21 @@ async fn refuse(warden: &Arc<Warden>, mut start: Start, refusal: Refusal, text: 
     }
 }
 
-/// Enters the command among those that run and writes its intent. From here on the kill switch reaches it; `None`
-/// when it may not start any more, and then the client knows.
-async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Run> {
+/// A command whose intent is in the ledger.
+struct Begun {
+    /// From here on the kill switch reaches it.
+    run: Run,
+    /// The person's word, spent; for [`finish`], should nothing be started after all.
+    spent: Option<Approval>,
+}
+
+/// Enters the command among those that run and writes its intent; `None` when it may not start any more, and then the
+/// client knows.
+async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Begun> {
     let id = start.approved.plan().id;
     let run = warden.running.enter(id);
     if let Some(stopped) = warden.switch.stopped() {
-        start.records.push(Record::Failed(Failed {
-            id: Id(id),
-            error: "stopped by the kill switch".to_owned(),
-        }));
-        warden.record(&start.records);
+        start.abandon(warden, "stopped by the kill switch".to_owned());
         let text = crate::warden::stopped_text(&stopped);
         // A caller that has left needs no answer.
         let _ = start.reply.deny("", &text).await;
@@ -108,15 +132,25 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     if let Err(error) = warden.ledger.append(&start.records) {
         let text = format!("the ledger cannot be written, so nothing runs: {error}");
         tracing::error!(%error, "an intent could not be recorded");
+        drop(start.approved.take_loan());
         let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
         return None;
     }
+    let spent = start.approved.take_loan().and_then(Loan::spend);
     crate::crash::point("after_intent");
-    Some(run)
+    Some(Begun { run, spent })
 }
 
-/// Writes how it ended.
-fn finish(warden: &Warden, finished: Finished) {
+/// Writes how it ended. With `unused` nothing was started for certain: it goes back once that is in the ledger, and
+/// while it cannot be written it counts as used.
+fn finish(warden: &Warden, finished: Finished, unused: Option<Approval>) {
     crate::crash::point("before_finished");
-    warden.record(&[Record::Finished(finished)]);
+    let Some(approval) = unused else { return warden.record(&[Record::Finished(finished)]) };
+    let returned = returned(finished.id, &approval);
+    match warden.ledger.append(&[Record::Finished(finished), returned]) {
+        Ok(_) => warden.approvals.give_back(approval, Now::read()),
+        Err(error) => {
+            tracing::error!(%error, "an end could not be recorded; its approval is used up");
+        }
+    }
 }

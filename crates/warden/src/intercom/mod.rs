@@ -10,4 +10,4 @@ mod reply;
 pub(crate) use gate::{Gate, Pass};
 pub(crate) use listener::listen;
 pub(crate) use reader::read_request;
-pub(crate) use reply::{Interruption, Reply};
+pub(crate) use reply::{Interruption, Reply, Unsent};

@@ -26,6 +26,14 @@ pub(crate) struct Reply {
     incoming: FrameBuffer,
 }
 
+/// Why an answer did not reach a client.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) error: io::Error,
+    /// Some of it did.
+    pub(crate) in_part: bool,
+}
+
 /// What a client does while it waits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Interruption {
@@ -97,10 +105,14 @@ impl Reply {
     }
 
     /// The client executes the tool itself.
-    pub(crate) async fn handoff(&mut self, handoff: Handoff<'_>) -> io::Result<()> {
+    pub(crate) async fn handoff(&mut self, handoff: Handoff<'_>) -> Result<(), Unsent> {
         let mut bytes = vec![Ack::Allowed as u8];
         ToClient::Handoff(handoff).encode(&mut bytes);
-        self.send(&bytes).await
+        let mut left = &bytes[..];
+        let sent = tokio::time::timeout(WRITE_DEADLINE, self.stream.write_all_buf(&mut left)).await;
+        let in_part = left.len() < bytes.len();
+        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        sent.map_err(|error| Unsent { error, in_part })
     }
 
     /// What was waited for is there, and there is nothing to run: `clawrden wait` ends well.
@@ -194,6 +206,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clawrden_protocol::frame::Strings;
+
     use super::*;
 
     #[test]
@@ -215,6 +229,26 @@ mod tests {
         wanted.extend(text);
         wanted.extend([3, 0, 0, 0, 1, 126]);
         assert_eq!(all, wanted);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_read_in_part_is_told_from_one_that_was_not() {
+        let path = vec![b'x'; 4 * 1024 * 1024];
+        for read in [0, 1] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut reply = Reply::new(ours, true);
+            let set = Strings::new(b"").unwrap();
+            let handoff = Handoff { report: false, by_path: false, path: &path, set };
+            let client = async move { theirs.read_exact(&mut vec![0; read]).await };
+            let (sent, client) = if read == 0 {
+                drop(client);
+                (reply.handoff(handoff).await, Ok(0))
+            } else {
+                tokio::join!(reply.handoff(handoff), client)
+            };
+            client.unwrap();
+            assert_eq!(sent.unwrap_err().in_part, read > 0);
+        }
     }
 
     #[tokio::test]

@@ -37,6 +37,8 @@ pub enum Record {
     Parked(Parked),
     /// A kept approval let this request run.
     GrantUsed(Answered),
+    /// Nothing was started with an approval that this request had: the next identical one has it.
+    ApprovalReturned(ApprovalReturned),
     /// The command starts; written before it does.
     Started(Started),
     /// The command ended.
@@ -181,6 +183,17 @@ pub struct Answered {
     /// Set where no caller was there to take it: until when it is kept, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_until_ms: Option<u64>,
+}
+
+/// Payload of [`Record::ApprovalReturned`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalReturned {
+    /// The request that did not use it.
+    pub id: Id,
+    /// The entry of the queue that was answered.
+    pub entry: Id,
+    /// Until when it is kept, in milliseconds since the epoch: no longer than it would have been without this request.
+    pub kept_until_ms: u64,
 }
 
 /// Payload of [`Record::Expired`].

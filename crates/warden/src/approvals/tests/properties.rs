@@ -151,7 +151,7 @@ impl World {
                 if uses_it {
                     self.ran(held.command);
                 } else {
-                    self.queue.give_back(approval);
+                    self.queue.give_back(approval, self.now);
                 }
             }
         }

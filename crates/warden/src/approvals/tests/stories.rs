@@ -147,9 +147,74 @@ fn an_approval_that_its_caller_did_not_take_goes_to_the_next_who_waits() {
     assert!(approval.kept);
     assert_eq!(approval.entry, entry, "it says which entry was answered");
     assert!(queue.is_empty());
-    queue.give_back(approval);
+    queue.give_back(approval, clock.after(1));
     assert!(matches!(queue.ask(ask("ci", 3), clock.0), Asked::Granted(_)));
     let _no_more = wait(&queue, ask("ci", 4), clock.0);
+}
+
+/// The approval that a caller of `command` finds kept.
+fn granted(queue: &Approvals, command: &str, n: u8, now: Now) -> Approval {
+    match queue.ask(ask(command, n), now) {
+        Asked::Granted(approval) => approval,
+        other => panic!("it should be kept: {other:?}"),
+    }
+}
+
+#[test]
+fn a_loan_that_is_dropped_goes_back_once_and_one_that_is_spent_never() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    answer(&queue, ticket.entry, true, clock.0).unwrap();
+    let Some(Answer::Approved(approval)) = ticket.try_answer() else { panic!() };
+    let loan = queue.lend(approval);
+    assert!(loan.covers(&ask("ci", 1).identity) && !loan.covers(&ask("publish", 1).identity));
+    wait(&queue, ask("ci", 2), clock.0).leave();
+    drop(loan);
+    let again = granted(&queue, "ci", 3, clock.0);
+    assert!(again.kept);
+    wait(&queue, ask("ci", 4), clock.0).leave();
+    let spent = queue.lend(again).spend();
+    wait(&queue, ask("ci", 5), clock.0).leave();
+    // What is known to be unused for certain may go back after that, as it is the same one.
+    queue.give_back(spent.unwrap(), clock.0);
+    drop(queue.lend(granted(&queue, "ci", 6, clock.0)).spend());
+    wait(&queue, ask("ci", 7), clock.0).leave();
+}
+
+#[test]
+fn an_approval_that_goes_back_is_kept_no_longer_than_it_would_have_been() {
+    let (queue, clock) = (queue(), Clock::new());
+    for (back, asked, is_there) in [(100, 1799, true), (100, 1800, false), (1800, 1799, false)] {
+        let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+        answer(&queue, ticket.entry, true, clock.0).unwrap();
+        let Some(Answer::Approved(approval)) = ticket.try_answer() else { panic!() };
+        let kept_until = approval.kept_until_ms();
+        assert_eq!(kept_until, clock.after(1800).ms);
+        queue.give_back(approval, clock.after(back));
+        match queue.ask(ask("ci", 2), clock.after(asked)) {
+            Asked::Granted(again) => {
+                assert!(is_there && again.kept_until_ms() == kept_until);
+            }
+            Asked::Wait(ticket) => {
+                assert!(!is_there);
+                answer(&queue, ticket.entry, false, clock.after(asked)).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+        let _ = queue.expire(clock.after(7200));
+    }
+}
+
+#[test]
+fn an_approval_that_ran_out_is_not_handed_to_who_waits() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut first = wait(&queue, ask("ci", 1), clock.0);
+    let mut second = wait(&queue, ask("ci", 2), clock.0);
+    answer(&queue, first.entry, true, clock.0).unwrap();
+    let Some(Answer::Approved(approval)) = first.try_answer() else { panic!() };
+    queue.give_back(approval, clock.after(1800));
+    assert!(second.try_answer().is_none());
+    assert_eq!(queue.len(), 1);
 }
 
 #[test]

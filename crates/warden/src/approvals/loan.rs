@@ -1,0 +1,51 @@
+//! An approval in the hands of a request that has not started anything with it.
+//! It goes back by itself, whatever becomes of the request; once it is spent it never does.
+
+use super::Approvals;
+use super::answer::{Approval, Now};
+use super::identity::Identity;
+
+/// An approval that is taken and not used. Dropped, it is given back.
+#[must_use = "a loan that is dropped is given back"]
+#[derive(Debug)]
+pub struct Loan {
+    approvals: Approvals,
+    /// `None` once it is spent.
+    approval: Option<Box<Approval>>,
+}
+
+impl Loan {
+    /// The approval.
+    #[must_use]
+    pub fn approval(&self) -> Option<&Approval> {
+        self.approval.as_deref()
+    }
+
+    /// Whether it was given for requests of this identity.
+    #[must_use]
+    pub fn covers(&self, identity: &Identity) -> bool {
+        self.approval.as_ref().is_some_and(|approval| approval.covers(identity))
+    }
+
+    /// Keeps it from going back by itself: what it is for is announced. Whoever learns for certain that nothing was
+    /// started with it may still give back what this returns.
+    #[must_use = "an approval that is dropped is lost; give it back if nothing ran"]
+    pub fn spend(mut self) -> Option<Approval> {
+        self.approval.take().map(|approval| *approval)
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(approval) = self.approval.take() {
+            self.approvals.give_back(*approval, Now::read());
+        }
+    }
+}
+
+impl Approvals {
+    /// Lends an approval to the request that got it.
+    pub fn lend(&self, approval: Approval) -> Loan {
+        Loan { approvals: self.clone(), approval: Some(Box::new(approval)) }
+    }
+}
