@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +40,11 @@ fn is_well(house: &House) {
     serves(house);
     let peak = status_number(house.warden.id(), "VmHWM");
     assert!(peak < MEMORY, "the warden took {peak} KiB");
+}
+
+/// The socket of a jail that the policy names.
+fn jail_socket(house: &House, jail: &str) -> PathBuf {
+    house.path("jails").join(jail).join("warden.sock")
 }
 
 /// A connection on which something was said that may already have been refused.
@@ -209,6 +215,35 @@ fn large_requests_that_wait_for_a_person_cost_bounded_memory() {
         waiting.push(stream);
     }
     is_well(&house);
+}
+
+#[test]
+fn large_requests_of_one_jail_that_wait_leave_room_for_another_jails() {
+    let house = House::new(
+        "jails: {greedy: {commands: [tee]}, modest: {commands: [tee]}}\n\
+         rules: [{command: tee, action: ask, executor: local}]",
+    );
+    // It listens before it is ready, and answers after.
+    house.json(&["status", "--json"]);
+    let large = "x".repeat(100_000);
+    let ask = |jail: &str, number: usize| {
+        let number = number.to_string();
+        let mut argv = vec!["tee", &number];
+        argv.extend(std::iter::repeat_n(&large[..], 10));
+        let mut stream = raw::connect(&jail_socket(&house, jail));
+        let cwd = house.dir.path();
+        stream.write_all(&raw::request(cwd, &argv, &raw::path())).unwrap();
+        (raw::ack(&mut stream), stream)
+    };
+    let greedy: Vec<_> = (0..20).map(|n| ask("greedy", n)).collect();
+    let waiting = greedy.iter().filter(|(ack, _)| *ack == Some(2)).count();
+    assert!((2..20).contains(&waiting), "{waiting}");
+    assert!(greedy.iter().all(|(ack, _)| matches!(ack, Some(1 | 2))));
+    let (ack, modest) = ask("modest", 0);
+    assert_eq!(ack, Some(2), "another jail finds room");
+    drop(greedy);
+    until("the room to be given back", || (ask("greedy", 21).0 == Some(2)).then_some(()));
+    drop(modest);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use clawrden_policy::{Action, Decision, Executor, Notice, Timeout};
 
 use crate::approvals::Loan;
+use crate::intercom::Account;
 use crate::plan::{HostError, Plan, PlanError, Sight, Workers};
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
@@ -160,7 +161,9 @@ impl Judged {
 
     /// Whether there is room to keep what a waiting request needs.
     pub(crate) fn may_wait(&self) -> bool {
-        self.decision.executor == Executor::Mirror || self.plan.invocation.may_wait()
+        let Plan { jail, prisoner, caller, invocation, .. } = &self.plan;
+        self.decision.executor == Executor::Mirror
+            || invocation.may_wait(Account::new(jail, prisoner.as_deref(), caller.uid))
     }
 
     /// Takes back what [`Judged::slim`] let go, and looks whether everything is still as it was judged.

@@ -2,14 +2,17 @@
 //! each peer.
 //!
 //! Whoever holds many never keeps another out: at a limit the oldest half-open connection is closed, at a process's
-//! own share its own oldest. Memory counts until it is given back, not only until its owner was told to.
+//! own share its own oldest; what waits for a person leaves as much to others as it takes. Memory counts until it is
+//! given back, not only until its owner was told to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
+
+use super::Account;
 
 /// Connections whose request is not read yet, of all peers. Beyond it the oldest is closed.
 pub(crate) const MAX_HALF_OPEN: usize = 1024;
@@ -27,6 +30,10 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Such bytes of requests that wait for a person and have to be kept meanwhile. Beyond it a further one is refused.
 pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
+/// How many times what one account's waiting requests take must be left free for the others. So one alone has half,
+/// and however many take all they can, something is left for the next.
+const LEFT_TO_OTHERS: usize = 1;
+
 /// Guards the way in.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
@@ -42,6 +49,7 @@ struct State {
     per_peer: HashMap<u32, BTreeSet<u64>>,
     bytes: usize,
     waiting: usize,
+    waiting_of: HashMap<Account, usize>,
 }
 
 #[derive(Debug)]
@@ -57,7 +65,7 @@ pub(crate) struct Pass {
     gate: Arc<Gate>,
     number: u64,
     bytes: AtomicUsize,
-    waits: AtomicBool,
+    waits: OnceLock<Account>,
     close: Arc<Notify>,
 }
 
@@ -84,7 +92,7 @@ impl Gate {
             gate: Arc::clone(self),
             number,
             bytes: AtomicUsize::new(0),
-            waits: AtomicBool::new(false),
+            waits: OnceLock::new(),
             close,
         }
     }
@@ -114,6 +122,22 @@ impl State {
             }
         }
         Some(held)
+    }
+
+    fn may_wait(&self, account: &Account, bytes: usize) -> bool {
+        let own = self.waiting_of.get(account).copied().unwrap_or(0);
+        let left = MAX_WAITING_BYTES.checked_sub(self.waiting + bytes);
+        bytes == 0 || left.is_some_and(|left| (own + bytes) * LEFT_TO_OTHERS <= left)
+    }
+
+    fn wait_no_more(&mut self, account: &Account, bytes: usize) {
+        self.waiting -= bytes;
+        if let Some(own) = self.waiting_of.get_mut(account) {
+            *own -= bytes;
+            if *own == 0 {
+                self.waiting_of.remove(account);
+            }
+        }
     }
 }
 
@@ -156,18 +180,24 @@ impl Pass {
         self.gate.state().leave(self.number);
     }
 
-    /// The request waits for a person, and its bytes with it. `false`: there is no room for that.
-    pub(crate) fn wait(&self) -> bool {
+    /// The request waits for a person, and its bytes with it, on `account`. `false`: there is no room for that.
+    pub(crate) fn wait(&self, account: Account) -> bool {
         let bytes = self.bytes.load(Ordering::Relaxed);
         {
             let mut state = self.gate.state();
-            if state.waiting + bytes > MAX_WAITING_BYTES {
+            if self.waits.get().is_some() {
+                return true;
+            }
+            if !state.may_wait(&account, bytes) {
                 return false;
             }
-            if !self.waits.swap(true, Ordering::Relaxed) {
-                state.waiting += bytes;
-                state.bytes -= bytes;
+            state.waiting += bytes;
+            state.bytes -= bytes;
+            if bytes > 0 {
+                *state.waiting_of.entry(account.clone()).or_default() += bytes;
             }
+            // Under the lock, so that nobody else has set it.
+            let _ = self.waits.set(account);
         }
         self.gate.freed.notify_waiters();
         true
@@ -185,9 +215,10 @@ impl Drop for Pass {
             let mut state = self.gate.state();
             state.leave(self.number);
             let bytes = self.bytes.load(Ordering::Relaxed);
-            let waits = self.waits.load(Ordering::Relaxed);
-            let held = if waits { &mut state.waiting } else { &mut state.bytes };
-            *held -= bytes;
+            match self.waits.get() {
+                Some(account) => state.wait_no_more(account, bytes),
+                None => state.bytes -= bytes,
+            }
         }
         self.gate.freed.notify_waiters();
     }
@@ -237,21 +268,51 @@ mod tests {
         assert!(gate.state().per_peer.is_empty());
     }
 
+    fn held(gate: &Gate) -> (usize, usize) {
+        let state = gate.state();
+        (state.bytes, state.waiting)
+    }
+
     #[tokio::test]
     async fn what_waits_for_a_person_has_a_bound_of_its_own() {
+        const HALF: usize = MAX_WAITING_BYTES / 2;
         let gate = Arc::new(Gate::default());
         let (first, second) = (gate.enter(1), gate.enter(2));
-        assert!(first.take(MAX_WAITING_BYTES).await && second.take(1).await);
-        assert!(first.wait() && !second.wait());
-        let held = || {
-            let state = gate.state();
-            (state.bytes, state.waiting)
-        };
-        assert_eq!(held(), (1, MAX_WAITING_BYTES));
+        assert!(first.take(HALF).await && second.take(1).await);
+        let (one, other) = (Account::of_uid(1), Account::of_uid(1));
+        assert!(first.wait(one.clone()) && first.wait(one.clone()));
+        assert!(!second.wait(one.clone()), "one account alone has half, whatever process asks");
+        assert_eq!(held(&gate), (1, HALF));
+        let small = gate.enter(1);
+        assert!(small.wait(one.clone()), "what takes none of it may wait in any case");
         drop(first);
-        assert!(second.wait());
-        drop(second);
-        assert_eq!(held(), (0, 0));
+        assert!(second.wait(other));
+        drop((second, small));
+        assert_eq!(held(&gate), (0, 0));
+        assert!(gate.state().waiting_of.is_empty());
+    }
+
+    #[tokio::test]
+    async fn however_many_wait_with_all_they_can_there_is_room_for_the_next() {
+        let gate = Arc::new(Gate::default());
+        let mut waiting = Vec::new();
+        let mut shares = Vec::new();
+        for uid in 0..10 {
+            let mut share = 0;
+            loop {
+                let pass = gate.enter(uid);
+                assert!(pass.take(4096).await);
+                if !pass.wait(Account::of_uid(uid)) {
+                    break;
+                }
+                share += 4096;
+                waiting.push(pass);
+            }
+            shares.push(share);
+        }
+        assert_eq!(shares[..4], [4 << 20, 2 << 20, 1 << 20, 1 << 19]);
+        assert!(shares.iter().all(|&share| share > 0), "{shares:?}");
+        assert!(held(&gate).1 <= MAX_WAITING_BYTES);
     }
 
     #[tokio::test]

@@ -2,11 +2,13 @@
 //!
 //! Nothing here decides. A connection that is not of the protocol, too slow or too many is closed.
 
+mod account;
 mod gate;
 mod listener;
 mod reader;
 mod reply;
 
+pub(crate) use account::Account;
 pub(crate) use gate::{Gate, Pass};
 pub(crate) use listener::listen;
 pub(crate) use reader::read_request;

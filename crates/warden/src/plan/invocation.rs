@@ -6,7 +6,7 @@ use clawrden_protocol::request::Tty;
 use clawrden_protocol::{RequestV1, RequestV2};
 
 use super::tool::base_name;
-use crate::intercom::Pass;
+use crate::intercom::{Account, Pass};
 
 /// A command as it was asked for. Bytes, unharmed.
 #[derive(Debug, Clone)]
@@ -82,8 +82,8 @@ impl Invocation {
     }
 
     /// Whether there is room to keep the words for as long as a person takes to answer.
-    pub(crate) fn may_wait(&self) -> bool {
-        self.room.as_ref().is_none_or(|room| room.wait())
+    pub(crate) fn may_wait(&self, account: Account) -> bool {
+        self.room.as_ref().is_none_or(|room| room.wait(account))
     }
 
     /// Lets go of arguments and environment, which a request that will be handed off does not need while it waits.
