@@ -247,6 +247,39 @@ fn large_requests_of_one_jail_that_wait_leave_room_for_another_jails() {
 }
 
 #[test]
+fn a_burst_of_one_jail_lets_another_jails_request_pass() {
+    many_descriptors();
+    let house = House::new(
+        "jails: {greedy: {commands: [touch]}, modest: {commands: ['true']}}\n\
+         rules: [{command: touch, action: ask}, {command: 'true', action: allow}]",
+    );
+    // It listens before it is ready, and answers after.
+    house.json(&["status", "--json"]);
+    let warden = rustix::process::Pid::from_child(&house.warden);
+    let signal = |signal| rustix::process::kill_process(warden, signal).unwrap();
+    let ask = |jail: &str, argv: &[&str]| {
+        let mut stream = raw::connect(&jail_socket(&house, jail));
+        stream.write_all(&raw::request(house.dir.path(), argv, &raw::path())).unwrap();
+        stream
+    };
+    // All of them are there before the warden looks at the first.
+    signal(rustix::process::Signal::STOP);
+    let burst: Vec<UnixStream> =
+        (0..500).map(|n| ask("greedy", &["touch", &n.to_string()])).collect();
+    let mut good = ask("modest", &["true"]);
+    signal(rustix::process::Signal::CONT);
+    assert_eq!(raw::ack(&mut good), Some(0));
+    until("all of them to wait", || {
+        (house.json(&["status", "--json"])["pending"] == burst.len()).then_some(())
+    });
+    let ledger = house.ledger().into_iter().filter(|record| record["event"] == "requested");
+    let jails: Vec<String> = ledger.map(|r| r["jail"].as_str().unwrap().to_owned()).collect();
+    let before = jails.iter().position(|jail| jail == "modest").unwrap();
+    // Four turns in each round of the loop, and few rounds from its arrival to its turn.
+    assert!(before <= 40, "{before} of {} were served before it", burst.len());
+}
+
+#[test]
 fn two_thousand_requests_that_wait_keep_nobody_out() {
     many_descriptors();
     let house = House::new(POLICY);

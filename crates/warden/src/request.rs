@@ -15,7 +15,7 @@ use crate::approvals::{
 use crate::caller::Caller;
 use crate::decision::{Judged, Verdict};
 use crate::executor::{Start, execute, returned};
-use crate::intercom::{Interruption, Pass, Reply, read_request};
+use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::ledger::{self, Argv, Id, Record};
 use crate::plan::{Invocation, Plan, RequestId, Unplanned};
@@ -27,6 +27,10 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// Arguments that an entry of the queue shows at most; the ledger has more.
 const SHOWN_BYTES: usize = 16 * 1024;
+
+/// How many times its length a version 1 request may take in memory: a word of one letter, which takes four bytes of
+/// JSON, is a string of its own.
+const V1_GROWTH: usize = 16;
 
 /// A fresh id, for a request or a prisoner.
 ///
@@ -45,6 +49,7 @@ pub(crate) async fn conduct(
     caller: Caller,
     mut stream: UnixStream,
     pass: Pass,
+    line: Arc<Line>,
 ) {
     let request = match read_request(&mut stream, &pass).await {
         Ok(request) => request,
@@ -54,29 +59,31 @@ pub(crate) async fn conduct(
         }
     };
     crate::crash::point("after_request_read");
-    match request {
-        Request::V1(request) => {
-            command(&warden, jail, caller, Invocation::new_1(request, pass), stream).await;
-        }
-        Request::V2(request) => {
-            command(&warden, jail, caller, Invocation::new_2(request, pass), stream).await;
-        }
+    let free = pass.free_bytes();
+    let (invocation, bytes) = match request {
+        Request::V1(request) => (Invocation::new_1(request, pass), free * V1_GROWTH),
+        Request::V2(request) => (Invocation::new_2(request, pass), free),
         Request::Wait(request) => {
             drop(pass);
-            wait::serve(&warden, &jail, &caller, &request, Reply::new(stream, true)).await;
+            let reply = Reply::new(stream, true);
+            return wait::serve(&warden, &jail, &caller, &request, reply).await;
         }
-    }
+    };
+    let prisoner = warden.jails.attribute(&jail.name, caller.pid);
+    let account = Account::new(&jail, prisoner.as_deref(), caller.uid);
+    let command = command(&warden, jail, prisoner, caller, invocation, stream);
+    warden.turns.take(account, (&line, bytes), command).await;
 }
 
 async fn command(
     warden: &Arc<Warden>,
     jail: Arc<Jail>,
+    prisoner: Option<Arc<Prisoner>>,
     caller: Caller,
     invocation: Invocation,
     stream: UnixStream,
 ) {
     let mut reply = Reply::new(stream, invocation.version_2());
-    let prisoner = warden.jails.attribute(&jail.name, caller.pid);
     jail.count_request();
     if let Some(prisoner) = &prisoner {
         prisoner.count_request();

@@ -64,6 +64,7 @@ struct Held {
 pub(crate) struct Pass {
     gate: Arc<Gate>,
     number: u64,
+    free: AtomicUsize,
     bytes: AtomicUsize,
     waits: OnceLock<Account>,
     close: Arc<Notify>,
@@ -91,6 +92,7 @@ impl Gate {
         Pass {
             gate: Arc::clone(self),
             number,
+            free: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             waits: OnceLock::new(),
             close,
@@ -175,9 +177,16 @@ impl Pass {
         None
     }
 
-    /// The request was read: the connection is half-open no longer, and its bytes stay until this is dropped.
-    pub(crate) fn read(&self) {
+    /// A request of this length was read: the connection is half-open no longer, and its bytes stay until this is
+    /// dropped.
+    pub(crate) fn read(&self, length: usize) {
+        self.free.store(length.min(FREE_BYTES), Ordering::Relaxed);
         self.gate.state().leave(self.number);
+    }
+
+    /// Of what was read, the bytes that it did not have to ask for.
+    pub(crate) fn free_bytes(&self) -> usize {
+        self.free.load(Ordering::Relaxed)
     }
 
     /// The request waits for a person, and its bytes with it, on `account`. `false`: there is no room for that.
@@ -320,7 +329,7 @@ mod tests {
         let gate = Arc::new(Gate::default());
         let (first, second) = (gate.enter(1), gate.enter(2));
         assert!(first.take(MAX_BYTES).await);
-        first.read();
+        first.read(0);
         let closed = tokio::time::timeout(Duration::from_millis(20), async {
             tokio::select! {
                 () = first.evicted() => true,

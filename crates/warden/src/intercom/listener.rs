@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use super::Line;
 use crate::caller::Caller;
 use crate::jails::Jail;
 use crate::request::conduct;
@@ -27,9 +28,10 @@ pub(crate) async fn listen(
     listener: UnixListener,
     mut closing: watch::Receiver<bool>,
 ) {
+    let line = Arc::new(Line::default());
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async { line.has_room().await; listener.accept().await } => accepted,
             _ = closing.changed() => return,
         };
         let stream = match accepted {
@@ -53,9 +55,7 @@ pub(crate) async fn listen(
             }
         };
         let pass = warden.gate.enter(peer.pid.unwrap_or(0));
-        let (warden, jail) = (Arc::clone(&warden), Arc::clone(&jail));
-        tokio::spawn(conduct(warden, jail, Caller::new(peer), stream, pass));
-        // Who is here is served before the next is let in.
-        tokio::task::yield_now().await;
+        let (warden, jail, line) = (Arc::clone(&warden), Arc::clone(&jail), Arc::clone(&line));
+        tokio::spawn(conduct(warden, jail, Caller::new(peer), stream, pass, line));
     }
 }

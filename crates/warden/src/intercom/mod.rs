@@ -7,9 +7,11 @@ mod gate;
 mod listener;
 mod reader;
 mod reply;
+mod turns;
 
 pub(crate) use account::Account;
 pub(crate) use gate::{Gate, Pass};
 pub(crate) use listener::listen;
 pub(crate) use reader::read_request;
 pub(crate) use reply::{Interruption, Reply, Unsent};
+pub(crate) use turns::{Line, Turns};

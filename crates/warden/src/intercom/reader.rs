@@ -44,7 +44,7 @@ pub(crate) async fn read_request(
         () = pass.evicted() => return Err(ReadError::Evicted),
         () = tokio::time::sleep(REQUEST_DEADLINE) => return Err(ReadError::TooSlow),
     };
-    pass.read();
+    pass.read(bytes.len());
     Ok(Request::parse(bytes)?)
 }
 

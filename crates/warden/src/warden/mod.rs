@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::approvals::Approvals;
 use crate::config::Config;
 use crate::executor::Pool;
-use crate::intercom::Gate;
+use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::ledger::{Ledger, Record};
 use crate::plan::{Kinds, Sight, Workers};
@@ -45,6 +45,7 @@ pub(crate) struct Warden {
     pub(crate) running: Arc<Running>,
     pub(crate) switch: Switch,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) turns: Arc<Turns>,
     kinds: Arc<Kinds>,
     pub(crate) workers: Workers,
     /// The environment of prisoners that nobody registered, as far as it is known.

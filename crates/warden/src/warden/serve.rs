@@ -137,6 +137,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         running: Arc::<Running>::default(),
         switch,
         gate: Arc::default(),
+        turns: Arc::default(),
         kinds: Arc::default(),
         workers: crate::plan::Workers::default(),
         baseline: Baseline::own(),
