@@ -10,6 +10,7 @@ mod support;
 
 mod descriptors;
 mod many;
+mod masks;
 mod processes;
 mod streams;
 mod terminal;

@@ -11,6 +11,7 @@ mod decision;
 mod executor;
 mod intercom;
 pub mod jails;
+mod laps;
 pub mod ledger;
 mod plan;
 pub mod process;

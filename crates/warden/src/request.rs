@@ -17,6 +17,7 @@ use crate::decision::{Judged, Verdict};
 use crate::executor::{Start, execute, returned};
 use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
+use crate::laps::Astray;
 use crate::ledger::{self, Argv, Id, Record};
 use crate::plan::{Invocation, Plan, RequestId, Unplanned};
 use crate::wait;
@@ -96,9 +97,18 @@ async fn command(
     let holder = prisoner.clone();
     let sight = warden.sight(holder.as_deref());
     let planned = Plan::freeze(id, jail, prisoner, caller, invocation, sight).await;
-    let plan = match planned {
+    let straight = match planned {
+        Ok(plan) => warden.laps.straighten(plan, sight).await,
+        Err(unplanned) => Err(Astray::Unplanned(unplanned)),
+    };
+    let plan = match straight {
         Ok(plan) => plan,
-        Err(unplanned) => {
+        Err(Astray::Circle(plan, text)) => {
+            warden.record(&[requested(&plan), failed(Id(id), text.clone())]);
+            let _ = reply.fail(EXIT_UNREACHABLE, &text).await;
+            return;
+        }
+        Err(Astray::Unplanned(unplanned)) => {
             let text = unplanned.error.to_string();
             warden.record(&[unplanned_record(id, &unplanned), failed(Id(id), text.clone())]);
             let _ = reply.fail(EXIT_UNREACHABLE, &text).await;

@@ -29,7 +29,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let report = !warden.exit_info.is_available() || plan.caller.pidfd.is_none();
     let (set, by_path) = (plan.governed.clone(), plan.by_path);
     let Some(path) = plan.tool.as_ref().map(|tool| tool.path.clone()) else { return };
-    let caller = plan.caller.clone();
+    let (caller, identity, lap) = (plan.caller.clone(), plan.identity, plan.lap);
     let timeout = start.approved.timeout();
     let leaf = match timeout {
         Timeout::Rule(_) => {
@@ -47,6 +47,8 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     };
     let Some(Begun { mut run, spent }) = begin(warden, &mut start, started).await else { return };
     let Some(set) = Strings::new(&set) else { return };
+    // For as long as it is followed, its process is no other one.
+    let _lap = pid.map(|pid| warden.laps.enter(identity, lap, pid));
     // Who runs for long holds nothing of what it was asked with.
     drop(start.approved);
     let clock = Instant::now();

@@ -12,6 +12,8 @@ use super::pool::Pool;
 use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
 use super::{Begun, Refusal, Start, begin, finish, refuse, run_as};
+use crate::approvals;
+use crate::laps::{Lap, Laps};
 use crate::ledger::{Finished, Id, Method, Started};
 use crate::plan::{OnHost, Opened, Plan, Root, local as local_environment};
 use crate::process::cgroup::{CgroupError, Leaf};
@@ -45,6 +47,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         run_as: plan.on_host.as_deref().and_then(OnHost::record),
     };
     let limit = start.approved.timeout().duration();
+    let of = (plan.identity, plan.lap);
     let Some(Begun { run, mut spent }) = begin(warden, &mut start, started).await else { return };
     let clock = Instant::now();
     let taken = start.reply.into_connection().and_then(|connection| {
@@ -64,7 +67,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     crate::crash::point("runner_taken");
     let mut supervision = Supervision { id, run, runner, clock, limit, refused_to_start: false };
     let finished = match supervision.start(prepared, connection).await {
-        Ok(()) => supervision.follow().await,
+        Ok(()) => supervision.follow(&warden.laps, of).await,
         Err(error) => ended(id, clock, None, Some(error.to_string())),
     };
     // The runner's own word that the tool was not executed is certain; its silence is not.
@@ -210,7 +213,12 @@ impl Supervision {
     }
 
     /// Until the tool itself has ended.
-    async fn follow(&mut self) -> Finished {
+    async fn follow(
+        &mut self,
+        laps: &Arc<Laps>,
+        (identity, lap): (approvals::Identity, Lap),
+    ) -> Finished {
+        let mut _entered = None;
         let (id, clock) = (self.id, self.clock);
         let (mut timed_out, mut has_started) = (false, false);
         let mut deadline: Option<tokio::time::Instant> = None;
@@ -228,6 +236,7 @@ impl Supervision {
                         tracing::debug!(%id, pid, "a supervised tool runs");
                         crate::crash::point("tool_started");
                         has_started = true;
+                        _entered = Some(laps.enter(identity, lap, pid));
                         deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
                     }
                     Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clawrden_protocol::request::Tty;
 use clawrden_protocol::{RequestV1, RequestV2};
 
-use super::tool::base_name;
+use super::tool::{Behind, Tool, base_name};
 use crate::intercom::{Account, Pass};
 
 /// A command as it was asked for. Bytes, unharmed.
@@ -14,6 +14,8 @@ pub(crate) struct Invocation {
     words: Words,
     /// What the words' memory is accounted to.
     room: Option<Arc<Pass>>,
+    /// The tool is looked for behind this one.
+    behind: Option<Box<Behind>>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,12 +27,12 @@ enum Words {
 impl Invocation {
     /// What a version 1 client asked.
     pub(crate) fn new_1(request: RequestV1, room: Pass) -> Self {
-        Self { words: Words::V1(request), room: Some(Arc::new(room)) }
+        Self { words: Words::V1(request), room: Some(Arc::new(room)), behind: None }
     }
 
     /// What a version 2 client asked.
     pub(crate) fn new_2(request: RequestV2, room: Pass) -> Self {
-        Self { words: Words::V2(request), room: Some(Arc::new(room)) }
+        Self { words: Words::V2(request), room: Some(Arc::new(room)), behind: None }
     }
 
     /// The tool: for version 2 the name that the shim was executed by, for version 1 what the client wrote.
@@ -79,6 +81,15 @@ impl Invocation {
             Words::V1(_) => None,
             Words::V2(request) => request.tty,
         }
+    }
+
+    /// Another tool than this one is meant: the next of its name.
+    pub(crate) fn look_behind(&mut self, tool: &Tool) {
+        self.behind = Some(Box::new(tool.into()));
+    }
+
+    pub(crate) fn behind(&self) -> Option<&Behind> {
+        self.behind.as_deref()
     }
 
     /// Whether there is room to keep the words for as long as a person takes to answer.

@@ -28,6 +28,7 @@ pub(crate) use worker::Workers;
 use crate::approvals::{Identity, Same};
 use crate::caller::Caller;
 use crate::jails::{Baseline, Jail, Prisoner};
+use crate::laps::Lap;
 use tool::Search;
 
 /// A request's id in queue and ledger: 16 random bytes of the warden's own.
@@ -92,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) governed: Vec<u8>,
     /// Where it runs when a rule says `run_as`: then the caller's own tool and directory do not matter.
     pub(crate) on_host: Option<Box<OnHost>>,
+    /// How often it was made in a row.
+    pub(crate) lap: Lap,
     /// Tells identical requests: jail, user, executable, argv, cwd and the dangerous variables.
     pub(crate) identity: Identity,
 }
@@ -184,8 +187,26 @@ impl Plan {
             changed_env,
             governed,
             on_host: None,
+            lap: Lap::default(),
             identity,
         })
+    }
+
+    /// The same request for the tool that comes behind this one's on PATH, and `true`; itself where there is none.
+    ///
+    /// # Errors
+    /// As [`Plan::freeze`].
+    pub(crate) async fn behind(self, sight: Sight<'_>) -> Result<(Self, bool), Box<Unplanned>> {
+        let Some(tool) = &self.tool else { return Ok((self, false)) };
+        let mut asked = self.invocation.clone();
+        asked.look_behind(tool);
+        let found = find(&self.caller, &asked, sight).await;
+        if found.as_ref().is_ok_and(|found| found.tool.is_none()) {
+            return Ok((self, false));
+        }
+        let Self { id, jail, prisoner, caller, .. } = self;
+        let plan = Self::freeze(id, jail, prisoner, caller, asked, sight).await?;
+        Ok((plan, true))
     }
 
     /// Whether executable and working directory are those that were judged.
@@ -285,7 +306,7 @@ fn look_up(
     };
     let path = value(asked.env(), b"PATH");
     let dir = cwd.as_ref().map(|cwd| &cwd.path[..]);
-    let search = Search { root, kinds, path, cwd: dir, depth };
+    let search = Search { root, kinds, path, cwd: dir, depth, behind: asked.behind() };
     let name = asked.name();
     let tool = search.find(name).ok()?;
     let known_as = match &tool {
@@ -294,7 +315,8 @@ fn look_up(
         // A path stands for a tool when the prisoner's first PATH leads to the same file.
         Some(tool) => {
             let bare = base_name(name);
-            let usual = Search { path: Some(baseline_path), ..search }.find(bare).ok()?;
+            let usual =
+                Search { path: Some(baseline_path), behind: None, ..search }.find(bare).ok()?;
             usual.is_some_and(|usual| usual.id == tool.id).then(|| bare.to_vec())
         }
     };

@@ -60,8 +60,14 @@ impl OnHost {
         let opened = root.lookup(cwd, Depth::Full).map_err(|_| elsewhere())?;
         let path =
             root.path_of(&opened, cwd).filter(|_| opened.is_directory()).ok_or_else(elsewhere)?;
-        let search =
-            Search { root: &root, kinds, path: Some(FALLBACK_PATH), cwd: None, depth: Depth::Full };
+        let search = Search {
+            root: &root,
+            kinds,
+            path: Some(FALLBACK_PATH),
+            cwd: None,
+            behind: None,
+            depth: Depth::Full,
+        };
         let tool = search.find(name).map_err(PlanError::Root)?;
         let tool = tool.ok_or_else(|| HostError::NoTool(shown(name)))?;
         Ok(Self { tool, cwd: Cwd { path, id: (opened.id.device, opened.id.inode) }, user: None })

@@ -86,6 +86,21 @@ pub(crate) struct Search<'a> {
     /// The caller's working directory, for relative entries; `None` when it cannot be told.
     pub(crate) cwd: Option<&'a [u8]>,
     pub(crate) depth: Depth,
+    /// Only what comes behind this tool on PATH counts, and is another file.
+    pub(crate) behind: Option<&'a Behind>,
+}
+
+/// Where a search goes on: see [`Search::behind`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Behind {
+    path: Vec<u8>,
+    id: FileId,
+}
+
+impl From<&Tool> for Behind {
+    fn from(tool: &Tool) -> Self {
+        Self { path: tool.path.clone(), id: tool.id }
+    }
 }
 
 impl Search<'_> {
@@ -111,11 +126,19 @@ impl Search<'_> {
             return Ok(None);
         }
         let entries = self.path.unwrap_or(DEFAULT_PATH).split(|&b| b == b':');
+        let mut is_passed = self.behind.is_none();
         for entry in entries.take(MAX_PATH_ENTRIES) {
             let entry = if entry.is_empty() { b"." } else { entry };
             let Some(path) = self.absolute(&join(entry, name)) else { continue };
-            if let Candidate::Tool(tool) = self.candidate(&path)? {
-                return Ok(Some(tool));
+            if !is_passed {
+                is_passed = self.behind.is_some_and(|behind| behind.path == path);
+                continue;
+            }
+            match self.candidate(&path)? {
+                Candidate::Tool(tool) if self.behind.is_none_or(|behind| behind.id != tool.id) => {
+                    return Ok(Some(tool));
+                }
+                _ => {}
             }
         }
         Ok(None)
@@ -231,7 +254,9 @@ mod tests {
     fn find(name: &[u8], path: Option<&[u8]>, cwd: &Path) -> Option<Tool> {
         let (root, kinds) = (Root::own().unwrap(), Kinds::default());
         let cwd = Some(cwd.as_os_str().as_bytes());
-        Search { root: &root, kinds: &kinds, path, cwd, depth: Depth::Full }.find(name).unwrap()
+        Search { root: &root, kinds: &kinds, path, cwd, depth: Depth::Full, behind: None }
+            .find(name)
+            .unwrap()
     }
 
     #[test]
@@ -252,6 +277,34 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_tool_comes_the_next_of_its_name_that_is_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["shims", "first", "second"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        executable(&at("shims/mk"), &shim());
+        executable(&at("first/mk"), b"#!/bin/sh\n");
+        symlink("first", at("link")).unwrap();
+        executable(&at("second/mk"), b"#!/bin/sh\n# another\n");
+        let path = ["shims", "first", "link", "shims", "first", "second"]
+            .map(|folder| at(folder).display().to_string())
+            .join(":");
+        let (root, kinds) = (Root::own().unwrap(), Kinds::default());
+        let search = |behind: Option<&Tool>| {
+            let (path, behind) = (Some(path.as_bytes()), behind.map(Behind::from));
+            let (depth, behind) = (Depth::Full, behind.as_ref());
+            let search = Search { root: &root, kinds: &kinds, path, cwd: None, depth, behind };
+            search.find(b"mk").unwrap()
+        };
+        let first = search(None).unwrap();
+        assert_eq!(first.path, at("first/mk").as_os_str().as_bytes());
+        let second = search(Some(&first)).unwrap();
+        assert_eq!(second.path, at("second/mk").as_os_str().as_bytes());
+        assert_eq!(search(Some(&second)), None);
+    }
+
+    #[test]
     fn a_tool_that_would_find_a_shim_of_itself_is_told_where_it_lies() {
         let dir = tempfile::tempdir().unwrap();
         for part in ["shims", "venv"] {
@@ -262,7 +315,14 @@ mod tests {
         symlink("../shims/python3", dir.path().join("venv/python3")).unwrap();
         let (root, kinds) = (Root::own().unwrap(), Kinds::default());
         let cwd = Some(dir.path().as_os_str().as_bytes());
-        let search = Search { root: &root, kinds: &kinds, path: None, cwd, depth: Depth::Full };
+        let search = Search {
+            root: &root,
+            kinds: &kinds,
+            path: None,
+            cwd,
+            depth: Depth::Full,
+            behind: None,
+        };
         let told = |file: &str, given: &str| {
             let path = [b"/usr/bin/", file.as_bytes()].concat();
             let tool = Tool { resolved: path.clone(), path, id: some_id(&root), script: false };

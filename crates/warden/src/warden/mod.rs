@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::executor::Pool;
 use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
+use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
 use crate::plan::{Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
@@ -46,6 +47,7 @@ pub(crate) struct Warden {
     pub(crate) switch: Switch,
     pub(crate) gate: Arc<Gate>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) laps: Arc<Laps>,
     kinds: Arc<Kinds>,
     pub(crate) workers: Workers,
     /// The environment of prisoners that nobody registered, as far as it is known.

@@ -138,6 +138,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         switch,
         gate: Arc::default(),
         turns: Arc::default(),
+        laps: Arc::default(),
         kinds: Arc::default(),
         workers: crate::plan::Workers::default(),
         baseline: Baseline::own(),
