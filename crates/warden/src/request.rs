@@ -67,12 +67,12 @@ pub(crate) async fn conduct(
         Request::Wait(request) => {
             drop(pass);
             let reply = Reply::new(stream, true);
-            return wait::serve(&warden, &jail, &caller, &request, reply).await;
+            return Box::pin(wait::serve(&warden, &jail, &caller, &request, reply)).await;
         }
     };
     let prisoner = warden.jails.attribute(&jail.name, caller.pid);
     let account = Account::new(&jail, prisoner.as_deref(), caller.uid);
-    let command = command(&warden, jail, prisoner, caller, invocation, stream);
+    let command = || command(&warden, jail, prisoner, caller, invocation, stream);
     warden.turns.take(account, (&line, bytes), command).await;
 }
 

@@ -51,15 +51,16 @@ struct Turn {
 }
 
 impl Turns {
-    /// Does `work` for a request of `account` that holds so many `bytes`, when it is its turn.
-    pub(crate) async fn take<T>(
+    /// Does `work` for a request of `account` that holds so many `bytes`, when it is its turn. Until then there is no
+    /// room for what the work needs.
+    pub(crate) async fn take<F: Future>(
         self: &Arc<Self>,
         account: Account,
         (line, bytes): (&Line, usize),
-        work: impl Future<Output = T>,
-    ) -> T {
+        work: impl FnOnce() -> F,
+    ) -> F::Output {
         let mut turn = Some(self.next(account, line, bytes).await);
-        let mut work = pin!(work);
+        let mut work = Box::pin(work());
         std::future::poll_fn(|context| {
             let done = work.as_mut().poll(context);
             if let Some(turn) = turn.take() {
@@ -149,7 +150,7 @@ mod tests {
     fn request(turns: &Arc<Turns>, line: &Arc<Line>, served: &Served, uid: u32) {
         let (turns, line, served) = (Arc::clone(turns), Arc::clone(line), Arc::clone(served));
         tokio::spawn(async move {
-            let work = async { served.lock().unwrap().push(uid) };
+            let work = || async { served.lock().unwrap().push(uid) };
             turns.take(Account::of_uid(uid), (&line, 1000), work).await;
         });
     }
@@ -192,7 +193,7 @@ mod tests {
             (Arc::<Turns>::default(), Arc::<Line>::default(), Served::default());
         for _ in 0..2 * TURNS {
             let (turns, line) = (Arc::clone(&turns), Arc::clone(&line));
-            let never = std::future::pending::<()>();
+            let never = std::future::pending::<()>;
             tokio::spawn(async move {
                 turns.take(Account::of_uid(1), (&line, 1000), never).await;
             });
