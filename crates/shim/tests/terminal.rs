@@ -67,13 +67,14 @@ impl Screen {
         self.ours.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits until `text` has been shown behind what was waited for before.
-    fn shows(&mut self, text: &str) {
+    /// Waits until `text` has been shown behind what was waited for before. Gives what was shown between.
+    fn shows(&mut self, text: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.all.find(text) {
+                let before = self.all[..at].to_owned();
                 self.all.drain(..at + text.len());
-                return;
+                return before;
             }
             let left = end.saturating_duration_since(Instant::now());
             match self.shown.recv_timeout(left) {
@@ -126,8 +127,9 @@ fn the_tool_has_a_terminal_of_its_own_with_the_callers_size_and_its_changes() {
             let mut runner = started(&warden, &shim, &plan, "/bin/sh");
             screen.shows("all\r\n");
             let own = rustix::termios::ttyname(&screen.theirs, Vec::new()).unwrap();
-            screen.shows("/dev/pts/");
-            assert!(!screen.all.starts_with(own.to_str().unwrap().trim_start_matches("/dev/pts/")));
+            let tools = screen.shows("\r\n");
+            assert!(tools.starts_with("/dev/pts/"), "{tools:?}");
+            assert_ne!(tools, own.to_str().unwrap());
             screen.shows("33 77\r\n");
             let size = Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
             tcsetwinsize(&screen.ours, size).unwrap();

@@ -147,11 +147,14 @@ impl Supervisor {
             waits.add(client.socket.as_fd(), events)
         });
         waits.add(self.signals.fd(), IN);
+        // One wait looks at one descriptor after the other: a tool that starts meanwhile would be read before the client
+        // has learned that it runs, and has made its terminal ready for what a terminal has already converted.
+        let outputs = settled && !sending;
         Keys {
             warden: self.warden.as_ref().map(|w| waits.add(w.as_fd(), IN)),
             status: self.status.as_ref().map(|s| waits.add(s.as_fd(), IN)),
             client,
-            carry: self.carry.waits(waits, !sending),
+            carry: self.carry.waits(waits, outputs),
         }
     }
 
