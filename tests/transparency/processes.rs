@@ -160,3 +160,56 @@ fn the_tool_has_the_callers_pid_and_session_when_it_is_handed_off() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), pid.to_string());
 }
+
+#[test]
+fn a_signal_from_a_process_reaches_the_tool_and_not_its_children() {
+    for stage in Stage::all() {
+        // Not INT, which a shell lets its background jobs ignore.
+        for signal in ["TERM", "HUP", "USR1"] {
+            // The child has its chance to be reached until the tool has been.
+            let script = format!(
+                "rm -f go; trap 'echo trapped; touch go' {signal}; \
+                 bash -c 'trap \"echo child reached\" {signal}; echo ready; \
+                 until [ -e go ]; do sleep 0.02; done' & until wait $!; do :; done; exit 9"
+            );
+            let mut child =
+                stage.tool("bash").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+            assert_eq!(line, "ready\n");
+            let done = std::process::Command::new("kill")
+                .args([&format!("-{signal}"), &child.id().to_string()])
+                .status()
+                .unwrap();
+            assert!(done.success());
+            let mut rest = String::new();
+            std::io::Read::read_to_string(&mut reader, &mut rest).unwrap();
+            assert_eq!(rest, "trapped\n", "{:?} {signal}", stage.way);
+            assert_eq!(child.wait().unwrap().code(), Some(9), "{:?} {signal}", stage.way);
+        }
+    }
+}
+
+#[test]
+fn a_signal_to_the_callers_group_leaves_nothing_of_an_untrapped_tool() {
+    for stage in Stage::all() {
+        let mut command = stage.tool("sh");
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
+            .args(["-c", "sleep 1000 & echo $!; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        let group = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        rustix::process::kill_process_group(group, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(15), "{:?}", stage.way);
+        // Empty for one that has ended and was not waited for.
+        let words = format!("/proc/{}/cmdline", line.trim());
+        let left = || std::fs::read(&words).is_ok_and(|words| !words.is_empty());
+        until("its child to end", || (!left()).then_some(()));
+    }
+}

@@ -1,6 +1,7 @@
 //! Terminals: job control, keys, window size.
 
 use crate::support::pty::Pty;
+use crate::support::until;
 use crate::{Stage, WAYS};
 
 /// An interactive shell on a terminal, in which `$tool` stands for `tool`.
@@ -65,6 +66,26 @@ fn control_c_runs_the_tools_own_trap() {
         pty.send("\x03");
         pty.expect("cleaned-up");
         pty.expect("prompt> ");
+        pty.send("echo code-$?-\n");
+        pty.expect("code-5-");
+    }
+}
+
+#[test]
+fn control_c_reaches_the_children_of_a_tool_whose_streams_are_no_terminal() {
+    for way in WAYS {
+        let stage = Stage::new(way);
+        let mut pty = shell(&stage, "bash");
+        let child =
+            "trap \"echo child; exit\" INT; echo ready; until [ -e never ]; do sleep 0.02; done";
+        let script = format!("trap \"echo tool; exit 5\" INT; sh -c '\\''{child}'\\''");
+        pty.send(&format!("$tool -c '{script}' </dev/null >out 2>&1\n"));
+        let out = stage.house.path("out");
+        let shown = || std::fs::read_to_string(&out).unwrap_or_default();
+        until("the child to run", || (shown() == "ready\n").then_some(()));
+        pty.send("\x03");
+        pty.expect("prompt> ");
+        assert_eq!(shown(), "ready\nchild\ntool\n", "{way:?}");
         pty.send("echo code-$?-\n");
         pty.expect("code-5-");
     }

@@ -19,6 +19,7 @@ const WINDOW_SIZE: u8 = 18;
 const SIGNAL: u8 = 19;
 const DESCRIPTORS: u8 = 20;
 const EXITED: u8 = 21;
+const SIGNAL_GROUP: u8 = 22;
 const EXIT_BY_SIGNAL: u8 = 32;
 const HANDOFF: u8 = 33;
 const NOTICE: u8 = 34;
@@ -47,9 +48,11 @@ pub enum FromClient<'a> {
         /// Columns.
         cols: u16,
     },
-    /// Give the tool this signal, by its Linux number. `SIGPIPE` says that standard output has lost its reader: the
+    /// Give the tool alone this signal, by its Linux number. `SIGPIPE` says that standard output has lost its reader: the
     /// tool's is closed, so that it finds out by itself.
     Signal(u8),
+    /// Give the tool and what it has started in its process group this signal, as a terminal does.
+    SignalGroup(u8),
     /// As many descriptors come with this frame as control data; the numbers they had in the client, in order, each
     /// as `u32`. The working directory follows last, without a number.
     Descriptors(Numbers<'a>),
@@ -164,6 +167,7 @@ impl<'a> FromClient<'a> {
             STDIN_END => Some(Self::StdinEnd),
             WINDOW_SIZE => r.u16().zip(r.u16()).map(|(rows, cols)| Self::WindowSize { rows, cols }),
             SIGNAL => r.u8().map(Self::Signal),
+            SIGNAL_GROUP => r.u8().map(Self::SignalGroup),
             DESCRIPTORS => return Numbers::new(payload).map(Self::Descriptors).ok_or(shape(kind)),
             EXITED => match (r.u8(), r.u8()) {
                 (Some(0), Some(code)) => Some(Self::Exited(Status::Exited(code))),
@@ -185,6 +189,7 @@ impl<'a> FromClient<'a> {
                 put(out, WINDOW_SIZE, &[&rows.to_be_bytes(), &cols.to_be_bytes()]);
             }
             Self::Signal(signal) => put(out, SIGNAL, &[&[signal]]),
+            Self::SignalGroup(signal) => put(out, SIGNAL_GROUP, &[&[signal]]),
             Self::Descriptors(numbers) => put(out, DESCRIPTORS, &[numbers.0]),
             Self::Exited(Status::Exited(code)) => put(out, EXITED, &[&[0, code]]),
             Self::Exited(Status::Killed(signal)) => put(out, EXITED, &[&[1, signal]]),
@@ -414,6 +419,7 @@ mod tests {
             FromClient::StdinEnd,
             FromClient::WindowSize { rows: 24, cols: 80 },
             FromClient::Signal(15),
+            FromClient::SignalGroup(2),
             FromClient::Descriptors(Numbers(&[0, 0, 0, 9])),
             FromClient::Exited(Status::Exited(3)),
             FromClient::Exited(Status::Killed(15)),

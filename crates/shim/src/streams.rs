@@ -41,8 +41,6 @@ const PASSED: [u8; 9] = [
 const PIECE: usize = 64 * 1024;
 /// Bytes of input that go on their way at a time when there is much.
 const SIPHON: usize = 256 * 1024;
-/// Signals that are meant to end the tool.
-const ENDING: u64 = signal::set(&[signal::HUP, signal::INT, signal::QUIT, signal::TERM]);
 /// Milliseconds that such a signal may be held up by input that the tool does not read.
 const PATIENCE: u64 = 1000;
 /// Pieces that are taken from the connection before anything else has its turn.
@@ -332,8 +330,14 @@ impl Relay {
                     self.send(&FromClient::Signal(signal::CONT));
                 }
                 other => {
-                    self.send(&FromClient::Signal(other));
-                    if signal::bit(other) & ENDING != 0 && self.urgent.is_none() {
+                    // What a terminal sends is for its whole foreground.
+                    let frame = if received.by_process {
+                        FromClient::Signal(other)
+                    } else {
+                        FromClient::SignalGroup(other)
+                    };
+                    self.send(&frame);
+                    if signal::bit(other) & signal::ENDING != 0 && self.urgent.is_none() {
                         self.urgent = Some((other, now_ms() + PATIENCE));
                     }
                 }

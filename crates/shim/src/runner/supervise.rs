@@ -37,6 +37,8 @@ const PASSED: u64 = signal::set(&[
     signal::TSTP,
     signal::WINCH,
 ]);
+/// Those of them that reach the tool's group whoever sent them: they are job control, and a shell sends them to a group.
+const JOB_CONTROL: u64 = signal::set(&[signal::CONT, signal::TSTP]);
 /// Milliseconds between attempts to kill what is left of a tree.
 const AGAIN: u64 = 20;
 /// Milliseconds of killing after which what is left is taken for unkillable: another user's, or stuck in the kernel.
@@ -70,6 +72,8 @@ struct Supervisor {
     started: bool,
     failed: Option<Failure>,
     ended: Option<Status>,
+    /// Signals meant to end the tool that were given to it alone.
+    struck: u64,
     childless: bool,
     carry: Carry,
     ending: Option<Ending>,
@@ -101,6 +105,7 @@ pub(super) fn run(place: Place, received: Received) -> ! {
         started: false,
         failed: None,
         ended: None,
+        struck: 0,
         childless: false,
         carry,
         ending: None,
@@ -294,7 +299,13 @@ impl Supervisor {
                 Some(FromClient::StdinEnd) => self.carry.end_stdin(),
                 Some(FromClient::WindowSize { rows, cols }) => self.carry.resize(rows, cols),
                 Some(FromClient::Signal(signal::PIPE)) => self.carry.close_stdout(),
-                Some(FromClient::Signal(number)) => {
+                Some(FromClient::Signal(number)) if signal::bit(number) & JOB_CONTROL == 0 => {
+                    if self.ended.is_none() && PASSED & signal::bit(number) != 0 {
+                        self.struck |= signal::bit(number) & signal::ENDING;
+                        let _ = process::kill(self.main.as_raw_nonzero().get(), number);
+                    }
+                }
+                Some(FromClient::Signal(number) | FromClient::SignalGroup(number)) => {
                     pass(self.main, self.ended, &self.carry, number);
                 }
                 Some(FromClient::Cancel) => {
@@ -333,6 +344,13 @@ impl Supervisor {
                         self.hear_child();
                     }
                     self.ended = Some(status);
+                    // Nobody can say whether it was meant for the tool alone or for its group. A tool that handles it
+                    // sees to its children; what a tool that does not would leave behind is out of its caller's reach.
+                    if let Status::Killed(by) = status
+                        && self.struck & signal::bit(by) != 0
+                    {
+                        let _ = process::kill(-self.main.as_raw_nonzero().get(), by);
+                    }
                     self.carry.tool_ended();
                 }
                 Waited::Child(pid, Change::Stopped(by)) if pid == self.main => {

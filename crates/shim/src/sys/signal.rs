@@ -23,6 +23,9 @@ pub(crate) const WINCH: u8 = 28;
 /// The highest signal number.
 pub(crate) const LAST: u8 = 64;
 
+/// Signals that are meant to end the tool.
+pub(crate) const ENDING: u64 = set(&[HUP, INT, QUIT, TERM]);
+
 /// Bytes of a signal set in the kernel.
 const SET: usize = 8;
 const SIG_IGN: usize = 1;
