@@ -150,18 +150,11 @@ impl House {
         self.is_silent();
     }
 
-    /// Waits until nobody listens or holds a lock any more: a child that a dead warden was about to start may do so
-    /// for a moment.
+    /// Waits until nobody listens any more: a child that a dead warden was about to start may do so for a moment.
     pub fn is_silent(&self) {
-        let is_dead = |socket: PathBuf| UnixStream::connect(socket).is_err();
-        let is_free = |name: &str| match fs::File::open(self.path(name)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => true,
-        };
-        let locks = ["warden.sock.lock", "control.sock.lock", "ledger.jsonl.lock"];
-        until("the last warden to be gone", || {
-            let sockets = is_dead(self.socket()) && is_dead(self.control());
-            (sockets && locks.into_iter().all(is_free)).then_some(())
+        until("the sockets to be dead", || {
+            let dead = |socket: PathBuf| UnixStream::connect(socket).is_err();
+            (dead(self.socket()) && dead(self.control())).then_some(())
         });
     }
 

@@ -13,6 +13,7 @@ mod intercom;
 pub mod jails;
 mod laps;
 pub mod ledger;
+mod lock;
 mod plan;
 pub mod process;
 mod request;

@@ -4,23 +4,21 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::lock::{self, NotOurs};
 use crate::sys;
 
 /// Connections that the kernel keeps until they are accepted; further ones wait in `connect`. The kernel caps it at
 /// `net.core.somaxconn`.
 pub const BACKLOG: i32 = 4096;
-
-/// Bytes of a lock file that are looked at.
-const MAX_LOCK: u64 = 64;
 
 /// How often a lock file that vanishes under our hands is tried again.
 const LOCK_TRIES: u32 = 16;
@@ -107,7 +105,7 @@ impl Drop for Bound {
 /// When somebody else listens there, something else stands there, or a step fails.
 pub fn bind_private(path: &Path, mode: u32) -> Result<Bound, BindError> {
     let (folder, name) = split(path)?;
-    let lock = lock(path)?;
+    let lock = take_lock(path)?;
     refuse_the_living(path)?;
 
     // A socket's mode is made by bind from the umask, which belongs to the whole process, so the mode is set after it:
@@ -196,7 +194,7 @@ fn split(path: &Path) -> Result<(&Path, &OsStr), BindError> {
 }
 
 /// Takes `<path>.lock` and writes our number into it. The kernel gives it up when the process ends, however it ends.
-fn lock(path: &Path) -> Result<File, BindError> {
+fn take_lock(path: &Path) -> Result<File, BindError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
@@ -218,12 +216,10 @@ fn lock(path: &Path) -> Result<File, BindError> {
         if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() {
             return Err(BindError::Foreign { path: lock_path, what: "no lock file of ours" });
         }
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock::take(&file) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(BindError::Held { path: path.to_owned(), pid: written_pid(&mut file) });
-            }
-            Err(errno) => return Err(failed("lock")(errno.into())),
+            Err(NotOurs::Held(pid)) => return Err(BindError::Held { path: path.to_owned(), pid }),
+            Err(NotOurs::Failed(error)) => return Err(failed("lock")(error)),
         }
         // Somebody may have removed the file between open and lock; then this lock keeps nobody out.
         let is_in_place = fs::symlink_metadata(&lock_path)
@@ -238,12 +234,6 @@ fn lock(path: &Path) -> Result<File, BindError> {
         return Ok(file);
     }
     Err(failed("keep")(io::Error::other("it is removed again and again")))
-}
-
-fn written_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(MAX_LOCK).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
 }
 
 /// Nobody who follows the rules listens here, for we have the lock; this finds those who do not.
@@ -262,15 +252,17 @@ fn refuse_the_living(path: &Path) -> Result<(), BindError> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return foreign("a socket of another user");
     }
-    let (pid, is_living) = match try_connect(path) {
-        Ok(stream) => (sys::peer::peer_of(stream.as_fd()).ok().and_then(|peer| peer.pid), true),
+    // One that was killed lets go of its lock before it lets go of its socket.
+    let held = lock::free_of_the_dying(|| match try_connect(path) {
+        Ok(stream) => Some(sys::peer::peer_of(stream.as_fd()).ok().and_then(|peer| peer.pid)),
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => None,
         // What cannot be told, such as a full backlog, counts as living.
-        Err(error) => (None, error.raw_os_error() != Some(libc::ECONNREFUSED)),
-    };
-    if is_living {
-        return Err(BindError::Held { path: path.to_owned(), pid });
+        Err(_) => Some(None),
+    });
+    match held {
+        Some(pid) => Err(BindError::Held { path: path.to_owned(), pid }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Connects without waiting, also by a path that is longer than an address.

@@ -2,13 +2,14 @@
 //! Nothing is opened through a symbolic link, and nothing that others may write is trusted.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
 
 use super::error::LedgerError;
+use crate::lock::{self, NotOurs};
 
 /// Files and sockets of ours are for their owner only.
 const MODE: u32 = 0o600;
@@ -103,18 +104,14 @@ impl Place {
     pub(super) fn lock(&self) -> Result<File, LedgerError> {
         let path = self.directory.join(format!("{}{}.lock", self.stem, self.extension));
         let mut file = open_own(&path, OpenOptions::new().read(true).write(true).create(true))?;
-        match file.try_lock() {
+        match lock::take(&file) {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = (&file).take(20).read_to_string(&mut pid);
-                let holder = match pid.trim() {
-                    "" => "another process".to_owned(),
-                    pid => format!("process {pid:?}"),
-                };
+            Err(NotOurs::Held(pid)) => {
+                let holder = pid
+                    .map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
                 return Err(LedgerError::InUse { path: self.active(), holder });
             }
-            Err(fs::TryLockError::Error(source)) => {
+            Err(NotOurs::Failed(source)) => {
                 return Err(LedgerError::Io { what: "lock", path, source });
             }
         }
