@@ -262,7 +262,10 @@ fn a_run_leaves_no_descriptor_behind_in_the_warden() {
     let settled = || house.json(&["status", "--json"])["running"] == 0;
     until("it to settle", || settled().then_some(()));
     let before = open();
-    (0..20).for_each(|_| round());
-    until("everything to be closed", || (settled() && open() <= before).then_some(()));
+    // More than all that the runners hold that wait for work, of which there may be more by now: a run that leaves one
+    // descriptor behind leaves as many.
+    const ROUNDS: usize = 40;
+    (0..ROUNDS).for_each(|_| round());
+    until("everything to be closed", || (settled() && open() < before + ROUNDS).then_some(()));
     assert!(is_alive(&house.warden.id().to_string()));
 }
