@@ -1,5 +1,6 @@
 //! `clawrden run`, from the command line to the ledger.
 
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -157,6 +158,52 @@ fn kill_ends_the_whole_prisoner_daemons_included() {
     let refused = scene.run(&[], "true").output().unwrap();
     assert_ne!(refused.status.code(), Some(0), "{}", text(&refused.stderr));
     assert!(text(&refused.stderr).contains("resume"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_warden_that_goes_down_before_it_has_heard_of_the_run_is_replaced() {
+    let scene = Scene::new();
+    let path = scene.path("control.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let status = r#"{"version":"0.1.0","pid":1,"uid":0,"started_ms":0,"stopped":null,"jails":[],"pending":0,
+        "running":0,"ledger":{"path":"/l","sequence":4,"error":null},"methods":{},"cautions":[]}"#;
+    let says = |code: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {code}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let going = says("503 -", r#"{"code":"going_down","message":"the warden goes down"}"#);
+    let serving = says("200 OK", status);
+    // It refuses the first registration, breaks the second off, and has gone.
+    let going_down = std::thread::spawn(move || {
+        let mut registrations = 0;
+        while registrations < 2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 64 * 1024];
+            let n = stream.read(&mut request).unwrap();
+            if request[..n].starts_with(b"GET /api/status") {
+                stream.write_all(serving.as_bytes()).unwrap();
+                continue;
+            }
+            assert!(request[..n].starts_with(b"POST /api/prisoners"));
+            registrations += 1;
+            if registrations == 1 {
+                stream.write_all(going.as_bytes()).unwrap();
+            } else {
+                std::fs::remove_file(&path).unwrap();
+            }
+        }
+    });
+    // The new one lives where the run's own mounts are not.
+    let pid =
+        "test $(readlink /proc/$(cat control.sock.lock)/ns/mnt) = $(readlink /proc/$PPID/ns/mnt)";
+    let output = scene.run(&[], &format!("echo ran; {pid} && echo same; true")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    going_down.join().unwrap();
+    let own_mounts = rustix::process::getuid().is_root();
+    assert_eq!(text(&output.stdout), if own_mounts { "ran\n" } else { "ran\nsame\n" });
+    assert_eq!(scene.events("prisoner_started").len(), 1);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub enum ErrorCode {
     Internal,
     /// 503: the ledger cannot be written, so nothing that needs a record is done.
     LedgerUnavailable,
+    /// 503: the warden goes down and takes nobody in; another may be started when it has gone.
+    GoingDown,
 }
 
 impl ErrorCode {
@@ -53,7 +55,7 @@ impl ErrorCode {
             Self::TooLarge => 413,
             Self::BadPolicy => 422,
             Self::Internal => 500,
-            Self::LedgerUnavailable => 503,
+            Self::LedgerUnavailable | Self::GoingDown => 503,
         }
     }
 }

@@ -95,6 +95,14 @@ pub(crate) fn private_mounts() -> io::Result<()> {
     Ok(mount_change("/", flags)?)
 }
 
+/// This process's mount namespace, to come back to.
+///
+/// # Errors
+/// Those of `open(2)`.
+pub(crate) fn mounts() -> io::Result<OwnedFd> {
+    Ok(std::fs::File::open("/proc/self/ns/mnt")?.into())
+}
+
 /// Shows `source` in the place of `target`, in this process's mount table.
 ///
 /// # Errors
@@ -133,17 +141,23 @@ pub(crate) fn in_new_session(command: &mut Command) {
 ///
 /// # Errors
 /// Those of pipe, fork and execve.
-pub(crate) fn spawn_daemon(command: &mut Command) -> io::Result<OwnedFd> {
+pub(crate) fn spawn_daemon(command: &mut Command, mounts: Option<&OwnedFd>) -> io::Result<OwnedFd> {
     let (read, write) = io::pipe()?;
     let raw = write.as_raw_fd();
-    // SAFETY: between fork and exec only fork, _exit, setsid, getpid and write are called, all async-signal-safe;
-    // `raw` stays open until `spawn` has returned, since `write` lives longer.
+    let mounts = mounts.map(AsRawFd::as_raw_fd);
+    // SAFETY: between fork and exec only fork, _exit, setns, setsid, getpid and write are called, which take no lock and
+    // no memory; `raw` and `mounts` stay open until `spawn` has returned, since their owners live longer.
     unsafe {
         command.pre_exec(move || {
             match libc::fork() {
                 -1 => return Err(io::Error::last_os_error()),
                 0 => {}
                 _ => libc::_exit(0),
+            }
+            if let Some(mounts) = mounts
+                && libc::setns(mounts, libc::CLONE_NEWNS) < 0
+            {
+                return Err(io::Error::last_os_error());
             }
             rustix::process::setsid()?;
             let pid = libc::getpid().to_ne_bytes();

@@ -182,6 +182,7 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         }
         Asked::Wait(ticket) => ticket,
     };
+    warden.due.notify_one();
     judged.slim();
     let mut ticket = ticket;
     match wait_for_answer(warden, &judged, &mut reply, &mut ticket).await {

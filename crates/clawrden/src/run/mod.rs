@@ -98,9 +98,12 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         Some(beside) => (beside.to_owned(), beside.to_owned()),
         None => (places.state(), places.run()),
     };
-    let start = own_warden::Start { control, state: &state };
+    let mut start = own_warden::Start { control, state: &state, mounts: None };
     block_on(own_warden::find_or_start(&connection, &start))?.map_err(explain_inside)?;
+    let before = sys::mounts().ok();
     let own_mounts = sys::private_mounts().is_ok();
+    // For a warden that has to take the place of this one.
+    start.mounts = before.filter(|_| own_mounts);
 
     let folder = Folder::make(&runtime).map_err(|e| Failure::Refused(chain(&e)))?;
     let mut environment = inherited.clone();
@@ -116,8 +119,8 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         unattended: args.unattended,
         environment: environment.encode(),
     };
-    let answer = block_on(connection.client.register_prisoner(&request))?
-        .map_err(|e| explain_inside(Connection::failure(e)))?;
+    let answer =
+        block_on(own_warden::register(&connection, &start, &request))?.map_err(explain_inside)?;
     let bin = Path::new(&answer.bin);
     if !environment::fits_path(bin) {
         let text = format!(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clawrden_api::{ClientError, Status};
+use clawrden_api::{ClientError, ErrorCode, PrisonerAnswer, PrisonerRequest, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::Failure;
@@ -18,8 +18,8 @@ use crate::verbs::Connection;
 
 /// How long a new warden may take until it answers.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// How long one that goes down may take.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// How long one that goes down may take: it gives its commands their grace.
+const GONE_WITHIN: Duration = Duration::from_secs(15);
 /// How often it is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 /// Bytes at the end of its log that are looked at when it fails.
@@ -34,6 +34,8 @@ pub(crate) struct Start<'a> {
     pub(crate) control: Option<&'a Path>,
     /// The folder for its log.
     pub(crate) state: &'a Path,
+    /// The mount namespace that it is to live in, where that is no longer ours.
+    pub(crate) mounts: Option<OwnedFd>,
 }
 
 /// Finds the warden of this user, or starts one and waits until it answers.
@@ -49,15 +51,7 @@ pub(crate) async fn find_or_start(
     loop {
         match connection.client.status().await {
             Ok(status) => return Ok(status),
-            // Nobody listens: no socket, or a stale one.
-            Err(ClientError::Unreachable { source, .. })
-                if matches!(
-                    source.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                break;
-            }
+            Err(error) if is_gone(&error) => break,
             // The one before goes down with its last run.
             Err(error) if is_going(&error) && Instant::now() < patience => {
                 tokio::time::sleep(ASK_EVERY).await;
@@ -75,9 +69,38 @@ pub(crate) async fn find_or_start(
     }
 }
 
+/// Registers a prisoner with the warden that was found. One that goes down meanwhile, as it does with its last run, is
+/// waited for and replaced, for [`GONE_WITHIN`] at most.
+///
+/// # Errors
+/// As [`find_or_start`], and whatever else the warden says.
+pub(crate) async fn register(
+    connection: &Connection,
+    start: &Start<'_>,
+    request: &PrisonerRequest,
+) -> Result<PrisonerAnswer, Failure> {
+    let patience = Instant::now() + GONE_WITHIN;
+    loop {
+        match connection.client.register_prisoner(request).await {
+            Err(error) if (is_gone(&error) || is_going(&error)) && Instant::now() < patience => {
+                tokio::time::sleep(ASK_EVERY).await;
+                find_or_start(connection, start).await?;
+            }
+            told => return told.map_err(Connection::failure),
+        }
+    }
+}
+
+/// Nobody listens: no socket, or a stale one.
+fn is_gone(error: &ClientError) -> bool {
+    let ClientError::Unreachable { source, .. } = error else { return false };
+    matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 fn is_going(error: &ClientError) -> bool {
     match error {
         ClientError::BrokenOff { .. } => true,
+        ClientError::Api(body) => body.code == ErrorCode::GoingDown,
         ClientError::Unreachable { source, .. } => {
             matches!(source.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
         }
@@ -91,7 +114,7 @@ async fn start_one(connection: &Connection, start: &Start<'_>) -> Result<Status,
         Failure::Unreachable(format!("a warden cannot be started: {what}: {e}"))
     };
     let (file, from) = open_log(&log).map_err(|e| failed(&log.display().to_string(), &e))?;
-    let process = spawn(start.control, &file).map_err(|e| failed("its process", &e))?;
+    let process = spawn(start, &file).map_err(|e| failed("its process", &e))?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         let answer = connection.client.status().await;
@@ -130,10 +153,10 @@ fn open_log(log: &Path) -> io::Result<(File, u64)> {
     Ok((file, end))
 }
 
-fn spawn(control: Option<&Path>, log: &File) -> io::Result<OwnedFd> {
+fn spawn(start: &Start<'_>, log: &File) -> io::Result<OwnedFd> {
     let mut command = Command::new(own_executable()?);
     command.args(["warden", "--ephemeral"]);
-    if let Some(control) = control {
+    if let Some(control) = start.control {
         // Everything beside its control socket, so that it meets no other warden of this user.
         command.arg("--control").arg(control);
         command.arg("--socket").arg(control.with_file_name("warden.sock"));
@@ -141,7 +164,7 @@ fn spawn(control: Option<&Path>, log: &File) -> io::Result<OwnedFd> {
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
     command.current_dir("/");
-    sys::spawn_daemon(&mut command)
+    sys::spawn_daemon(&mut command, start.mounts.as_ref())
 }
 
 /// This very program, also after its file was replaced by an update.

@@ -85,6 +85,8 @@ impl Backend for Control {
             crate::crash::point("after_answer_recorded");
             written.map(|_| ()).map_err(|error| error.to_string())
         };
+        // What ran out of time holds no place that an answer needs.
+        self.0.expire();
         let answered =
             self.0.approvals.answer(id, verdict, Now::read(), record).map_err(answer_error)?;
         Ok(Answered {

@@ -6,11 +6,10 @@ mod serve;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clawrden_api::Stopped;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::approvals::Approvals;
 use crate::config::Config;
@@ -56,8 +55,19 @@ pub(crate) struct Warden {
     policy: Sourced,
     doors: Mutex<BTreeMap<JailName, Door>>,
     closing: watch::Sender<bool>,
-    /// A prisoner was registered, so that an ephemeral warden may end with the last one.
-    was_used: AtomicBool,
+    admission: Mutex<Admission>,
+    /// Something may be due sooner than the warden waits for: a request that may expire, a prisoner that has ended.
+    pub(crate) due: Arc<Notify>,
+}
+
+/// Whether prisoners are taken in. Locked for the whole of a registration, so that none begins in a warden that has
+/// already decided to go.
+#[derive(Default)]
+struct Admission {
+    /// One was registered, so that an ephemeral warden may end with the last one.
+    was_used: bool,
+    /// None is taken in any more.
+    closed: bool,
 }
 
 /// A jail's socket, and what ends its listener.
@@ -80,6 +90,10 @@ impl Warden {
 
     fn doors(&self) -> MutexGuard<'_, BTreeMap<JailName, Door>> {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The environment that a prisoner was started with, or what comes nearest to it.

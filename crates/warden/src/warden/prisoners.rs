@@ -19,6 +19,7 @@ use crate::ledger::{self, Argv, Record};
 use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Namespaces};
 use crate::sockets::{Bound, bind_private};
+use crate::sys::process::watch as watch_process;
 
 /// A policy and what to call its source.
 #[derive(Debug, Clone)]
@@ -78,6 +79,22 @@ impl Warden {
         peer: &Peer,
         request: PrisonerRequest,
     ) -> Result<PrisonerAnswer, ErrorBody> {
+        let answer = self.take_in(peer, request);
+        // A warden that wanted to go while this went on asks again.
+        self.due.notify_one();
+        answer
+    }
+
+    fn take_in(
+        self: &Arc<Self>,
+        peer: &Peer,
+        request: PrisonerRequest,
+    ) -> Result<PrisonerAnswer, ErrorBody> {
+        let mut admission = self.admission();
+        if admission.closed {
+            let text = "the warden goes down; try again in a moment".to_owned();
+            return Err(refused(ErrorCode::GoingDown, text));
+        }
         if let Some(stopped) = self.switch.stopped() {
             return Err(refused(ErrorCode::Conflict, super::stopped_text(&stopped)));
         }
@@ -102,6 +119,10 @@ impl Warden {
                 refused(ErrorCode::Internal, format!("no random bytes: {error}"))
             })?[..6],
         );
+        let ended = pidfd.try_clone().and_then(|pidfd| watch_process(Arc::new(pidfd)));
+        let ended = ended.map_err(|error| {
+            refused(ErrorCode::Internal, format!("the process cannot be watched: {error}"))
+        })?;
         let prisoner = Prisoner {
             id: id.clone(),
             jail: jail.name.clone(),
@@ -129,7 +150,12 @@ impl Warden {
             .map_err(|error| refused(ErrorCode::LedgerUnavailable, error.to_string()))?;
         let prisoner = self.jails.add_prisoner(prisoner);
         prisoner.map_err(|error| refused(ErrorCode::Conflict, error.to_string()))?;
-        self.was_used.store(true, Ordering::Relaxed);
+        admission.was_used = true;
+        let due = Arc::clone(&self.due);
+        tokio::spawn(async move {
+            let _ended = ended.readable().await;
+            due.notify_one();
+        });
         Ok(PrisonerAnswer {
             id,
             jail: jail.name.to_string(),
@@ -186,6 +212,16 @@ impl Warden {
         };
         self.make_jail(name, tools, policy)
             .map_err(|error| refused(ErrorCode::Internal, error.to_string()))
+    }
+
+    /// Takes in no more prisoners if there is none, and none is on its way. Before the first one, not until `first`.
+    pub(super) fn close_if_deserted(&self, first: tokio::time::Instant) -> bool {
+        // Whoever holds it registers a prisoner, and says so when that is done.
+        let Ok(mut admission) = self.admission.try_lock() else { return false };
+        let deserted = self.jails.prisoners().is_empty()
+            && (admission.was_used || tokio::time::Instant::now() >= first);
+        admission.closed |= deserted;
+        deserted
     }
 
     /// Lets prisoners go whose holder has ended, ends what they left, and says how many are left.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,9 +23,6 @@ use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
 use crate::switch::Switch;
-
-/// How often expired approvals and ended prisoners are looked for.
-const TICK: Duration = Duration::from_millis(250);
 
 /// How long an ephemeral warden waits for its first prisoner.
 const FIRST_PRISONER: Duration = Duration::from_secs(30);
@@ -145,7 +141,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         doors: Mutex::default(),
         policy: Sourced { source: source.clone(), policy: Arc::new(policy) },
         closing: watch::Sender::new(false),
-        was_used: AtomicBool::new(false),
+        admission: Mutex::default(),
+        due: Arc::default(),
         config,
         places,
     });
@@ -168,7 +165,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let why = tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
-        () = warden.tick() => "the last prisoner ended",
+        () = warden.attend() => "the last prisoner ended",
     };
     tracing::info!(why, "the warden goes down");
     warden.drain().await;
@@ -249,24 +246,33 @@ impl Warden {
         Ok(())
     }
 
-    /// What has to be looked at now and then. Resolves when an ephemeral warden has nobody left.
-    async fn tick(self: &Arc<Self>) {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let start = tokio::time::Instant::now();
+    /// Does what is due when it is: approvals expire, ended prisoners are let go. Resolves when an ephemeral warden has
+    /// nobody left.
+    async fn attend(self: &Arc<Self>) {
+        let first = tokio::time::Instant::now() + FIRST_PRISONER;
         loop {
-            ticks.tick().await;
             self.expire();
             let left = self.discharge_ended();
-            let waited = self.was_used.load(std::sync::atomic::Ordering::Relaxed)
-                || start.elapsed() > FIRST_PRISONER;
-            if self.config.ephemeral && left == 0 && waited {
+            let may_be_deserted = self.config.ephemeral && tokio::time::Instant::now() < first;
+            if self.config.ephemeral && left == 0 && self.close_if_deserted(first) {
                 return;
+            }
+            let expiry = self.approvals.next_expiry().map(tokio::time::Instant::from_std);
+            let next = expiry.into_iter().chain(may_be_deserted.then_some(first)).min();
+            let time = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = time => {}
+                () = self.due.notified() => {}
             }
         }
     }
 
-    fn expire(&self) {
+    pub(super) fn expire(&self) {
         for expired in self.approvals.expire(Now::read()) {
             let records: Vec<Record> = expired
                 .requests
@@ -285,6 +291,7 @@ impl Warden {
 
     /// Stops listening, lets who waits go, and ends what is supervised.
     async fn drain(&self) {
+        self.admission().closed = true;
         self.closing.send_replace(true);
         for door in self.doors().values() {
             door.closing.send_replace(true);
