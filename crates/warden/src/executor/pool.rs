@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{io, str};
 
@@ -54,15 +53,22 @@ struct Slot {
 pub(crate) struct Pool {
     file: RunnerFile,
     cgroups: Option<Cgroups>,
-    idle: Mutex<Vec<Idle>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    idle: Vec<Idle>,
+    /// Runners that are being made in advance.
+    coming: usize,
     /// Nothing waits here any more.
-    closed: AtomicBool,
+    closed: bool,
 }
 
 impl Pool {
     /// An empty pool, whose runners are of this file.
     pub(crate) fn new(file: RunnerFile, cgroups: Option<Cgroups>) -> Self {
-        Self { file, cgroups, idle: Mutex::default(), closed: AtomicBool::new(false) }
+        Self { file, cgroups, waiting: Mutex::default() }
     }
 
     /// How runners are kept: in sealed memory, or as a file.
@@ -77,14 +83,14 @@ impl Pool {
 
     /// A runner. Blocks for as long as a process takes to make, where none waits.
     pub(super) fn take(self: &Arc<Self>) -> io::Result<Idle> {
-        let (waiting, left) = {
-            let mut idle = self.idle();
-            (idle.pop(), idle.len())
+        let (idle, left) = {
+            let mut waiting = self.waiting();
+            (waiting.idle.pop(), waiting.idle.len() + waiting.coming)
         };
         if left < LOW {
             self.add();
         }
-        if let Some(idle) = waiting.filter(Idle::is_alive) {
+        if let Some(idle) = idle.filter(Idle::is_alive) {
             idle.leaf.close();
             return Ok(idle);
         }
@@ -97,31 +103,39 @@ impl Pool {
 
     /// Keeps a runner whose run is over.
     pub(super) fn give_back(&self, runner: Idle) {
-        let mut idle = self.idle();
-        if idle.len() < KEPT && !self.closed.load(Ordering::Relaxed) {
-            idle.push(runner);
+        let mut waiting = self.waiting();
+        if waiting.idle.len() < KEPT && !waiting.closed {
+            waiting.idle.push(runner);
         } else {
-            drop(idle);
+            drop(waiting);
             runner.end();
         }
     }
 
     /// Ends the runners that wait, and their cgroups. Those at work end with their runs.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        let idle = std::mem::take(&mut *self.idle());
+        let idle = {
+            let mut waiting = self.waiting();
+            waiting.closed = true;
+            std::mem::take(&mut waiting.idle)
+        };
         idle.into_iter().for_each(Idle::end);
     }
 
     fn add(self: &Arc<Self>) {
         let pool = Arc::clone(self);
-        tokio::task::spawn_blocking(move || match pool.make() {
-            Ok(idle) => {
-                let (pid, leaf) = (idle.process.id(), idle.leaf.clone());
-                pool.give_back(idle);
-                pool.enclose(pid, &leaf);
+        self.waiting().coming += 1;
+        tokio::task::spawn_blocking(move || {
+            let made = pool.make();
+            pool.waiting().coming -= 1;
+            match made {
+                Ok(idle) => {
+                    let (pid, leaf) = (idle.process.id(), idle.leaf.clone());
+                    pool.give_back(idle);
+                    pool.enclose(pid, &leaf);
+                }
+                Err(error) => tracing::warn!(%error, "no runner can be made in advance"),
             }
-            Err(error) => tracing::warn!(%error, "no runner can be made in advance"),
         });
     }
 
@@ -157,8 +171,8 @@ impl Pool {
         Ok(Idle { socket: ours, process, leaf: LeafSlot::default() })
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
