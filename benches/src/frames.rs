@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use clawrden_protocol::runner::{ARGV0, Plan, Streams, ToRunner};
+use clawrden_protocol::runner::{ARGV0, FromRunner, Plan, Streams, ToRunner, parse_head};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{getgid, getuid};
@@ -56,15 +56,15 @@ impl Frames {
             .arg0(std::str::from_utf8(ARGV0)?)
             .env_clear()
             .stdin(OwnedFd::from(theirs))
-            .stdout(OwnedFd::from(client))
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
         let executable = open(find(tool)?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let cwd =
             open(&self.cwd, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let bytes = ToRunner::Plan(self.plan(tool, args)?).encode();
-        let files = [executable.as_fd(), cwd.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let files = [client.as_fd(), executable.as_fd(), cwd.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&files));
         let sent = sendmsg(&orders, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
@@ -101,10 +101,24 @@ impl Frames {
 }
 
 impl Run {
-    /// Waits until the runner has nothing left to do.
+    /// Waits until the runner has nothing left to do, and lets it go.
     pub(crate) fn end(mut self) -> Outcome<()> {
-        self.runner.wait()?;
+        loop {
+            let mut head = [0; 5];
+            self.orders.read_exact(&mut head)?;
+            let (kind, length) = parse_head(head)?;
+            let mut payload = vec![0; usize::try_from(length)?];
+            self.orders.read_exact(&mut payload)?;
+            match FromRunner::parse(kind, &payload)? {
+                FromRunner::Idle => break,
+                FromRunner::Failed { text, .. } => {
+                    return Err(String::from_utf8_lossy(&text).into());
+                }
+                FromRunner::Started(_) | FromRunner::Finished { .. } => {}
+            }
+        }
         drop(self.orders);
+        self.runner.wait()?;
         Ok(())
     }
 }
