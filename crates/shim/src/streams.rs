@@ -25,18 +25,6 @@ use crate::sys::waits::{IN, Key, OUT, Waits};
 use crate::terminal::{Terminal, is_terminal};
 use crate::{descriptors, handoff};
 
-/// Signals that are passed on to the tool.
-const PASSED: [u8; 9] = [
-    signal::HUP,
-    signal::INT,
-    signal::QUIT,
-    signal::USR1,
-    signal::USR2,
-    signal::TERM,
-    signal::CONT,
-    signal::TSTP,
-    signal::WINCH,
-];
 /// Bytes of standard input that are read at a time.
 const PIECE: usize = 64 * 1024;
 /// Bytes of input that go on their way at a time when there is much.
@@ -96,9 +84,9 @@ impl Siphon {
 pub(crate) fn run(socket: OwnedFd, inbox: Inbox, by: By) -> ! {
     let terminal = Terminal::find();
     // What the caller ignores stays ignored, as it does in the tool.
-    let ignored = PASSED.iter().filter(|&&s| signal::is_ignored(s));
+    let ignored = signal::PASSED.iter().filter(|&&s| signal::is_ignored(s));
     let ignored = ignored.fold(0, |set, &s| set | signal::bit(s));
-    let passed = signal::set(&PASSED) & !ignored;
+    let passed = signal::set(&signal::PASSED) & !ignored;
     let before = signal::set_blocked(!0);
     let kept = signal::set(&[signal::PIPE, signal::TTIN, signal::TTOU]);
     let signals = Signals::of(passed);

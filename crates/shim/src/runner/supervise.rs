@@ -25,18 +25,8 @@ use crate::sys::signal::{self, Signals};
 use crate::sys::waits::{ERROR, HANG_UP, IN, Key, OUT, Waits};
 use crate::sys::{fds, now_ms};
 
-/// Signals that a client may pass on: those that a person or a shell sends.
-const PASSED: u64 = signal::set(&[
-    signal::HUP,
-    signal::INT,
-    signal::QUIT,
-    signal::USR1,
-    signal::USR2,
-    signal::TERM,
-    signal::CONT,
-    signal::TSTP,
-    signal::WINCH,
-]);
+/// Signals that a client may pass on.
+const PASSED: u64 = signal::set(&signal::PASSED);
 /// Those of them that reach the tool's group whoever sent them: they are job control, and a shell sends them to a group.
 const JOB_CONTROL: u64 = signal::set(&[signal::CONT, signal::TSTP]);
 /// Milliseconds between attempts to kill what is left of a tree.

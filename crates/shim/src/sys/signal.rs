@@ -23,6 +23,8 @@ pub(crate) const WINCH: u8 = 28;
 /// The highest signal number.
 pub(crate) const LAST: u8 = 64;
 
+/// Signals that a shim passes on to its tool: those that a person or a shell sends.
+pub(crate) const PASSED: [u8; 9] = [HUP, INT, QUIT, USR1, USR2, TERM, CONT, TSTP, WINCH];
 /// Signals that are meant to end the tool.
 pub(crate) const ENDING: u64 = set(&[HUP, INT, QUIT, TERM]);
 

@@ -3,6 +3,7 @@
 //! A runner takes what it needs to know with its plan, and comes back when nothing of its run is left. Each gets a
 //! cgroup of its own beside its work; until all that it started is in there, it holds its tree together as its reaper.
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -58,7 +59,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Waiting {
-    idle: Vec<Idle>,
+    idle: VecDeque<Idle>,
     /// Runners that are being made in advance.
     coming: usize,
     /// Nothing waits here any more.
@@ -85,7 +86,7 @@ impl Pool {
     pub(super) fn take(self: &Arc<Self>) -> io::Result<Idle> {
         let (idle, left) = {
             let mut waiting = self.waiting();
-            (waiting.idle.pop(), waiting.idle.len() + waiting.coming)
+            (waiting.idle.pop_front(), waiting.idle.len() + waiting.coming)
         };
         if left < LOW {
             self.add();
@@ -105,7 +106,7 @@ impl Pool {
     pub(super) fn give_back(&self, runner: Idle) {
         let mut waiting = self.waiting();
         if waiting.idle.len() < KEPT && !waiting.closed {
-            waiting.idle.push(runner);
+            waiting.idle.push_back(runner);
         } else {
             drop(waiting);
             runner.end();
