@@ -9,6 +9,7 @@ mod support;
 
 mod any_moment;
 mod points;
+mod runners;
 
 use std::process::{Output, Stdio};
 

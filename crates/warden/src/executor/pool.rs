@@ -147,13 +147,20 @@ impl Pool {
         let enclosed = Identity::of(pid).map_err(|error| error.to_string()).and_then(|runner| {
             let made = cgroups.create(Parent::Own, Kind::Run, &format!("runner-{pid}"));
             let joined = made.and_then(|leaf| leaf.add(runner).map(|()| leaf));
-            joined.map(|leaf| (whole_tree(&leaf, runner), leaf)).map_err(|error| error.to_string())
+            let joined = joined.map_err(|error| error.to_string())?;
+            Ok((runner, whole_tree(&joined, runner), joined))
         });
         match enclosed {
-            Ok((whole, leaf)) => {
+            Ok((runner, whole, leaf)) => {
                 let mut slot = slot.slot();
                 slot.late &= !whole;
-                slot.leaf = Some(leaf);
+                let leaf = slot.leaf.insert(leaf);
+                // Whoever cleaned up after a runner that has ended by now did not find it here.
+                if !runner.is_alive()
+                    && let Err(error) = leaf.kill()
+                {
+                    tracing::warn!(%error, pid, "what a runner left could not be ended");
+                }
             }
             Err(error) => tracing::debug!(error, pid, "a runner gets no cgroup of its own"),
         }
