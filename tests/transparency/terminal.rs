@@ -43,6 +43,30 @@ fn the_window_has_its_size_and_its_changes_arrive() {
 }
 
 #[test]
+fn every_command_has_its_terminal_however_many_came_before() {
+    for way in WAYS {
+        let stage = Stage::new(way);
+        let mut pty = shell(&stage, "bash");
+        // More than there are runners that wait, so that each of these has more than one run.
+        for n in 1..=12 {
+            pty.send(&format!("$tool -c 'stty size; echo to-the-$((40+{n})) >/dev/tty'\n"));
+            pty.expect("30 100");
+            pty.expect(&format!("to-the-{}", 40 + n));
+            pty.expect("prompt> ");
+        }
+        for _ in 0..6 {
+            pty.send("$tool -c 'echo rea''dy; sleep 1000'\n");
+            pty.expect("ready");
+            pty.send("\x03");
+            pty.expect("prompt> ");
+            pty.send("echo code-$?-\n");
+            pty.expect("code-130-");
+            pty.expect("prompt> ");
+        }
+    }
+}
+
+#[test]
 fn control_c_ends_the_tool_and_not_the_shell() {
     for way in WAYS {
         let stage = Stage::new(way);
