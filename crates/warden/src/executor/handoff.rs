@@ -28,7 +28,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     let report = !warden.exit_info.is_available() || plan.caller.pidfd.is_none();
     let (set, by_path) = (plan.governed.clone(), plan.by_path);
-    let Some(path) = plan.tool.as_ref().map(|tool| tool.path.clone()) else { return };
+    let path = plan.tool.as_ref().map(|tool| tool.path.clone());
     let (caller, identity, lap) = (plan.caller.clone(), plan.identity, plan.lap);
     let timeout = start.approved.timeout();
     let leaf = match timeout {
@@ -36,6 +36,10 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
             plan.caller.identity().and_then(|identity| warden.leaf_for(identity, &id.to_string()))
         }
         Timeout::Default(_) | Timeout::None => None,
+    };
+    let (Some(path), Some(set)) = (path, Strings::new(&set)) else {
+        let text = "what is to be executed cannot be told to the caller".to_owned();
+        return refuse(warden, start, Refusal::Failed, text).await;
     };
     let started = Started {
         id,
@@ -46,7 +50,6 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         stripped: Vec::new(),
     };
     let Some(Begun { mut run, spent }) = begin(warden, &mut start, started).await else { return };
-    let Some(set) = Strings::new(&set) else { return };
     // For as long as it is followed, its process is no other one.
     let _lap = pid.map(|pid| warden.laps.enter(identity, lap, pid));
     // Who runs for long holds nothing of what it was asked with.
