@@ -188,5 +188,13 @@ fn a_runner_that_waits_for_work() {
             status.unwrap().success().then_some(())
         });
     }
+    until("no dead one to be left", || {
+        assert!(house.shimmed("sort").stdin(Stdio::null()).status().unwrap().success());
+        let is_zombie = |pid: &String| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.contains("State:\tZ")
+        };
+        (!children(house.warden.id()).iter().any(is_zombie)).then_some(())
+    });
     verify(&house.path("ledger.jsonl")).unwrap();
 }

@@ -46,6 +46,9 @@ fn what_runs_under_one_that_was_made_on_the_spot_ends_with_it() {
 fn a_warden_that_goes_down_leaves_neither_runners_nor_their_cgroups() {
     let Some(mut house) = house() else { return };
     assert!(house.shimmed("sort").stdin(std::process::Stdio::null()).status().unwrap().success());
+    until("the run to be over and its runner to wait", || {
+        (house.json(&["status", "--json"])["running"] == 0).then_some(())
+    });
     let runners = until("runners in their cgroups", || {
         let runners = children(house.warden.id());
         let sit = runners.iter().all(|runner| group(runner).contains(&format!("runner-{runner}")));

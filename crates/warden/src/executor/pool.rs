@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, str};
 
 use clawrden_protocol::runner::ARGV0;
@@ -31,6 +32,9 @@ const KEPT: usize = 16;
 
 /// Looks at a tree whose processes are put into a cgroup one by one. One that forks faster stays partly outside.
 const ROUNDS: usize = 8;
+
+/// How long a warden that goes down waits for runners that are still being made or moved.
+const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A runner without work.
 pub(super) struct Idle {
@@ -55,6 +59,8 @@ pub(crate) struct Pool {
     file: RunnerFile,
     cgroups: Option<Cgroups>,
     waiting: Mutex<Waiting>,
+    /// Told whenever one more has its cgroup, or has none.
+    settled: Condvar,
 }
 
 #[derive(Default)]
@@ -62,6 +68,8 @@ struct Waiting {
     idle: VecDeque<Idle>,
     /// Runners that are being made in advance.
     coming: usize,
+    /// Runners that are being put into their cgroups.
+    moving: usize,
     /// Nothing waits here any more.
     closed: bool,
 }
@@ -69,7 +77,7 @@ struct Waiting {
 impl Pool {
     /// An empty pool, whose runners are of this file.
     pub(crate) fn new(file: RunnerFile, cgroups: Option<Cgroups>) -> Self {
-        Self { file, cgroups, waiting: Mutex::default() }
+        Self { file, cgroups, waiting: Mutex::default(), settled: Condvar::new() }
     }
 
     /// How runners are kept: in sealed memory, or as a file.
@@ -91,13 +99,18 @@ impl Pool {
         if left < LOW {
             self.add();
         }
-        if let Some(idle) = idle.filter(Idle::is_alive) {
-            idle.leaf.close();
-            return Ok(idle);
+        match idle {
+            Some(idle) if idle.is_alive() => {
+                idle.leaf.close();
+                return Ok(idle);
+            }
+            Some(dead) => end(dead),
+            None => {}
         }
         let made = self.make()?;
         made.leaf.close();
         let (pool, pid, leaf) = (Arc::clone(self), made.process.id(), made.leaf.clone());
+        self.waiting().moving += 1;
         tokio::task::spawn_blocking(move || pool.enclose(pid, &leaf));
         Ok(made)
     }
@@ -109,7 +122,7 @@ impl Pool {
             waiting.idle.push_back(runner);
         } else {
             drop(waiting);
-            runner.end();
+            end(runner);
         }
     }
 
@@ -118,7 +131,9 @@ impl Pool {
         let idle = {
             let mut waiting = self.waiting();
             waiting.closed = true;
-            std::mem::take(&mut waiting.idle)
+            let busy = |waiting: &mut Waiting| waiting.coming + waiting.moving > 0;
+            let settled = self.settled.wait_timeout_while(waiting, SETTLED_WITHIN, busy);
+            std::mem::take(&mut settled.unwrap_or_else(PoisonError::into_inner).0.idle)
         };
         idle.into_iter().for_each(Idle::end);
     }
@@ -128,7 +143,12 @@ impl Pool {
         self.waiting().coming += 1;
         tokio::task::spawn_blocking(move || {
             let made = pool.make();
-            pool.waiting().coming -= 1;
+            {
+                let mut waiting = pool.waiting();
+                waiting.coming -= 1;
+                waiting.moving += usize::from(made.is_ok());
+            }
+            pool.settled.notify_all();
             match made {
                 Ok(idle) => {
                     let (pid, leaf) = (idle.process.id(), idle.leaf.clone());
@@ -143,27 +163,11 @@ impl Pool {
     /// Gives a runner, and what it has started meanwhile, a cgroup. Moving a process takes the kernel tens of
     /// milliseconds when it has nothing else to do, so nobody waits for it.
     fn enclose(&self, pid: u32, slot: &LeafSlot) {
-        let Some(cgroups) = &self.cgroups else { return };
-        let enclosed = Identity::of(pid).map_err(|error| error.to_string()).and_then(|runner| {
-            let made = cgroups.create(Parent::Own, Kind::Run, &format!("runner-{pid}"));
-            let joined = made.and_then(|leaf| leaf.add(runner).map(|()| leaf));
-            let joined = joined.map_err(|error| error.to_string())?;
-            Ok((runner, whole_tree(&joined, runner), joined))
-        });
-        match enclosed {
-            Ok((runner, whole, leaf)) => {
-                let mut slot = slot.slot();
-                slot.late &= !whole;
-                let leaf = slot.leaf.insert(leaf);
-                // Whoever cleaned up after a runner that has ended by now did not find it here.
-                if !runner.is_alive()
-                    && let Err(error) = leaf.kill()
-                {
-                    tracing::warn!(%error, pid, "what a runner left could not be ended");
-                }
-            }
-            Err(error) => tracing::debug!(error, pid, "a runner gets no cgroup of its own"),
+        if let Some(cgroups) = &self.cgroups {
+            enclose(cgroups, pid, slot);
         }
+        self.waiting().moving -= 1;
+        self.settled.notify_all();
     }
 
     fn make(&self) -> io::Result<Idle> {
@@ -184,6 +188,29 @@ impl Pool {
     }
 }
 
+fn enclose(cgroups: &Cgroups, pid: u32, slot: &LeafSlot) {
+    let enclosed = Identity::of(pid).map_err(|error| error.to_string()).and_then(|runner| {
+        let made = cgroups.create(Parent::Own, Kind::Run, &format!("runner-{pid}"));
+        let joined = made.and_then(|leaf| leaf.add(runner).map(|()| leaf));
+        let joined = joined.map_err(|error| error.to_string())?;
+        Ok((runner, whole_tree(&joined, runner), joined))
+    });
+    match enclosed {
+        Ok((runner, whole, leaf)) => {
+            let mut slot = slot.slot();
+            slot.late &= !whole;
+            let leaf = slot.leaf.insert(leaf);
+            // Whoever cleaned up after a runner that has ended by now did not find it here.
+            if !runner.is_alive()
+                && let Err(error) = leaf.kill()
+            {
+                tracing::warn!(%error, pid, "what a runner left could not be ended");
+            }
+        }
+        Err(error) => tracing::debug!(error, pid, "a runner gets no cgroup of its own"),
+    }
+}
+
 /// Puts what `runner` has started into its cgroup; whether all of it is there. What is there bears its children there.
 fn whole_tree(leaf: &Leaf, runner: Identity) -> bool {
     (0..ROUNDS).any(|_| {
@@ -198,6 +225,11 @@ fn whole_tree(leaf: &Leaf, runner: Identity) -> bool {
     })
 }
 
+/// Ends a runner beside the event loop: its cgroup may take a while to go.
+fn end(runner: Idle) {
+    tokio::task::spawn_blocking(move || runner.end());
+}
+
 impl Idle {
     /// Whether it still waits: it says nothing, and has not gone.
     fn is_alive(&self) -> bool {
@@ -206,7 +238,7 @@ impl Idle {
         matches!(heard, Err(Errno::AGAIN))
     }
 
-    /// Ends it. Blocks until it has gone, which takes no time: it has nothing to do.
+    /// Ends it, and leaves no zombie. Blocks until it has gone.
     fn end(mut self) {
         let ended = self.process.kill().and_then(|()| self.process.wait());
         if let Err(error) = ended {
