@@ -65,7 +65,7 @@ pub struct Plan {
 /// How a supervised run's streams travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streams {
-    /// The client's own descriptors ride along.
+    /// The client's own descriptors ride along. The warden has told the client so, and that its command is allowed.
     Descriptors,
     /// As frames.
     Frames,

@@ -73,6 +73,8 @@ fn send_riding(
         match fds::send_with(socket.as_fd(), frame, fds) {
             Ok(sent) => return send_all(socket, &frame[sent..]),
             Err(Errno::INTR) => {}
+            // A warden that has gone, or refuses after all, has said so; that is still to be read.
+            Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
             Err(error) => return Err(error),
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn fail(code: u8, text: &str) -> ! {
 pub(crate) fn line_of(text: &str) -> Vec<u8> {
     let mut whole = String::with_capacity(text.len() + 16);
     whole.push_str("clawrden: ");
-    whole.extend(text.trim_end().chars().map(harmless));
+    whole.extend(text.trim_ascii_end().chars().map(harmless));
     whole.push('\n');
     whole.into_bytes()
 }

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use clawrden_protocol::ToClient;
 use clawrden_protocol::runner::{FromRunner, Plan, Streams};
+use clawrden_protocol::{Ack, ToClient};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -16,21 +16,22 @@ use super::launch::Launch;
 use super::{Failure, cannot};
 use crate::socket::send_all;
 use crate::sys::process;
+use crate::sys::turns::Flag;
 
 /// Both sides before there is a child.
-pub(super) struct Beginning {
-    warden: OwnedFd,
+pub(super) struct Beginning<'a> {
+    warden: &'a OwnedFd,
     client: Client,
 }
 
-impl Beginning {
-    pub(super) fn new(warden: OwnedFd, client: Client) -> Self {
+impl<'a> Beginning<'a> {
+    pub(super) fn new(warden: &'a OwnedFd, client: Client) -> Self {
         Self { warden, client }
     }
 
-    /// The warden's socket and the client, once the child is there.
-    pub(super) fn into_sides(self) -> (OwnedFd, Client) {
-        (self.warden, self.client)
+    /// The client, once the child is there.
+    pub(super) fn into_client(self) -> Client {
+        self.client
     }
 
     /// What was got, or the end of it all: both sides are told what the runner could not do.
@@ -46,7 +47,7 @@ impl Beginning {
         self.client.tell_failure(code, text);
         self.client.send();
         let failed = FromRunner::Failed { code, text: text.clone() };
-        let _ = send_all(&self.warden, &failed.encode());
+        let _ = send_all(self.warden, &failed.encode());
         process::exit(0)
     }
 
@@ -55,23 +56,22 @@ impl Beginning {
         &mut self,
         plan: &Plan,
         files: Vec<OwnedFd>,
-        limit: (u64, u64),
+        (limit, going): ((u64, u64), Flag),
     ) -> (Pid, OwnedFd, Carry) {
-        self.client.outbox.put(|out| out.push(0));
         let mut files = files.into_iter();
         let executable = self.need("execute nothing", files.next().ok_or(Errno::NOENT));
         let (carry, Ends { standard, terminal }) = Carry::new(plan, self);
-        match plan.streams {
-            Streams::Descriptors => {
-                self.client.outbox.put(|out| ToClient::WantDescriptors.encode(out));
-            }
-            // An empty frame says that streams are frames: only then may the client read its standard input.
-            Streams::Frames if plan.version_2 => {
-                self.client.outbox.put(|out| ToClient::Stdout(&[]).encode(out));
-            }
-            Streams::Frames => {}
+        // Whose descriptors are wanted has been told so by the warden.
+        if plan.streams == Streams::Frames {
+            self.client.outbox.put(|out| {
+                out.push(Ack::Allowed as u8);
+                // An empty frame says that streams are frames: only then may the client read its standard input.
+                if plan.version_2 {
+                    ToClient::Stdout(&[]).encode(out);
+                }
+            });
+            self.client.send();
         }
-        self.client.send();
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (status, childs_status) = self.need("make a pipe", pipe);
         let _ = rustix::fs::fcntl_setfl(&status, OFlags::NONBLOCK);
@@ -91,6 +91,7 @@ impl Beginning {
                 terminal: terminal.as_ref(),
                 foreground: carry.has_keyboard(),
                 status: childs_status,
+                going,
             }
             .run(),
         }

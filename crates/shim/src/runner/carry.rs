@@ -69,7 +69,7 @@ pub(super) struct Keys {
 
 impl Carry {
     /// Makes pipes and terminal as the plan needs them; what the kernel does not give ends the beginning.
-    pub(super) fn new(plan: &Plan, beginning: &mut Beginning) -> (Self, Ends) {
+    pub(super) fn new(plan: &Plan, beginning: &mut Beginning<'_>) -> (Self, Ends) {
         let mut carry = Self {
             pty: None,
             outputs: [None, None, None],

@@ -45,20 +45,19 @@ fn fill(
 ) -> Result<(), Errno> {
     let mut at = 0;
     while at < room.len() {
-        let left = until.saturating_sub(now_ms());
-        if left == 0 {
-            return Err(Errno::TIMEDOUT);
-        }
-        let mut waits = Waits::new();
-        let key = waits.add(socket, IN);
-        waits.wait(Some(left));
-        if !waits.any(key) {
-            continue;
-        }
         match fds::receive_with(socket, &mut room[at..], files) {
             Ok(0) => return Err(Errno::CONNRESET),
             Ok(n) => at += n,
-            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let left = until.saturating_sub(now_ms());
+                if left == 0 {
+                    return Err(Errno::TIMEDOUT);
+                }
+                let mut waits = Waits::new();
+                waits.add(socket, IN);
+                waits.wait(Some(left));
+            }
             Err(error) => return Err(error),
         }
     }

@@ -16,10 +16,8 @@ use super::{Failure, OWN, identity};
 use crate::say::{decimal, words};
 use crate::sys::modes::Modes;
 use crate::sys::process::{self, Words};
+use crate::sys::turns::Flag;
 use crate::sys::{fds, signal};
-
-/// The byte that the child writes just before it executes the tool. What follows it is a failure.
-pub(super) const GOING: u8 = b'g';
 
 /// What the child starts from.
 pub(super) struct Launch<'a> {
@@ -39,6 +37,8 @@ pub(super) struct Launch<'a> {
     pub(super) foreground: bool,
     /// Where a failure is told; closed by the exec.
     pub(super) status: OwnedFd,
+    /// Set just before the exec.
+    pub(super) going: Flag,
 }
 
 /// A descriptor for the tool, and the number that it gets.
@@ -64,7 +64,7 @@ impl Launch<'_> {
         }
         self.go_to_place();
         identity::set_signals(plan);
-        let _ = rustix::io::write(&self.status, &[GOING]);
+        self.going.set(true);
         signal::set_blocked(plan.blocked);
         self.execute()
     }
@@ -134,30 +134,32 @@ impl Launch<'_> {
         }
     }
 
-    /// Gives the tool's descriptors their numbers. Whatever of our own lies there is moved out of the way before.
-    fn place(&mut self, tool: Vec<Numbered>) {
+    /// Gives the tool's descriptors their numbers. What lies there and is still needed is moved out of the way before;
+    /// what they had until then goes with the exec.
+    fn place(&mut self, mut tool: Vec<Numbered>) {
         let above = tool.iter().map(|&(n, _)| n.saturating_add(1)).fold(OWN, i32::max);
-        self.status = self.moved(&self.status, above);
-        self.executable = self.moved(&self.executable, above);
-        let mut sources = Vec::with_capacity(tool.len());
-        for (number, fd) in tool {
-            sources
-                .push((number, if fd.as_raw_fd() < above { self.moved(&fd, above) } else { fd }));
+        let is_taken = |fd: &OwnedFd| tool.iter().any(|&(n, _)| n == fd.as_raw_fd());
+        if is_taken(&self.status) {
+            self.status = self.moved(&self.status, above);
         }
-        for number in 0..3 {
-            fds::close(number);
+        if is_taken(&self.executable) {
+            self.executable = self.moved(&self.executable, above);
         }
-        for (number, fd) in &sources {
+        for at in 0..tool.len() {
+            let Some(((number, fd), later)) = tool[at..].split_first_mut() else { break };
+            if let Some((_, there)) = later.iter_mut().find(|(_, fd)| fd.as_raw_fd() == *number) {
+                *there = self.moved(there, above);
+            }
             if let Err(error) = fds::place(fd.as_fd(), *number) {
-                self.fail(&[
-                    "descriptor ",
-                    &decimal(*number),
-                    " cannot be had here (",
-                    &words(error),
-                    ")",
-                ])
+                let words = words(error);
+                let number = decimal(*number);
+                self.fail(&["descriptor ", &number, " cannot be had here (", &words, ")"])
             }
         }
+        for number in (0..3).filter(|n| tool.iter().all(|(taken, _)| taken != n)) {
+            fds::close(number);
+        }
+        core::mem::forget(tool);
     }
 
     fn moved(&self, fd: &OwnedFd, above: i32) -> OwnedFd {

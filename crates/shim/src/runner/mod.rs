@@ -4,7 +4,6 @@
 //!
 //! It takes orders from the warden alone, and never touches a descriptor of the client: those go to the child.
 
-mod again;
 mod beginning;
 mod carry;
 mod client;
@@ -25,18 +24,11 @@ use rustix::process::DumpableBehavior;
 
 use crate::say::words;
 use crate::sys::signal::Signals;
+use crate::sys::turns::{self, Flag, Kept};
 use crate::sys::{fds, process, signal};
 
 /// Where the runner keeps its own descriptors.
 const OWN: i32 = 300;
-
-/// What a runner was started with.
-pub(crate) struct Place {
-    warden: OwnedFd,
-    signals: Signals,
-    /// The soft and hard limit of descriptors that the runner was started with.
-    files: (u64, u64),
-}
 
 /// What can be told about a start that failed: the code for the client, and a line.
 pub(crate) struct Failure {
@@ -56,17 +48,19 @@ fn cannot(what: &str, error: Errno) -> Failure {
     Failure::new(EXIT_UNREACHABLE, text)
 }
 
-/// Runs one plan to its end; never comes back.
+/// Runs one plan after the other to its end; never comes back.
 pub(crate) fn run() -> ! {
-    let Ok(place) = settle() else { process::exit(1) };
-    // A warden that sends no plan, or half of one, is gone: there is nobody to tell.
-    let Some(received) = intake::plan(&place.warden) else { process::exit(1) };
-    supervise::run(place, received)
+    let Ok(kept) = settle() else { process::exit(1) };
+    turns::take(&kept, |kept| {
+        // A warden that sends no plan, or half of one, is gone: there is nobody to tell.
+        let Some(received) = intake::plan(&kept.warden) else { process::exit(1) };
+        supervise::run(kept, received);
+    })
 }
 
 /// Makes this process the reaper of all that it will start, out of reach of the tool and of terminals.
-fn settle() -> Result<Place, Errno> {
-    fds::close_from(3);
+fn settle() -> Result<Kept, Errno> {
+    fds::close_range(3, i32::MAX);
     let files = process::limit(process::LIMIT_FILES, None)?;
     let _ = process::limit(process::LIMIT_FILES, Some((files.1, files.1)));
     let warden = rustix::io::fcntl_dupfd_cloexec(fds::take(0), OWN)?;
@@ -77,7 +71,7 @@ fn settle() -> Result<Place, Errno> {
     signal::set_blocked(!0);
     identity::reset_signals();
     let signals = Signals::of(signal::set(&[signal::CHLD, signal::TERM]))?;
-    Ok(Place { warden, signals, files })
+    Ok(Kept { warden, signals, files, going: Flag::new()? })
 }
 
 /// What the warden sends: the plan, the client's connection, the executable, and the working directory where streams

@@ -10,18 +10,17 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::again;
 use super::beginning::Beginning;
 use super::carry::Carry;
 use super::client::{Client, Heard, warden_gone};
 use super::intake::{Order, Orders};
-use super::launch::GOING;
 use super::tree::Tree;
-use super::{Failure, Place, Received};
+use super::{Failure, Received};
 use crate::inbox::Next;
 use crate::socket::send_all;
 use crate::sys::process::{self, Change, Waited};
 use crate::sys::signal::{self, Signals};
+use crate::sys::turns::{Flag, Kept};
 use crate::sys::waits::{ERROR, HANG_UP, IN, Key, OUT, Waits};
 use crate::sys::{fds, now_ms};
 
@@ -50,14 +49,16 @@ struct Ending {
     give_up_at: u64,
 }
 
-struct Supervisor {
-    warden: Option<OwnedFd>,
+struct Supervisor<'a> {
+    warden: Option<&'a OwnedFd>,
     orders: Orders,
     client: Option<Client>,
-    signals: Signals,
+    signals: &'a Signals,
     main: Pid,
-    /// Where the child tells how its start went, until it has started.
+    /// Where the child tells why it has not started; it ends with the start.
     status: Option<OwnedFd>,
+    /// The child was about to execute the tool.
+    going: Flag,
     told_by_child: Vec<u8>,
     started: bool,
     failed: Option<Failure>,
@@ -71,19 +72,18 @@ struct Supervisor {
     told_client: bool,
     told_warden: bool,
     grace_ms: u64,
-    /// The limit of descriptors that the runner was started with.
-    files: (u64, u64),
     tree: Tree,
 }
 
 /// Starts the plan's tool and stays until nothing of it is left.
-pub(super) fn run(place: Place, received: Received) -> ! {
-    let Place { warden, signals, files: limit } = place;
+pub(super) fn run(kept: &Kept, received: Received) {
+    let &Kept { ref warden, ref signals, files: limit, going } = kept;
     let Received { plan, client, files } = received;
     let client = Client::new(client, plan.version_2);
     let mut beginning = Beginning::new(warden, client);
-    let (main, status, carry) = beginning.start(&plan, files, limit);
-    let (warden, client) = beginning.into_sides();
+    going.set(false);
+    let (main, status, carry) = beginning.start(&plan, files, (limit, going));
+    let client = beginning.into_client();
     Supervisor {
         warden: Some(warden),
         orders: Orders::default(),
@@ -91,6 +91,7 @@ pub(super) fn run(place: Place, received: Received) -> ! {
         signals,
         main,
         status: Some(status),
+        going,
         told_by_child: Vec::with_capacity(TOLD),
         started: false,
         failed: None,
@@ -103,10 +104,9 @@ pub(super) fn run(place: Place, received: Received) -> ! {
         told_client: false,
         told_warden: false,
         grace_ms: plan.grace_ms.into(),
-        files: limit,
         tree: Tree::default(),
     }
-    .run()
+    .run();
 }
 
 /// What one wait was for.
@@ -117,13 +117,13 @@ struct Keys {
     carry: super::carry::Keys,
 }
 
-impl Supervisor {
-    fn run(mut self) -> ! {
+impl Supervisor<'_> {
+    fn run(mut self) {
         loop {
             self.reap();
             self.progress();
             if self.is_done() {
-                self.rest()
+                return self.rest();
             }
             let mut waits = Waits::new();
             let keys = self.waits(&mut waits);
@@ -146,7 +146,7 @@ impl Supervisor {
         // has learned that it runs, and has made its terminal ready for what a terminal has already converted.
         let outputs = settled && !sending;
         Keys {
-            warden: self.warden.as_ref().map(|w| waits.add(w.as_fd(), IN)),
+            warden: self.warden.map(|w| waits.add(w.as_fd(), IN)),
             status: self.status.as_ref().map(|s| waits.add(s.as_fd(), IN)),
             client,
             carry: self.carry.waits(waits, outputs),
@@ -184,7 +184,7 @@ impl Supervisor {
     }
 
     fn hear_warden(&mut self) {
-        let Some(warden) = &self.warden else { return };
+        let Some(warden) = self.warden else { return };
         match self.orders.receive(warden) {
             Order::None => {}
             Order::Stop(failure, now) => self.end(Some(failure), now),
@@ -195,7 +195,7 @@ impl Supervisor {
         }
     }
 
-    /// The child's start: nothing but the end after [`GOING`] is an exec that went well.
+    /// The child's start: nothing but the end, of one that was about to execute, is an exec that went well.
     fn hear_child(&mut self) {
         let Some(status) = &self.status else { return };
         // To the end if it is there: the tool may have written already, and the client is told first that it runs.
@@ -208,9 +208,8 @@ impl Supervisor {
             }
         }
         self.status = None;
-        let told = self.told_by_child.strip_prefix(&[GOING]);
-        match told.unwrap_or(&self.told_by_child) {
-            [] if told.is_some() => {
+        match &self.told_by_child[..] {
+            [] if self.going.is_set() => {
                 self.started = true;
                 let pid = self.main.as_raw_nonzero().get().unsigned_abs();
                 self.tell_warden(&FromRunner::Started(pid));
@@ -388,12 +387,13 @@ impl Supervisor {
                 (None, None) => self.tell_client(|_| ()),
             }
         }
+        // Who waits for the command's end comes before who writes it down.
+        self.close_client_when_told();
         if let (true, false, Some(status)) = (self.told_client, self.told_warden, self.ended) {
             let (bytes_out, cancelled) = (self.carry.bytes_out, self.cancelled);
             self.tell_warden(&FromRunner::Finished { status, bytes_out, cancelled });
             self.told_warden = true;
         }
-        self.close_client_when_told();
     }
 
     /// Whether the client can be told: the tool, or by our doing the tree, has ended and its output was carried.
@@ -413,7 +413,7 @@ impl Supervisor {
     }
 
     fn tell_warden(&mut self, message: &FromRunner) {
-        if let Some(warden) = &self.warden {
+        if let Some(warden) = self.warden {
             // A warden that has gone is noticed by its silence.
             let _ = send_all(warden, &message.encode());
         }
@@ -432,12 +432,17 @@ impl Supervisor {
         self.childless && self.told_client && (self.client.is_none() || given_up)
     }
 
-    /// Waits for the next plan, or ends: what had to be ended may have left something that cannot be.
-    fn rest(self) -> ! {
-        match &self.warden {
-            Some(warden) if self.ending.is_none() => again::run(warden, self.files),
+    /// Says that there is nothing left, or ends: what had to be ended may have left something that cannot be.
+    fn rest(self) {
+        match self.warden {
+            Some(warden)
+                if self.ending.is_none()
+                    && send_all(warden, &FromRunner::Idle.encode()).is_ok() => {}
+            // The warden notices that its runner has gone.
             _ => process::exit(0),
         }
+        // What it holds goes with this turn.
+        core::mem::forget(self);
     }
 
     /// Begins to end the tree: politely, or at once. What was said first is what the client is told.

@@ -30,13 +30,41 @@ struct Heap {
     first: UnsafeCell<[u8; FIRST]>,
     /// The next free address and the end of the free area; 0 before the first use.
     area: UnsafeCell<(usize, usize)>,
+    /// The last mapping, and its size; it begins with those of the one before.
+    last: UnsafeCell<(usize, usize)>,
 }
 
 // SAFETY: the program never starts a thread.
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap = Heap { first: UnsafeCell::new([0; FIRST]), area: UnsafeCell::new((0, 0)) };
+static HEAP: Heap = Heap {
+    first: UnsafeCell::new([0; FIRST]),
+    area: UnsafeCell::new((0, 0)),
+    last: UnsafeCell::new((0, 0)),
+};
+
+/// Gives back all memory, and leaves nothing in what stays.
+///
+/// # Safety
+/// Nothing that lies on the heap is used any more.
+pub(super) unsafe fn forget_heap() {
+    // SAFETY: nobody uses the heap, by the caller's promise; every mapping begins with two words that say where the one
+    // before lies and how long it is.
+    unsafe {
+        let last = &mut *HEAP.last.get();
+        while last.0 != 0 {
+            let before = *(last.0 as *const (usize, usize));
+            let _ = rustix::mm::munmap(last.0 as *mut _, last.1);
+            *last = before;
+        }
+        let first = HEAP.first.get() as usize;
+        let area = HEAP.area();
+        let used = if (first..=first + FIRST).contains(&area.0) { area.0 - first } else { FIRST };
+        arch::fill(first as *mut u8, 0, used);
+        *area = (first, first + FIRST);
+    }
+}
 
 impl Heap {
     /// # Safety
@@ -64,7 +92,8 @@ unsafe impl GlobalAlloc for Heap {
             *at = to;
             return from as *mut u8;
         }
-        let Some(size) = layout.size().checked_add(layout.align()) else {
+        let head = size_of::<(usize, usize)>();
+        let Some(size) = layout.size().checked_add(layout.align() + head) else {
             return core::ptr::null_mut();
         };
         let size = size.max(MORE).next_multiple_of(4096);
@@ -78,7 +107,13 @@ unsafe impl GlobalAlloc for Heap {
             )
         };
         let Ok(map) = map else { return core::ptr::null_mut() };
-        let from = (map as usize).next_multiple_of(layout.align());
+        // SAFETY: the mapping is fresh and begins on a page; no other reference to `last` is alive.
+        unsafe {
+            let last = &mut *self.last.get();
+            *map.cast() = *last;
+            *last = (map as usize, size);
+        }
+        let from = (map as usize + head).next_multiple_of(layout.align());
         (*at, *end) = (from + layout.size(), map as usize + size);
         from as *mut u8
     }

@@ -32,14 +32,17 @@ pub(crate) fn take(number: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(number) }
 }
 
-/// Closes every descriptor from `first` on.
-pub(crate) fn close_from(first: RawFd) {
-    // SAFETY: callers use it before they own any descriptor from there on.
-    let _ = unsafe { call(arch::nr::CLOSE_RANGE, [int(first), u32::MAX as usize, 0, 0, 0, 0]) };
+/// Closes every descriptor from `first` to `last`, if those are any.
+pub(crate) fn close_range(first: RawFd, last: RawFd) {
+    // SAFETY: callers use it while they own no descriptor there, or none that is used or closed again.
+    let _ = unsafe { call(arch::nr::CLOSE_RANGE, [int(first), int(last), 0, 0, 0, 0]) };
 }
 
 /// Makes `number` a copy of `fd` that survives an exec.
 pub(crate) fn place(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
+    if fd.as_raw_fd() == number {
+        return io::fcntl_setfd(fd, io::FdFlags::empty());
+    }
     // SAFETY: nothing here owns `number`: it is one of those that the tool gets.
     unsafe { call(arch::nr::DUP3, [int(fd.as_raw_fd()), int(number), 0, 0, 0, 0]) }.map(drop)
 }
@@ -96,7 +99,7 @@ pub(crate) fn send_with(
 }
 
 /// Receives at most `room.len()` bytes, and appends the descriptors that came with them to `fds`, all of them
-/// closed on exec. `EMSGSIZE` when the kernel had to drop descriptors.
+/// closed on exec. `EAGAIN` when nothing is there, `EMSGSIZE` when the kernel had to drop descriptors.
 pub(crate) fn receive_with(
     socket: BorrowedFd<'_>,
     room: &mut [u8],
@@ -105,7 +108,7 @@ pub(crate) fn receive_with(
     let mut space = [MaybeUninit::uninit(); RIGHTS];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [io::IoSliceMut::new(room)];
-    let flags = RecvFlags::CMSG_CLOEXEC;
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let received = rustix::net::recvmsg(socket, &mut parts, &mut control, flags)?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {

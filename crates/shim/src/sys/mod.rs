@@ -13,6 +13,7 @@ mod note;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod start;
+pub(crate) mod turns;
 pub(crate) mod waits;
 
 use rustix::fd::{AsRawFd, BorrowedFd};

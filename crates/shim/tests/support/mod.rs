@@ -16,7 +16,7 @@ use std::time::Duration;
 use clawrden_protocol::frame::{Handoff, Status, Strings};
 use clawrden_protocol::request::RequestV2;
 use clawrden_protocol::runner::{FromRunner, Plan, Streams, ToRunner, parse_head};
-use clawrden_protocol::{FrameBuffer, Request, ToClient};
+use clawrden_protocol::{Ack, FrameBuffer, Request, ToClient};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 /// No answer within this time is a failure.
@@ -186,6 +186,12 @@ impl Runner {
     }
 
     fn send(&self, client: &OwnedFd, plan: &Plan, executable: &OwnedFd, cwd: Option<&OwnedFd>) {
+        if plan.streams == Streams::Descriptors {
+            let mut asked = vec![Ack::Allowed as u8];
+            ToClient::WantDescriptors.encode(&mut asked);
+            // A client that has gone is for the runner to notice.
+            let _ = rustix::net::send(client, &asked, rustix::net::SendFlags::NOSIGNAL);
+        }
         let fds: Vec<BorrowedFd<'_>> =
             [Some(client), Some(executable), cwd].into_iter().flatten().map(AsFd::as_fd).collect();
         send_with(&self.socket, &ToRunner::Plan(plan.clone()).encode(), &fds);

@@ -1,6 +1,6 @@
 //! Local: a supervised run on the warden's side, as the caller's user, under a runner.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
 use super::{Begun, Refusal, Start, begin, finish, refuse, run_as};
 use crate::approvals;
+use crate::intercom::{Reply, close_apart};
 use crate::laps::{Lap, Laps};
 use crate::ledger::{Finished, Id, Method, Started};
 use crate::plan::{OnHost, Opened, Plan, Root, local as local_environment};
@@ -27,12 +28,24 @@ use crate::warden::Warden;
 pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let plan = start.approved.plan();
     let id = Id(plan.id);
-    let prepared = match &plan.on_host {
-        Some(host) => run_as::prepare(warden, plan, host).await,
-        None => match may_run_here(warden, plan) {
-            Ok(root) => prepare(warden, plan, root).await,
-            Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
-        },
+    let place = match plan.on_host.as_deref() {
+        Some(host) => Ok(Place::Host(host)),
+        None => may_run_here(warden, plan).map(Place::Caller),
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
+    };
+    // While the client finds its descriptors, the warden prepares the run.
+    if plan.invocation.version_2()
+        && let Err(error) = start.reply.want_descriptors().await
+    {
+        let text = format!("the caller left before its command started: {error}");
+        return refuse(warden, start, Refusal::Failed, text).await;
+    }
+    let prepared = match place {
+        Place::Host(host) => run_as::prepare(warden, plan, host).await,
+        Place::Caller(seen) => prepare(warden, plan, seen).await,
     };
     let prepared = match prepared {
         Ok(prepared) => prepared,
@@ -48,25 +61,21 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     };
     let limit = start.approved.timeout().duration();
     let of = (plan.identity, plan.lap);
-    let Some(Begun { run, mut spent }) = begin(warden, &mut start, started).await else { return };
+    let Some(Begun { run, mut spent }) = begin(warden, &mut start, started).await else {
+        return start.reply.close();
+    };
     let clock = Instant::now();
-    let taken = start.reply.into_connection().and_then(|connection| {
-        let runner = warden.pool.take()?;
-        Ok((connection, runner))
-    });
-    let taken = taken.map_err(RunnerError::Spawn);
-    let taken = taken.and_then(|(connection, idle)| Ok((connection, Runner::new(idle)?)));
-    let (connection, runner) = match taken {
-        Ok(taken) => taken,
+    let runner = match warden.pool.take().map_err(RunnerError::Spawn).and_then(Runner::new) {
+        Ok(runner) => runner,
         Err(error) => {
             tracing::error!(%error, "a supervised run could not be started");
-            let finished = ended(id, clock, None, Some(error.to_string()));
-            return finish(warden, finished, spent);
+            finish(warden, ended(id, clock, None, Some(error.to_string())), spent);
+            return start.reply.close();
         }
     };
     crate::crash::point("runner_taken");
     let mut supervision = Supervision { id, run, runner, clock, limit, refused_to_start: false };
-    let finished = match supervision.start(prepared, connection).await {
+    let finished = match supervision.start(prepared, start.reply).await {
         Ok(()) => supervision.follow(&warden.laps, of).await,
         Err(error) => ended(id, clock, None, Some(error.to_string())),
     };
@@ -74,6 +83,20 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     spent = spent.filter(|_| supervision.refused_to_start);
     finish(warden, finished, spent);
     supervision.linger(&warden.pool).await;
+}
+
+/// Where it runs, and what is known of that.
+enum Place<'a> {
+    /// As the user of the warden's host that the policy names.
+    Host(&'a OnHost),
+    /// As the caller.
+    Caller(Seen),
+}
+
+/// A caller as it was when it asked. A client that was told to send its descriptors blocks signals.
+struct Seen {
+    root: Root,
+    status: crate::process::Status,
 }
 
 /// A plan with its files opened again, found unchanged.
@@ -84,8 +107,8 @@ pub(super) struct Prepared {
     pub(super) stripped: Vec<String>,
 }
 
-/// The root of a caller that may have a local run at all. The text says why not, and what to do.
-fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Root, String> {
+/// Looks at a caller that may have a local run at all. The text says why not, and what to do.
+fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Seen, String> {
     let foreign = |what: &str| {
         format!(
             "the caller is in another {what}, so its command does not run on the warden's side as its own; use \
@@ -131,18 +154,20 @@ fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Root, String> {
                     the warden's side"
             .to_owned());
     }
-    Ok(root)
+    let status = status(pid).map_err(|error| format!("the caller cannot be looked at: {error}"))?;
+    Ok(Seen { root, status })
 }
 
-async fn prepare(warden: &Warden, plan: &Plan, root: Root) -> Result<Prepared, String> {
+async fn prepare(
+    warden: &Warden,
+    plan: &Plan,
+    Seen { root, status }: Seen,
+) -> Result<Prepared, String> {
     let (Some(pid), Some(uid), Some(gid), Some(tool)) =
         (plan.caller.pid, plan.caller.uid, plan.caller.gid, plan.tool.as_ref())
     else {
         return Err("the caller, or its tool, is not known".to_owned());
     };
-    let seen =
-        |error: crate::process::ProcessError| format!("the caller cannot be looked at: {error}");
-    let status = status(pid).map_err(seen)?;
     let version_2 = plan.invocation.version_2();
     if plan.cwd.is_none() && !version_2 {
         return Err("the working directory does not exist".to_owned());
@@ -172,7 +197,7 @@ async fn prepare(warden: &Warden, plan: &Plan, root: Root) -> Result<Prepared, S
         groups: status.groups,
         umask: status.umask.unwrap_or(0o077),
         nice,
-        limits,
+        limits: warden.pool.unlike_own(limits),
         ignored: if version_2 { status.ignored } else { 0 },
         blocked: if version_2 { status.blocked } else { 0 },
         tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),
@@ -201,15 +226,19 @@ struct Supervision {
 }
 
 impl Supervision {
-    async fn start(&mut self, prepared: Prepared, connection: OwnedFd) -> Result<(), RunnerError> {
+    async fn start(&mut self, prepared: Prepared, reply: Reply) -> Result<(), RunnerError> {
         let Prepared { plan, tool, cwd, .. } = prepared;
+        let connection = reply.into_connection()?;
         let mut files = vec![connection.as_fd(), tool.fd.as_fd()];
         if plan.streams == Streams::Frames {
             files.extend(cwd.as_ref().map(|cwd| cwd.fd.as_fd()));
         }
-        self.runner.start(plan, &files).await?;
+        let started = self.runner.start(plan, &files).await;
+        if started.is_err() {
+            close_apart(connection);
+        }
         crate::crash::point("plan_sent");
-        Ok(())
+        started
     }
 
     /// Until the tool itself has ended.

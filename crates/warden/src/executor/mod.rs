@@ -105,6 +105,7 @@ async fn refuse(warden: &Arc<Warden>, mut start: Start, refusal: Refusal, text: 
     if let Err(error) = told {
         tracing::debug!(%error, "the caller did not wait for its refusal");
     }
+    start.reply.close();
 }
 
 /// A command whose intent is in the ledger.

@@ -20,6 +20,7 @@ use crate::jails::runner::RunnerFile;
 use crate::process::Identity;
 use crate::process::cgroup::{Cgroups, Kind, Leaf, Parent};
 use crate::process::tree::descendants;
+use crate::sys::limits::limits_of;
 
 /// Runners that are made in advance.
 const WARM: usize = 4;
@@ -58,6 +59,8 @@ struct Slot {
 pub(crate) struct Pool {
     file: RunnerFile,
     cgroups: Option<Cgroups>,
+    /// The limits that runners start with: the warden's.
+    limits: Vec<(u32, u64, u64)>,
     waiting: Mutex<Waiting>,
     /// Told whenever one more has its cgroup, or has none.
     settled: Condvar,
@@ -77,7 +80,15 @@ struct Waiting {
 impl Pool {
     /// An empty pool, whose runners are of this file.
     pub(crate) fn new(file: RunnerFile, cgroups: Option<Cgroups>) -> Self {
-        Self { file, cgroups, waiting: Mutex::default(), settled: Condvar::new() }
+        // Limits that are not known are like nobody's.
+        let limits = limits_of(std::process::id()).unwrap_or_default();
+        Self { file, cgroups, limits, waiting: Mutex::default(), settled: Condvar::new() }
+    }
+
+    /// Those of a command's limits that its runner has to set.
+    pub(super) fn unlike_own(&self, mut limits: Vec<(u32, u64, u64)>) -> Vec<(u32, u64, u64)> {
+        limits.retain(|limit| !self.limits.contains(limit));
+        limits
     }
 
     /// How runners are kept: in sealed memory, or as a file.

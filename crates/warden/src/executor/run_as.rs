@@ -58,7 +58,7 @@ pub(super) async fn prepare(
         groups,
         umask: umask.map_or(0o077, |umask| umask | UMASK),
         nice,
-        limits,
+        limits: warden.pool.unlike_own(limits),
         ignored: 0,
         blocked: 0,
         tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),

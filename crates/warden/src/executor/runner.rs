@@ -67,17 +67,17 @@ impl Runner {
     ) -> Result<(), RunnerError> {
         let bytes = ToRunner::Plan(plan).encode();
         // The descriptors go with the first bytes, the rest as it fits.
-        let sent = loop {
+        // A runner that waits has taken all that it was sent, so there is room.
+        let mut sent = send_with(self.socket.as_fd(), &bytes, files);
+        while let Err(error) = &sent
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
             self.socket.writable().await?;
-            let sent = self.socket.try_io(tokio::io::Interest::WRITABLE, || {
+            sent = self.socket.try_io(tokio::io::Interest::WRITABLE, || {
                 send_with(self.socket.as_fd(), &bytes, files)
             });
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => break other?,
-            }
-        };
-        Ok(self.socket.write_all(&bytes[sent..]).await?)
+        }
+        Ok(self.socket.write_all(&bytes[sent?..]).await?)
     }
 
     /// Tells it to end the tree, and what to tell the client.

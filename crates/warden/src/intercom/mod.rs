@@ -13,5 +13,5 @@ pub(crate) use account::Account;
 pub(crate) use gate::{Gate, Pass};
 pub(crate) use listener::listen;
 pub(crate) use reader::read_request;
-pub(crate) use reply::{Interruption, Reply, Unsent};
+pub(crate) use reply::{Interruption, Reply, Unsent, close_apart};
 pub(crate) use turns::{Line, Turns};

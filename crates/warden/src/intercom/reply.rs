@@ -23,6 +23,8 @@ const MAX_TEXT: usize = 4096;
 pub(crate) struct Reply {
     stream: UnixStream,
     version_2: bool,
+    /// It has been told that its command is allowed.
+    allowed: bool,
     incoming: FrameBuffer,
 }
 
@@ -45,7 +47,7 @@ pub(crate) enum Interruption {
 
 impl Reply {
     pub(crate) fn new(stream: UnixStream, version_2: bool) -> Self {
-        Self { stream, version_2, incoming: FrameBuffer::new() }
+        Self { stream, version_2, allowed: false, incoming: FrameBuffer::new() }
     }
 
     /// Whether its descriptor may stay open for as long as a person takes to answer.
@@ -73,6 +75,10 @@ impl Reply {
     }
 
     async fn refuse(&mut self, frame: &ToClient<'_>, said: &str, code: u8) -> io::Result<()> {
+        if self.allowed {
+            let text = said.strip_prefix("clawrden: ").unwrap_or(said).trim_end();
+            return self.say(&ToClient::Failure { code, text }).await;
+        }
         let mut bytes = vec![Ack::Denied as u8];
         if self.version_2 {
             frame.encode(&mut bytes);
@@ -113,6 +119,15 @@ impl Reply {
         let in_part = left.len() < bytes.len();
         let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         sent.map_err(|error| Unsent { error, in_part })
+    }
+
+    /// The command is allowed, and runs with the client's descriptors, which it is to send. They are for a runner: here
+    /// nobody receives them.
+    pub(crate) async fn want_descriptors(&mut self) -> io::Result<()> {
+        let mut bytes = vec![Ack::Allowed as u8];
+        ToClient::WantDescriptors.encode(&mut bytes);
+        self.allowed = true;
+        self.send(&bytes).await
     }
 
     /// What was waited for is there, and there is nothing to run: `clawrden wait` ends well.
@@ -177,12 +192,25 @@ impl Reply {
         }
     }
 
-    /// The connection itself, for a runner to take over. Blocking, as the runner expects it.
-    pub(crate) fn into_connection(self) -> io::Result<OwnedFd> {
-        let stream = self.stream.into_std()?;
-        stream.set_nonblocking(false)?;
-        Ok(stream.into())
+    /// Closes the connection. Descriptors that the client has sent are closed with it, and one of a file system of its
+    /// own can make that hang: a thread of its own does it then.
+    pub(crate) fn close(self) {
+        if self.allowed
+            && let Ok(connection) = self.stream.into_std()
+        {
+            close_apart(connection.into());
+        }
     }
+
+    /// The connection itself, for a runner to take over.
+    pub(crate) fn into_connection(self) -> io::Result<OwnedFd> {
+        Ok(self.stream.into_std()?.into())
+    }
+}
+
+/// Closes a connection beside the event loop. See [`Reply::close`].
+pub(crate) fn close_apart(connection: OwnedFd) {
+    tokio::task::spawn_blocking(move || drop(connection));
 }
 
 /// One harmless line: control characters and what reorders text are replaced, and it is cut to a sane length.
