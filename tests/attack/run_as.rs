@@ -68,6 +68,10 @@ fn a_caller_elsewhere_gets_local_only_as_the_user_that_the_rule_names() {
     let started = house.event("started");
     assert_eq!(started["run_as"]["uid"], NOBODY, "{started}");
     assert_eq!(started["run_as"]["user"], "nobody", "{started}");
+    let history = house.json(&["history", "--command", "id", "--json"]);
+    assert_eq!(history["entries"][0]["run_as"], "nobody", "{history}");
+    let shown = house.cli(&["history", "--command", "id"]);
+    assert!(text(&shown.stdout).contains("exit 0, as nobody"), "{shown:?}");
     let decided = house.record("the decision", |record| record["run_as"] == "nobody");
     assert_eq!(decided["decision"], "allow", "{decided}");
 }

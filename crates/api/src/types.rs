@@ -241,6 +241,9 @@ pub struct HistoryEntry {
     pub approver: Option<String>,
     /// Where it ran: `mirror`, `ghost` or `local`.
     pub executor: Option<String>,
+    /// The user of the warden's host that it ran as, where a rule says so (`run_as`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<String>,
     /// Whether it was started.
     pub started: bool,
     /// Its exit code.

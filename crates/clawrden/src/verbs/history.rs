@@ -169,6 +169,9 @@ fn result(entry: &HistoryEntry) -> (Tone, String) {
     if entry.exit_source.as_deref() == Some("shim") {
         text.push_str(" (the shim's word)");
     }
+    if let Some(user) = &entry.run_as {
+        text = format!("{text}, as {user}");
+    }
     if let Some(error) = &entry.error {
         text = format!("{text}: {error}");
     }

@@ -86,6 +86,7 @@ struct Seen<'a> {
     reason: Option<String>,
     approver: Option<String>,
     executor: Option<String>,
+    run_as: Option<RunAs>,
     exit_code: Option<i32>,
     signal: Option<i32>,
     exit_source: Option<String>,
@@ -93,6 +94,14 @@ struct Seen<'a> {
     #[serde(default)]
     timed_out: bool,
     error: Option<String>,
+}
+
+/// A user as the decision names it, or as it came to be.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RunAs {
+    Named(String),
+    Started(record::RunAs),
 }
 
 impl Seen<'_> {
@@ -127,6 +136,10 @@ impl Seen<'_> {
         keep(&mut entry.reason, self.reason.filter(|reason| !reason.is_empty()));
         keep(&mut entry.approver, self.approver);
         keep(&mut entry.executor, self.executor);
+        let user = self.run_as.map(|user| match user {
+            RunAs::Named(user) | RunAs::Started(record::RunAs { user, .. }) => user,
+        });
+        keep(&mut entry.run_as, user);
         keep(&mut entry.exit_code, self.exit_code);
         keep(&mut entry.signal, self.signal);
         keep(&mut entry.exit_source, self.exit_source);
