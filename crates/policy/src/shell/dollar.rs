@@ -1,0 +1,247 @@
+//! What `$` and backticks begin: parameters, arithmetic, and commands whose output is substituted.
+//! The value is never known; the commands inside are read like any other.
+
+use super::Dialect;
+use super::expand::Token;
+use super::reader::{Reader, Result};
+
+impl Reader<'_, '_> {
+    /// At `$`. `quoted`: within double quotes or a here-document.
+    pub(super) fn dollar(&mut self, quoted: bool, tokens: &mut Vec<Token>) -> Result<()> {
+        self.skip(1)?;
+        // A line may be continued between a `$` and what makes it one.
+        while self.starts(b"\\\n") {
+            self.skip(2)?;
+        }
+        let many = !quoted;
+        match self.peek() {
+            Some(b'(') => {
+                self.skip(1)?;
+                self.parenthesis()?;
+                tokens.push(Token::Unknown { many });
+            }
+            Some(b'{') => {
+                self.skip(1)?;
+                let many = self.deeper(|reader| reader.parameter(quoted))? || many;
+                tokens.push(Token::Unknown { many });
+            }
+            Some(b'[') => {
+                self.skip(1)?;
+                if self.dialect() == Dialect::Posix {
+                    self.doubt("not every sh knows this arithmetic");
+                }
+                self.deeper(Self::old_arithmetic)?;
+                tokens.push(Token::Unknown { many });
+            }
+            Some(b'\'') if !quoted => {
+                self.skip(1)?;
+                self.ansi_quotes(tokens)?;
+            }
+            Some(b'"') if !quoted => {
+                self.skip(1)?;
+                if self.dialect() == Dialect::Bash {
+                    return self.double_quotes(tokens);
+                }
+                self.double_quotes(&mut Vec::new())?;
+                tokens.push(Token::Unknown { many: false });
+            }
+            Some(b'@' | b'*') => {
+                self.skip(1)?;
+                tokens.push(Token::Unknown { many: true });
+            }
+            Some(b'?' | b'#' | b'-' | b'$' | b'!') => {
+                self.skip(1)?;
+                tokens.push(Token::Unknown { many });
+            }
+            Some(byte) if byte == b'_' || byte.is_ascii_alphabetic() => {
+                while self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
+                    self.skip(1)?;
+                }
+                tokens.push(Token::Unknown { many });
+            }
+            Some(byte) if byte.is_ascii_digit() => {
+                self.skip(1)?;
+                tokens.push(Token::Unknown { many });
+            }
+            Some(b'=' | b'~' | b'^' | b'+' | b':') if self.dialect() == Dialect::Zsh => {
+                self.doubt("an expansion of zsh is not known");
+                tokens.push(Token::Unknown { many: true });
+            }
+            _ => tokens.push(if quoted { Token::Quoted(b'$') } else { Token::Bare(b'$') }),
+        }
+        Ok(())
+    }
+
+    /// Behind `$(`: a command or arithmetic.
+    fn parenthesis(&mut self) -> Result<()> {
+        if self.peek() == Some(b'(') {
+            let (at, mark) = (self.at, self.found.mark());
+            self.skip(1)?;
+            if self.deeper(|reader| reader.arithmetic(false))? {
+                return Ok(());
+            }
+            self.at = at;
+            self.found.back_to(mark);
+        }
+        self.substituted_list()
+    }
+
+    /// Commands up to and with `)`, with here-documents of their own.
+    pub(super) fn substituted_list(&mut self) -> Result<()> {
+        let outer = std::mem::take(&mut self.awaited);
+        self.deeper(|reader| reader.list(false))?;
+        if !self.eat(b")")? {
+            return self.fail("a substitution is not closed");
+        }
+        self.no_document_is_awaited()?;
+        self.awaited = outer;
+        Ok(())
+    }
+
+    /// At a backtick: what stands up to the next one is a script once a layer of backslashes is off.
+    pub(super) fn backticks(&mut self, quoted: bool, tokens: &mut Vec<Token>) -> Result<()> {
+        let mut script = Vec::new();
+        self.skip(1)?;
+        loop {
+            match (self.peek(), self.peek_at(1)) {
+                (None, _) => return self.fail("a backtick is not closed"),
+                (Some(b'`'), _) => break,
+                (Some(b'\\'), Some(next)) => {
+                    let escaped = matches!(next, b'`' | b'\\' | b'$') || (quoted && next == b'"');
+                    if !escaped {
+                        script.push(b'\\');
+                    }
+                    script.push(next);
+                    self.skip(2)?;
+                }
+                (Some(byte), _) => {
+                    script.push(byte);
+                    self.skip(1)?;
+                }
+            }
+        }
+        self.inner(&script).script(false)?;
+        self.skip(1)?;
+        tokens.push(Token::Unknown { many: !quoted });
+        Ok(())
+    }
+
+    /// Behind `${`, up to and with `}`. Whether it may be many words even within quotes.
+    fn parameter(&mut self, quoted: bool) -> Result<bool> {
+        match self.peek() {
+            Some(b' ' | b'\t' | b'\n' | b'|') => {
+                self.doubt("a substitution that not every shell knows");
+            }
+            Some(b'(') if self.dialect() == Dialect::Zsh => {
+                self.doubt("an expansion of zsh is not known");
+            }
+            Some(b'!') => self.found.evaluate(self.place()),
+            _ => {}
+        }
+        let (start, mut many, mut scratch) = (self.at, false, Vec::new());
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'}' => {
+                    if self.text.get(start..self.at).is_some_and(|text| text.ends_with(b"@P")) {
+                        self.doubt("a value is expanded once more, as a prompt");
+                    }
+                    return self.skip(1).map(|()| many);
+                }
+                // In some expansions it quotes and in some it does not, even within double quotes.
+                b'\'' if quoted => {
+                    self.doubt("a `'` in an expansion within quotes");
+                    self.skip(1)?;
+                }
+                b'$' if quoted => self.dollar(true, &mut scratch)?,
+                b'`' if quoted => self.backticks(true, &mut scratch)?,
+                b'<' | b'>' if !quoted && self.peek_at(1) == Some(b'(') => {
+                    self.skip(2)?;
+                    self.substituted_list()?;
+                }
+                _ if self.quoting(&mut scratch)? => {}
+                _ => {
+                    match byte {
+                        b'@' | b'*' => many = true,
+                        b'[' | b':' => self.found.evaluate(self.place()),
+                        b'{' if self.dialect() == Dialect::Zsh => {
+                            self.doubt("an expansion of zsh is not known");
+                        }
+                        _ => {}
+                    }
+                    self.skip(1)?;
+                }
+            }
+        }
+        self.fail("a `${` is not closed")
+    }
+
+    /// Behind `((`, up to and with `))`; or not arithmetic. `counts`: the head of a loop, which has semicolons.
+    pub(super) fn arithmetic(&mut self, counts: bool) -> Result<bool> {
+        let mut open = 0_usize;
+        loop {
+            match self.peek() {
+                None => return self.fail("arithmetic is not closed"),
+                Some(b')') if open == 0 => {
+                    if self.peek_at(1) != Some(b')') {
+                        return Ok(false);
+                    }
+                    return self.skip(2).map(|()| true);
+                }
+                Some(b'(') => {
+                    open += 1;
+                    self.skip(1)?;
+                }
+                Some(b')') => {
+                    open -= 1;
+                    self.skip(1)?;
+                }
+                Some(byte) => self.term(byte, counts)?,
+            }
+        }
+    }
+
+    /// Behind `$[`, up to and with `]`.
+    fn old_arithmetic(&mut self) -> Result<()> {
+        let mut open = 0_usize;
+        loop {
+            match self.peek() {
+                None => return self.fail("arithmetic is not closed"),
+                Some(b']') if open == 0 => return self.skip(1),
+                Some(byte) => {
+                    match byte {
+                        b'[' => open += 1,
+                        b']' => open -= 1,
+                        _ => {}
+                    }
+                    self.term(byte, false)?;
+                }
+            }
+        }
+    }
+
+    /// Something within arithmetic, which is read as if it stood in double quotes.
+    fn term(&mut self, byte: u8, counts: bool) -> Result<()> {
+        let mut scratch = Vec::new();
+        match byte {
+            b'$' => {
+                self.found.evaluate(self.place());
+                self.dollar(true, &mut scratch)
+            }
+            b'`' => self.backticks(true, &mut scratch),
+            b'"' => {
+                self.skip(1)?;
+                self.double_quotes(&mut scratch)
+            }
+            b'\\' if self.peek_at(1) == Some(b'\n') => self.skip(2),
+            _ => {
+                if byte.is_ascii_alphabetic() || byte == b'_' {
+                    self.found.evaluate(self.place());
+                }
+                if matches!(byte, b'\'' | b'\\') || (byte == b';' && !counts) {
+                    self.doubt("arithmetic that may be commands");
+                }
+                self.skip(1)
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What was found in a line so far, shared by the readers of the line and of the scripts inside it.
+//! It holds the bounds, and it forgets only what a reader takes back.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::{Dialect, MAX_COMMANDS, MAX_DOUBTS, Script, Simple, Unparsed};
+
+/// What readers add to.
+pub(super) struct Found {
+    pub(super) dialect: Dialect,
+    pub(super) commands: Vec<Simple>,
+    doubts: Vec<Unparsed>,
+    /// Steps that may still be taken: backtracking must not make a short line a long work.
+    fuel: usize,
+    pub(super) depth: usize,
+    /// Functions of the line; the number is that of `unsets` when one was surely defined.
+    functions: HashMap<Vec<u8>, Option<usize>>,
+    /// How often functions may have been taken away.
+    unsets: usize,
+    /// How often the working directory may have been changed.
+    moves: usize,
+    /// Commands that run later than they stand: bodies of functions and traps.
+    later: Vec<Range<usize>>,
+    /// Quoted text that would run something if a shell evaluated it.
+    armed: Option<usize>,
+    /// Where a shell evaluates the value of a variable as arithmetic or as a subscript.
+    evaluates: Option<usize>,
+}
+
+/// Whether a name is that of a function of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    No,
+    /// In a subshell, under a condition, or perhaps taken away again.
+    Perhaps,
+    Surely,
+}
+
+/// A state to go back to.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    commands: usize,
+    doubts: usize,
+    later: usize,
+    moves: usize,
+    armed: Option<usize>,
+    evaluates: Option<usize>,
+}
+
+impl Found {
+    pub(super) fn new(dialect: Dialect, length: usize) -> Self {
+        Self {
+            dialect,
+            commands: Vec::new(),
+            doubts: Vec::new(),
+            fuel: 64 * 1024 + 12 * length,
+            depth: 0,
+            functions: HashMap::new(),
+            unsets: 0,
+            moves: 0,
+            later: Vec::new(),
+            armed: None,
+            evaluates: None,
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Script {
+        if self.moves > 0 {
+            for range in std::mem::take(&mut self.later) {
+                self.forget_cwd(range);
+            }
+        }
+        if let (Some(_), Some(at)) = (self.armed, self.evaluates) {
+            self.doubt(at, "arithmetic may run what a value names");
+        }
+        Script { commands: self.commands, doubts: self.doubts }
+    }
+
+    pub(super) fn spend(&mut self, steps: usize, at: usize) -> Result<(), Unparsed> {
+        match self.fuel.checked_sub(steps) {
+            Some(left) => {
+                self.fuel = left;
+                Ok(())
+            }
+            None => Err(Unparsed { at, why: "the line is too tangled" }),
+        }
+    }
+
+    pub(super) fn doubt(&mut self, at: usize, why: &'static str) {
+        if self.doubts.len() < MAX_DOUBTS {
+            self.doubts.push(Unparsed { at, why });
+        }
+    }
+
+    pub(super) fn push(&mut self, mut simple: Simple, at: usize) -> Result<(), Unparsed> {
+        if self.commands.len() == MAX_COMMANDS {
+            return Err(Unparsed { at, why: "the line has too many commands" });
+        }
+        simple.cwd_is_known = self.moves == 0;
+        self.commands.push(simple);
+        Ok(())
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            commands: self.commands.len(),
+            doubts: self.doubts.len(),
+            later: self.later.len(),
+            moves: self.moves,
+            armed: self.armed,
+            evaluates: self.evaluates,
+        }
+    }
+
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.commands.truncate(mark.commands);
+        self.doubts.truncate(mark.doubts);
+        self.later.truncate(mark.later);
+        self.moves = mark.moves;
+        self.armed = mark.armed;
+        self.evaluates = mark.evaluates;
+    }
+
+    pub(super) fn moved(&mut self) {
+        self.moves += 1;
+    }
+
+    /// A loop that began at `mark` is over: what it changed was so for its second round.
+    pub(super) fn looped(&mut self, mark: Mark) {
+        if self.moves != mark.moves {
+            self.forget_cwd(mark.commands..self.commands.len());
+        }
+    }
+
+    /// What came since `mark` runs whenever it is called.
+    pub(super) fn runs_later(&mut self, mark: Mark) {
+        self.later.push(mark.commands..self.commands.len());
+    }
+
+    fn forget_cwd(&mut self, range: Range<usize>) {
+        for command in self.commands.get_mut(range).unwrap_or_default() {
+            command.cwd_is_known = false;
+        }
+    }
+
+    pub(super) fn define(&mut self, name: Vec<u8>, surely: bool) {
+        let since = surely.then_some(self.unsets);
+        let known = self.functions.entry(name).or_default();
+        if since.is_some() {
+            *known = since;
+        }
+    }
+
+    pub(super) fn functions_may_go(&mut self) {
+        self.unsets += 1;
+    }
+
+    pub(super) fn function(&self, name: &[u8]) -> Function {
+        match self.functions.get(name) {
+            None => Function::No,
+            Some(since) if *since == Some(self.unsets) => Function::Surely,
+            Some(_) => Function::Perhaps,
+        }
+    }
+
+    pub(super) fn arm(&mut self, at: usize) {
+        self.armed.get_or_insert(at);
+    }
+
+    pub(super) fn evaluate(&mut self, at: usize) {
+        self.evaluates.get_or_insert(at);
+    }
+}
