@@ -136,4 +136,7 @@ pub struct Decision {
     pub approval_timeout: Duration,
     /// What else weighed on the decision.
     pub noticed: Vec<Notice>,
+    /// Where another command decided than the one that was asked for: that command, and what runs
+    /// it, shown harmless, as in "`rm -rf /` inside `sh -c`".
+    pub inside: Option<String>,
 }

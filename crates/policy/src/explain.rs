@@ -21,6 +21,25 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// Rules that name another command altogether, or were beyond the bound on steps.
     pub others: usize,
+    /// What the command would run besides itself, the outermost first, a hundred at most.
+    pub inside: Vec<Inside>,
+}
+
+/// A command inside the one that was asked for, or something in it that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The command, shown harmless; empty for what was not understood.
+    pub command: String,
+    /// What runs it, as `sh -c`.
+    pub through: String,
+    /// How deep: 1 is run by the request itself.
+    pub depth: usize,
+    /// Its answer; `None` where it has none of its own, because it only passes on.
+    pub action: Option<Action>,
+    /// The rule that gave it.
+    pub rule: Option<RuleId>,
+    /// Why, as a lower-case sentence; empty for a plain `allow`.
+    pub why: String,
 }
 
 /// What became of one rule.
@@ -49,19 +68,21 @@ pub enum Verdict {
 
 pub(crate) fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
     if let Some(decision) = judge::outside(policy, facts) {
-        return Explanation { decision, steps: Vec::new(), others: policy.rules.len() };
+        let others = policy.rules.len();
+        return Explanation { decision, steps: Vec::new(), others, inside: Vec::new() };
     }
     let case = Case::new(facts);
     let mut steps = Vec::new();
     let candidates = policy.index.by_name(&case.names);
-    let found = judge::search(policy, &case, candidates, |rule, outcome| {
+    judge::search(policy, &case, candidates, policy.default_action, |rule, outcome| {
         if steps.len() < MAX_STEPS && !matches!(outcome, Outcome::Passed(Pass::Command)) {
             steps.push(step(&case, rule, outcome));
         }
     });
-    let decision = judge::conclude(policy, &case, &found);
+    let mut inside = Vec::new();
+    let decision = judge::tell(policy, facts, &mut inside);
     let others = policy.rules.len() - steps.len();
-    Explanation { decision, steps, others }
+    Explanation { decision, steps, others, inside }
 }
 
 fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {
@@ -71,6 +92,10 @@ fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {
             let why = "it may match: how the command reads its arguments is not certain, the \
                        operands stand elsewhere, or the working directory is unknown, so the \
                        search goes on and the strictest wins";
+            (Verdict::Overmatched, why.to_owned())
+        }
+        Outcome::ByUnknown => {
+            let why = "it may match by a word that only a shell will know: on_unparsed bounds it";
             (Verdict::Overmatched, why.to_owned())
         }
         Outcome::Passed(pass) => (Verdict::Passed, why_passed(case, rule, pass)),

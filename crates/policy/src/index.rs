@@ -10,6 +10,7 @@ use crate::matchers::argv::Reading;
 use crate::matchers::glob::Trait;
 use crate::matchers::name::{NamePattern, Names};
 use crate::matchers::operand::Operand;
+use crate::matchers::unknown;
 use crate::policy::Rule;
 
 /// A command with at most this many rules is not indexed by its arguments: looking is as fast.
@@ -211,6 +212,9 @@ struct Held<'r> {
 impl<'r> Held<'r> {
     /// `None` when the command may hold texts that cannot be told.
     fn of<'a: 'r>(argv: &[&'r [u8]], readings: &'r [Reading<'a>]) -> Option<Self> {
+        if argv.iter().any(|word| unknown::is_in(word)) {
+            return None;
+        }
         let own = argv.get(1..).unwrap_or_default();
         let words = own.iter().map(|word| Cow::Borrowed(*word)).collect();
         let mut held = Self { words, flags: own.to_vec(), shortened: Vec::new() };

@@ -1,6 +1,8 @@
 //! Judge: the walk through the rules that turns facts into a decision.
 //! It errs to the safe side only: what it cannot tell makes a decision stricter, never milder.
 
+mod whole;
+
 use std::cell::OnceCell;
 
 use crate::decision::{Action, Decision, Executor, Notice, Timeout};
@@ -15,10 +17,15 @@ use crate::matchers::reader;
 use crate::policy::{Policy, Rule, RuleTimeout};
 use crate::tools;
 
+pub(crate) use self::whole::{decide, tell};
+
 /// Most bytes of a name from the request that a reason shows.
 const SHOWN_BYTES: usize = 80;
 /// Most changed variables that a reason names.
 const SHOWN_VARIABLES: usize = 5;
+
+/// The name by which rules speak of a redirection that writes.
+pub(crate) const WRITE: &[u8] = b">";
 
 /// What became of one rule.
 pub(crate) enum Outcome {
@@ -26,6 +33,9 @@ pub(crate) enum Outcome {
     Matched,
     /// It may speak of the command: the search goes on, and nothing milder can come of it.
     Overmatched,
+    /// It may speak of the command, by a word that only a shell will know: as much as `on_unparsed`
+    /// can come of it.
+    ByUnknown,
     /// It speaks of something else.
     Passed(Pass),
 }
@@ -35,6 +45,7 @@ impl From<Overmatch> for Outcome {
         match surety {
             Overmatch::Surely => Self::Matched,
             Overmatch::Perhaps => Self::Overmatched,
+            Overmatch::ByUnknown => Self::ByUnknown,
         }
     }
 }
@@ -64,6 +75,8 @@ pub(crate) struct Case<'a> {
 pub(crate) struct Found<'p> {
     /// The rule that decides; `None` is `default_action`.
     pub(crate) rule: Option<&'p Rule>,
+    /// What happens by it, or without one.
+    pub(crate) action: Action,
     /// Rules that may have spoken of the command, in order.
     pub(crate) overmatched: Vec<&'p Rule>,
 }
@@ -75,7 +88,7 @@ impl<'a> Case<'a> {
 
     /// The arguments as every tool would read them that the request may mean. The first is the
     /// reading of the tool on the PATH, if it is one.
-    fn readings(&self) -> &[Reading<'a>] {
+    pub(crate) fn readings(&self) -> &[Reading<'a>] {
         self.readings.get_or_init(|| {
             let read = |tool| reader::read(tool, self.facts.argv, self.facts.cwd);
             let mut readings: Vec<Reading<'a>> = Vec::new();
@@ -96,6 +109,11 @@ impl<'a> Case<'a> {
         if rule.jail.as_ref().is_some_and(|jail| !jail.matches(self.facts.jail.as_bytes())) {
             return Outcome::Passed(Pass::Jail);
         }
+        // A wildcard for commands speaks of no redirection.
+        let writes = self.facts.tool == Some(WRITE) && self.facts.path.is_none();
+        if writes && !rule.commands.iter().any(|pattern| pattern.spells(WRITE)) {
+            return Outcome::Passed(Pass::Command);
+        }
         if rule.action == Action::Allow {
             return self.judge_allow(rule);
         }
@@ -112,6 +130,7 @@ impl<'a> Case<'a> {
             }
         }
         match best {
+            Some(Overmatch::ByUnknown) => Outcome::ByUnknown,
             Some(_) => Outcome::Overmatched,
             None => Outcome::Passed(Pass::Args),
         }
@@ -148,9 +167,11 @@ pub(crate) fn search<'p>(
     policy: &'p Policy,
     case: &Case<'_>,
     candidates: Candidates<'p>,
+    default: Action,
     mut passed: impl FnMut(&'p Rule, &Outcome),
 ) -> Found<'p> {
     let mut overmatched: Vec<&Rule> = Vec::new();
+    let mut strictest: Option<(Action, &Rule)> = None;
     let mut last: Option<&Rule> = None;
     for rule in candidates.filter_map(|at| policy.rules.get(usize::try_from(at).ok()?)) {
         let outcome = case.judge(rule);
@@ -160,34 +181,38 @@ pub(crate) fn search<'p>(
                 last = Some(rule);
                 break;
             }
-            Outcome::Overmatched => {
+            Outcome::Overmatched | Outcome::ByUnknown => {
                 overmatched.push(rule);
-                if rule.action == Action::Deny {
+                let bound = match outcome {
+                    Outcome::ByUnknown => policy.on_unparsed,
+                    _ => rule.action,
+                };
+                let action = rule.action.min(bound);
+                if strictest.is_none_or(|(strict, _)| action > strict) {
+                    strictest = Some((action, rule));
+                }
+                if action == Action::Deny {
                     break;
                 }
             }
             Outcome::Passed(_) => {}
         }
     }
-    let ended = last.map_or(policy.default_action, |rule| rule.action);
-    let strictest = overmatched.iter().copied().rev().max_by_key(|rule| rule.action);
+    let ended = last.map_or(default, |rule| rule.action);
     // Of two that are equally strict the earlier one decides.
-    let rule = match strictest {
-        Some(rule) if rule.action >= ended => Some(rule),
-        _ => last,
-    };
-    Found { rule, overmatched }
+    match strictest {
+        Some((action, rule)) if action >= ended && action > Action::Allow => {
+            Found { rule: Some(rule), action, overmatched }
+        }
+        _ => Found { rule: last, action: ended, overmatched },
+    }
 }
 
-/// Judges one request.
-pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
-    if let Some(decision) = outside(policy, facts) {
-        return decision;
-    }
-    let case = Case::new(facts);
-    let candidates = policy.index.by_arguments(&case.names, facts.argv, || case.readings());
-    let found = search(policy, &case, candidates, |_, _| {});
-    conclude(policy, &case, &found)
+/// Judges one command, without what it runs. `default` is its answer where no rule speaks of it.
+pub(crate) fn alone(policy: &Policy, case: &Case<'_>, default: Action) -> Decision {
+    let candidates = policy.index.by_arguments(&case.names, case.facts.argv, || case.readings());
+    let found = search(policy, case, candidates, default, |_, _| {});
+    conclude(policy, case, &found)
 }
 
 /// The decision for a request that `allowed_paths` keeps out.
@@ -217,13 +242,14 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         timeout: Timeout::None,
         approval_timeout: policy.approval_timeout,
         noticed: Vec::new(),
+        inside: None,
     })
 }
 
 /// Turns the rule that was found into the decision.
 pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> Decision {
     let rule = found.rule;
-    let mut action = rule.map_or(policy.default_action, |rule| rule.action);
+    let mut action = found.action;
     let executor = rule.and_then(|rule| rule.executor).unwrap_or(policy.default_executor);
     let mut reason = reason(policy, rule, action);
     let mut noticed: Vec<Notice> =
@@ -252,6 +278,7 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         timeout: timeout(policy, rule),
         approval_timeout: policy.approval_timeout,
         noticed,
+        inside: None,
     }
 }
 
@@ -264,11 +291,14 @@ fn reason(policy: &Policy, rule: Option<&Rule>, action: Action) -> String {
             Action::Deny => format!("{} denies it", rule.id),
         },
         None if action == Action::Allow => String::new(),
-        None => format!("no rule matches, and default_action is {}", policy.default_action),
+        None if action == policy.default_action => {
+            format!("no rule matches, and default_action is {action}")
+        }
+        None => format!("no rule matches, and on_unparsed is {action}"),
     }
 }
 
-fn join(fact: &str, reason: &str) -> String {
+pub(crate) fn join(fact: &str, reason: &str) -> String {
     if reason.is_empty() { fact.to_owned() } else { format!("{fact}; {reason}") }
 }
 

@@ -15,14 +15,14 @@ mod judge;
 mod load;
 mod matchers;
 mod policy;
-#[cfg_attr(not(test), expect(dead_code, reason = "what looks through commands will read lines with it"))]
 mod shell;
+mod through;
 mod tools;
 
 pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
-pub use explain::{Explanation, Step, Verdict};
+pub use explain::{Explanation, Inside, Step, Verdict};
 pub use facts::Facts;
 pub use load::{MAX_POLICY_BYTES, parse_duration};
 pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, Jail, Policy};

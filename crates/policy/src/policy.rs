@@ -29,6 +29,7 @@ const STOCK_NAME: &str = "developer.yaml";
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) default_action: Action,
+    pub(crate) on_unparsed: Action,
     pub(crate) default_executor: Executor,
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) approval_timeout: Duration,
@@ -114,6 +115,7 @@ impl Policy {
     pub fn closed() -> Self {
         Self {
             default_action: Action::Deny,
+            on_unparsed: Action::Ask,
             default_executor: Executor::Mirror,
             default_timeout: None,
             approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
@@ -142,6 +144,12 @@ impl Policy {
     #[must_use]
     pub fn default_action(&self) -> Action {
         self.default_action
+    }
+
+    /// What happens to what is run through another command, and cannot be understood.
+    #[must_use]
+    pub fn on_unparsed(&self) -> Action {
+        self.on_unparsed
     }
 
     /// Where a command runs when its rule does not say.

@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "default_action",
     "default_executor",
     "default_timeout",
+    "on_unparsed",
     "approval_timeout",
     "allowed_paths",
     "env",
@@ -92,6 +93,9 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
         match key {
             "default_action" => {
                 policy.default_action = report.action(node).unwrap_or(policy.default_action);
+            }
+            "on_unparsed" => {
+                policy.on_unparsed = report.action(node).unwrap_or(policy.on_unparsed);
             }
             "default_executor" => {
                 policy.default_executor = report.executor(node).unwrap_or(policy.default_executor);

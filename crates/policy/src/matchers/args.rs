@@ -5,7 +5,7 @@ use super::argv::{Reading, Subcommand};
 use super::flag::{FlagPattern, Wanted, flag_like};
 use super::operand::OperandPattern;
 use super::reader::MAX_WORDS as MAX_WORDS_READ;
-use super::{glob, words};
+use super::{glob, unknown, words};
 use crate::decision::Action;
 
 /// Most words in one pattern.
@@ -52,6 +52,8 @@ pub(crate) enum Need<'p> {
 /// How surely a `deny` or `ask` pattern matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Overmatch {
+    /// It may have, by a word that only a shell will know.
+    ByUnknown,
     /// It may have: the search goes on.
     Perhaps,
     /// It did.
@@ -171,11 +173,15 @@ impl ArgsPattern {
                     }
                 }
                 Word::Flag(flag) if flag.is_any() => {
-                    while argv.next_if(|word| flag_like(word) && *word != b"--").is_some() {}
+                    let is_flag =
+                        |word: &&[u8]| flag_like(word) && *word != b"--" && unknown::is_named(word);
+                    while argv.next_if(is_flag).is_some() {}
                 }
                 Word::Flag(flag) if flag.is_any_long() => {
-                    while argv.next_if(|word| word.len() > 2 && word.starts_with(b"--")).is_some() {
-                    }
+                    let is_long = |word: &&[u8]| {
+                        word.len() > 2 && word.starts_with(b"--") && unknown::is_named(word)
+                    };
+                    while argv.next_if(is_long).is_some() {}
                 }
                 Word::Flag(flag) => {
                     if !argv.next().is_some_and(|word| flag.fits_word(word)) {
@@ -183,7 +189,11 @@ impl ArgsPattern {
                     }
                 }
                 Word::Operand(pattern) => {
-                    let fits = |word: &[u8]| (ended || !flag_like(word)) && pattern.fits(word);
+                    let fits = |word: &[u8]| {
+                        !unknown::is_many(word)
+                            && (ended || !(flag_like(word) || unknown::is_open(word)))
+                            && pattern.fits(word)
+                    };
                     if !argv.next().is_some_and(fits) {
                         return false;
                     }
@@ -192,7 +202,9 @@ impl ArgsPattern {
         }
         match self.rest {
             Rest::Nothing => argv.next().is_none(),
-            Rest::Operands => argv.all(|word| ended || !flag_like(word)),
+            Rest::Operands => {
+                argv.all(|word| ended || !(flag_like(word) || unknown::is_open(word)))
+            }
             Rest::Anything => true,
         }
     }
@@ -357,7 +369,7 @@ fn find_operands<'p>(
         });
     match reading.sub {
         Subcommand::Known { at, .. } if names_sub => {
-            let by_group = if at > 0 { match_in_order(patterns, 0, 0, reading) } else { None };
+            let by_group = if at > 0 { match_words(patterns, 0, 0, reading) } else { None };
             let beginning = || {
                 let raw = reading.operands[at].word.raw();
                 reading.sub_may_be_shortened()
@@ -367,14 +379,14 @@ fn find_operands<'p>(
             let rest = || match_in_order(&patterns[1..], at + 1, at + 1, reading);
             let found = match here {
                 Some(Overmatch::Surely) => rest(),
-                Some(Overmatch::Perhaps) => rest().or(by_group).map(|_| Overmatch::Perhaps),
+                Some(sure) => rest().or(by_group).map(|rest| rest.min(sure)),
                 None if by_group.is_some() => by_group,
-                None if beginning() => rest().map(|_| Overmatch::Perhaps),
+                None if beginning() => rest().map(|rest| rest.min(Overmatch::Perhaps)),
                 None => return Err(Miss::Subcommand(first.source())),
             };
             found.ok_or_else(|| Miss::Operand(missing(&patterns[1..], at + 1, reading)))
         }
-        Subcommand::None if names_sub && reading.operands.is_empty() => {
+        Subcommand::None if names_sub && reading.operands.is_empty() && !reading.wild => {
             Err(Miss::Subcommand(first.source()))
         }
         _ => match_in_order(patterns, 0, 0, reading)
@@ -389,39 +401,59 @@ fn hits(pattern: &OperandPattern, at: usize, reading: &Reading<'_>) -> Option<Ov
     reading.operands.get(at).and_then(|operand| pattern.hits(&operand.word))
 }
 
-/// The first operand from `from` on that the pattern hits.
+/// The first operand from `from` on that the pattern hits at least so surely.
 fn find(
     pattern: &OperandPattern,
     from: usize,
+    least: Overmatch,
     reading: &Reading<'_>,
 ) -> Option<(usize, Overmatch)> {
-    (from..reading.operands.len()).find_map(|at| Some((at, hits(pattern, at, reading)?)))
+    (from..reading.operands.len()).find_map(|at| {
+        let sure = hits(pattern, at, reading).filter(|sure| *sure >= least)?;
+        Some((at, sure))
+    })
 }
 
+/// The same, where words that only a shell will know may be any of them.
 fn match_in_order(
     patterns: &[&OperandPattern],
     from: usize,
     front: usize,
     reading: &Reading<'_>,
 ) -> Option<Overmatch> {
-    let mut place = from;
-    let mut surety = Overmatch::Surely;
-    for (position, pattern) in patterns.iter().enumerate() {
-        let (at, sure) = find(pattern, place, reading)?;
-        surety = surety.min(sure);
-        if at != front + position || !reading.operands[at].certain {
-            surety = Overmatch::Perhaps;
+    let by_unknown = reading.wild.then_some(Overmatch::ByUnknown);
+    match_words(patterns, from, front, reading).or(by_unknown)
+}
+
+/// Known words come first: what they suffice for is not held to be by an unknown one.
+fn match_words(
+    patterns: &[&OperandPattern],
+    from: usize,
+    front: usize,
+    reading: &Reading<'_>,
+) -> Option<Overmatch> {
+    let with = |least: Overmatch| {
+        let mut place = from;
+        let mut surety = Overmatch::Surely;
+        for (position, pattern) in patterns.iter().enumerate() {
+            let (at, sure) = find(pattern, place, least, reading)?;
+            surety = surety.min(sure);
+            if at != front + position || !reading.operands[at].certain {
+                surety = surety.min(Overmatch::Perhaps);
+            }
+            place = at + 1;
         }
-        place = at + 1;
-    }
-    Some(surety)
+        Some(surety)
+    };
+    let known = with(Overmatch::Perhaps);
+    if known.is_none() && reading.unknown { with(Overmatch::ByUnknown) } else { known }
 }
 
 /// The first pattern that finds no operand.
 fn missing<'p>(patterns: &[&'p OperandPattern], from: usize, reading: &Reading<'_>) -> &'p str {
     let mut place = from;
     for pattern in patterns {
-        match find(pattern, place, reading) {
+        match find(pattern, place, Overmatch::ByUnknown, reading) {
             Some((at, _)) => place = at + 1,
             None => return pattern.source(),
         }

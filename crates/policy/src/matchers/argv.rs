@@ -15,6 +15,10 @@ pub(crate) struct Reading<'a> {
     pub(crate) certain: bool,
     /// The vector has more words than are read; nothing is known about it.
     pub(crate) too_long: bool,
+    /// One of the words, or a part of one, only a shell will know.
+    pub(crate) unknown: bool,
+    /// One of them may be any flag, or any number of words.
+    pub(crate) wild: bool,
 }
 
 /// What the first operand of a tool with subcommands turned out to be.

@@ -5,6 +5,7 @@ use super::args::Overmatch;
 use super::argv::{FlagUse, Reading};
 use super::glob::{Glob, Kind};
 use super::operand::{Operand, OperandPattern};
+use super::unknown;
 use crate::decision::Action;
 use crate::tools::Arity;
 
@@ -111,7 +112,7 @@ impl FlagPattern {
             let of = |flag| Some(self.value_overmatches(next, flag).at_most(is(flag)?));
             reading.flags.iter().filter_map(of).fold(Used::NOT, Used::or)
         };
-        match &self.name {
+        let used = match &self.name {
             FlagName::Any => best(&|flag| Some(sure(flag.certain))),
             FlagName::AnyLong => best(&|flag| flag.is_long().then(|| sure(flag.certain))),
             FlagName::Glob(glob) => best(&|flag| {
@@ -120,7 +121,12 @@ impl FlagPattern {
             FlagName::One(name) => best(&|flag| is(flag, name)),
             FlagName::Cluster(whole) => best(&|flag| is(flag, whole))
                 .or(self.letters_overmatch(whole, next, reading).unwrap_or(Used::NOT)),
+        };
+        if !reading.wild {
+            return used;
         }
+        let by_unknown = Some(Overmatch::ByUnknown);
+        used.or(Used { alone: by_unknown, with_next: next.and(by_unknown) })
     }
 
     /// Each letter of the cluster was used, wherever.
@@ -159,7 +165,7 @@ impl FlagPattern {
         if let Some(pattern) = &self.value {
             let alone = match (flag.value, flag.next) {
                 (Some(value), _) => hits(pattern, value),
-                (None, Some(next)) => hits(pattern, next).map(|_| Overmatch::Perhaps),
+                (None, Some(next)) => hits(pattern, next).map(|sure| sure.min(Overmatch::Perhaps)),
                 (None, None) => None,
             };
             return Used { alone, ..Used::NOT };
@@ -171,7 +177,7 @@ impl FlagPattern {
             }
             (Some(Arity::Required), None) => Used::NOT,
             (Some(Arity::Optional) | None, Some(value)) => {
-                let with_next = hits(next, value).map(|_| Overmatch::Perhaps);
+                let with_next = hits(next, value).map(|sure| sure.min(Overmatch::Perhaps));
                 Used { with_next, ..Used::alone(Overmatch::Surely) }
             }
             _ => Used::alone(Overmatch::Surely),
@@ -186,7 +192,9 @@ impl FlagPattern {
         };
         let named = match &self.name {
             FlagName::Any | FlagName::AnyLong => false,
-            FlagName::Glob(glob) => flag_like(name) && name != b"--" && glob.matches(name),
+            FlagName::Glob(glob) => {
+                flag_like(name) && name != b"--" && !unknown::is_in(name) && glob.matches(name)
+            }
             FlagName::One(wanted) | FlagName::Cluster(wanted) => **wanted == *name,
         };
         named

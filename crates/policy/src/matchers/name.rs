@@ -6,6 +6,10 @@ use super::glob::{Glob, Kind, Trait};
 use super::paths;
 use crate::facts::Facts;
 
+/// Where the tools of a system are. One that is only known by its bare name is held to be in any.
+pub(crate) const SYSTEM: &[&[u8]] =
+    &[b"/usr/bin/", b"/bin/", b"/usr/sbin/", b"/sbin/", b"/usr/local/bin/"];
+
 /// One entry of a rule's `command`.
 #[derive(Debug)]
 pub(crate) enum NamePattern {
@@ -108,10 +112,24 @@ impl NamePattern {
             Self::Place { loose, .. } if names.path.is_some_and(|path| loose.matches(path)) => {
                 Some(Overmatch::Surely)
             }
-            Self::Place { loose, .. } => match names.place.as_ref()? {
-                Place::At(place) => surely(loose.matches(place)),
-                Place::Below(rest) => loose.may_match(&[b"", rest]).then_some(Overmatch::Perhaps),
+            Self::Place { loose, .. } => match names.place.as_ref() {
+                Some(Place::At(place)) => surely(loose.matches(place)),
+                Some(Place::Below(rest)) => {
+                    loose.may_match(&[b"", rest]).then_some(Overmatch::Perhaps)
+                }
+                None => surely(names.tool.is_some_and(|tool| {
+                    let nowhere = names.path.is_none();
+                    nowhere && SYSTEM.iter().any(|dir| loose.matches(&[*dir, tool].concat()))
+                })),
             },
+        }
+    }
+
+    /// Whether the pattern spells this name out.
+    pub(crate) fn spells(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Bare(glob) => glob.literals().any(|literal| literal == name),
+            Self::Place { .. } => false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::cell::{OnceCell, RefCell};
 
 use super::args::Overmatch;
 use super::glob::{Glob, GlobError, Kind};
-use super::paths;
+use super::{paths, unknown};
 
 /// Where home directories are, for a `~` in a pattern of `deny` or `ask`.
 const HOMES: &str = "{/root,/home/?*,/Users/?*}";
@@ -66,6 +66,10 @@ impl OperandPattern {
     /// spellings. Without a known working directory, what is so from every one is sure, and what is
     /// so from some is not.
     pub(crate) fn hits(&self, operand: &Operand<'_>) -> Option<Overmatch> {
+        if unknown::is_in(operand.raw) {
+            let any = self.path.is_none() && self.text.is_any() && !unknown::is_open(operand.raw);
+            return Some(if any { Overmatch::Surely } else { Overmatch::ByUnknown });
+        }
         if self.hits_surely(operand) {
             return Some(Overmatch::Surely);
         }
@@ -111,6 +115,9 @@ impl OperandPattern {
     /// Whether an `allow` may take `word` for what the pattern means. A word that climbs with `..`
     /// could leave any place that the pattern names, and fits only a pattern that names no place.
     pub(crate) fn fits(&self, word: &[u8]) -> bool {
+        if unknown::is_in(word) {
+            return self.path.is_none() && self.text.is_any();
+        }
         if let Some(path) = &self.path {
             return word.first() == Some(&b'/')
                 && !paths::climbs(word)

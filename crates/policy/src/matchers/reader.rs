@@ -4,6 +4,7 @@
 use super::argv::{FlagUse, Name, OperandUse, Reading, Subcommand};
 use super::flag::flag_like;
 use super::operand::Operand;
+use super::unknown;
 use crate::tools::{Arity, Flag, Flags, Sub, Tool};
 
 /// Whether options have ended.
@@ -98,6 +99,8 @@ pub(crate) fn read<'a>(
             operands: Vec::new(),
             certain: tool.is_some(),
             too_long: argv.len() > MAX_WORDS,
+            unknown: false,
+            wild: false,
         },
     };
     if reader.out.too_long {
@@ -114,7 +117,9 @@ impl<'a> Reader<'a> {
             self.at += 1;
             let certain = !std::mem::take(&mut self.doubt);
             self.out.certain &= certain;
-            if self.ended == Ended::Foreign {
+            if unknown::is_in(word) {
+                self.unseen(word, certain);
+            } else if self.ended == Ended::Foreign {
                 self.operand(word, certain);
                 if flag_like(word) {
                     self.foreign(word);
@@ -131,6 +136,38 @@ impl<'a> Reader<'a> {
             }
         }
         self.imply();
+    }
+
+    /// A word of which only a shell will know the whole: everything that it may be.
+    fn unseen(&mut self, word: &'a [u8], certain: bool) {
+        self.see_unknown(word);
+        let open = unknown::is_open(word);
+        if matches!(self.ended, Ended::Foreign | Ended::Yes) {
+            self.operand(word, certain && !unknown::is_many(word));
+            self.out.wild |= unknown::is_many(word)
+                || (self.ended == Ended::Foreign && (open || flag_like(word)));
+        } else if open {
+            let ended = self.ended;
+            self.operand(word, false);
+            self.out.wild = true;
+            self.unknown(true);
+            if matches!(ended, Ended::No | Ended::Perhaps) {
+                self.ended = Ended::Perhaps;
+            }
+        } else if flag_like(word) {
+            if self.ended == Ended::Perhaps {
+                self.operand(word, false);
+            }
+            self.flag(word, certain && self.ended == Ended::No);
+        } else {
+            self.operand(word, certain && self.ended != Ended::Perhaps);
+        }
+    }
+
+    fn see_unknown(&mut self, word: &[u8]) {
+        let seen = unknown::is_in(word);
+        self.out.unknown |= seen;
+        self.out.certain &= !seen;
     }
 
     fn end(&mut self, word: &'a [u8], certain: bool) {
@@ -218,6 +255,14 @@ impl<'a> Reader<'a> {
             Some(at) => (&word[..at], Some(&word[at + 1..])),
             None => (word, None),
         };
+        if unknown::is_in(name) {
+            self.out.wild = true;
+            self.unknown(true);
+            if self.ended == Ended::No {
+                self.ended = Ended::Perhaps;
+            }
+            return;
+        }
         let exact = self.scope.get(name);
         // The table may lack the option that is meant, so a shortened one does not swallow a word.
         let known = exact.or_else(|| {
@@ -250,6 +295,14 @@ impl<'a> Reader<'a> {
         let next = self.argv.get(self.at).copied();
         let mut sure = certain;
         for (position, &letter) in word.iter().enumerate().skip(1) {
+            if letter == unknown::MARK {
+                self.out.wild = true;
+                self.unknown(true);
+                if position == 1 && self.ended == Ended::No {
+                    self.ended = Ended::Perhaps;
+                }
+                return;
+            }
             let name = [b'-', letter];
             let rest = Some(&word[position + 1..]).filter(|rest| !rest.is_empty());
             match self.scope.get(&name) {
@@ -310,6 +363,10 @@ impl<'a> Reader<'a> {
     fn take_next(&mut self) -> Option<&'a [u8]> {
         let next = self.argv.get(self.at).copied();
         self.at += usize::from(next.is_some());
+        if let Some(word) = next {
+            self.see_unknown(word);
+            self.out.wild |= unknown::is_many(word);
+        }
         next
     }
 

@@ -74,6 +74,11 @@ pub(crate) struct Tool {
     pub(crate) abbreviates: bool,
 }
 
+/// Adds an option in the notation of the data file, for other tables.
+pub(crate) fn add_flag(flags: &mut Flags, word: &'static str) -> Result<(), String> {
+    table::add_flags(flags, &[word])
+}
+
 /// What is known about the tool of this name.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Tool> {
     std::str::from_utf8(name).ok().and_then(|name| TOOLS.get(name))

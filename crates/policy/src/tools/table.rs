@@ -140,7 +140,7 @@ fn add_sub(tool: &mut Tool, names: &'static str) -> Result<(), String> {
 }
 
 /// `-n,--lines=` takes a value, `--color=?` only an attached one.
-fn add_flags(flags: &mut Flags, words: &[&'static str]) -> Result<(), String> {
+pub(super) fn add_flags(flags: &mut Flags, words: &[&'static str]) -> Result<(), String> {
     for word in words {
         let (names, arity) = if let Some(names) = word.strip_suffix("=?") {
             (names, Arity::Optional)

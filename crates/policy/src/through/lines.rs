@@ -1,0 +1,121 @@
+//! Lines: the commands of a shell line, with what the line assigns and where it stands.
+//! What the parser is in doubt about is a doubt here too.
+
+use std::borrow::Cow;
+
+// The one place that says who parses shell lines.
+use crate::shell::{Dialect, Script, Word as ShellWord, parse};
+
+use super::found::{Inside, Kind, Place, Run, Word, assignment};
+use crate::matchers::unknown;
+
+/// Builtins whose operands may be assignments that hold for what follows.
+const DECLARE: &[&[u8]] = &[b"export", b"declare", b"typeset", b"readonly", b"local"];
+
+/// How the words of a line are to be understood beyond a shell's reading.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Line<'l> {
+    pub(super) how: &'static str,
+    /// The tool adds words of its own to the last command.
+    pub(super) more: bool,
+    /// Which text a template replaces, as `{}`.
+    pub(super) hole: Option<&'l [u8]>,
+    pub(super) shell: &'l [u8],
+}
+
+/// Adds what `line` runs.
+pub(super) fn read(line: &[u8], form: Line<'_>, inside: &mut Inside<'_>) {
+    if unknown::is_in(line) {
+        inside.doubt("a shell line that only its caller will know");
+        return;
+    }
+    let dialect = match form.shell {
+        b"bash" => Dialect::Bash,
+        b"zsh" => Dialect::Zsh,
+        _ => Dialect::Posix,
+    };
+    match parse(line, dialect) {
+        Err(found) => inside.doubt(format!("{} at byte {} of the shell line", found.why, found.at)),
+        Ok(script) => add(script, form, inside),
+    }
+}
+
+fn add(script: Script, form: Line<'_>, inside: &mut Inside<'_>) {
+    for doubt in script.doubts {
+        inside.doubt(format!("{} at byte {} of the shell line", doubt.why, doubt.at));
+    }
+    let mut lasting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let last = script.commands.iter().rposition(|simple| !simple.words.is_empty());
+    for (number, simple) in script.commands.into_iter().enumerate() {
+        let place = if simple.cwd_is_known { Place::Here } else { Place::Unknown };
+        for redirect in simple.redirects.iter().filter(|redirect| redirect.writes) {
+            inside.write(&raw(&redirect.target, form.hole), ">");
+            if let Some(run) = inside.runs.last_mut() {
+                run.place = place.clone();
+            }
+        }
+        let own = simple.assignments.iter().map(|(name, value)| (name.clone(), raw(value, None)));
+        let mut assigned = lasting.clone();
+        assigned.extend(own);
+        let mut words: Vec<Word<'_>> =
+            simple.words.iter().map(|word| Cow::Owned(raw(word, form.hole))).collect();
+        let Some(name) = words.first() else {
+            lasting = assigned;
+            continue;
+        };
+        if DECLARE.contains(&name.as_ref()) {
+            for word in &words[1..] {
+                if let Some((name, value)) = assignment(word) {
+                    lasting.push((name.to_vec(), value.to_vec()));
+                } else if unknown::is_in(word) {
+                    inside.doubt("a variable is assigned whose name is not known");
+                }
+            }
+        }
+        if form.more && Some(number) == last {
+            words.push(Cow::Borrowed(unknown::MANY));
+        }
+        let run = Run { words, how: form.how, place, assigned, kind: Kind::Shell };
+        inside.runs.push(run);
+    }
+}
+
+/// The bytes of a word, unknown parts marked.
+fn raw(word: &ShellWord, hole: Option<&[u8]>) -> Vec<u8> {
+    if let Some(text) = word.literal() {
+        return hole.map_or_else(|| text.to_vec(), |hole| punch(text, hole).into_owned());
+    }
+    if word.may_be_many {
+        return unknown::MANY.to_vec();
+    }
+    let parts = word.parts.iter().map(|part| part.as_deref().unwrap_or(unknown::ONE));
+    // Two unknown parts side by side are one.
+    let mut bytes: Vec<u8> = Vec::new();
+    for part in parts {
+        if !(part == unknown::ONE && bytes.last() == Some(&unknown::MARK)) {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes
+}
+
+/// The word with every `hole` in it taken for unknown.
+pub(super) fn punch<'w>(word: &'w [u8], hole: &[u8]) -> Cow<'w, [u8]> {
+    if hole.is_empty() || !word.windows(hole.len()).any(|window| window == hole) {
+        return Cow::Borrowed(word);
+    }
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((first, others)) = rest.split_first() {
+        if let Some(behind) = rest.strip_prefix(hole) {
+            if bytes.last() != Some(&unknown::MARK) {
+                bytes.push(unknown::MARK);
+            }
+            rest = behind;
+        } else {
+            bytes.push(*first);
+            rest = others;
+        }
+    }
+    Cow::Owned(bytes)
+}

@@ -1,0 +1,265 @@
+//! Walk: from a request to everything that it would run, and what that runs, the outermost first.
+//! It is bounded in depth and number, and says so where a bound was met.
+
+use std::borrow::Cow;
+
+use super::found::{Inside, Kind, Place, Run};
+use super::lines::{self, Line};
+use super::table::{self, Entry};
+use super::{MAX_COMMANDS, MAX_DEPTH, options, prefix};
+use crate::env::EnvRules;
+use crate::facts::Facts;
+use crate::matchers::name::{Names, SYSTEM};
+use crate::matchers::{paths, reader, unknown};
+use crate::tools;
+
+/// Options of shells that take no value, beside letters.
+const SHELL_OPTIONS: &[&[u8]] = &[
+    b"--login",
+    b"--noprofile",
+    b"--norc",
+    b"--posix",
+    b"--restricted",
+    b"--verbose",
+    b"--noediting",
+    b"--emulate",
+    b"--no-rcs",
+    b"--no-globalrcs",
+];
+
+/// One command that would run, the request itself included.
+pub(crate) struct Seen<'s> {
+    pub(crate) facts: Facts<'s>,
+    pub(crate) standing: Standing,
+    /// 0 is the request itself.
+    pub(crate) depth: usize,
+    pub(crate) via: Via<'s>,
+}
+
+/// What runs a command: its name, and the option or word that says so, which may be empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Via<'s> {
+    pub(crate) name: &'s [u8],
+    pub(crate) how: &'static str,
+}
+
+/// Whether a command has an answer where no rule speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has.
+    Own,
+    /// It has none: only what it runs counts, or it may be no command at all.
+    Passes,
+    /// A redirection that writes where nobody minds.
+    WritesHere,
+    /// One that writes elsewhere.
+    WritesElsewhere,
+}
+
+/// Who is told what is found.
+pub(crate) trait Visit {
+    fn command(&mut self, seen: &Seen<'_>);
+    /// Something was not understood in what `via` runs.
+    fn doubt(&mut self, why: &str, via: Via<'_>, depth: usize);
+}
+
+/// Tells `visit` of the request and of everything that it runs.
+pub(crate) fn walk(facts: &Facts<'_>, env: &EnvRules, visit: &mut dyn Visit) {
+    let mut walk = Walk { env, visit, left: MAX_COMMANDS, path_assigned: false };
+    walk.enter(facts, Kind::Program, 0, Via::default());
+}
+
+struct Walk<'v> {
+    env: &'v EnvRules,
+    visit: &'v mut dyn Visit,
+    left: usize,
+    path_assigned: bool,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, facts: &Facts<'_>, kind: Kind, depth: usize, via: Via<'_>) {
+        let names = Names::of(facts);
+        let mut inside = look(facts, &names);
+        if depth >= MAX_DEPTH && !inside.runs.is_empty() {
+            inside = Inside::default();
+            inside.doubt(format!("commands more than {MAX_DEPTH} deep"));
+        }
+        let builtin = kind == Kind::Shell && is_builtin(facts.name);
+        let standing = match kind {
+            Kind::Write if writes_here(facts) => Standing::WritesHere,
+            Kind::Write => Standing::WritesElsewhere,
+            Kind::Guess => Standing::Passes,
+            _ if builtin || (inside.passes && facts.tool.is_some()) => Standing::Passes,
+            _ => Standing::Own,
+        };
+        self.visit.command(&Seen { facts: *facts, standing, depth, via });
+        let name = names.asked;
+        for doubt in &inside.doubts {
+            self.visit.doubt(doubt, Via { name, how: "" }, depth);
+        }
+        let path_assigned = self.path_assigned;
+        for run in inside.runs {
+            self.run(&run, facts, name, depth + 1);
+            self.path_assigned = path_assigned;
+        }
+    }
+
+    fn run(&mut self, run: &Run<'_>, outer: &Facts<'_>, outer_name: &[u8], depth: usize) {
+        let via = Via { name: outer_name, how: run.how };
+        let Some(left) = self.left.checked_sub(1) else { return };
+        self.left = left;
+        if left == 0 {
+            self.visit.doubt(&format!("more than {MAX_COMMANDS} commands"), via, depth);
+            return;
+        }
+        let Some(name) = run.words.first().map(Cow::as_ref) else { return };
+        if unknown::is_in(name) || name.is_empty() {
+            self.visit.doubt("a command whose name only a shell will know", via, depth);
+            return;
+        }
+        let mut changed: Vec<&[u8]> = outer.changed_env.to_vec();
+        for (name, value) in &run.assigned {
+            self.path_assigned |= name == b"PATH";
+            if self.env.is_dangerous(name, value) && !changed.contains(&name.as_slice()) {
+                changed.push(name);
+            }
+        }
+        let slash = name.contains(&b'/');
+        let mut kind = run.kind;
+        if self.path_assigned && !slash && kind != Kind::Write && !is_builtin(name) {
+            let shown = crate::diagnostics::show_bytes(name, 80);
+            self.visit.doubt(
+                &format!("PATH is changed, and `{shown}` is looked for there"),
+                via,
+                depth,
+            );
+            kind = Kind::Guess;
+        }
+        let cwd = match &run.place {
+            Place::Here => outer.cwd,
+            Place::At(dir) => Some(dir.as_slice()),
+            Place::Unknown => None,
+        };
+        let place = slash.then(|| match cwd {
+            Some(cwd) => Some(paths::join(cwd, name)),
+            None => (name.first() == Some(&b'/')).then(|| paths::normalise(name).into_owned()),
+        });
+        let place = place.flatten();
+        let tool = if slash { place.as_deref().and_then(system_tool) } else { Some(name) };
+        let argv: Vec<&[u8]> = run.words.iter().map(Cow::as_ref).collect();
+        let facts = Facts {
+            name,
+            path: place.as_deref(),
+            tool,
+            argv: &argv,
+            cwd,
+            changed_env: &changed,
+            ..*outer
+        };
+        self.enter(&facts, kind, depth, via);
+    }
+}
+
+/// What the command runs, by whichever of its names.
+fn look<'a>(facts: &Facts<'a>, names: &Names<'a>) -> Inside<'a> {
+    let mut all = Inside::default();
+    for name in names.bare() {
+        let Some(entry) = table::find(name) else { continue };
+        let found = of_entry(entry, name, facts);
+        all.passes |= found.passes;
+        all.runs.extend(found.runs);
+        all.doubts.extend(found.doubts);
+    }
+    all
+}
+
+fn of_entry<'a>(entry: &'static Entry, name: &'a [u8], facts: &Facts<'a>) -> Inside<'a> {
+    let argv = facts.argv;
+    if argv.len() > reader::MAX_WORDS {
+        let mut inside = Inside::default();
+        inside.doubt("more words than are read");
+        return inside;
+    }
+    let mut inside = if entry.shell {
+        shell(name, argv)
+    } else if entry.wraps {
+        prefix::read(entry, name, argv, facts.cwd)
+    } else {
+        Inside::default()
+    };
+    if !entry.wraps {
+        let reading = reader::read(tools::find(name), argv, facts.cwd);
+        options::read(entry, &reading, argv, &mut inside);
+    }
+    inside
+}
+
+/// `sh -c LINE`. A script in a file, or one that is read from elsewhere, is the shell's own affair.
+fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]]) -> Inside<'a> {
+    let mut inside = Inside::default();
+    let mut is_line = false;
+    let mut words = argv.iter().copied().skip(1);
+    let line = loop {
+        let Some(word) = words.next() else { break None };
+        if unknown::is_open(word) {
+            inside.doubt("an option of a shell that only another will know");
+            return inside;
+        }
+        match word {
+            b"--" | b"-" => break words.next(),
+            b"--rcfile" | b"--init-file" => {
+                inside.doubt("a shell reads a file of commands first");
+                words.next();
+            }
+            _ if word.starts_with(b"--") => {
+                if !SHELL_OPTIONS.contains(&word) {
+                    inside.doubt("an option of a shell that is not known");
+                }
+            }
+            [b'-' | b'+', letters @ ..] if !letters.is_empty() => {
+                if unknown::is_in(letters) {
+                    inside.doubt("an option of a shell that only another will know");
+                }
+                is_line |= word[0] == b'-' && letters.contains(&b'c');
+                for _ in letters.iter().filter(|letter| matches!(letter, b'o' | b'O')) {
+                    words.next();
+                }
+            }
+            word => break Some(word),
+        }
+    };
+    if is_line {
+        if let Some(line) = line {
+            lines::read(line, Line { how: "-c", shell: name, ..Line::default() }, &mut inside);
+        }
+        inside.passes = inside.doubts.is_empty() && !inside.runs.is_empty();
+    }
+    inside
+}
+
+fn is_builtin(name: &[u8]) -> bool {
+    table::find(name).is_some_and(|entry| entry.builtin)
+}
+
+/// The tool that an absolute place stands for, where it is one of the system's.
+fn system_tool(place: &[u8]) -> Option<&[u8]> {
+    let tool = SYSTEM.iter().find_map(|dir| place.strip_prefix(*dir))?;
+    (!tool.is_empty() && !tool.contains(&b'/')).then_some(tool)
+}
+
+/// Whether what is written lies where nobody minds: below the working directory, in /tmp, nowhere.
+fn writes_here(facts: &Facts<'_>) -> bool {
+    let Some(&target) = facts.argv.get(1) else { return false };
+    if unknown::is_in(target) {
+        return false;
+    }
+    let absolute = match facts.cwd {
+        Some(cwd) => paths::join(cwd, target),
+        None if target.first() == Some(&b'/') => paths::normalise(target).into_owned(),
+        None => return !paths::climbs(target) && !target.is_empty(),
+    };
+    let nowhere: &[&[u8]] = &[b"/dev/null", b"/dev/stdout", b"/dev/stderr", b"/dev/tty"];
+    nowhere.contains(&absolute.as_slice())
+        || paths::below(b"/tmp", &absolute).is_some()
+        || facts.cwd.is_some_and(|cwd| cwd != b"/" && paths::below(cwd, &absolute).is_some())
+}
