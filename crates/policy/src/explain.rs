@@ -115,10 +115,8 @@ fn why_passed(case: &Case<'_>, rule: &Rule, pass: &Pass) -> String {
             misses.join("; ")
         }
         Pass::Inexact => {
-            let patterns = rule.args.as_deref().unwrap_or_default();
-            let sources: Vec<String> =
-                patterns.iter().map(|pattern| format!("`{}`", pattern.source())).collect();
-            format!("an allow fits exactly or not at all, and this is not {}", sources.join(" or "))
+            let misfits = case.misfits(rule).join(", and ");
+            format!("an allow fits exactly or not at all, and {misfits}")
         }
     }
 }
@@ -129,6 +127,7 @@ impl fmt::Display for Miss<'_> {
             Self::Flag(flag) => write!(f, "no flag `{flag}` is used"),
             Self::Operand(operand) => write!(f, "no operand fits `{operand}`"),
             Self::Subcommand(name) => write!(f, "the subcommand is not `{name}`"),
+            Self::Key(unmet) => unmet.fmt(f),
         }
     }
 }

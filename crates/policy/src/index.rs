@@ -226,6 +226,7 @@ impl<'r> Held<'r> {
                 held.words.extend(operand.word.all_spellings()?.map(Cow::Borrowed));
             }
             held.words.extend(reading.sub_names().map(|name| Cow::Borrowed(name as &[u8])));
+            held.words.extend(reading.sub_aliases()?.map(Cow::Borrowed));
             for flag in &reading.flags {
                 for value in flag.value.into_iter().chain(flag.next) {
                     let value = Operand::new(value, flag.cwd);

@@ -143,7 +143,8 @@ impl<'a> Case<'a> {
         }
         let Some(patterns) = &rule.args else { return Outcome::Matched };
         let reading = self.names.tool.and_then(|_| self.readings().first());
-        if patterns.iter().any(|pattern| pattern.fits(self.facts.argv, reading)) {
+        let Facts { argv, cwd, .. } = *self.facts;
+        if patterns.iter().any(|pattern| pattern.fits(argv, reading, cwd)) {
             Outcome::Matched
         } else {
             Outcome::Passed(Pass::Inexact)
@@ -155,6 +156,14 @@ impl<'a> Case<'a> {
         let patterns = rule.args.as_deref().unwrap_or_default();
         let Some(reading) = self.readings().first() else { return Vec::new() };
         patterns.iter().filter_map(|pattern| pattern.overmatches(reading).err()).collect()
+    }
+
+    /// Why none of the patterns of an `allow` fits, one phrase each, for people.
+    pub(crate) fn misfits(&self, rule: &Rule) -> Vec<String> {
+        let patterns = rule.args.as_deref().unwrap_or_default();
+        let reading = self.names.tool.and_then(|_| self.readings().first());
+        let Facts { argv, cwd, .. } = *self.facts;
+        patterns.iter().map(|pattern| pattern.misfit(argv, reading, cwd)).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 mod report;
 mod rules;
 mod sections;
+mod structured;
 mod values;
 mod yaml;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::report::Report;
+use super::structured;
 use super::yaml::{Node, Value};
 use crate::decision::{Action, Executor};
 use crate::matchers::args::ArgsPattern;
@@ -139,6 +140,14 @@ fn commands(node: &Node, report: &mut Report<'_>) -> Option<Vec<NamePattern>> {
 }
 
 fn patterns(node: &Node, action: Action, report: &mut Report<'_>) -> Option<Vec<ArgsPattern>> {
+    match &node.value {
+        Value::Map(_) => return structured::pattern(node, action, report).map(|found| vec![found]),
+        Value::List(items) if items.iter().any(|item| matches!(item.value, Value::Map(_))) => {
+            let found = items.iter().map(|item| patterns(item, action, report));
+            return Some(found.collect::<Vec<_>>().into_iter().flatten().flatten().collect());
+        }
+        _ => {}
+    }
     let words = report.words(node, "a pattern such as `push --force`, or a list of them")?;
     let mut patterns = Vec::with_capacity(words.len());
     for (at, text) in words {

@@ -5,6 +5,7 @@ use super::argv::{Reading, Subcommand};
 use super::flag::{FlagPattern, Wanted, flag_like};
 use super::operand::OperandPattern;
 use super::reader::MAX_WORDS as MAX_WORDS_READ;
+use super::structured::{Structured, Unmet};
 use super::{glob, unknown, words};
 use crate::decision::Action;
 
@@ -13,9 +14,16 @@ const MAX_WORDS: usize = 64;
 /// Most times that a pattern is read in two ways; one with more may mean the command.
 const MAX_FORKS: usize = 64;
 
-/// A compiled pattern.
+/// One pattern of a rule, in either of its forms.
 #[derive(Debug)]
-pub(crate) struct ArgsPattern {
+pub(crate) enum ArgsPattern {
+    Text(TextPattern),
+    Structured(Box<Structured>),
+}
+
+/// A compiled pattern of the text form.
+#[derive(Debug)]
+pub(crate) struct TextPattern {
     source: Box<str>,
     words: Vec<Word>,
     rest: Rest,
@@ -69,14 +77,70 @@ pub(crate) enum Miss<'p> {
     Operand(&'p str),
     /// The subcommand is another one.
     Subcommand(&'p str),
+    /// A key of the structured form is not met.
+    Key(Unmet<'p>),
 }
 
 impl ArgsPattern {
+    /// Compiles a pattern of the text form.
+    pub(crate) fn compile(source: &str, action: Action) -> Result<Vec<Self>, String> {
+        Ok(TextPattern::compile(source, action)?.into_iter().map(Self::Text).collect())
+    }
+
+    /// Texts one set of which must be among the texts of every command that the pattern matches.
+    /// Each inner list holds the alternatives of one word; an empty outer list promises nothing.
+    pub(crate) fn needs(&self) -> Vec<Vec<Need<'_>>> {
+        match self {
+            Self::Text(pattern) => pattern.needs(),
+            Self::Structured(pattern) => pattern.needs(),
+        }
+    }
+
+    /// Whether a `deny` or an `ask` with this pattern must take the command.
+    pub(crate) fn overmatches<'p>(&'p self, reading: &Reading<'_>) -> Result<Overmatch, Miss<'p>> {
+        match self {
+            Self::Text(pattern) => pattern.overmatches(reading),
+            Self::Structured(pattern) => pattern.overmatches(reading).map_err(Miss::Key),
+        }
+    }
+
+    /// Whether an `allow` with this pattern may take the command. `reading` is how the tool on the
+    /// PATH reads it; what names no tool is never taken for one.
+    pub(crate) fn fits(
+        &self,
+        argv: &[&[u8]],
+        reading: Option<&Reading<'_>>,
+        cwd: Option<&[u8]>,
+    ) -> bool {
+        match self {
+            Self::Text(pattern) => pattern.fits(argv, reading),
+            Self::Structured(pattern) => pattern.fits(argv, reading, cwd).is_ok(),
+        }
+    }
+
+    /// Why an `allow` with this pattern does not take the command, as a sentence about it.
+    pub(crate) fn misfit(
+        &self,
+        argv: &[&[u8]],
+        reading: Option<&Reading<'_>>,
+        cwd: Option<&[u8]>,
+    ) -> String {
+        match self {
+            Self::Text(pattern) => format!("this is not `{}`", pattern.source),
+            Self::Structured(pattern) => {
+                let unmet = pattern.fits(argv, reading, cwd).err();
+                unmet.map_or_else(String::new, |unmet| unmet.to_string())
+            }
+        }
+    }
+}
+
+impl TextPattern {
     /// Compiles a pattern for a rule with this action; the error says what would be right.
     ///
     /// Braces around or in a flag are spelled out first, because `{-a,--all}` is one flag or the
     /// other and never an operand: so one text may give several patterns, any of which may match.
-    pub(crate) fn compile(source: &str, action: Action) -> Result<Vec<Self>, String> {
+    fn compile(source: &str, action: Action) -> Result<Vec<Self>, String> {
         let mut split = words::split(source)?;
         if split.is_empty() {
             return Err("the pattern is empty; leave `args` out to match any arguments".into());
@@ -120,14 +184,7 @@ impl ArgsPattern {
         Ok(words)
     }
 
-    /// The pattern as it was written.
-    pub(crate) fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// Texts one set of which must be among the texts of every command that the pattern matches.
-    /// Each inner list holds the alternatives of one word; an empty outer list promises nothing.
-    pub(crate) fn needs(&self) -> Vec<Vec<Need<'_>>> {
+    fn needs(&self) -> Vec<Vec<Need<'_>>> {
         let mut needs = Vec::new();
         for word in &self.words {
             let of: Vec<Need<'_>> = match word {
@@ -145,8 +202,7 @@ impl ArgsPattern {
         needs
     }
 
-    /// Whether a `deny` or an `ask` with this pattern must take the command.
-    pub(crate) fn overmatches<'p>(&'p self, reading: &Reading<'_>) -> Result<Overmatch, Miss<'p>> {
+    fn overmatches<'p>(&'p self, reading: &Reading<'_>) -> Result<Overmatch, Miss<'p>> {
         if reading.too_long {
             return Ok(Overmatch::Perhaps);
         }
@@ -154,9 +210,9 @@ impl ArgsPattern {
         overmatches_from(&self.words, Overmatch::Surely, &mut operands, &mut 0, reading)
     }
 
-    /// Whether an `allow` with this pattern may take the command: word by word as it stands, or, if
-    /// the whole command could be read with knowledge of the tool, flags in any order and spelling.
-    pub(crate) fn fits(&self, argv: &[&[u8]], reading: Option<&Reading<'_>>) -> bool {
+    /// Word by word as it stands, or, if the whole command could be read with knowledge of the tool,
+    /// flags in any order and spelling.
+    fn fits(&self, argv: &[&[u8]], reading: Option<&Reading<'_>>) -> bool {
         (argv.len() <= MAX_WORDS_READ && self.fits_in_order(argv.get(1..).unwrap_or_default()))
             || reading.is_some_and(|reading| reading.certain && self.fits_as_read(reading))
     }

@@ -78,6 +78,22 @@ impl Reading<'_> {
         sub.into_iter().flat_map(|sub| sub.names.iter().map(|name| name.as_bytes()))
     }
 
+    /// What a pattern may call the subcommand beside its names; where it is not certain which word it
+    /// is, that of every word. `None` when it cannot be told.
+    pub(crate) fn sub_aliases(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        let uncertain = matches!(self.sub, Subcommand::Uncertain);
+        if uncertain && self.tool.is_some_and(|tool| tool.abbreviates) {
+            return None;
+        }
+        let here = if let Subcommand::Known { sub, .. } = self.sub { sub } else { None };
+        let words = self.operands.iter().filter(move |_| uncertain);
+        let maybe = words.filter_map(|word| self.tool?.sub(word.word.raw()));
+        Some(here.into_iter().chain(maybe).flat_map(|sub| {
+            let grouped = self.tool.into_iter().flat_map(move |tool| tool.in_groups(sub));
+            sub.names.iter().map(|name| name.as_bytes()).chain(grouped)
+        }))
+    }
+
     /// Whether the subcommand may be a beginning of another word, which the tool would take.
     pub(crate) fn sub_may_be_shortened(&self) -> bool {
         let unknown = matches!(self.sub, Subcommand::Known { sub: None, .. });

@@ -184,20 +184,43 @@ impl FlagPattern {
         }
     }
 
+    /// What follows the `=` of the pattern.
+    pub(crate) fn value(&self) -> Option<&OperandPattern> {
+        self.value.as_ref()
+    }
+
+    /// Whether the flag that was used goes by this name; of a cluster, by one of its letters.
+    pub(crate) fn names(&self, flag: &FlagUse<'_>) -> bool {
+        match &self.name {
+            FlagName::Any => true,
+            FlagName::AnyLong => flag.is_long(),
+            FlagName::Glob(glob) => flag.names().any(|name| glob.matches(name)),
+            FlagName::One(name) => flag.is(name),
+            FlagName::Cluster(whole) => {
+                let is_letter = |name: &[u8]| name.len() == 2 && whole[1..].contains(&name[1]);
+                flag.is(whole) || (!flag.single_dash && flag.names().any(is_letter))
+            }
+        }
+    }
+
+    /// Whether a name that stands there means this flag without any knowledge of the tool.
+    pub(crate) fn is_spelled(&self, name: &[u8]) -> bool {
+        match &self.name {
+            FlagName::Any | FlagName::AnyLong => false,
+            FlagName::Glob(glob) => {
+                flag_like(name) && name != b"--" && !unknown::is_in(name) && glob.matches(name)
+            }
+            FlagName::One(wanted) | FlagName::Cluster(wanted) => **wanted == *name,
+        }
+    }
+
     /// For `allow`: whether the word is this flag, spelled as in the pattern.
     pub(crate) fn fits_word(&self, word: &[u8]) -> bool {
         let (name, value) = match word.iter().position(|byte| *byte == b'=') {
             Some(at) => (&word[..at], Some(&word[at + 1..])),
             None => (word, None),
         };
-        let named = match &self.name {
-            FlagName::Any | FlagName::AnyLong => false,
-            FlagName::Glob(glob) => {
-                flag_like(name) && name != b"--" && !unknown::is_in(name) && glob.matches(name)
-            }
-            FlagName::One(wanted) | FlagName::Cluster(wanted) => **wanted == *name,
-        };
-        named
+        self.is_spelled(name)
             && match (&self.value, value) {
                 (None, None) => true,
                 (Some(pattern), Some(value)) => pattern.fits(value),

@@ -159,6 +159,11 @@ impl<'a> Operand<'a> {
         self.raw
     }
 
+    /// The working directory, where it is known.
+    pub(crate) fn cwd(&self) -> Option<&'a [u8]> {
+        self.cwd
+    }
+
     /// Every text that a pattern may hit: the word itself, and its other spellings as a text and as
     /// a place. `None` when they cannot be told, for want of a known working directory.
     pub(crate) fn all_spellings(&self) -> Option<impl Iterator<Item = &[u8]>> {

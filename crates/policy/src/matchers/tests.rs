@@ -23,7 +23,7 @@ fn allows(pattern: &str, line: &str) -> bool {
     let argv = vector(line);
     let reading = reader::read(tools::find(argv[0]), &argv, Some(b"/app"));
     let patterns = ArgsPattern::compile(pattern, Action::Allow).unwrap();
-    patterns.iter().any(|pattern| pattern.fits(&argv, Some(&reading)))
+    patterns.iter().any(|pattern| pattern.fits(&argv, Some(&reading), Some(b"/app")))
 }
 
 fn surely(pattern: &str, line: &str) -> bool {

@@ -141,6 +141,12 @@ impl Tool {
         self.same.iter().any(|(group, _, _)| group.as_bytes() == word)
     }
 
+    /// The words that mean this subcommand in a group: `remove` of `image remove`, for `rmi`.
+    pub(crate) fn in_groups<'t>(&'t self, sub: &'t Sub) -> impl Iterator<Item = &'t [u8]> {
+        let of = self.same.iter().filter(|(_, _, meant)| sub.names.contains(meant));
+        of.map(|(_, word, _)| word.as_bytes())
+    }
+
     /// The subcommand that a group word and the word after it stand for.
     pub(crate) fn in_group(&self, group: &[u8], word: &[u8]) -> Option<&Sub> {
         let (_, _, meant) = self
