@@ -18,7 +18,7 @@ pub(super) struct Inside<'a> {
 }
 
 /// One command that is run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
     pub(super) words: Vec<Word<'a>>,
     /// The option, or the word, that says so; empty for the operands of a wrapper.
@@ -35,6 +35,8 @@ pub(super) enum Place {
     #[default]
     Here,
     At(Vec<u8>),
+    /// In this directory, as seen from there.
+    Below(Vec<u8>),
     Unknown,
 }
 

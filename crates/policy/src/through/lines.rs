@@ -4,13 +4,17 @@
 use std::borrow::Cow;
 
 // The one place that says who parses shell lines.
-use crate::shell::{Dialect, Script, Word as ShellWord, parse};
+use crate::shell::{Dialect, Script, Simple, Word as ShellWord, parse};
 
 use super::found::{Inside, Kind, Place, Run, Word, assignment};
 use crate::matchers::unknown;
 
 /// Builtins whose operands may be assignments that hold for what follows.
 const DECLARE: &[&[u8]] = &[b"export", b"declare", b"typeset", b"readonly", b"local"];
+
+/// Builtins after which the working directory may be another.
+const MOVE: &[&[u8]] =
+    &[b"cd", b"pushd", b"popd", b"chdir", b"command", b"builtin", b"eval", b"source", b"."];
 
 /// How the words of a line are to be understood beyond a shell's reading.
 #[derive(Clone, Copy, Default)]
@@ -36,11 +40,14 @@ pub(super) fn read(line: &[u8], form: Line<'_>, inside: &mut Inside<'_>) {
     };
     match parse(line, dialect) {
         Err(found) => inside.doubt(format!("{} at byte {} of the shell line", found.why, found.at)),
-        Ok(script) => add(script, form, inside),
+        Ok(script) => {
+            let cwd = moved(line, &script);
+            add(script, form, cwd.as_deref(), inside);
+        }
     }
 }
 
-fn add(script: Script, form: Line<'_>, inside: &mut Inside<'_>) {
+fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside<'_>) {
     for doubt in script.doubts {
         inside.doubt(format!("{} at byte {} of the shell line", doubt.why, doubt.at));
     }
@@ -76,8 +83,29 @@ fn add(script: Script, form: Line<'_>, inside: &mut Inside<'_>) {
             words.push(Cow::Borrowed(unknown::MANY));
         }
         let run = Run { words, how: form.how, place, assigned, kind: Kind::Shell };
-        inside.runs.push(run);
+        if run.place == Place::Unknown
+            && let Some(dir) = moved
+        {
+            // The `cd` may have failed.
+            inside.runs.push(Run { place: Place::Below(dir.to_vec()), ..run.clone() });
+            inside.runs.push(Run { place: Place::Here, ..run });
+        } else {
+            inside.runs.push(run);
+        }
     }
+}
+
+/// The directory to which the line goes first of all, where it goes nowhere else.
+fn moved(line: &[u8], script: &Script) -> Option<Vec<u8>> {
+    let first = script.commands.first()?;
+    let [name, dir] = first.words.as_slice() else { return None };
+    let dir = dir.literal().filter(|dir| !dir.is_empty() && !dir.starts_with(b"-"))?;
+    let at_once = line.trim_ascii_start().starts_with(b"cd ") && name.literal() == Some(b"cd");
+    let stays = |simple: &Simple| {
+        simple.words.first().is_none_or(|name| name.literal().is_some_and(|it| !MOVE.contains(&it)))
+    };
+    let only = script.doubts.is_empty() && script.commands.iter().skip(1).all(stays);
+    (at_once && only && first.cwd_is_known).then(|| dir.to_vec())
 }
 
 /// The bytes of a word, unknown parts marked.

@@ -5,6 +5,7 @@ mod found;
 mod lines;
 mod options;
 mod prefix;
+mod sed;
 mod table;
 mod walk;
 

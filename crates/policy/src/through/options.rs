@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::found::{Inside, Kind, Word};
+use super::found::{Inside, Kind, Place, Word};
 use super::lines::{self, Line};
+use super::sed;
 use super::table::{Effect, Entry, Opt, Then, is_key};
 use crate::matchers::argv::{Reading, Subcommand};
 use crate::matchers::unknown;
@@ -29,8 +30,11 @@ pub(super) fn read<'a>(
             use_value(opt, how, flag.value.or(flag.next), inside);
         }
     }
-    if reading.wild && !entry.opts.is_empty() {
+    if reading.wild && !(entry.opts.is_empty() && entry.literal.is_empty()) {
         inside.doubt("an option that only a shell will know may run a command");
+    }
+    if entry.sed {
+        sed::read(reading, inside);
     }
     if !entry.literal.is_empty() {
         literal(entry, reading, argv, inside);
@@ -42,6 +46,11 @@ pub(super) fn read<'a>(
         }
     }
     subcommand(entry, reading, inside);
+    if entry.elsewhere {
+        for run in inside.runs.iter_mut().filter(|run| run.kind != Kind::Write) {
+            run.place = Place::Unknown;
+        }
+    }
 }
 
 /// Options that are words of their own, each with what follows it.
@@ -55,12 +64,17 @@ fn literal<'a>(
     while let Some(word) = argv.get(at) {
         at += 1;
         for opt in &entry.literal {
-            let Some(how) = opt.names.iter().find(|name| name.as_bytes() == *word) else {
-                continue;
-            };
-            match opt.effect {
-                Effect::Until => at = until(argv, at, how, inside),
-                _ => use_value(opt, how, argv.get(at).copied(), inside),
+            for how in &opt.names {
+                let attached = match word.strip_prefix(how.as_bytes()) {
+                    Some([]) => None,
+                    Some([b'=', value @ ..]) => Some(value),
+                    Some(value) if how.len() == 2 => Some(value),
+                    _ => continue,
+                };
+                match opt.effect {
+                    Effect::Until => at = until(argv, at, how, inside),
+                    _ => use_value(opt, how, attached.or(argv.get(at).copied()), inside),
+                }
             }
         }
         let flag = reading.tool.and_then(|tool| tool.flags.get(word));

@@ -114,8 +114,12 @@ impl<'a> Prefix<'a, '_> {
     fn guess(&mut self, inside: &mut Inside<'a>) {
         for from in [self.at, self.at + 1] {
             let rest = self.argv.get(from..).unwrap_or_default();
-            if !rest.is_empty() && !self.quiet {
-                let words = rest.iter().map(|word| Cow::Borrowed(*word)).collect();
+            if !rest.is_empty() && !self.quiet && self.then != Then::Nothing {
+                let mut words: Vec<Word<'a>> =
+                    rest.iter().map(|word| Cow::Borrowed(*word)).collect();
+                if self.entry.more {
+                    words.push(Cow::Borrowed(unknown::MANY));
+                }
                 inside.run(words, "", Kind::Guess);
             }
         }
@@ -197,6 +201,7 @@ impl<'a> Prefix<'a, '_> {
                 Effect::Replace => self.hole = Some(value.unwrap_or(b"{}")),
                 Effect::Rest => {
                     self.how = how;
+                    self.then = if self.then == Then::Nothing { Then::Argv } else { self.then };
                     let mut rest: Vec<Word<'a>> = value.map(Cow::Borrowed).into_iter().collect();
                     let behind = self.argv.get(self.at..).unwrap_or_default();
                     rest.extend(behind.iter().map(|word| Cow::Borrowed(*word)));
@@ -229,7 +234,7 @@ impl<'a> Prefix<'a, '_> {
         if !self.quiet && !words.is_empty() {
             let holes: &[&[u8]] = match (self.then, self.hole.as_ref()) {
                 (_, Some(hole)) => std::slice::from_ref(hole),
-                (Then::Template, None) => {
+                (_, None) if self.entry.fills || self.then == Then::Template => {
                     &[b"{}", b"{.}", b"{/}", b"{//}", b"{/.}", b"{#}", b"{%}"]
                 }
                 _ => &[],
@@ -242,10 +247,10 @@ impl<'a> Prefix<'a, '_> {
                 }
             }
             let filled = words.iter().any(|word| unknown::is_in(word));
-            let more =
-                self.entry.more && self.hole.is_none() && !(self.then == Then::Template && filled);
+            let more = self.entry.more && self.hole.is_none() && (holes.is_empty() || !filled);
             match self.then {
                 Then::Nothing => {}
+                Then::Opaque => inside.doubt("a shell's own command that runs what it is told"),
                 Then::Argv | Then::Hint => {
                     if more {
                         words.push(Cow::Borrowed(unknown::MANY));

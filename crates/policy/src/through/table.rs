@@ -25,6 +25,9 @@ pub(super) struct Entry {
     pub(super) shell: bool,
     pub(super) assigns: bool,
     pub(super) more: bool,
+    pub(super) fills: bool,
+    /// Options end at the first word that can only be an operand.
+    pub(super) stops: bool,
     pub(super) elsewhere: bool,
     pub(super) flags: Flags,
     /// How many operands stand before the command.
@@ -74,6 +77,8 @@ pub(super) enum Then {
     /// Something that is not looked at.
     #[default]
     Nothing,
+    /// Something that is not understood.
+    Opaque,
 }
 
 /// What the value of an option is, or what the option does to the rest.
@@ -163,6 +168,8 @@ fn apply(entry: &mut Entry, keyword: &str, words: &[&'static str]) -> Result<(),
                     "shell" => entry.shell = true,
                     "assigning" => entry.assigns = true,
                     "adding" => entry.more = true,
+                    "stopping" => entry.stops = true,
+                    "filling" => entry.fills = true,
                     "elsewhere" => entry.elsewhere = true,
                     "sed" => entry.sed = true,
                     other => return Err(format!("nothing is {other}")),
@@ -216,6 +223,7 @@ fn then(word: &str) -> Result<Then, String> {
         "lines" => Then::Lines,
         "hint" => Then::Hint,
         "nothing" => Then::Nothing,
+        "opaque" => Then::Opaque,
         other => return Err(format!("{other} is no form")),
     })
 }

@@ -135,10 +135,14 @@ impl Walk<'_> {
             );
             kind = Kind::Guess;
         }
-        let cwd = match &run.place {
+        let place = match &run.place {
+            Place::Below(dir) => Place::of(dir, outer.cwd),
+            place => place.clone(),
+        };
+        let cwd = match &place {
             Place::Here => outer.cwd,
             Place::At(dir) => Some(dir.as_slice()),
-            Place::Unknown => None,
+            Place::Below(_) | Place::Unknown => None,
         };
         let place = slash.then(|| match cwd {
             Some(cwd) => Some(paths::join(cwd, name)),
@@ -188,10 +192,22 @@ fn of_entry<'a>(entry: &'static Entry, name: &'a [u8], facts: &Facts<'a>) -> Ins
         Inside::default()
     };
     if !entry.wraps {
+        let argv = if entry.stops { own_words(argv) } else { argv };
         let reading = reader::read(tools::find(name), argv, facts.cwd);
         options::read(entry, &reading, argv, &mut inside);
     }
     inside
+}
+
+/// The words before a program's file, and the file: what follows belongs to the program. A word behind
+/// an option may be its value.
+fn own_words<'w, 'a>(argv: &'w [&'a [u8]]) -> &'w [&'a [u8]] {
+    let plain = |word: &[u8]| !word.starts_with(b"-") && !unknown::is_open(word);
+    let file = argv.windows(2).skip(1).position(|pair| plain(pair[0]) && plain(pair[1]));
+    match argv {
+        [_, first, ..] if plain(first) => &argv[..2],
+        _ => argv.get(..file.map_or(argv.len(), |at| at + 3)).unwrap_or(argv),
+    }
 }
 
 /// `sh -c LINE`. A script in a file, or one that is read from elsewhere, is the shell's own affair.
