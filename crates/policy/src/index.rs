@@ -74,7 +74,7 @@ impl Index {
     /// Every rule that may speak of a command of this name, in the order of the file, each once.
     pub(crate) fn by_name(&self, names: &Names<'_>) -> Candidates<'_> {
         let lists = self.buckets(names).into_iter().map(|bucket| &*bucket.all).collect();
-        Candidates { lists }
+        Candidates { lists, by_unknown: Vec::new() }
     }
 
     /// The same, without rules whose arguments cannot match what was read.
@@ -89,13 +89,17 @@ impl Index {
         let (split, small): (Vec<&Bucket>, Vec<&Bucket>) =
             buckets.into_iter().partition(|bucket| bucket.split);
         lists.extend(small.iter().map(|bucket| bucket.all.as_slice()));
+        let mut by_unknown: Vec<&[u32]> = Vec::new();
         if !split.is_empty() {
+            if argv.iter().any(|word| unknown::is_in(word)) {
+                by_unknown.extend(split.iter().map(|bucket| bucket.all.as_slice()));
+            }
             let held = Held::of(argv, readings());
             for bucket in split {
                 bucket.collect(held.as_ref(), &mut lists);
             }
         }
-        Candidates { lists }
+        Candidates { lists, by_unknown }
     }
 
     fn buckets(&self, names: &Names<'_>) -> Vec<&Bucket> {
@@ -212,9 +216,6 @@ struct Held<'r> {
 impl<'r> Held<'r> {
     /// `None` when the command may hold texts that cannot be told.
     fn of<'a: 'r>(argv: &[&'r [u8]], readings: &'r [Reading<'a>]) -> Option<Self> {
-        if argv.iter().any(|word| unknown::is_in(word)) {
-            return None;
-        }
         let own = argv.get(1..).unwrap_or_default();
         let words = own.iter().map(|word| Cow::Borrowed(*word)).collect();
         let mut held = Self { words, flags: own.to_vec(), shortened: Vec::new() };
@@ -256,14 +257,25 @@ fn push(list: &mut Vec<u32>, number: u32) {
 /// Merges several rising lists into one.
 pub(crate) struct Candidates<'i> {
     lists: Vec<&'i [u32]>,
+    /// Rules that hold a text which the command does not: a word of it may only be that text by
+    /// being unknown.
+    by_unknown: Vec<&'i [u32]>,
+}
+
+impl Candidates<'_> {
+    /// Leaves out what only matches by an unknown word, because no stricter answer comes of it.
+    pub(crate) fn leave_unknown(&mut self) {
+        self.by_unknown.clear();
+    }
 }
 
 impl Iterator for Candidates<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let least = self.lists.iter().filter_map(|list| list.first()).min().copied()?;
-        for list in &mut self.lists {
+        let lists = self.lists.iter().chain(&self.by_unknown);
+        let least = lists.filter_map(|list| list.first()).min().copied()?;
+        for list in self.lists.iter_mut().chain(&mut self.by_unknown) {
             if let [first, rest @ ..] = *list
                 && *first == least
             {

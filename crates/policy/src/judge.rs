@@ -175,36 +175,40 @@ fn as_ptr<T>(value: Option<&T>) -> *const T {
 pub(crate) fn search<'p>(
     policy: &'p Policy,
     case: &Case<'_>,
-    candidates: Candidates<'p>,
+    mut candidates: Candidates<'p>,
     default: Action,
     mut passed: impl FnMut(&'p Rule, &Outcome),
 ) -> Found<'p> {
     let mut overmatched: Vec<&Rule> = Vec::new();
     let mut strictest: Option<(Action, &Rule)> = None;
     let mut last: Option<&Rule> = None;
-    for rule in candidates.filter_map(|at| policy.rules.get(usize::try_from(at).ok()?)) {
+    while let Some(at) = candidates.next() {
+        let Some(rule) = usize::try_from(at).ok().and_then(|at| policy.rules.get(at)) else {
+            continue;
+        };
         let outcome = case.judge(rule);
         passed(rule, &outcome);
-        match outcome {
+        let action = match outcome {
             Outcome::Matched => {
                 last = Some(rule);
                 break;
             }
-            Outcome::Overmatched | Outcome::ByUnknown => {
-                overmatched.push(rule);
-                let bound = match outcome {
-                    Outcome::ByUnknown => policy.on_unparsed,
-                    _ => rule.action,
-                };
-                let action = rule.action.min(bound);
-                if strictest.is_none_or(|(strict, _)| action > strict) {
-                    strictest = Some((action, rule));
-                }
-                if action == Action::Deny {
-                    break;
-                }
-            }
-            Outcome::Passed(_) => {}
+            Outcome::Overmatched => rule.action,
+            Outcome::ByUnknown => rule.action.min(policy.on_unparsed),
+            Outcome::Passed(_) => continue,
+        };
+        let stricter = strictest.is_none_or(|(strict, _)| action > strict);
+        if stricter {
+            strictest = Some((action, rule));
+        }
+        if stricter || matches!(outcome, Outcome::Overmatched) {
+            overmatched.push(rule);
+        }
+        if action == Action::Deny {
+            break;
+        }
+        if action >= policy.on_unparsed {
+            candidates.leave_unknown();
         }
     }
     let ended = last.map_or(default, |rule| rule.action);

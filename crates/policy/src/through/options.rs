@@ -41,7 +41,8 @@ pub(super) fn read<'a>(
     }
     for operand in &reading.operands {
         let raw = operand.word.raw();
-        if entry.holds.iter().any(|text| contains(raw, text.as_bytes())) {
+        let holds = |text: &&str| unknown::is_in(raw) || contains(raw, text.as_bytes());
+        if entry.holds.iter().any(holds) {
             inside.doubt("a program for the tool itself that may run commands or write files");
         }
     }
@@ -111,6 +112,9 @@ fn subcommand<'a>(entry: &'static Entry, reading: &Reading<'a>, inside: &mut Ins
     let Subcommand::Known { at, .. } = reading.sub else { return };
     let words: Vec<&'a [u8]> = reading.operands.iter().map(|operand| operand.word.raw()).collect();
     let name = words.get(at).copied().unwrap_or_default();
+    if !entry.subs.is_empty() && unknown::is_in(name) {
+        inside.doubt("a subcommand that only a shell will know");
+    }
     let named = |names: &[&'static str]| {
         names.iter().any(|wanted| {
             wanted.as_bytes() == name

@@ -3,6 +3,7 @@
 
 use super::found::Inside;
 use crate::matchers::argv::Reading;
+use crate::matchers::unknown;
 
 /// Commands that take nothing and only edit or show.
 const PLAIN: &[u8] = b"=dDgGhHlnNpPxF{}";
@@ -30,6 +31,9 @@ pub(super) fn read(reading: &Reading<'_>, inside: &mut Inside<'_>) {
 }
 
 fn only_edits(script: &[u8]) -> bool {
+    if unknown::is_in(script) {
+        return false;
+    }
     let mut rest = script;
     loop {
         rest = trim(rest, b" \t\n;");
@@ -108,7 +112,6 @@ fn delimited(text: &[u8], parts: usize) -> Option<&[u8]> {
             match byte {
                 b'\\' => rest = rest.split_first()?.1,
                 byte if byte == mark => break,
-                0 => return None,
                 // Within brackets the mark stands for itself.
                 b'[' if bracket(rest)?.contains(&mark) => return None,
                 _ => {}
