@@ -140,6 +140,7 @@ fn called(bench: &Bench) -> Outcome<Vec<Row>> {
         uid: Some(1000),
         gid: Some(1000),
         changed_env: &[],
+        ..Facts::default()
     };
     let decide = sample(bench, || {
         let _ = black_box(policy.decide(black_box(&facts)));

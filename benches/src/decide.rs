@@ -99,6 +99,7 @@ fn nanos(bench: &Bench, policy: &Policy, words: &[&str]) -> Spread {
         uid: Some(1000),
         gid: Some(1000),
         changed_env: &[],
+        ..Facts::default()
     };
     let (samples, runs) = if bench.quick() { (20, 50) } else { (100, 100) };
     let sample = || {

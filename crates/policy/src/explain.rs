@@ -90,8 +90,8 @@ fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {
         Outcome::Matched => (Verdict::Matched, "it matches".to_owned()),
         Outcome::Overmatched => {
             let why = "it may match: how the command reads its arguments is not certain, the \
-                       operands stand elsewhere, or the working directory is unknown, so the \
-                       search goes on and the strictest wins";
+                       operands stand elsewhere, or the working directory or another fact is unknown, so \
+                       the search goes on and the strictest wins";
             (Verdict::Overmatched, why.to_owned())
         }
         Outcome::ByUnknown => {
@@ -110,6 +110,10 @@ fn why_passed(case: &Case<'_>, rule: &Rule, pass: &Pass) -> String {
             "it names a tool, and this is not what that name resolves to on the jail's PATH".into()
         }
         Pass::Jail => "it is for another jail".into(),
+        Pass::Condition(about) => format!("it is for another {about}"),
+        Pass::Unknown => {
+            "an allow holds for certain, and one of its conditions cannot be told".into()
+        }
         Pass::Args => {
             let misses: Vec<String> = case.misses(rule).iter().map(Miss::to_string).collect();
             misses.join("; ")

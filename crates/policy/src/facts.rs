@@ -24,6 +24,14 @@ pub struct Facts<'a> {
     pub uid: Option<u32>,
     /// Group id of the caller, when the kernel told it.
     pub gid: Option<u32>,
+    /// Name of the caller's user on the warden's host, where it was looked up.
+    pub user: Option<&'a str>,
+    /// Name of the caller's primary group on the warden's host, where it was looked up.
+    pub group: Option<&'a str>,
+    /// Whether the caller says that it has a terminal; `None` when it does not say.
+    pub tty: Option<bool>,
+    /// The environment of the request, as `NAME=value`; `None` when it is not known.
+    pub env: Option<&'a [&'a [u8]]>,
     /// Names of dangerous variables that differ from what the prisoner was started with.
     pub changed_env: &'a [&'a [u8]],
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
+use crate::conditions::Conditions;
 use crate::matchers::args::Need;
 use crate::matchers::argv::Reading;
 use crate::matchers::glob::Trait;
@@ -23,6 +24,10 @@ pub(crate) struct Index {
     whole: HashMap<Vec<u8>, Bucket>,
     heads: Affixes,
     tails: Affixes,
+    /// The variables that conditions look at, sorted, each once.
+    pub(crate) variables: Vec<Box<str>>,
+    /// A condition asks for the name of a user or a group.
+    pub(crate) names_users: bool,
 }
 
 /// Rules whose pattern starts, or ends, with a text.
@@ -59,6 +64,12 @@ impl Index {
                 push(&mut bucket.all, number);
             }
         }
+        let conditions = || rules.iter().filter_map(|rule| rule.conditions.as_deref());
+        index.names_users = conditions().any(Conditions::name_users);
+        index.variables =
+            conditions().flat_map(|found| &found.env).map(|(name, _)| name.clone()).collect();
+        index.variables.sort_unstable();
+        index.variables.dedup();
         for affixes in [&mut index.heads, &mut index.tails] {
             affixes.lengths = affixes.by_text.keys().map(Vec::len).collect();
             affixes.lengths.sort_unstable();

@@ -58,6 +58,10 @@ pub(crate) enum Pass {
     NotTheTool,
     /// Its `jail` is another one.
     Jail,
+    /// A condition does not hold; what it is about.
+    Condition(&'static str),
+    /// A condition of an `allow` cannot be told.
+    Unknown,
     /// None of its `args` matches.
     Args,
     /// None of the `args` of an `allow` fits exactly.
@@ -114,6 +118,18 @@ impl<'a> Case<'a> {
         if writes && !rule.commands.iter().any(|pattern| pattern.spells(WRITE)) {
             return Outcome::Passed(Pass::Command);
         }
+        match rule.conditions.as_ref().map(|conditions| conditions.hold(self.facts)) {
+            None | Some(Ok(Overmatch::Surely)) => self.judge_command(rule),
+            Some(Err(about)) => Outcome::Passed(Pass::Condition(about)),
+            Some(Ok(_)) if rule.action == Action::Allow => Outcome::Passed(Pass::Unknown),
+            Some(Ok(_)) => match self.judge_command(rule) {
+                Outcome::Matched => Outcome::Overmatched,
+                outcome => outcome,
+            },
+        }
+    }
+
+    fn judge_command(&self, rule: &Rule) -> Outcome {
         if rule.action == Action::Allow {
             return self.judge_allow(rule);
         }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod conditions;
 mod decision;
 mod diagnostics;
 mod env;

@@ -61,6 +61,7 @@ pub(crate) struct Rule {
     /// `None` matches any arguments; otherwise one of these must match.
     pub(crate) args: Option<Vec<ArgsPattern>>,
     pub(crate) jail: Option<Glob>,
+    pub(crate) conditions: Option<Box<crate::conditions::Conditions>>,
     pub(crate) action: Action,
     pub(crate) reason: Option<Box<str>>,
     pub(crate) executor: Option<Executor>,
@@ -197,6 +198,17 @@ impl Policy {
     #[must_use]
     pub fn runs_as_others(&self) -> bool {
         self.rules.iter().any(|rule| rule.run_as.is_some())
+    }
+
+    /// Whether a rule asks for the name of a user or a group, which somebody has to look up.
+    #[must_use]
+    pub fn names_users(&self) -> bool {
+        self.index.names_users
+    }
+
+    /// The variables that conditions of rules look at, each once.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.index.variables.iter().map(|name| &**name)
     }
 
     /// How many rules there are.

@@ -37,7 +37,7 @@ fn decide(policy: &Policy, words: &[Vec<u8>]) -> Decision {
         cwd: Some(b"/home/ann/project"),
         uid: Some(1000),
         gid: Some(1000),
-        changed_env: &[],
+        ..Facts::default()
     };
     policy.decide(&facts)
 }

@@ -1,6 +1,7 @@
 //! Load: from the text of a policy file to a checked `Policy`, or to every error found in it.
 //! Nothing is half-loaded: one error anywhere and there is no policy.
 
+mod conditions;
 mod report;
 mod rules;
 mod sections;

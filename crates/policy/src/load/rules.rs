@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::conditions;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
+use crate::conditions::Conditions;
 use crate::decision::{Action, Executor};
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
@@ -27,6 +29,11 @@ const KEYS: &[&str] = &[
     "name",
     "dangerous_env",
     "jail",
+    "cwd",
+    "caller",
+    "tty",
+    "env",
+    "container",
 ];
 
 /// Longest name of a user; a login name on Linux has no more.
@@ -91,11 +98,19 @@ fn rule(
         let text = report.word(node, "a jail's name or a glob")?;
         report.glob(node, text, Kind::Text)
     });
+    let mut found = Conditions::default();
+    for key in conditions::KEYS {
+        if let Some(node) = get(key) {
+            conditions::read(key, node, &mut found, report);
+        }
+    }
+    let is_bound = conditions::KEYS.iter().any(|key| get(key).is_some());
     Some(Rule {
         id: rule_id(file, node.at.line, node.at.column, index, name),
         commands: commands?,
         args,
         jail,
+        conditions: is_bound.then(|| Box::new(found)),
         action: action?,
         reason: reason.map(Into::into),
         executor,

@@ -158,6 +158,8 @@ impl Walk<'_> {
             argv: &argv,
             cwd,
             changed_env: &changed,
+            // What runs it may have changed any variable, and unset some.
+            env: None,
             ..*outer
         };
         self.enter(&facts, kind, depth, via);

@@ -29,6 +29,7 @@ use crate::approvals::{Identity, Same};
 use crate::caller::Caller;
 use crate::jails::{Baseline, Jail, Prisoner};
 use crate::laps::Lap;
+use crate::sys::users;
 use tool::Search;
 
 /// A request's id in queue and ledger: 16 random bytes of the warden's own.
@@ -146,10 +147,15 @@ impl Plan {
         };
         let changed_env = changed(invocation.env(), sight.baseline, jail.policy().env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
+        // What rules look at belongs to what a person approves, as dangerous variables do.
+        let policy = jail.policy();
+        let watched = policy.variables().map(|name| name.as_bytes().to_vec());
         let variables: Vec<Vec<u8>> = changed_env
             .iter()
+            .cloned()
+            .chain(watched.filter(|name| value(invocation.env(), name).is_some()))
             .map(|name| {
-                [name, &b"="[..], value(invocation.env(), name).unwrap_or_default()].concat()
+                [&name, &b"="[..], value(invocation.env(), &name).unwrap_or_default()].concat()
             })
             .collect();
         let bin = jail.bin.as_ref().map(|bin| bin.as_os_str().as_encoded_bytes());
@@ -243,6 +249,11 @@ impl Plan {
     pub(crate) fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
         let argv: Vec<&[u8]> = self.invocation.argv().collect();
         let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
+        let env: Vec<&[u8]> = self.invocation.env().collect();
+        // Two files are read for that, so only where a rule asks.
+        let named = self.jail.policy().names_users();
+        let user = self.caller.uid.filter(|_| named).and_then(users::name_of);
+        let group = self.caller.gid.filter(|_| named).and_then(users::group_of);
         judge(&Facts {
             jail: self.jail.name.as_str(),
             name: self.invocation.name(),
@@ -255,6 +266,10 @@ impl Plan {
             cwd: self.meant_cwd().map(|cwd| &cwd.path[..]),
             uid: self.caller.uid,
             gid: self.caller.gid,
+            user: user.as_deref(),
+            group: group.as_deref(),
+            tty: self.invocation.version_2().then(|| self.invocation.tty().is_some()),
+            env: Some(&env),
             changed_env: &changed,
         })
     }

@@ -41,6 +41,13 @@ pub(crate) fn name_of(uid: u32) -> Option<String> {
     by_number(&text, uid).map(|line| line.name.to_owned())
 }
 
+/// The name of a group in `/etc/group`.
+#[must_use]
+pub(crate) fn group_of(gid: u32) -> Option<String> {
+    let text = read("/etc/group").ok()?;
+    group_by_number(&text, gid).map(str::to_owned)
+}
+
 /// The user that goes by this name, or else by this number.
 ///
 /// # Errors
@@ -82,6 +89,14 @@ fn by_number(passwd: &str, uid: u32) -> Option<Line<'_>> {
     lines(passwd).find(|line| line.uid == uid)
 }
 
+fn group_by_number(group: &str, gid: u32) -> Option<&str> {
+    group.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(gid)).then_some(name)
+    })
+}
+
 fn find_in(asked: &Arc<str>, passwd: &str, group: &str) -> Option<User> {
     let line = lines(passwd)
         .find(|line| *line.name == **asked)
@@ -120,6 +135,13 @@ mod tests {
         assert_eq!(by_number(PASSWD, 0).unwrap().name, "root");
         assert_eq!(by_number(PASSWD, 1000).unwrap().name, "dev");
         assert!(by_number(PASSWD, 77).is_none() && by_number(PASSWD, 7).is_none());
+    }
+
+    #[test]
+    fn a_group_is_found_by_number() {
+        assert_eq!(group_by_number(GROUP, 4), Some("adm"));
+        assert_eq!(group_by_number(GROUP, 50), Some("devs"));
+        assert!(group_by_number(GROUP, 77).is_none());
     }
 
     #[test]
