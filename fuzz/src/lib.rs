@@ -159,6 +159,7 @@ fn judge(policy: &Policy, facts: &[u8]) {
         uid: Some(1000),
         gid: Some(1000),
         changed_env: &[],
+        ..Facts::default()
     };
     let (decision, explained) = (policy.decide(&facts), policy.explain(&facts));
     assert_eq!(decision, explained.decision, "explain and decide disagree");

@@ -71,7 +71,7 @@ pub(crate) fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
         let others = policy.rules.len();
         return Explanation { decision, steps: Vec::new(), others, inside: Vec::new() };
     }
-    let case = Case::new(facts);
+    let case = Case::new(facts, &policy.tools);
     let mut steps = Vec::new();
     let candidates = policy.index.by_name(&case.names);
     judge::search(policy, &case, candidates, policy.default_action, |rule, outcome| {

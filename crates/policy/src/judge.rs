@@ -15,7 +15,7 @@ use crate::matchers::name::Names;
 use crate::matchers::paths;
 use crate::matchers::reader;
 use crate::policy::{Policy, Rule, RuleTimeout};
-use crate::tools;
+use crate::tools::OwnTools;
 
 pub(crate) use self::whole::{decide, tell};
 
@@ -72,6 +72,7 @@ pub(crate) enum Pass {
 pub(crate) struct Case<'a> {
     pub(crate) facts: &'a Facts<'a>,
     pub(crate) names: Names<'a>,
+    tools: &'a OwnTools,
     readings: OnceCell<Vec<Reading<'a>>>,
 }
 
@@ -86,8 +87,8 @@ pub(crate) struct Found<'p> {
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn new(facts: &'a Facts<'a>) -> Self {
-        Self { facts, names: Names::of(facts), readings: OnceCell::new() }
+    pub(crate) fn new(facts: &'a Facts<'a>, tools: &'a OwnTools) -> Self {
+        Self { facts, names: Names::of(facts), tools, readings: OnceCell::new() }
     }
 
     /// The arguments as every tool would read them that the request may mean. The first is the
@@ -96,7 +97,7 @@ impl<'a> Case<'a> {
         self.readings.get_or_init(|| {
             let read = |tool| reader::read(tool, self.facts.argv, self.facts.cwd);
             let mut readings: Vec<Reading<'a>> = Vec::new();
-            for tool in self.names.bare().map(tools::find) {
+            for tool in self.names.bare().map(|name| self.tools.find(name)) {
                 let is_new = readings
                     .iter()
                     .all(|reading| !std::ptr::eq(as_ptr(reading.tool), as_ptr(tool)));

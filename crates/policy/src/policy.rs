@@ -16,6 +16,7 @@ use crate::load;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
+use crate::tools::OwnTools;
 
 /// How long a person has to answer when the policy does not say: half an hour.
 pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -37,6 +38,7 @@ pub struct Policy {
     pub(crate) env: EnvRules,
     pub(crate) jails: BTreeMap<String, Jail>,
     pub(crate) ghost_images: BTreeMap<String, String>,
+    pub(crate) tools: OwnTools,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
     pub(crate) fingerprint: String,
@@ -124,6 +126,7 @@ impl Policy {
             env: EnvRules::default(),
             jails: BTreeMap::new(),
             ghost_images: BTreeMap::new(),
+            tools: OwnTools::default(),
             rules: Vec::new(),
             index: Index::default(),
             fingerprint: load::fingerprint(""),

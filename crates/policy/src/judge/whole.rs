@@ -21,7 +21,7 @@ pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
     if let Some(decision) = outside(policy, facts) {
         return decision;
     }
-    let case = Case::new(facts);
+    let case = Case::new(facts, &policy.tools);
     if !through::concerns(&case.names) {
         return alone(policy, &case, policy.default_action);
     }
@@ -53,7 +53,7 @@ impl<'p, 't> Judge<'p, 't> {
         let own = self.own.take();
         let Some(mut decision) = self.strictest.take() else {
             // Nothing in it has an answer: then its own is wanted.
-            return self.alone(&Case::new(facts), self.policy.default_action);
+            return self.alone(&Case::new(facts, &self.policy.tools), self.policy.default_action);
         };
         let Some(own) = own else { return decision };
         // Where it runs, and as whom, is never what a rule about something inside it says.
@@ -119,7 +119,7 @@ impl Visit for Judge<'_, '_> {
             Standing::WritesElsewhere => policy.on_unparsed,
         };
         let writes = matches!(seen.standing, Standing::WritesHere | Standing::WritesElsewhere);
-        let case = Case::new(&seen.facts);
+        let case = Case::new(&seen.facts, &self.policy.tools);
         let mut decision = self.alone(&case, default);
         if seen.depth > 0 && !writes && policy.allowed_paths.is_some() {
             let out = match seen.facts.cwd {

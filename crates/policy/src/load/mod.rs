@@ -6,6 +6,7 @@ mod report;
 mod rules;
 mod sections;
 mod structured;
+mod tools;
 mod values;
 mod yaml;
 
@@ -37,6 +38,7 @@ const KEYS: &[&str] = &[
     "env",
     "ghost_images",
     "jails",
+    "tools",
     "rules",
 ];
 
@@ -116,6 +118,7 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
             "ghost_images" => {
                 policy.ghost_images = sections::ghost_images(node, report).unwrap_or_default();
             }
+            "tools" => policy.tools = tools::tools(node, report).unwrap_or_default(),
             "jails" => policy.jails = sections::jails(node, report).unwrap_or_default(),
             _ => rules = Some(node),
         }

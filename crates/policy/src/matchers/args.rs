@@ -406,7 +406,7 @@ fn overmatches_from<'p>(
 }
 
 /// All names of the subcommand, where the operand at this place is it.
-fn sub_names(reading: &Reading<'_>, at: usize) -> impl Iterator<Item = &'static [u8]> + use<> {
+fn sub_names<'a>(reading: &Reading<'a>, at: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let here = matches!(reading.sub, Subcommand::Known { at: place, .. } if place == at);
     here.then(|| reading.sub_names()).into_iter().flatten()
 }

@@ -7,8 +7,8 @@ use crate::tools::{Arity, Flag, Sub, Tool};
 /// A command's arguments, read.
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
-    pub(crate) tool: Option<&'static Tool>,
-    pub(crate) sub: Subcommand,
+    pub(crate) tool: Option<&'a Tool>,
+    pub(crate) sub: Subcommand<'a>,
     pub(crate) flags: Vec<FlagUse<'a>>,
     pub(crate) operands: Vec<OperandUse<'a>>,
     /// Every word was read with knowledge of the tool, none by guess.
@@ -23,11 +23,11 @@ pub(crate) struct Reading<'a> {
 
 /// What the first operand of a tool with subcommands turned out to be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Subcommand {
+pub(crate) enum Subcommand<'a> {
     /// The tool has none, or the command names none.
     None,
     /// The operand at `at` is it; `sub` is what is known about it.
-    Known { at: usize, sub: Option<&'static Sub> },
+    Known { at: usize, sub: Option<&'a Sub> },
     /// An unknown option before it may have swallowed it.
     Uncertain,
 }
@@ -36,9 +36,9 @@ pub(crate) enum Subcommand {
 #[derive(Clone, Debug)]
 pub(crate) struct FlagUse<'a> {
     pub(super) name: Name<'a>,
-    pub(crate) known: Option<&'static Flag>,
+    pub(crate) known: Option<&'a Flag>,
     /// The tool, where it is not known of which of its subcommands the flag is.
-    pub(super) kin: Option<&'static Tool>,
+    pub(super) kin: Option<&'a Tool>,
     /// Attached, or the next word where the flag is known to take one.
     pub(crate) value: Option<&'a [u8]>,
     /// The next word, where it is unknown whether the flag takes it.
@@ -71,9 +71,9 @@ pub(crate) struct OperandUse<'a> {
     pub(crate) certain: bool,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     /// All names of the subcommand that was used.
-    pub(crate) fn sub_names(&self) -> impl Iterator<Item = &'static [u8]> + use<> {
+    pub(crate) fn sub_names(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let sub = if let Subcommand::Known { sub, .. } = self.sub { sub } else { None };
         sub.into_iter().flat_map(|sub| sub.names.iter().map(|name| name.as_bytes()))
     }

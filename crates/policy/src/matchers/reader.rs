@@ -27,7 +27,7 @@ struct Reader<'a> {
     argv: &'a [&'a [u8]],
     at: usize,
     cwd: Option<&'a [u8]>,
-    scope: Scope,
+    scope: Scope<'a>,
     ended: Ended,
     /// The word before was an unknown option that may take this one as its value.
     doubt: bool,
@@ -42,26 +42,26 @@ struct Reader<'a> {
 
 /// Which options are known at this place.
 #[derive(Clone, Copy)]
-struct Scope {
-    here: Option<&'static Flags>,
-    also: Option<&'static Flags>,
+struct Scope<'a> {
+    here: Option<&'a Flags>,
+    also: Option<&'a Flags>,
     single_dash: bool,
     stops: bool,
 }
 
-impl Scope {
+impl<'a> Scope<'a> {
     const UNKNOWN: Self = Self { here: None, also: None, single_dash: false, stops: false };
 
-    fn get(&self, name: &[u8]) -> Option<&'static Flag> {
-        let of = |flags: Option<&'static Flags>| flags.and_then(|flags| flags.get(name));
+    fn get(&self, name: &[u8]) -> Option<&'a Flag> {
+        let of = |flags: Option<&'a Flags>| flags.and_then(|flags| flags.get(name));
         of(self.here).or_else(|| of(self.also)).or_else(|| {
             let plain = if self.single_dash { name.strip_prefix(b"-") } else { None }?;
             self.here.and_then(|flags| flags.get(plain))
         })
     }
 
-    fn abbreviated(&self, head: &[u8]) -> Option<&'static Flag> {
-        let of = |flags: Option<&'static Flags>| flags.and_then(|flags| flags.abbreviated(head));
+    fn abbreviated(&self, head: &[u8]) -> Option<&'a Flag> {
+        let of = |flags: Option<&'a Flags>| flags.and_then(|flags| flags.abbreviated(head));
         match (of(self.here), of(self.also)) {
             (Some(flag), None) | (None, Some(flag)) => Some(flag),
             _ => None,
@@ -71,7 +71,7 @@ impl Scope {
 
 /// Reads `argv` (its first word is the command itself) as `tool` would.
 pub(crate) fn read<'a>(
-    tool: Option<&'static Tool>,
+    tool: Option<&'a Tool>,
     argv: &'a [&'a [u8]],
     cwd: Option<&'a [u8]>,
 ) -> Reading<'a> {
@@ -373,7 +373,7 @@ impl<'a> Reader<'a> {
     fn push(
         &mut self,
         name: Name<'a>,
-        known: Option<&'static Flag>,
+        known: Option<&'a Flag>,
         value: Option<&'a [u8]>,
         next: Option<&'a [u8]>,
         certain: bool,
@@ -399,7 +399,7 @@ impl<'a> Reader<'a> {
 
     /// Operands that mean a flag, as `+main` of `git push` means `--force`.
     fn imply(&mut self) {
-        let (subs, from, certain): (&'static [Sub], _, _) = match (self.out.sub, self.out.tool) {
+        let (subs, from, certain): (&'a [Sub], _, _) = match (self.out.sub, self.out.tool) {
             (Subcommand::Known { at, sub: Some(sub) }, _) => {
                 (std::slice::from_ref(sub), at + 1, true)
             }
@@ -407,7 +407,7 @@ impl<'a> Reader<'a> {
             _ => return,
         };
         for (sub, (head, flag)) in
-            subs.iter().flat_map(|sub| sub.implied.iter().map(move |pair| (sub, *pair)))
+            subs.iter().flat_map(|sub| sub.implied.iter().map(move |pair| (sub, pair)))
         {
             let meant = self.out.operands[from..]
                 .iter()

@@ -141,7 +141,7 @@ impl<'a> Prefix<'a, '_> {
                 Arity::Required => attached.or_else(|| self.next()),
                 Arity::Optional | Arity::None => attached,
             };
-            self.used(flag.names[0], value, inside);
+            self.used(&flag.names[0], value, inside);
             return true;
         }
         if word.starts_with(b"--") {
@@ -154,14 +154,14 @@ impl<'a> Prefix<'a, '_> {
             let Some(flag) = flags.get(&[b'-', letter]) else { return false };
             let rest = Some(&word[position + 1..]).filter(|rest| !rest.is_empty());
             match flag.arity {
-                Arity::None => self.used(flag.names[0], None, inside),
+                Arity::None => self.used(&flag.names[0], None, inside),
                 Arity::Optional => {
-                    self.used(flag.names[0], rest, inside);
+                    self.used(&flag.names[0], rest, inside);
                     return true;
                 }
                 Arity::Required => {
                     let value = rest.or_else(|| self.next());
-                    self.used(flag.names[0], value, inside);
+                    self.used(&flag.names[0], value, inside);
                     return true;
                 }
             }
@@ -182,7 +182,8 @@ impl<'a> Prefix<'a, '_> {
             inside.doubt("the value of an option may be several words");
         }
         for opt in &self.entry.opts {
-            let Some(how) = opt.names.iter().find(|name| flag.names.contains(name)) else {
+            let Some(how) = opt.names.iter().find(|name| flag.names.iter().any(|own| own == *name))
+            else {
                 continue;
             };
             match opt.effect {

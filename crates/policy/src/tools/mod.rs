@@ -1,12 +1,19 @@
 //! Tools: what is known about how well-known tools read their arguments, from one data file.
 //! What is not in the file is unknown, and the matchers treat it so; nothing here is a judgement.
 
+mod own;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 const DATA: &str = include_str!("tools.txt");
+
+/// A word of the data: of the built-in table, or of a policy file.
+type Text = Cow<'static, str>;
+
+pub(crate) use own::{Extension, OwnTools};
 
 static TOOLS: LazyLock<HashMap<&'static str, Tool>> = LazyLock::new(|| {
     let (tools, _) = table::read(DATA);
@@ -27,7 +34,7 @@ pub(crate) enum Arity {
 /// One option under all its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flag {
-    pub(crate) names: Vec<&'static str>,
+    pub(crate) names: Vec<Text>,
     pub(crate) arity: Arity,
 }
 
@@ -35,33 +42,33 @@ pub(crate) struct Flag {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     list: Vec<Flag>,
-    by_name: HashMap<&'static str, usize>,
+    by_name: HashMap<Text, usize>,
 }
 
 /// A subcommand.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sub {
     /// All its names, the main one first.
-    pub(crate) names: Vec<&'static str>,
+    pub(crate) names: Vec<Text>,
     /// `None` when its options are not known.
     pub(crate) flags: Option<Flags>,
     /// An operand that starts with the text means the flag: `+main` of `git push` is `--force`.
-    pub(crate) implied: Vec<(&'static str, &'static str)>,
+    pub(crate) implied: Vec<(Text, Text)>,
     /// The first operand of its own ends the options.
     pub(crate) stops: bool,
 }
 
 /// What is known about one tool.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tool {
     /// The options before the subcommand, or all of them where there is none.
     pub(crate) flags: Flags,
     pub(crate) subs: Vec<Sub>,
-    sub_by_name: HashMap<&'static str, usize>,
+    sub_by_name: HashMap<Text, usize>,
     /// `container run` is `run`: the group word, the word after it, the subcommand meant.
-    same: Vec<(&'static str, &'static str, &'static str)>,
+    same: Vec<(Text, Text, Text)>,
     /// Operands that start so stand before the subcommand.
-    skipped: Vec<&'static str>,
+    skipped: Vec<Text>,
     /// Long options have one dash (`find -delete`), and there are no clusters.
     pub(crate) single_dash: bool,
     /// The global options may also stand after the subcommand.
@@ -76,7 +83,7 @@ pub(crate) struct Tool {
 
 /// Adds an option in the notation of the data file, for other tables.
 pub(crate) fn add_flag(flags: &mut Flags, word: &'static str) -> Result<(), String> {
-    table::add_flags(flags, &[word])
+    table::add_flags(flags, &[Cow::Borrowed(word)])
 }
 
 /// What is known about the tool of this name.
@@ -99,12 +106,18 @@ impl Flags {
         fitting.next().is_none().then_some(first)
     }
 
-    fn add(&mut self, flag: Flag) -> Option<&'static str> {
+    /// A name that this one begins.
+    fn longer(&self, name: &str) -> Option<&str> {
+        let mut names = self.list.iter().flat_map(|flag| &flag.names).map(|known| &**known);
+        names.find(|known| *known != name && known.starts_with(name))
+    }
+
+    fn add(&mut self, flag: Flag) -> Option<Text> {
         let at = self.list.len();
         let mut twice = None;
         for name in &flag.names {
-            if self.by_name.insert(name, at).is_some() {
-                twice = Some(*name);
+            if self.by_name.insert(name.clone(), at).is_some() {
+                twice = Some(name.clone());
             }
         }
         self.list.push(flag);
@@ -123,10 +136,7 @@ impl Tool {
     }
 
     /// The options of this name, of whichever subcommand.
-    pub(crate) fn flags_called<'n>(
-        &'static self,
-        name: &'n [u8],
-    ) -> impl Iterator<Item = &'static Flag> + use<'n> {
+    pub(crate) fn flags_called<'t>(&'t self, name: &'t [u8]) -> impl Iterator<Item = &'t Flag> {
         let of_subs = self.subs.iter().filter_map(|sub| sub.flags.as_ref());
         std::iter::once(&self.flags).chain(of_subs).filter_map(move |flags| flags.get(name))
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Arity, Flag, Flags, Sub, Tool};
+use super::{Arity, Flag, Flags, Sub, Text, Tool};
 
 /// Reads every entry; the second part names each line that could not be understood.
 pub(super) fn read(data: &'static str) -> (HashMap<&'static str, Tool>, Vec<String>) {
@@ -33,7 +33,7 @@ struct Reader {
     errors: Vec<String>,
     names: Vec<&'static str>,
     /// The lines of the tool that is being read, kept for each further name it goes by.
-    lines: Vec<(&'static str, Vec<&'static str>)>,
+    lines: Vec<(&'static str, Vec<Text>)>,
 }
 
 impl Reader {
@@ -46,7 +46,7 @@ impl Reader {
         if self.names.is_empty() {
             return Err("no tool before this line".into());
         }
-        self.lines.push((keyword, words.to_vec()));
+        self.lines.push((keyword, words.iter().map(|word| Text::Borrowed(word)).collect()));
         Ok(())
     }
 
@@ -66,11 +66,11 @@ impl Reader {
     }
 }
 
-fn apply(tool: &mut Tool, keyword: &str, words: &[&'static str]) -> Result<(), String> {
+pub(super) fn apply(tool: &mut Tool, keyword: &str, words: &[Text]) -> Result<(), String> {
     match keyword {
         "style" => {
             for word in words {
-                match *word {
+                match &**word {
                     "single-dash" => tool.single_dash = true,
                     "anywhere" => tool.anywhere = true,
                     "stops" => tool.stops = true,
@@ -98,7 +98,7 @@ fn apply(tool: &mut Tool, keyword: &str, words: &[&'static str]) -> Result<(), S
             _ => Err("like names one subcommand".into()),
         },
         "skips" => {
-            tool.skipped.extend(words);
+            tool.skipped.extend_from_slice(words);
             Ok(())
         }
         "halts" => {
@@ -107,14 +107,14 @@ fn apply(tool: &mut Tool, keyword: &str, words: &[&'static str]) -> Result<(), S
         }
         "implies" => match words {
             [head, flag] => {
-                last_sub(tool)?.implied.push((head, flag));
+                last_sub(tool)?.implied.push((head.clone(), flag.clone()));
                 Ok(())
             }
             _ => Err("implies takes a beginning and a flag".into()),
         },
         "same" => match words {
             [group, word, meant] => {
-                tool.same.push((group, word, meant));
+                tool.same.push((group.clone(), word.clone(), meant.clone()));
                 Ok(())
             }
             _ => Err("same takes a group, a word and a subcommand".into()),
@@ -128,10 +128,10 @@ fn last_sub(tool: &mut Tool) -> Result<&mut Sub, String> {
 }
 
 /// `install,i,add` is one subcommand under three names.
-fn add_sub(tool: &mut Tool, names: &'static str) -> Result<(), String> {
-    let names: Vec<&'static str> = names.split(',').collect();
+fn add_sub(tool: &mut Tool, names: &Text) -> Result<(), String> {
+    let names = split(names);
     for name in &names {
-        if tool.sub_by_name.insert(name, tool.subs.len()).is_some() {
+        if tool.sub_by_name.insert(name.clone(), tool.subs.len()).is_some() {
             return Err(format!("subcommand {name} stands there twice"));
         }
     }
@@ -140,16 +140,16 @@ fn add_sub(tool: &mut Tool, names: &'static str) -> Result<(), String> {
 }
 
 /// `-n,--lines=` takes a value, `--color=?` only an attached one.
-pub(super) fn add_flags(flags: &mut Flags, words: &[&'static str]) -> Result<(), String> {
+pub(super) fn add_flags(flags: &mut Flags, words: &[Text]) -> Result<(), String> {
     for word in words {
-        let (names, arity) = if let Some(names) = word.strip_suffix("=?") {
-            (names, Arity::Optional)
+        let (end, arity) = if let Some(names) = word.strip_suffix("=?") {
+            (names.len(), Arity::Optional)
         } else if let Some(names) = word.strip_suffix('=') {
-            (names, Arity::Required)
+            (names.len(), Arity::Required)
         } else {
-            (*word, Arity::None)
+            (word.len(), Arity::None)
         };
-        let names: Vec<&'static str> = names.split(',').collect();
+        let names = split(&head(word, end));
         if let Some(bad) = names.iter().find(|name| !name.starts_with('-') || name.contains('=')) {
             return Err(format!("{bad} is no flag"));
         }
@@ -158,4 +158,19 @@ pub(super) fn add_flags(flags: &mut Flags, words: &[&'static str]) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn head(word: &Text, end: usize) -> Text {
+    match word {
+        Text::Borrowed(word) => Text::Borrowed(&word[..end]),
+        Text::Owned(word) => Text::Owned(word[..end].to_owned()),
+    }
+}
+
+/// The names that commas part.
+fn split(names: &Text) -> Vec<Text> {
+    match names {
+        Text::Borrowed(names) => names.split(',').map(Text::Borrowed).collect(),
+        Text::Owned(names) => names.split(',').map(|name| Text::Owned(name.to_owned())).collect(),
+    }
 }
