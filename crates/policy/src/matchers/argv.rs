@@ -137,6 +137,11 @@ impl FlagUse<'_> {
         self.name().starts_with(b"--")
     }
 
+    /// Whether it could have been written as a long one.
+    pub(crate) fn has_long_name(&self) -> bool {
+        self.names().any(|name| name.starts_with(b"--"))
+    }
+
     pub(crate) fn takes_value(&self) -> bool {
         self.known.is_some_and(|flag| flag.arity != Arity::None)
     }

@@ -114,7 +114,7 @@ impl FlagPattern {
         };
         let used = match &self.name {
             FlagName::Any => best(&|flag| Some(sure(flag.certain))),
-            FlagName::AnyLong => best(&|flag| flag.is_long().then(|| sure(flag.certain))),
+            FlagName::AnyLong => best(&|flag| flag.has_long_name().then(|| sure(flag.certain))),
             FlagName::Glob(glob) => best(&|flag| {
                 flag.names().any(|name| glob.matches(name)).then(|| sure(flag.certain))
             }),
@@ -193,7 +193,7 @@ impl FlagPattern {
     pub(crate) fn names(&self, flag: &FlagUse<'_>) -> bool {
         match &self.name {
             FlagName::Any => true,
-            FlagName::AnyLong => flag.is_long(),
+            FlagName::AnyLong => flag.has_long_name(),
             FlagName::Glob(glob) => flag.names().any(|name| glob.matches(name)),
             FlagName::One(name) => flag.is(name),
             FlagName::Cluster(whole) => {
