@@ -1,46 +1,13 @@
 //! The stock policy, command line by command line: what it allows, asks about and denies.
 
-use clawrden_policy::{Action, Decision, Facts, Policy};
+mod cases;
+
+use cases::{decide, words};
+use clawrden_policy::{Action, Facts, Policy};
 
 /// One case a line: the expected action, then the words of the command; quotes hold words together.
 /// Every command is a tool on the PATH, called in /home/ann/project.
 const CASES: &str = include_str!("developer.txt");
-
-fn words(line: &str) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
-    let mut quote = None;
-    for byte in line.bytes() {
-        match (quote, byte) {
-            (None, b' ') => words.extend(word.take()),
-            (None, b'\'' | b'"') => {
-                quote = Some(byte);
-                word.get_or_insert_default();
-            }
-            (Some(open), _) if open == byte => quote = None,
-            _ => word.get_or_insert_default().push(byte),
-        }
-    }
-    words.extend(word);
-    words
-}
-
-fn decide(policy: &Policy, words: &[Vec<u8>]) -> Decision {
-    let argv: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-    let path = [b"/usr/bin/", argv[0]].concat();
-    let facts = Facts {
-        jail: "default",
-        name: argv[0],
-        path: Some(&path),
-        tool: Some(argv[0]),
-        argv: &argv,
-        cwd: Some(b"/home/ann/project"),
-        uid: Some(1000),
-        gid: Some(1000),
-        ..Facts::default()
-    };
-    policy.decide(&facts)
-}
 
 #[test]
 fn every_case_gets_its_action() {

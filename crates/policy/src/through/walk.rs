@@ -240,7 +240,10 @@ fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]]) -> Inside<'a> {
                 }
                 is_line |= word[0] == b'-' && letters.contains(&b'c');
                 for _ in letters.iter().filter(|letter| matches!(letter, b'o' | b'O')) {
-                    words.next();
+                    if words.next().is_some_and(unknown::is_many) {
+                        inside.doubt("an option of a shell that only another will know");
+                        return inside;
+                    }
                 }
             }
             word => break Some(word),
@@ -274,7 +277,8 @@ fn writes_here(facts: &Facts<'_>) -> bool {
     let absolute = match facts.cwd {
         Some(cwd) => paths::join(cwd, target),
         None if target.first() == Some(&b'/') => paths::normalise(target).into_owned(),
-        None => return !paths::climbs(target) && !target.is_empty(),
+        // It may be the root, or any other place.
+        None => return false,
     };
     let nowhere: &[&[u8]] = &[b"/dev/null", b"/dev/stdout", b"/dev/stderr", b"/dev/tty"];
     nowhere.contains(&absolute.as_slice())

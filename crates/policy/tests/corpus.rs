@@ -1,0 +1,226 @@
+//! The stock packs, command line by command line and trick by trick.
+//! The cases are in `corpus/`: `tool-*.txt` are commands that are judged as they stand.
+
+mod cases;
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cases::{decide, words};
+use clawrden_policy::{Action, Policy};
+
+/// The packs, in the order in which a profile reads them. No command is spoken of by two of them, so
+/// that the order of packs never matters.
+const PACKS: &[&str] = &[
+    "base",
+    "system",
+    "git",
+    "docker",
+    "kubernetes",
+    "terraform",
+    "cloud",
+    "database",
+    "network",
+    "gh",
+    "node",
+    "python",
+    "cargo",
+    "go",
+    "build",
+    "interpreters",
+];
+
+/// Fewest cases in all files together.
+const CASES: usize = 500;
+/// Fewest harmless lines, and how many of a hundred of them must be allowed.
+const HARMLESS: usize = 400;
+const ALLOWED_PERCENT: usize = 95;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn pack(name: &str) -> String {
+    fs::read_to_string(repository().join(format!("policies/packs/{name}.yaml"))).expect("a pack")
+}
+
+/// A developer's profile as the packs alone make it: what they do not speak of is asked about.
+fn profile() -> Policy {
+    let mut text = "default_action: ask\nrules:\n".to_owned();
+    for name in PACKS {
+        let pack = pack(name);
+        let rules = pack.split_once("\nrules:\n").expect("a pack has rules").1;
+        text.push_str(rules);
+    }
+    Policy::from_yaml("packs", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+struct Case {
+    file: String,
+    line: usize,
+    expected: String,
+    command: String,
+}
+
+/// Every case of the files whose name starts with `kind`.
+fn corpus(kind: &str) -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder).expect("the corpus") {
+        let path = entry.expect("a file").path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !file.starts_with(kind) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a text");
+        for (number, line) in text.lines().enumerate() {
+            if line.is_empty() || line.starts_with(['#', '@']) {
+                continue;
+            }
+            let (expected, command) = line.split_once(' ').expect("an action and a command");
+            cases.push(Case {
+                file: file.clone(),
+                line: number + 1,
+                expected: expected.to_owned(),
+                command: command.trim().to_owned(),
+            });
+        }
+    }
+    cases
+}
+
+fn as_expected(expected: &str, action: Action) -> bool {
+    match expected {
+        "notallow" => action != Action::Allow,
+        _ => action.as_str() == expected,
+    }
+}
+
+#[test]
+fn every_pack_loads_alone_and_brings_only_rules() {
+    let folder = repository().join("policies/packs");
+    let files = fs::read_dir(folder).expect("the packs").count();
+    assert_eq!(files, PACKS.len(), "a pack is not in the list");
+    for name in PACKS {
+        let text = pack(name);
+        let loaded = Policy::from_yaml(name, &text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(loaded.default_action(), Action::Deny, "{name} sets a default_action");
+        assert!(text.starts_with(&format!("# Clawrden's stock pack `{name}`")), "{name}");
+        assert!(text.lines().count() <= 400, "{name} is too long to read");
+    }
+}
+
+#[test]
+fn no_command_is_spoken_of_by_two_packs() {
+    let mut seen = HashSet::new();
+    let mut twice = Vec::new();
+    for name in PACKS {
+        let policy = Policy::from_yaml(name, &pack(name)).expect("a pack");
+        let again = |command: &&str| !seen.insert((*command).to_owned());
+        twice.extend(
+            policy.commands().into_iter().filter(again).map(|found| format!("{found} in {name}")),
+        );
+    }
+    assert!(twice.is_empty(), "{}", twice.join(", "));
+}
+
+#[test]
+fn every_case_of_a_tool_gets_its_action() {
+    let policy = profile();
+    let mut wrong = String::new();
+    for case in corpus("tool-") {
+        let decision = decide(&policy, &words(&case.command));
+        let Case { file, line, expected, command } = &case;
+        if !as_expected(expected, decision.action) {
+            let action = decision.action;
+            let rule = decision.rule.map_or_else(|| "no rule".to_owned(), |rule| rule.to_string());
+            let _ = writeln!(wrong, "{file}:{line}: {command}: {action}, not {expected} ({rule})");
+        } else if action_is_unexplained(&decision) {
+            let _ = writeln!(wrong, "{file}:{line}: {command}: no reason");
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{wrong}", wrong.lines().count());
+}
+
+fn action_is_unexplained(decision: &clawrden_policy::Decision) -> bool {
+    decision.action != Action::Allow && decision.reason.is_empty()
+}
+
+#[test]
+fn no_case_is_there_twice_and_every_trick_says_where_it_is_known_from() {
+    let mut seen = HashSet::new();
+    for case in corpus("") {
+        let known = ["allow", "ask", "deny", "notallow"].contains(&case.expected.as_str());
+        assert!(known, "{}:{}: {}", case.file, case.line, case.expected);
+        let kind = case.file.split('-').next().unwrap_or_default().to_owned();
+        assert!(
+            seen.insert((kind, case.command.clone())),
+            "{}:{}: {} is there twice",
+            case.file,
+            case.line,
+            case.command
+        );
+    }
+    assert!(seen.len() >= CASES, "only {} cases", seen.len());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    for entry in fs::read_dir(folder).expect("the corpus") {
+        let path = entry.expect("a file").path();
+        let text = fs::read_to_string(&path).expect("a text");
+        let tricks: Vec<&str> = text.lines().filter(|line| line.starts_with('@')).collect();
+        assert!(!tricks.is_empty(), "{} names no trick", path.display());
+        for trick in tricks {
+            let told = trick.strip_prefix("@trick ").and_then(|rest| rest.split_once(" — "));
+            assert!(told.is_some_and(|(_, source)| source.len() > 5), "{trick}");
+        }
+    }
+}
+
+/// Lines that only read, as agents type them. They stand in `harmless.txt` without what is expected of
+/// each, because the share is what counts; none of them may be denied.
+#[test]
+fn of_the_plainly_harmless_lines_at_least_95_in_100_are_allowed() {
+    let policy = profile();
+    let lines: Vec<&str> = include_str!("harmless.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let distinct: HashSet<&str> = lines.iter().copied().collect();
+    assert!(distinct.len() >= HARMLESS, "only {} lines", distinct.len());
+    let mut stopped = String::new();
+    let mut allowed = 0;
+    for line in &distinct {
+        let decision = decide(&policy, &words(line));
+        match decision.action {
+            Action::Allow => allowed += 1,
+            Action::Ask => {
+                let _ = writeln!(stopped, "{line}: {}", decision.reason);
+            }
+            Action::Deny => panic!("{line} is denied"),
+        }
+    }
+    let share = allowed * 100 / distinct.len();
+    println!("{allowed} of {} harmless lines are allowed; not these:\n{stopped}", distinct.len());
+    assert!(share >= ALLOWED_PERCENT, "only {share} % are allowed; not these:\n{stopped}");
+}
+
+/// What the packs allow that the stock policy of a single file asks about, because they know more of
+/// the tool.
+const KNOWN_BETTER: &[&str] = &["gh pr list"];
+
+#[test]
+fn the_packs_are_as_strict_as_the_stock_policy() {
+    let policy = profile();
+    for line in include_str!("developer.txt").lines() {
+        let Some((expected, command)) = line.split_once(' ').filter(|(word, _)| *word != "#")
+        else {
+            continue;
+        };
+        let command = command.trim();
+        if !KNOWN_BETTER.contains(&command) {
+            let action = decide(&policy, &words(command)).action;
+            assert_eq!(action.as_str(), expected, "{command}");
+        }
+    }
+}
