@@ -64,6 +64,9 @@ fn literal<'a>(
     let mut at = 1;
     while let Some(word) = argv.get(at) {
         at += 1;
+        if !reading.wild && unknown::is_open(word) {
+            inside.doubt("an option that only a shell will know may run a command");
+        }
         for opt in &entry.literal {
             for how in &opt.names {
                 let attached = match word.strip_prefix(how.as_bytes()) {
