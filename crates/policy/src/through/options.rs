@@ -211,6 +211,8 @@ pub(super) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     quote.is_none().then_some(words)
 }
 
+/// A `>` before `=` compares.
 fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+    let compares = |at: usize| part == b">" && text.get(at + 1) == Some(&b'=');
+    text.windows(part.len()).enumerate().any(|(at, window)| window == part && !compares(at))
 }

@@ -15,12 +15,14 @@ use crate::tools;
 
 /// Options of shells that take no value, beside letters.
 const SHELL_OPTIONS: &[&[u8]] = &[
+    b"--help",
     b"--login",
     b"--noprofile",
     b"--norc",
     b"--posix",
     b"--restricted",
     b"--verbose",
+    b"--version",
     b"--noediting",
     b"--emulate",
     b"--no-rcs",
