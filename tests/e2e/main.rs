@@ -9,6 +9,7 @@ mod support;
 mod decisions;
 mod lifecycle;
 mod ordinary_user;
+mod reload;
 mod run;
 mod sandbox;
 mod version_1;

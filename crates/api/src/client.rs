@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 
 use crate::error::ErrorBody;
 use crate::types::{
-    AnswerRequest, Answered, History, HistoryQuery, KillReport, KillRequest, PrisonerAnswer,
-    PrisonerRequest, Queue, Status,
+    AnswerRequest, Answered, History, HistoryQuery, KillReport, KillRequest, PolicyReloaded,
+    PrisonerAnswer, PrisonerRequest, Queue, Status,
 };
 
 /// Bytes of an answer's body. A longer one is refused.
@@ -164,6 +164,15 @@ impl Client {
     /// [`ClientError`], as for every call.
     pub async fn kill(&self, body: &KillRequest) -> Result<KillReport, ClientError> {
         self.post("/api/kill".to_owned(), body, KILL_TIMEOUT).await
+    }
+
+    /// `POST /api/policy/reload`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `BadPolicy` when the files do not load, and then the policy before stays in force.
+    pub async fn reload_policy(&self) -> Result<PolicyReloaded, ClientError> {
+        let nothing = serde_json::json!({});
+        self.post("/api/policy/reload".to_owned(), &nothing, KILL_TIMEOUT).await
     }
 
     /// `POST /api/resume`.

@@ -27,6 +27,8 @@ pub enum ErrorCode {
     TooSlow,
     /// 409: the request was answered before, or the state does not permit it.
     Conflict,
+    /// 409: the policy in force denies by this time what was asked, so that it cannot be approved.
+    DeniedByPolicy,
     /// 409: a short id fits more than one request.
     Ambiguous,
     /// 413: the body is over its limit.
@@ -51,7 +53,7 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::TooSlow => 408,
-            Self::Conflict | Self::Ambiguous => 409,
+            Self::Conflict | Self::DeniedByPolicy | Self::Ambiguous => 409,
             Self::TooLarge => 413,
             Self::BadPolicy => 422,
             Self::Internal => 500,

@@ -23,12 +23,57 @@ pub struct Status {
     pub pending: usize,
     /// Commands that run.
     pub running: usize,
+    /// The policy that the warden serves with.
+    pub policy: PolicyStatus,
     /// The state of the ledger.
     pub ledger: LedgerStatus,
     /// What the kernel offers here and what was chosen, such as `peer_pidfd: yes`.
     pub methods: BTreeMap<String, String>,
     /// How far the promises hold here: one sentence a line.
     pub cautions: Vec<String>,
+}
+
+/// The policy that the warden serves with, for all jails but those of runs that brought their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Where it came from.
+    pub source: String,
+    /// SHA-256 of its text, in hex.
+    pub fingerprint: String,
+    /// Since when it is in force.
+    pub since_ms: u64,
+    /// Whether its files are watched. If not, they are read when somebody asks for it.
+    pub watched: bool,
+    /// Why what the files say is not in force, if it is not.
+    pub error: Option<PolicyFault>,
+}
+
+/// Why a changed policy is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFault {
+    /// The whole diagnosis.
+    pub message: String,
+    /// The file of its first error, where that is inside a file.
+    pub file: Option<String>,
+    /// The line of its first error, from 1.
+    pub line: Option<u32>,
+    /// The column of its first error in characters, from 1.
+    pub column: Option<u32>,
+    /// Since when.
+    pub since_ms: u64,
+}
+
+/// The answer to `POST /api/policy/reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyReloaded {
+    /// Where the policy came from.
+    pub source: String,
+    /// SHA-256 of the text that is in force, in hex.
+    pub fingerprint: String,
+    /// Whether it is another one than before.
+    pub changed: bool,
+    /// What could not be done, one sentence each.
+    pub problems: Vec<String>,
 }
 
 /// The kill switch, thrown.
@@ -55,6 +100,12 @@ pub struct JailStatus {
     pub policy: String,
     /// SHA-256 of the policy's text, in hex.
     pub policy_fingerprint: String,
+    /// Since when that policy is in force.
+    #[serde(default)]
+    pub policy_since_ms: u64,
+    /// Policies from before a change by which its prisoners are judged as well: what is wider holds from the next `run` on.
+    #[serde(default)]
+    pub policies_held_back: usize,
     /// Why the newest policy file is not in force, if it does not load.
     pub policy_error: Option<String>,
     /// Requests that came in, since the warden started.

@@ -43,8 +43,8 @@ pub(crate) struct Approved {
 impl Judged {
     /// Judges `plan` by the policy of its jail.
     fn new(plan: Plan) -> Self {
-        let policy = plan.jail.policy();
-        let decision = plan.with_facts(|facts| policy.decide(facts));
+        let policies = plan.jail.policies();
+        let decision = plan.with_facts(|facts| policies.decide(facts));
         Self { plan, decision }
     }
 
@@ -58,7 +58,7 @@ impl Judged {
         let (plan, decision) = (&judged.plan, &judged.decision);
         let wanted = decision.run_as.is_some() && decision.action != Action::Deny;
         // What the caller has not, the warden's host may have.
-        let unknown = plan.tool.is_none() && plan.jail.policy().runs_as_others();
+        let unknown = plan.tool.is_none() && plan.jail.policies().runs_as_others();
         let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
         Ok(judged.settled())
     }

@@ -15,6 +15,7 @@ mod laps;
 pub mod ledger;
 mod lock;
 mod plan;
+pub(crate) mod policies;
 pub mod process;
 mod request;
 mod running;

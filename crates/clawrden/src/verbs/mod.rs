@@ -15,6 +15,7 @@ pub(crate) mod completions;
 pub(crate) mod deny;
 pub(crate) mod history;
 pub(crate) mod kill;
+pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod resume;
 pub(crate) mod shims;

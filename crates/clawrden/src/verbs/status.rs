@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clawrden_api::{JailStatus, PrisonerStatus, Queue, Status, display};
+use clawrden_api::{JailStatus, PolicyStatus, PrisonerStatus, Queue, Status, display};
 
 use crate::failure::Outcome;
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
@@ -13,6 +13,8 @@ use crate::when;
 const SILENT_MS: u64 = 2 * 60 * 1000;
 /// Waiting requests that are shown here; `clawrden queue` shows all.
 const SHOWN: usize = 5;
+/// Digits of a policy's fingerprint that are shown.
+const SHOWN_DIGITS: usize = 16;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +55,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     state(&status, now);
     pending(&queue, now);
     jails(&status, args.verbose);
+    policy(&status.policy, now);
     prisoners(&status, now);
     ledger(&status);
     if args.verbose {
@@ -135,15 +138,35 @@ fn jails(status: &Status, verbose: bool) {
         ]);
     }
     print_table(&table);
-    for JailStatus { name, policy_error, .. } in &status.jails {
-        if let Some(error) = policy_error {
-            let name = display::text(name);
-            let text =
-                format!("jail {name}: the changed policy does not load; the one before holds");
-            println!("{}", paint(Tone::Bad, &text));
-            for line in error.lines() {
-                println!("  {}", display::text(line));
-            }
+    for JailStatus { name, policies_held_back, .. } in &status.jails {
+        if *policies_held_back > 0 {
+            let text = format!(
+                "jail {}: what the policy widened while its prisoners lived holds from the next run on",
+                display::text(name)
+            );
+            println!("{}", paint(Tone::Warn, &text));
+        }
+    }
+}
+
+/// The policy that the warden serves with, and what is wrong with its files.
+fn policy(policy: &PolicyStatus, now: u64) {
+    let fingerprint: String = policy.fingerprint.chars().take(SHOWN_DIGITS).collect();
+    println!(
+        "\npolicy {}, sha256 {}…, since {}{}",
+        display::text(&policy.source),
+        display::text(&fingerprint),
+        when::moment(policy.since_ms, now),
+        if policy.watched { "" } else { "; its files are not watched" },
+    );
+    if let Some(error) = &policy.error {
+        let text = format!(
+            "its files do not load since {}; the policy above stays in force",
+            when::moment(error.since_ms, now)
+        );
+        println!("{}", paint(Tone::Bad, &text));
+        for line in error.message.lines() {
+            println!("  {}", display::text(line));
         }
     }
 }

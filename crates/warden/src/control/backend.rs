@@ -2,7 +2,7 @@
 
 use clawrden_api::{
     AnswerRequest, Answered, ErrorBody, History, HistoryQuery, KillReport, KillRequest,
-    PrisonerAnswer, PrisonerRequest, Queue, Status,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, Status,
 };
 
 use super::peer::{Peer, Refusal};
@@ -71,6 +71,12 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When the kill switch stays thrown.
     fn resume(&self, peer: &Peer) -> Result<KillReport, ErrorBody>;
+
+    /// `POST /api/policy/reload`.
+    ///
+    /// # Errors
+    /// `BadPolicy` when the files do not load; the policy before stays in force.
+    fn reload_policy(&self, peer: &Peer) -> Result<PolicyReloaded, ErrorBody>;
 
     /// `POST /api/prisoners`. The prisoner ends when the peer's process does.
     ///

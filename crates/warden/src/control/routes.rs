@@ -36,6 +36,11 @@ pub(super) struct Control {
 /// Bytes of a path that are repeated in messages and records.
 const MAX_SHOWN: usize = 200;
 
+/// The body of a route that takes no values.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 type Answer = Result<Response, Failure>;
 
 /// What admission looks at: whom to ask, who it is, and where it sits.
@@ -52,6 +57,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/api/history", get(read_history))
         .route("/api/kill", post(kill))
         .route("/api/resume", post(resume))
+        .route("/api/policy/reload", post(reload_policy))
         .route("/api/prisoners", post(register))
         .fallback(async |uri: Uri| {
             Failure::new(ErrorCode::NotFound, format!("there is no route {:?}", shown(uri.path())))
@@ -160,11 +166,17 @@ async fn resume(
     Extension(peer): Extension<Arc<Peer>>,
     given: Body,
 ) -> Answer {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
     let given = read(&control, given, body::MAX_BODY).await?;
     with_body(given, move |Nothing {}| control.backend.resume(&peer)).await
+}
+
+async fn reload_policy(
+    State(control): State<Control>,
+    Extension(peer): Extension<Arc<Peer>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |Nothing {}| control.backend.reload_policy(&peer)).await
 }
 
 async fn register(

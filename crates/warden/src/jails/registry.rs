@@ -9,6 +9,7 @@ use clawrden_api::JailStatus;
 use clawrden_policy::Policy;
 
 use super::{JailName, Prisoner};
+use crate::policies::{InForce, Policies};
 use crate::process::{self, Identity, ProcessError};
 
 /// Jails of one warden. A further one is refused.
@@ -37,17 +38,13 @@ pub enum RegistryError {
     TooMany(usize, &'static str),
 }
 
-/// The policy of a jail, as it is in force.
-#[derive(Debug)]
-pub struct InForce {
-    /// What judges.
-    pub policy: Arc<Policy>,
-    /// Where it came from.
-    pub name: String,
-    /// SHA-256 of its text, in hex.
-    pub fingerprint: String,
-    /// Why a newer text did not load, if one did not.
-    pub error: Option<String>,
+/// Whose policy a jail has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The warden's own: it is replaced when its files change.
+    Own,
+    /// A `clawrden run` brought it: it stays as it was brought.
+    Brought,
 }
 
 /// A jail.
@@ -61,7 +58,9 @@ pub struct Jail {
     pub bin: Option<PathBuf>,
     /// The tools that have a shim there.
     pub tools: Vec<String>,
-    in_force: RwLock<Arc<InForce>>,
+    /// Whose policy it has.
+    pub origin: Origin,
+    policies: RwLock<Arc<Policies>>,
     requests: AtomicU64,
 }
 
@@ -73,16 +72,24 @@ impl Jail {
         socket: PathBuf,
         bin: Option<PathBuf>,
         tools: Vec<String>,
+        origin: Origin,
         in_force: InForce,
     ) -> Self {
-        let in_force = RwLock::new(Arc::new(in_force));
-        Self { name, socket, bin, tools, in_force, requests: AtomicU64::new(0) }
+        let policies = RwLock::new(Arc::new(Policies::new(in_force)));
+        Self { name, socket, bin, tools, origin, policies, requests: AtomicU64::new(0) }
     }
 
-    /// The policy at this moment. A request is judged by the one it got, also when another comes into force meanwhile.
+    /// What judges at this moment. A request is judged by what it got, also when something else comes into force
+    /// meanwhile.
+    #[must_use]
+    pub fn policies(&self) -> Arc<Policies> {
+        self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The policy in force at this moment.
     #[must_use]
     pub fn in_force(&self) -> Arc<InForce> {
-        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+        Arc::clone(&self.policies().in_force)
     }
 
     /// The policy in force.
@@ -91,9 +98,18 @@ impl Jail {
         Arc::clone(&self.in_force().policy)
     }
 
-    /// Puts another policy in force.
-    pub fn put_in_force(&self, in_force: InForce) {
-        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
+    /// Puts another policy in force; see [`Policies::replaced`].
+    pub fn put_in_force(&self, in_force: InForce, living: impl IntoIterator<Item = String>) {
+        let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        *policies = Arc::new(policies.replaced(in_force, living));
+    }
+
+    /// Lets go of what was held for a prisoner that has ended.
+    fn release(&self, prisoner: &str) {
+        let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(released) = policies.released(prisoner) {
+            *policies = Arc::new(released);
+        }
     }
 
     /// Counts one request.
@@ -151,13 +167,18 @@ impl Jails {
         self.read().jails.values().cloned().collect()
     }
 
-    /// The first jail whose policy has this text and whose tools are these.
+    /// The first jail whose policy has this text, with none before it held back, and whose tools are these.
     #[must_use]
     pub fn with_policy(&self, fingerprint: &str, tools: &[String]) -> Option<Arc<Jail>> {
         let inner = self.read();
         let mut jails = inner.jails.values();
         jails
-            .find(|jail| jail.in_force().fingerprint == fingerprint && jail.tools == tools)
+            .find(|jail| {
+                let policies = jail.policies();
+                policies.in_force.fingerprint == fingerprint
+                    && policies.held_back() == 0
+                    && jail.tools == tools
+            })
             .cloned()
     }
 
@@ -203,7 +224,20 @@ impl Jails {
 
     /// Forgets a prisoner.
     pub fn remove_prisoner(&self, id: &str) -> Option<Arc<Prisoner>> {
-        self.write().prisoners.remove(id)
+        let mut inner = self.write();
+        let prisoner = inner.prisoners.remove(id)?;
+        if let Some(jail) = inner.jails.get(&prisoner.jail) {
+            jail.release(id);
+        }
+        Some(prisoner)
+    }
+
+    /// The ids of the prisoners in a jail.
+    #[must_use]
+    pub fn inside(&self, name: &JailName) -> Vec<String> {
+        let inner = self.read();
+        let inside = inner.prisoners.values().filter(|prisoner| prisoner.jail == *name);
+        inside.map(|prisoner| prisoner.id.clone()).collect()
     }
 
     /// All prisoners.
@@ -258,12 +292,13 @@ impl Jails {
         self.prisoner_of(pid?).ok().flatten()
     }
 
-    /// For `GET /api/status`.
+    /// For `GET /api/status`. `policy_error` is why the warden's own policy is not the newest.
     #[must_use]
-    pub fn status(&self) -> Vec<JailStatus> {
+    pub fn status(&self, policy_error: Option<&str>) -> Vec<JailStatus> {
         let inner = self.read();
         let one = |jail: &Arc<Jail>| {
-            let in_force = jail.in_force();
+            let policies = jail.policies();
+            let in_force = &policies.in_force;
             let inside = inner.prisoners.values().filter(|prisoner| prisoner.jail == jail.name);
             JailStatus {
                 name: jail.name.to_string(),
@@ -271,7 +306,11 @@ impl Jails {
                 bin: jail.bin.as_ref().map(|bin| bin.display().to_string()),
                 policy: in_force.name.clone(),
                 policy_fingerprint: in_force.fingerprint.clone(),
-                policy_error: in_force.error.clone(),
+                policy_since_ms: in_force.since_ms,
+                policies_held_back: policies.held_back(),
+                policy_error: policy_error
+                    .filter(|_| jail.origin == Origin::Own)
+                    .map(str::to_owned),
                 requests: jail.requests.load(Ordering::Relaxed),
                 prisoners: inside.map(|prisoner| prisoner.status()).collect(),
             }

@@ -106,7 +106,7 @@ pub struct PolicyLoaded {
     pub source: String,
     /// SHA-256 of its text, in hex.
     pub fingerprint: String,
-    /// The jail that it governs.
+    /// The jail that it governs; `*` for all of this source, which went on with it after something else was refused.
     pub jail: String,
 }
 
@@ -115,7 +115,7 @@ pub struct PolicyLoaded {
 pub struct PolicyRefused {
     /// Where it came from.
     pub source: String,
-    /// The jail that it was meant for.
+    /// The jail that it was meant for; `*` for all that are governed by this source.
     pub jail: String,
     /// The diagnosis.
     pub error: String,

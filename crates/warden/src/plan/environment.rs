@@ -21,15 +21,17 @@ pub(crate) fn value<'a>(env: impl IntoIterator<Item = Entry<'a>>, name: &[u8]) -
     env.into_iter().map(split).find_map(|(n, value)| (n == name).then_some(value))
 }
 
-/// The names of dangerous variables in `env` that the prisoner was not started with, in order, once each.
+/// The names of variables in `env` that one of `rules` calls dangerous and the prisoner was not started with, in order,
+/// once each.
 pub(crate) fn changed<'a>(
     env: impl IntoIterator<Item = Entry<'a>>,
     baseline: &Baseline,
-    rules: &EnvRules,
+    rules: &[&EnvRules],
 ) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     for (name, value) in env.into_iter().map(split) {
-        let suspect = rules.is_dangerous(name, value) && !baseline.is_unchanged(name, value);
+        let suspect = rules.iter().any(|rules| rules.is_dangerous(name, value))
+            && !baseline.is_unchanged(name, value);
         if suspect && !names.iter().any(|n| n == name) {
             names.push(name.to_vec());
         }
@@ -44,10 +46,10 @@ pub(crate) struct LocalEnvironment {
     pub(crate) stripped: Vec<String>,
 }
 
-/// Starts from nothing, adds what `rules` keep, and sets PATH to the prisoner's first one.
+/// Starts from nothing, adds what all of `rules` keep, and sets PATH to the prisoner's first one.
 pub(crate) fn local<'a>(
     env: impl IntoIterator<Item = Entry<'a>>,
-    rules: &EnvRules,
+    rules: &[&EnvRules],
     baseline: &Baseline,
 ) -> LocalEnvironment {
     let mut result = LocalEnvironment::default();
@@ -57,7 +59,7 @@ pub(crate) fn local<'a>(
         if name == b"PATH" {
             continue;
         }
-        if rules.keeps(name, value) {
+        if rules.iter().all(|rules| rules.keeps(name, value)) {
             result.kept.push(entry.to_vec());
         } else {
             result.stripped.push(String::from_utf8_lossy(name).into_owned());
@@ -94,9 +96,9 @@ mod tests {
         let baseline = Baseline::from_block(b"LD_PRELOAD=/a.so\0HOME=/h\0").unwrap();
         let policy = Policy::stock();
         let same = entries(&["LD_PRELOAD=/a.so", "HOME=/other", "X=1"]);
-        assert!(changed(same, &baseline, policy.env()).is_empty());
+        assert!(changed(same, &baseline, &[policy.env()]).is_empty());
         let other = entries(&["LD_PRELOAD=/b.so", "BASH_ENV=/x", "LD_PRELOAD=/c.so"]);
-        assert_eq!(changed(other, &baseline, policy.env()), [&b"LD_PRELOAD"[..], b"BASH_ENV"]);
+        assert_eq!(changed(other, &baseline, &[policy.env()]), [&b"LD_PRELOAD"[..], b"BASH_ENV"]);
     }
 
     #[test]
@@ -105,9 +107,23 @@ mod tests {
         let policy = Policy::stock();
         let env =
             entries(&["PATH=/tmp/evil", "HOME=/h", "SECRET_TOKEN=x", "LD_PRELOAD=/x", "LANG=C"]);
-        let local = local(env, policy.env(), &baseline);
+        let local = local(env, &[policy.env()], &baseline);
         assert_eq!(local.kept, [&b"PATH=/bin"[..], b"HOME=/h", b"LANG=C"]);
         assert_eq!(local.stripped, ["SECRET_TOKEN", "LD_PRELOAD"]);
+    }
+
+    #[test]
+    fn of_two_policies_the_one_that_calls_more_dangerous_and_keeps_less_counts() {
+        let with = |text| Policy::from_yaml("policy.yaml", text).unwrap();
+        let old = with("env: {dangerous: [TARGET]}");
+        let new = with("env: {keep: [MINE]}");
+        let both = [old.env(), new.env()];
+        let env = entries(&["MINE=1", "TARGET=x"]);
+        let baseline = Baseline::from_block(b"PATH=/bin\0").unwrap();
+        let named = changed(env.iter().copied(), &baseline, &both);
+        assert_eq!(named, [b"TARGET".to_vec()]);
+        assert!(local(env.clone(), &both[1..], &baseline).stripped == ["TARGET"]);
+        assert_eq!(local(env, &both, &baseline).stripped, ["MINE", "TARGET"]);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Plan {
                 return Err(Box::new(Unplanned { error, jail, prisoner, caller, invocation }));
             }
         };
-        let changed_env = changed(invocation.env(), sight.baseline, jail.policy().env());
+        let changed_env = changed(invocation.env(), sight.baseline, &jail.policies().env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
         // What rules look at belongs to what a person approves, as dangerous variables do.
         let policy = jail.policy();

@@ -1,5 +1,6 @@
 //! Every `unsafe` block and every raw syscall of the warden. Nothing here decides anything.
 
+pub(crate) mod lease;
 pub(crate) mod limits;
 pub mod peer;
 pub mod process;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clawrden_api::{
     AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, KillReport, KillRequest,
-    PrisonerAnswer, PrisonerRequest, Queue, Status,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, Status,
 };
 
 use super::Warden;
@@ -46,15 +46,17 @@ impl Backend for Control {
 
     fn status(&self) -> Result<Status, ErrorBody> {
         let warden = &self.0;
+        let policy = warden.own.status();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uid: warden.uid,
             started_ms: warden.started_ms,
             stopped: warden.switch.stopped(),
-            jails: warden.jails.status(),
+            jails: warden.jails.status(policy.error.as_ref().map(|error| &error.message[..])),
             pending: warden.approvals.len(),
             running: warden.running.count(),
+            policy,
             ledger: warden.ledger.status(),
             methods: warden.method_map(),
             cautions: vec![if warden.uid == 0 { ROOT } else { SAME_USER }.to_owned()],
@@ -113,6 +115,10 @@ impl Backend for Control {
 
     fn resume(&self, peer: &Peer) -> Result<KillReport, ErrorBody> {
         self.0.resume(who(peer))
+    }
+
+    fn reload_policy(&self, peer: &Peer) -> Result<PolicyReloaded, ErrorBody> {
+        self.0.reload_asked(&who(peer))
     }
 
     fn register_prisoner(

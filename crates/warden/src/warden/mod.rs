@@ -2,6 +2,7 @@
 
 mod control;
 mod prisoners;
+mod reload;
 mod serve;
 mod stop;
 
@@ -24,7 +25,7 @@ use crate::process::{ExitInfo, Identity, Methods, Namespaces};
 use crate::running::Running;
 use crate::sockets::Bound;
 use crate::switch::Switch;
-use prisoners::Sourced;
+use reload::Own;
 
 pub use serve::{ServeError, run_warden, serve};
 
@@ -51,8 +52,8 @@ pub(crate) struct Warden {
     pub(crate) workers: Workers,
     /// The environment of prisoners that nobody registered, as far as it is known.
     baseline: Baseline,
-    /// The user's own policy, for jails that bring none.
-    policy: Sourced,
+    /// The warden's own policy, for jails that bring none.
+    own: Own,
     doors: Mutex<BTreeMap<JailName, Door>>,
     closing: watch::Sender<bool>,
     admission: Mutex<Admission>,

@@ -14,19 +14,13 @@ use crate::approvals::Now;
 use crate::control::Peer;
 use crate::intercom::listen;
 use crate::jails::shims::is_tool_name;
-use crate::jails::{Baseline, InForce, Jail, JailName, Prisoner};
+use crate::jails::{Baseline, InForce, Jail, JailName, Origin, Prisoner};
 use crate::ledger::{self, Argv, Record};
+use crate::policies::Sourced;
 use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Namespaces};
 use crate::sockets::{Bound, bind_private};
 use crate::sys::process::watch as watch_process;
-
-/// A policy and what to call its source.
-#[derive(Debug, Clone)]
-pub(super) struct Sourced {
-    pub(super) source: String,
-    pub(super) policy: Arc<Policy>,
-}
 
 impl Warden {
     /// Makes a jail and listens on its socket.
@@ -35,10 +29,10 @@ impl Warden {
         name: JailName,
         tools: Vec<String>,
         has_shims: bool,
-        policy: Sourced,
+        (origin, policy): (Origin, Sourced),
         socket: Bound,
     ) -> Result<Arc<Jail>, ServeError> {
-        let Sourced { source, policy } = policy;
+        let Sourced { source, policy, .. } = policy;
         let listener = socket.listener().try_clone().and_then(tokio::net::UnixListener::from_std);
         let listener = listener.map_err(|source| ServeError::System {
             what: "an intercom socket cannot be listened on",
@@ -51,8 +45,9 @@ impl Warden {
             jail: name.to_string(),
         });
         let bin = has_shims.then(|| self.places.jail_bin(&name));
-        let in_force = InForce { policy, name: source, fingerprint, error: None };
-        let jail = Jail::new(name.clone(), socket.path().to_owned(), bin, tools, in_force);
+        let since_ms = Now::read().ms;
+        let in_force = InForce { policy, name: source, fingerprint, since_ms };
+        let jail = Jail::new(name.clone(), socket.path().to_owned(), bin, tools, origin, in_force);
         let jail = self.jails.add(jail)?;
         self.record(&[loaded]);
         let (closing, closed) = watch::channel(false);
@@ -66,7 +61,7 @@ impl Warden {
         self: &Arc<Self>,
         name: JailName,
         tools: Vec<String>,
-        policy: Sourced,
+        policy: (Origin, Sourced),
     ) -> Result<Arc<Jail>, ServeError> {
         self.places.make_jail(&name, &tools)?;
         let socket = bind_private(&self.places.jail_socket(&name), self.places.intercom_mode())?;
@@ -112,7 +107,7 @@ impl Warden {
         let root = Identity::of(pid).map_err(seen)?;
         let namespaces = Namespaces::of(pid).map_err(seen)?;
         let policy = self.policy_for(&request)?;
-        let tools = tools_for(&request, &policy.policy)?;
+        let tools = tools_for(&request, &policy.1.policy)?;
         let jail = self.jail_for(&request, policy, tools)?;
         let id = clawrden_protocol::request::hex(
             &crate::request::random_id().map_err(|error| {
@@ -167,11 +162,14 @@ impl Warden {
         })
     }
 
-    fn policy_for(&self, request: &PrisonerRequest) -> Result<Sourced, ErrorBody> {
+    fn policy_for(&self, request: &PrisonerRequest) -> Result<(Origin, Sourced), ErrorBody> {
         match &request.policy {
-            None => Ok(self.policy.clone()),
+            None => Ok((Origin::Own, self.own.sourced())),
             Some(given) => match Policy::from_yaml(&given.name, &given.text) {
-                Ok(policy) => Ok(Sourced { source: given.name.clone(), policy: Arc::new(policy) }),
+                Ok(policy) => {
+                    let (source, policy) = (given.name.clone(), Arc::new(policy));
+                    Ok((Origin::Brought, Sourced { source, policy, is_read: false }))
+                }
                 Err(error) => Err(refused(ErrorCode::BadPolicy, error.to_string())),
             },
         }
@@ -181,10 +179,10 @@ impl Warden {
     fn jail_for(
         self: &Arc<Self>,
         request: &PrisonerRequest,
-        policy: Sourced,
+        policy: (Origin, Sourced),
         tools: Vec<String>,
     ) -> Result<Arc<Jail>, ErrorBody> {
-        let fingerprint = policy.policy.fingerprint().to_owned();
+        let fingerprint = policy.1.policy.fingerprint().to_owned();
         let name = match &request.jail {
             Some(wanted) => {
                 let name = JailName::new(wanted)
@@ -244,7 +242,7 @@ impl Warden {
 
     /// A jail that was made for a `clawrden run` goes with its last prisoner.
     fn close_run_jail(&self, name: &JailName) {
-        if self.policy.policy.jails().any(|(declared, _)| declared == name.as_str()) {
+        if self.own.sourced().policy.jails().any(|(declared, _)| declared == name.as_str()) {
             return;
         }
         if self.jails.remove_empty(name).is_some()

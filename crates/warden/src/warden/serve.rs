@@ -12,13 +12,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Warden;
-use super::prisoners::Sourced;
+use super::reload::Own;
 use crate::approvals::{Approvals, Now};
 use crate::config::{Config, ExitCodes};
 use crate::executor::Pool;
 use crate::jails::runner::{RunnerError, RunnerFile};
-use crate::jails::{BadName, Baseline, JailName, Jails, PlaceError, Places, RegistryError};
+use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
 use crate::ledger::{self, Ledger, LedgerError, Record};
+use crate::policies::Source;
 use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
@@ -93,6 +94,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     // First of all: who can be reached can be told to go down.
     let mut term = signal(SignalKind::terminate()).map_err(system("SIGTERM cannot be watched"))?;
     let mut int = signal(SignalKind::interrupt()).map_err(system("SIGINT cannot be watched"))?;
+    let hangup = signal(SignalKind::hangup()).map_err(system("SIGHUP cannot be watched"))?;
     raise_descriptor_limit();
     // A ledger at that limit is one that cannot be written: nothing runs, and the warden says so.
     crate::sys::process::outlive_file_size_limit();
@@ -102,7 +104,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         None => usual,
     };
     places.make()?;
-    let (source, policy) = policy(&config, &places)?;
+    let source = Source::new(config.policy.as_deref(), places.policy());
+    let policy = source.read(None)?;
+    let policy_name = policy.source.clone();
     let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
     let (ledger, recovery) = Ledger::open(&audit, &ledger::Options::default())?;
     let control_path = config.control.clone().unwrap_or_else(|| places.control_socket());
@@ -139,7 +143,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         workers: crate::plan::Workers::default(),
         baseline: Baseline::own(),
         doors: Mutex::default(),
-        policy: Sourced { source: source.clone(), policy: Arc::new(policy) },
+        own: Own::new(source, policy),
         closing: watch::Sender::new(false),
         admission: Mutex::default(),
         due: Arc::default(),
@@ -149,7 +153,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     pool.fill();
     warden.open_books(&recovery);
     let default = JailName::default_jail();
-    warden.open_jail(default, Vec::new(), false, warden.policy.clone(), intercom)?;
+    let own = (Origin::Own, warden.own.sourced());
+    warden.open_jail(default, Vec::new(), false, own, intercom)?;
     warden.open_declared_jails()?;
     let (down, going_down) = tokio::sync::oneshot::channel::<()>();
     let listener = control.listener().try_clone().and_then(tokio::net::UnixListener::from_std);
@@ -161,13 +166,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             let _ = going_down.await;
         },
     ));
-    tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = source, "the warden serves");
+    tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = policy_name, "the warden serves");
+    let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
     let why = tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
         () = warden.attend() => "the last prisoner ended",
     };
     tracing::info!(why, "the warden goes down");
+    following.abort();
     warden.drain().await;
     warden.pool.close();
     drop(down);
@@ -178,13 +185,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn policy(config: &Config, places: &Places) -> Result<(String, Policy), ServeError> {
-    let usual = places.policy();
-    match &config.policy {
-        Some(path) => Ok((path.display().to_string(), Policy::load(path)?)),
-        None if usual.exists() => Ok((usual.display().to_string(), Policy::load(&usual)?)),
-        None => Ok(("the stock policy".to_owned(), Policy::stock())),
-    }
+/// The jails that a policy names, and their tools.
+///
+/// # Errors
+/// When one has a name that it cannot have.
+pub(super) fn declared(policy: &Policy) -> Result<Vec<(JailName, Vec<String>)>, BadName> {
+    let default = JailName::default_jail();
+    let named = policy.jails().filter(|(name, _)| *name != default.as_str());
+    named.map(|(name, jail)| Ok((JailName::new(name)?, jail.commands.clone()))).collect()
 }
 
 /// The kill switch belongs to the ledger: who keeps one elsewhere keeps both there.
@@ -233,15 +241,9 @@ impl Warden {
 
     /// Makes the jails that the policy names.
     fn open_declared_jails(self: &Arc<Self>) -> Result<(), ServeError> {
-        let declared: Vec<(String, Vec<String>)> = self
-            .policy
-            .policy
-            .jails()
-            .filter(|(name, _)| *name != JailName::default_jail().as_str())
-            .map(|(name, jail)| (name.to_owned(), jail.commands.clone()))
-            .collect();
-        for (name, tools) in declared {
-            self.make_jail(JailName::new(&name)?, tools, self.policy.clone())?;
+        let policy = self.own.sourced();
+        for (name, tools) in declared(&policy.policy)? {
+            self.make_jail(name, tools, (Origin::Own, policy.clone()))?;
         }
         Ok(())
     }

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use clawrden_api::{
     AnswerRequest, Answered, Caller, ErrorBody, ErrorCode, History, HistoryQuery, KillReport,
-    KillRequest, LedgerStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, Status,
+    KillRequest, LedgerStatus, PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest,
+    Queue, QueueEntry, Status,
 };
 use clawrden_warden::control::{Backend, Limits, Peer, Refusal, Verdict, serve_with};
 use clawrden_warden::process::{self, Identity};
@@ -103,6 +104,7 @@ impl Backend for Fake {
             jails: Vec::new(),
             pending: 0,
             running: 0,
+            policy: PolicyStatus::default(),
             ledger: LedgerStatus { path: String::new(), sequence: 0, error: None },
             methods: BTreeMap::new(),
             cautions: Vec::new(),
@@ -150,6 +152,14 @@ impl Backend for Fake {
     fn resume(&self, _peer: &Peer) -> Result<KillReport, ErrorBody> {
         self.note("resume".to_owned());
         Ok(KillReport { processes: 0, stopped: None, problems: Vec::new() })
+    }
+
+    fn reload_policy(&self, _peer: &Peer) -> Result<PolicyReloaded, ErrorBody> {
+        self.note("reload".to_owned());
+        Err(ErrorBody {
+            code: ErrorCode::BadPolicy,
+            message: "p.yaml:3:7: it is broken".to_owned(),
+        })
     }
 
     fn register_prisoner(

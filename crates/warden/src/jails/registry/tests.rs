@@ -14,9 +14,9 @@ fn jail(text: &str, fingerprint: &str) -> Jail {
         policy: Arc::new(Policy::stock()),
         name: "test".to_owned(),
         fingerprint: fingerprint.to_owned(),
-        error: None,
+        since_ms: 0,
     };
-    Jail::new(name(text), PathBuf::from("/s"), None, vec!["git".to_owned()], in_force)
+    Jail::new(name(text), PathBuf::from("/s"), None, vec!["git".to_owned()], Origin::Own, in_force)
 }
 
 fn prisoner(id: &str, jail: &str, root: u32, leaf: Option<Leaf>) -> Prisoner {
@@ -177,11 +177,11 @@ fn a_request_keeps_the_policy_it_got() {
         policy: Arc::new(Policy::stock()),
         name: "n".into(),
         fingerprint: "2".into(),
-        error: None,
+        since_ms: 0,
     };
-    added.put_in_force(after);
+    added.put_in_force(after, []);
     assert_eq!((before.fingerprint.as_str(), added.in_force().fingerprint.as_str()), ("1", "2"));
     added.count_request();
-    let status = jails.status();
+    let status = jails.status(Some("line 3"));
     assert_eq!((status[0].requests, status[0].policy_fingerprint.as_str()), (1, "2"));
 }

@@ -1,0 +1,43 @@
+//! `clawrden policy reload`: the warden reads its files when it is told to.
+
+use std::path::Path;
+
+use clawrden_api::{PolicyReloaded, display};
+
+use crate::failure::Outcome;
+use crate::output::{Tone, paint, print_json};
+use crate::verbs::{Connection, block_on, done};
+
+const EXAMPLES: &str = "\
+The warden reads changed files by itself; this is for where it cannot see them change, and to learn what came of it.
+Files that do not load are refused, with exit code 2, and the policy before stays in force.
+
+Examples:
+  clawrden policy reload";
+
+/// Read the warden's policy files anew
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    let reloaded = block_on(connection.client.reload_policy())?.map_err(Connection::failure)?;
+    if args.json {
+        print_json(&reloaded)?;
+        return done();
+    }
+    let PolicyReloaded { source, fingerprint, changed, problems } = &reloaded;
+    let (source, fingerprint) = (display::text(source), display::text(fingerprint));
+    let what = if *changed { "in force" } else { "unchanged, still in force" };
+    println!("{what}: {source}, sha256 {fingerprint}");
+    for problem in problems {
+        println!("{}", paint(Tone::Bad, &display::text(problem)));
+    }
+    done()
+}

@@ -1,0 +1,299 @@
+//! Putting a changed policy in force: when its files change, on SIGHUP, and when somebody asks for it.
+//!
+//! All of it or nothing: what does not load whole leaves everything as it was, and says so in log, ledger and status.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use clawrden_api::{ErrorBody, ErrorCode, PolicyFault, PolicyReloaded, PolicyStatus};
+use clawrden_policy::LoadError;
+use thiserror::Error;
+use tokio::signal::unix::Signal;
+
+use super::Warden;
+use super::prisoners::refused;
+use super::serve::declared;
+use crate::approvals::Now;
+use crate::jails::{BadName, InForce, Origin};
+use crate::ledger::{self, Record};
+use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unsteady, Watching, steadily};
+
+/// The warden's own policy.
+pub(super) struct Own {
+    source: Source,
+    state: Mutex<State>,
+    /// One reading after the other. Nothing else is locked while it waits; the watches are `None` where there are none.
+    reading: Mutex<Option<Watching>>,
+}
+
+struct State {
+    sourced: Sourced,
+    since_ms: u64,
+    watched: bool,
+    fault: Option<PolicyFault>,
+    /// Since when the files cannot be read because they are written.
+    unsteady: Option<Instant>,
+}
+
+/// Why what the files say is not in force.
+#[derive(Debug, Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Unsteady(#[from] Unsteady),
+    #[error(transparent)]
+    Name(#[from] BadName),
+    #[error("the warden goes down")]
+    GoingDown,
+}
+
+/// What came of reading the files.
+#[derive(Debug)]
+struct Read {
+    changed: bool,
+    problems: Vec<String>,
+}
+
+impl Own {
+    pub(super) fn new(source: Source, sourced: Sourced) -> Self {
+        let since_ms = Now::read().ms;
+        let state = State { sourced, since_ms, watched: false, fault: None, unsteady: None };
+        Self { source, state: Mutex::new(state), reading: Mutex::default() }
+    }
+
+    /// What is in force.
+    pub(super) fn sourced(&self) -> Sourced {
+        self.state().sourced.clone()
+    }
+
+    pub(super) fn status(&self) -> PolicyStatus {
+        let state = self.state();
+        PolicyStatus {
+            source: state.sourced.source.clone(),
+            fingerprint: state.sourced.policy.fingerprint().to_owned(),
+            since_ms: state.since_ms,
+            watched: state.watched,
+            error: state.fault.clone(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Option<Watching>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Warden {
+    /// Reads the policy anew whenever its files change or SIGHUP comes. Never ends.
+    pub(super) async fn follow_policy(self: Arc<Self>, mut hangup: Signal) {
+        let changes = Changes::default();
+        let watching = {
+            let (warden, changes) = (Arc::clone(&self), changes.clone());
+            tokio::task::spawn_blocking(move || warden.watch_policy(&changes))
+        };
+        if watching.await.is_err() {
+            tracing::error!(
+                "the policy's files are not watched: `clawrden policy reload` reads them"
+            );
+        }
+        loop {
+            let told = tokio::select! {
+                () = changes.settled() => false,
+                Some(()) = hangup.recv() => true,
+            };
+            let warden = Arc::clone(&self);
+            let read = tokio::task::spawn_blocking(move || {
+                if told { warden.reload_patiently() } else { warden.reload() }
+            });
+            let Ok(read) = read.await else { continue };
+            if let Err(ReloadError::Unsteady(_)) = read {
+                // The end of the writing is a change of its own, but for a file that is looked at by its stamp only.
+                tokio::time::sleep(QUIET).await;
+                changes.tell();
+            }
+        }
+    }
+
+    fn watch_policy(&self, changes: &Changes) {
+        let watching = Watching::new(self.own.source.paths(), changes.clone());
+        match watching {
+            Ok(watching) => {
+                *self.own.reading() = Some(watching);
+                self.own.state().watched = true;
+                // It may have changed since it was read.
+                changes.tell();
+            }
+            Err(error) => {
+                tracing::error!(%error, "the policy's files are not watched: `clawrden policy reload` reads them");
+            }
+        }
+    }
+
+    /// The same as [`Warden::reload`], on somebody's word.
+    pub(super) fn reload_asked(self: &Arc<Self>, who: &str) -> Result<PolicyReloaded, ErrorBody> {
+        tracing::info!(who, "the policy is read anew, as somebody asked");
+        match self.reload_patiently() {
+            Ok(Read { changed, problems }) => {
+                let PolicyStatus { source, fingerprint, .. } = self.own.status();
+                Ok(PolicyReloaded { source, fingerprint, changed, problems })
+            }
+            Err(ReloadError::GoingDown) => {
+                Err(refused(ErrorCode::GoingDown, ReloadError::GoingDown.to_string()))
+            }
+            Err(error) => Err(refused(
+                ErrorCode::BadPolicy,
+                format!("{error}\nthe policy before stays in force"),
+            )),
+        }
+    }
+
+    /// Waits for a while for files that are being written.
+    fn reload_patiently(self: &Arc<Self>) -> Result<Read, ReloadError> {
+        let end = Instant::now() + MOST;
+        loop {
+            match self.reload() {
+                Err(ReloadError::Unsteady(_)) if Instant::now() < end => std::thread::sleep(QUIET),
+                read => return read,
+            }
+        }
+    }
+
+    /// Reads the files and puts what they say in force. Blocks.
+    fn reload(self: &Arc<Self>) -> Result<Read, ReloadError> {
+        let mut watching = self.own.reading();
+        if let Some(watching) = watching.as_mut() {
+            watching.renew();
+        }
+        let before = self.own.sourced();
+        let paths = self.own.source.paths();
+        let read = steadily(&paths, || self.own.source.read(Some(&before)));
+        let read = read.map_err(ReloadError::from).and_then(|read| read.map_err(Into::into));
+        let named = read.and_then(|sourced| Ok((declared(&sourced.policy)?, sourced)));
+        let (declared, sourced) = match named {
+            Ok(named) => named,
+            Err(error) => {
+                self.keep_policy(&error);
+                return Err(error);
+            }
+        };
+        let changed = sourced.policy.fingerprint() != before.policy.fingerprint()
+            || sourced.source != before.source;
+        if !changed {
+            self.keep_known(&before);
+            return Ok(Read { changed, problems: Vec::new() });
+        }
+        // No prisoner comes between the old policy and the new one.
+        let admission = self.admission();
+        if admission.closed {
+            return Err(ReloadError::GoingDown);
+        }
+        self.put_in_force(&sourced);
+        let mut problems = Vec::new();
+        for (name, tools) in declared {
+            if self.jails.get(&name).is_some() {
+                continue;
+            }
+            if let Err(error) = self.make_jail(name.clone(), tools, (Origin::Own, sourced.clone()))
+            {
+                tracing::error!(%error, jail = %name, "a jail that the policy names cannot be made");
+                problems.push(format!("jail {name} cannot be made: {error}"));
+            }
+        }
+        drop(admission);
+        // A warden that wanted to go while this went on asks again.
+        self.due.notify_one();
+        Ok(Read { changed, problems })
+    }
+
+    fn put_in_force(&self, sourced: &Sourced) {
+        let since_ms = Now::read().ms;
+        let fingerprint = sourced.policy.fingerprint();
+        {
+            let mut state = self.own.state();
+            state.sourced = sourced.clone();
+            state.since_ms = since_ms;
+            state.fault = None;
+            state.unsteady = None;
+        }
+        let own = self.jails.all().into_iter().filter(|jail| jail.origin == Origin::Own);
+        let mut records = Vec::new();
+        for jail in own {
+            let in_force = InForce {
+                policy: Arc::clone(&sourced.policy),
+                name: sourced.source.clone(),
+                fingerprint: fingerprint.to_owned(),
+                since_ms,
+            };
+            jail.put_in_force(in_force, self.jails.inside(&jail.name));
+            records.push(Record::PolicyLoaded(ledger::PolicyLoaded {
+                source: sourced.source.clone(),
+                fingerprint: fingerprint.to_owned(),
+                jail: jail.name.to_string(),
+            }));
+        }
+        tracing::info!(policy = sourced.source, fingerprint, "another policy is in force");
+        self.record(&records);
+    }
+
+    /// The files say what is in force.
+    fn keep_known(&self, known: &Sourced) {
+        let fault = {
+            let mut state = self.own.state();
+            state.unsteady = None;
+            state.fault.take()
+        };
+        if fault.is_some() {
+            tracing::info!("the policy's files say again what is in force");
+            self.record(&[Record::PolicyLoaded(ledger::PolicyLoaded {
+                source: known.source.clone(),
+                fingerprint: known.policy.fingerprint().to_owned(),
+                jail: "*".to_owned(),
+            })]);
+        }
+    }
+
+    /// What was in force stays so, and everybody can learn why. Said once for each cause.
+    fn keep_policy(&self, error: &ReloadError) {
+        let message = error.to_string();
+        let inside = match error {
+            ReloadError::Load(error) => error.diagnostics().first(),
+            _ => None,
+        };
+        let fault = PolicyFault {
+            message: message.clone(),
+            file: inside.map(|found| found.file.clone()),
+            line: inside.map(|found| found.line),
+            column: inside.map(|found| found.column),
+            since_ms: Now::read().ms,
+        };
+        let source = {
+            let mut state = self.own.state();
+            if let ReloadError::Unsteady(_) = error {
+                // Writing takes a moment, and is an error only when it does not end.
+                if state.unsteady.get_or_insert_with(Instant::now).elapsed() < MOST {
+                    return;
+                }
+            } else {
+                state.unsteady = None;
+            }
+            if state.fault.as_ref().is_some_and(|known| known.message == message) {
+                return;
+            }
+            state.fault = Some(fault);
+            state.sourced.source.clone()
+        };
+        tracing::error!(
+            error = message,
+            "the policy's files do not load: the policy before stays in force"
+        );
+        self.record(&[Record::PolicyRefused(ledger::PolicyRefused {
+            source,
+            jail: "*".to_owned(),
+            error: message,
+        })]);
+    }
+}
