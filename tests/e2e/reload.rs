@@ -1,8 +1,9 @@
 //! The policy's files change while the warden serves.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -241,4 +242,100 @@ fn what_is_wider_waits_for_the_next_run_and_what_is_narrower_does_not() {
     let decided = house.ledger().into_iter().filter(|record| record["event"] == "decided");
     let denied = decided.filter(|record| record["decision"] == "deny").count();
     assert_eq!(denied, 2, "{said}");
+}
+
+const ASK: &str = "rules: [{command: echo, action: ask}]";
+
+/// Starts a command that a person has to approve.
+fn asking(house: &House) -> (std::process::Child, String) {
+    let mut command = house.shimmed("echo");
+    let command = command.arg("hi").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    (child, short)
+}
+
+fn reload(house: &House, policy: &str) {
+    fs::write(house.path("policy.yaml"), policy).unwrap();
+    let output = house.cli(&["policy", "reload"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_the_policy_denies_by_now_cannot_be_approved() {
+    let (house, _) = watched(ASK);
+    let (child, short) = asking(&house);
+    reload(&house, "# other\n\nrules: [{command: echo, action: deny, reason: 'no more'}]");
+    let refused = raw_answer(&house, &format!("/api/queue/{short}/approve"));
+    assert!(refused.starts_with("HTTP/1.1 409"), "{refused}");
+    for part in ["denied_by_policy", "policy.yaml:3", "no more"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(126), String::new()));
+    let said = text(&output.stderr);
+    assert!(said.contains("no more") && said.contains("policy.yaml:3"), "{said}");
+    let denied = house.record("the denial", |record| record["decision"] == "deny");
+    assert_eq!(denied["rule"], "policy.yaml:3");
+    assert!(house.ledger().iter().all(|r| r["event"] != "approved" && r["event"] != "started"));
+    let again = house.cli(&["approve", &short]);
+    assert_eq!(again.status.code(), Some(1));
+    // It was the policy, so that another policy is asked anew.
+    reload(&house, ASK);
+    let (mut child, short) = asking(&house);
+    assert!(house.cli(&["deny", &short]).status.success());
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_the_policy_would_allow_by_now_still_waits_and_can_be_approved() {
+    let (house, _) = watched(ASK);
+    let (child, short) = asking(&house);
+    reload(&house, ALLOW);
+    assert_eq!(house.pending()["short"], short.as_str());
+    assert!(house.cli(&["approve", &short]).status.success());
+    assert_eq!(text(&child.wait_with_output().unwrap().stdout), "hi\n");
+}
+
+#[test]
+fn an_approval_that_is_kept_is_worth_nothing_once_the_policy_denies() {
+    let (house, _) = watched(ASK);
+    let (mut child, short) = asking(&house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the entry to be parked", || (house.pending()["callers"] == 0).then_some(()));
+    assert!(house.cli(&["approve", &short]).status.success());
+    reload(&house, DENY);
+    let output = echo(&house);
+    assert_eq!(output.status.code(), Some(126));
+    assert!(text(&output.stderr).contains("not yet"), "{}", text(&output.stderr));
+    assert!(house.ledger().iter().all(|record| record["event"] != "started"));
+}
+
+#[test]
+fn what_waits_without_a_caller_cannot_be_approved_either() {
+    let (house, _) = watched(ASK);
+    let (mut child, short) = asking(&house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the entry to be parked", || (house.pending()["callers"] == 0).then_some(()));
+    reload(&house, DENY);
+    let refused = house.cli(&["approve", &short]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("not yet"), "{}", text(&refused.stderr));
+    house.record("the denial", |record| record["decision"] == "deny");
+    reload(&house, ALLOW);
+    assert_eq!(text(&echo(&house).stdout), "hi\n");
+}
+
+/// What the control socket says to a bare POST.
+fn raw_answer(house: &House, path: &str) -> String {
+    let mut stream = UnixStream::connect(house.control()).unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }

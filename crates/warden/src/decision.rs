@@ -2,8 +2,11 @@
 //!
 //! [`Approved`] cannot be made anywhere else, and executors take nothing else: the compiler refuses a way around.
 
+use std::sync::Arc;
+
 use clawrden_policy::{Action, Decision, Executor, Notice, Timeout};
 
+use crate::again::{Case, Objection};
 use crate::approvals::Loan;
 use crate::intercom::Account;
 use crate::plan::{HostError, Plan, PlanError, Sight, Workers};
@@ -16,6 +19,10 @@ const LARGE: usize = 16 * 1024;
 pub(crate) struct Judged {
     plan: Plan,
     decision: Decision,
+    /// The generation of the policies that gave it.
+    generation: u64,
+    /// For judging it again, once it waits.
+    case: Option<Arc<Case>>,
 }
 
 /// What follows from a judgement.
@@ -45,7 +52,7 @@ impl Judged {
     fn new(plan: Plan) -> Self {
         let policies = plan.jail.policies();
         let decision = plan.with_facts(|facts| policies.decide(facts));
-        Self { plan, decision }
+        Self { plan, decision, generation: policies.generation, case: None }
     }
 
     /// The same for a request of any size: one so large that judging it would keep others waiting is judged beside
@@ -77,41 +84,28 @@ impl Judged {
     /// Judges once more, by what the request means on the warden's host. Both judgements must agree on who runs it
     /// there; the stricter one holds.
     async fn on_host(self, sight: Sight<'_>) -> Result<Self, PlanError> {
-        let Self { mut plan, decision: first } = self;
+        // The older generation of two: what changed in between is judged again.
+        let Self { mut plan, decision: first, generation, case } = self;
+        let judged = |plan, decision| Self { plan, decision, generation, case: case.clone() };
         let is_meant = plan.tool.is_some() || first.run_as.is_some();
         let moved = plan.move_to_host(sight.kinds, sight.workers).await;
         if let Err(error) = moved {
-            return Self::off_host(plan, first, is_meant, error);
+            return off_host(judged(plan, first), is_meant, error);
         }
-        let Self { mut plan, decision: second } = Self::beside(plan, sight.workers).await?;
+        let Self { mut plan, decision: second, .. } = Self::beside(plan, sight.workers).await?;
         let user =
             second.run_as.clone().filter(|user| !is_meant || first.run_as.as_ref() == Some(user));
         let Some(user) = user else {
             plan.stay_with_caller();
-            return Ok(Self { plan, decision: first });
+            return Ok(judged(plan, first));
         };
         let decision = if is_meant && first.action > second.action { first } else { second };
         if decision.action == Action::Deny {
-            return Ok(Self { plan, decision });
+            return Ok(judged(plan, decision));
         }
         match plan.become_user(user, sight.workers).await {
-            Ok(()) => Ok(Self { plan, decision }),
-            Err(error) => Self::off_host(plan, decision, true, error),
-        }
-    }
-
-    /// What becomes of a request that cannot run on the warden's host: refused, or left where it is.
-    fn off_host(
-        mut plan: Plan,
-        decision: Decision,
-        wanted: bool,
-        error: HostError,
-    ) -> Result<Self, PlanError> {
-        plan.stay_with_caller();
-        match error {
-            HostError::Plan(error) => Err(error),
-            error if wanted => Ok(Self { plan, decision: refused(decision, &error.to_string()) }),
-            _ => Ok(Self { plan, decision }),
+            Ok(()) => Ok(judged(plan, decision)),
+            Err(error) => off_host(judged(plan, decision), true, error),
         }
     }
 
@@ -149,6 +143,17 @@ impl Judged {
 
     pub(crate) fn decision(&self) -> &Decision {
         &self.decision
+    }
+
+    /// Keeps what is needed to judge it again. Before [`Judged::slim`].
+    pub(crate) fn keep_case(&mut self) -> Arc<Case> {
+        let (plan, generation) = (&self.plan, self.generation);
+        Arc::clone(self.case.get_or_insert_with(|| Arc::new(Case::of(plan, generation))))
+    }
+
+    /// What the policies in force have against it by now. One whose case was not kept was judged just now.
+    pub(crate) fn objection(&self) -> Option<Objection> {
+        self.case.as_ref()?.objection()
     }
 
     /// Lets go of everything that a waiting request does not need.
@@ -201,6 +206,18 @@ impl Judged {
             }
         };
         self.decision.noticed.iter().map(phrase).collect()
+    }
+}
+
+/// What becomes of a request that cannot run on the warden's host: refused, or left where it is.
+fn off_host(mut judged: Judged, wanted: bool, error: HostError) -> Result<Judged, PlanError> {
+    judged.plan.stay_with_caller();
+    match error {
+        HostError::Plan(error) => Err(error),
+        error if wanted => {
+            Ok(Judged { decision: refused(judged.decision, &error.to_string()), ..judged })
+        }
+        _ => Ok(judged),
     }
 }
 

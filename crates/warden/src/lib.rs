@@ -2,6 +2,7 @@
 //!
 //! [`serve`] is the whole of it: it runs until it is told to go down. Nothing runs without a decision and a record.
 
+mod again;
 pub mod approvals;
 mod caller;
 pub mod config;

@@ -9,6 +9,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
+use crate::again::Objection;
 use crate::approvals::{
     Answer, Approval, Ask, Asked, CallerKey, Denial, Details, Left, Refusal, Ticket,
 };
@@ -168,7 +169,7 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         let _ = reply.deny(&judged.rule(), text).await;
         return;
     }
-    let ticket = match warden.approvals.ask(question(&judged), crate::approvals::Now::read()) {
+    let ticket = match warden.approvals.ask(question(&mut judged), crate::approvals::Now::read()) {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
         }
@@ -269,6 +270,15 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     }
     let loan = warden.approvals.lend(approval);
     let unchanged = judged.recall(&warden.workers).await;
+    if let Some(objection) = judged.objection() {
+        let Objection { rule, reason } = objection;
+        records.push(denied(id, rule.clone(), reason.clone()));
+        warden.record(&records);
+        // Nobody else may use it either.
+        drop(loan.spend());
+        let _ = reply.deny(&rule.unwrap_or_default(), &reason).await;
+        return;
+    }
     let (refused, loan) = match unchanged {
         Ok(()) => match judged.consented(loan) {
             Ok(approved) => return execute(warden, Start { approved, reply, records }).await,
@@ -290,12 +300,17 @@ async fn refuse(warden: &Warden, judged: &Judged, mut reply: Reply, denial: Deni
     if matches!(denial.why, Refusal::Superseded) {
         warden.record(&[failed(Id(judged.plan().id), text.clone())]);
     }
-    let _ = reply.deny(&judged.rule(), &text).await;
+    let rule = match denial.why {
+        Refusal::Policy { rule, .. } => rule.unwrap_or_default(),
+        _ => judged.rule(),
+    };
+    let _ = reply.deny(&rule, &text).await;
 }
 
 fn refusal_text(denial: &Denial) -> String {
     match &denial.why {
         Refusal::Person { who, reason, .. } => wait::said_no(who, reason.as_deref()),
+        Refusal::Policy { reason, .. } => reason.clone(),
         Refusal::Expired(after) => format!(
             "nobody answered within {}; ask the person who approves, then repeat the command",
             clawrden_api::display::duration(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
@@ -304,7 +319,8 @@ fn refusal_text(denial: &Denial) -> String {
     }
 }
 
-fn question(judged: &Judged) -> Ask {
+fn question(judged: &mut Judged) -> Ask {
+    let case = Some(judged.keep_case());
     let plan = judged.plan();
     let decision = judged.decision();
     let mut caller: clawrden_api::Caller = (&plan.caller).into();
@@ -329,6 +345,7 @@ fn question(judged: &Judged) -> Ask {
             noticed: judged.noticed(),
             labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
         },
+        case,
         timeout: decision.approval_timeout,
     }
 }
@@ -401,7 +418,7 @@ fn failed(id: Id, error: String) -> Record {
 }
 
 /// A denial by other means than the policy's decision.
-fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
+pub(crate) fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
     Record::Decided(ledger::Decided {
         id,
         decision: "deny".to_owned(),

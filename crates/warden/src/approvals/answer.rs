@@ -107,6 +107,13 @@ pub enum Refusal {
         /// When, in milliseconds since the epoch.
         answered_ms: u64,
     },
+    /// The policy: it denies by now what was asked.
+    Policy {
+        /// The rule.
+        rule: Option<String>,
+        /// Why; told to the agent.
+        reason: String,
+    },
     /// Nobody answered within this time.
     Expired(Duration),
     /// The same caller asked again on another connection, which has the place of this one.

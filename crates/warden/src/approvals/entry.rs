@@ -2,11 +2,13 @@
 //! It is for showing only: what runs is the caller's own frozen plan.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clawrden_api::{Caller, QueueEntry};
 
 use super::identity::Identity;
+use crate::again::Case;
 use crate::ledger::Id;
 
 /// A request that the policy wants a person to answer.
@@ -20,6 +22,8 @@ pub struct Ask {
     pub key: CallerKey,
     /// What a person is shown.
     pub details: Details,
+    /// For judging it again before it is approved.
+    pub(crate) case: Option<Arc<Case>>,
     /// How long a person has, counted from the first request that opened the entry.
     pub timeout: Duration,
 }

@@ -34,6 +34,7 @@ pub use loan::Loan;
 pub use remembered::MAX_REMEMBERED;
 pub use watch::{Standing, Told, Watch};
 
+use crate::again::{Case, Objection};
 use crate::ledger::Id;
 use state::{Gap, Place, Put, State};
 
@@ -165,6 +166,29 @@ impl Approvals {
         record: impl FnOnce(&Answered) -> Result<(), String>,
     ) -> Result<Answered, AnswerError> {
         self.state().answer(id, verdict, now, record)
+    }
+
+    /// What is needed to judge an entry again; `id` as for [`Approvals::answer`].
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub(crate) fn case(&self, id: &str) -> Result<Option<Arc<Case>>, AnswerError> {
+        self.state().case(id)
+    }
+
+    /// Denies an entry because the policy does. Everybody who waits is told; nothing is kept, as the next one like it is
+    /// judged by the policy itself. `record` is called as in [`Approvals::answer`], with the requests.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; nothing has changed then.
+    pub(crate) fn refuse(
+        &self,
+        id: &str,
+        objection: &Objection,
+        now: Now,
+        record: impl FnOnce(&[Id]) -> Result<(), String>,
+    ) -> Result<(), AnswerError> {
+        self.state().refuse(id, objection, now, record)
     }
 
     /// Takes back an approval with which nothing was run. It is handed to the next who waits for it, else kept, for as

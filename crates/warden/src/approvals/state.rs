@@ -2,6 +2,7 @@
 //! An entry is closed before anybody is told, so that no answer is given twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clawrden_api::QueueEntry;
@@ -19,6 +20,7 @@ use super::watch::Told;
 use super::{
     Full, GRANT_LIFE, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of,
 };
+use crate::again::{Case, Objection};
 use crate::ledger::Id;
 
 pub(super) struct State {
@@ -47,6 +49,7 @@ pub(super) struct Entry {
     since_ms: u64,
     expires: Now,
     timeout: Duration,
+    case: Option<Arc<Case>>,
     /// Oldest first, which is the order of their serial numbers.
     callers: VecDeque<Waiting>,
     /// Requests whose callers have gone, the newest last.
@@ -90,6 +93,11 @@ impl Entry {
     /// All requests that are known to have asked this.
     pub(super) fn asks(&self) -> impl Iterator<Item = Id> {
         self.gone.iter().copied().chain(self.callers.iter().map(|c| c.ask))
+    }
+
+    /// The bytes that it holds for showing it and judging it again.
+    fn bytes(&self) -> usize {
+        self.details.bytes() + self.case.as_ref().map_or(0, |case| case.bytes())
     }
 
     fn remembered(&self, outcome: Outcome, by: &str, when_ms: u64) -> Remembered {
@@ -142,7 +150,8 @@ impl State {
             };
         }
         let held = self.held.get(&ask.details.jail).copied().unwrap_or_default();
-        if let Err(full) = has_room(held, self.all, ask.details.bytes()) {
+        let bytes = ask.details.bytes() + ask.case.as_ref().map_or(0, |case| case.bytes());
+        if let Err(full) = has_room(held, self.all, bytes) {
             return Put::Full(full);
         }
         let id = self.open(Entry {
@@ -151,6 +160,7 @@ impl State {
             since_ms: now.ms,
             expires: now.after(ask.timeout),
             timeout: ask.timeout,
+            case: ask.case,
             callers: VecDeque::from([caller]),
             gone: VecDeque::new(),
             watchers: Vec::new(),
@@ -170,7 +180,7 @@ impl State {
     }
 
     fn open_as(&mut self, id: Id, entry: Entry) {
-        let bytes = entry.details.bytes();
+        let bytes = entry.bytes();
         for held in [&mut self.all, self.held.entry(entry.details.jail.clone()).or_default()] {
             held.entries += 1;
             held.bytes += bytes;
@@ -182,7 +192,7 @@ impl State {
 
     fn close(&mut self, id: Id) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
-        let bytes = entry.details.bytes();
+        let bytes = entry.bytes();
         self.all.entries -= 1;
         self.all.bytes -= bytes;
         if let Some(held) = self.held.get_mut(&entry.details.jail) {
@@ -303,6 +313,44 @@ impl State {
             // One that is gone keeps its denial when its ticket is dropped.
             let _ = caller.sender.send(Answer::Denied(denial.clone()));
         }
+    }
+
+    /// What is needed to judge an entry again.
+    pub(super) fn case(&self, id: &str) -> Result<Option<Arc<Case>>, AnswerError> {
+        let id = self.resolve(id)?;
+        Ok(self.entries.get(&id).and_then(|entry| entry.case.clone()))
+    }
+
+    /// The policy denies it: everybody who waits is told, and nothing is kept.
+    pub(super) fn refuse(
+        &mut self,
+        id: &str,
+        objection: &Objection,
+        now: Now,
+        record: impl FnOnce(&[Id]) -> Result<(), String>,
+    ) -> Result<(), AnswerError> {
+        let id = self.resolve(id)?;
+        let Some(entry) = self.entries.get(&id) else {
+            return Err(AnswerError::Unknown(id.to_string()));
+        };
+        let mut requests: Vec<Id> = entry.callers.iter().map(|caller| caller.ask).collect();
+        if requests.is_empty() {
+            requests.extend(entry.gone.back());
+        }
+        record(&requests).map_err(AnswerError::NotRecorded)?;
+        let Some(entry) = self.close(id) else { return Ok(()) };
+        let by = "the policy".to_owned();
+        let reason = Some(objection.reason.clone());
+        let outcome = Outcome::Denied { reason: reason.clone() };
+        self.memory.add(id, entry.remembered(outcome, &by, now.ms));
+        tell(entry.watchers, &Told::Denied { by, reason });
+        let Objection { rule, reason } = objection.clone();
+        let denial = Denial { entry: id, why: Refusal::Policy { rule, reason }, until: None };
+        for caller in entry.callers {
+            // One that is gone is judged anew when it comes back.
+            let _ = caller.sender.send(Answer::Denied(denial.clone()));
+        }
+        Ok(())
     }
 
     /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.

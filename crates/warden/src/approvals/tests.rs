@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clocks;
+mod policy;
 mod properties;
 mod stories;
 
@@ -54,6 +55,7 @@ fn ask(command: &str, n: u8) -> Ask {
             executor: "mirror".to_owned(),
             ..Details::default()
         },
+        case: None,
         timeout: HALF_AN_HOUR,
     }
 }

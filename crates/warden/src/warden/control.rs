@@ -11,7 +11,8 @@ use super::Warden;
 use super::prisoners::refused;
 use crate::approvals::{self, AnswerError, Now};
 use crate::control::{Backend, Peer, Refusal, Verdict};
-use crate::ledger::{self, LedgerError, Record};
+use crate::ledger::{self, Id, LedgerError, Record};
+use crate::request::denied;
 
 /// How far the promises hold where the warden serves its own user and no other.
 const SAME_USER: &str = "prisoners run as the warden's own user and without isolation: a hostile one can leave its \
@@ -80,6 +81,11 @@ impl Backend for Control {
             channel: "cli".to_owned(),
             reason: request.reason.filter(|reason| !reason.is_empty()),
         };
+        // What ran out of time holds no place that an answer needs.
+        self.0.expire();
+        if verdict.approve {
+            self.judge_again(id, &verdict.who)?;
+        }
         let ledger = &self.0.ledger;
         let said = verdict.clone();
         let record = |answered: &approvals::Answered| {
@@ -87,8 +93,6 @@ impl Backend for Control {
             crate::crash::point("after_answer_recorded");
             written.map(|_| ()).map_err(|error| error.to_string())
         };
-        // What ran out of time holds no place that an answer needs.
-        self.0.expire();
         let answered =
             self.0.approvals.answer(id, verdict, Now::read(), record).map_err(answer_error)?;
         Ok(Answered {
@@ -127,6 +131,30 @@ impl Backend for Control {
         request: PrisonerRequest,
     ) -> Result<PrisonerAnswer, ErrorBody> {
         self.0.register(peer, request)
+    }
+}
+
+impl Control {
+    /// Denies what the policy in force denies by now, and tells so whoever would approve it.
+    fn judge_again(&self, id: &str, who: &str) -> Result<(), ErrorBody> {
+        let warden = &self.0;
+        let case = warden.approvals.case(id).map_err(answer_error)?;
+        let Some(objection) = case.and_then(|case| case.objection()) else { return Ok(()) };
+        let record = |requests: &[Id]| {
+            let denied = |&id: &Id| {
+                let reason = format!("{} (when {who} approved it)", objection.reason);
+                denied(id, objection.rule.clone(), reason)
+            };
+            let records: Vec<Record> = requests.iter().map(denied).collect();
+            warden.ledger.append(&records).map(|_| ()).map_err(|error| error.to_string())
+        };
+        warden.approvals.refuse(id, &objection, Now::read(), record).map_err(answer_error)?;
+        let rule = objection.rule.as_ref().map_or_else(String::new, |rule| format!(" ({rule})"));
+        let text = format!(
+            "request {id} cannot be approved: the policy in force by now denies it{rule}: {}; its caller is told",
+            objection.reason
+        );
+        Err(refused(ErrorCode::DeniedByPolicy, text))
     }
 }
 
