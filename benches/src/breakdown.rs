@@ -200,6 +200,7 @@ fn before_the_start() -> [Record; 3] {
             rule: Some("developer.yaml:100".to_owned()),
             reason: String::new(),
             noticed: Vec::new(),
+            let_through: false,
             executor: "mirror".to_owned(),
             run_as: None,
         }),

@@ -116,6 +116,7 @@ fn records(n: u8) -> [Record; 4] {
             rule: Some("policy.yaml:12".to_owned()),
             reason: String::new(),
             noticed: Vec::new(),
+            let_through: false,
             executor: "mirror".to_owned(),
             run_as: None,
         }),

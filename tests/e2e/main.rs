@@ -7,6 +7,7 @@
 mod support;
 
 mod decisions;
+mod dry_run;
 mod lifecycle;
 mod ordinary_user;
 mod reload;

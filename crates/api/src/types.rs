@@ -23,6 +23,9 @@ pub struct Status {
     pub pending: usize,
     /// Commands that run.
     pub running: usize,
+    /// What the policy asks or denies is recorded and let through, disasters excepted.
+    #[serde(default)]
+    pub dry_run: bool,
     /// The policy that the warden serves with.
     pub policy: PolicyStatus,
     /// The state of the ledger.

@@ -30,6 +30,8 @@ pub struct Config {
     pub audit: Option<PathBuf>,
     /// End with the last prisoner.
     pub ephemeral: bool,
+    /// Decide and record, and let through what is no disaster.
+    pub dry_run: bool,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// Who tells how a handed-off tool ended.
@@ -44,6 +46,7 @@ impl Default for Config {
             policy: None,
             audit: None,
             ephemeral: false,
+            dry_run: false,
             grace: DEFAULT_GRACE,
             exit_codes: ExitCodes::default(),
         }

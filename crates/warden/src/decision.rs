@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Action, Decision, Executor, Notice, Timeout};
+use clawrden_policy::{Action, Decision, Executor, Notice, Policy, Timeout};
 
 use crate::again::{Case, Objection};
 use crate::approvals::Loan;
@@ -23,13 +23,15 @@ pub(crate) struct Judged {
     generation: u64,
     /// For judging it again, once it waits.
     case: Option<Arc<Case>>,
+    /// In a dry run: it runs whatever was decided.
+    let_through: bool,
 }
 
 /// What follows from a judgement.
 #[derive(Debug)]
 #[must_use = "a verdict that nobody acts on leaves the caller waiting"]
 pub(crate) enum Verdict {
-    /// It may run.
+    /// It may run; in a dry run, also what the policy does not allow.
     Allow(Approved),
     /// A person has to be asked.
     Ask(Judged),
@@ -37,7 +39,7 @@ pub(crate) enum Verdict {
     Deny(Judged),
 }
 
-/// A plan that may run: allowed by the policy, or by a person whom the policy says to ask.
+/// A plan that may run: allowed by the policy, by a person whom the policy says to ask, or let through by a dry run.
 #[derive(Debug)]
 pub(crate) struct Approved {
     plan: Plan,
@@ -52,7 +54,7 @@ impl Judged {
     fn new(plan: Plan) -> Self {
         let policies = plan.jail.policies();
         let decision = plan.with_facts(|facts| policies.decide(facts));
-        Self { plan, decision, generation: policies.generation, case: None }
+        Self { plan, decision, generation: policies.generation, case: None, let_through: false }
     }
 
     /// The same for a request of any size: one so large that judging it would keep others waiting is judged beside
@@ -67,7 +69,39 @@ impl Judged {
         // What the caller has not, the warden's host may have.
         let unknown = plan.tool.is_none() && plan.jail.policies().runs_as_others();
         let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
-        Ok(judged.settled())
+        let judged = judged.settled();
+        match sight.disasters {
+            Some(disasters) => judged.in_dry_run(disasters, sight.workers).await,
+            None => Ok(judged),
+        }
+    }
+
+    /// Lets through what is no disaster and takes nothing but the prisoner's own authority. Everything else is decided
+    /// as ever.
+    async fn in_dry_run(
+        mut self,
+        disasters: &Arc<Policy>,
+        workers: &Workers,
+    ) -> Result<Self, PlanError> {
+        let decision = &self.decision;
+        let is_own = decision.executor == Executor::Mirror && decision.run_as.is_none();
+        if decision.action == Action::Allow || !is_own {
+            return Ok(self);
+        }
+        let look = |judged: &Self, policy: &Policy| {
+            judged.plan.with_facts(|facts| policy.decide(facts)).action != Action::Deny
+        };
+        if is_small(&self.plan) {
+            self.let_through = look(&self, disasters);
+            return Ok(self);
+        }
+        let disasters = Arc::clone(disasters);
+        workers
+            .run(move || {
+                self.let_through = look(&self, &disasters);
+                self
+            })
+            .await
     }
 
     /// A command that runs as somebody else does so on the warden's host, or not at all.
@@ -85,8 +119,9 @@ impl Judged {
     /// there; the stricter one holds.
     async fn on_host(self, sight: Sight<'_>) -> Result<Self, PlanError> {
         // The older generation of two: what changed in between is judged again.
-        let Self { mut plan, decision: first, generation, case } = self;
-        let judged = |plan, decision| Self { plan, decision, generation, case: case.clone() };
+        let Self { mut plan, decision: first, generation, .. } = self;
+        let judged =
+            |plan, decision| Self { plan, decision, generation, case: None, let_through: false };
         let is_meant = plan.tool.is_some() || first.run_as.is_some();
         let moved = plan.move_to_host(sight.kinds, sight.workers).await;
         if let Err(error) = moved {
@@ -110,7 +145,7 @@ impl Judged {
     }
 
     async fn beside(plan: Plan, workers: &Workers) -> Result<Self, PlanError> {
-        if plan.invocation.argv().map(|arg| arg.len() + 1).sum::<usize>() < LARGE {
+        if is_small(&plan) {
             return Ok(Self::new(plan));
         }
         workers.run(move || Self::new(plan)).await
@@ -119,6 +154,7 @@ impl Judged {
     /// Takes the way that the decision says.
     pub(crate) fn verdict(self) -> Verdict {
         match self.decision.action {
+            _ if self.let_through => Verdict::Allow(self.approved()),
             Action::Allow => Verdict::Allow(self.approved()),
             Action::Ask => Verdict::Ask(self),
             Action::Deny => Verdict::Deny(self),
@@ -143,6 +179,11 @@ impl Judged {
 
     pub(crate) fn decision(&self) -> &Decision {
         &self.decision
+    }
+
+    /// Whether a dry run lets it run although the policy does not allow it.
+    pub(crate) fn is_let_through(&self) -> bool {
+        self.let_through
     }
 
     /// Keeps what is needed to judge it again. Before [`Judged::slim`].
@@ -207,6 +248,11 @@ impl Judged {
         };
         self.decision.noticed.iter().map(phrase).collect()
     }
+}
+
+/// Whether judging it keeps nobody waiting.
+fn is_small(plan: &Plan) -> bool {
+    plan.invocation.argv().map(|arg| arg.len() + 1).sum::<usize>() < LARGE
 }
 
 /// What becomes of a request that cannot run on the warden's host: refused, or left where it is.

@@ -425,6 +425,7 @@ pub(crate) fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
         rule,
         reason,
         noticed: Vec::new(),
+        let_through: false,
         executor: String::new(),
         run_as: None,
     })
@@ -449,6 +450,7 @@ fn decided(judged: &Judged) -> Record {
         rule: decision.rule.as_ref().map(ToString::to_string),
         reason: decision.reason.clone(),
         noticed: ledger::names(judged.noticed()),
+        let_through: judged.is_let_through(),
         executor: decision.executor.as_str().to_owned(),
         run_as: decision.run_as.as_ref().map(ToString::to_string),
     })

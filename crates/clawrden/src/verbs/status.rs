@@ -53,6 +53,10 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     }
     let now = when::now_ms();
     state(&status, now);
+    if status.dry_run {
+        let text = "DRY RUN: what the policy asks or denies is recorded and let through, disasters excepted";
+        println!("{}", paint(Tone::Bad, text));
+    }
     pending(&queue, now);
     jails(&status, args.verbose);
     policy(&status.policy, now);

@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// End when the last `clawrden run` has ended
     #[arg(long)]
     ephemeral: bool,
+    /// Enforce nothing but the denial of disasters: decide and record, and let the rest run in the prisoner
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Runs the verb.
@@ -54,6 +57,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         policy: args.policy,
         audit: args.audit,
         ephemeral: args.ephemeral,
+        dry_run: args.dry_run,
         grace: args.grace,
         exit_codes: args.exit_codes,
     };

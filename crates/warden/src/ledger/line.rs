@@ -39,11 +39,17 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_jso
 pub(super) struct Stamp {
     ms: u64,
     text: String,
+    dry_run: bool,
 }
 
 impl Stamp {
     pub(super) fn new(ms: u64) -> Self {
-        Self { ms, text: clawrden_api::display::rfc3339(ms) }
+        Self { ms, text: clawrden_api::display::rfc3339(ms), dry_run: false }
+    }
+
+    /// The same for a warden that enforces nothing but what it always does: the lines say so.
+    pub(super) fn of_dry_run(self, dry_run: bool) -> Self {
+        Self { dry_run, ..self }
     }
 
     /// In RFC 3339.
@@ -61,6 +67,9 @@ pub(super) fn assemble(seq: u64, stamp: &Stamp, body: &[u8], prev: &Hex, out: &m
     out.extend_from_slice(stamp.text.as_bytes());
     out.extend_from_slice(b"\",\"time_ms\":");
     decimal(stamp.ms, out);
+    if stamp.dry_run {
+        out.extend_from_slice(b",\"dry_run\":true");
+    }
     // The record's braces become part of this line's.
     out.push(b',');
     out.extend_from_slice(body.get(1..body.len().saturating_sub(1)).unwrap_or_default());

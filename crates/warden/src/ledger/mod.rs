@@ -42,11 +42,13 @@ use writer::{Encoded, Start, Writer};
 pub struct Options {
     /// A file with at least so many bytes is closed, and the ledger goes on in a fresh one.
     pub segment_bytes: u64,
+    /// Every line says that it was written in a dry run.
+    pub dry_run: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024 }
+        Self { segment_bytes: 64 * 1024 * 1024, dry_run: false }
     }
 }
 
@@ -62,6 +64,7 @@ pub struct Recovery {
 /// An open ledger. One process has it at a time; any thread may append.
 pub struct Ledger {
     path: PathBuf,
+    dry_run: bool,
     place: Place,
     writer: Mutex<Writer>,
     /// Held for as long as the ledger is open.
@@ -90,7 +93,7 @@ impl Ledger {
         let file = place.open_active()?;
         let mut walk = Walk::after(newest_closed(&place)?);
         let scan = walk.scan(&place.active(), &file)?;
-        let stamp = Stamp::new(now_ms());
+        let stamp = Stamp::new(now_ms()).of_dry_run(options.dry_run);
         let torn = writer::set_aside(&place, &file, scan.bytes, &stamp)?;
         if torn.is_some() {
             file.set_len(scan.bytes).map_err(LedgerError::io("truncate", place.active()))?;
@@ -101,7 +104,8 @@ impl Ledger {
         let start = Start { first, good: scan.bytes };
         let path = place.active();
         let writer = Writer::new(place.clone(), file, head, start, options.segment_bytes.max(1));
-        let ledger = Self { path, place, writer: Mutex::new(writer), _lock: lock };
+        let dry_run = options.dry_run;
+        let ledger = Self { path, dry_run, place, writer: Mutex::new(writer), _lock: lock };
         if let Some(record) = recovery.record() {
             ledger.append(&[record])?;
         }
@@ -116,7 +120,7 @@ impl Ledger {
     /// [`LedgerError`]: nothing is written, and what was to be recorded must not be done. The next call tries again.
     pub fn append(&self, records: &[Record]) -> Result<u64, LedgerError> {
         let encoded = Encoded::new(records)?;
-        let stamp = Stamp::new(now_ms());
+        let stamp = Stamp::new(now_ms()).of_dry_run(self.dry_run);
         self.writer().append(&encoded, &stamp)
     }
 

@@ -159,6 +159,9 @@ pub struct Decided {
     /// Facts that weighed on it; see [`names`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noticed: Vec<String>,
+    /// In a dry run: it runs all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub let_through: bool,
     /// Where it is to run: `mirror`, `ghost` or `local`.
     pub executor: String,
     /// The user of the warden's host that it is to run as, where a rule says so.

@@ -27,7 +27,7 @@ impl Fixture {
     }
 
     fn open_small(&self, segment_bytes: u64) -> Ledger {
-        Ledger::open(&self.path(), &Options { segment_bytes }).unwrap().0
+        Ledger::open(&self.path(), &Options { segment_bytes, ..Options::default() }).unwrap().0
     }
 
     fn text(&self) -> String {
@@ -68,6 +68,7 @@ fn decided(n: u64, decision: &str) -> Record {
         rule: Some("policy.yaml:12".to_owned()),
         reason: String::new(),
         noticed: Vec::new(),
+        let_through: false,
         executor: "mirror".to_owned(),
         run_as: None,
     })

@@ -14,7 +14,7 @@ mod worker;
 use std::io;
 use std::sync::Arc;
 
-use clawrden_policy::Facts;
+use clawrden_policy::{Facts, Policy};
 use thiserror::Error;
 
 pub(crate) use environment::local;
@@ -116,6 +116,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) kinds: &'a Arc<Kinds>,
     pub(crate) workers: &'a Workers,
     pub(crate) baseline: &'a Baseline,
+    /// In a dry run, what denies the disasters.
+    pub(crate) disasters: Option<&'a Arc<Policy>>,
 }
 
 /// What a lookup found.
@@ -285,7 +287,7 @@ async fn find(caller: &Caller, asked: &Invocation, sight: Sight<'_>) -> Result<F
     if !caller.is_alive() {
         return Err(PlanError::CallerGone);
     }
-    let Sight { kinds, workers, baseline } = sight;
+    let Sight { kinds, workers, baseline, .. } = sight;
     if let Some(found) = look_up(&root, asked, kinds, baseline.path(), Depth::Cached) {
         return Ok(found);
     }

@@ -57,6 +57,7 @@ impl Backend for Control {
             jails: warden.jails.status(policy.error.as_ref().map(|error| &error.message[..])),
             pending: warden.approvals.len(),
             running: warden.running.count(),
+            dry_run: warden.config.dry_run,
             policy,
             ledger: warden.ledger.status(),
             methods: warden.method_map(),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clawrden_api::Stopped;
+use clawrden_policy::Policy;
 use tokio::sync::{Notify, watch};
 
 use crate::approvals::Approvals;
@@ -54,6 +55,8 @@ pub(crate) struct Warden {
     baseline: Baseline,
     /// The warden's own policy, for jails that bring none.
     own: Own,
+    /// What a dry run denies all the same: what this policy does. `None` where the own policy is enforced.
+    disasters: Option<Arc<Policy>>,
     doors: Mutex<BTreeMap<JailName, Door>>,
     closing: watch::Sender<bool>,
     admission: Mutex<Admission>,
@@ -105,7 +108,8 @@ impl Warden {
     /// What planning a request of `prisoner` needs.
     pub(crate) fn sight<'a>(&'a self, prisoner: Option<&'a Prisoner>) -> Sight<'a> {
         let (kinds, workers) = (&self.kinds, &self.workers);
-        Sight { kinds, workers, baseline: self.baseline(prisoner) }
+        let disasters = self.disasters.as_ref();
+        Sight { kinds, workers, baseline: self.baseline(prisoner), disasters }
     }
 
     /// A cgroup below the process's own, with the process in it, where one can be had: what it starts cannot leave.

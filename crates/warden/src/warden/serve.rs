@@ -108,7 +108,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let policy = source.read(None)?;
     let policy_name = policy.source.clone();
     let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
-    let (ledger, recovery) = Ledger::open(&audit, &ledger::Options::default())?;
+    let options = ledger::Options { dry_run: config.dry_run, ..ledger::Options::default() };
+    let (ledger, recovery) = Ledger::open(&audit, &options)?;
     let control_path = config.control.clone().unwrap_or_else(|| places.control_socket());
     let control = bind_private(&control_path, places.control_mode())?;
     let intercom_path = config.intercom.clone().unwrap_or_else(|| places.default_socket());
@@ -142,6 +143,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         kinds: Arc::default(),
         workers: crate::plan::Workers::default(),
         baseline: Baseline::own(),
+        disasters: config.dry_run.then(|| Arc::new(Policy::stock())),
         doors: Mutex::default(),
         own: Own::new(source, policy),
         closing: watch::Sender::new(false),
@@ -168,6 +170,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     ));
     tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = policy_name, "the warden serves");
     let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
+    if warden.config.dry_run {
+        tracing::warn!(
+            "a dry run: what the policy asks or denies is recorded and let through, disasters excepted"
+        );
+    }
     let why = tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",

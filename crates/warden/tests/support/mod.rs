@@ -104,6 +104,7 @@ impl Backend for Fake {
             jails: Vec::new(),
             pending: 0,
             running: 0,
+            dry_run: false,
             policy: PolicyStatus::default(),
             ledger: LedgerStatus { path: String::new(), sequence: 0, error: None },
             methods: BTreeMap::new(),

@@ -162,7 +162,8 @@ fn a_second_warden_is_refused_and_told_who_has_it() {
 fn files_and_directory_are_their_owners_alone() {
     let fixture = Fixture::new();
     let path = fixture.folder.path().join("a/b/ledger.jsonl");
-    let ledger = Ledger::open(&path, &Options { segment_bytes: 1 }).unwrap().0;
+    let ledger =
+        Ledger::open(&path, &Options { segment_bytes: 1, ..Options::default() }).unwrap().0;
     ledger.append(&[requested(1, &["ls"])]).unwrap();
     ledger.append(&[requested(2, &["ls"])]).unwrap();
     for folder in ["a", "a/b"] {
