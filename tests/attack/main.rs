@@ -12,6 +12,7 @@ mod environment;
 mod exhaustion;
 mod fail_open;
 mod given_back;
+mod half_written;
 mod identity;
 mod jails;
 mod ledger;
