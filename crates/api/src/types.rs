@@ -26,7 +26,8 @@ pub struct Status {
     /// What the policy asks or denies is recorded and let through, disasters excepted.
     #[serde(default)]
     pub dry_run: bool,
-    /// The policy that the warden serves with.
+    /// The policy that the warden serves with; empty from a warden that does not tell.
+    #[serde(default)]
     pub policy: PolicyStatus,
     /// The state of the ledger.
     pub ledger: LedgerStatus,

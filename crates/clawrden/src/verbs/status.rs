@@ -155,6 +155,10 @@ fn jails(status: &Status, verbose: bool) {
 
 /// The policy that the warden serves with, and what is wrong with its files.
 fn policy(policy: &PolicyStatus, now: u64) {
+    // A warden of another version does not tell.
+    if policy.source.is_empty() {
+        return;
+    }
     let fingerprint: String = policy.fingerprint.chars().take(SHOWN_DIGITS).collect();
     println!(
         "\npolicy {}, sha256 {}…, since {}{}",

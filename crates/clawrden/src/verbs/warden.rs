@@ -11,7 +11,8 @@ use crate::failure::{Failure, Outcome};
 use crate::verbs::{chain, done};
 
 const EXAMPLES: &str = "\
-It stays in the foreground and logs to standard error (CLAWRDEN_LOG sets how much); SIGTERM ends it in order.
+It stays in the foreground and logs to standard error (CLAWRDEN_LOG sets how much); SIGTERM ends it in order,
+SIGHUP has it read its policy anew.
 
 Examples:
   clawrden warden --policy ./policy.yaml

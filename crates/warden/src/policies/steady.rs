@@ -86,6 +86,9 @@ pub(super) fn is_yaml(path: &Path) -> bool {
 fn hold(path: &Path) -> Result<Option<Lease>, ()> {
     // A pipe would wait for its other end; what is no file is told by whoever loads it.
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    if !fs::metadata(path).is_ok_and(|about| about.is_file()) {
+        return Ok(None);
+    }
     let opened = File::options().read(true).custom_flags(nonblock).open(path);
     let Some(file) = opened.ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file())) else {
         return Ok(None);
