@@ -101,3 +101,69 @@ impl Case {
             + self.changed_env.iter().map(|name| name.len() + size_of::<Vec<u8>>()).sum::<usize>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clawrden_policy::Policy;
+
+    use crate::jails::{InForce, JailName, Origin};
+
+    fn in_force(text: &str) -> InForce {
+        let policy = Policy::from_yaml("p.yaml", text).unwrap();
+        let fingerprint = policy.fingerprint().to_owned();
+        InForce { policy: Arc::new(policy), name: "p.yaml".to_owned(), fingerprint, since_ms: 0 }
+    }
+
+    /// `git push` in a jail whose policy asks.
+    fn waiting() -> Case {
+        let name = JailName::new("dev").unwrap();
+        let policy = in_force("default_action: ask");
+        let jail = Jail::new(name, "/s".into(), None, Vec::new(), Origin::Own, policy);
+        Case {
+            jail: Arc::new(jail),
+            generation: 0,
+            name: b"git".to_vec(),
+            path: Some(b"/usr/bin/git".to_vec()),
+            tool: Some(b"git".to_vec()),
+            words: Some(b"git\0push\0".to_vec()),
+            cwd: Some(b"/app".to_vec()),
+            uid: Some(1000),
+            gid: Some(1000),
+            changed_env: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_rule_that_denies_by_now_is_named() {
+        let case = waiting();
+        assert_eq!(case.objection(), None);
+        let denies = "rules: [{command: git, args: 'push **', action: deny, reason: 'closed'}]";
+        case.jail.put_in_force(in_force(denies), []);
+        let objection = case.objection().unwrap();
+        assert_eq!(objection.rule.as_deref(), Some("p.yaml:1"));
+        assert_eq!(objection.reason, "closed");
+    }
+
+    #[test]
+    fn what_is_asked_or_allowed_by_now_is_no_objection() {
+        let case = waiting();
+        for rule in ["{command: git, action: allow}", "{command: git, action: ask, timeout: 3s}"] {
+            let text = format!("default_action: deny\nrules: [{rule}]");
+            case.jail.put_in_force(in_force(&text), []);
+            assert_eq!(case.objection(), None, "{rule}");
+        }
+    }
+
+    #[test]
+    fn the_words_are_judged_as_they_were_and_too_many_are_an_objection() {
+        let mut case = waiting();
+        let exact = "default_action: deny\nrules: [{command: git, args: push, action: allow}]";
+        case.jail.put_in_force(in_force(exact), []);
+        assert_eq!(case.objection(), None);
+        case.words = Some(b"git\0push\0\0".to_vec());
+        assert!(case.objection().is_some(), "an empty word is a word");
+        case.words = None;
+        assert!(case.objection().unwrap().reason.contains("too long"));
+    }
+}
