@@ -25,6 +25,7 @@ pub(crate) struct Case {
     cwd: Option<Vec<u8>>,
     uid: Option<u32>,
     gid: Option<u32>,
+    tty: Option<bool>,
     changed_env: Vec<Vec<u8>>,
 }
 
@@ -55,6 +56,7 @@ impl Case {
                 cwd: owned(facts.cwd),
                 uid: facts.uid,
                 gid: facts.gid,
+                tty: facts.tty,
                 changed_env: facts.changed_env.iter().map(|name| name.to_vec()).collect(),
             }
         })
@@ -84,7 +86,10 @@ impl Case {
             cwd: self.cwd.as_deref(),
             uid: self.uid,
             gid: self.gid,
+            tty: self.tty,
             changed_env: &changed,
+            // The environment and names of users are not kept: a denial that looks at them counts.
+            ..Facts::default()
         });
         (decision.action == Action::Deny).then(|| Objection {
             rule: decision.rule.as_ref().map(ToString::to_string),
@@ -129,6 +134,7 @@ mod tests {
             words: Some(b"git\0push\0".to_vec()),
             cwd: Some(b"/app".to_vec()),
             uid: Some(1000),
+            tty: None,
             gid: Some(1000),
             changed_env: Vec::new(),
         }
