@@ -15,7 +15,8 @@ use crate::support::other::{all_gone, is_alive, is_root, pids_in};
 use crate::support::{House, raw, text, until};
 
 const POLICY: &str = "
-default_action: deny
+default_action: allow
+on_unparsed: allow
 rules:
   - {command: sh, action: allow, executor: local}
   - {command: [sleep, 'true'], action: allow}

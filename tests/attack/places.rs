@@ -11,11 +11,13 @@ use crate::support::other::{Home, is_alive, is_root};
 use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str = "
-default_action: deny
+default_action: allow
+on_unparsed: allow
 rules:
   - {command: [env, python3], action: allow, executor: local}
   - {command: sh, action: allow, executor: local}
   - {command: ls, action: allow}
+  - {command: rm, action: deny}
 ";
 
 fn mode(path: &Path) -> u32 {

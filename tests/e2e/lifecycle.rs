@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str = "
-default_action: deny
+default_action: allow
+on_unparsed: allow
 rules:
   - {command: sleep, args: ['500'], action: allow, timeout: 1s}
   - {command: sleep, args: ['600'], action: allow, timeout: 1s, executor: local}
@@ -67,8 +68,8 @@ fn the_default_timeout_ends_the_tree_as_it_then_stands() {
 
 #[test]
 fn a_rules_own_timeout_reaches_what_has_left_a_handed_off_tools_tree() {
-    let policy =
-        "rules: [{command: sh, action: allow, timeout: 1s}, {command: setsid, action: allow}]";
+    let policy = "{default_action: allow, on_unparsed: allow, \
+                  rules: [{command: sh, action: allow, timeout: 1s}]}";
     let house = House::with(policy, &["--grace", "500ms"]);
     if house.json(&["status", "--json"])["methods"]["cgroup"] == "no" {
         // Without a cgroup the promise is another one: the default timeout's, which has a test of its own.
@@ -164,7 +165,8 @@ fn sigterm_drains_cleanly_and_says_so_in_the_ledger() {
 
 #[test]
 fn forced_onto_the_shims_report_exit_codes_are_the_same_and_marked() {
-    let house = House::with("rules: [{command: sh, action: allow}]", &["--exit-codes", "shim"]);
+    let house =
+        House::with("{default_action: allow, on_unparsed: allow}", &["--exit-codes", "shim"]);
     for code in [0, 1, 42, 255] {
         let status = house.shimmed("sh").args(["-c", &format!("exit {code}")]).status().unwrap();
         assert_eq!(status.code(), Some(code));

@@ -50,9 +50,11 @@ fn entry(argv: &str) -> String {
 fn status(stopped: &str) -> String {
     format!(
         r#"{{"version":"0.1.0","pid":1,"uid":0,"started_ms":0,"stopped":{stopped},"jails":[{{"name":"default",
-        "socket":"/s","bin":"/b","policy":"developer.yaml","policy_fingerprint":"ab","policy_error":null,"requests":3,
+        "socket":"/s","bin":"/b","policy":"developer.yaml","policy_fingerprint":"ab","policy_error":null,"policy_since_ms":0,
+        "policies_held_back":0,"requests":3,
         "prisoners":[{{"id":"p1","pid":9,"command":["agent","a b"],"labels":{{}},"requests":0,"since_ms":0,
-        "unattended":false}}]}}],"pending":0,"running":0,"ledger":{{"path":"/l","sequence":4,"error":null}},
+        "unattended":false}}]}}],"pending":0,"running":0,"dry_run":false,
+        "policy":{{"source":"","fingerprint":"","since_ms":0,"error":null,"watched":false}},"ledger":{{"path":"/l","sequence":4,"error":null}},
         "methods":{{"peer_pidfd":"yes"}},"cautions":["same user: against accident only"]}}"#
     )
 }
