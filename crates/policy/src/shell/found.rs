@@ -6,6 +6,14 @@ use std::ops::Range;
 
 use super::{Dialect, MAX_COMMANDS, MAX_DOUBTS, Script, Simple, Unparsed};
 
+/// Steps that any line may take, and those for each byte of it: a byte that is read is one.
+const FUEL: usize = 64 * 1024;
+const FUEL_A_BYTE: usize = 6;
+
+/// Steps that a word and a command take beside those of their bytes.
+pub(super) const WORD: usize = 5;
+const COMMAND: usize = 10;
+
 /// What readers add to.
 pub(super) struct Found {
     pub(super) dialect: Dialect,
@@ -54,7 +62,7 @@ impl Found {
             dialect,
             commands: Vec::new(),
             doubts: Vec::new(),
-            fuel: 64 * 1024 + 12 * length,
+            fuel: FUEL + FUEL_A_BYTE * length,
             depth: 0,
             functions: HashMap::new(),
             unsets: 0,
@@ -97,6 +105,7 @@ impl Found {
         if self.commands.len() == MAX_COMMANDS {
             return Err(Unparsed { at, why: "the line has too many commands" });
         }
+        self.spend(COMMAND, at)?;
         simple.cwd_is_known = self.moves == 0;
         self.commands.push(simple);
         Ok(())

@@ -72,8 +72,20 @@ pub(super) fn is_builtin(name: &[u8]) -> bool {
     BUILTINS.contains(&name)
 }
 
+/// Whether what follows these words may be assignments.
+pub(super) fn take_assignments(words: &[Word]) -> bool {
+    let passes = |word: &Word| {
+        word.literal()
+            .is_some_and(|text| matches!(text, b"command" | b"builtin") || text.starts_with(b"-"))
+    };
+    match words.split_last() {
+        Some((last, before)) => last.literal().is_some_and(declares) && before.iter().all(passes),
+        None => false,
+    }
+}
+
 /// Whether the operands of a builtin may be assignments.
-pub(super) fn declares(name: &[u8]) -> bool {
+fn declares(name: &[u8]) -> bool {
     matches!(
         name,
         b"export" | b"readonly" | b"declare" | b"typeset" | b"local" | b"integer" | b"float"
@@ -294,7 +306,9 @@ fn passes(simple: &mut Simple, plain: &[u8], valued: &[u8]) -> Next {
         at += 1;
         for (index, letter) in letters.iter().enumerate() {
             if valued.contains(letter) {
-                at += usize::from(index + 1 == letters.len());
+                // A value that may be no word at all leaves the next one in its place: the name is not known then.
+                let next = simple.words.get(at).filter(|word| !word.may_be_many);
+                at += usize::from(index + 1 == letters.len() && next.is_some());
                 break;
             }
             if !plain.contains(letter) {

@@ -61,8 +61,12 @@ impl Reader<'_, '_> {
     /// How many bytes stand before the operator of the redirection that begins here.
     fn redirect_is_ahead(&self) -> Option<usize> {
         let rest = self.text.get(self.at..)?;
-        let operator = |at: usize| {
-            matches!(rest.get(at), Some(b'<' | b'>')) && rest.get(at + 1) != Some(&b'(')
+        let zsh = self.dialect() == Dialect::Zsh;
+        let operator = |at: usize| match rest.get(at) {
+            Some(b'<' | b'>') => rest.get(at + 1) != Some(&b'('),
+            // Only zsh takes a descriptor before it.
+            Some(b'&') => zsh && rest.get(at + 1) == Some(&b'>'),
+            _ => false,
         };
         if rest.starts_with(b"&>") && rest.get(2) != Some(&b'(') {
             return Some(0);

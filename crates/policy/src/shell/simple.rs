@@ -2,7 +2,7 @@
 //! What their names do to what they run is in `names`.
 
 use super::expand::{self, Token};
-use super::reader::{Reader, Result, is_reserved};
+use super::reader::{Reader, Result, is_meta, is_reserved};
 use super::words::{Lexed, is_name};
 use super::{Dialect, Simple, Word, names};
 
@@ -59,7 +59,7 @@ impl Reader<'_, '_> {
                 }
             }
             simple.words.extend(expand::words(&word.tokens, self.found, place)?);
-            declares |= simple.words.last().and_then(Word::literal).is_some_and(names::declares);
+            declares = declares || names::take_assignments(&simple.words);
         }
         if self.at == at {
             return self.fail("a command is missing");
@@ -110,7 +110,11 @@ impl Reader<'_, '_> {
         loop {
             self.newlines()?;
             if self.eat(b")")? {
-                return Ok(());
+                // With more behind it, it is no array but text.
+                return match self.peek() {
+                    Some(byte) if !is_meta(byte) => self.fail("a word goes on behind an array"),
+                    _ => Ok(()),
+                };
             }
             let at = self.at;
             let mut tokens = Vec::new();

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod properties;
+mod real;
 mod structure;
 
 use super::{Dialect, Script, Simple, Unparsed, Word, parse};

@@ -3,6 +3,7 @@
 
 use super::Dialect;
 use super::expand::Token;
+use super::found::WORD;
 use super::reader::{Reader, Result, is_meta};
 
 /// A word as it was read.
@@ -24,6 +25,7 @@ impl Reader<'_, '_> {
     /// blanks and operators are of the word.
     pub(super) fn word(&mut self, assignable: bool) -> Result<Lexed> {
         let place = self.place();
+        self.found.spend(WORD, place)?;
         let mut lexed = Lexed { tokens: Vec::new(), subscript: None };
         while let Some(byte) = self.peek() {
             let tokens = &mut lexed.tokens;
@@ -34,7 +36,8 @@ impl Reader<'_, '_> {
                 b'<' | b'>' if self.peek_at(1) == Some(b'(') => {
                     self.skip(2)?;
                     self.substituted_list()?;
-                    tokens.push(Token::Unknown { many: false });
+                    // Without a command in it zsh makes no word of it.
+                    tokens.push(Token::Unknown { many: self.dialect() == Dialect::Zsh });
                 }
                 b'(' if self.opens_pattern(tokens) => {
                     tokens.pop();
@@ -67,8 +70,10 @@ impl Reader<'_, '_> {
                     tokens.push(Token::Quoted(byte));
                     self.skip(2)?;
                 }
+                // Some shells keep it, some do not.
                 None => {
-                    tokens.push(Token::Quoted(b'\\'));
+                    self.doubt("a backslash ends the line");
+                    tokens.push(Token::Unknown { many: false });
                     self.skip(1)?;
                 }
             },
