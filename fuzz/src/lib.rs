@@ -5,6 +5,8 @@
 
 mod ledger;
 
+use std::sync::OnceLock;
+
 use clawrden_api::display::{self, is_plain};
 use clawrden_policy::{Facts, MAX_POLICY_BYTES, Policy};
 use clawrden_protocol::frame::HEAD;
@@ -17,12 +19,13 @@ pub use ledger::ledger;
 pub type Entry = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ENTRIES: [(&str, Entry); 7] = [
+pub const ENTRIES: [(&str, Entry); 8] = [
     ("request", request),
     ("frames", frames),
     ("runner", runner),
     ("note", note),
     ("policy", policy),
+    ("shell", shell),
     ("display", display),
     ("ledger", ledger),
 ];
@@ -168,6 +171,32 @@ fn judge(policy: &Policy, facts: &[u8]) {
     assert!(unknown.action >= decision.action, "milder for a tool that is not known");
     assert!(policy.commands().windows(2).all(|pair| pair[0] < pair[1]));
 }
+
+/// A line that a shell is given, whose first byte says which shell: it is judged, and explained as it is judged.
+pub fn shell(data: &[u8]) {
+    const RULES: &str = "default_action: ask\nrules:\n- {command: rm, args: [\"-rf /\"], action: deny}\n\
+                         - {command: [ls, echo, cat, sh, bash, zsh], action: allow}\n";
+    let Some((&which, line)) = data.split_first() else { return };
+    let name: &[u8] = [&b"sh"[..], b"bash", b"zsh"][usize::from(which) % 3];
+    let path = [b"/usr/bin/", name].concat();
+    let argv = [name, b"-c", line];
+    let facts = Facts {
+        name,
+        path: Some(&path),
+        tool: Some(name),
+        argv: &argv,
+        cwd: Some(b"/work"),
+        uid: Some(1000),
+        gid: Some(1000),
+        ..Facts::default()
+    };
+    let policy = POLICY_OF_LINES.get_or_init(|| Policy::from_yaml("policy.yaml", RULES).ok());
+    let Some(policy) = policy else { panic!("the rules of the target do not load") };
+    let (decision, explained) = (policy.decide(&facts), policy.explain(&facts));
+    assert_eq!(decision, explained.decision, "explain and decide disagree");
+}
+
+static POLICY_OF_LINES: OnceLock<Option<Policy>> = OnceLock::new();
 
 /// What a prisoner may put before the eyes of the person who answers: strings ended by a NUL.
 pub fn display(data: &[u8]) {
