@@ -41,8 +41,9 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(way: Way) -> Self {
         let executor = if way == Way::Local { "local" } else { "mirror" };
-        let policy =
-            format!("default_action: allow\ndefault_executor: {executor}\nenv: {{keep: ['*']}}\n");
+        let policy = format!(
+            "default_action: allow\non_unparsed: allow\ndefault_executor: {executor}\nenv: {{keep: ['*']}}\n"
+        );
         Self { way, house: House::new(&policy) }
     }
 

@@ -109,14 +109,18 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Whether it is a redirection that writes, and no program.
+    fn is_write(&self) -> bool {
+        self.facts.tool == Some(WRITE) && self.facts.path.is_none()
+    }
+
     /// What one rule has to say.
     pub(crate) fn judge(&self, rule: &Rule) -> Outcome {
         if rule.jail.as_ref().is_some_and(|jail| !jail.matches(self.facts.jail.as_bytes())) {
             return Outcome::Passed(Pass::Jail);
         }
         // A wildcard for commands speaks of no redirection.
-        let writes = self.facts.tool == Some(WRITE) && self.facts.path.is_none();
-        if writes && !rule.commands.iter().any(|pattern| pattern.spells(WRITE)) {
+        if self.is_write() && !rule.commands.iter().any(|pattern| pattern.spells(WRITE)) {
             return Outcome::Passed(Pass::Command);
         }
         match rule.conditions.as_ref().map(|conditions| conditions.hold(self.facts)) {
@@ -335,6 +339,10 @@ pub(crate) fn join(fact: &str, reason: &str) -> String {
 /// The changed variables that can matter to this tool.
 fn changed<'a>(policy: &Policy, case: &Case<'a>) -> Vec<&'a [u8]> {
     let tool = case.facts.tool;
+    // A file that is written loads nothing.
+    if case.is_write() {
+        return Vec::new();
+    }
     case.facts.changed_env.iter().copied().filter(|name| policy.env.concerns(name, tool)).collect()
 }
 

@@ -415,3 +415,20 @@ rules:
     assert_eq!(run("env docker ps"), ("allow", "mirror", None));
     assert_eq!(run("nice docker ps"), ("allow", "local", Some("ann".into())));
 }
+
+#[test]
+fn a_changed_variable_is_nothing_to_a_file_that_is_written() {
+    let text = "{default_action: allow, on_unparsed: allow, \
+                rules: [{command: '*', action: allow, dangerous_env: allow}]}";
+    let facts = Facts {
+        name: b"gcc",
+        path: Some(b"/usr/bin/gcc"),
+        tool: Some(b"gcc"),
+        argv: &[b"gcc", b"-o", b"/opt/x", b"x.c"],
+        cwd: Some(b"/home/ann/project"),
+        changed_env: &[b"SHELL"],
+        ..Facts::default()
+    };
+    let policy = Policy::from_yaml("p.yaml", text).unwrap();
+    assert_eq!(policy.decide(&facts).action, Action::Allow);
+}
