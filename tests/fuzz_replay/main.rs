@@ -94,7 +94,8 @@ fn replay(name: &str) {
 fn every_target_is_replayed() {
     let mut names: Vec<&str> = fuzz::ENTRIES.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
-    assert_eq!(names, ["display", "frames", "ledger", "note", "policy", "request", "runner"]);
+    let known = ["display", "frames", "ledger", "note", "policy", "request", "runner", "shell"];
+    assert_eq!(names, known);
 }
 
 #[test]
@@ -120,6 +121,11 @@ fn files_that_may_be_shims_survive_any_bytes() {
 #[test]
 fn policies_survive_any_bytes() {
     replay("policy");
+}
+
+#[test]
+fn shell_lines_survive_any_bytes() {
+    replay("shell");
 }
 
 #[test]
