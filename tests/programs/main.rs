@@ -36,7 +36,7 @@ const POLICY: &str = "
 default_action: allow
 on_unparsed: allow
 rules:
-  - {command: '*', action: allow, dangerous_env: allow}
+  - {command: ['*', '/**'], action: allow, dangerous_env: allow}
 ";
 
 /// How long one step may take.
