@@ -41,6 +41,7 @@ enum Verb {
     Policy(verbs::policy::Args),
     Resume(verbs::resume::Args),
     Wait(verbs::wait::Args),
+    Policy(verbs::policy::Args),
     Shims(verbs::shims::Args),
     Completions(verbs::completions::Args),
 }
@@ -80,6 +81,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Kill(args) => verbs::kill::run(args, control),
         Verb::Resume(args) => verbs::resume::run(&args, control),
         Verb::Wait(args) => verbs::wait::run(&args),
+        Verb::Policy(args) => verbs::policy::run(args, control),
         Verb::Shims(args) => verbs::shims::run(&args),
         Verb::Completions(args) => verbs::completions::run(&args, &mut Cli::command()),
     }

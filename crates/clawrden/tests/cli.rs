@@ -13,7 +13,7 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "run",
     "warden",
     "status",
@@ -24,6 +24,7 @@ const VERBS: [&str; 12] = [
     "kill",
     "resume",
     "wait",
+    "policy",
     "shims",
     "completions",
 ];

@@ -62,6 +62,15 @@ impl LoadError {
             _ => &[],
         }
     }
+
+    /// How many more errors there are than [`LoadError::diagnostics`] gives.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        match self {
+            Self::Refused(found) => found.omitted,
+            _ => 0,
+        }
+    }
 }
 
 /// Every error found in one file, in the order of its lines.

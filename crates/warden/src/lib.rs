@@ -27,4 +27,5 @@ mod wait;
 mod warden;
 
 pub use config::{Config, ExitCodes};
+pub use plan::{Meant, meant_here};
 pub use warden::{ServeError, run_warden, serve};

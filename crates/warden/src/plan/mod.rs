@@ -5,6 +5,7 @@
 //! opens the files again and compares them with what was judged.
 
 mod environment;
+mod here;
 mod invocation;
 mod on_host;
 mod root;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 pub(crate) use environment::local;
 use environment::{changed, governed_path, value};
+pub use here::{Meant, meant_here};
 pub(crate) use invocation::Invocation;
 pub(crate) use on_host::{HostError, OnHost};
 pub(crate) use root::{Depth, Opened, Root};

@@ -1,0 +1,174 @@
+//! `clawrden policy check`: whether files load, with every error of all of them at once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clawrden_api::display;
+use clawrden_policy::{Diagnostic, LoadError, Policy};
+use serde::Serialize;
+
+use super::{STOCK, usual};
+use crate::failure::{Outcome, REFUSED};
+use crate::output::{Tone, count, paint, print_json};
+
+const EXAMPLES: &str = "\
+Exit codes, besides those of every verb:
+  0  every file loads
+  1  at least one does not
+
+Examples:
+  clawrden policy check
+  clawrden policy check policy.yaml rules.d/*.yaml
+  clawrden policy check --json policy.yaml | jq '.files[].errors[].message'";
+
+/// Check policy files: every error at once, with its line and what would be right
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The files; without one, the policy that a warden started here would use
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a check found, for programs.
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    files: Vec<File>,
+}
+
+#[derive(Serialize)]
+struct File {
+    file: String,
+    ok: bool,
+    rules: usize,
+    errors: Vec<Error>,
+    /// Further errors, which are not listed.
+    omitted: usize,
+}
+
+/// One error. Without a line it is one of the whole file.
+#[derive(Serialize)]
+struct Error {
+    line: Option<u32>,
+    column: Option<u32>,
+    width: Option<u32>,
+    message: String,
+    help: String,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args) -> Outcome {
+    let mut files = args.files.clone();
+    if files.is_empty() {
+        files.extend(usual()?);
+        let of_file = || "a warden that is started here and given no policy would use this file";
+        let line = match files.first() {
+            Some(file) => format!("{}: {}", file.display(), of_file()),
+            None => format!("no policy file: a warden that is started here would use {STOCK}"),
+        };
+        if !args.json {
+            println!("{}", paint(Tone::Quiet, &display::text(&line)));
+        }
+    }
+    let mut checked: Vec<(String, Result<Policy, LoadError>)> =
+        files.iter().map(|file| (file.display().to_string(), Policy::load(file))).collect();
+    if checked.is_empty() {
+        checked.push((STOCK.to_owned(), Policy::from_yaml(STOCK, Policy::stock_text())));
+    }
+    let ok = checked.iter().all(|(_, found)| found.is_ok());
+    if args.json {
+        let files = checked.iter().map(|(name, found)| file(name, found)).collect();
+        print_json(&Report { ok, files })?;
+    } else {
+        checked.iter().for_each(|(name, found)| show(name, found));
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+fn file(name: &str, found: &Result<Policy, LoadError>) -> File {
+    let listed = |error: &LoadError| match error.diagnostics() {
+        [] => vec![Error {
+            line: None,
+            column: None,
+            width: None,
+            message: error.to_string(),
+            help: String::new(),
+        }],
+        list => list.iter().map(entry).collect(),
+    };
+    File {
+        file: name.to_owned(),
+        ok: found.is_ok(),
+        rules: found.as_ref().map_or(0, Policy::rule_count),
+        errors: found.as_ref().err().map(listed).unwrap_or_default(),
+        omitted: found.as_ref().err().map_or(0, LoadError::omitted),
+    }
+}
+
+fn entry(found: &Diagnostic) -> Error {
+    Error {
+        line: Some(found.line),
+        column: Some(found.column),
+        width: Some(found.width),
+        message: found.message.clone(),
+        help: found.help.clone(),
+    }
+}
+
+fn show(name: &str, found: &Result<Policy, LoadError>) {
+    let shown = display::text(name);
+    let error = match found {
+        Ok(policy) => {
+            let rules = count(policy.rule_count(), "rule", "rules");
+            println!("{} {shown}: {rules}", paint(Tone::Good, "ok"));
+            return;
+        }
+        Err(error) => error,
+    };
+    for found in error.diagnostics() {
+        println!("{}\n", diagnostic(found));
+    }
+    let errors = error.diagnostics().len() + error.omitted();
+    match errors {
+        0 => println!("{} {}", paint(Tone::Bad, "error:"), display::text(&error.to_string())),
+        _ => {
+            let errors = count(errors, "error", "errors");
+            let more = match error.omitted() {
+                0 => String::new(),
+                omitted => format!(", {omitted} of them not shown"),
+            };
+            println!("{} {shown}: {errors}{more}", paint(Tone::Bad, "refused"));
+        }
+    }
+}
+
+/// A diagnostic with its head and its caret in colour.
+pub(super) fn diagnostic(found: &Diagnostic) -> String {
+    let text = found.to_string();
+    let mut lines: Vec<String> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let shown = match number {
+            0 => match line.split_once(' ') {
+                Some((head, rest)) => {
+                    format!("{} {}", paint(Tone::Bad, head), paint(Tone::Strong, rest))
+                }
+                None => line.to_owned(),
+            },
+            1 | 2 => paint(Tone::Quiet, line),
+            3 => line.to_owned(),
+            _ => match line.find('^') {
+                Some(at) => {
+                    let (gutter, caret) = line.split_at(at);
+                    format!("{}{}", paint(Tone::Quiet, gutter), paint(Tone::Bad, caret))
+                }
+                None => line.to_owned(),
+            },
+        };
+        lines.push(shown);
+    }
+    lines.join("\n")
+}

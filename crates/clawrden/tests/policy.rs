@@ -1,0 +1,222 @@
+//! `clawrden policy …` as people and programs meet it: what is printed, and by which exit code it is told.
+
+// Helpers of tests are no tests to clippy.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::os::unix::fs::symlink;
+
+use common::Sandbox;
+use serde_json::Value;
+
+const POLICY: &str = "\
+default_action: deny
+rules:
+  - {command: git, args: push --force, action: deny, reason: use a branch}
+  - {command: git, args: push, action: ask, name: shared, timeout: 5m}
+  - {command: git, args: status **, action: allow}
+";
+
+/// What a verb did: its exit code, standard output and standard error.
+fn ran(sandbox: &Sandbox, args: &[&str]) -> (i32, String, String) {
+    let output = sandbox.clawrden().arg("policy").args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn json(sandbox: &Sandbox, args: &[&str]) -> Value {
+    let (_, out, err) = ran(sandbox, args);
+    serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"))
+}
+
+fn file(sandbox: &Sandbox, name: &str, text: &str) -> String {
+    let path = sandbox.path(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_sub_verb_has_help_with_examples() {
+    let sandbox = Sandbox::new();
+    for verb in ["check", "explain"] {
+        let (code, text, _) = ran(&sandbox, &[verb, "--help"]);
+        assert!(code == 0 && text.contains("Examples:") && text.contains("Exit codes"), "{verb}");
+    }
+}
+
+#[test]
+fn check_tells_every_error_of_every_file_at_once() {
+    let sandbox = Sandbox::new();
+    let one = file(&sandbox, "one.yaml", "default_action: maybe\nrules: [{comand: ls}]\n");
+    let two = file(&sandbox, "two.yaml", "default_action: deny\nrule: []\n");
+    let good = file(&sandbox, "good.yaml", POLICY);
+    let (code, out, err) = ran(&sandbox, &["check", &one, &good, &two, "/nonexistent.yaml"]);
+    assert_eq!((code, err.as_str()), (1, ""));
+    for part in [
+        "error: unknown action `maybe`",
+        "one.yaml:1:17",
+        "unknown key `comand`",
+        "did you mean `command`?",
+        "the rule has no `action`",
+        "unknown key `rule`",
+        "good.yaml: 3 rules",
+        "cannot read the policy",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(!out.contains('\u{1b}'), "no colours into a pipe: {out:?}");
+    let found = json(&sandbox, &["check", "--json", &one, &good]);
+    assert_eq!((&found["ok"], &found["files"][1]["rules"]), (&false.into(), &3.into()));
+    assert_eq!(found["files"][0]["errors"][0]["line"], 1);
+    assert_eq!(found["files"][0]["errors"][0]["help"], "valid are `allow`, `ask` or `deny`");
+    assert_eq!(ran(&sandbox, &["check", &good]).0, 0);
+}
+
+#[test]
+fn errors_beyond_the_bound_are_counted() {
+    let sandbox = Sandbox::new();
+    let many: String = (0..150).map(|n| format!("key{n}: 1\n")).collect();
+    let many = file(&sandbox, "many.yaml", &many);
+    let (_, out, _) = ran(&sandbox, &["check", &many]);
+    assert!(out.contains("150 errors, 50 of them not shown"), "{out}");
+    assert_eq!(json(&sandbox, &["check", "--json", &many])["files"][0]["omitted"], 50);
+}
+
+#[test]
+fn check_without_a_file_says_which_policy_it_looked_at() {
+    let sandbox = Sandbox::new();
+    let is_root = rustix::process::geteuid().is_root();
+    // Root's place is one for the whole machine; a test leaves it alone.
+    if !is_root {
+        let (code, out, _) = ran(&sandbox, &["check"]);
+        assert!(code == 0 && out.contains("the stock policy `developer`"), "{out}");
+        let usual = file(&sandbox, "config/clawrden/policy.yaml", "nonsense: 1\n");
+        let (code, out, _) = ran(&sandbox, &["check"]);
+        assert!(code == 1 && out.contains(&usual) && out.contains("unknown key"), "{out}");
+        assert_eq!(ran(&sandbox, &["explain", "--", "ls"]).0, 2);
+    } else {
+        let (_, out, _) = ran(&sandbox, &["check"]);
+        assert!(out.contains("a warden that is started here"), "{out}");
+    }
+}
+
+#[test]
+fn explain_names_the_rule_its_line_and_what_was_passed_over() {
+    let sandbox = Sandbox::new();
+    let policy = file(&sandbox, "p.yaml", POLICY);
+    let found = json(&sandbox, &["explain", "--policy", &policy, "--json", "--", "git", "push"]);
+    assert_eq!(found["action"], "ask");
+    assert_eq!((&found["rule"], &found["line"]), (&"p.yaml:4 (shared)".into(), &4.into()));
+    assert_eq!((&found["file"], &found["timeout_ms"]), (&policy.as_str().into(), &300_000.into()));
+    assert_eq!(found["steps"][0]["verdict"], "passed");
+    assert!(found["steps"][0]["why"].as_str().unwrap().contains("no flag"), "{found}");
+    let (code, out, _) =
+        ran(&sandbox, &["explain", "--policy", &policy, "--", "git", "push", "-f"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("deny  git push -f\n"), "{out}");
+    assert!(out.contains("p.yaml:3:5") && out.contains("use a branch"), "{out}");
+}
+
+#[test]
+fn the_exit_code_tells_the_action_when_it_is_asked_to() {
+    let sandbox = Sandbox::new();
+    let policy = file(&sandbox, "p.yaml", POLICY);
+    for (command, code) in [("status", 0), ("push", 75), ("commit", 126)] {
+        let args = ["explain", "--policy", &policy, "--exit-code", "--", "git", command];
+        assert_eq!(ran(&sandbox, &args).0, code, "{command}");
+    }
+}
+
+#[test]
+fn a_tool_is_found_past_the_shims_and_a_copy_of_it_is_not_the_tool() {
+    let sandbox = Sandbox::new();
+    let yaml = "default_action: deny\nrules: [{command: mytool, action: allow}]\n";
+    let policy = file(&sandbox, "p.yaml", yaml);
+    let (shims, real) = (sandbox.path("shims"), sandbox.path("real"));
+    sandbox.clawrden().arg("shims").arg(&shims).arg("mytool").output().unwrap();
+    sandbox.script(&real.join("mytool"), "exit 0");
+    sandbox.script(&sandbox.path("own/mytool"), "exit 1");
+    symlink(real.join("mytool"), sandbox.path("link")).unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", shims.display(), real.display());
+    let explain = |name: &str| -> Value {
+        let mut command = sandbox.clawrden();
+        command.args(["policy", "explain", "--policy", &policy, "--json", "--", name]);
+        let output = command.env("PATH", &path).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let found = explain("mytool");
+    assert_eq!((&found["action"], &found["tool"]), (&"allow".into(), &"mytool".into()));
+    assert!(found["path"].as_str().unwrap().ends_with("/real/mytool"), "{found}");
+    assert_eq!(explain(shims.join("mytool").to_str().unwrap())["action"], "allow");
+    let copy = explain(sandbox.path("own/mytool").to_str().unwrap());
+    assert_eq!((&copy["action"], &copy["tool"]), (&"deny".into(), &Value::Null));
+}
+
+#[test]
+fn what_is_not_installed_is_judged_by_its_name() {
+    let sandbox = Sandbox::new();
+    let yaml = "rules: [{command: no-such-tool, args: x, action: allow}]\n";
+    let policy = file(&sandbox, "p.yaml", yaml);
+    let args = ["explain", "--policy", &policy, "--", "no-such-tool", "x"];
+    let (_, out, _) = ran(&sandbox, &args);
+    assert!(out.starts_with("allow") && out.contains("not installed here"), "{out}");
+}
+
+#[test]
+fn a_shell_line_is_judged_as_bash_runs_it() {
+    let sandbox = Sandbox::new();
+    let yaml = "default_action: deny\nrules: [{command: bash, args: \"-c *\", action: ask}]\n";
+    let policy = file(&sandbox, "p.yaml", yaml);
+    let args = ["explain", "--policy", &policy, "--json", "--shell", "make it"];
+    let found = json(&sandbox, &args);
+    assert_eq!(found["argv"], serde_json::json!(["bash", "-c", "make it"]));
+    assert_ne!(found["action"], "allow");
+}
+
+#[test]
+fn where_and_who_are_facts_that_can_be_given() {
+    let sandbox = Sandbox::new();
+    let yaml = "default_action: allow\nallowed_paths: [/app/*]\nrules: [{command: rm, jail: ci, action: deny}]\n";
+    let policy = file(&sandbox, "p.yaml", yaml);
+    let explain = |more: &[&str]| {
+        let args = [&["explain", "--policy", &policy, "--json"], more, &["--", "rm", "x"]].concat();
+        json(&sandbox, &args)
+    };
+    assert_eq!(explain(&["--cwd", "/app/x"])["action"], "allow");
+    assert_eq!(explain(&["--cwd", "/etc"])["action"], "deny");
+    assert_eq!(explain(&["--cwd", "/app/x", "--jail", "ci"])["line"], 3);
+    assert_eq!(explain(&["--cwd", "/app", "--uid", "7"])["uid"], 7);
+    let changed = explain(&["--cwd", "/app", "--changed-env", "LD_PRELOAD"]);
+    assert_eq!(changed["action"], "ask");
+    assert!(changed["noticed"][0].as_str().unwrap().starts_with("LD_PRELOAD"), "{changed}");
+}
+
+#[test]
+fn a_profile_is_taken_by_its_name_and_a_wrong_command_line_gives_2() {
+    let sandbox = Sandbox::new();
+    let args = ["explain", "--profile", "developer", "--json", "--", "ls", "-la"];
+    assert_eq!(json(&sandbox, &args)["action"], "allow");
+    let bad = file(&sandbox, "bad.yaml", "nonsense: 1\n");
+    for args in [
+        &["explain"][..],
+        &["explain", "--profile", "nobody", "--", "ls"],
+        &["explain", "--shell", "ls", "--", "ls"],
+        &["explain", "--policy", &bad, "--", "ls"],
+        &["explain", "--policy", "/nonexistent.yaml", "--", "ls"],
+        &["explain", "--", ""],
+    ] {
+        let (code, _, err) = ran(&sandbox, args);
+        assert!(code == 2 && !err.is_empty(), "{args:?}: {code} {err}");
+    }
+}
+
+#[test]
+fn nothing_that_was_given_acts_on_the_terminal() {
+    let sandbox = Sandbox::new();
+    let policy = file(&sandbox, "p.yaml", POLICY);
+    let args = ["explain", "--policy", &policy, "--", "git", "\u{1b}[2J\u{202e}"];
+    let (_, out, _) = ran(&sandbox, &args);
+    assert!(out.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{out:?}");
+}
