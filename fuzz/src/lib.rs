@@ -52,7 +52,10 @@ pub fn request(data: &[u8]) {
 }
 
 fn rebuilt(v2: &RequestV2) {
-    let again = RequestV2::new(v2.id, v2.tty, v2.exec(), v2.cwd(), v2.argv(), v2.env());
+    let mut again = RequestV2::new(v2.id, v2.tty, v2.exec(), v2.cwd(), v2.argv(), v2.env());
+    if let Ok(again) = &mut again {
+        again.judge = v2.judge;
+    }
     assert_eq!(again.as_ref(), Ok(v2), "a request is not made of its parts");
     let mut short = v2.clone();
     short.forget_words();

@@ -8,6 +8,7 @@ mod support;
 
 mod decisions;
 mod dry_run;
+mod hooks;
 mod lifecycle;
 mod ordinary_user;
 mod reload;

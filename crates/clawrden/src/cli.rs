@@ -42,6 +42,7 @@ enum Verb {
     Resume(verbs::resume::Args),
     Wait(verbs::wait::Args),
     Policy(verbs::policy::Args),
+    Hook(verbs::hook::Args),
     Shims(verbs::shims::Args),
     Completions(verbs::completions::Args),
 }
@@ -65,8 +66,9 @@ fn dispatch(cli: Cli) -> Outcome {
     let control = cli.control.map(std::path::absolute).transpose();
     let control = control.map_err(|e| Failure::Usage(format!("--control is no path: {e}")))?;
     let control = control.as_deref();
-    // The warden and `run` live on when a reader goes away; everything else ends with it, as other tools do.
-    if !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_)) {
+    // The warden and `run` live on when a reader goes away, and a hook that a signal ends would let its command run;
+    // everything else ends with it, as other tools do.
+    if !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_) | Verb::Hook(_)) {
         sys::end_on_closed_pipe();
     }
     match cli.verb {
@@ -81,6 +83,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Kill(args) => verbs::kill::run(args, control),
         Verb::Resume(args) => verbs::resume::run(&args, control),
         Verb::Wait(args) => verbs::wait::run(&args),
+        Verb::Hook(args) => Ok(verbs::hook::run(&args)),
         Verb::Policy(args) => verbs::policy::run(args, control),
         Verb::Shims(args) => verbs::shims::run(&args),
         Verb::Completions(args) => verbs::completions::run(&args, &mut Cli::command()),

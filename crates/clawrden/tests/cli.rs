@@ -13,7 +13,7 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "run",
     "warden",
     "status",
@@ -25,6 +25,7 @@ const VERBS: [&str; 13] = [
     "resume",
     "wait",
     "policy",
+    "hook",
     "shims",
     "completions",
 ];

@@ -82,6 +82,8 @@ pub struct RequestV2 {
     pub id: [u8; 16],
     /// Which of descriptors 0, 1 and 2 are terminals (bits 0, 1 and 2), and the size of the first that is.
     pub tty: Option<Tty>,
+    /// Only to be judged, and asked about: the client runs it elsewhere, or not at all.
+    pub judge: bool,
     strings: Strings,
 }
 
@@ -128,6 +130,8 @@ struct HeaderV2 {
     #[serde(default)]
     tty: Option<Tty>,
     #[serde(default)]
+    judge: Option<bool>,
+    #[serde(default)]
     wait: Option<String>,
 }
 
@@ -139,6 +143,7 @@ struct Probe {
     argc: Option<serde::de::IgnoredAny>,
     envc: Option<serde::de::IgnoredAny>,
     tty: Option<serde::de::IgnoredAny>,
+    judge: Option<serde::de::IgnoredAny>,
     wait: Option<serde::de::IgnoredAny>,
 }
 
@@ -173,9 +178,15 @@ impl Request {
         let probe: Probe = serde_json::from_slice(bytes).map_err(bad_header)?;
         match probe.v {
             None => {
-                let Probe { id, argc, envc, tty, wait, .. } = probe;
-                let fields =
-                    [("id", id), ("argc", argc), ("envc", envc), ("tty", tty), ("wait", wait)];
+                let Probe { id, argc, envc, tty, judge, wait, .. } = probe;
+                let fields = [
+                    ("id", id),
+                    ("argc", argc),
+                    ("envc", envc),
+                    ("tty", tty),
+                    ("judge", judge),
+                    ("wait", wait),
+                ];
                 if let Some((name, _)) = fields.iter().find(|(_, field)| field.is_some()) {
                     return Err(ProtocolError::MixedVersions(name));
                 }
@@ -183,7 +194,13 @@ impl Request {
             }
             Some(2) => match header(bytes)? {
                 HeaderV2 {
-                    wait: Some(wait), id: None, argc: None, envc: None, tty: None, ..
+                    wait: Some(wait),
+                    id: None,
+                    argc: None,
+                    envc: None,
+                    tty: None,
+                    judge: None,
+                    ..
                 } => WaitRequest::new(wait).map(Self::Wait),
                 _ => Err(ProtocolError::BadBody("no strings follow the header")),
             },
@@ -257,7 +274,7 @@ impl RequestV2 {
         if argc == 0 {
             return Err(ProtocolError::BadBody("argv is empty"));
         }
-        Ok(Self { id, tty, strings: Strings { bytes, argc, argv_at, env_at } })
+        Ok(Self { id, tty, judge: false, strings: Strings { bytes, argc, argv_at, env_at } })
     }
 
     /// The request as it goes over the wire, length included.
@@ -281,6 +298,9 @@ impl RequestV2 {
             put_decimal(&mut header, cols.into());
             header += "}";
         }
+        if self.judge {
+            header += ",\"judge\":true";
+        }
         header += "}\0";
         let mut whole = Vec::with_capacity(4 + header.len() + bytes.len());
         whole.extend_from_slice(&[0; 4]);
@@ -290,8 +310,15 @@ impl RequestV2 {
     }
 
     fn from_parts(header: &HeaderV2, bytes: Vec<u8>) -> Result<Self, ProtocolError> {
-        let HeaderV2 { id: Some(id), argc: Some(argc), envc: Some(envc), tty, wait: None, .. } =
-            header
+        let HeaderV2 {
+            id: Some(id),
+            argc: Some(argc),
+            envc: Some(envc),
+            tty,
+            judge,
+            wait: None,
+            ..
+        } = header
         else {
             return Err(ProtocolError::BadHeader("`id`, `argc` and `envc` make a command".into()));
         };
@@ -317,7 +344,8 @@ impl RequestV2 {
         if seen != wanted {
             return Err(ProtocolError::BadBody("not as many as `argc` and `envc` say"));
         }
-        Ok(Self { id, tty: *tty, strings: Strings { bytes, argc: *argc, argv_at, env_at } })
+        let judge = judge.unwrap_or(false);
+        Ok(Self { id, tty: *tty, judge, strings: Strings { bytes, argc: *argc, argv_at, env_at } })
     }
 
     /// The path that the caller executed.

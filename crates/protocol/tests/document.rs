@@ -80,6 +80,16 @@ fn a_version_2_request_is_as_documented() {
 }
 
 #[test]
+fn a_request_that_is_only_to_be_judged_is_as_documented() {
+    let (request, bytes) = request("request-judge");
+    let argv = [&b"bash"[..], b"-c", b"make it"];
+    let mut wanted = RequestV2::new([0xab; 16], None, b"bash", b"/app", argv, []).unwrap();
+    wanted.judge = true;
+    assert_eq!(wanted.encode().unwrap(), bytes);
+    assert_eq!(request, Request::V2(wanted));
+}
+
+#[test]
 fn a_wait_is_as_documented() {
     let (request, bytes) = request("wait");
     let wanted = WaitRequest::new("7f3a".into()).unwrap();

@@ -246,7 +246,14 @@ impl Judged {
                 format!("{rule} matches only if its pattern is read widely")
             }
         };
-        self.decision.noticed.iter().map(phrase).collect()
+        let mut noticed: Vec<String> = self.decision.noticed.iter().map(phrase).collect();
+        if self.plan.invocation.only_judged() {
+            noticed.push(
+                "an agent's hook asks: the agent runs it by itself, and its end is not recorded"
+                    .to_owned(),
+            );
+        }
+        noticed
     }
 }
 

@@ -99,6 +99,8 @@ async fn command(
     let sight = warden.sight(holder.as_deref());
     let planned = Plan::freeze(id, jail, prisoner, caller, invocation, sight).await;
     let straight = match planned {
+        // What the warden never starts goes round in no circle.
+        Ok(plan) if plan.invocation.only_judged() => Ok(plan),
         Ok(plan) => warden.laps.straighten(plan, sight).await,
         Err(unplanned) => Err(Astray::Unplanned(unplanned)),
     };
@@ -451,7 +453,10 @@ fn decided(judged: &Judged) -> Record {
         reason: decision.reason.clone(),
         noticed: ledger::names(judged.noticed()),
         let_through: judged.is_let_through(),
-        executor: decision.executor.as_str().to_owned(),
+        executor: match judged.plan().invocation.only_judged() {
+            true => String::new(),
+            false => decision.executor.as_str().to_owned(),
+        },
         run_as: decision.run_as.as_ref().map(ToString::to_string),
     })
 }

@@ -1,7 +1,7 @@
 //! The verbs, one file each, and what they share: finding the warden, asking it, wording its refusals.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clawrden_api::{Client, ClientError, ErrorCode};
@@ -13,7 +13,9 @@ pub(crate) mod answer;
 pub(crate) mod approve;
 pub(crate) mod completions;
 pub(crate) mod deny;
+pub(crate) mod heard;
 pub(crate) mod history;
+pub(crate) mod hook;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod queue;
@@ -71,6 +73,17 @@ fn hint(code: ErrorCode) -> &'static str {
 /// [`Failure::Usage`] when the environment does not tell.
 pub(crate) fn places() -> Result<Places, Failure> {
     Places::of_this_user().map_err(|e| Failure::Usage(chain(&e)))
+}
+
+/// The intercom socket of the jail that this process is in, or else of the default jail.
+///
+/// # Errors
+/// [`Failure::Usage`] when the environment does not tell.
+pub(crate) fn socket() -> Result<PathBuf, Failure> {
+    match std::env::var_os("CLAWRDEN_SOCKET") {
+        Some(socket) => Ok(PathBuf::from(socket)),
+        None => Ok(places()?.default_socket()),
+    }
 }
 
 /// An error with its causes, said once each.

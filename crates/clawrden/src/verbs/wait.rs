@@ -1,19 +1,17 @@
 //! `clawrden wait ID`: an agent waits for the answer to a request that it made before. It speaks over the intercom as
 //! the prisoner that it is in, never over the control plane.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawrden_api::display;
-use clawrden_protocol::limits::{
-    EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE, MAX_CONTROL_FRAME,
-};
-use clawrden_protocol::{Ack, ProtocolError, ToClient, WaitRequest};
+use clawrden_protocol::WaitRequest;
+use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE};
 
 use crate::failure::{Failure, Outcome};
-use crate::verbs::places;
+use crate::verbs::heard::{self, Heard};
+use crate::verbs::socket;
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -42,10 +40,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             args.id
         ))
     })?;
-    let socket = match std::env::var_os("CLAWRDEN_SOCKET") {
-        Some(socket) => PathBuf::from(socket),
-        None => places()?.default_socket(),
-    };
+    let socket = socket()?;
     let unreachable = |e: std::io::Error| {
         Failure::Unreachable(format!(
             "no warden answers at {} ({e}); is this shell governed? CLAWRDEN_SOCKET names the jail's socket",
@@ -57,58 +52,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
     listen(&mut stream)
 }
 
-/// Reads acks and frames until one of them is the answer.
-///
-/// Until a deciding ack has come, a byte of 0 to 2 where a message begins is an ack: the frames that may come before
-/// it have types from 32 upward.
 fn listen(from: &mut impl Read) -> Outcome {
-    let mut ack = Ack::Pending;
-    loop {
-        let [first] = exactly(from)?;
-        if ack == Ack::Pending && first <= Ack::Pending as u8 {
-            ack = Ack::try_from(first).map_err(|e| malformed(&e))?;
-            continue;
-        }
-        let length = u32::from_be_bytes(exactly(from)?);
-        if length > MAX_CONTROL_FRAME {
-            return Err(malformed(&ProtocolError::FrameTooLong { kind: first, length }));
-        }
-        let mut payload = Vec::new();
-        let read = from.take(u64::from(length)).read_to_end(&mut payload).map_err(|e| gone(&e))?;
-        if u32::try_from(read) != Ok(length) {
-            return Err(gone(&ErrorKind::UnexpectedEof.into()));
-        }
-        let frame = ToClient::parse(first, &payload).map_err(|e| malformed(&e))?;
-        if let Some(outcome) = answer(ack, frame) {
-            return outcome;
-        }
-    }
-}
-
-fn exactly<const N: usize>(from: &mut impl Read) -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    from.read_exact(&mut bytes).map_err(|e| gone(&e))?;
-    Ok(bytes)
-}
-
-/// What a frame means to one who waits; `None` to go on.
-fn answer(ack: Ack, frame: ToClient<'_>) -> Option<Outcome> {
-    match frame {
-        ToClient::Notice(text) => {
-            eprintln!("clawrden: {}", display::text(text));
-            None
-        }
-        ToClient::StillWaiting(text) => Some(code(EXIT_STILL_WAITING, &display::text(text))),
-        ToClient::Failure { code: number, text } => Some(code(number, &display::text(text))),
-        ToClient::Denial { rule, reason } => {
-            let by = if rule.is_empty() { String::new() } else { format!(" ({rule})") };
-            Some(code(EXIT_DENIED, &display::text(&format!("denied: {reason}{by}"))))
-        }
-        ToClient::Exit(0) if ack == Ack::Allowed => {
+    let notice = |text: &str| eprintln!("clawrden: {}", display::text(text));
+    match heard::answer(from, notice)? {
+        Heard::Approved => {
             println!("approved: repeat the command");
-            Some(Ok(ExitCode::SUCCESS))
+            Ok(ExitCode::SUCCESS)
         }
-        _ => Some(code(EXIT_UNREACHABLE, "the warden's answer is none to a `wait`")),
+        Heard::Denied(text) => code(EXIT_DENIED, &display::text(&format!("denied: {text}"))),
+        Heard::StillWaiting(text) => code(EXIT_STILL_WAITING, &display::text(&text)),
+        Heard::Failed { code: number, text } => code(number, &display::text(&text)),
+        Heard::Odd => code(EXIT_UNREACHABLE, "the warden's answer is none to a `wait`"),
     }
 }
 
@@ -116,25 +70,11 @@ fn code(code: u8, text: &str) -> Outcome {
     Err(Failure::Code { code, text: text.to_owned() })
 }
 
-fn gone(error: &std::io::Error) -> Failure {
-    let why = match error.kind() {
-        ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
-        _ => error.to_string(),
-    };
-    Failure::Unreachable(format!("the warden has not answered: {why}; try again, nothing was lost"))
-}
-
-fn malformed(error: &ProtocolError) -> Failure {
-    Failure::Code {
-        code: EXIT_UNREACHABLE,
-        text: format!("the warden's answer is not understood: {error}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::failure::UNREACHABLE;
+    use clawrden_protocol::{Ack, ToClient};
 
     type Part<'a> = &'a dyn Fn(&mut Vec<u8>);
 

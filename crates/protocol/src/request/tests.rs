@@ -31,6 +31,25 @@ fn version_2_comes_back_as_it_went_any_bytes_included() {
 }
 
 #[test]
+fn a_request_that_is_only_to_be_judged_says_so() {
+    let request = RequestV2 { judge: true, ..sample() };
+    let whole = request.encode().unwrap();
+    assert_eq!(parse(&whole), Ok(Request::V2(request)));
+    let plain = sample().encode().unwrap();
+    assert_ne!(whole, plain);
+    let Ok(Request::V2(back)) = parse(&plain) else { panic!("not version 2") };
+    assert!(!back.judge);
+    let refused = [
+        &br#"xxxx{"command":"ls","cwd":"/","judge":true}"#[..],
+        br#"xxxx{"v":2,"wait":"abcd","judge":true}"#,
+        b"xxxx{\"v\":2,\"id\":\"00000000000000000000000000000000\",\"argc\":1,\"envc\":0,\"judge\":1}\0x\0\0x\0",
+    ];
+    for json in refused {
+        assert!(parse(json).is_err(), "{}", String::from_utf8_lossy(json));
+    }
+}
+
+#[test]
 fn what_is_forgotten_leaves_the_tool_and_the_directory() {
     let mut request = sample();
     request.forget_words();

@@ -22,6 +22,8 @@ pub struct Same<'a, A, V> {
     pub cwd: Option<&'a [u8]>,
     /// The dangerous variables that the caller changed, `NAME=value` each. Their order does not matter.
     pub variables: &'a [V],
+    /// The client runs it itself: a word for that is none for a run, nor the other way round.
+    pub only_judged: bool,
 }
 
 impl<A: AsRef<[u8]>, V: AsRef<[u8]>> Same<'_, A, V> {
@@ -44,6 +46,10 @@ impl<A: AsRef<[u8]>, V: AsRef<[u8]>> Same<'_, A, V> {
         for variable in variables {
             part(&mut digest, variable);
         }
+        // No variable is like it: each has a `=`.
+        if self.only_judged {
+            part(&mut digest, b"judge");
+        }
         Identity(digest.finalize().into())
     }
 }
@@ -64,6 +70,7 @@ mod tests {
         argv: &["npm", "install", "left-pad"],
         cwd: Some(b"/app"),
         variables: &["NODE_OPTIONS=--inspect", "LD_PRELOAD=/x.so"],
+        only_judged: false,
     };
 
     #[test]
@@ -77,6 +84,7 @@ mod tests {
         let others = [
             Same { jail: "de", ..BASE },
             Same { uid: Some(0), ..BASE },
+            Same { only_judged: true, ..BASE },
             Same { uid: None, ..BASE },
             Same { executable: b"/tmp/npm", ..BASE },
             Same { argv: &["npm", "install", "left", "pad"], ..BASE },

@@ -4,6 +4,7 @@
 
 mod end;
 mod handoff;
+mod judge;
 mod local;
 mod pool;
 mod reopen;
@@ -60,6 +61,9 @@ pub(crate) async fn execute(warden: &Arc<Warden>, start: Start) {
 }
 
 async fn run(warden: &Arc<Warden>, start: Start) {
+    if start.approved.plan().invocation.only_judged() {
+        return judge::run(warden, start).await;
+    }
     if start.approved.plan().meant_tool().is_none() {
         let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
         let text = format!("{name}: there is no such tool on the caller's PATH");

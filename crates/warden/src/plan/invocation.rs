@@ -76,6 +76,11 @@ impl Invocation {
         matches!(self.words, Words::V2(_))
     }
 
+    /// Whether the client only wants to know whether it may.
+    pub(crate) fn only_judged(&self) -> bool {
+        matches!(&self.words, Words::V2(RequestV2 { judge: true, .. }))
+    }
+
     pub(crate) fn tty(&self) -> Option<Tty> {
         match &self.words {
             Words::V1(_) => None,

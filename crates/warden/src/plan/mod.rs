@@ -182,6 +182,7 @@ impl Plan {
             argv: &argv,
             cwd: directory.as_deref(),
             variables: &variables,
+            only_judged: invocation.only_judged(),
         }
         .identity();
         Ok(Self {

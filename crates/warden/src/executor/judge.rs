@@ -1,0 +1,44 @@
+//! Telling a client that only asked that it may. Nothing is started here, and what comes of it is never learnt.
+
+use std::sync::Arc;
+
+use clawrden_policy::Executor;
+use clawrden_protocol::limits::EXIT_UNREACHABLE;
+
+use super::{Start, returned};
+use crate::approvals::{Loan, Now};
+use crate::ledger::Id;
+use crate::warden::{Warden, stopped_text};
+
+/// Records the decision and tells it. A person's word is used up by that, unless the client did not get it.
+pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
+    let id = Id(start.approved.plan().id);
+    let refusal = match start.approved.executor() {
+        // The client would run it bare, with what the rule keeps from it.
+        Executor::Ghost => {
+            Some("its rule wants a ghost, and who only asks runs it by itself".to_owned())
+        }
+        Executor::Mirror | Executor::Local => warden.switch.stopped().map(|s| stopped_text(&s)),
+    };
+    if let Some(text) = refusal {
+        start.abandon(warden, text.clone());
+        // A caller that has left needs no answer.
+        let _ = start.reply.deny("", &text).await;
+        return start.reply.close();
+    }
+    if let Err(error) = warden.ledger.append(&start.records) {
+        let text = format!("the ledger cannot be written, so nothing is allowed: {error}");
+        tracing::error!(%error, "a decision could not be recorded");
+        drop(start.approved.take_loan());
+        let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
+        return start.reply.close();
+    }
+    let spent = start.approved.take_loan().and_then(Loan::spend);
+    if start.reply.done("it may run").await.is_err()
+        && let Some(approval) = spent
+    {
+        warden.record(&[returned(id, &approval)]);
+        warden.approvals.give_back(approval, Now::read());
+    }
+    start.reply.close();
+}
