@@ -22,8 +22,9 @@ const MAX_INPUT: u64 = 32 * 1024 * 1024;
 const BLOCKED: u8 = 2;
 
 const EXAMPLES: &str = "\
-It reads the agent's JSON on standard input and answers in the agent's format. What the policy wants to ask about waits
-in the same queue as everything else; `--timeout` must be below the agent's own limit for hooks.
+It reads the agent's JSON on standard input and answers in the agent's format. What the policy
+wants to ask about waits in the same queue as everything else; `--timeout` must be below the
+agent's own limit for hooks.
 
 Exit codes:
   0  answered
