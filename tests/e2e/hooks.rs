@@ -1,6 +1,6 @@
 //! Agents' hooks: the warden judges what an agent's own tool would run, a person is asked, and whatever fails denies.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
@@ -23,7 +23,11 @@ fn start(house: &House, args: &[&str], input: &str) -> Child {
     house.governed(command.arg("hook").args(args));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // A wrong command line is answered before anything is read.
+    match child.stdin.take().unwrap().write_all(input.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
+    }
     child
 }
 
