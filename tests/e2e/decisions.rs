@@ -103,3 +103,25 @@ fn history_shows_what_happened_newest_first() {
     assert_eq!(entries[1]["argv"], serde_json::json!(["echo", "one"]));
     assert_eq!(entries[1]["exit_code"], 0);
 }
+
+#[test]
+fn a_candidate_policy_is_tried_on_what_was_really_asked() {
+    let house = House::new("default_action: deny\nrules: [{command: echo, action: allow}]");
+    assert!(house.shimmed("echo").arg("hi").output().unwrap().status.success());
+    assert!(!house.shimmed("cat").output().unwrap().status.success());
+    house.event("finished");
+    let candidate = house.path("candidate.yaml");
+    let yaml = "default_action: deny\nrules: [{command: echo, args: hi, action: ask}]";
+    std::fs::write(&candidate, yaml).unwrap();
+    let candidate = candidate.to_str().unwrap();
+    let output = house.cli(&["policy", "simulate", "--policy", candidate, "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["judged"], &found["unchanged"]), (&2.into(), &1.into()), "{found}");
+    let change = &found["changes"][0];
+    assert_eq!(change["argv"], serde_json::json!(["echo", "hi"]));
+    assert_eq!((&change["was"], &change["now"]), (&"allow".into(), &"ask".into()));
+    let same = house.path("policy.yaml");
+    let same = house.cli(&["policy", "simulate", "--policy", same.to_str().unwrap()]);
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same.stdout));
+}

@@ -40,7 +40,7 @@ fn file(sandbox: &Sandbox, name: &str, text: &str) -> String {
 #[test]
 fn every_sub_verb_has_help_with_examples() {
     let sandbox = Sandbox::new();
-    for verb in ["check", "explain"] {
+    for verb in ["check", "explain", "lint", "simulate"] {
         let (code, text, _) = ran(&sandbox, &[verb, "--help"]);
         assert!(code == 0 && text.contains("Examples:") && text.contains("Exit codes"), "{verb}");
     }
@@ -219,4 +219,56 @@ fn nothing_that_was_given_acts_on_the_terminal() {
     let args = ["explain", "--policy", &policy, "--", "git", "\u{1b}[2J\u{202e}"];
     let (_, out, _) = ran(&sandbox, &args);
     assert!(out.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{out:?}");
+}
+
+#[test]
+fn lint_points_at_what_is_most_likely_not_meant() {
+    let sandbox = Sandbox::new();
+    let yaml = "rules:\n  - {command: rm, action: deny}\n  - {command: rm, args: x, action: ask}\n";
+    let policy = file(&sandbox, "p.yaml", yaml);
+    let (code, out, _) = ran(&sandbox, &["lint", &policy]);
+    assert_eq!(code, 1);
+    assert!(out.contains("warning: p.yaml:2 takes everything that it could match"), "{out}");
+    assert!(out.contains("p.yaml:3:5") && out.contains("3 |   - {command: rm, args: x"), "{out}");
+    let found = json(&sandbox, &["lint", "--json", &policy]);
+    let kinds: Vec<_> = found.as_array().unwrap().iter().map(|l| l["kind"].clone()).collect();
+    assert_eq!(kinds, ["unreachable", "no-reason"]);
+    let clean = file(&sandbox, "clean.yaml", "rules: [{command: ls, action: allow}]\n");
+    assert_eq!(ran(&sandbox, &["lint", &clean]).0, 0);
+    let bad = file(&sandbox, "bad.yaml", "nonsense: 1\n");
+    assert_eq!(ran(&sandbox, &["lint", &bad]).0, 2);
+}
+
+#[test]
+fn simulate_tells_what_another_policy_would_have_said() {
+    let sandbox = Sandbox::new();
+    let entry = |sequence: u32, argv: &str, decision: &str| {
+        format!(
+            r#"{{"sequence":{sequence},"id":"a{sequence}","time_ms":0,"jail":"default","caller":{{"uid":1,"gid":1,
+            "pid":2,"prisoner":null}},"argv":{argv},"cwd":"/app","decision":"{decision}","rule":"old.yaml:1",
+            "reason":null,"outcome":null,"approver":null,"executor":"mirror","started":false,"exit_code":null,
+            "signal":null,"exit_source":null,"duration_ms":null,"timed_out":false,"error":null}}"#
+        )
+    };
+    let entries = [
+        entry(3, r#"["git","push","\u001b[2J"]"#, "allow"),
+        entry(2, r#"["git","status"]"#, "allow"),
+        entry(1, r#"["git","status"]"#, "deny"),
+    ];
+    let page = format!(r#"{{"entries":[{}],"next":null}}"#, entries.join(","));
+    sandbox.answer(&[("GET /api/history", 200, page)]);
+    let policy = file(&sandbox, "p.yaml", POLICY);
+    let (code, out, err) = ran(&sandbox, &["simulate", "--policy", &policy]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(
+        out.contains("3 requests judged again") && out.contains("1 milder, 1 stricter"),
+        "{out}"
+    );
+    assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{out:?}");
+    let args = ["simulate", "--policy", &policy, "--history", "--json", "--jail", "default"];
+    let found = json(&sandbox, &args);
+    assert_eq!((&found["judged"], &found["unchanged"]), (&3.into(), &1.into()));
+    let now: Vec<_> = found["changes"].as_array().unwrap().iter().map(|c| &c["now"]).collect();
+    assert!(now.contains(&&"ask".into()) && now.contains(&&"allow".into()), "{found}");
+    assert!(sandbox.seen.lock().unwrap().iter().any(|(asked, _)| asked.contains("jail=default")));
 }

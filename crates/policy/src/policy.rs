@@ -144,6 +144,13 @@ impl Policy {
         crate::explain::explain(self, facts)
     }
 
+    /// What is allowed to stand in a policy and is most likely not meant: rules that are never reached, that
+    /// contradict each other, that let more through than they say. Advice, in the order of the rules.
+    #[must_use]
+    pub fn lint(&self) -> Vec<crate::Lint> {
+        crate::lint::lint(self)
+    }
+
     /// What happens when no rule matches.
     #[must_use]
     pub fn default_action(&self) -> Action {

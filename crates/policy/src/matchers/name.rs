@@ -133,6 +133,13 @@ impl NamePattern {
         }
     }
 
+    /// The pattern as it was written.
+    pub(crate) fn source(&self) -> &str {
+        match self {
+            Self::Bare(glob) | Self::Place { strict: glob, .. } => glob.source(),
+        }
+    }
+
     /// The bare names that the pattern spells out.
     pub(crate) fn bare_names(&self) -> impl Iterator<Item = &str> {
         let glob = match self {

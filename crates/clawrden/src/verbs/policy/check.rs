@@ -147,14 +147,18 @@ fn show(name: &str, found: &Result<Policy, LoadError>) {
 }
 
 /// A diagnostic with its head and its caret in colour.
-pub(super) fn diagnostic(found: &Diagnostic) -> String {
-    let text = found.to_string();
+fn diagnostic(found: &Diagnostic) -> String {
+    coloured(&found.to_string(), Tone::Bad)
+}
+
+/// The text of a diagnostic in colour: its first word and its caret in `shade`.
+pub(super) fn coloured(text: &str, shade: Tone) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let shown = match number {
             0 => match line.split_once(' ') {
                 Some((head, rest)) => {
-                    format!("{} {}", paint(Tone::Bad, head), paint(Tone::Strong, rest))
+                    format!("{} {}", paint(shade, head), paint(Tone::Strong, rest))
                 }
                 None => line.to_owned(),
             },
@@ -163,7 +167,7 @@ pub(super) fn diagnostic(found: &Diagnostic) -> String {
             _ => match line.find('^') {
                 Some(at) => {
                     let (gutter, caret) = line.split_at(at);
-                    format!("{}{}", paint(Tone::Quiet, gutter), paint(Tone::Bad, caret))
+                    format!("{}{}", paint(Tone::Quiet, gutter), paint(shade, caret))
                 }
                 None => line.to_owned(),
             },

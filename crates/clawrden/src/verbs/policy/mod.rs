@@ -12,7 +12,8 @@ use crate::verbs::places;
 
 mod check;
 mod explain;
-mod reload;
+mod lint;
+mod simulate;
 
 /// The stock profiles by name.
 const PROFILES: [&str; 1] = ["developer"];
@@ -21,6 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   clawrden policy check policy.yaml
   clawrden policy explain -- git push --force
+  clawrden policy lint
+  clawrden policy simulate --policy candidate.yaml
   clawrden policy explain --profile developer --shell 'rm -rf build && npm ci'";
 
 /// Check, explain and compare policies
@@ -36,6 +39,8 @@ enum Verb {
     Check(check::Args),
     Explain(explain::Args),
     Reload(reload::Args),
+    Lint(lint::Args),
+    Simulate(simulate::Args),
 }
 
 /// Runs the verb.
@@ -44,6 +49,8 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Reload(args) => reload::run(&args, control),
+        Verb::Lint(args) => lint::run(&args),
+        Verb::Simulate(args) => simulate::run(&args, control),
     }
 }
 

@@ -1,0 +1,78 @@
+use super::*;
+
+fn found(rules: &str) -> Vec<(u32, &'static str)> {
+    let policy = Policy::from_yaml("p.yaml", &format!("rules:\n{rules}")).unwrap();
+    policy.lint().iter().map(|lint| (lint.rule.line, lint.kind.as_str())).collect()
+}
+
+#[test]
+fn every_probe_is_one_and_each_stands_there_once() {
+    let lines: Vec<&str> =
+        PROBES.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    for line in &lines {
+        let (_, command) = probe(line).unwrap_or_else(|| panic!("{line}"));
+        assert!(!words::split(command).unwrap().is_empty(), "{line}");
+    }
+    let mut once = lines.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert!(once.len() == lines.len() && once.len() > 40);
+}
+
+#[test]
+fn a_rule_behind_one_that_takes_everything_is_unreachable() {
+    let two = "  - {command: [ls, rm], action: deny}\n  - {command: rm, args: x, action: allow}\n";
+    assert_eq!(found(two), [(3, "unreachable")]);
+    let any = "  - {command: '*', action: deny}\n  - {command: rm, args: x, action: deny}\n";
+    assert_eq!(found(any), [(3, "unreachable")]);
+    let same = "  - {command: rm, args: [a, b], action: deny}\n  - {command: rm, args: [b, a], action: deny}\n";
+    assert_eq!(found(same), [(3, "unreachable")]);
+}
+
+#[test]
+fn what_may_still_be_reached_is_not_spoken_of() {
+    for rules in [
+        // A copy of the tool is no `rm` to an allow.
+        "  - {command: rm, action: allow}\n  - {command: rm, args: x, action: deny}\n",
+        "  - {command: rm, args: x, action: deny}\n  - {command: rm, action: deny}\n",
+        "  - {command: rm, action: deny}\n  - {command: [rm, ls], action: allow}\n",
+        "  - {command: rm, action: deny, jail: ci}\n  - {command: rm, args: x, action: deny}\n",
+        "  - {command: /opt/rm, action: deny}\n  - {command: /opt/rm, args: x, action: allow}\n",
+        "  - {command: 'r*', action: deny}\n  - {command: rm, args: x, action: allow}\n",
+    ] {
+        assert_eq!(found(rules), [], "{rules}");
+    }
+}
+
+#[test]
+fn two_rules_that_say_different_things_of_the_same_contradict() {
+    let rules = "  - {command: rm, args: x, action: ask, reason: r}\n  - {command: rm, args: x, action: deny}\n";
+    assert_eq!(found(rules), [(3, "contradiction")]);
+}
+
+#[test]
+fn an_ask_wants_a_reason() {
+    assert_eq!(found("  - {command: rm, action: ask}\n"), [(2, "no-reason")]);
+    assert_eq!(found("  - {command: rm, action: ask, reason: look}\n"), []);
+}
+
+#[test]
+fn an_allow_that_can_be_turned_into_another_command_is_named() {
+    assert_eq!(
+        found("  - {command: find, action: allow}\n"),
+        [(2, "runs-commands"), (2, "writes-files")]
+    );
+    assert_eq!(found("  - {command: sort, args: '-r *', action: allow}\n"), []);
+    assert_eq!(found("  - {command: sh, action: allow, jail: ci}\n"), [(2, "runs-commands")]);
+    let kept_in = "  - {command: xargs, action: allow}\nallowed_paths: [/app/*]\n";
+    assert_eq!(found(kept_in), [(2, "runs-commands")]);
+    let earlier = "  - {command: find, args: [-exec, -execdir, -delete, -fprint], action: deny}\n  - {command: find, action: allow}\n";
+    assert_eq!(found(earlier), []);
+}
+
+#[test]
+fn large_policies_are_looked_at_in_bounded_time() {
+    let rule = |n: usize| format!("  - {{command: tool{n}, args: x, action: deny}}\n");
+    let many: String = (0..20_000).map(rule).collect();
+    assert_eq!(found(&many), []);
+}
