@@ -40,7 +40,7 @@ fn file(sandbox: &Sandbox, name: &str, text: &str) -> String {
 #[test]
 fn every_sub_verb_has_help_with_examples() {
     let sandbox = Sandbox::new();
-    for verb in ["check", "explain", "lint", "simulate"] {
+    for verb in ["check", "explain", "lint", "schema", "simulate"] {
         let (code, text, _) = ran(&sandbox, &[verb, "--help"]);
         assert!(code == 0 && text.contains("Examples:") && text.contains("Exit codes"), "{verb}");
     }
@@ -271,4 +271,11 @@ fn simulate_tells_what_another_policy_would_have_said() {
     let now: Vec<_> = found["changes"].as_array().unwrap().iter().map(|c| &c["now"]).collect();
     assert!(now.contains(&&"ask".into()) && now.contains(&&"allow".into()), "{found}");
     assert!(sandbox.seen.lock().unwrap().iter().any(|(asked, _)| asked.contains("jail=default")));
+}
+
+#[test]
+fn the_schema_is_json_that_names_the_keys() {
+    let sandbox = Sandbox::new();
+    let schema = json(&sandbox, &["schema"]);
+    assert!(schema["properties"]["rules"].is_object() && schema["$defs"]["rule"].is_object());
 }

@@ -17,6 +17,7 @@ mod lint;
 mod load;
 mod matchers;
 mod policy;
+mod schema;
 mod shell;
 mod through;
 mod tools;

@@ -151,6 +151,12 @@ impl Policy {
         crate::lint::lint(self)
     }
 
+    /// The JSON Schema of a policy file.
+    #[must_use]
+    pub fn schema() -> &'static str {
+        crate::schema::TEXT
+    }
+
     /// What happens when no rule matches.
     #[must_use]
     pub fn default_action(&self) -> Action {

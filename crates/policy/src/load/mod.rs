@@ -42,6 +42,12 @@ const KEYS: &[&str] = &[
     "rules",
 ];
 
+/// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
+#[cfg(test)]
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 4] {
+    [("", KEYS), ("rule", rules::KEYS), ("env", sections::ENV_KEYS), ("jail", sections::JAIL_KEYS)]
+}
+
 /// Reads a regular file of bounded size and loads it.
 pub(crate) fn from_file(path: &Path) -> Result<Policy, LoadError> {
     let read_error = |source| LoadError::Read { path: path.to_owned(), source };

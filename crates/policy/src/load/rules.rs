@@ -18,7 +18,7 @@ const MAX_RULES: usize = 20_000;
 /// Most characters of a reason; it is sent to the agent and shown to the approver.
 const MAX_REASON: usize = 1_000;
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "command",
     "args",
     "action",

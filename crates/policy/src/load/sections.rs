@@ -12,6 +12,9 @@ use crate::policy::{DEFAULT_HOLD, Jail};
 /// Most jails in one policy.
 const MAX_JAILS: usize = 1_000;
 
+pub(super) const ENV_KEYS: &[&str] = &["keep", "strip", "dangerous", "ignore_dangerous"];
+pub(super) const JAIL_KEYS: &[&str] = &["commands", "hardened", "hold"];
+
 pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
     let words = report.words(node, "a path")?;
     let mut globs = Vec::with_capacity(words.len());
@@ -28,9 +31,8 @@ pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<
 }
 
 pub(super) fn env(node: &Node, report: &mut Report<'_>) -> Option<EnvRules> {
-    const KEYS: &[&str] = &["keep", "strip", "dangerous", "ignore_dangerous"];
     let mut rules = EnvRules::default();
-    for (key, node) in report.fields(node, "environment lists", KEYS)? {
+    for (key, node) in report.fields(node, "environment lists", ENV_KEYS)? {
         let names = variables(node, report);
         match key {
             "keep" => rules.keep = names,
@@ -98,9 +100,8 @@ pub(super) fn jails(node: &Node, report: &mut Report<'_>) -> Option<BTreeMap<Str
 }
 
 fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
-    const KEYS: &[&str] = &["commands", "hardened", "hold"];
     let mut jail = Jail { commands: Vec::new(), hardened: false, hold: Some(DEFAULT_HOLD) };
-    for (key, node) in report.fields(node, "what the jail is", KEYS)? {
+    for (key, node) in report.fields(node, "what the jail is", JAIL_KEYS)? {
         match key {
             "commands" => {
                 for (at, name) in report.list(node, "tool").unwrap_or_default() {

@@ -13,6 +13,8 @@ use crate::verbs::places;
 mod check;
 mod explain;
 mod lint;
+mod reload;
+mod schema;
 mod simulate;
 
 /// The stock profiles by name.
@@ -41,6 +43,7 @@ enum Verb {
     Reload(reload::Args),
     Lint(lint::Args),
     Simulate(simulate::Args),
+    Schema(schema::Args),
 }
 
 /// Runs the verb.
@@ -50,6 +53,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         Verb::Explain(args) => explain::run(&args),
         Verb::Reload(args) => reload::run(&args, control),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Schema(args) => schema::run(&args),
         Verb::Simulate(args) => simulate::run(&args, control),
     }
 }
