@@ -93,7 +93,9 @@ fn shadow(
     let say = |kind, message: String, help: &str| {
         Some(Lint { rule: rule.id.clone(), kind, message, help: help.to_owned() })
     };
-    if first.covers_commands(second)
+    if first.is_plain
+        && second.is_plain
+        && first.covers_commands(second)
         && second.covers_commands(first)
         && first.args == second.args
         && first.jail == second.jail
@@ -113,7 +115,9 @@ fn shadow(
     }
     // An `allow` takes the tool alone, a `deny` or an `ask` everything of that name.
     let takes_all = earlier.action != Action::Allow || rule.action == Action::Allow;
-    let is_wide = first.args.is_none() && (first.jail.is_none() || first.jail == second.jail);
+    let is_wide = first.is_plain
+        && first.args.is_none()
+        && (first.jail.is_none() || first.jail == second.jail);
     if takes_all && is_wide && first.covers_commands(second) {
         let message = format!("{} takes everything that it could match", earlier.id);
         return say(LintKind::Unreachable, message, "put it before that rule, or remove it");
@@ -127,6 +131,8 @@ struct Scope<'r> {
     any: bool,
     args: Option<Vec<&'r str>>,
     jail: Option<&'r str>,
+    /// The rest says all that narrows it: no condition, nothing in the structured form of `args`.
+    is_plain: bool,
 }
 
 impl<'r> Scope<'r> {
@@ -137,6 +143,7 @@ impl<'r> Scope<'r> {
             commands,
             args,
             jail,
+            conditions,
             action: _,
             reason: _,
             executor: _,
@@ -147,14 +154,21 @@ impl<'r> Scope<'r> {
         let mut sources: Vec<&str> = commands.iter().map(NamePattern::source).collect();
         sources.sort_unstable();
         sources.dedup();
+        let text = |pattern: &'r ArgsPattern| match pattern {
+            ArgsPattern::Text(pattern) => Some(pattern.source()),
+            ArgsPattern::Structured(_) => None,
+        };
+        let patterns = args.as_deref().unwrap_or_default();
+        let is_plain =
+            conditions.is_none() && patterns.iter().all(|pattern| text(pattern).is_some());
         let args = args.as_deref().map(|patterns| {
-            let mut sources: Vec<&str> = patterns.iter().map(ArgsPattern::source).collect();
+            let mut sources: Vec<&str> = patterns.iter().filter_map(text).collect();
             sources.sort_unstable();
             sources.dedup();
             sources
         });
         let any = sources.contains(&"*");
-        Self { commands: sources, any, args, jail: jail.as_ref().map(Glob::source) }
+        Self { commands: sources, any, args, jail: jail.as_ref().map(Glob::source), is_plain }
     }
 
     /// Whether every command of `other` is one of these, as far as their texts tell.

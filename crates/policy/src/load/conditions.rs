@@ -8,6 +8,7 @@ use crate::conditions::{Conditions, Variable};
 use crate::matchers::glob::Kind;
 
 /// The keys of a rule that are conditions.
+pub(super) const CALLER_KEYS: &[&str] = &["uid", "gid", "user", "group"];
 pub(super) const KEYS: &[&str] = &["cwd", "caller", "tty", "env", "container"];
 
 /// Longest name of a user or a group.
@@ -30,7 +31,7 @@ pub(super) fn read(key: &str, node: &Node, found: &mut Conditions, report: &mut 
 
 fn caller(node: &Node, found: &mut Conditions, report: &mut Report<'_>) {
     let what = "who is asking, as {uid: 1000} or {user: ann}";
-    let Some(fields) = report.fields(node, what, &["uid", "gid", "user", "group"]) else { return };
+    let Some(fields) = report.fields(node, what, CALLER_KEYS) else { return };
     if fields.is_empty() {
         report.add(node.at, "the caller is empty", "write `uid`, `gid`, `user` or `group`");
     }

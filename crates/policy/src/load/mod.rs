@@ -44,8 +44,19 @@ const KEYS: &[&str] = &[
 
 /// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
 #[cfg(test)]
-pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 4] {
-    [("", KEYS), ("rule", rules::KEYS), ("env", sections::ENV_KEYS), ("jail", sections::JAIL_KEYS)]
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 10] {
+    [
+        ("", KEYS),
+        ("rule", rules::KEYS),
+        ("env", sections::ENV_KEYS),
+        ("jail", sections::JAIL_KEYS),
+        ("caller", conditions::CALLER_KEYS),
+        ("structured", structured::KEYS),
+        ("flags", structured::FLAG_KEYS),
+        ("operands", structured::OPERAND_KEYS),
+        ("tool", tools::KEYS),
+        ("subcommand", tools::SUB_KEYS),
+    ]
 }
 
 /// Reads a regular file of bounded size and loads it.

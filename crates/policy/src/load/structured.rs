@@ -7,9 +7,10 @@ use crate::decision::Action;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::structured::{Match, PLACE_HELP, Set, Structured};
 
-const KEYS: &[&str] = &["subcommand", "flags", "globals", "operands", "inside", "matches"];
-const FLAG_KEYS: &[&str] = &["any", "all", "none", "only"];
-const OPERAND_KEYS: &[&str] = &["any", "all", "none", "min", "max"];
+pub(super) const KEYS: &[&str] =
+    &["subcommand", "flags", "globals", "operands", "inside", "matches"];
+pub(super) const FLAG_KEYS: &[&str] = &["any", "all", "none", "only"];
+pub(super) const OPERAND_KEYS: &[&str] = &["any", "all", "none", "min", "max"];
 
 /// Most operands that a count may speak of; no command has more words than are read.
 const MAX_COUNT: usize = 100_000;

@@ -10,8 +10,8 @@ const MAX_TOOLS: usize = 1_000;
 /// Most subcommands of one tool, and most entries of one list of flags.
 const MAX_LIST: usize = 1_000;
 
-const KEYS: &[&str] = &["style", "flags", "subcommands", "groups", "skips"];
-const SUB_KEYS: &[&str] = &["flags", "like", "stops"];
+pub(super) const KEYS: &[&str] = &["style", "flags", "subcommands", "groups", "skips"];
+pub(super) const SUB_KEYS: &[&str] = &["flags", "like", "stops"];
 
 pub(super) fn tools(node: &Node, report: &mut Report<'_>) -> Option<OwnTools> {
     let entries = report.entries(node, "tools to what is known of them")?;

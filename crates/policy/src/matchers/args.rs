@@ -136,6 +136,11 @@ impl ArgsPattern {
 }
 
 impl TextPattern {
+    /// The pattern as it was written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Compiles a pattern for a rule with this action; the error says what would be right.
     ///
     /// Braces around or in a flag are spelled out first, because `{-a,--all}` is one flag or the
