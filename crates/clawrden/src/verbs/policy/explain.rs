@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawrden_api::display;
-use clawrden_policy::{Action, Explanation, Facts, Notice, RuleId, Step, Verdict};
+use clawrden_policy::{Action, Explanation, Facts, Inside, Notice, RuleId, Step, Verdict};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
 use clawrden_warden::{Meant, meant_here};
 use serde::Serialize;
@@ -81,6 +81,8 @@ struct Report {
     noticed: Vec<String>,
     steps: Vec<ReportStep>,
     others: usize,
+    /// What it would run, and how each fared.
+    inside: Vec<ReportInside>,
     policy: String,
     argv: Vec<String>,
     path: Option<String>,
@@ -96,6 +98,16 @@ struct ReportStep {
     line: u32,
     action: &'static str,
     verdict: &'static str,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct ReportInside {
+    command: String,
+    through: String,
+    depth: usize,
+    action: Option<&'static str>,
+    rule: Option<String>,
     why: String,
 }
 
@@ -124,6 +136,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         uid: Some(uid),
         gid: None,
         changed_env: &changed,
+        ..Facts::default()
     };
     let explanation = chosen.policy.explain(&facts);
     let report = report(&explanation, &asked, (&args.jail, uid), chosen.source);
@@ -181,7 +194,7 @@ fn report(
     (jail, uid): (&str, u32),
     policy: String,
 ) -> Report {
-    let Explanation { decision, steps, others } = explanation;
+    let Explanation { decision, steps, others, inside } = explanation;
     let rule = decision.rule.as_ref();
     Report {
         action: decision.action.as_str(),
@@ -197,6 +210,7 @@ fn report(
         noticed: decision.noticed.iter().map(noticed).collect(),
         steps: steps.iter().map(step).collect(),
         others: *others,
+        inside: inside.iter().map(run_inside).collect(),
         policy,
         argv: asked.argv.iter().map(|word| lossy(word)).collect(),
         path: asked.meant.path.as_deref().map(lossy),
@@ -213,6 +227,17 @@ fn noticed(notice: &Notice) -> String {
             format!("{} differs from what the prisoner was started with", lossy(name))
         }
         Notice::Overmatched(rule) => format!("{rule} matches only if its pattern is read widely"),
+    }
+}
+
+fn run_inside(found: &Inside) -> ReportInside {
+    ReportInside {
+        command: found.command.clone(),
+        through: found.through.clone(),
+        depth: found.depth,
+        action: found.action.map(Action::as_str),
+        rule: found.rule.as_ref().map(ToString::to_string),
+        why: found.why.clone(),
     }
 }
 
@@ -265,6 +290,7 @@ fn show(report: &Report, is_installed: bool) {
         line("runs", &runs(report));
     }
     line("policy", &report.policy);
+    inside(report);
     steps(report);
 }
 
@@ -281,6 +307,28 @@ fn runs(report: &Report) -> String {
         text = format!("{text}, once a person has approved it within {wait}");
     }
     text
+}
+
+/// What the command would run.
+fn inside(report: &Report) {
+    if report.inside.is_empty() {
+        return;
+    }
+    println!();
+    let mut table = table(&["  INSIDE", "BY", "ACTION", "WHY"]);
+    for found in &report.inside {
+        let command =
+            if found.command.is_empty() { "not understood" } else { found.command.as_str() };
+        let action = found.action.unwrap_or("-");
+        let why = found.rule.as_deref().filter(|_| found.why.is_empty()).unwrap_or(&found.why);
+        table.add_row([
+            cell(Tone::Strong, &format!("{}{}", "  ".repeat(found.depth), display::text(command))),
+            cell(Tone::Quiet, &display::text(&found.through)),
+            cell(tone(action), action),
+            cell(Tone::Quiet, &display::text(why)),
+        ]);
+    }
+    print_table(&table);
 }
 
 fn steps(report: &Report) {

@@ -180,7 +180,7 @@ fn judge(policy: &Policy, entry: &HistoryEntry) -> clawrden_policy::Decision {
         cwd: entry.cwd.as_deref().map(str::as_bytes),
         uid: entry.caller.uid,
         gid: entry.caller.gid,
-        changed_env: &[],
+        ..Facts::default()
     })
 }
 
