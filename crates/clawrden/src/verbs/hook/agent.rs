@@ -1,6 +1,9 @@
 //! What agents say to their hooks and want to hear, as their documentation has it. Unknown fields are left alone; a
 //! field that is needed and missing is an error, and an error is a denial.
 
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
 use clawrden_api::display;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -83,7 +86,11 @@ impl Agent {
         if argv.iter().flatten().any(|word| word.contains(&0)) {
             return Err("the command has a NUL byte in it".to_owned());
         }
-        Ok(Asked { argv, cwd: input.cwd.into_bytes() })
+        let cwd = match &argv {
+            Some(_) => place(&input.cwd, &input.tool_input)?,
+            None => input.cwd.into_bytes(),
+        };
+        Ok(Asked { argv, cwd })
     }
 
     /// What goes to standard output and to standard error.
@@ -110,6 +117,24 @@ impl Agent {
     }
 }
 
+/// Where the tool works: a shell tool may be told another directory than the agent's.
+fn place(cwd: &str, input: &Value) -> Result<Vec<u8>, String> {
+    match input.get("workdir") {
+        None | Some(Value::Null) => Ok(cwd.into()),
+        Some(Value::String(dir)) => Ok(Path::new(cwd).join(dir).into_os_string().into_vec()),
+        Some(_) => Err("`workdir` is no path".to_owned()),
+    }
+}
+
+/// The one of these fields that is there. With two of them the agent might take the other one.
+fn only<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Result<Option<&'v Value>, String> {
+    let mut found = names.iter().filter_map(|name| fields.get(*name));
+    match (found.next(), found.next()) {
+        (Some(_), Some(_)) => Err(format!("only one of `{}` can be meant", names.join("`, `"))),
+        (first, _) => Ok(first),
+    }
+}
+
 /// The command that a tool amounts to.
 fn argv(tool: &str, input: &Value) -> Result<Option<Vec<Vec<u8>>>, String> {
     let nothing = Map::new();
@@ -131,9 +156,17 @@ fn argv(tool: &str, input: &Value) -> Result<Option<Vec<Vec<u8>>>, String> {
 }
 
 fn shell_argv(shell: &[&str], fields: &Map<String, Value>) -> Result<Vec<Vec<u8>>, String> {
-    let before = shell.iter().map(|word| word.as_bytes().to_vec());
+    // The line may be for another shell than the tool's usual one.
+    let own = match fields.get("shell") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(own)) if !own.is_empty() => Some(own.as_str()),
+        Some(_) => return Err("`shell` is no program".to_owned()),
+    };
+    let shell =
+        own.or_else(|| shell.first().copied()).into_iter().chain(shell.iter().skip(1).copied());
+    let before = shell.map(|word| word.as_bytes().to_vec());
     let missing = || "`tool_input` has no `command`".to_owned();
-    match fields.get("command").or_else(|| fields.get("cmd")).ok_or_else(missing)? {
+    match only(fields, &["command", "cmd"])?.ok_or_else(missing)? {
         Value::String(line) => Ok(before.chain([line.clone().into_bytes()]).collect()),
         Value::Array(words) if !words.is_empty() => words
             .iter()
@@ -145,7 +178,7 @@ fn shell_argv(shell: &[&str], fields: &Map<String, Value>) -> Result<Vec<Vec<u8>
 }
 
 fn patched(fields: &Map<String, Value>) -> Result<Vec<&str>, String> {
-    let text = ["command", "input", "patch"].iter().find_map(|name| fields.get(*name)?.as_str());
+    let text = only(fields, &["command", "input", "patch"])?.and_then(Value::as_str);
     let text = text.ok_or_else(|| format!("`tool_input` of {PATCHER} has no `command`"))?;
     let file = |line: &'_ str| -> Option<usize> {
         let line = line.trim_start();

@@ -120,3 +120,28 @@ fn answers_are_in_the_agents_own_words() {
         assert!(err.contains("no warden"), "{err}");
     }
 }
+
+#[test]
+fn two_fields_that_could_both_be_the_command_are_an_error() {
+    for input in [
+        json!({"command": "ls", "cmd": "rm -rf /"}),
+        json!({"command": "ls", "workdir": 7}),
+        json!({"command": "ls", "shell": ""}),
+    ] {
+        assert!(with("exec_command", &input).is_err(), "{input}");
+    }
+    let patch = "*** Add File: a";
+    assert!(with("apply_patch", &json!({"command": patch, "input": patch})).is_err());
+}
+
+#[test]
+fn the_shell_and_the_directory_that_a_tool_is_told_are_those_that_are_judged() {
+    let input = json!({"cmd": "1", "shell": "/usr/bin/python3", "workdir": null});
+    let argv = with("exec_command", &input).unwrap().unwrap();
+    assert_eq!(argv, ["/usr/bin/python3", "-c", "1"]);
+    for (dir, cwd) in [("/etc", "/etc"), ("sub", "/w/sub"), ("../x", "/w/../x")] {
+        let text = json!({"hook_event_name": EVENT, "cwd": "/w", "tool_name": "shell",
+            "tool_input": {"command": "ls", "workdir": dir}});
+        assert_eq!(Agent::Codex.read(text.to_string().as_bytes()).unwrap().cwd, cwd.as_bytes());
+    }
+}
