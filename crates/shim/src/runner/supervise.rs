@@ -434,12 +434,12 @@ impl Supervisor<'_> {
 
     /// Says that there is nothing left, or ends: what had to be ended may have left something that cannot be.
     fn rest(self) {
-        match self.warden {
-            Some(warden)
-                if self.ending.is_none()
-                    && send_all(warden, &FromRunner::Idle.encode()).is_ok() => {}
+        let idle = FromRunner::Idle.encode();
+        let told = self.ending.is_none()
+            && self.warden.is_some_and(|warden| send_all(warden, &idle).is_ok());
+        if !told {
             // The warden notices that its runner has gone.
-            _ => process::exit(0),
+            process::exit(0)
         }
         // What it holds goes with this turn.
         core::mem::forget(self);
