@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
 
     /// The arguments as every tool would read them that the request may mean. The first is the
     /// reading of the tool on the PATH, if it is one.
-    fn readings(&self) -> &[Reading<'a>] {
+    pub(crate) fn readings(&self) -> &[Reading<'a>] {
         self.readings.get_or_init(|| {
             let read = |tool| reader::read(tool, self.facts.argv, self.facts.cwd);
             let mut readings: Vec<Reading<'a>> = Vec::new();

@@ -222,3 +222,10 @@ pub(crate) fn rule_id(file: &Arc<str>, line: u32, column: u32, index: u32, name:
     };
     RuleId { file: Arc::clone(file), line, column, index, text: text.into() }
 }
+
+/// The name that the file gives the rule; empty where it gives none.
+pub(crate) fn rule_name(id: &RuleId) -> &str {
+    let short = id.file.rsplit('/').next().unwrap_or(&id.file);
+    let named = id.text.strip_prefix(&*format!("{short}:{} (", id.line));
+    named.and_then(|name| name.strip_suffix(')')).unwrap_or_default()
+}

@@ -1,6 +1,7 @@
 //! Load: from the text of a policy file to a checked `Policy`, or to every error found in it.
 //! Nothing is half-loaded: one error anywhere and there is no policy.
 
+mod examples;
 mod report;
 mod rules;
 mod sections;
@@ -35,6 +36,7 @@ const KEYS: &[&str] = &[
     "ghost_images",
     "jails",
     "rules",
+    "tests",
 ];
 
 /// Reads a regular file of bounded size and loads it.
@@ -69,6 +71,7 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<Policy, LoadError> {
         policy.fingerprint = fingerprint(text);
         fill(&mut policy, &root, &Arc::from(name), &mut report)?;
         policy.index = Index::new(&policy.rules);
+        examples::check(&policy, &root, &mut report);
         Some(policy)
     });
     match (policy, report.finish()) {
@@ -110,6 +113,8 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
             "ghost_images" => {
                 policy.ghost_images = sections::ghost_images(node, report).unwrap_or_default();
             }
+            // They speak of the whole policy, so they come when it is there.
+            "tests" => {}
             "jails" => policy.jails = sections::jails(node, report).unwrap_or_default(),
             _ => rules = Some(node),
         }

@@ -32,6 +32,16 @@ impl<'t> Report<'t> {
         self.add(node.at, fact, "");
     }
 
+    /// Whether nothing was found wrong so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Whether another error would only be counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.is_full()
+    }
+
     pub(super) fn finish(mut self) -> Option<Diagnostics> {
         self.found.sort();
         (!self.found.is_empty()).then_some(self.found)

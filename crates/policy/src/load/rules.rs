@@ -26,6 +26,8 @@ const KEYS: &[&str] = &[
     "name",
     "dangerous_env",
     "jail",
+    "match",
+    "not_match",
 ];
 
 /// Longest name of a user; a login name on Linux has no more.
