@@ -198,6 +198,7 @@ fn before_the_start() -> [Record; 3] {
             decision: "allow".to_owned(),
             rule: Some("developer.yaml:100".to_owned()),
             reason: String::new(),
+            suggest: None,
             noticed: Vec::new(),
             executor: "mirror".to_owned(),
             run_as: None,

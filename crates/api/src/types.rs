@@ -132,6 +132,9 @@ pub struct QueueEntry {
     pub rule: Option<String>,
     /// Why it asks.
     pub reason: String,
+    /// What the agent is told to do instead, should it not run, where the policy says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest: Option<String>,
     /// Facts that weigh on the decision, such as dangerous variables.
     pub noticed: Vec<String>,
     /// The prisoner's labels.

@@ -212,6 +212,7 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         action: Action::Deny,
         rule: None,
         reason,
+        suggest: policy.default_suggest.clone(),
         executor: policy.default_executor,
         run_as: None,
         timeout: Timeout::None,
@@ -243,14 +244,18 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         let fact = "executor ghost is asked for, and there are no ghosts in this version";
         reason = join(fact, &reason);
     }
+    let suggest = rule.and_then(|rule| rule.suggest.as_ref()).or(policy.default_suggest.as_ref());
     Decision {
         action,
         rule: rule.map(|rule| rule.id.clone()),
         reason,
+        suggest: suggest.filter(|_| action != Action::Allow).cloned(),
         executor,
         run_as: rule.and_then(|rule| rule.run_as.clone()),
         timeout: timeout(policy, rule),
-        approval_timeout: policy.approval_timeout,
+        approval_timeout: rule
+            .and_then(|rule| rule.approval_timeout)
+            .unwrap_or(policy.approval_timeout),
         noticed,
     }
 }
@@ -258,12 +263,15 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
 fn reason(policy: &Policy, rule: Option<&Rule>, action: Action) -> String {
     match rule {
         Some(Rule { reason: Some(reason), .. }) => reason.to_string(),
+        Some(_) | None if action == Action::Allow => String::new(),
+        _ if policy.default_reason.is_some() => {
+            policy.default_reason.as_deref().unwrap_or_default().to_owned()
+        }
         Some(rule) => match action {
             Action::Allow => String::new(),
             Action::Ask => format!("{} wants a person to decide", rule.id),
             Action::Deny => format!("{} denies it", rule.id),
         },
-        None if action == Action::Allow => String::new(),
         None => format!("no rule matches, and default_action is {}", policy.default_action),
     }
 }

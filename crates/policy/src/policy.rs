@@ -32,6 +32,9 @@ pub struct Policy {
     pub(crate) default_executor: Executor,
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) approval_timeout: Duration,
+    /// What a denial or a question says where its rule gives no reason.
+    pub(crate) default_reason: Option<Box<str>>,
+    pub(crate) default_suggest: Option<Arc<str>>,
     pub(crate) allowed_paths: Option<Vec<Glob>>,
     pub(crate) env: EnvRules,
     pub(crate) jails: BTreeMap<String, Jail>,
@@ -65,6 +68,8 @@ pub(crate) struct Rule {
     pub(crate) executor: Option<Executor>,
     pub(crate) run_as: Option<Arc<str>>,
     pub(crate) timeout: RuleTimeout,
+    pub(crate) approval_timeout: Option<Duration>,
+    pub(crate) suggest: Option<Arc<str>>,
     pub(crate) dangerous_env: Option<Action>,
 }
 
@@ -117,6 +122,8 @@ impl Policy {
             default_executor: Executor::Mirror,
             default_timeout: None,
             approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
+            default_reason: None,
+            default_suggest: None,
             allowed_paths: None,
             env: EnvRules::default(),
             jails: BTreeMap::new(),

@@ -136,7 +136,9 @@ async fn command(
         Verdict::Allow(approved) => execute(warden, Start { approved, reply, records }).await,
         Verdict::Deny(judged) => {
             warden.record(&records);
-            let _ = reply.deny(&judged.rule(), &judged.decision().reason).await;
+            let decision = judged.decision();
+            let text = decision.with_suggestion(&decision.reason);
+            let _ = reply.deny(&judged.rule(), &text).await;
         }
         Verdict::Ask(judged) => {
             if let Err(error) = warden.ledger.append(&records) {
@@ -157,8 +159,9 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     let id = Id(judged.plan().id);
     if judged.plan().prisoner.as_ref().is_some_and(|prisoner| prisoner.unattended) {
         let text = format!("{}; nobody is there to ask (--unattended)", judged.decision().reason);
-        warden.record(&[denied(id, Some(judged.rule()), text.clone())]);
-        let _ = reply.deny(&judged.rule(), &text).await;
+        let told = judged.decision().with_suggestion(&text);
+        warden.record(&[denied(id, Some(judged.rule()), text)]);
+        let _ = reply.deny(&judged.rule(), &told).await;
         return;
     }
     crate::crash::point("before_pending");
@@ -290,7 +293,10 @@ async fn refuse(warden: &Warden, judged: &Judged, mut reply: Reply, denial: Deni
     if matches!(denial.why, Refusal::Superseded) {
         warden.record(&[failed(Id(judged.plan().id), text.clone())]);
     }
-    let _ = reply.deny(&judged.rule(), &text).await;
+    // What a person has to say comes before what the policy has.
+    let is_answered = matches!(&denial.why, Refusal::Person { reason: Some(_), .. });
+    let told = if is_answered { text } else { judged.decision().with_suggestion(&text) };
+    let _ = reply.deny(&judged.rule(), &told).await;
 }
 
 fn refusal_text(denial: &Denial) -> String {
@@ -326,6 +332,7 @@ fn question(judged: &Judged) -> Ask {
             run_as: decision.run_as.as_ref().map(ToString::to_string),
             rule: decision.rule.as_ref().map(ToString::to_string),
             reason: decision.reason.clone(),
+            suggest: decision.suggest.as_ref().map(ToString::to_string),
             noticed: judged.noticed(),
             labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
         },
@@ -407,6 +414,7 @@ fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
         decision: "deny".to_owned(),
         rule,
         reason,
+        suggest: None,
         noticed: Vec::new(),
         executor: String::new(),
         run_as: None,
@@ -431,6 +439,7 @@ fn decided(judged: &Judged) -> Record {
         decision: decision.action.as_str().to_owned(),
         rule: decision.rule.as_ref().map(ToString::to_string),
         reason: decision.reason.clone(),
+        suggest: decision.suggest.as_ref().map(ToString::to_string),
         noticed: ledger::names(judged.noticed()),
         executor: decision.executor.as_str().to_owned(),
         run_as: decision.run_as.as_ref().map(ToString::to_string),

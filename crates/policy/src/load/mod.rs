@@ -2,6 +2,7 @@
 //! Nothing is half-loaded: one error anywhere and there is no policy.
 
 mod examples;
+mod outcome;
 mod report;
 mod rules;
 mod sections;
@@ -31,6 +32,7 @@ const KEYS: &[&str] = &[
     "default_executor",
     "default_timeout",
     "approval_timeout",
+    "defaults",
     "allowed_paths",
     "env",
     "ghost_images",
@@ -100,14 +102,11 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
                 policy.default_executor = report.executor(node).unwrap_or(policy.default_executor);
             }
             "default_timeout" => policy.default_timeout = report.duration(node).flatten(),
-            "approval_timeout" => match report.duration(node) {
-                Some(Some(timeout)) => policy.approval_timeout = timeout,
-                Some(None) => {
-                    let help = "a request cannot wait for ever; write a time such as `30m`";
-                    report.add(node.at, "approval_timeout cannot be 0", help);
-                }
-                None => {}
-            },
+            "approval_timeout" => {
+                let timeout = outcome::approval_timeout(node, report);
+                policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
+            }
+            "defaults" => outcome::defaults(policy, node, root, report),
             "allowed_paths" => policy.allowed_paths = sections::allowed_paths(node, report),
             "env" => policy.env = sections::env(node, report).unwrap_or_default(),
             "ghost_images" => {

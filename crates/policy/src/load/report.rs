@@ -1,6 +1,7 @@
 //! Report: collects every error of one file, each with the line it stands on.
 //! Nothing is returned early: as much as can be found wrong at once is told at once.
 
+use super::outcome::NOT_ENFORCED;
 use super::yaml::{At, Node, Value};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
@@ -132,6 +133,10 @@ impl<'t> Report<'t> {
                 fields.push((word, value));
             } else if self.found.is_full() {
                 self.found.omit();
+            } else if NOT_ENFORCED.contains(&word) {
+                let help =
+                    "a key that is not enforced would promise what does not happen; leave it out";
+                self.add(key.at, format!("nothing enforces `{word}` in this version"), help);
             } else {
                 let help = suggest(word, known);
                 self.add(key.at, format!("unknown key `{word}`"), &help);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::outcome;
 use super::report::Report;
 use super::yaml::{Node, Value};
 use crate::decision::{Action, Executor};
@@ -26,6 +27,8 @@ const KEYS: &[&str] = &[
     "name",
     "dangerous_env",
     "jail",
+    "approval_timeout",
+    "suggest",
     "match",
     "not_match",
 ];
@@ -92,6 +95,9 @@ fn rule(
         let text = report.word(node, "a jail's name or a glob")?;
         report.glob(node, text, Kind::Text)
     });
+    let approval_timeout =
+        get("approval_timeout").and_then(|node| outcome::approval_timeout(node, report));
+    let suggest = get("suggest").and_then(|node| outcome::suggest(node, report));
     Some(Rule {
         id: rule_id(file, node.at.line, node.at.column, index, name),
         commands: commands?,
@@ -102,6 +108,8 @@ fn rule(
         executor,
         run_as,
         timeout,
+        approval_timeout,
+        suggest,
         dangerous_env,
     })
 }
@@ -153,7 +161,7 @@ fn patterns(node: &Node, action: Action, report: &mut Report<'_>) -> Option<Vec<
 }
 
 /// Text for people: one line, bounded, nothing in it that a terminal would obey.
-fn sentence<'n>(node: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
+pub(super) fn sentence<'n>(node: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
     let text = report.word(node, "a sentence")?.trim_end_matches('\n');
     if text.trim().is_empty() {
         report.add(node.at, "the text is empty", "say something, or leave the key out");
