@@ -17,7 +17,7 @@ const MAX_STEPS: usize = 1_000;
 pub struct Explanation {
     /// The decision itself, the same as `decide` gives.
     pub decision: Decision,
-    /// The rules that were looked at, in order, with what became of each.
+    /// The rules that were looked at, from the highest layer down and each in order, with what became of each.
     pub steps: Vec<Step>,
     /// Rules that name another command altogether, or were beyond the bound on steps.
     pub others: usize,
@@ -48,20 +48,24 @@ pub enum Verdict {
 }
 
 pub(crate) fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
-    if let Some(decision) = judge::outside(policy, facts) {
-        return Explanation { decision, steps: Vec::new(), others: policy.rules.len() };
-    }
     let case = Case::new(facts);
-    let mut steps = Vec::new();
-    let candidates = policy.index.by_name(&case.names);
-    let found = judge::search(policy, &case, candidates, |rule, outcome| {
-        if steps.len() < MAX_STEPS && !matches!(outcome, Outcome::Passed(Pass::Command)) {
-            steps.push(step(&case, rule, outcome));
-        }
+    let mut told: Vec<(*const Policy, Step)> = Vec::new();
+    let decision = judge::across(policy, &case, |layer, default| {
+        let candidates = layer.index.by_name(&case.names);
+        judge::search(layer, &case, candidates, default, |rule, outcome| {
+            if told.len() < MAX_STEPS && !matches!(outcome, Outcome::Passed(Pass::Command)) {
+                told.push((layer, step(&case, rule, outcome)));
+            }
+        })
     });
-    let decision = judge::conclude(policy, &case, &found);
-    let others = policy.rules.len() - steps.len();
-    Explanation { decision, steps, others }
+    // The policy itself is asked before the layers over it, and told of in its place.
+    let mut steps = Vec::with_capacity(told.len());
+    for layer in policy.layers(facts.jail) {
+        let of_layer = told.extract_if(.., |(told, _)| std::ptr::eq(*told, layer));
+        steps.extend(of_layer.map(|(_, step)| step));
+    }
+    let rules: usize = policy.layers(facts.jail).map(|layer| layer.rules.len()).sum();
+    Explanation { decision, others: rules - steps.len(), steps }
 }
 
 fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {

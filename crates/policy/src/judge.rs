@@ -7,6 +7,7 @@ use crate::decision::{Action, Decision, Executor, Notice, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
 use crate::index::Candidates;
+use crate::layers::{self, Voice};
 use crate::matchers::args::{Miss, Overmatch};
 use crate::matchers::argv::Reading;
 use crate::matchers::name::Names;
@@ -148,6 +149,7 @@ pub(crate) fn search<'p>(
     policy: &'p Policy,
     case: &Case<'_>,
     candidates: Candidates<'p>,
+    default: Action,
     mut passed: impl FnMut(&'p Rule, &Outcome),
 ) -> Found<'p> {
     let mut overmatched: Vec<&Rule> = Vec::new();
@@ -169,7 +171,7 @@ pub(crate) fn search<'p>(
             Outcome::Passed(_) => {}
         }
     }
-    let ended = last.map_or(policy.default_action, |rule| rule.action);
+    let ended = last.map_or(default, |rule| rule.action);
     let strictest = overmatched.iter().copied().rev().max_by_key(|rule| rule.action);
     // Of two that are equally strict the earlier one decides.
     let rule = match strictest {
@@ -179,15 +181,39 @@ pub(crate) fn search<'p>(
     Found { rule, overmatched }
 }
 
-/// Judges one request.
-pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
-    if let Some(decision) = outside(policy, facts) {
-        return decision;
-    }
+/// Judges one request by all layers.
+pub(crate) fn decide<'p>(policy: &'p Policy, facts: &Facts<'_>) -> Decision {
     let case = Case::new(facts);
-    let candidates = policy.index.by_arguments(&case.names, facts.argv, || case.readings());
-    let found = search(policy, &case, candidates, |_, _| {});
-    conclude(policy, &case, &found)
+    let search = |layer: &'p Policy, default| {
+        let candidates = layer.index.by_arguments(&case.names, facts.argv, || case.readings());
+        search(layer, &case, candidates, default, |_, _| {})
+    };
+    across(policy, &case, search)
+}
+
+/// Puts together what every layer says, each by what `search` finds in it.
+pub(crate) fn across<'p>(
+    policy: &'p Policy,
+    case: &Case<'_>,
+    mut search: impl FnMut(&'p Policy, Action) -> Found<'p>,
+) -> Decision {
+    let own = outside(policy, case.facts)
+        .unwrap_or_else(|| conclude(policy, case, &search(policy, policy.default_action)));
+    if policy.above.is_empty() && policy.below.is_empty() && policy.jail_rules.is_empty() {
+        return own;
+    }
+    layers::strictest(policy, case.facts.jail, own, |layer| {
+        if let Some(decision) = outside(layer, case.facts) {
+            return Some(Voice { decision, executor: None });
+        }
+        let default = if layer.says.action { layer.default_action } else { Action::Allow };
+        let found = search(layer, default);
+        if found.rule.is_none() && !layer.says.action {
+            return None;
+        }
+        let executor = found.rule.and_then(|rule| rule.executor);
+        Some(Voice { decision: conclude(layer, case, &found), executor })
+    })
 }
 
 /// The decision for a request that `allowed_paths` keeps out.

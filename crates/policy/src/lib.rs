@@ -1,6 +1,6 @@
 //! policy.yaml, and the decision it gives for a request.
 //!
-//! Pure: nothing here does I/O but [`Policy::load`], nothing is unsafe, and no input makes it panic.
+//! Pure: nothing here does I/O but [`Policy::load`] and [`Source::read`], nothing is unsafe, and no input makes it panic.
 //! What cannot be told makes a decision stricter, never milder.
 
 #![forbid(unsafe_code)]
@@ -12,8 +12,10 @@ mod explain;
 mod facts;
 mod index;
 mod judge;
+mod layers;
 mod load;
 mod matchers;
+mod packs;
 mod policy;
 mod tools;
 
@@ -22,5 +24,6 @@ pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Step, Verdict};
 pub use facts::Facts;
+pub use layers::{Layer, Source};
 pub use load::{MAX_POLICY_BYTES, parse_duration};
 pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, Jail, Policy};

@@ -12,10 +12,12 @@ use crate::env::EnvRules;
 use crate::explain::Explanation;
 use crate::facts::Facts;
 use crate::index::Index;
+use crate::layers::Source;
 use crate::load;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
+use crate::packs::PACKS;
 
 /// How long a person has to answer when the policy does not say: half an hour.
 pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -42,6 +44,24 @@ pub struct Policy {
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
     pub(crate) fingerprint: String,
+    /// What it says for itself, where it is not the host's.
+    pub(crate) says: Says,
+    /// The packs whose rules stand at the end, and how many rules there are before them.
+    pub(crate) packs: Vec<&'static str>,
+    pub(crate) own_rules: usize,
+    /// Ceilings over this policy.
+    pub(crate) above: Vec<Policy>,
+    /// The rules of jails, by their names.
+    pub(crate) jail_rules: BTreeMap<String, Policy>,
+    /// Files that can only narrow it.
+    pub(crate) below: Vec<Policy>,
+}
+
+/// Which defaults a file spells out: as a layer beside the host's policy it says nothing more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Says {
+    pub(crate) action: bool,
+    pub(crate) approval_timeout: bool,
 }
 
 /// One jail, as the policy describes it.
@@ -93,6 +113,16 @@ impl Policy {
         load::from_text(name, text)
     }
 
+    /// Loads a policy from all its layers: one [`crate::Layer::Host`] (without one, everything is denied that no other layer
+    /// denies already), and any number of [`crate::Layer::Ceiling`], [`crate::Layer::Rules`] and [`crate::Layer::Repository`]. Files of
+    /// further rules are read in the order given.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every error of every file, [`LoadError::TooLarge`], [`LoadError::TooMany`].
+    pub fn from_sources(sources: &[Source]) -> Result<Self, LoadError> {
+        load::layers::assemble(sources, PACKS)
+    }
+
     /// Loads a policy from a regular file of at most [`crate::MAX_POLICY_BYTES`] bytes.
     ///
     /// # Errors
@@ -131,6 +161,12 @@ impl Policy {
             rules: Vec::new(),
             index: Index::default(),
             fingerprint: load::fingerprint(""),
+            says: Says::default(),
+            packs: Vec::new(),
+            own_rules: 0,
+            above: Vec::new(),
+            jail_rules: BTreeMap::new(),
+            below: Vec::new(),
         }
     }
 
@@ -186,7 +222,7 @@ impl Policy {
         self.ghost_images.get(tool).map(String::as_str)
     }
 
-    /// SHA-256 of the text it was loaded from, in hex.
+    /// SHA-256 of the text it was loaded from, in hex; of several texts, of all of them and their layers.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -198,16 +234,17 @@ impl Policy {
         self.rules.iter().any(|rule| rule.run_as.is_some())
     }
 
-    /// How many rules there are.
+    /// How many rules there are, in all layers.
     #[must_use]
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.all_layers().map(|layer| layer.rules.len()).sum()
     }
 
     /// The bare command names that rules and jails spell out, sorted, each once.
     #[must_use]
     pub fn commands(&self) -> Vec<&str> {
-        let in_rules = self.rules.iter().flat_map(|rule| &rule.commands);
+        let rules = self.all_layers().flat_map(|layer| &layer.rules);
+        let in_rules = rules.flat_map(|rule| &rule.commands);
         let mut names: Vec<&str> = in_rules
             .flat_map(NamePattern::bare_names)
             .chain(self.jails.values().flat_map(|jail| jail.commands.iter().map(String::as_str)))

@@ -20,8 +20,8 @@ const SHOWN_BYTES: usize = 80;
 /// Where a command of an example runs that does not say.
 const USUAL_CWD: &str = "/home/user/project";
 
-/// Checks every example of the file `root`, from which `policy` was made.
-pub(super) fn check(policy: &Policy, root: &Node, report: &mut Report<'_>) {
+/// Checks every example in `root`, from which `policy` was made: a file, or the jail of this name.
+pub(super) fn check(policy: &Policy, root: &Node, jail: Option<&str>, report: &mut Report<'_>) {
     let examples = read::read(root, report);
     if !report.is_clean() {
         return;
@@ -40,7 +40,7 @@ pub(super) fn check(policy: &Policy, root: &Node, report: &mut Report<'_>) {
             [b"/usr/bin/".as_slice(), name].concat()
         };
         let facts = Facts {
-            jail: example.jail,
+            jail: jail.unwrap_or(example.jail),
             name,
             path: Some(&path),
             tool: tool(name),

@@ -38,6 +38,7 @@ pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &m
         }
         match key {
             "action" => {
+                policy.says.action = true;
                 policy.default_action = report.action(node).unwrap_or(policy.default_action);
             }
             "executor" => {
@@ -45,6 +46,7 @@ pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &m
             }
             "timeout" => policy.default_timeout = report.duration(node).flatten(),
             "approval_timeout" => {
+                policy.says.approval_timeout = true;
                 let timeout = approval_timeout(node, report);
                 policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
             }

@@ -98,7 +98,7 @@ pub(super) fn jails(node: &Node, report: &mut Report<'_>) -> Option<BTreeMap<Str
 }
 
 fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
-    const KEYS: &[&str] = &["commands", "hardened", "hold"];
+    const KEYS: &[&str] = &["commands", "hardened", "hold", "rules"];
     let mut jail = Jail { commands: Vec::new(), hardened: false, hold: Some(DEFAULT_HOLD) };
     for (key, node) in report.fields(node, "what the jail is", KEYS)? {
         match key {
@@ -107,6 +107,8 @@ fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
                     jail.commands.extend(report.tool_name(at, name));
                 }
             }
+            // They are a layer of their own.
+            "rules" => {}
             "hardened" => jail.hardened = report.boolean(node).unwrap_or(false),
             _ => jail.hold = report.duration(node).flatten(),
         }
