@@ -7,6 +7,7 @@
 mod support;
 
 mod decisions;
+mod layers;
 mod lifecycle;
 mod ordinary_user;
 mod run;

@@ -293,6 +293,9 @@ pub struct PrisonerRequest {
     /// The policy's text with the name to show for it; absent: the stock policy.
     #[serde(default)]
     pub policy: Option<PolicySource>,
+    /// A repository's own policy file, which narrows the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<PolicySource>,
     /// The tools to intercept; empty: those of the policy.
     #[serde(default)]
     pub tools: Vec<String>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clawrden_api::{ErrorBody, ErrorCode, PrisonerAnswer, PrisonerRequest};
-use clawrden_policy::Policy;
+use clawrden_policy::{Layer, Policy, Source};
 use tokio::sync::watch;
 
 use super::serve::ServeError;
@@ -15,6 +15,7 @@ use crate::control::Peer;
 use crate::intercom::listen;
 use crate::jails::shims::is_tool_name;
 use crate::jails::{Baseline, InForce, Jail, JailName, Prisoner};
+use crate::layers;
 use crate::ledger::{self, Argv, Record};
 use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Namespaces};
@@ -168,13 +169,24 @@ impl Warden {
     }
 
     fn policy_for(&self, request: &PrisonerRequest) -> Result<Sourced, ErrorBody> {
-        match &request.policy {
-            None => Ok(self.policy.clone()),
-            Some(given) => match Policy::from_yaml(&given.name, &given.text) {
-                Ok(policy) => Ok(Sourced { source: given.name.clone(), policy: Arc::new(policy) }),
-                Err(error) => Err(refused(ErrorCode::BadPolicy, error.to_string())),
-            },
+        let bad = |error: &dyn std::fmt::Display| refused(ErrorCode::BadPolicy, error.to_string());
+        let given = match (&request.policy, &request.repository) {
+            (None, None) => return Ok(self.policy.clone()),
+            (Some(given), _) => {
+                let own = Source::new(Layer::Host, &given.name, &given.text);
+                layers::ceiling().map(|ceiling| {
+                    (given.name.clone(), ceiling.into_iter().chain([own]).collect::<Vec<_>>())
+                })
+            }
+            (None, Some(_)) => layers::all(self.config.policy.as_deref(), &self.places),
+        };
+        let (mut source, mut sources) = given.map_err(|error| bad(&error))?;
+        if let Some(repository) = &request.repository {
+            source = format!("{source}, narrowed by {}", repository.name);
+            sources.push(Source::new(Layer::Repository, &repository.name, &repository.text));
         }
+        let policy = Policy::from_sources(&sources).map_err(|error| bad(&error))?;
+        Ok(Sourced { source, policy: Arc::new(policy) })
     }
 
     /// A jail never changes its policy or its tools for a newcomer: who brings others gets a jail of their own.

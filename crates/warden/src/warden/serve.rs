@@ -18,6 +18,7 @@ use crate::config::{Config, ExitCodes};
 use crate::executor::Pool;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, PlaceError, Places, RegistryError};
+use crate::layers::{self, LayersError};
 use crate::ledger::{self, Ledger, LedgerError, Record};
 use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
 use crate::running::{Order, Running};
@@ -36,6 +37,9 @@ pub enum ServeError {
     /// The policy does not load.
     #[error("{0}")]
     Policy(#[from] LoadError),
+    /// A file of the policy is not used.
+    #[error(transparent)]
+    Layers(#[from] LayersError),
     /// A directory cannot be had.
     #[error(transparent)]
     Places(#[from] PlaceError),
@@ -179,12 +183,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 }
 
 fn policy(config: &Config, places: &Places) -> Result<(String, Policy), ServeError> {
-    let usual = places.policy();
-    match &config.policy {
-        Some(path) => Ok((path.display().to_string(), Policy::load(path)?)),
-        None if usual.exists() => Ok((usual.display().to_string(), Policy::load(&usual)?)),
-        None => Ok(("the stock policy".to_owned(), Policy::stock())),
-    }
+    let (name, sources) = layers::all(config.policy.as_deref(), places)?;
+    Ok((name, Policy::from_sources(&sources)?))
 }
 
 /// The kill switch belongs to the ledger: who keeps one elsewhere keeps both there.
