@@ -227,9 +227,11 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         }
         Some(cwd) => {
             let list: Vec<&str> = allowed.iter().map(crate::matchers::glob::Glob::source).collect();
+            let of = if policy.called.is_empty() { "" } else { " of " };
             format!(
-                "the working directory {} is outside allowed_paths ({})",
+                "the working directory {} is outside allowed_paths{of}{} ({})",
                 show_bytes(cwd, SHOWN_BYTES * 4),
+                policy.called,
                 list.join(", ")
             )
         }
@@ -298,6 +300,9 @@ fn reason(policy: &Policy, rule: Option<&Rule>, action: Action) -> String {
             Action::Ask => format!("{} wants a person to decide", rule.id),
             Action::Deny => format!("{} denies it", rule.id),
         },
+        None if !policy.called.is_empty() => {
+            format!("no rule of {} matches, and its default_action is {action}", policy.called)
+        }
         None => format!("no rule matches, and default_action is {}", policy.default_action),
     }
 }

@@ -46,6 +46,8 @@ pub struct Policy {
     pub(crate) fingerprint: String,
     /// What it says for itself, where it is not the host's.
     pub(crate) says: Says,
+    /// What people call it, where it is a layer over or below the host's; empty for that itself.
+    pub(crate) called: &'static str,
     /// The packs whose rules stand at the end, and how many rules there are before them.
     pub(crate) packs: Vec<&'static str>,
     pub(crate) own_rules: usize,
@@ -162,6 +164,7 @@ impl Policy {
             index: Index::default(),
             fingerprint: load::fingerprint(""),
             says: Says::default(),
+            called: "",
             packs: Vec::new(),
             own_rules: 0,
             above: Vec::new(),

@@ -88,7 +88,9 @@ fn a_layer_that_writes_a_default_speaks_with_it() {
         host,
     ]);
     assert_eq!(decide(&over, "ls").action, Action::Allow);
-    assert_eq!(decide(&over, "cat").action, Action::Ask);
+    let asked = decide(&over, "cat");
+    assert_eq!(asked.reason, "no rule of the ceiling matches, and its default_action is ask");
+    assert_eq!(asked.action, Action::Ask);
     let under = policy(&[host, (Layer::Repository, "defaults: {action: deny}")]);
     assert_eq!(decide(&under, "ls").action, Action::Deny);
 }

@@ -236,6 +236,8 @@ pub(crate) fn assemble(sources: &[Source], packs: &[Pack]) -> Result<Policy, Loa
         packs.into_iter().for_each(|rules| add_new(&mut policy, rules));
         policy.index = Index::new(&policy.rules);
     }
+    above.iter_mut().for_each(|layer| layer.called = "the ceiling");
+    below.iter_mut().for_each(|layer| layer.called = "the repository's own file");
     for layer in above.iter_mut().chain(&mut below) {
         layer.env = policy.env.clone();
         if !layer.says.approval_timeout {
