@@ -199,6 +199,7 @@ fn before_the_start() -> [Record; 3] {
             decision: "allow".to_owned(),
             rule: Some("developer.yaml:100".to_owned()),
             reason: String::new(),
+            suggest: None,
             noticed: Vec::new(),
             let_through: false,
             executor: "mirror".to_owned(),

@@ -115,6 +115,7 @@ fn records(n: u8) -> [Record; 4] {
             decision: "allow".to_owned(),
             rule: Some("policy.yaml:12".to_owned()),
             reason: String::new(),
+            suggest: None,
             noticed: Vec::new(),
             let_through: false,
             executor: "mirror".to_owned(),

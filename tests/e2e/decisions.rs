@@ -125,3 +125,35 @@ fn a_candidate_policy_is_tried_on_what_was_really_asked() {
     let same = house.cli(&["policy", "simulate", "--policy", same.to_str().unwrap()]);
     assert_eq!(same.status.code(), Some(0), "{}", text(&same.stdout));
 }
+
+#[test]
+fn a_suggestion_goes_to_the_agent_the_approver_and_the_ledger() {
+    const SUGGESTING: &str = "
+defaults: {action: deny, suggest: 'ask for another tool'}
+rules:
+  - {command: echo, action: deny, reason: 'it is loud', suggest: 'use printf'}
+  - {command: touch, action: ask, suggest: 'write below out/'}
+";
+    let house = House::new(SUGGESTING);
+    let output = house.shimmed("echo").arg("hello").output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    let said = text(&output.stderr);
+    assert_eq!(said, "clawrden: denied: it is loud; instead: use printf (policy.yaml:4)\n");
+    let decided = house.event("decided");
+    assert_eq!(
+        (&decided["reason"], &decided["suggest"]),
+        (&"it is loud".into(), &"use printf".into())
+    );
+    let said = text(&house.shimmed("ls").output().unwrap().stderr);
+    assert!(said.contains("; instead: ask for another tool"), "{said}");
+
+    let mut touch = house.shimmed("touch");
+    let touch = touch.arg("made").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let entry = house.pending();
+    assert_eq!(entry["suggest"], "write below out/");
+    assert!(text(&house.cli(&["queue"]).stdout).contains("instead: write below out/"));
+    assert!(house.cli(&["deny", entry["short"].as_str().unwrap()]).status.success());
+    let output = touch.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    assert!(text(&output.stderr).contains("; instead: write below out/"), "{output:?}");
+}

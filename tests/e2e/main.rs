@@ -9,6 +9,7 @@ mod support;
 mod decisions;
 mod dry_run;
 mod hooks;
+mod layers;
 mod lifecycle;
 mod ordinary_user;
 mod reload;

@@ -187,6 +187,9 @@ pub struct QueueEntry {
     pub rule: Option<String>,
     /// Why it asks.
     pub reason: String,
+    /// What the agent is told to do instead, should it not run, where the policy says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest: Option<String>,
     /// Facts that weigh on the decision, such as dangerous variables.
     pub noticed: Vec<String>,
     /// The prisoner's labels.
@@ -348,6 +351,9 @@ pub struct PrisonerRequest {
     /// The policy's text with the name to show for it; absent: the stock policy.
     #[serde(default)]
     pub policy: Option<PolicySource>,
+    /// A repository's own policy file, which narrows the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<PolicySource>,
     /// The tools to intercept; empty: those of the policy.
     #[serde(default)]
     pub tools: Vec<String>,

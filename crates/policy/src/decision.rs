@@ -125,6 +125,8 @@ pub struct Decision {
     pub rule: Option<RuleId>,
     /// One sentence for the person and the agent; empty for a plain `allow`.
     pub reason: String,
+    /// One sentence on what the agent should do instead; only where it may not simply run.
+    pub suggest: Option<Arc<str>>,
     /// Where the command is to run if it may.
     pub executor: Executor,
     /// The user of the warden's host that it is to run as, a name or a number; `None` is the caller.
@@ -139,4 +141,16 @@ pub struct Decision {
     /// Where another command decided than the one that was asked for: that command, and what runs
     /// it, shown harmless, as in "`rm -rf /` inside `sh -c`".
     pub inside: Option<String>,
+}
+
+impl Decision {
+    /// `fact` as it is told to the agent: with what it should do instead, where that is known.
+    #[must_use]
+    pub fn with_suggestion(&self, fact: &str) -> String {
+        match &self.suggest {
+            Some(suggest) if fact.is_empty() => format!("instead: {suggest}"),
+            Some(suggest) => format!("{fact}; instead: {suggest}"),
+            None => fact.to_owned(),
+        }
+    }
 }

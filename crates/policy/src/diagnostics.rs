@@ -48,6 +48,12 @@ pub enum LoadError {
         /// Offset of the first bad byte.
         offset: usize,
     },
+    /// There are more files than a policy may have.
+    #[error("a policy has more than {limit} files; put some of them together")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
     /// The file was read and refused.
     #[error("{0}")]
     Refused(Diagnostics),
@@ -145,6 +151,13 @@ impl Diagnostics {
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
+    }
+
+    /// Puts the errors of another file behind these.
+    pub(crate) fn append(&mut self, other: Self) {
+        let room = MAX_DIAGNOSTICS.saturating_sub(self.list.len());
+        self.omitted += other.omitted + other.list.len().saturating_sub(room);
+        self.list.extend(other.list.into_iter().take(room));
     }
 
     pub(crate) fn is_empty(&self) -> bool {

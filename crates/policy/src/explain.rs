@@ -17,7 +17,7 @@ const MAX_STEPS: usize = 1_000;
 pub struct Explanation {
     /// The decision itself, the same as `decide` gives.
     pub decision: Decision,
-    /// The rules that were looked at, in order, with what became of each.
+    /// The rules that were looked at, from the highest layer down and each in order, with what became of each.
     pub steps: Vec<Step>,
     /// Rules that name another command altogether, or were beyond the bound on steps.
     pub others: usize,
@@ -67,22 +67,24 @@ pub enum Verdict {
 }
 
 pub(crate) fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
-    if let Some(decision) = judge::outside(policy, facts) {
-        let others = policy.rules.len();
-        return Explanation { decision, steps: Vec::new(), others, inside: Vec::new() };
-    }
-    let case = Case::new(facts, &policy.tools);
     let mut steps = Vec::new();
-    let candidates = policy.index.by_name(&case.names);
-    judge::search(policy, &case, candidates, policy.default_action, |rule, outcome| {
-        if steps.len() < MAX_STEPS && !matches!(outcome, Outcome::Passed(Pass::Command)) {
-            steps.push(step(&case, rule, outcome));
+    let mut rules = 0;
+    for layer in policy.layers(facts.jail) {
+        rules += layer.rules.len();
+        if judge::outside(layer, facts).is_some() {
+            continue;
         }
-    });
+        let case = Case::new(facts, &layer.tools);
+        let candidates = layer.index.by_name(&case.names);
+        judge::search(layer, &case, candidates, layer.default_action, |rule, outcome| {
+            if steps.len() < MAX_STEPS && !matches!(outcome, Outcome::Passed(Pass::Command)) {
+                steps.push(step(&case, rule, outcome));
+            }
+        });
+    }
     let mut inside = Vec::new();
     let decision = judge::tell(policy, facts, &mut inside);
-    let others = policy.rules.len() - steps.len();
-    Explanation { decision, steps, others, inside }
+    Explanation { decision, others: rules - steps.len(), steps, inside }
 }
 
 fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {

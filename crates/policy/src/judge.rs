@@ -1,6 +1,7 @@
 //! Judge: the walk through the rules that turns facts into a decision.
 //! It errs to the safe side only: what it cannot tell makes a decision stricter, never milder.
 
+mod across;
 mod whole;
 
 use std::cell::OnceCell;
@@ -242,13 +243,6 @@ pub(crate) fn search<'p>(
     }
 }
 
-/// Judges one command, without what it runs. `default` is its answer where no rule speaks of it.
-pub(crate) fn alone(policy: &Policy, case: &Case<'_>, default: Action) -> Decision {
-    let candidates = policy.index.by_arguments(&case.names, case.facts.argv, || case.readings());
-    let found = search(policy, case, candidates, default, |_, _| {});
-    conclude(policy, case, &found)
-}
-
 /// The decision for a request that `allowed_paths` keeps out.
 pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
     let allowed = policy.allowed_paths.as_ref()?;
@@ -260,9 +254,11 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         }
         Some(cwd) => {
             let list: Vec<&str> = allowed.iter().map(crate::matchers::glob::Glob::source).collect();
+            let of = if policy.called.is_empty() { "" } else { " of " };
             format!(
-                "the working directory {} is outside allowed_paths ({})",
+                "the working directory {} is outside allowed_paths{of}{} ({})",
                 show_bytes(cwd, SHOWN_BYTES * 4),
+                policy.called,
                 list.join(", ")
             )
         }
@@ -271,6 +267,7 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         action: Action::Deny,
         rule: None,
         reason,
+        suggest: policy.default_suggest.clone(),
         executor: policy.default_executor,
         run_as: None,
         timeout: Timeout::None,
@@ -303,14 +300,18 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         let fact = "executor ghost is asked for, and there are no ghosts in this version";
         reason = join(fact, &reason);
     }
+    let suggest = rule.and_then(|rule| rule.suggest.as_ref()).or(policy.default_suggest.as_ref());
     Decision {
         action,
         rule: rule.map(|rule| rule.id.clone()),
         reason,
+        suggest: suggest.filter(|_| action != Action::Allow).cloned(),
         executor,
         run_as: rule.and_then(|rule| rule.run_as.clone()),
         timeout: timeout(policy, rule),
-        approval_timeout: policy.approval_timeout,
+        approval_timeout: rule
+            .and_then(|rule| rule.approval_timeout)
+            .unwrap_or(policy.approval_timeout),
         noticed,
         inside: None,
     }
@@ -319,16 +320,22 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
 fn reason(policy: &Policy, rule: Option<&Rule>, action: Action) -> String {
     match rule {
         Some(Rule { reason: Some(reason), .. }) => reason.to_string(),
+        Some(_) | None if action == Action::Allow => String::new(),
+        _ if policy.default_reason.is_some() => {
+            policy.default_reason.as_deref().unwrap_or_default().to_owned()
+        }
         Some(rule) => match action {
             Action::Allow => String::new(),
             Action::Ask => format!("{} wants a person to decide", rule.id),
             Action::Deny => format!("{} denies it", rule.id),
         },
         None if action == Action::Allow => String::new(),
-        None if action == policy.default_action => {
-            format!("no rule matches, and default_action is {action}")
+        None => {
+            let of = if policy.called.is_empty() { "" } else { " of " };
+            let fact =
+                if action == policy.default_action { "default_action" } else { "on_unparsed" };
+            format!("no rule{of}{} matches, and {fact} is {action}", policy.called)
         }
-        None => format!("no rule matches, and on_unparsed is {action}"),
     }
 }
 

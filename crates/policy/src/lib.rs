@@ -1,6 +1,6 @@
 //! policy.yaml, and the decision it gives for a request.
 //!
-//! Pure: nothing here does I/O but [`Policy::load`], nothing is unsafe, and no input makes it panic.
+//! Pure: nothing here does I/O but [`Policy::load`] and [`Source::read`], nothing is unsafe, and no input makes it panic.
 //! What cannot be told makes a decision stricter, never milder.
 
 #![forbid(unsafe_code)]
@@ -13,9 +13,11 @@ mod explain;
 mod facts;
 mod index;
 mod judge;
+mod layers;
 mod lint;
 mod load;
 mod matchers;
+mod packs;
 mod policy;
 mod schema;
 mod shell;
@@ -27,6 +29,7 @@ pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Inside, Step, Verdict};
 pub use facts::Facts;
+pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};
 pub use load::{MAX_POLICY_BYTES, parse_duration};
 pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, Jail, Policy};

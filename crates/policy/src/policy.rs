@@ -12,10 +12,12 @@ use crate::env::EnvRules;
 use crate::explain::Explanation;
 use crate::facts::Facts;
 use crate::index::Index;
+use crate::layers::{Layer, Source};
 use crate::load;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
+use crate::packs::PACKS;
 use crate::tools::OwnTools;
 
 /// How long a person has to answer when the policy does not say: half an hour.
@@ -34,14 +36,38 @@ pub struct Policy {
     pub(crate) default_executor: Executor,
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) approval_timeout: Duration,
+    /// What a denial or a question says where its rule gives no reason.
+    pub(crate) default_reason: Option<Box<str>>,
+    pub(crate) default_suggest: Option<Arc<str>>,
     pub(crate) allowed_paths: Option<Vec<Glob>>,
     pub(crate) env: EnvRules,
     pub(crate) jails: BTreeMap<String, Jail>,
     pub(crate) ghost_images: BTreeMap<String, String>,
-    pub(crate) tools: OwnTools,
+    pub(crate) tools: Arc<OwnTools>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
     pub(crate) fingerprint: String,
+    /// What it says for itself, where it is not the host's.
+    pub(crate) says: Says,
+    /// What people call it, where it is a layer over or below the host's; empty for that itself.
+    pub(crate) called: &'static str,
+    /// The packs whose rules stand at the end, and how many rules there are before them.
+    pub(crate) packs: Vec<&'static str>,
+    pub(crate) own_rules: usize,
+    /// Ceilings over this policy.
+    pub(crate) above: Vec<Policy>,
+    /// The rules of jails, by their names.
+    pub(crate) jail_rules: BTreeMap<String, Policy>,
+    /// Files that can only narrow it.
+    pub(crate) below: Vec<Policy>,
+}
+
+/// Which defaults a file spells out: as a layer beside the host's policy it says nothing more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Says {
+    pub(crate) action: bool,
+    pub(crate) on_unparsed: bool,
+    pub(crate) approval_timeout: bool,
 }
 
 /// One jail, as the policy describes it.
@@ -69,6 +95,8 @@ pub(crate) struct Rule {
     pub(crate) executor: Option<Executor>,
     pub(crate) run_as: Option<Arc<str>>,
     pub(crate) timeout: RuleTimeout,
+    pub(crate) approval_timeout: Option<Duration>,
+    pub(crate) suggest: Option<Arc<str>>,
     pub(crate) dangerous_env: Option<Action>,
 }
 
@@ -92,6 +120,16 @@ impl Policy {
         load::from_text(name, text)
     }
 
+    /// Loads a policy from all its layers: one [`crate::Layer::Host`] (without one, everything is denied that no other layer
+    /// denies already), and any number of [`crate::Layer::Ceiling`], [`crate::Layer::Rules`] and [`crate::Layer::Repository`]. Files of
+    /// further rules are read in the order given.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every error of every file, [`LoadError::TooLarge`], [`LoadError::TooMany`].
+    pub fn from_sources(sources: &[Source]) -> Result<Self, LoadError> {
+        load::layers::assemble(sources, PACKS)
+    }
+
     /// Loads a policy from a regular file of at most [`crate::MAX_POLICY_BYTES`] bytes.
     ///
     /// # Errors
@@ -113,6 +151,12 @@ impl Policy {
         STOCK
     }
 
+    /// The same as a source, for who puts layers together.
+    #[must_use]
+    pub fn stock_source() -> Source {
+        Source::new(Layer::Host, STOCK_NAME, STOCK)
+    }
+
     /// A policy that denies everything.
     #[must_use]
     pub fn closed() -> Self {
@@ -122,14 +166,23 @@ impl Policy {
             default_executor: Executor::Mirror,
             default_timeout: None,
             approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
+            default_reason: None,
+            default_suggest: None,
             allowed_paths: None,
             env: EnvRules::default(),
             jails: BTreeMap::new(),
             ghost_images: BTreeMap::new(),
-            tools: OwnTools::default(),
+            tools: Arc::default(),
             rules: Vec::new(),
             index: Index::default(),
             fingerprint: load::fingerprint(""),
+            says: Says::default(),
+            called: "",
+            packs: Vec::new(),
+            own_rules: 0,
+            above: Vec::new(),
+            jail_rules: BTreeMap::new(),
+            below: Vec::new(),
         }
     }
 
@@ -204,7 +257,7 @@ impl Policy {
         self.ghost_images.get(tool).map(String::as_str)
     }
 
-    /// SHA-256 of the text it was loaded from, in hex.
+    /// SHA-256 of the text it was loaded from, in hex; of several texts, of all of them and their layers.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -219,24 +272,25 @@ impl Policy {
     /// Whether a rule asks for the name of a user or a group, which somebody has to look up.
     #[must_use]
     pub fn names_users(&self) -> bool {
-        self.index.names_users
+        self.all_layers().any(|layer| layer.index.names_users)
     }
 
-    /// The variables that conditions of rules look at, each once.
+    /// The variables that conditions of rules look at; each once in a layer.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.index.variables.iter().map(|name| &**name)
+        self.all_layers().flat_map(|layer| &layer.index.variables).map(|name| &**name)
     }
 
-    /// How many rules there are.
+    /// How many rules there are, in all layers.
     #[must_use]
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.all_layers().map(|layer| layer.rules.len()).sum()
     }
 
     /// The bare command names that rules and jails spell out, sorted, each once.
     #[must_use]
     pub fn commands(&self) -> Vec<&str> {
-        let in_rules = self.rules.iter().flat_map(|rule| &rule.commands);
+        let rules = self.all_layers().flat_map(|layer| &layer.rules);
+        let in_rules = rules.flat_map(|rule| &rule.commands);
         let mut names: Vec<&str> = in_rules
             .flat_map(NamePattern::bare_names)
             .chain(self.jails.values().flat_map(|jail| jail.commands.iter().map(String::as_str)))
@@ -257,4 +311,11 @@ pub(crate) fn rule_id(file: &Arc<str>, line: u32, column: u32, index: u32, name:
         format!("{short}:{line} ({name})")
     };
     RuleId { file: Arc::clone(file), line, column, index, text: text.into() }
+}
+
+/// The name that the file gives the rule; empty where it gives none.
+pub(crate) fn rule_name(id: &RuleId) -> &str {
+    let short = id.file.rsplit('/').next().unwrap_or(&id.file);
+    let named = id.text.strip_prefix(&*format!("{short}:{} (", id.line));
+    named.and_then(|name| name.strip_suffix(')')).unwrap_or_default()
 }

@@ -281,6 +281,7 @@ const ELSEWHERE: &str =
 fn refused(mut decision: Decision, why: &str) -> Decision {
     decision.action = Action::Deny;
     why.clone_into(&mut decision.reason);
+    decision.suggest = None;
     decision
 }
 

@@ -13,6 +13,7 @@ mod executor;
 mod intercom;
 pub mod jails;
 mod laps;
+pub mod layers;
 pub mod ledger;
 mod lock;
 mod plan;

@@ -139,7 +139,9 @@ async fn command(
         Verdict::Allow(approved) => execute(warden, Start { approved, reply, records }).await,
         Verdict::Deny(judged) => {
             warden.record(&records);
-            let _ = reply.deny(&judged.rule(), &judged.decision().reason).await;
+            let decision = judged.decision();
+            let text = decision.with_suggestion(&decision.reason);
+            let _ = reply.deny(&judged.rule(), &text).await;
         }
         Verdict::Ask(judged) => {
             if let Err(error) = warden.ledger.append(&records) {
@@ -160,8 +162,9 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     let id = Id(judged.plan().id);
     if judged.plan().prisoner.as_ref().is_some_and(|prisoner| prisoner.unattended) {
         let text = format!("{}; nobody is there to ask (--unattended)", judged.decision().reason);
-        warden.record(&[denied(id, Some(judged.rule()), text.clone())]);
-        let _ = reply.deny(&judged.rule(), &text).await;
+        let told = judged.decision().with_suggestion(&text);
+        warden.record(&[denied(id, Some(judged.rule()), text)]);
+        let _ = reply.deny(&judged.rule(), &told).await;
         return;
     }
     crate::crash::point("before_pending");
@@ -302,11 +305,13 @@ async fn refuse(warden: &Warden, judged: &Judged, mut reply: Reply, denial: Deni
     if matches!(denial.why, Refusal::Superseded) {
         warden.record(&[failed(Id(judged.plan().id), text.clone())]);
     }
-    let rule = match denial.why {
-        Refusal::Policy { rule, .. } => rule.unwrap_or_default(),
-        _ => judged.rule(),
+    // What a person has to say comes before what the policy has, and so does what it says by now.
+    let (rule, told) = match denial.why {
+        Refusal::Policy { rule, .. } => (rule.unwrap_or_default(), text),
+        Refusal::Person { reason: Some(_), .. } => (judged.rule(), text),
+        _ => (judged.rule(), judged.decision().with_suggestion(&text)),
     };
-    let _ = reply.deny(&rule, &text).await;
+    let _ = reply.deny(&rule, &told).await;
 }
 
 fn refusal_text(denial: &Denial) -> String {
@@ -344,6 +349,7 @@ fn question(judged: &mut Judged) -> Ask {
             run_as: decision.run_as.as_ref().map(ToString::to_string),
             rule: decision.rule.as_ref().map(ToString::to_string),
             reason: decision.reason.clone(),
+            suggest: decision.suggest.as_ref().map(ToString::to_string),
             noticed: judged.noticed(),
             labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
         },
@@ -426,6 +432,7 @@ pub(crate) fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
         decision: "deny".to_owned(),
         rule,
         reason,
+        suggest: None,
         noticed: Vec::new(),
         let_through: false,
         executor: String::new(),
@@ -451,6 +458,7 @@ fn decided(judged: &Judged) -> Record {
         decision: decision.action.as_str().to_owned(),
         rule: decision.rule.as_ref().map(ToString::to_string),
         reason: decision.reason.clone(),
+        suggest: decision.suggest.as_ref().map(ToString::to_string),
         noticed: ledger::names(judged.noticed()),
         let_through: judged.is_let_through(),
         executor: match judged.plan().invocation.only_judged() {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clawrden_api::{PolicySource, PrisonerAnswer, PrisonerRequest, display};
-use clawrden_policy::Policy;
+use clawrden_policy::{Layer, Policy, Source};
 use clawrden_warden::jails::Places;
+use clawrden_warden::layers;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{count, print_json};
@@ -28,6 +29,9 @@ mod probe;
 mod quote;
 mod shells;
 pub(crate) mod tools;
+
+/// A repository's own policy file, in the folder where a run is started. It can only narrow.
+const REPOSITORY: &str = ".clawrden.yaml";
 
 const EXAMPLES: &str = "\
 Without a command it opens a shell. The exit code is the command's; 3 when no warden can be reached or started, 2 for a
@@ -85,7 +89,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         tools::check_name(tool).map_err(|e| Failure::Usage(e.to_string()))?;
     }
     let places = verbs::places()?;
-    let (policy, source) = policy(args.policy.as_deref(), &places)?;
+    let (policy, source, repository) = policy(args.policy.as_deref(), &places)?;
     let inherited = Environment::new(std::env::vars_os());
     let tools = tools::choose(&args.tools, args.jail.as_deref(), &policy, inherited.get("PATH"));
     if args.show_tools {
@@ -113,6 +117,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     let request = PrisonerRequest {
         jail: args.jail,
         policy: source,
+        repository,
         tools,
         command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         labels: BTreeMap::from_iter(args.labels),
@@ -178,20 +183,38 @@ fn cover(
 }
 
 /// The policy that decides, as far as it can be known here, and what is sent of it.
-fn policy(file: Option<&Path>, places: &Places) -> Result<(Policy, Option<PolicySource>), Failure> {
-    let Some(file) = file else {
-        // Only for the list of tools: what holds is what the warden has loaded, and it complains about its own file.
-        let own = Policy::load(&places.policy());
-        return Ok((own.unwrap_or_else(|_| Policy::stock()), None));
-    };
+fn policy(
+    file: Option<&Path>,
+    places: &Places,
+) -> Result<(Policy, Option<PolicySource>, Option<PolicySource>), Failure> {
+    let given = file.map(|file| read(Layer::Host, file)).transpose()?;
+    let own = Path::new(REPOSITORY);
+    // A link to nothing is there, and cannot be read.
+    let is_there = std::fs::symlink_metadata(own).is_ok();
+    let repository = is_there.then(|| read(Layer::Repository, own)).transpose()?;
+    let sent =
+        |source: &Source| PolicySource { name: source.name.clone(), text: source.text.clone() };
+    let (given_sent, repository_sent) = (given.as_ref().map(sent), repository.as_ref().map(sent));
+    let is_given = given.is_some();
+    let mut sources: Vec<Source> = given.into_iter().collect();
+    if !is_given {
+        // Only for the list of tools: what holds is what the warden has loaded, and it complains about its own files.
+        let own = layers::host(None, &places.policy(), &places.rules()).map(|host| host.files).ok();
+        let usable = own.filter(|sources| Policy::from_sources(sources).is_ok());
+        sources = usable.unwrap_or_else(|| vec![Policy::stock_source()]);
+    }
+    sources.extend(repository);
+    let policy = Policy::from_sources(&sources).map_err(|e| Failure::Usage(chain(&e)))?;
+    Ok((policy, given_sent, repository_sent))
+}
+
+fn read(layer: Layer, file: &Path) -> Result<Source, Failure> {
     let unreadable = |e: std::io::Error| {
         Failure::Usage(format!("the policy {} cannot be read: {e}", file.display()))
     };
     let path = std::path::absolute(file).map_err(unreadable)?;
-    let name = path.to_string_lossy().into_owned();
     let text = verbs::read_bounded(&path, clawrden_policy::MAX_POLICY_BYTES).map_err(unreadable)?;
-    let policy = Policy::from_yaml(&name, &text).map_err(|e| Failure::Usage(chain(&e)))?;
-    Ok((policy, Some(PolicySource { name, text })))
+    Ok(Source::new(layer, path.to_string_lossy(), text))
 }
 
 fn show_tools(tools: &[String], json: bool) -> Outcome {

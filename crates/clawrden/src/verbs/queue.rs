@@ -117,6 +117,7 @@ fn what(entry: &QueueEntry, full: bool) -> String {
 
 fn why(entry: &QueueEntry, now_ms: u64) -> String {
     let mut lines = vec![display::text(&entry.reason)];
+    lines.extend(entry.suggest.as_ref().map(|text| format!("instead: {}", display::text(text))));
     lines.push(match &entry.rule {
         Some(rule) => display::text(rule),
         None => "the default action".to_owned(),
@@ -167,6 +168,7 @@ mod tests {
             run_as: None,
             rule: None,
             reason: "network".into(),
+            suggest: Some("use the cache".into()),
             noticed: vec!["NODE_OPTIONS=\u{1b}]0;x\u{7}".into()],
             labels: [("ticket".to_owned(), "A\u{9b}1".to_owned())].into(),
             since_ms: 0,

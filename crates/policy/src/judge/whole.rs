@@ -1,7 +1,8 @@
 //! Whole: the answer for a request together with everything that it would run.
 //! The strictest holds; of equally strict ones, that of the outermost.
 
-use super::{Case, alone, conclude, join, outside, search};
+use super::across::{self, Asked, Search};
+use super::{Case, join, search};
 use crate::decision::{Action, Decision, Executor, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::explain::Inside;
@@ -18,23 +19,32 @@ const MAX_TOLD: usize = 100;
 
 /// Judges one request.
 pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
-    if let Some(decision) = outside(policy, facts) {
-        return decision;
-    }
+    let search: Search<'_, '_> = &|layer, case, default| {
+        let argv = case.facts.argv;
+        let candidates = layer.index.by_arguments(&case.names, argv, || case.readings());
+        search(layer, case, candidates, default, |_, _| {})
+    };
     let case = Case::new(facts, &policy.tools);
     if !through::concerns(&case.names) {
-        return alone(policy, &case, policy.default_action);
+        return across::decide(policy, &plain(&case), search);
     }
-    Judge::new(policy, None).judge(facts)
+    Judge::new(policy, facts.jail, search, None).judge(facts)
 }
 
 /// The same, by way of every rule of each command's name; `told` is given what was looked through.
 pub(crate) fn tell(policy: &Policy, facts: &Facts<'_>, told: &mut Vec<Inside>) -> Decision {
-    Judge::new(policy, Some(told)).judge(facts)
+    let search: Search<'_, '_> = &|layer, case, default| {
+        let candidates = layer.index.by_name(&case.names);
+        search(layer, case, candidates, default, |_, _| {})
+    };
+    Judge::new(policy, facts.jail, search, Some(told)).judge(facts)
 }
 
 struct Judge<'p, 't> {
     policy: &'p Policy,
+    /// What becomes of what is not understood, and by which layer.
+    on_unparsed: (Action, &'p Policy),
+    search: Search<'t, 'p>,
     told: Option<&'t mut Vec<Inside>>,
     /// The request's own answer.
     own: Option<Decision>,
@@ -44,8 +54,14 @@ struct Judge<'p, 't> {
 }
 
 impl<'p, 't> Judge<'p, 't> {
-    fn new(policy: &'p Policy, told: Option<&'t mut Vec<Inside>>) -> Self {
-        Self { policy, told, own: None, strictest: None, mirrored: false }
+    fn new(
+        policy: &'p Policy,
+        jail: &str,
+        search: Search<'t, 'p>,
+        told: Option<&'t mut Vec<Inside>>,
+    ) -> Self {
+        let on_unparsed = across::on_unparsed(policy, jail);
+        Self { policy, on_unparsed, search, told, own: None, strictest: None, mirrored: false }
     }
 
     fn judge(mut self, facts: &Facts<'_>) -> Decision {
@@ -53,7 +69,8 @@ impl<'p, 't> Judge<'p, 't> {
         let own = self.own.take();
         let Some(mut decision) = self.strictest.take() else {
             // Nothing in it has an answer: then its own is wanted.
-            return self.alone(&Case::new(facts, &self.policy.tools), self.policy.default_action);
+            let case = Case::new(facts, &self.policy.tools);
+            return across::decide(self.policy, &plain(&case), self.search);
         };
         let Some(own) = own else { return decision };
         // Where it runs, and as whom, is never what a rule about something inside it says.
@@ -66,15 +83,6 @@ impl<'p, 't> Judge<'p, 't> {
         decision
     }
 
-    fn alone(&self, case: &Case<'_>, default: Action) -> Decision {
-        if self.told.is_none() {
-            return alone(self.policy, case, default);
-        }
-        let candidates = self.policy.index.by_name(&case.names);
-        let found = search(self.policy, case, candidates, default, |_, _| {});
-        conclude(self.policy, case, &found)
-    }
-
     fn offer(&mut self, decision: Decision) {
         if self.strictest.as_ref().is_none_or(|found| decision.action > found.action) {
             self.strictest = Some(decision);
@@ -84,18 +92,21 @@ impl<'p, 't> Judge<'p, 't> {
     /// What is not understood.
     fn unparsed(&self, why: &str, via: Via<'_>) -> Decision {
         let place = shown_via(via);
+        let (action, layer) = self.on_unparsed;
+        let suggest = layer.default_suggest.as_ref().filter(|_| action != Action::Allow);
         Decision {
-            action: self.policy.on_unparsed,
+            action,
             rule: None,
-            reason: if self.policy.on_unparsed == Action::Allow {
+            reason: if action == Action::Allow {
                 String::new()
             } else {
                 format!("inside {place}: not understood: {why}")
             },
+            suggest: suggest.cloned(),
             executor: self.policy.default_executor,
             run_as: None,
             timeout: self.policy.default_timeout.map_or(Timeout::None, Timeout::Default),
-            approval_timeout: self.policy.approval_timeout,
+            approval_timeout: layer.approval_timeout.min(self.policy.approval_timeout),
             noticed: Vec::new(),
             inside: Some(place),
         }
@@ -112,24 +123,19 @@ impl<'p, 't> Judge<'p, 't> {
 
 impl Visit for Judge<'_, '_> {
     fn command(&mut self, seen: &Seen<'_>) {
-        let policy = self.policy;
-        let default = match seen.standing {
-            Standing::Own => policy.default_action,
-            Standing::Passes | Standing::WritesHere => Action::Allow,
-            Standing::WritesElsewhere => policy.on_unparsed,
-        };
         let writes = matches!(seen.standing, Standing::WritesHere | Standing::WritesElsewhere);
         let case = Case::new(&seen.facts, &self.policy.tools);
-        let mut decision = self.alone(&case, default);
-        if seen.depth > 0 && !writes && policy.allowed_paths.is_some() {
-            let out = match seen.facts.cwd {
-                Some(_) => outside(policy, &seen.facts),
-                None => Some(self.unparsed("the working directory is not known", seen.via)),
-            };
-            if let Some(out) = out
-                && out.action > decision.action
-            {
-                decision = out;
+        let inner = seen.depth > 0;
+        let asked = Asked { case: &case, standing: seen.standing, inner };
+        let mut decision = across::decide(self.policy, &asked, self.search);
+        if inner
+            && seen.facts.cwd.is_none()
+            && !writes
+            && self.policy.bounds_places(seen.facts.jail)
+        {
+            let unknown = self.unparsed("the working directory is not known", seen.via);
+            if unknown.action > decision.action {
+                decision = unknown;
             }
         }
         let silent = matches!(seen.standing, Standing::Passes | Standing::WritesHere);
@@ -175,6 +181,11 @@ impl Visit for Judge<'_, '_> {
         });
         self.offer(decision);
     }
+}
+
+/// A command that stands for itself.
+fn plain<'c, 'a>(case: &'c Case<'a>) -> Asked<'c, 'a> {
+    Asked { case, standing: Standing::Own, inner: false }
 }
 
 fn shorter(one: Timeout, other: Timeout) -> Timeout {

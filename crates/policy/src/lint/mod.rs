@@ -149,6 +149,8 @@ impl<'r> Scope<'r> {
             executor: _,
             run_as: _,
             timeout: _,
+            approval_timeout: _,
+            suggest: _,
             dangerous_env: _,
         } = rule;
         let mut sources: Vec<&str> = commands.iter().map(NamePattern::source).collect();

@@ -2,6 +2,9 @@
 //! Nothing is half-loaded: one error anywhere and there is no policy.
 
 mod conditions;
+mod examples;
+pub(crate) mod layers;
+mod outcome;
 mod report;
 mod rules;
 mod sections;
@@ -23,10 +26,15 @@ pub use self::values::parse_duration;
 use self::yaml::Node;
 use crate::diagnostics::LoadError;
 use crate::index::Index;
+use crate::layers::{Layer, Source};
+use crate::packs::{PACKS, Pack};
 use crate::policy::Policy;
 
 /// Largest policy file, in bytes; ten thousand rules take about one million.
 pub const MAX_POLICY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Most rules of all jails in one file.
+const MAX_JAIL_RULES: usize = 20_000;
 
 const KEYS: &[&str] = &[
     "default_action",
@@ -34,22 +42,28 @@ const KEYS: &[&str] = &[
     "default_timeout",
     "on_unparsed",
     "approval_timeout",
+    "defaults",
     "allowed_paths",
     "env",
     "ghost_images",
     "jails",
     "tools",
     "rules",
+    "tests",
+    "use",
 ];
 
 /// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
 #[cfg(test)]
-pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 10] {
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 13] {
     [
         ("", KEYS),
         ("rule", rules::KEYS),
         ("env", sections::ENV_KEYS),
         ("jail", sections::JAIL_KEYS),
+        ("defaults", outcome::DEFAULT_KEYS),
+        ("example", examples::EXAMPLE_KEYS),
+        ("test", examples::TEST_KEYS),
         ("caller", conditions::CALLER_KEYS),
         ("structured", structured::KEYS),
         ("flags", structured::FLAG_KEYS),
@@ -61,6 +75,11 @@ pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 10] {
 
 /// Reads a regular file of bounded size and loads it.
 pub(crate) fn from_file(path: &Path) -> Result<Policy, LoadError> {
+    from_text(&path.to_string_lossy(), &read(path)?)
+}
+
+/// Reads a regular file of bounded size.
+pub(crate) fn read(path: &Path) -> Result<String, LoadError> {
     let read_error = |source| LoadError::Read { path: path.to_owned(), source };
     let not_a_file = || LoadError::NotAFile { path: path.to_owned() };
     // Looked at before it is opened, because opening a pipe would wait for its other end.
@@ -73,24 +92,38 @@ pub(crate) fn from_file(path: &Path) -> Result<Policy, LoadError> {
     }
     let mut bytes = Vec::new();
     file.take(MAX_POLICY_BYTES + 1).read_to_end(&mut bytes).map_err(read_error)?;
-    let text = String::from_utf8(bytes).map_err(|error| LoadError::NotText {
+    String::from_utf8(bytes).map_err(|error| LoadError::NotText {
         path: path.to_owned(),
         offset: error.utf8_error().valid_up_to(),
-    })?;
-    from_text(&path.to_string_lossy(), &text)
+    })
 }
 
 /// Loads a policy from its text.
 pub(crate) fn from_text(name: &str, text: &str) -> Result<Policy, LoadError> {
+    layers::assemble(&[Source::new(Layer::Host, name, text)], PACKS)
+}
+
+/// Loads one file of a layer. `packs` are those that there are, `within` those that are being read.
+fn file(
+    (layer, name, text): (Layer, &str, &str),
+    (packs, within): (&[Pack], &[&'static str]),
+) -> Result<Policy, LoadError> {
     if u64::try_from(text.len()).map_or(true, |length| length > MAX_POLICY_BYTES) {
         return Err(LoadError::TooLarge { name: name.to_owned(), limit: MAX_POLICY_BYTES });
     }
     let mut report = Report::new(name, text);
     let policy = yaml::read(text, &mut report).and_then(|root| {
         let mut policy = Policy::closed();
-        policy.fingerprint = fingerprint(text);
-        fill(&mut policy, &root, &Arc::from(name), &mut report)?;
+        let name = Arc::from(name);
+        layers::keep_to(layer, &root, &mut report);
+        fill(&mut policy, &root, &name, &mut report)?;
+        layers::take_packs(&mut policy, &root, (packs, within), &mut report);
         policy.index = Index::new(&policy.rules);
+        layers::jail_rules(&mut policy, &root, &name, &mut report);
+        // A pack's own examples were tried when it was made.
+        if layer != Layer::Pack {
+            examples::check(&policy, &root, None, &mut report);
+        }
         Some(policy)
     });
     match (policy, report.finish()) {
@@ -113,29 +146,31 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
     for (key, node) in report.fields(root, "policy keys", KEYS)? {
         match key {
             "default_action" => {
+                policy.says.action = true;
                 policy.default_action = report.action(node).unwrap_or(policy.default_action);
             }
             "on_unparsed" => {
+                policy.says.on_unparsed = true;
                 policy.on_unparsed = report.action(node).unwrap_or(policy.on_unparsed);
             }
             "default_executor" => {
                 policy.default_executor = report.executor(node).unwrap_or(policy.default_executor);
             }
             "default_timeout" => policy.default_timeout = report.duration(node).flatten(),
-            "approval_timeout" => match report.duration(node) {
-                Some(Some(timeout)) => policy.approval_timeout = timeout,
-                Some(None) => {
-                    let help = "a request cannot wait for ever; write a time such as `30m`";
-                    report.add(node.at, "approval_timeout cannot be 0", help);
-                }
-                None => {}
-            },
+            "approval_timeout" => {
+                policy.says.approval_timeout = true;
+                let timeout = outcome::approval_timeout(node, report);
+                policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
+            }
+            "defaults" => outcome::defaults(policy, node, root, report),
             "allowed_paths" => policy.allowed_paths = sections::allowed_paths(node, report),
             "env" => policy.env = sections::env(node, report).unwrap_or_default(),
             "ghost_images" => {
                 policy.ghost_images = sections::ghost_images(node, report).unwrap_or_default();
             }
-            "tools" => policy.tools = tools::tools(node, report).unwrap_or_default(),
+            "tools" => policy.tools = Arc::new(tools::tools(node, report).unwrap_or_default()),
+            // They speak of the whole policy, so they come when it is there.
+            "tests" | "use" => {}
             "jails" => policy.jails = sections::jails(node, report).unwrap_or_default(),
             _ => rules = Some(node),
         }

@@ -1,6 +1,7 @@
 //! Report: collects every error of one file, each with the line it stands on.
 //! Nothing is returned early: as much as can be found wrong at once is told at once.
 
+use super::outcome::NOT_ENFORCED;
 use super::yaml::{At, Node, Value};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
@@ -30,6 +31,16 @@ impl<'t> Report<'t> {
     pub(super) fn wrong_type(&mut self, node: &Node, expected: &str) {
         let fact = format!("expected {expected}, found {}", node.kind());
         self.add(node.at, fact, "");
+    }
+
+    /// Whether nothing was found wrong so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Whether another error would only be counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.is_full()
     }
 
     pub(super) fn finish(mut self) -> Option<Diagnostics> {
@@ -122,6 +133,10 @@ impl<'t> Report<'t> {
                 fields.push((word, value));
             } else if self.found.is_full() {
                 self.found.omit();
+            } else if NOT_ENFORCED.contains(&word) {
+                let help =
+                    "a key that is not enforced would promise what does not happen; leave it out";
+                self.add(key.at, format!("nothing enforces `{word}` in this version"), help);
             } else {
                 let help = suggest(word, known);
                 self.add(key.at, format!("unknown key `{word}`"), &help);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::conditions;
+use super::outcome;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
@@ -34,6 +35,10 @@ pub(super) const KEYS: &[&str] = &[
     "tty",
     "env",
     "container",
+    "approval_timeout",
+    "suggest",
+    "match",
+    "not_match",
 ];
 
 /// Longest name of a user; a login name on Linux has no more.
@@ -105,6 +110,9 @@ fn rule(
         }
     }
     let is_bound = conditions::KEYS.iter().any(|key| get(key).is_some());
+    let approval_timeout =
+        get("approval_timeout").and_then(|node| outcome::approval_timeout(node, report));
+    let suggest = get("suggest").and_then(|node| outcome::suggest(node, report));
     Some(Rule {
         id: rule_id(file, node.at.line, node.at.column, index, name),
         commands: commands?,
@@ -116,6 +124,8 @@ fn rule(
         executor,
         run_as,
         timeout,
+        approval_timeout,
+        suggest,
         dangerous_env,
     })
 }
@@ -175,7 +185,7 @@ fn patterns(node: &Node, action: Action, report: &mut Report<'_>) -> Option<Vec<
 }
 
 /// Text for people: one line, bounded, nothing in it that a terminal would obey.
-fn sentence<'n>(node: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
+pub(super) fn sentence<'n>(node: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
     let text = report.word(node, "a sentence")?.trim_end_matches('\n');
     if text.trim().is_empty() {
         report.add(node.at, "the text is empty", "say something, or leave the key out");

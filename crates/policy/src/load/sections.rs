@@ -13,7 +13,7 @@ use crate::policy::{DEFAULT_HOLD, Jail};
 const MAX_JAILS: usize = 1_000;
 
 pub(super) const ENV_KEYS: &[&str] = &["keep", "strip", "dangerous", "ignore_dangerous"];
-pub(super) const JAIL_KEYS: &[&str] = &["commands", "hardened", "hold"];
+pub(super) const JAIL_KEYS: &[&str] = &["commands", "hardened", "hold", "rules"];
 
 pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
     let words = report.words(node, "a path")?;
@@ -108,6 +108,8 @@ fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
                     jail.commands.extend(report.tool_name(at, name));
                 }
             }
+            // They are a layer of their own.
+            "rules" => {}
             "hardened" => jail.hardened = report.boolean(node).unwrap_or(false),
             _ => jail.hold = report.duration(node).flatten(),
         }

@@ -9,7 +9,7 @@ fn errors(text: &str) -> Vec<Diagnostic> {
 }
 
 /// `line:column message | help` of each error.
-fn told(text: &str) -> Vec<String> {
+pub(super) fn told(text: &str) -> Vec<String> {
     errors(text)
         .iter()
         .map(|e| format!("{}:{} {} | {}", e.line, e.column, e.message, e.help))

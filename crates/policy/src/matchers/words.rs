@@ -3,8 +3,43 @@
 
 use super::glob::escape_into;
 
+/// What a shell would act on, where it is not quoted.
+const ACTIVE: &str = ";|&<>()$`";
+
 /// Splits `text` into words. A quoted or escaped special character is escaped in the result.
 pub(crate) fn split(text: &str) -> Result<Vec<String>, &'static str> {
+    split_with(text, escape_into)
+}
+
+/// Splits one command line into the words that its tool would be given, without expanding anything.
+pub(crate) fn split_plain(text: &str) -> Result<Vec<String>, &'static str> {
+    let words = split_with(text, |c, word| {
+        if c == '\\' || ACTIVE.contains(c) {
+            // Marked as quoted, which a bare one below is not.
+            word.push('\\');
+        }
+        word.push(c);
+    })?;
+    words.into_iter().map(|word| unmark(&word)).collect()
+}
+
+fn unmark(word: &str) -> Result<String, &'static str> {
+    let mut plain = String::with_capacity(word.len());
+    let mut chars = word.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => plain.extend(chars.next()),
+            c if ACTIVE.contains(c) => {
+                return Err("it is one command and no shell line: quote what a shell acts on, or \
+                            write a list of words");
+            }
+            c => plain.push(c),
+        }
+    }
+    Ok(plain)
+}
+
+fn split_with(text: &str, quoted: impl Fn(char, &mut String)) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();
@@ -16,7 +51,7 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, &'static str> {
                 loop {
                     match chars.next() {
                         Some('\'') => break,
-                        Some(c) => escape_into(c, word),
+                        Some(c) => quoted(c, word),
                         None => return Err("a single quote is never closed"),
                     }
                 }
@@ -27,16 +62,16 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, &'static str> {
                     match chars.next() {
                         Some('"') => break,
                         Some('\\') => match chars.next() {
-                            Some(c) => escape_into(c, word),
+                            Some(c) => quoted(c, word),
                             None => return Err("a double quote is never closed"),
                         },
-                        Some(c) => escape_into(c, word),
+                        Some(c) => quoted(c, word),
                         None => return Err("a double quote is never closed"),
                     }
                 }
             }
             '\\' => match chars.next() {
-                Some(c) => escape_into(c, word.get_or_insert_default()),
+                Some(c) => quoted(c, word.get_or_insert_default()),
                 None => return Err("a lone backslash at the end escapes nothing"),
             },
             c => word.get_or_insert_default().push(c),
@@ -67,5 +102,20 @@ mod tests {
     fn an_open_quote_is_refused() {
         assert!(split("'a").is_err() && split("\"a").is_err() && split("a\\").is_err());
         assert!(split("\"a\\").is_err());
+    }
+
+    #[test]
+    fn a_command_line_keeps_quoted_characters_as_they_are() {
+        assert_eq!(
+            split_plain("git log '*' a\\;b '\\' \\\\").unwrap(),
+            ["git", "log", "*", "a;b", "\\", "\\"]
+        );
+        assert_eq!(
+            split_plain("find . -exec rm {} ';'").unwrap(),
+            ["find", ".", "-exec", "rm", "{}", ";"]
+        );
+        for line in ["a; b", "a|b", "a & b", "a >f", "echo $HOME", "echo `id`", "(a)", "'\\';"] {
+            assert!(split_plain(line).is_err(), "{line}");
+        }
     }
 }

@@ -64,6 +64,8 @@ pub struct Details {
     pub rule: Option<String>,
     /// Why it asks.
     pub reason: String,
+    /// What the agent is told to do instead, should it not run.
+    pub suggest: Option<String>,
     /// Facts that weigh on the decision.
     pub noticed: Vec<String>,
     /// The prisoner's labels.
@@ -85,6 +87,7 @@ impl Details {
             + self.run_as.as_ref().map_or(0, String::len)
             + self.rule.as_ref().map_or(0, String::len)
             + self.reason.len()
+            + self.suggest.as_ref().map_or(0, String::len)
             + list(&self.noticed)
             + self.labels.iter().map(|(k, v)| text(k) + text(v)).sum::<usize>()
     }
@@ -102,6 +105,7 @@ impl Details {
             run_as: self.run_as.clone(),
             rule: self.rule.clone(),
             reason: self.reason.clone(),
+            suggest: self.suggest.clone(),
             noticed: self.noticed.clone(),
             labels: self.labels.clone(),
             since_ms: times.since_ms,

@@ -18,4 +18,4 @@ pub use places::{PlaceError, Places};
 pub use prisoner::Prisoner;
 pub use registry::{Jail, Jails, Origin, RegistryError};
 
-pub use crate::policies::{InForce, Policies};
+pub use crate::policies::{Brought, InForce, Policies};

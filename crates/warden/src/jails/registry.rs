@@ -9,7 +9,7 @@ use clawrden_api::JailStatus;
 use clawrden_policy::Policy;
 
 use super::{JailName, Prisoner};
-use crate::policies::{InForce, Policies};
+use crate::policies::{Brought, InForce, Policies};
 use crate::process::{self, Identity, ProcessError};
 
 /// Jails of one warden. A further one is refused.
@@ -39,12 +39,22 @@ pub enum RegistryError {
 }
 
 /// Whose policy a jail has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The warden's own: it is replaced when its files change.
     Own,
-    /// A `clawrden run` brought it: it stays as it was brought.
-    Brought,
+    /// A `clawrden run` brought something: that stays, and what of the warden's own stands over it is replaced.
+    Brought(Arc<Brought>),
+}
+
+impl Origin {
+    /// Whether the warden's own files speak there.
+    fn has_own(&self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Brought(brought) => brought.policy.is_none(),
+        }
+    }
 }
 
 /// A jail.
@@ -308,9 +318,7 @@ impl Jails {
                 policy_fingerprint: in_force.fingerprint.clone(),
                 policy_since_ms: in_force.since_ms,
                 policies_held_back: policies.held_back(),
-                policy_error: policy_error
-                    .filter(|_| jail.origin == Origin::Own)
-                    .map(str::to_owned),
+                policy_error: policy_error.filter(|_| jail.origin.has_own()).map(str::to_owned),
                 requests: jail.requests.load(Ordering::Relaxed),
                 prisoners: inside.map(|prisoner| prisoner.status()).collect(),
             }

@@ -156,6 +156,9 @@ pub struct Decided {
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What the agent is told to do instead, where the policy says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest: Option<String>,
     /// Facts that weighed on it; see [`names`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noticed: Vec<String>,

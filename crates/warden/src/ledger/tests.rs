@@ -67,6 +67,7 @@ fn decided(n: u64, decision: &str) -> Record {
         decision: decision.to_owned(),
         rule: Some("policy.yaml:12".to_owned()),
         reason: String::new(),
+        suggest: None,
         noticed: Vec::new(),
         let_through: false,
         executor: "mirror".to_owned(),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use clawrden_policy::{Action, Decision, EnvRules, Facts, Policy};
 
+pub use source::Brought;
 pub(crate) use source::{Source, Sourced};
 pub(crate) use steady::{Unsteady, steadily};
 use stricter::stricter;

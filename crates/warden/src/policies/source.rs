@@ -1,67 +1,103 @@
-//! Where the warden's own policy lies, and how it is read anew, whole.
+//! Where the policies' files lie, how they are read anew, whole, and what of them holds for whom.
 //! Nothing is merged into what was there before: each reading stands for itself.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clawrden_policy::{LoadError, Policy};
+use clawrden_policy::{self as policy, Layer, LoadError, Policy};
+
+use crate::layers::{self, CEILING, LayersError};
 
 /// A policy and what to call its source.
 #[derive(Debug, Clone)]
 pub(crate) struct Sourced {
     pub(crate) source: String,
     pub(crate) policy: Arc<Policy>,
-    /// It was read from the source's files.
-    pub(crate) is_read: bool,
+    /// What it was made of.
+    files: Arc<[policy::Source]>,
+    /// The host's part was read from a file, and is not the stock policy.
+    is_read: bool,
 }
 
-/// The files that the policy is made of.
+impl Sourced {
+    fn has_ceiling(&self) -> bool {
+        self.files.iter().any(|file| file.layer == Layer::Ceiling)
+    }
+}
+
+/// What a `clawrden run` brought along. It stays as it was brought; what stands over it does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought {
+    /// In the place of the host's files.
+    pub(crate) policy: Option<policy::Source>,
+    /// Below everything else.
+    pub(crate) repository: Option<policy::Source>,
+}
+
+impl Brought {
+    /// The policy that it makes with the warden's own files: under the ceiling, and below all of them where it brings
+    /// none in their place.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn under(&self, own: &Sourced) -> Result<Sourced, LoadError> {
+        let own_files =
+            own.files.iter().filter(|file| self.policy.is_none() || file.layer == Layer::Ceiling);
+        let files: Vec<policy::Source> =
+            own_files.chain(&self.policy).chain(&self.repository).cloned().collect();
+        let host = self.policy.as_ref().map_or(&own.source, |policy| &policy.name);
+        let source = match &self.repository {
+            Some(repository) => format!("{host}, narrowed by {}", repository.name),
+            None => host.clone(),
+        };
+        let policy = Arc::new(Policy::from_sources(&files)?);
+        Ok(Sourced { source, policy, files: files.into(), is_read: false })
+    }
+}
+
+/// The files that the warden's own policy is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    file: PathBuf,
-    /// Without it the stock policy holds.
-    is_optional: bool,
+    /// The one that the warden was given, which is taken alone.
+    named: Option<PathBuf>,
+    /// Else the usual one, without which the stock policy holds, and the folder of further rules.
+    usual: PathBuf,
+    rules: PathBuf,
 }
 
 impl Source {
-    /// The file that was named, else the usual one, which may be absent.
-    pub(crate) fn new(named: Option<&Path>, usual: PathBuf) -> Self {
-        match named {
-            Some(file) => Self { file: file.to_owned(), is_optional: false },
-            None => Self { file: usual, is_optional: true },
-        }
+    /// The file that was named, else the usual ones, which may be absent.
+    pub(crate) fn new(named: Option<&Path>, usual: PathBuf, rules: PathBuf) -> Self {
+        Self { named: named.map(Path::to_owned), usual, rules }
     }
 
     /// The files and folders that it consists of; of a folder, the YAML files in it.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        vec![self.file.clone()]
+        let ceiling = PathBuf::from(CEILING);
+        match &self.named {
+            Some(named) => vec![named.clone(), ceiling],
+            None => vec![self.usual.clone(), self.rules.clone(), ceiling],
+        }
     }
 
-    /// Reads everything. `before` is what holds so far: files that were there and are gone are an error, never a
-    /// return to the stock policy.
+    /// Reads everything. `before` is what holds so far: a policy or a ceiling that was there and is gone is an error,
+    /// never a return to less.
     ///
     /// # Errors
-    /// [`LoadError`].
-    pub(crate) fn read(&self, before: Option<&Sourced>) -> Result<Sourced, LoadError> {
-        let was_read = before.is_some_and(|before| before.is_read);
-        let may_be_absent = self.is_optional && !was_read;
-        match Policy::load(&self.file) {
-            Err(LoadError::Read { source, .. })
-                if may_be_absent && source.kind() == io::ErrorKind::NotFound =>
-            {
-                Ok(Sourced {
-                    source: "the stock policy".to_owned(),
-                    policy: Arc::new(Policy::stock()),
-                    is_read: false,
-                })
-            }
-            Err(error) => Err(error),
-            Ok(policy) => Ok(Sourced {
-                source: self.file.display().to_string(),
-                policy: Arc::new(policy),
-                is_read: true,
-            }),
+    /// [`LayersError`].
+    pub(crate) fn read(&self, before: Option<&Sourced>) -> Result<Sourced, LayersError> {
+        let host = layers::host(self.named.as_deref(), &self.usual, &self.rules)?;
+        if host.is_stock && before.is_some_and(|before| before.is_read) {
+            let source = io::Error::from(io::ErrorKind::NotFound);
+            return Err(LoadError::Read { path: self.usual.clone(), source }.into());
         }
+        let ceiling = layers::ceiling()?;
+        if ceiling.is_none() && before.is_some_and(Sourced::has_ceiling) {
+            return Err(LayersError::Gone);
+        }
+        let files: Vec<policy::Source> = host.files.into_iter().chain(ceiling).collect();
+        let policy = Arc::new(Policy::from_sources(&files)?);
+        Ok(Sourced { source: host.name, policy, files: files.into(), is_read: !host.is_stock })
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clawrden_api::{ErrorBody, ErrorCode, PrisonerAnswer, PrisonerRequest};
-use clawrden_policy::Policy;
+use clawrden_api::{ErrorBody, ErrorCode, PolicySource, PrisonerAnswer, PrisonerRequest};
+use clawrden_policy::{Layer, Policy, Source};
 use tokio::sync::watch;
 
 use super::serve::ServeError;
@@ -16,7 +16,7 @@ use crate::intercom::listen;
 use crate::jails::shims::is_tool_name;
 use crate::jails::{Baseline, InForce, Jail, JailName, Origin, Prisoner};
 use crate::ledger::{self, Argv, Record};
-use crate::policies::Sourced;
+use crate::policies::{Brought, Sourced};
 use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Namespaces};
 use crate::sockets::{Bound, bind_private};
@@ -163,15 +163,20 @@ impl Warden {
     }
 
     fn policy_for(&self, request: &PrisonerRequest) -> Result<(Origin, Sourced), ErrorBody> {
-        match &request.policy {
-            None => Ok((Origin::Own, self.own.sourced())),
-            Some(given) => match Policy::from_yaml(&given.name, &given.text) {
-                Ok(policy) => {
-                    let (source, policy) = (given.name.clone(), Arc::new(policy));
-                    Ok((Origin::Brought, Sourced { source, policy, is_read: false }))
-                }
-                Err(error) => Err(refused(ErrorCode::BadPolicy, error.to_string())),
-            },
+        let source = |layer| {
+            move |given: &PolicySource| Source::new(layer, given.name.as_str(), given.text.as_str())
+        };
+        let brought = Brought {
+            policy: request.policy.as_ref().map(source(Layer::Host)),
+            repository: request.repository.as_ref().map(source(Layer::Repository)),
+        };
+        let own = self.own.sourced();
+        if brought.policy.is_none() && brought.repository.is_none() {
+            return Ok((Origin::Own, own));
+        }
+        match brought.under(&own) {
+            Ok(policy) => Ok((Origin::Brought(Arc::new(brought)), policy)),
+            Err(error) => Err(refused(ErrorCode::BadPolicy, error.to_string())),
         }
     }
 
@@ -198,8 +203,8 @@ impl Warden {
                 name
             }
             None => {
-                let same =
-                    self.jails.with_policy(&fingerprint, &tools).filter(|jail| jail.bin.is_some());
+                let same = self.jails.with_policy(&fingerprint, &tools);
+                let same = same.filter(|jail| jail.bin.is_some() && jail.origin == policy.0);
                 if let Some(jail) = same {
                     return Ok(jail);
                 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use clawrden_api::{ErrorBody, ErrorCode, PolicyFault, PolicyReloaded, PolicyStatus};
-use clawrden_policy::LoadError;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 
@@ -14,7 +13,8 @@ use super::Warden;
 use super::prisoners::refused;
 use super::serve::declared;
 use crate::approvals::Now;
-use crate::jails::{BadName, InForce, Origin};
+use crate::jails::{BadName, InForce, Jail, Origin};
+use crate::layers::LayersError;
 use crate::ledger::{self, Record};
 use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unsteady, Watching, steadily};
 
@@ -39,7 +39,7 @@ struct State {
 #[derive(Debug, Error)]
 enum ReloadError {
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(#[from] LayersError),
     #[error(transparent)]
     Unsteady(#[from] Unsteady),
     #[error(transparent)]
@@ -219,24 +219,45 @@ impl Warden {
             state.fault = None;
             state.unsteady = None;
         }
-        let own = self.jails.all().into_iter().filter(|jail| jail.origin == Origin::Own);
-        let mut records = Vec::new();
-        for jail in own {
-            let in_force = InForce {
-                policy: Arc::clone(&sourced.policy),
-                name: sourced.source.clone(),
-                fingerprint: fingerprint.to_owned(),
-                since_ms,
-            };
-            jail.put_in_force(in_force, self.jails.inside(&jail.name));
-            records.push(Record::PolicyLoaded(ledger::PolicyLoaded {
-                source: sourced.source.clone(),
-                fingerprint: fingerprint.to_owned(),
-                jail: jail.name.to_string(),
-            }));
-        }
+        let records: Vec<Record> = self
+            .jails
+            .all()
+            .iter()
+            .filter_map(|jail| self.renew(jail, sourced, since_ms))
+            .collect();
         tracing::info!(policy = sourced.source, fingerprint, "another policy is in force");
         self.record(&records);
+    }
+
+    /// Puts in force in one jail what holds there by now, and says so for the ledger.
+    fn renew(&self, jail: &Jail, own: &Sourced, since_ms: u64) -> Option<Record> {
+        let made = match &jail.origin {
+            Origin::Own => Ok(own.clone()),
+            Origin::Brought(brought) => brought.under(own),
+        };
+        let jail_name = jail.name.to_string();
+        let Sourced { source, policy, .. } = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let error = error.to_string();
+                tracing::error!(error, jail = jail_name, "the policy before stays in force there");
+                let source = jail.in_force().name.clone();
+                let refused = ledger::PolicyRefused { source, jail: jail_name, error };
+                return Some(Record::PolicyRefused(refused));
+            }
+        };
+        let fingerprint = policy.fingerprint().to_owned();
+        if jail.origin != Origin::Own && jail.in_force().fingerprint == fingerprint {
+            return None;
+        }
+        let loaded = ledger::PolicyLoaded {
+            source: source.clone(),
+            fingerprint: fingerprint.clone(),
+            jail: jail_name,
+        };
+        let in_force = InForce { policy, name: source, fingerprint, since_ms };
+        jail.put_in_force(in_force, self.jails.inside(&jail.name));
+        Some(Record::PolicyLoaded(loaded))
     }
 
     /// The files say what is in force.
@@ -260,7 +281,7 @@ impl Warden {
     fn keep_policy(&self, error: &ReloadError) {
         let message = error.to_string();
         let inside = match error {
-            ReloadError::Load(error) => error.diagnostics().first(),
+            ReloadError::Load(LayersError::Policy(error)) => error.diagnostics().first(),
             _ => None,
         };
         let fault = PolicyFault {

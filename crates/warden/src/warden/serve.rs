@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clawrden_policy::{LoadError, Policy};
+use clawrden_policy::Policy;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use crate::config::{Config, ExitCodes};
 use crate::executor::Pool;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
+use crate::layers::LayersError;
 use crate::ledger::{self, Ledger, LedgerError, Record};
 use crate::policies::Source;
 use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
@@ -35,8 +36,8 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The policy does not load.
-    #[error("{0}")]
-    Policy(#[from] LoadError),
+    #[error(transparent)]
+    Policy(#[from] LayersError),
     /// A directory cannot be had.
     #[error(transparent)]
     Places(#[from] PlaceError),
@@ -104,7 +105,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         None => usual,
     };
     places.make()?;
-    let source = Source::new(config.policy.as_deref(), places.policy());
+    let source = Source::new(config.policy.as_deref(), places.policy(), places.rules());
     let policy = source.read(None)?;
     let policy_name = policy.source.clone();
     let audit = config.audit.clone().unwrap_or_else(|| places.ledger());

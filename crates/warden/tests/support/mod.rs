@@ -194,6 +194,7 @@ fn entry(number: usize) -> QueueEntry {
         run_as: None,
         rule: None,
         reason: String::new(),
+        suggest: None,
         noticed: Vec::new(),
         labels: BTreeMap::new(),
         since_ms: 0,

@@ -1,0 +1,37 @@
+//! Packs: stock rules that a policy takes in by `use: [pack:NAME]`.
+//! They are texts like any policy file; a pack more is a line more in the table.
+
+/// A pack's name and its text.
+pub(crate) type Pack = (&'static str, &'static str);
+
+/// The table of packs, by the names of their files.
+macro_rules! packs {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../policies/packs/", $name, ".yaml")))),*]
+    };
+}
+
+/// Every pack, by name.
+#[rustfmt::skip]
+pub(crate) const PACKS: &[Pack] = packs!(
+    "base" "build" "cargo" "cloud" "database" "docker" "gh" "git" "go" "interpreters" "kubernetes" "network" "node"
+    "python" "system" "terraform"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::PACKS;
+    use crate::Policy;
+
+    #[test]
+    fn every_pack_loads_with_its_examples_and_is_named_once() {
+        let mut names: Vec<&str> = PACKS.iter().map(|(name, _)| *name).collect();
+        for (name, text) in PACKS {
+            let used = Policy::from_yaml("policy.yaml", &format!("use: [pack:{name}]"));
+            used.unwrap_or_else(|error| panic!("{error}"));
+            Policy::from_yaml(name, text).unwrap_or_else(|error| panic!("{error}"));
+        }
+        names.dedup();
+        assert!(names.is_sorted() && names.len() == PACKS.len(), "{names:?}");
+    }
+}
