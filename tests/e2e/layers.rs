@@ -1,6 +1,7 @@
 //! The ceiling over every policy of a host, and a repository's own file below them.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -8,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use crate::support::other::{by, can, is_root};
-use crate::support::{House, clawrden, text};
+use crate::support::{House, clawrden, text, until};
 
 const CEILING: &str = "
 rules:
@@ -61,6 +62,49 @@ fn a_ceiling_holds_over_the_hosts_policy_and_over_that_of_a_run() {
 }
 
 #[test]
+fn a_ceiling_that_comes_down_holds_at_once_also_over_a_run_with_a_policy_of_its_own() {
+    let etc = etc("rules: []");
+    let prefix = with_etc(etc.path());
+    if !is_root() || !can(&prefix) {
+        return;
+    }
+    let house = House::under(&prefix, "default_action: allow", &[]);
+    until("the watches", || {
+        (house.json(&["status", "--json"])["policy"]["watched"] == true).then_some(())
+    });
+    fs::write(house.path("own.yaml"), "default_action: allow\nrules: []").unwrap();
+    let mut run = clawrden();
+    run.arg("--control").arg(house.control()).args(["run", "--quiet", "--tools", "touch,echo"]);
+    let script = "env touch one && env echo begun; read -r line; env touch two";
+    run.arg("--policy").arg(house.path("own.yaml")).args(["--", "bash", "-c", script]);
+    run.current_dir(house.dir.path()).env_remove("CLAWRDEN_SOCKET");
+    let mut run =
+        run.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    until("the first file", || house.path("one").exists().then_some(()));
+    let loads = || {
+        let is_load = |record: &&serde_json::Value| record["event"] == "policy_loaded";
+        house.ledger().iter().filter(is_load).count()
+    };
+    let before = loads();
+    fs::write(etc.path().join("clawrden/ceiling.yaml"), CEILING).unwrap();
+    until("the ceiling in both jails", || (loads() >= before + 2).then_some(()));
+    run.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let output = run.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("nobody touches here (ceiling.yaml:3)"), "{said}");
+    assert!(!house.path("two").exists());
+
+    // Nor does one that is taken away stop to hold.
+    fs::remove_file(etc.path().join("clawrden/ceiling.yaml")).unwrap();
+    let gone = until("the error", || {
+        let error = house.json(&["status", "--json"])["policy"]["error"].clone();
+        (!error.is_null()).then_some(error)
+    });
+    assert!(gone["message"].as_str().unwrap().contains("is gone; put it back"), "{gone}");
+    assert_eq!(house.shimmed("touch").arg("three").output().unwrap().status.code(), Some(126));
+}
+
+#[test]
 fn under_a_ceiling_that_others_can_write_nothing_starts() {
     let etc = etc(CEILING);
     let prefix = with_etc(etc.path());
@@ -76,7 +120,16 @@ fn under_a_ceiling_that_others_can_write_nothing_starts() {
     warden.arg("--socket").arg(dir.path().join("warden.sock"));
     warden.arg("--control").arg(dir.path().join("control.sock"));
     warden.arg("--audit").arg(dir.path().join("ledger.jsonl"));
-    let output = by(&prefix, &warden).stdin(Stdio::null()).output().unwrap();
+    let mut warden = by(&prefix, &warden);
+    let mut warden = warden.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that started in spite of it would serve for ever.
+    until("the end", || {
+        warden.try_wait().unwrap().or_else(|| {
+            assert!(!dir.path().join("warden.sock").exists());
+            None
+        })
+    });
+    let output = warden.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("others can write /etc/clawrden/ceiling.yaml"), "{said}");

@@ -213,6 +213,73 @@ fn a_profile_is_taken_by_its_name_and_a_wrong_command_line_gives_2() {
 }
 
 #[test]
+fn every_profile_and_pack_can_be_shown_and_what_is_shown_is_a_policy() {
+    let sandbox = Sandbox::new();
+    let list = json(&sandbox, &["show", "--list", "--json"]);
+    let profiles: Vec<&str> =
+        list["profiles"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(profiles, ["developer", "ci", "locked-down"]);
+    for profile in profiles {
+        let (code, text, err) = ran(&sandbox, &["show", "--profile", profile]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let shown = file(&sandbox, "shown.yaml", &text);
+        let (code, out, _) = ran(&sandbox, &["check", &shown]);
+        assert_eq!(code, 0, "{out}");
+    }
+    for pack in list["packs"].as_array().unwrap() {
+        let (code, text, _) = ran(&sandbox, &["show", pack.as_str().unwrap()]);
+        assert!(code == 0 && text.starts_with("# Clawrden's stock pack"), "{pack}");
+    }
+    let (code, _, err) = ran(&sandbox, &["show", "pack:nothing"]);
+    assert!(code == 2 && err.contains("pack:NAME with one of base, "), "{err}");
+}
+
+#[test]
+fn a_policy_is_shown_as_the_files_that_it_is_made_of() {
+    let sandbox = Sandbox::new();
+    let (_, text, _) = ran(&sandbox, &["show"]);
+    assert_eq!(text, ran(&sandbox, &["show", "--profile", "developer"]).1);
+    let policy = file(&sandbox, "p.yaml", "default_action: ask\n");
+    let shown = json(&sandbox, &["show", "--policy", &policy, "--json"]);
+    assert_eq!(
+        (&shown[0]["name"], &shown[0]["text"]),
+        (&policy.into(), &"default_action: ask\n".into())
+    );
+}
+
+#[test]
+fn tests_of_a_policy_are_counted_and_those_that_fail_are_pointed_at() {
+    let sandbox = Sandbox::new();
+    let policy = file(
+        &sandbox,
+        "p.yaml",
+        "rules: [{command: ls, action: allow, match: [ls, ls -la]}]\ntests: [{command: rm, expect: deny}]\n",
+    );
+    let good = file(&sandbox, "good.yaml", "tests: [{command: [env, ls], expect: allow}]\n");
+    let (code, out, _) = ran(&sandbox, &["test", "--policy", &policy, &good]);
+    assert_eq!((code, out), (0, format!("ok {policy}: 3 tests\nok {good}: 1 test\n")));
+    let bad = file(&sandbox, "bad.yaml", "tests:\n  - {command: ls, expect: deny}\n");
+    let (code, out, _) = ran(&sandbox, &["test", "--policy", &policy, &bad, &good]);
+    assert!(code == 1 && out.contains("expected deny, and `ls` comes out as allow"), "{out}");
+    assert!(
+        out.contains("bad.yaml:2:27") && out.ends_with(&format!("ok {good}: 1 test\n")),
+        "{out}"
+    );
+    let (code, out, _) = ran(&sandbox, &["test", "--json", "--policy", &policy, &bad]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &found["ok"], &found["files"][1]["errors"][0]["line"]),
+        (1, &false.into(), &2.into())
+    );
+    // One that fails in the policy itself is told as by check.
+    let failing = file(&sandbox, "f.yaml", "tests: [{command: rm, expect: allow}]\n");
+    assert_eq!(ran(&sandbox, &["test", "--policy", &failing]).0, 1);
+    // A file with more than tests is no file of tests.
+    let (code, out, _) = ran(&sandbox, &["test", "--policy", &policy, &policy]);
+    assert!(code == 1 && out.contains("`rules`"), "{out}");
+}
+
+#[test]
 fn nothing_that_was_given_acts_on_the_terminal() {
     let sandbox = Sandbox::new();
     let policy = file(&sandbox, "p.yaml", POLICY);

@@ -1,5 +1,5 @@
-//! Packs: stock rules that a policy takes in by `use: [pack:NAME]`.
-//! They are texts like any policy file; a pack more is a line more in the table.
+//! Packs: stock rules that a policy takes in by `use: [pack:NAME]`. Profiles: stock policies that are made of them.
+//! They are texts like any policy file; one more is a line more in its table.
 
 /// A pack's name and its text.
 pub(crate) type Pack = (&'static str, &'static str);
@@ -18,10 +18,30 @@ pub(crate) const PACKS: &[Pack] = packs!(
     "python" "system" "terraform"
 );
 
+/// Every profile: its name, what its file is called, and its text. The first is the stock policy.
+pub(crate) const PROFILES: &[(&str, &str, &str)] = &[
+    ("developer", "developer.yaml", include_str!("../../../policies/profiles/developer.yaml")),
+    ("ci", "ci.yaml", include_str!("../../../policies/profiles/ci.yaml")),
+    (
+        "locked-down",
+        "locked-down.yaml",
+        include_str!("../../../policies/profiles/locked-down.yaml"),
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use super::PACKS;
     use crate::Policy;
+
+    #[test]
+    fn every_profile_loads_with_its_tests() {
+        for name in Policy::profiles() {
+            let source = Policy::profile(name).unwrap();
+            Policy::from_sources(&[source]).unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_eq!(Policy::stock_source(), Policy::profile("developer").unwrap());
+    }
 
     #[test]
     fn every_pack_loads_with_its_examples_and_is_named_once() {

@@ -17,16 +17,13 @@ use crate::load;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
-use crate::packs::PACKS;
+use crate::packs::{PACKS, PROFILES};
 use crate::tools::OwnTools;
 
 /// How long a person has to answer when the policy does not say: half an hour.
 pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// How long a shim waits for a person before it tells its caller to come back: 100 seconds.
 pub const DEFAULT_HOLD: Duration = Duration::from_secs(100);
-
-const STOCK: &str = include_str!("../../../policies/developer.yaml");
-const STOCK_NAME: &str = "developer.yaml";
 
 /// A loaded policy. Share it as `Arc<Policy>`.
 #[derive(Debug)]
@@ -42,11 +39,15 @@ pub struct Policy {
     pub(crate) allowed_paths: Option<Vec<Glob>>,
     pub(crate) env: EnvRules,
     pub(crate) jails: BTreeMap<String, Jail>,
+    /// Commands that get no shim for being spoken of.
+    pub(crate) unshimmed: Vec<Glob>,
     pub(crate) ghost_images: BTreeMap<String, String>,
     pub(crate) tools: Arc<OwnTools>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
     pub(crate) fingerprint: String,
+    /// How many examples its file has; they are checked and gone.
+    pub(crate) examples: usize,
     /// What it says for itself, where it is not the host's.
     pub(crate) says: Says,
     /// What people call it, where it is a layer over or below the host's; empty for that itself.
@@ -138,23 +139,41 @@ impl Policy {
         load::from_file(path)
     }
 
-    /// The stock policy for a developer with a coding agent. Should the built-in text ever fail to
-    /// load, which a test rules out, the result denies everything.
+    /// A stock profile.
+    #[must_use]
+    pub fn profile(name: &str) -> Option<Source> {
+        let (_, file, text) = PROFILES.iter().find(|(found, _, _)| *found == name)?;
+        Some(Source::new(Layer::Host, *file, *text))
+    }
+
+    /// The names of the stock profiles; the first is the stock policy.
+    pub fn profiles() -> impl Iterator<Item = &'static str> {
+        PROFILES.iter().map(|(name, _, _)| *name)
+    }
+
+    /// The text of a stock pack.
+    #[must_use]
+    pub fn pack(name: &str) -> Option<&'static str> {
+        PACKS.iter().find(|(found, _)| *found == name).map(|(_, text)| *text)
+    }
+
+    /// The names of the stock packs, sorted.
+    pub fn packs() -> impl Iterator<Item = &'static str> {
+        PACKS.iter().map(|(name, _)| *name)
+    }
+
+    /// The stock policy, for a developer with a coding agent. Should the built-in text ever fail to load, which a test
+    /// rules out, the result denies everything.
     #[must_use]
     pub fn stock() -> Self {
-        load::from_text(STOCK_NAME, STOCK).unwrap_or_else(|_| Self::closed())
+        Self::from_sources(&[Self::stock_source()]).unwrap_or_else(|_| Self::closed())
     }
 
-    /// The text of the stock policy, for people who want to start from it.
-    #[must_use]
-    pub fn stock_text() -> &'static str {
-        STOCK
-    }
-
-    /// The same as a source, for who puts layers together.
+    /// The same as a source, for who puts layers together or wants to start from it.
     #[must_use]
     pub fn stock_source() -> Source {
-        Source::new(Layer::Host, STOCK_NAME, STOCK)
+        let (_, file, text) = PROFILES[0];
+        Source::new(Layer::Host, file, text)
     }
 
     /// A policy that denies everything.
@@ -171,11 +190,13 @@ impl Policy {
             allowed_paths: None,
             env: EnvRules::default(),
             jails: BTreeMap::new(),
+            unshimmed: Vec::new(),
             ghost_images: BTreeMap::new(),
             tools: Arc::default(),
             rules: Vec::new(),
             index: Index::default(),
             fingerprint: load::fingerprint(""),
+            examples: 0,
             says: Says::default(),
             called: "",
             packs: Vec::new(),
@@ -195,6 +216,20 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
         crate::explain::explain(self, facts)
+    }
+
+    /// Judges the `tests` of a text that has no other key by this policy, all its layers included. How many there are.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every test that comes out otherwise, or is not one; [`LoadError::TooLarge`].
+    pub fn test(&self, name: &str, text: &str) -> Result<usize, LoadError> {
+        load::test(self, name, text)
+    }
+
+    /// How many examples its files have, which all came out as they say: `match`, `not_match` and `tests`.
+    #[must_use]
+    pub fn example_count(&self) -> usize {
+        self.all_layers().map(|layer| layer.examples).sum()
     }
 
     /// What is allowed to stand in a policy and is most likely not meant: rules that are never reached, that
@@ -297,6 +332,17 @@ impl Policy {
             .collect();
         names.sort_unstable();
         names.dedup();
+        names
+    }
+
+    /// Those of [`Policy::commands`] that a run puts a shim in the place of: all but `unshimmed`.
+    #[must_use]
+    pub fn shimmed(&self) -> Vec<&str> {
+        let is_left = |name: &str| self.unshimmed.iter().any(|glob| glob.matches(name.as_bytes()));
+        let of_jails =
+            |name| self.jails.values().any(|jail| jail.commands.iter().any(|c| c == name));
+        let mut names = self.commands();
+        names.retain(|name| !is_left(name) || of_jails(*name));
         names
     }
 }

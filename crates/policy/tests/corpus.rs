@@ -15,27 +15,6 @@ use std::path::{Path, PathBuf};
 use cases::{decide, words};
 use clawrden_policy::{Action, Policy};
 
-/// The packs, in the order in which a profile reads them. No command is spoken of by two of them, so
-/// that the order of packs never matters.
-const PACKS: &[&str] = &[
-    "base",
-    "system",
-    "git",
-    "docker",
-    "kubernetes",
-    "terraform",
-    "cloud",
-    "database",
-    "network",
-    "gh",
-    "node",
-    "python",
-    "cargo",
-    "go",
-    "build",
-    "interpreters",
-];
-
 /// Fewest cases in all files together.
 const CASES: usize = 1500;
 /// Fewest harmless lines, and how many of a hundred of them must be allowed.
@@ -46,19 +25,17 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn pack(name: &str) -> String {
-    fs::read_to_string(repository().join(format!("policies/packs/{name}.yaml"))).expect("a pack")
-}
-
-/// A developer's profile as the packs alone make it: what they do not speak of is asked about.
-fn profile() -> Policy {
-    let mut text = "default_action: ask\nrules:\n".to_owned();
-    for name in PACKS {
-        let pack = pack(name);
-        let rules = pack.split_once("\nrules:\n").expect("a pack has rules").1;
-        text.push_str(rules);
+/// The packs, as somebody finds them who looks into the repository.
+fn packs() -> Vec<(String, String)> {
+    let folder = repository().join("policies/packs");
+    let mut packs = Vec::new();
+    for entry in fs::read_dir(folder).expect("the packs") {
+        let path = entry.expect("a file").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        packs.push((name, fs::read_to_string(&path).expect("a pack")));
     }
-    Policy::from_yaml("packs", &text).unwrap_or_else(|error| panic!("{error}"))
+    packs.sort();
+    packs
 }
 
 struct Case {
@@ -103,25 +80,25 @@ fn as_expected(expected: &str, action: Action) -> bool {
 }
 
 #[test]
-fn every_pack_loads_alone_and_brings_only_rules() {
-    let folder = repository().join("policies/packs");
-    let files = fs::read_dir(folder).expect("the packs").count();
-    assert_eq!(files, PACKS.len(), "a pack is not in the list");
-    for name in PACKS {
-        let text = pack(name);
-        let loaded = Policy::from_yaml(name, &text).unwrap_or_else(|error| panic!("{error}"));
+fn every_pack_loads_alone_brings_only_rules_and_is_in_the_developers_profile() {
+    let profile = Policy::stock_source().text;
+    for (name, text) in packs() {
+        let loaded = Policy::from_yaml(&name, &text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(loaded.default_action(), Action::Deny, "{name} sets a default_action");
         assert!(text.starts_with(&format!("# Clawrden's stock pack `{name}`")), "{name}");
         assert!(text.lines().count() <= 400, "{name} is too long to read");
+        assert_eq!(Policy::pack(&name), Some(text.as_str()), "{name} is not in the table");
+        assert!(profile.contains(&format!("  - pack:{name}\n")), "{name} is not in the profile");
     }
 }
 
+/// So that the order of packs never matters.
 #[test]
 fn no_command_is_spoken_of_by_two_packs() {
     let mut seen = HashSet::new();
     let mut twice = Vec::new();
-    for name in PACKS {
-        let policy = Policy::from_yaml(name, &pack(name)).expect("a pack");
+    for (name, text) in packs() {
+        let policy = Policy::from_yaml(&name, &text).expect("a pack");
         let again = |command: &&str| !seen.insert((*command).to_owned());
         twice.extend(
             policy.commands().into_iter().filter(again).map(|found| format!("{found} in {name}")),
@@ -132,7 +109,7 @@ fn no_command_is_spoken_of_by_two_packs() {
 
 #[test]
 fn every_case_of_a_tool_gets_its_action() {
-    let policy = profile();
+    let policy = Policy::stock();
     let mut wrong = String::new();
     for case in corpus("tool-") {
         let decision = decide(&policy, &words(&case.command));
@@ -181,7 +158,7 @@ fn no_case_is_there_twice_and_every_trick_says_where_it_is_known_from() {
 /// each, because the share is what counts; none of them may be denied.
 #[test]
 fn of_the_plainly_harmless_lines_at_least_95_in_100_are_allowed() {
-    let policy = profile();
+    let policy = Policy::stock();
     let lines: Vec<&str> = include_str!("harmless.txt")
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -203,24 +180,4 @@ fn of_the_plainly_harmless_lines_at_least_95_in_100_are_allowed() {
     let share = allowed * 100 / distinct.len();
     println!("{allowed} of {} harmless lines are allowed; not these:\n{stopped}", distinct.len());
     assert!(share >= ALLOWED_PERCENT, "only {share} % are allowed; not these:\n{stopped}");
-}
-
-/// What the packs allow that the stock policy of a single file asks about, because they know more of
-/// the tool.
-const KNOWN_BETTER: &[&str] = &["gh pr list"];
-
-#[test]
-fn the_packs_are_as_strict_as_the_stock_policy() {
-    let policy = profile();
-    for line in include_str!("developer.txt").lines() {
-        let Some((expected, command)) = line.split_once(' ').filter(|(word, _)| *word != "#")
-        else {
-            continue;
-        };
-        let command = command.trim();
-        if !KNOWN_BETTER.contains(&command) {
-            let action = decide(&policy, &words(command)).action;
-            assert_eq!(action.as_str(), expected, "{command}");
-        }
-    }
 }

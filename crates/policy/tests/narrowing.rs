@@ -72,7 +72,7 @@ impl Layers {
             .filter_map(|(layer, text)| Some(Source::new(layer, format!("{layer:?}"), text?)))
             .collect();
         let policy = Policy::from_sources(&sources).unwrap_or_else(|error| panic!("{error}"));
-        let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let argv: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
         let facts = Facts {
             jail: "ci",
             name: argv[0],

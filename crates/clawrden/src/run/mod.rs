@@ -41,7 +41,7 @@ Examples:
   clawrden run
   clawrden run -- my-agent --task 'fix the tests'
   clawrden run --policy ./agent.yaml --tools git,npm,rm --label ticket=A-17 -- bash -lc 'npm ci'
-  clawrden run --unattended -- make test";
+  clawrden run --profile ci --unattended -- make test";
 
 /// Run a command, or a shell, with its tools governed
 #[derive(Debug, clap::Args)]
@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// The policy; without one, the warden's own
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// A stock profile instead of a file
+    #[arg(long, value_name = "NAME", conflicts_with = "policy", value_parser = verbs::policy::profiles())]
+    profile: Option<String>,
     /// The tools to govern, instead of the default list
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
     tools: Vec<String>,
@@ -89,7 +92,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         tools::check_name(tool).map_err(|e| Failure::Usage(e.to_string()))?;
     }
     let places = verbs::places()?;
-    let (policy, source, repository) = policy(args.policy.as_deref(), &places)?;
+    let (policy, source, repository) = policy(&args, &places)?;
     let inherited = Environment::new(std::env::vars_os());
     let tools = tools::choose(&args.tools, args.jail.as_deref(), &policy, inherited.get("PATH"));
     if args.show_tools {
@@ -184,10 +187,13 @@ fn cover(
 
 /// The policy that decides, as far as it can be known here, and what is sent of it.
 fn policy(
-    file: Option<&Path>,
+    args: &Args,
     places: &Places,
 ) -> Result<(Policy, Option<PolicySource>, Option<PolicySource>), Failure> {
-    let given = file.map(|file| read(Layer::Host, file)).transpose()?;
+    let given = match (&args.policy, args.profile.as_deref().and_then(Policy::profile)) {
+        (Some(file), _) => Some(read(Layer::Host, file)?),
+        (None, profile) => profile,
+    };
     let own = Path::new(REPOSITORY);
     // A link to nothing is there, and cannot be read.
     let is_there = std::fs::symlink_metadata(own).is_ok();

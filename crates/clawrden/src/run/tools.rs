@@ -57,7 +57,7 @@ pub(crate) fn choose(
     } else {
         let places = places(path);
         let installed = |tool: &&str| places.iter().any(|dir| sys::is_executable(&dir.join(tool)));
-        let candidates = policy.commands().into_iter().chain(built_in());
+        let candidates = policy.shimmed().into_iter().chain(built_in());
         candidates
             .filter(|tool| check_name(tool).is_ok())
             .filter(installed)

@@ -22,15 +22,29 @@ const SHOWN_BYTES: usize = 80;
 /// Where a command of an example runs that does not say.
 const USUAL_CWD: &str = "/home/user/project";
 
-/// Checks every example in `root`, from which `policy` was made: a file, or the jail of this name.
-pub(super) fn check(policy: &Policy, root: &Node, jail: Option<&str>, report: &mut Report<'_>) {
+/// Checks every example in `root`, from which `policy` was made: a file, or the jail of this name. How many there are.
+pub(super) fn check(
+    policy: &Policy,
+    root: &Node,
+    jail: Option<&str>,
+    report: &mut Report<'_>,
+) -> usize {
     let examples = read::read(root, report);
-    if !report.is_clean() {
-        return;
+    if report.is_clean() {
+        judge_all(policy, &examples, jail, report);
     }
+    examples.len()
+}
+
+fn judge_all(
+    policy: &Policy,
+    examples: &[Example<'_>],
+    jail: Option<&str>,
+    report: &mut Report<'_>,
+) {
     let usual_cwd = usual_cwd(policy);
     let mut looked_at = 0;
-    for example in &examples {
+    for example in examples {
         if report.is_full() {
             return;
         }

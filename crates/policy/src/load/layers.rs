@@ -197,7 +197,7 @@ pub(super) fn jail_rules(
         layer.own_rules = layer.rules.len();
         layer.env = policy.env.clone();
         layer.approval_timeout = policy.approval_timeout;
-        examples::check(&layer, node, Some(jail), report);
+        policy.examples += examples::check(&layer, node, Some(jail), report);
         policy.jail_rules.insert(jail.to_owned(), layer);
     }
 }
@@ -236,6 +236,7 @@ pub(crate) fn assemble(sources: &[Source], packs: &[Pack]) -> Result<Policy, Loa
         for mut more in further {
             packs.push(more.rules.split_off(more.own_rules));
             policy.rules.append(&mut more.rules);
+            policy.examples += more.examples;
             policy.packs.append(&mut more.packs);
         }
         policy.own_rules = policy.rules.len();

@@ -47,6 +47,7 @@ const KEYS: &[&str] = &[
     "env",
     "ghost_images",
     "jails",
+    "unshimmed",
     "tools",
     "rules",
     "tests",
@@ -122,13 +123,29 @@ fn file(
         layers::jail_rules(&mut policy, &root, &name, &mut report);
         // A pack's own examples were tried when it was made.
         if layer != Layer::Pack {
-            examples::check(&policy, &root, None, &mut report);
+            policy.examples += examples::check(&policy, &root, None, &mut report);
         }
         Some(policy)
     });
     match (policy, report.finish()) {
         (Some(policy), None) => Ok(policy),
         (_, found) => Err(LoadError::Refused(found.unwrap_or_default())),
+    }
+}
+
+/// Judges the `tests` of a file that has nothing else by `policy`. How many there are.
+pub(crate) fn test(policy: &Policy, name: &str, text: &str) -> Result<usize, LoadError> {
+    if u64::try_from(text.len()).map_or(true, |length| length > MAX_POLICY_BYTES) {
+        return Err(LoadError::TooLarge { name: name.to_owned(), limit: MAX_POLICY_BYTES });
+    }
+    let mut report = Report::new(name, text);
+    let count = yaml::read(text, &mut report).map_or(0, |root| {
+        report.fields(&root, "the keys of a file of tests", &["tests"]);
+        examples::check(policy, &root, None, &mut report)
+    });
+    match report.finish() {
+        None => Ok(count),
+        Some(found) => Err(LoadError::Refused(found)),
     }
 }
 
@@ -171,6 +188,7 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
             "tools" => policy.tools = Arc::new(tools::tools(node, report).unwrap_or_default()),
             // They speak of the whole policy, so they come when it is there.
             "tests" | "use" => {}
+            "unshimmed" => policy.unshimmed = sections::unshimmed(node, report).unwrap_or_default(),
             "jails" => policy.jails = sections::jails(node, report).unwrap_or_default(),
             _ => rules = Some(node),
         }

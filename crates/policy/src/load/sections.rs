@@ -30,6 +30,12 @@ pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<
     Some(globs)
 }
 
+/// Names and globs of commands.
+pub(super) fn unshimmed(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
+    let words = report.words(node, "a command such as `awk`, or a list of them")?;
+    Some(words.into_iter().filter_map(|(at, text)| report.glob(at, text, Kind::Text)).collect())
+}
+
 pub(super) fn env(node: &Node, report: &mut Report<'_>) -> Option<EnvRules> {
     let mut rules = EnvRules::default();
     for (key, node) in report.fields(node, "environment lists", ENV_KEYS)? {

@@ -292,10 +292,10 @@ fn only_a_regular_text_file_of_bounded_size_is_read() {
 
 #[test]
 fn the_stock_policy_loads() {
-    let text = Policy::stock_text();
-    if let Err(error) = from_text("developer.yaml", text) {
+    let source = Policy::stock_source();
+    if let Err(error) = from_text(&source.name, &source.text) {
         panic!("{error}");
     }
-    assert_eq!(Policy::stock().fingerprint(), fingerprint(text));
-    assert!(Policy::stock().rule_count() > 50);
+    assert_eq!(Policy::stock().fingerprint(), fingerprint(&source.text));
+    assert!(Policy::stock().rule_count() > 200);
 }

@@ -271,7 +271,7 @@ impl Warden {
 
 fn tools_for(request: &PrisonerRequest, policy: &Policy) -> Result<Vec<String>, ErrorBody> {
     let named: BTreeSet<String> = if request.tools.is_empty() {
-        policy.commands().into_iter().filter(|name| is_tool_name(name)).map(str::to_owned).collect()
+        policy.shimmed().into_iter().filter(|name| is_tool_name(name)).map(str::to_owned).collect()
     } else {
         request.tools.iter().cloned().collect()
     };

@@ -52,7 +52,7 @@ struct File {
 
 /// One error. Without a line it is one of the whole file.
 #[derive(Serialize)]
-struct Error {
+pub(super) struct Error {
     line: Option<u32>,
     column: Option<u32>,
     width: Option<u32>,
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut checked: Vec<(String, Result<Policy, LoadError>)> =
         files.iter().map(|file| (file.display().to_string(), Policy::load(file))).collect();
     if checked.is_empty() {
-        checked.push((STOCK.to_owned(), Policy::from_yaml(STOCK, Policy::stock_text())));
+        checked.push((STOCK.to_owned(), Policy::from_sources(&[Policy::stock_source()])));
     }
     let ok = checked.iter().all(|(_, found)| found.is_ok());
     if args.json {
@@ -89,8 +89,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-fn file(name: &str, found: &Result<Policy, LoadError>) -> File {
-    let listed = |error: &LoadError| match error.diagnostics() {
+/// The errors of a file that does not load, for programs.
+pub(super) fn listed(error: &LoadError) -> Vec<Error> {
+    match error.diagnostics() {
         [] => vec![Error {
             line: None,
             column: None,
@@ -99,7 +100,10 @@ fn file(name: &str, found: &Result<Policy, LoadError>) -> File {
             help: String::new(),
         }],
         list => list.iter().map(entry).collect(),
-    };
+    }
+}
+
+fn file(name: &str, found: &Result<Policy, LoadError>) -> File {
     File {
         file: name.to_owned(),
         ok: found.is_ok(),
@@ -120,15 +124,18 @@ fn entry(found: &Diagnostic) -> Error {
 }
 
 fn show(name: &str, found: &Result<Policy, LoadError>) {
-    let shown = display::text(name);
-    let error = match found {
+    match found {
         Ok(policy) => {
             let rules = count(policy.rule_count(), "rule", "rules");
-            println!("{} {shown}: {rules}", paint(Tone::Good, "ok"));
-            return;
+            println!("{} {}: {rules}", paint(Tone::Good, "ok"), display::text(name));
         }
-        Err(error) => error,
-    };
+        Err(error) => show_error(name, error),
+    }
+}
+
+/// The errors of a file that does not load, for people.
+pub(super) fn show_error(name: &str, error: &LoadError) {
+    let shown = display::text(name);
     for found in error.diagnostics() {
         println!("{}\n", diagnostic(found));
     }

@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let mut all: Vec<Read> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
     if all.is_empty() {
-        let text = Policy::stock_text().to_owned();
+        let text = Policy::stock_source().text;
         all.push(Read { policy: Policy::stock(), name: STOCK.to_owned(), text });
     }
     let found: Vec<(&Read, Vec<Lint>)> =

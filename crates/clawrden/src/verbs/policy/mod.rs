@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use clawrden_policy::{LoadError, Policy};
+use clap::builder::PossibleValuesParser;
+use clawrden_policy::{Layer, LoadError, Policy, Source};
+use clawrden_warden::layers;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, paint};
@@ -15,16 +17,22 @@ mod explain;
 mod lint;
 mod reload;
 mod schema;
+mod show;
 mod simulate;
+mod test;
 
 /// The stock profiles by name.
-const PROFILES: [&str; 1] = ["developer"];
+pub(crate) fn profiles() -> PossibleValuesParser {
+    Policy::profiles().collect::<Vec<_>>().into()
+}
 
 const EXAMPLES: &str = "\
 Examples:
   clawrden policy check policy.yaml
   clawrden policy explain -- git push --force
   clawrden policy lint
+  clawrden policy test
+  clawrden policy show --profile ci > policy.yaml
   clawrden policy simulate --policy candidate.yaml
   clawrden policy explain --profile developer --shell 'rm -rf build && npm ci'";
 
@@ -43,6 +51,8 @@ enum Verb {
     Reload(reload::Args),
     Lint(lint::Args),
     Simulate(simulate::Args),
+    Test(test::Args),
+    Show(show::Args),
     Schema(schema::Args),
 }
 
@@ -53,6 +63,8 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         Verb::Explain(args) => explain::run(&args),
         Verb::Reload(args) => reload::run(&args, control),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::Show(args) => show::run(&args),
         Verb::Schema(args) => schema::run(&args),
         Verb::Simulate(args) => simulate::run(&args, control),
     }
@@ -65,7 +77,7 @@ struct Choice {
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     policy: Option<PathBuf>,
     /// A stock profile instead of a file
-    #[arg(long, value_name = "NAME", value_parser = PROFILES)]
+    #[arg(long, value_name = "NAME", value_parser = profiles())]
     profile: Option<String>,
 }
 
@@ -76,24 +88,43 @@ struct Chosen {
 }
 
 impl Choice {
-    /// Loads it.
+    /// Loads it, under the ceiling where there is one.
     ///
     /// # Errors
-    /// [`Failure::Usage`] with every error that the file has.
+    /// [`Failure::Usage`] with every error that its files have.
     fn load(&self) -> Result<Chosen, Failure> {
-        if self.profile.is_some() {
-            return Ok(Chosen { policy: Policy::stock(), source: STOCK.to_owned() });
-        }
-        let file = match &self.policy {
-            Some(file) => Some(file.clone()),
-            None => usual()?,
-        };
-        let Some(file) = file else {
-            return Ok(Chosen { policy: Policy::stock(), source: STOCK.to_owned() });
-        };
-        let policy = Policy::load(&file).map_err(|e| Failure::Usage(said(&e)))?;
-        Ok(Chosen { policy, source: file.display().to_string() })
+        let (source, files) = self.files()?;
+        let policy = Policy::from_sources(&under_ceiling(files)?);
+        let policy = policy.map_err(|e| Failure::Usage(said(&e)))?;
+        Ok(Chosen { policy, source })
     }
+
+    /// Its files, but for the ceiling, and what to call them.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when one cannot be read.
+    fn files(&self) -> Result<(String, Vec<Source>), Failure> {
+        if let Some(profile) = self.profile.as_deref().and_then(Policy::profile) {
+            return Ok((profile.name.clone(), vec![profile]));
+        }
+        if let Some(file) = &self.policy {
+            let file = Source::read(Layer::Host, file).map_err(|e| Failure::Usage(said(&e)))?;
+            return Ok((file.name.clone(), vec![file]));
+        }
+        let places = places()?;
+        let host = layers::host(None, &places.policy(), &places.rules());
+        let host = host.map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok((if host.is_stock { STOCK.to_owned() } else { host.name }, host.files))
+    }
+}
+
+/// These files, and the ceiling where there is one.
+///
+/// # Errors
+/// [`Failure::Usage`] when there is one that is not to be trusted.
+fn under_ceiling(mut files: Vec<Source>) -> Result<Vec<Source>, Failure> {
+    files.extend(layers::ceiling().map_err(|error| Failure::Usage(error.to_string()))?);
+    Ok(files)
 }
 
 /// What the stock policy is called.
