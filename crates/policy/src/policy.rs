@@ -11,6 +11,7 @@ use crate::diagnostics::LoadError;
 use crate::env::EnvRules;
 use crate::explain::Explanation;
 use crate::facts::Facts;
+use crate::ghosts::{GhostImage, GhostImages};
 use crate::index::Index;
 use crate::layers::{Layer, Source};
 use crate::load;
@@ -41,7 +42,7 @@ pub struct Policy {
     pub(crate) jails: BTreeMap<String, Jail>,
     /// Commands that get no shim for being spoken of.
     pub(crate) unshimmed: Vec<Glob>,
-    pub(crate) ghost_images: BTreeMap<String, String>,
+    pub(crate) ghost_images: GhostImages,
     pub(crate) tools: Arc<OwnTools>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
@@ -191,7 +192,7 @@ impl Policy {
             env: EnvRules::default(),
             jails: BTreeMap::new(),
             unshimmed: Vec::new(),
-            ghost_images: BTreeMap::new(),
+            ghost_images: GhostImages::default(),
             tools: Arc::default(),
             rules: Vec::new(),
             index: Index::default(),
@@ -288,8 +289,8 @@ impl Policy {
 
     /// The image that `ghost_images` gives for a tool.
     #[must_use]
-    pub fn ghost_image(&self, tool: &str) -> Option<&str> {
-        self.ghost_images.get(tool).map(String::as_str)
+    pub fn ghost_image(&self, tool: &str) -> Option<&GhostImage> {
+        self.ghost_images.find(tool)
     }
 
     /// SHA-256 of the text it was loaded from, in hex; of several texts, of all of them and their layers.

@@ -79,7 +79,7 @@ fn the_sample_of_the_design_behaves() {
     assert_eq!(npm.timeout, Timeout::Rule(Duration::from_secs(300)));
     assert_eq!(action(&policy, "docker ps"), Action::Deny);
     assert_eq!(policy.commands(), ["cat", "docker", "ls", "npm", "rm"]);
-    assert_eq!(policy.ghost_image("pip"), Some("python:3.11-slim"));
+    assert_eq!(policy.ghost_image("pip").unwrap().image, "python:3.11-slim");
     assert_eq!(policy.hold("my-agent"), Some(Duration::from_secs(100)));
     assert_eq!(policy.approval_timeout(), Duration::from_secs(1800));
     let (name, jail) = policy.jails().next().expect("a jail");

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod examples;
+mod ghosts;
 pub(crate) mod layers;
 mod outcome;
 mod report;
@@ -56,12 +57,13 @@ const KEYS: &[&str] = &[
 
 /// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
 #[cfg(test)]
-pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 13] {
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 14] {
     [
         ("", KEYS),
         ("rule", rules::KEYS),
         ("env", sections::ENV_KEYS),
         ("jail", sections::JAIL_KEYS),
+        ("ghost", ghosts::KEYS),
         ("defaults", outcome::DEFAULT_KEYS),
         ("example", examples::EXAMPLE_KEYS),
         ("test", examples::TEST_KEYS),
@@ -183,7 +185,7 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
             "allowed_paths" => policy.allowed_paths = sections::allowed_paths(node, report),
             "env" => policy.env = sections::env(node, report).unwrap_or_default(),
             "ghost_images" => {
-                policy.ghost_images = sections::ghost_images(node, report).unwrap_or_default();
+                policy.ghost_images = ghosts::ghost_images(node, report).unwrap_or_default();
             }
             "tools" => policy.tools = Arc::new(tools::tools(node, report).unwrap_or_default()),
             // They speak of the whole policy, so they come when it is there.

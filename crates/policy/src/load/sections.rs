@@ -1,4 +1,4 @@
-//! The sections beside the rules: `allowed_paths`, `env`, `ghost_images` and `jails`.
+//! The sections beside the rules: `allowed_paths`, `unshimmed`, `env` and `jails`.
 
 use std::collections::BTreeMap;
 
@@ -63,30 +63,6 @@ fn variables(node: &Node, report: &mut Report<'_>) -> Vec<Box<str>> {
         }
     }
     names
-}
-
-pub(super) fn ghost_images(
-    node: &Node,
-    report: &mut Report<'_>,
-) -> Option<BTreeMap<String, String>> {
-    let mut images = BTreeMap::new();
-    for (key, tool, value) in report.entries(node, "tools to images")? {
-        let name = report.tool_name(key, tool);
-        let Some(image) = report.word(value, "an image such as `node:22-alpine`") else { continue };
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-        if image.len() > 512
-            || !image.starts_with(|c: char| c.is_ascii_alphanumeric())
-            || !image.chars().all(fits)
-        {
-            let help = "an image is named as `node:22-alpine` or `registry.example/tools/node:22`";
-            report.add(value.at, format!("bad image `{image}`"), help);
-            continue;
-        }
-        if let Some(name) = name {
-            images.insert(name, image.to_owned());
-        }
-    }
-    Some(images)
 }
 
 pub(super) fn jails(node: &Node, report: &mut Report<'_>) -> Option<BTreeMap<String, Jail>> {
