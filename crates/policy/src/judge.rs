@@ -27,6 +27,8 @@ const SHOWN_VARIABLES: usize = 5;
 
 /// The name by which rules speak of a redirection that writes.
 pub(crate) const WRITE: &[u8] = b">";
+/// And of one that reads.
+pub(crate) const READ: &[u8] = b"<";
 
 /// What became of one rule.
 pub(crate) enum Outcome {
@@ -110,9 +112,9 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Whether it is a redirection that writes, and no program.
-    fn is_write(&self) -> bool {
-        self.facts.tool == Some(WRITE) && self.facts.path.is_none()
+    /// Whether it is a redirection, and no program.
+    fn is_redirection(&self) -> bool {
+        matches!(self.facts.tool, Some(WRITE | READ)) && self.facts.path.is_none()
     }
 
     /// What one rule has to say.
@@ -121,7 +123,9 @@ impl<'a> Case<'a> {
             return Outcome::Passed(Pass::Jail);
         }
         // A wildcard for commands speaks of no redirection.
-        if self.is_write() && !rule.commands.iter().any(|pattern| pattern.spells(WRITE)) {
+        if self.is_redirection()
+            && !rule.commands.iter().any(|pattern| pattern.spells(self.facts.name))
+        {
             return Outcome::Passed(Pass::Command);
         }
         match rule.conditions.as_ref().map(|conditions| conditions.hold(self.facts)) {
@@ -346,8 +350,8 @@ pub(crate) fn join(fact: &str, reason: &str) -> String {
 /// The changed variables that can matter to this tool.
 fn changed<'a>(policy: &Policy, case: &Case<'a>) -> Vec<&'a [u8]> {
     let tool = case.facts.tool;
-    // A file that is written loads nothing.
-    if case.is_write() {
+    // A file that is written or read loads nothing.
+    if case.is_redirection() {
         return Vec::new();
     }
     case.facts.changed_env.iter().copied().filter(|name| policy.env.concerns(name, tool)).collect()

@@ -5,7 +5,7 @@ mod table;
 
 use std::sync::LazyLock;
 
-use table::{DANGEROUS, Harmless, KEPT, PLAIN_TOOLS, Reach, Row, SAFE};
+use table::{DANGEROUS, Harmless, KEPT, MILD, MOVES, PLAIN_TOOLS, Reach, Row, SAFE};
 
 /// The `env:` section of a policy, on top of the built-in tables.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,22 @@ impl EnvRules {
             return true;
         }
         row(name).is_none_or(|row| row.reach == Reach::Everyone)
+    }
+
+    /// Whether this variable, where it is set on a command line in front of `tool`, is as good as
+    /// code on that line. The policy's own `dangerous` names are for its rules to weigh.
+    pub(crate) fn gives_code(&self, name: &[u8], value: &[u8], tool: Option<&[u8]>) -> bool {
+        if is_function(name, value) {
+            return true;
+        }
+        if any(&self.ignore, name) || !self.concerns(name, tool) {
+            return false;
+        }
+        match row(name) {
+            None => MOVES.iter().any(|it| it.as_bytes() == name),
+            Some(row) if is_harmless(row, value) => false,
+            Some(_) => !(MILD.iter().any(|it| it.as_bytes() == name) && is_plain(value)),
+        }
     }
 
     /// The names and patterns that `local` keeps when the policy adds none.
@@ -129,6 +145,22 @@ fn is_makes_own(value: &[u8]) -> bool {
         },
     )
 }
+
+/// Whether a value has nothing in it that names a program, code or a place outside of the project.
+fn is_plain(value: &[u8]) -> bool {
+    let named = |word: &str| value.windows(word.len()).any(|it| it == word.as_bytes());
+    let absolute = value
+        .split(|byte| b" :=,".contains(byte))
+        .any(|part| part.starts_with(b"/") || part.starts_with(b"~"));
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:=,+ ".contains(byte);
+    value.iter().all(known) && !absolute && !named("..") && !CODE.iter().any(|word| named(word))
+}
+
+/// Parts of options by which a tool runs or loads something.
+const CODE: &[&str] = &[
+    "require", "import", "loader", "linker", "wrapper", "plugin", "exec", "eval", "inspect",
+    "agent", "config", "overlay", "env-file", "-p",
+];
 
 fn any(patterns: &[Box<str>], name: &[u8]) -> bool {
     patterns.iter().any(|pattern| star(pattern.as_bytes(), name))

@@ -110,6 +110,9 @@ pub(super) const DANGEROUS: &[Row] = &[
     of("PERLIO*", "makes perl load layers"),
     of("PERL_*", "makes perl load modules or options"),
     of("PYTHON*", "makes python load or run other code"),
+    of("PYTEST_ADDOPTS", "adds options to pytest, plugins among them"),
+    of("PYTEST_PLUGINS", "makes pytest load other code"),
+    of("MYPYPATH", "makes mypy load other stubs"),
     of("RUBYOPT", "adds options to ruby, `-r` among them"),
     of("RUBYLIB", "makes ruby load other code"),
     of("RUBYSHELL", "names the shell that ruby starts"),
@@ -344,6 +347,25 @@ pub(super) const SAFE: &[&str] = &[
     "UV_NO_PROGRESS",
     "CCACHE_DISABLE",
 ];
+
+/// Names that everyday lines set to harmless values in front of a build or a test.
+pub(super) const MILD: &[&str] = &[
+    "PYTHONPATH",
+    "PYTHONWARNINGS",
+    "PYTHONASYNCIODEBUG",
+    "PYTEST_ADDOPTS",
+    "MYPYPATH",
+    "NODE_PATH",
+    "NODE_OPTIONS",
+    "RUSTFLAGS",
+    "RUSTDOCFLAGS",
+    "GOFLAGS",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+];
+
+/// Names that only matter where a command line sets them: they lead a tool to other settings.
+pub(super) const MOVES: &[&str] = &["HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"];
 
 /// Tools that read none of the [`Reach::Family`] variables, so that an exported MAKEFLAGS does not
 /// make a person answer for every `sed` of a build.

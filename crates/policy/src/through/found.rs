@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Guess,
     /// A file that is written.
     Write,
+    /// A file that is read.
+    Read,
 }
 
 impl<'a> Inside<'a> {
@@ -65,12 +67,21 @@ impl<'a> Inside<'a> {
 
     /// A file that is written, as the command `>` with it as its operand.
     pub(super) fn write(&mut self, target: &[u8], how: &'static str) {
+        self.redirect(crate::judge::WRITE, target, how, Kind::Write);
+    }
+
+    /// A file that is read, as the command `<`.
+    pub(super) fn read(&mut self, target: &[u8], how: &'static str) {
+        self.redirect(crate::judge::READ, target, how, Kind::Read);
+    }
+
+    fn redirect(&mut self, name: &'static [u8], target: &[u8], how: &'static str, kind: Kind) {
         let target = if target.first() == Some(&b'-') && target.len() > 1 {
             [b"./", target].concat()
         } else {
             target.to_vec()
         };
-        self.run(vec![Cow::Borrowed(crate::judge::WRITE), Cow::Owned(target)], how, Kind::Write);
+        self.run(vec![Cow::Borrowed(name), Cow::Owned(target)], how, kind);
     }
 }
 

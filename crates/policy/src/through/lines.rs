@@ -53,14 +53,8 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
     }
     let mut lasting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let last = script.commands.iter().rposition(|simple| !simple.words.is_empty());
-    for (number, simple) in script.commands.into_iter().enumerate() {
+    for (number, simple) in script.commands.iter().enumerate() {
         let place = if simple.cwd_is_known { Place::Here } else { Place::Unknown };
-        for redirect in simple.redirects.iter().filter(|redirect| redirect.writes) {
-            inside.write(&raw(&redirect.target, form.hole), ">");
-            if let Some(run) = inside.runs.last_mut() {
-                run.place = place.clone();
-            }
-        }
         let own = simple.assignments.iter().map(|(name, value)| (name.clone(), raw(value, None)));
         let mut assigned = lasting.clone();
         assigned.extend(own);
@@ -68,6 +62,7 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
             simple.words.iter().map(|word| Cow::Owned(raw(word, form.hole))).collect();
         let Some(name) = words.first() else {
             lasting = assigned;
+            redirect(simple, form, &place, inside);
             continue;
         };
         if DECLARE.contains(&name.as_ref()) {
@@ -82,7 +77,7 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
         if form.more && Some(number) == last {
             words.push(Cow::Borrowed(unknown::MANY));
         }
-        let run = Run { words, how: form.how, place, assigned, kind: Kind::Shell };
+        let run = Run { words, how: form.how, place: place.clone(), assigned, kind: Kind::Shell };
         if run.place == Place::Unknown
             && let Some(dir) = moved
         {
@@ -91,6 +86,22 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
             inside.runs.push(Run { place: Place::Here, ..run });
         } else {
             inside.runs.push(run);
+        }
+        redirect(simple, form, &place, inside);
+    }
+}
+
+/// The files that a command is connected to, behind it: what it writes is not there before it runs.
+fn redirect(simple: &Simple, form: Line<'_>, place: &Place, inside: &mut Inside<'_>) {
+    for redirect in &simple.redirects {
+        let target = raw(&redirect.target, form.hole);
+        if redirect.writes {
+            inside.write(&target, ">");
+        } else {
+            inside.read(&target, "<");
+        }
+        if let Some(run) = inside.runs.last_mut() {
+            run.place = place.clone();
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod found;
 mod lines;
+mod module;
 mod options;
 mod prefix;
 mod sed;

@@ -48,7 +48,9 @@ pub(super) fn read<'a>(
     }
     subcommand(entry, reading, inside);
     if entry.elsewhere {
-        for run in inside.runs.iter_mut().filter(|run| run.kind != Kind::Write) {
+        for run in
+            inside.runs.iter_mut().filter(|run| !matches!(run.kind, Kind::Write | Kind::Read))
+        {
             run.place = Place::Unknown;
         }
     }

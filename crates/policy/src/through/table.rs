@@ -42,6 +42,12 @@ pub(super) struct Entry {
     /// Texts that make an operand a program that is not understood.
     pub(super) holds: Vec<&'static str>,
     pub(super) sed: bool,
+    /// `-m NAME` is followed by the words of the tool of that name.
+    pub(super) modules: bool,
+    /// Its operands are files that it may write.
+    pub(super) writes: bool,
+    /// It runs what lies in files of such names in the working directory.
+    pub(super) runs: Vec<&'static str>,
 }
 
 /// What an option does.
@@ -172,6 +178,8 @@ fn apply(entry: &mut Entry, keyword: &str, words: &[&'static str]) -> Result<(),
                     "filling" => entry.fills = true,
                     "elsewhere" => entry.elsewhere = true,
                     "sed" => entry.sed = true,
+                    "modules" => entry.modules = true,
+                    "writing" => entry.writes = true,
                     other => return Err(format!("nothing is {other}")),
                 }
             }
@@ -184,6 +192,7 @@ fn apply(entry: &mut Entry, keyword: &str, words: &[&'static str]) -> Result<(),
         "skip" => entry.skip = count(words)?,
         "needs" => entry.needs.extend(words),
         "holds" => entry.holds.extend(words),
+        "runs" => entry.runs.extend(words),
         "then" => match words {
             [form] => {
                 let form = then(form)?;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::found::{Inside, Kind, Place, Run};
 use super::lines::{self, Line};
 use super::table::{self, Entry};
-use super::{MAX_COMMANDS, MAX_DEPTH, options, prefix};
+use super::{MAX_COMMANDS, MAX_DEPTH, module, options, prefix};
 use crate::env::EnvRules;
 use crate::facts::Facts;
 use crate::matchers::name::{Names, SYSTEM};
@@ -67,7 +67,8 @@ pub(crate) trait Visit {
 
 /// Tells `visit` of the request and of everything that it runs.
 pub(crate) fn walk(facts: &Facts<'_>, env: &EnvRules, visit: &mut dyn Visit) {
-    let mut walk = Walk { env, visit, left: MAX_COMMANDS, path_assigned: false };
+    let (root, written) = (facts.cwd, Vec::new());
+    let mut walk = Walk { env, visit, left: MAX_COMMANDS, path_assigned: false, root, written };
     walk.enter(facts, Kind::Program, 0, Via::default());
 }
 
@@ -76,6 +77,10 @@ struct Walk<'v> {
     visit: &'v mut dyn Visit,
     left: usize,
     path_assigned: bool,
+    /// Where the request itself runs.
+    root: Option<&'v [u8]>,
+    /// Names of the files that were written so far.
+    written: Vec<Vec<u8>>,
 }
 
 impl Walk<'_> {
@@ -90,7 +95,7 @@ impl Walk<'_> {
         let standing = match kind {
             Kind::Write if writes_here(facts) => Standing::WritesHere,
             Kind::Write => Standing::WritesElsewhere,
-            Kind::Guess => Standing::Passes,
+            Kind::Guess | Kind::Read => Standing::Passes,
             _ if builtin || (inside.passes && facts.tool.is_some()) => Standing::Passes,
             _ => Standing::Own,
         };
@@ -99,10 +104,39 @@ impl Walk<'_> {
         for doubt in &inside.doubts {
             self.visit.doubt(doubt, Via { name, how: "" }, depth);
         }
+        self.project(facts, kind, name, depth);
         let path_assigned = self.path_assigned;
         for run in inside.runs {
             self.run(&run, facts, name, depth + 1);
             self.path_assigned = path_assigned;
+        }
+    }
+
+    /// A tool that runs what lies in the working directory runs the project's code only where the
+    /// request leaves the directory and its files as they are.
+    fn project(&mut self, facts: &Facts<'_>, kind: Kind, name: &[u8], depth: usize) {
+        if depth == 0 {
+            return;
+        }
+        let entry = table::find(name);
+        if let Some(entry) = entry.filter(|entry| !entry.runs.is_empty()) {
+            let via = Via { name, how: "" };
+            let inside = match (self.root, facts.cwd) {
+                (Some(root), Some(cwd)) => root == cwd || paths::below(root, cwd).is_some(),
+                (root, _) => root.is_none(),
+            };
+            if !inside {
+                self.visit.doubt("it runs what lies in another folder", via, depth);
+            }
+            let runs = |file: &Vec<u8>| entry.runs.iter().any(|glob| table::is_key(glob, file));
+            if self.written.iter().any(runs) {
+                self.visit.doubt("it may run a file that is written here", via, depth);
+            }
+        }
+        if kind == Kind::Write || entry.is_some_and(|entry| entry.writes) {
+            let files = facts.argv.iter().skip(1);
+            let names = files.filter_map(|file| file.rsplit(|byte| *byte == b'/').next());
+            self.written.extend(names.map(<[u8]>::to_vec));
         }
     }
 
@@ -128,7 +162,11 @@ impl Walk<'_> {
         }
         let slash = name.contains(&b'/');
         let mut kind = run.kind;
-        if self.path_assigned && !slash && kind != Kind::Write && !is_builtin(name) {
+        if self.path_assigned
+            && !slash
+            && !matches!(kind, Kind::Write | Kind::Read)
+            && !is_builtin(name)
+        {
             let shown = crate::diagnostics::show_bytes(name, 80);
             self.visit.doubt(
                 &format!("PATH is changed, and `{shown}` is looked for there"),
@@ -152,6 +190,10 @@ impl Walk<'_> {
         });
         let place = place.flatten();
         let tool = if slash { place.as_deref().and_then(system_tool) } else { Some(name) };
+        let gives = |(name, value): &(Vec<u8>, Vec<u8>)| self.env.gives_code(name, value, tool);
+        if run.assigned.iter().any(gives) && !is_builtin(name) {
+            self.visit.doubt("a variable names code that it would run", via, depth);
+        }
         let argv: Vec<&[u8]> = run.words.iter().map(Cow::as_ref).collect();
         let facts = Facts {
             name,
@@ -195,6 +237,9 @@ fn of_entry<'a>(entry: &'static Entry, name: &'a [u8], facts: &Facts<'a>) -> Ins
     } else {
         Inside::default()
     };
+    if entry.modules {
+        module::read(argv, &mut inside);
+    }
     if !entry.wraps {
         let argv = if entry.stops { own_words(argv) } else { argv };
         let reading = reader::read(tools::find(name), argv, facts.cwd);
