@@ -93,7 +93,7 @@ impl Walk<'_> {
         }
         let builtin = kind == Kind::Shell && is_builtin(facts.name);
         let standing = match kind {
-            Kind::Write if writes_here(facts) => Standing::WritesHere,
+            Kind::Write if self.writes_here(facts) => Standing::WritesHere,
             Kind::Write => Standing::WritesElsewhere,
             Kind::Guess | Kind::Read => Standing::Passes,
             _ if builtin || (inside.passes && facts.tool.is_some()) => Standing::Passes,
@@ -121,11 +121,7 @@ impl Walk<'_> {
         let entry = table::find(name);
         if let Some(entry) = entry.filter(|entry| !entry.runs.is_empty()) {
             let via = Via { name, how: "" };
-            let inside = match (self.root, facts.cwd) {
-                (Some(root), Some(cwd)) => root == cwd || paths::below(root, cwd).is_some(),
-                (root, _) => root.is_none(),
-            };
-            if !inside {
+            if self.root.is_some() && !facts.cwd.is_some_and(|cwd| self.is_project(cwd)) {
                 self.visit.doubt("it runs what lies in another folder", via, depth);
             }
             let runs = |file: &Vec<u8>| entry.runs.iter().any(|glob| table::is_key(glob, file));
@@ -133,11 +129,44 @@ impl Walk<'_> {
                 self.visit.doubt("it may run a file that is written here", via, depth);
             }
         }
-        if kind == Kind::Write || entry.is_some_and(|entry| entry.writes) {
+        let writes = entry.is_some_and(|entry| entry.writes);
+        if writes && !facts.cwd.is_some_and(|cwd| self.is_writable(cwd)) {
+            self.visit.doubt("it may write in another folder", Via { name, how: "" }, depth);
+        }
+        if kind == Kind::Write || writes {
             let files = facts.argv.iter().skip(1);
             let names = files.filter_map(|file| file.rsplit(|byte| *byte == b'/').next());
             self.written.extend(names.map(<[u8]>::to_vec));
         }
+    }
+
+    /// Whether what is written lies where nobody minds: in the project, in /tmp, nowhere.
+    fn writes_here(&self, facts: &Facts<'_>) -> bool {
+        let Some(&target) = facts.argv.get(1) else { return false };
+        if unknown::is_in(target) {
+            return false;
+        }
+        let absolute = match facts.cwd {
+            Some(cwd) => paths::join(cwd, target),
+            None if target.first() == Some(&b'/') => paths::normalise(target).into_owned(),
+            // It may be the root, or any other place.
+            None => return false,
+        };
+        let nowhere: &[&[u8]] = &[b"/dev/null", b"/dev/stdout", b"/dev/stderr", b"/dev/tty"];
+        nowhere.contains(&absolute.as_slice())
+            || (absolute != b"/tmp"
+                && self.root != Some(absolute.as_slice())
+                && self.is_writable(&absolute))
+    }
+
+    fn is_writable(&self, place: &[u8]) -> bool {
+        place == b"/tmp" || paths::below(b"/tmp", place).is_some() || self.is_project(place)
+    }
+
+    /// Whether the place is the request's own working directory, or below it.
+    fn is_project(&self, place: &[u8]) -> bool {
+        let inside = |root: &[u8]| root == place || paths::below(root, place).is_some();
+        self.root.is_some_and(|root| root != b"/" && inside(root))
     }
 
     fn run(&mut self, run: &Run<'_>, outer: &Facts<'_>, outer_name: &[u8], depth: usize) {
@@ -313,22 +342,4 @@ fn is_builtin(name: &[u8]) -> bool {
 fn system_tool(place: &[u8]) -> Option<&[u8]> {
     let tool = SYSTEM.iter().find_map(|dir| place.strip_prefix(*dir))?;
     (!tool.is_empty() && !tool.contains(&b'/')).then_some(tool)
-}
-
-/// Whether what is written lies where nobody minds: below the working directory, in /tmp, nowhere.
-fn writes_here(facts: &Facts<'_>) -> bool {
-    let Some(&target) = facts.argv.get(1) else { return false };
-    if unknown::is_in(target) {
-        return false;
-    }
-    let absolute = match facts.cwd {
-        Some(cwd) => paths::join(cwd, target),
-        None if target.first() == Some(&b'/') => paths::normalise(target).into_owned(),
-        // It may be the root, or any other place.
-        None => return false,
-    };
-    let nowhere: &[&[u8]] = &[b"/dev/null", b"/dev/stdout", b"/dev/stderr", b"/dev/tty"];
-    nowhere.contains(&absolute.as_slice())
-        || paths::below(b"/tmp", &absolute).is_some()
-        || facts.cwd.is_some_and(|cwd| cwd != b"/" && paths::below(cwd, &absolute).is_some())
 }
