@@ -1,7 +1,8 @@
 //! The stock packs, command line by command line and trick by trick.
-//! The cases are in `corpus/`. `tool-*.txt` are commands that are judged as they stand; `wrapped-*.txt`
-//! and `shell-*.txt` need what they run to be judged, and are only read here. A line is `allow`, `ask` or
-//! `deny`, each by a rule of a pack, or `notallow`, by a rule or by none; then the command.
+//! The cases are in `corpus/`. `tool-*.txt` are commands that are judged by their own rules, `wrapped-*.txt`
+//! are commands whose answer may be that of what they run, and `shell-*.txt` are lines for `bash -c`. A
+//! line is `allow`, `ask` or `deny`, or `notallow` for either of the two; then the command. For a tool all
+//! but `notallow` are by a rule of a pack.
 
 #![allow(clippy::expect_used)]
 
@@ -107,22 +108,38 @@ fn no_command_is_spoken_of_by_two_packs() {
     assert!(twice.is_empty(), "{}", twice.join(", "));
 }
 
-#[test]
-fn every_case_of_a_tool_gets_its_action() {
+/// Fails with every case whose action is another one than it says.
+fn judge(kind: &str, by_rule: bool, words: impl Fn(&str) -> Vec<Vec<u8>>) {
     let policy = Policy::stock();
     let mut wrong = String::new();
-    for case in corpus("tool-") {
+    for case in corpus(kind) {
         let decision = decide(&policy, &words(&case.command));
         let Case { file, line, expected, command } = &case;
         if !as_expected(expected, decision.action) {
             let action = decision.action;
             let rule = decision.rule.map_or_else(|| "no rule".to_owned(), |rule| rule.to_string());
             let _ = writeln!(wrong, "{file}:{line}: {command}: {action}, not {expected} ({rule})");
-        } else if expected != "notallow" && decision.rule.is_none() {
+        } else if by_rule && expected != "notallow" && decision.rule.is_none() {
             let _ = writeln!(wrong, "{file}:{line}: {command}: {expected} by no rule");
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{wrong}", wrong.lines().count());
+}
+
+#[test]
+fn every_case_of_a_tool_gets_its_action() {
+    judge("tool-", true, words);
+}
+
+#[test]
+fn every_wrapped_command_gets_its_action() {
+    judge("wrapped-", false, words);
+}
+
+#[test]
+fn every_shell_line_gets_its_action() {
+    let bash = |line: &str| vec![b"bash".to_vec(), b"-c".to_vec(), line.as_bytes().to_vec()];
+    judge("shell-", false, bash);
 }
 
 #[test]

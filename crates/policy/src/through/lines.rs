@@ -12,6 +12,9 @@ use crate::matchers::unknown;
 /// Builtins whose operands may be assignments that hold for what follows.
 const DECLARE: &[&[u8]] = &[b"export", b"declare", b"typeset", b"readonly", b"local"];
 
+/// Builtins that set the variables which they are given the names of.
+const SET: &[&[u8]] = &[b"read", b"readarray", b"mapfile", b"printf", b"getopts"];
+
 /// Builtins after which the working directory may be another.
 const MOVE: &[&[u8]] =
     &[b"cd", b"pushd", b"popd", b"chdir", b"command", b"builtin", b"eval", b"source", b"."];
@@ -62,7 +65,7 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
             simple.words.iter().map(|word| Cow::Owned(raw(word, form.hole))).collect();
         let Some(name) = words.first() else {
             lasting = assigned;
-            redirect(simple, form, &place, inside);
+            redirect(simple, form, &place, moved, inside);
             continue;
         };
         if DECLARE.contains(&name.as_ref()) {
@@ -73,6 +76,9 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
                     inside.doubt("a variable is assigned whose name is not known");
                 }
             }
+        }
+        if SET.contains(&name.as_ref()) {
+            lasting.clone_from(&assigned);
         }
         if form.more && Some(number) == last {
             words.push(Cow::Borrowed(unknown::MANY));
@@ -87,21 +93,34 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
         } else {
             inside.runs.push(run);
         }
-        redirect(simple, form, &place, inside);
+        redirect(simple, form, &place, moved, inside);
     }
 }
 
 /// The files that a command is connected to, behind it: what it writes is not there before it runs.
-fn redirect(simple: &Simple, form: Line<'_>, place: &Place, inside: &mut Inside<'_>) {
+fn redirect(
+    simple: &Simple,
+    form: Line<'_>,
+    place: &Place,
+    moved: Option<&[u8]>,
+    inside: &mut Inside<'_>,
+) {
     for redirect in &simple.redirects {
         let target = raw(&redirect.target, form.hole);
-        if redirect.writes {
-            inside.write(&target, ">");
-        } else {
-            inside.read(&target, "<");
+        let from = inside.runs.len();
+        let places = match moved.filter(|_| *place == Place::Unknown) {
+            Some(dir) => vec![Place::Below(dir.to_vec()), Place::Here],
+            None => vec![place.clone()],
+        };
+        for _ in &places {
+            if redirect.writes {
+                inside.write(&target, ">");
+            } else {
+                inside.read(&target, "<");
+            }
         }
-        if let Some(run) = inside.runs.last_mut() {
-            run.place = place.clone();
+        for (run, place) in inside.runs[from..].iter_mut().zip(places) {
+            run.place = place;
         }
     }
 }
