@@ -17,6 +17,7 @@ mod identity;
 mod jails;
 mod ledger;
 mod lifecycle;
+mod links;
 mod matching;
 mod places;
 mod plan;

@@ -32,6 +32,15 @@ pub struct Facts<'a> {
     pub tty: Option<bool>,
     /// The environment of the request, as `NAME=value`; `None` when it is not known.
     pub env: Option<&'a [&'a [u8]]>,
+    /// Where paths lead in the caller's world. Without it, what a path says is all that is known of it.
+    pub links: Option<&'a dyn Links>,
     /// Names of dangerous variables that differ from what the prisoner was started with.
     pub changed_env: &'a [&'a [u8]],
+}
+
+/// Where paths lead, once every link on the way is followed.
+pub trait Links: std::fmt::Debug {
+    /// The absolute path, free of links, that this absolute one leads to; what does not exist is taken for the file or
+    /// folder that would be made there. `None` when that cannot be told, as for a link to nothing.
+    fn follow(&self, path: &[u8]) -> Option<Vec<u8>>;
 }

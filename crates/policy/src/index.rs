@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use crate::conditions::Conditions;
-use crate::matchers::args::Need;
+use crate::matchers::args::{ArgsPattern, Need};
 use crate::matchers::argv::Reading;
 use crate::matchers::glob::Trait;
 use crate::matchers::name::{NamePattern, Names};
@@ -28,6 +28,8 @@ pub(crate) struct Index {
     pub(crate) variables: Vec<Box<str>>,
     /// A condition asks for the name of a user or a group.
     pub(crate) names_users: bool,
+    /// A rule cares where links lead.
+    pub(crate) follows_links: bool,
 }
 
 /// Rules whose pattern starts, or ends, with a text.
@@ -66,6 +68,8 @@ impl Index {
         }
         let conditions = || rules.iter().filter_map(|rule| rule.conditions.as_deref());
         index.names_users = conditions().any(Conditions::name_users);
+        let mut patterns = rules.iter().filter_map(|rule| rule.args.as_deref()).flatten();
+        index.follows_links = patterns.any(ArgsPattern::follows_links);
         index.variables =
             conditions().flat_map(|found| &found.env).map(|(name, _)| name.clone()).collect();
         index.variables.sort_unstable();

@@ -15,6 +15,7 @@ use crate::matchers::argv::Reading;
 use crate::matchers::name::Names;
 use crate::matchers::paths;
 use crate::matchers::reader;
+use crate::matchers::structured::Here;
 use crate::policy::{Policy, Rule, RuleTimeout};
 use crate::tools::OwnTools;
 
@@ -149,7 +150,7 @@ impl<'a> Case<'a> {
         let mut best: Option<Overmatch> = None;
         for reading in self.readings() {
             for pattern in patterns {
-                best = best.max(pattern.overmatches(reading).ok());
+                best = best.max(pattern.overmatches(reading, self.facts.links).ok());
                 if best == Some(Overmatch::Surely) {
                     return named.into();
                 }
@@ -169,8 +170,9 @@ impl<'a> Case<'a> {
         }
         let Some(patterns) = &rule.args else { return Outcome::Matched };
         let reading = self.names.tool.and_then(|_| self.readings().first());
-        let Facts { argv, cwd, .. } = *self.facts;
-        if patterns.iter().any(|pattern| pattern.fits(argv, reading, cwd)) {
+        let Facts { argv, cwd, links, .. } = *self.facts;
+        let here = Here { cwd, links };
+        if patterns.iter().any(|pattern| pattern.fits(argv, reading, here)) {
             Outcome::Matched
         } else {
             Outcome::Passed(Pass::Inexact)
@@ -181,15 +183,19 @@ impl<'a> Case<'a> {
     pub(crate) fn misses<'p>(&self, rule: &'p Rule) -> Vec<Miss<'p>> {
         let patterns = rule.args.as_deref().unwrap_or_default();
         let Some(reading) = self.readings().first() else { return Vec::new() };
-        patterns.iter().filter_map(|pattern| pattern.overmatches(reading).err()).collect()
+        patterns
+            .iter()
+            .filter_map(|pattern| pattern.overmatches(reading, self.facts.links).err())
+            .collect()
     }
 
     /// Why none of the patterns of an `allow` fits, one phrase each, for people.
     pub(crate) fn misfits(&self, rule: &Rule) -> Vec<String> {
         let patterns = rule.args.as_deref().unwrap_or_default();
         let reading = self.names.tool.and_then(|_| self.readings().first());
-        let Facts { argv, cwd, .. } = *self.facts;
-        patterns.iter().map(|pattern| pattern.misfit(argv, reading, cwd)).collect()
+        let Facts { argv, cwd, links, .. } = *self.facts;
+        let here = Here { cwd, links };
+        patterns.iter().map(|pattern| pattern.misfit(argv, reading, here)).collect()
     }
 }
 

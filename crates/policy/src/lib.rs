@@ -29,7 +29,7 @@ pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Inside, Step, Verdict};
-pub use facts::Facts;
+pub use facts::{Facts, Links};
 pub use ghosts::{GhostImage, GhostUser, Pull};
 pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};

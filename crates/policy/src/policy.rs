@@ -311,6 +311,12 @@ impl Policy {
         self.all_layers().any(|layer| layer.index.names_users)
     }
 
+    /// Whether a rule cares where links lead, so that somebody has to follow them: see [`crate::Links`].
+    #[must_use]
+    pub fn follows_links(&self) -> bool {
+        self.all_layers().any(|layer| layer.index.follows_links)
+    }
+
     /// The variables that conditions of rules look at; each once in a layer.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.all_layers().flat_map(|layer| &layer.index.variables).map(|name| &**name)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Action, Facts};
+use clawrden_policy::{Action, Facts, Links};
 
 use crate::jails::Jail;
 use crate::plan::Plan;
@@ -27,6 +27,16 @@ pub(crate) struct Case {
     gid: Option<u32>,
     tty: Option<bool>,
     changed_env: Vec<Vec<u8>>,
+}
+
+/// Where links lead is not known.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Links for Nowhere {
+    fn follow(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Why a request cannot be approved.
@@ -88,7 +98,9 @@ impl Case {
             gid: self.gid,
             tty: self.tty,
             changed_env: &changed,
-            // The environment and names of users are not kept: a denial that looks at them counts.
+            // Nor is it followed where links lead. The environment and names of users are not kept. A denial that
+            // looks at any of these counts.
+            links: Some(&Nowhere),
             ..Facts::default()
         });
         (decision.action == Action::Deny).then(|| Objection {

@@ -145,7 +145,7 @@ impl Judged {
     }
 
     async fn beside(plan: Plan, workers: &Workers) -> Result<Self, PlanError> {
-        if is_small(&plan) {
+        if is_small(&plan) && !plan.follows_links() {
             return Ok(Self::new(plan));
         }
         workers.run(move || Self::new(plan)).await

@@ -28,5 +28,5 @@ mod wait;
 mod warden;
 
 pub use config::{Config, ExitCodes};
-pub use plan::{Meant, meant_here};
+pub use plan::{LinksHere, Meant, meant_here};
 pub use warden::{ServeError, run_warden, serve};

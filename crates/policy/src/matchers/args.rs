@@ -5,9 +5,11 @@ use super::argv::{Reading, Subcommand};
 use super::flag::{FlagPattern, Wanted, flag_like};
 use super::operand::OperandPattern;
 use super::reader::MAX_WORDS as MAX_WORDS_READ;
+use super::structured::Here;
 use super::structured::{Structured, Unmet};
 use super::{glob, unknown, words};
 use crate::decision::Action;
+use crate::facts::Links;
 
 /// Most words in one pattern.
 const MAX_WORDS: usize = 64;
@@ -97,10 +99,22 @@ impl ArgsPattern {
     }
 
     /// Whether a `deny` or an `ask` with this pattern must take the command.
-    pub(crate) fn overmatches<'p>(&'p self, reading: &Reading<'_>) -> Result<Overmatch, Miss<'p>> {
+    pub(crate) fn overmatches<'p>(
+        &'p self,
+        reading: &Reading<'_>,
+        links: Option<&dyn Links>,
+    ) -> Result<Overmatch, Miss<'p>> {
         match self {
             Self::Text(pattern) => pattern.overmatches(reading),
-            Self::Structured(pattern) => pattern.overmatches(reading).map_err(Miss::Key),
+            Self::Structured(pattern) => pattern.overmatches(reading, links).map_err(Miss::Key),
+        }
+    }
+
+    /// Whether it matters to the pattern where links lead.
+    pub(crate) fn follows_links(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Structured(pattern) => pattern.follows_links(),
         }
     }
 
@@ -110,11 +124,11 @@ impl ArgsPattern {
         &self,
         argv: &[&[u8]],
         reading: Option<&Reading<'_>>,
-        cwd: Option<&[u8]>,
+        here: Here<'_>,
     ) -> bool {
         match self {
             Self::Text(pattern) => pattern.fits(argv, reading),
-            Self::Structured(pattern) => pattern.fits(argv, reading, cwd).is_ok(),
+            Self::Structured(pattern) => pattern.fits(argv, reading, here).is_ok(),
         }
     }
 
@@ -123,12 +137,12 @@ impl ArgsPattern {
         &self,
         argv: &[&[u8]],
         reading: Option<&Reading<'_>>,
-        cwd: Option<&[u8]>,
+        here: Here<'_>,
     ) -> String {
         match self {
             Self::Text(pattern) => format!("this is not `{}`", pattern.source),
             Self::Structured(pattern) => {
-                let unmet = pattern.fits(argv, reading, cwd).err();
+                let unmet = pattern.fits(argv, reading, here).err();
                 unmet.map_or_else(String::new, |unmet| unmet.to_string())
             }
         }

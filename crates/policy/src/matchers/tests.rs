@@ -2,6 +2,7 @@
 
 use super::args::{ArgsPattern, Overmatch};
 use super::reader;
+use super::structured::Here;
 use crate::decision::Action;
 use crate::tools;
 
@@ -12,7 +13,7 @@ fn vector(line: &str) -> Vec<&[u8]> {
 fn over(pattern: &str, argv: &[&[u8]]) -> Option<Overmatch> {
     let reading = reader::read(tools::find(argv[0]), argv, Some(b"/app"));
     let patterns = ArgsPattern::compile(pattern, Action::Deny).unwrap();
-    patterns.iter().filter_map(|pattern| pattern.overmatches(&reading).ok()).max()
+    patterns.iter().filter_map(|pattern| pattern.overmatches(&reading, None).ok()).max()
 }
 
 fn denies(pattern: &str, line: &str) -> bool {
@@ -22,8 +23,9 @@ fn denies(pattern: &str, line: &str) -> bool {
 fn allows(pattern: &str, line: &str) -> bool {
     let argv = vector(line);
     let reading = reader::read(tools::find(argv[0]), &argv, Some(b"/app"));
+    let here = Here { cwd: Some(b"/app"), links: None };
     let patterns = ArgsPattern::compile(pattern, Action::Allow).unwrap();
-    patterns.iter().any(|pattern| pattern.fits(&argv, Some(&reading), Some(b"/app")))
+    patterns.iter().any(|pattern| pattern.fits(&argv, Some(&reading), here))
 }
 
 fn surely(pattern: &str, line: &str) -> bool {

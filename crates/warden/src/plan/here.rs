@@ -3,6 +3,8 @@
 
 use std::io;
 
+use clawrden_policy::Links;
+
 use super::root::{Depth, Root};
 use super::tool::{Kinds, Search, base_name};
 
@@ -15,6 +17,26 @@ pub struct Meant {
     pub path: Option<Vec<u8>>,
     /// The bare name that the file goes by on PATH, as in [`clawrden_policy::Facts::tool`].
     pub tool: Option<Vec<u8>>,
+}
+
+/// Where paths lead for this process.
+#[derive(Debug)]
+pub struct LinksHere(Root);
+
+impl LinksHere {
+    /// Follows links under this process's own root.
+    ///
+    /// # Errors
+    /// When that cannot be opened.
+    pub fn new() -> io::Result<Self> {
+        Root::own().map(Self)
+    }
+}
+
+impl Links for LinksHere {
+    fn follow(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.0.follow(path)
+    }
 }
 
 /// Looks `name` up on `path`, past every shim, as the warden does for a caller with that PATH; without one, where

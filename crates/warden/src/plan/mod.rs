@@ -7,6 +7,7 @@
 mod environment;
 mod here;
 mod invocation;
+mod links;
 mod on_host;
 mod root;
 mod tool;
@@ -20,8 +21,9 @@ use thiserror::Error;
 
 pub(crate) use environment::local;
 use environment::{changed, governed_path, value};
-pub use here::{Meant, meant_here};
+pub use here::{LinksHere, Meant, meant_here};
 pub(crate) use invocation::Invocation;
+use links::Ways;
 pub(crate) use on_host::{HostError, OnHost};
 pub(crate) use root::{Depth, Opened, Root};
 pub(crate) use tool::{Kinds, Tool, base_name};
@@ -250,7 +252,12 @@ impl Plan {
         self.on_host.as_ref().map(|host| &host.cwd).or(self.cwd.as_ref())
     }
 
-    /// Gives `judge` the facts of this request.
+    /// Whether judging it means to follow links, which can hang.
+    pub(crate) fn follows_links(&self) -> bool {
+        self.jail.policies().follow_links()
+    }
+
+    /// Gives `judge` the facts of this request. For a worker thread where links are followed.
     pub(crate) fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
         let argv: Vec<&[u8]> = self.invocation.argv().collect();
         let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
@@ -259,6 +266,7 @@ impl Plan {
         let named = self.jail.policy().names_users();
         let user = self.caller.uid.filter(|_| named).and_then(users::name_of);
         let group = self.caller.gid.filter(|_| named).and_then(users::group_of);
+        let ways = Ways::of(self);
         judge(&Facts {
             jail: self.jail.name.as_str(),
             name: self.invocation.name(),
@@ -275,6 +283,7 @@ impl Plan {
             group: group.as_deref(),
             tty: self.invocation.version_2().then(|| self.invocation.tty().is_some()),
             env: Some(&env),
+            links: self.follows_links().then_some(&ways),
             changed_env: &changed,
         })
     }

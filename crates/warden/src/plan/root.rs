@@ -117,6 +117,43 @@ impl Root {
         Ok(Opened { direct, ..identify(fd)? })
     }
 
+    /// Where `path`, absolute in this root, leads, free of links; what does not exist is taken for what would be made
+    /// there. `None` for a link to nothing, and for what cannot be looked at. For a worker thread.
+    pub(crate) fn follow(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let mut at = path;
+        let mut missing: Vec<&[u8]> = Vec::new();
+        loop {
+            match self.lookup(at, Depth::Full) {
+                Ok(opened) => {
+                    let mut real = self.path_of(&opened, at)?;
+                    for name in missing.iter().rev() {
+                        if real.last() != Some(&b'/') {
+                            real.push(b'/');
+                        }
+                        real.extend_from_slice(name);
+                    }
+                    return Some(real);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => return None,
+            }
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            if fs::openat2(&self.fd, at, flags, Mode::empty(), resolve).is_ok() {
+                return None;
+            }
+            let slash = at.iter().rposition(|byte| *byte == b'/')?;
+            let (above, name) = (&at[..slash], &at[slash + 1..]);
+            match name {
+                // Of a folder that is not there nobody knows what is above it.
+                b".." => return None,
+                b"" | b"." => {}
+                _ => missing.push(name),
+            }
+            at = if above.is_empty() { b"/" } else { above };
+        }
+    }
+
     /// The absolute path of `opened`, which `named` led to, in this root, free of links; `None` when it was deleted or
     /// lies outside.
     pub(crate) fn path_of(&self, opened: &Opened, named: &[u8]) -> Option<Vec<u8>> {
@@ -285,5 +322,29 @@ mod tests {
         assert_eq!(before, root.lookup(path, Depth::Cached).unwrap().id);
         std::fs::write(&file, "other").unwrap();
         assert_ne!(before, root.lookup(path, Depth::Full).unwrap().id);
+    }
+
+    #[test]
+    fn links_are_followed_and_what_is_not_there_is_where_it_would_be_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = std::fs::canonicalize(dir.path()).unwrap();
+        let at = |rest: &str| real.join(rest).into_os_string().into_vec();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        std::fs::write(real.join("a/file"), "").unwrap();
+        symlink("a/b", real.join("link")).unwrap();
+        symlink("nothing", real.join("lost")).unwrap();
+        symlink("loop", real.join("loop")).unwrap();
+        let root = Root::own().unwrap();
+        let follow = |rest: &str| root.follow(&at(rest));
+        assert_eq!(follow("a/file"), Some(at("a/file")));
+        assert_eq!(follow("link"), Some(at("a/b")));
+        assert_eq!(follow("link/new/deep/"), Some(at("a/b/new/deep")));
+        assert_eq!(follow("link/../file"), Some(at("a/file")), "behind the link, not before it");
+        for rest in ["lost", "lost/x", "loop", "a/file/x", "new/../a", "link/new/../x"] {
+            assert_eq!(follow(rest), None, "{rest}");
+        }
+        assert_eq!(root.follow(b"/"), Some(b"/".to_vec()));
+        assert_eq!(root.follow(b"/nonexistent-folder/x"), Some(b"/nonexistent-folder/x".to_vec()));
+        assert_eq!(root.follow(b"/proc/self/exe"), None, "a magic link");
     }
 }

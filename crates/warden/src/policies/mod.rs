@@ -132,6 +132,11 @@ impl Policies {
         self.all().any(|policy| policy.policy.runs_as_others())
     }
 
+    /// Whether a rule of any of them cares where links lead.
+    pub(crate) fn follow_links(&self) -> bool {
+        self.all().any(|policy| policy.policy.follows_links())
+    }
+
     /// The `env:` sections, of which the strictest holds.
     pub(crate) fn env(&self) -> Vec<&EnvRules> {
         self.all().map(|policy| policy.policy.env()).collect()

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawrden_api::display;
-use clawrden_policy::{Action, Explanation, Facts, Inside, Notice, RuleId, Step, Verdict};
+use clawrden_policy::{Action, Explanation, Facts, Inside, Links, Notice, RuleId, Step, Verdict};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
-use clawrden_warden::{Meant, meant_here};
+use clawrden_warden::{LinksHere, Meant, meant_here};
 use serde::Serialize;
 
 use super::{Choice, painted, tone};
@@ -126,6 +126,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let argv: Vec<&[u8]> = asked.argv.iter().map(Vec::as_slice).collect();
     let changed: Vec<&[u8]> = args.changed_env.iter().map(|name| name.as_bytes()).collect();
     let uid = args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw());
+    let links = LinksHere::new().ok();
     let facts = Facts {
         jail: &args.jail,
         name: argv.first().copied().unwrap_or_default(),
@@ -136,6 +137,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         uid: Some(uid),
         gid: None,
         changed_env: &changed,
+        links: links.as_ref().map(|links| links as &dyn Links),
         ..Facts::default()
     };
     let explanation = chosen.policy.explain(&facts);

@@ -6,6 +6,7 @@ use super::super::flag::flag_like;
 use super::super::reader::MAX_WORDS;
 use super::super::unknown;
 use super::flags::split;
+use super::places::Here;
 use super::subcommand::SubPattern;
 use super::{Structured, Unmet};
 use crate::tools::Tool;
@@ -24,17 +25,17 @@ impl Structured {
         &self,
         argv: &[&[u8]],
         reading: Option<&Reading<'_>>,
-        cwd: Option<&[u8]>,
+        here: Here<'_>,
     ) -> Result<(), Unmet<'_>> {
         match reading {
             _ if argv.len() > MAX_WORDS => Err(UNREAD),
             _ if argv.iter().skip(1).any(|word| may_be_flag(word)) => Err(UNREAD),
-            Some(reading) if reading.certain => self.fits_as_read(reading, cwd),
-            _ => self.fits_as_written(argv, reading, cwd),
+            Some(reading) if reading.certain => self.fits_as_read(reading, here),
+            _ => self.fits_as_written(argv, reading, here),
         }
     }
 
-    fn fits_as_read(&self, reading: &Reading<'_>, cwd: Option<&[u8]>) -> Result<(), Unmet<'_>> {
+    fn fits_as_read(&self, reading: &Reading<'_>, here: Here<'_>) -> Result<(), Unmet<'_>> {
         let has_sub = matches!(reading.sub, Subcommand::Known { .. });
         let from = match &self.sub {
             Some(sub) => {
@@ -51,7 +52,7 @@ impl Structured {
         let values = reading.flags.iter().filter(|flag| !flag.foreign);
         let values =
             values.filter(|flag| !self.flags.says_value(flag)).filter_map(|flag| flag.value);
-        self.fits_operands(&words, values, cwd)
+        self.fits_operands(&words, values, here)
     }
 
     /// Without knowledge: a word with a dash must be listed as it stands, and the word behind it may be
@@ -60,7 +61,7 @@ impl Structured {
         &self,
         argv: &[&[u8]],
         reading: Option<&Reading<'_>>,
-        cwd: Option<&[u8]>,
+        here: Here<'_>,
     ) -> Result<(), Unmet<'_>> {
         let mut rest = argv.get(1..).unwrap_or_default();
         let has_subs = reading.and_then(|reading| reading.tool).is_some_and(Tool::has_subs);
@@ -107,22 +108,22 @@ impl Structured {
                 return Err(UNREAD);
             }
         }
-        self.fits_operands(&words, values.into_iter(), cwd)
+        self.fits_operands(&words, values.into_iter(), here)
     }
 
     fn fits_operands<'w>(
         &self,
         words: &[(&'w [u8], bool)],
         values: impl Iterator<Item = &'w [u8]>,
-        cwd: Option<&[u8]>,
+        here: Here<'_>,
     ) -> Result<(), Unmet<'_>> {
         self.operands.fit(words)?;
         let plain: Vec<&[u8]> = words.iter().map(|(word, _)| *word).collect();
-        self.operands.fit_none(&plain, cwd)?;
+        self.operands.fit_none(&plain, here.cwd)?;
         let Some(inside) = &self.inside else { return Ok(()) };
         let has_operand = words.iter().any(|(_, sure)| *sure);
         let all = plain.into_iter().chain(values);
-        let holds = inside.value.hold(all, has_operand, cwd);
+        let holds = inside.value.hold(all, has_operand, here);
         if holds { Ok(()) } else { Err(inside.unmet("inside")) }
     }
 }

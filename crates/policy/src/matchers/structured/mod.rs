@@ -11,6 +11,7 @@ use std::fmt;
 
 use self::flags::FlagSets;
 use self::operands::Operands;
+pub(crate) use self::places::Here;
 use self::places::Places;
 use self::subcommand::SubPattern;
 use super::args::{Need, Overmatch};
@@ -18,6 +19,7 @@ use super::argv::{Reading, Subcommand};
 use super::flag::FlagPattern;
 use super::operand::OperandPattern;
 use crate::decision::Action;
+use crate::facts::Links;
 
 pub(crate) use self::operands::Match;
 pub(crate) use self::places::PLACE_HELP;
@@ -117,6 +119,11 @@ impl Structured {
         Ok(())
     }
 
+    /// Whether it matters where links lead.
+    pub(crate) fn follows_links(&self) -> bool {
+        self.inside.is_some()
+    }
+
     /// Adds one entry of `matches`.
     pub(crate) fn add_match(
         &mut self,
@@ -139,11 +146,15 @@ impl Structured {
     }
 
     /// Whether a `deny` or an `ask` with this pattern must take the command.
-    pub(super) fn overmatches(&self, reading: &Reading<'_>) -> Result<Overmatch, Unmet<'_>> {
+    pub(super) fn overmatches(
+        &self,
+        reading: &Reading<'_>,
+        links: Option<&dyn Links>,
+    ) -> Result<Overmatch, Unmet<'_>> {
         if reading.too_long {
             return Ok(Overmatch::Perhaps);
         }
-        match self.overmatches_known(reading) {
+        match self.overmatches_known(reading, links) {
             // A word that only a shell will know may be whatever is missing, but not another subcommand.
             Err(unmet)
                 if reading.wild
@@ -156,7 +167,11 @@ impl Structured {
         }
     }
 
-    fn overmatches_known(&self, reading: &Reading<'_>) -> Result<Overmatch, Unmet<'_>> {
+    fn overmatches_known(
+        &self,
+        reading: &Reading<'_>,
+        links: Option<&dyn Links>,
+    ) -> Result<Overmatch, Unmet<'_>> {
         let mut surety = Overmatch::Surely;
         let mut from = subcommand::end(reading);
         if let Some(sub) = &self.sub {
@@ -168,7 +183,7 @@ impl Structured {
         surety = surety.min(self.flags.overmatch(reading)?);
         surety = surety.min(self.operands.overmatch(reading, from)?);
         if let Some(inside) = &self.inside {
-            let found = inside.value.overmatch(reading, from);
+            let found = inside.value.overmatch(reading, from, links);
             surety = surety.min(found.ok_or_else(|| inside.unmet("inside"))?);
         }
         Ok(surety)
