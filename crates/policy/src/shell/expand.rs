@@ -55,7 +55,7 @@ pub(super) fn words(tokens: &[Token], found: &mut Found, at: usize) -> Result<Ve
     Ok(words.map(|tokens| word(tokens, found.dialect)).collect())
 }
 
-/// What a variable is set to, or a redirection opened on: braces and patterns stay as they are, or are not known.
+/// What a variable is set to: braces and patterns stay as they are, or are not known.
 pub(super) fn value(tokens: &[Token]) -> Word {
     let mut joined = Joined::default();
     let mut home = true;
@@ -67,6 +67,13 @@ pub(super) fn value(tokens: &[Token]) -> Word {
         home = matches!(token, Token::Bare(b':' | b'=')) || (at == 0 && *token == Token::Nothing);
     }
     joined.word
+}
+
+/// What a redirection is opened on: one word, whatever a pattern in it becomes.
+pub(super) fn target(tokens: &[Token], found: &mut Found, at: usize) -> Result<Word> {
+    let mut words = words(tokens, found, at)?;
+    let one = words.pop().filter(|_| words.is_empty());
+    Ok(Word { may_be_many: false, ..one.unwrap_or_else(Word::unknown) })
 }
 
 fn word(tokens: &[Token], dialect: Dialect) -> Word {

@@ -89,7 +89,9 @@ impl Reader<'_, '_> {
 
     fn target(&mut self, writes: bool, copies: bool, redirects: &mut Vec<Redirect>) -> Result<()> {
         self.blanks()?;
-        let target = expand::value(&self.some_word()?);
+        let at = self.at;
+        let tokens = self.some_word()?;
+        let target = expand::target(&tokens, self.found, at)?;
         if let Some(text) = target.literal() {
             let descriptor = text.strip_suffix(b"-").unwrap_or(text);
             if copies && descriptor.iter().all(u8::is_ascii_digit) {
