@@ -17,6 +17,7 @@ mod yaml;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +37,9 @@ pub const MAX_POLICY_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Most rules of all jails in one file.
 const MAX_JAIL_RULES: usize = 20_000;
+
+/// `O_NONBLOCK`, as Linux has it on x86-64 and aarch64, and elsewhere the BSDs.
+const NONBLOCK: i32 = if cfg!(target_os = "linux") { 0o4000 } else { 0x4 };
 
 const KEYS: &[&str] = &[
     "default_action",
@@ -85,11 +89,13 @@ pub(crate) fn from_file(path: &Path) -> Result<Policy, LoadError> {
 pub(crate) fn read(path: &Path) -> Result<String, LoadError> {
     let read_error = |source| LoadError::Read { path: path.to_owned(), source };
     let not_a_file = || LoadError::NotAFile { path: path.to_owned() };
-    // Looked at before it is opened, because opening a pipe would wait for its other end.
+    // Looked at before it is opened, because opening a device can do something. What takes its place in between may
+    // be a pipe, and is not waited for.
     if !std::fs::metadata(path).map_err(read_error)?.is_file() {
         return Err(not_a_file());
     }
-    let file = File::open(path).map_err(read_error)?;
+    let opened = File::options().read(true).custom_flags(NONBLOCK).open(path);
+    let file = opened.map_err(read_error)?;
     if !file.metadata().map_err(read_error)?.is_file() {
         return Err(not_a_file());
     }

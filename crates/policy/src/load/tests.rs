@@ -291,6 +291,41 @@ fn only_a_regular_text_file_of_bounded_size_is_read() {
 }
 
 #[test]
+fn a_pipe_that_takes_the_place_of_the_file_keeps_nobody_waiting() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("file"), "default_action: ask").unwrap();
+    let made = std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+    assert!(made.success());
+    std::fs::hard_link(at("file"), at("policy.yaml")).unwrap();
+    let (path, is_over) = (at("policy.yaml"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let swapping = scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                for name in ["pipe", "file"] {
+                    std::fs::hard_link(at(name), at("next")).unwrap();
+                    std::fs::rename(at("next"), at("policy.yaml")).unwrap();
+                    // A link to the file that stands there already is renamed to nothing.
+                    let _ = std::fs::remove_file(at("next"));
+                }
+            }
+        });
+        let (done, waited) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let read = (0..20_000).filter(|_| Policy::load(&path).is_ok()).count();
+            done.send(read).unwrap();
+        });
+        let read = waited.recv_timeout(std::time::Duration::from_secs(20));
+        is_over.store(true, Ordering::Release);
+        swapping.join().unwrap();
+        let read = read.expect("a reading that waits for the other end of a pipe");
+        reader.join().unwrap();
+        assert!((1..20_000).contains(&read), "both were there: {read}");
+    });
+}
+
+#[test]
 fn the_stock_policy_loads() {
     let source = Policy::stock_source();
     if let Err(error) = from_text(&source.name, &source.text) {
