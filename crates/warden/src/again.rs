@@ -1,12 +1,10 @@
 //! Judging a request again that waits for a person: what the policy denies by then, nobody can approve.
 //! It only ever refuses; what a later policy would allow is still asked.
 
-use std::sync::Arc;
-
 use clawrden_policy::{Action, Facts, Links};
 
-use crate::jails::Jail;
 use crate::plan::Plan;
+use crate::policies::Judges;
 
 /// Bytes of the longest argument vector that is kept for this. A longer request cannot be approved after a change.
 const MAX_WORDS: usize = 16 * 1024;
@@ -14,9 +12,9 @@ const MAX_WORDS: usize = 16 * 1024;
 /// What a request was judged by, kept for as long as it waits.
 #[derive(Debug)]
 pub(crate) struct Case {
-    jail: Arc<Jail>,
-    /// The generation of the jail's policies that judged.
-    generation: u64,
+    jail: Box<str>,
+    /// What judged it.
+    judges: Judges,
     name: Vec<u8>,
     path: Option<Vec<u8>>,
     tool: Option<Vec<u8>>,
@@ -49,14 +47,14 @@ pub(crate) struct Objection {
 }
 
 impl Case {
-    /// Keeps what `plan` was judged by, with policies of this generation.
-    pub(crate) fn of(plan: &Plan, generation: u64) -> Self {
+    /// Keeps what `plan` was judged by.
+    pub(crate) fn of(plan: &Plan) -> Self {
         plan.with_facts(|facts| {
             let length: usize = facts.argv.iter().map(|word| word.len() + 1).sum();
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
             Self {
-                jail: Arc::clone(&plan.jail),
-                generation,
+                jail: facts.jail.into(),
+                judges: plan.judges.clone(),
                 name: facts.name.to_vec(),
                 path: owned(facts.path),
                 tool: owned(facts.tool),
@@ -74,10 +72,7 @@ impl Case {
 
     /// What the policies in force have against it by now.
     pub(crate) fn objection(&self) -> Option<Objection> {
-        let policies = self.jail.policies();
-        if policies.generation == self.generation {
-            return None;
-        }
+        let judges = self.judges.renewed()?;
         let Some(words) = &self.words else {
             let reason = "the policy was changed while it waited, and it is too long to be judged again; \
                           repeat the command";
@@ -87,8 +82,8 @@ impl Case {
         // Behind the last NUL is nothing.
         argv.pop();
         let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
-        let decision = policies.decide(&Facts {
-            jail: self.jail.name.as_str(),
+        let decision = judges.decide(&Facts {
+            jail: &self.jail,
             name: &self.name,
             path: self.path.as_deref(),
             tool: self.tool.as_deref(),
@@ -121,10 +116,12 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use clawrden_policy::Policy;
 
-    use crate::jails::{InForce, JailName, Origin};
+    use crate::jails::{InForce, Jail, JailName, Origin};
 
     fn in_force(text: &str) -> InForce {
         let policy = Policy::from_yaml("p.yaml", text).unwrap();
@@ -133,13 +130,14 @@ mod tests {
     }
 
     /// `git push` in a jail whose policy asks.
-    fn waiting() -> Case {
+    fn waiting() -> (Arc<Jail>, Case) {
         let name = JailName::new("dev").unwrap();
         let policy = in_force("default_action: ask");
         let jail = Jail::new(name, "/s".into(), None, Vec::new(), Origin::Own, policy);
-        Case {
-            jail: Arc::new(jail),
-            generation: 0,
+        let jail = Arc::new(jail);
+        let case = Case {
+            jail: "dev".into(),
+            judges: Judges::of(&jail, None),
             name: b"git".to_vec(),
             path: Some(b"/usr/bin/git".to_vec()),
             tool: Some(b"git".to_vec()),
@@ -149,15 +147,16 @@ mod tests {
             tty: None,
             gid: Some(1000),
             changed_env: Vec::new(),
-        }
+        };
+        (jail, case)
     }
 
     #[test]
     fn the_rule_that_denies_by_now_is_named() {
-        let case = waiting();
+        let (jail, case) = waiting();
         assert_eq!(case.objection(), None);
         let denies = "rules: [{command: git, args: 'push **', action: deny, reason: 'closed'}]";
-        case.jail.put_in_force(in_force(denies), []);
+        jail.put_in_force(in_force(denies), []);
         let objection = case.objection().unwrap();
         assert_eq!(objection.rule.as_deref(), Some("p.yaml:1"));
         assert_eq!(objection.reason, "closed");
@@ -165,19 +164,19 @@ mod tests {
 
     #[test]
     fn what_is_asked_or_allowed_by_now_is_no_objection() {
-        let case = waiting();
+        let (jail, case) = waiting();
         for rule in ["{command: git, action: allow}", "{command: git, action: ask, timeout: 3s}"] {
             let text = format!("default_action: deny\nrules: [{rule}]");
-            case.jail.put_in_force(in_force(&text), []);
+            jail.put_in_force(in_force(&text), []);
             assert_eq!(case.objection(), None, "{rule}");
         }
     }
 
     #[test]
     fn the_words_are_judged_as_they_were_and_too_many_are_an_objection() {
-        let mut case = waiting();
+        let (jail, mut case) = waiting();
         let exact = "default_action: deny\nrules: [{command: git, args: push, action: allow}]";
-        case.jail.put_in_force(in_force(exact), []);
+        jail.put_in_force(in_force(exact), []);
         assert_eq!(case.objection(), None);
         case.words = Some(b"git\0push\0\0".to_vec());
         assert!(case.objection().is_some(), "an empty word is a word");

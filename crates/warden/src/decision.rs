@@ -19,8 +19,6 @@ const LARGE: usize = 16 * 1024;
 pub(crate) struct Judged {
     plan: Plan,
     decision: Decision,
-    /// The generation of the policies that gave it.
-    generation: u64,
     /// For judging it again, once it waits.
     case: Option<Arc<Case>>,
     /// In a dry run: it runs whatever was decided.
@@ -50,11 +48,10 @@ pub(crate) struct Approved {
 }
 
 impl Judged {
-    /// Judges `plan` by the policy of its jail.
+    /// Judges `plan` by the policies that it was frozen with.
     fn new(plan: Plan) -> Self {
-        let policies = plan.jail.policies();
-        let decision = plan.with_facts(|facts| policies.decide(facts));
-        Self { plan, decision, generation: policies.generation, case: None, let_through: false }
+        let decision = plan.with_facts(|facts| plan.judges.decide(facts));
+        Self { plan, decision, case: None, let_through: false }
     }
 
     /// The same for a request of any size: one so large that judging it would keep others waiting is judged beside
@@ -67,7 +64,7 @@ impl Judged {
         let (plan, decision) = (&judged.plan, &judged.decision);
         let wanted = decision.run_as.is_some() && decision.action != Action::Deny;
         // What the caller has not, the warden's host may have.
-        let unknown = plan.tool.is_none() && plan.jail.policies().runs_as_others();
+        let unknown = plan.tool.is_none() && plan.judges.runs_as_others();
         let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
         let judged = judged.settled();
         match sight.disasters {
@@ -118,10 +115,8 @@ impl Judged {
     /// Judges once more, by what the request means on the warden's host. Both judgements must agree on who runs it
     /// there; the stricter one holds.
     async fn on_host(self, sight: Sight<'_>) -> Result<Self, PlanError> {
-        // The older generation of two: what changed in between is judged again.
-        let Self { mut plan, decision: first, generation, .. } = self;
-        let judged =
-            |plan, decision| Self { plan, decision, generation, case: None, let_through: false };
+        let Self { mut plan, decision: first, .. } = self;
+        let judged = |plan, decision| Self { plan, decision, case: None, let_through: false };
         let is_meant = plan.tool.is_some() || first.run_as.is_some();
         let moved = plan.move_to_host(sight.kinds, sight.workers).await;
         if let Err(error) = moved {
@@ -188,8 +183,8 @@ impl Judged {
 
     /// Keeps what is needed to judge it again. Before [`Judged::slim`].
     pub(crate) fn keep_case(&mut self) -> Arc<Case> {
-        let (plan, generation) = (&self.plan, self.generation);
-        Arc::clone(self.case.get_or_insert_with(|| Arc::new(Case::of(plan, generation))))
+        let plan = &self.plan;
+        Arc::clone(self.case.get_or_insert_with(|| Arc::new(Case::of(plan))))
     }
 
     /// What the policies in force have against it by now. One whose case was not kept was judged just now.

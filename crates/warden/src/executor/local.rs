@@ -182,9 +182,10 @@ async fn prepare(
     if !plan.caller.is_alive() {
         return Err("the caller ended before its command started".to_owned());
     }
-    let policies = plan.jail.policies();
+    let now = plan.jail.policies();
+    let rules = [plan.judges.env(), now.env()].concat();
     let baseline = warden.baseline(plan.prisoner.as_deref());
-    let environment = local_environment(plan.invocation.env(), &policies.env(), baseline);
+    let environment = local_environment(plan.invocation.env(), &rules, baseline);
     let mut argv: Vec<Vec<u8>> = plan.invocation.argv().map(<[u8]>::to_vec).collect();
     if let Some(name) = argv.first_mut().filter(|_| plan.by_path) {
         name.clone_from(&tool.path);

@@ -74,10 +74,10 @@ pub(super) async fn prepare(
 
 /// The variables that it starts with, and the names of those that it does not get.
 fn environment(plan: &Plan, user: &User) -> (Vec<Vec<u8>>, Vec<String>) {
-    let policies = plan.jail.policies();
+    let now = plan.jail.policies();
+    let rules = [plan.judges.env(), now.env()].concat();
     // The PATH of a baseline that says nothing is the usual one.
-    let environment =
-        local_environment(plan.invocation.env(), &policies.env(), &Baseline::default());
+    let environment = local_environment(plan.invocation.env(), &rules, &Baseline::default());
     let name = |entry: &[u8]| entry.split(|&b| b == b'=').next().map(<[u8]>::to_vec);
     let mut kept = environment.kept;
     kept.retain(|entry| name(entry).is_none_or(|name| !OWN.contains(&&name[..])));

@@ -250,6 +250,27 @@ impl Jails {
         inside.map(|prisoner| prisoner.id.clone()).collect()
     }
 
+    /// Whether jails beside this one have prisoners.
+    #[must_use]
+    pub fn has_others(&self, door: &JailName) -> bool {
+        self.read().prisoners.values().any(|prisoner| prisoner.jail != *door)
+    }
+
+    /// The jail that a process belongs to as a prisoner, where that is another one than `door`. A process that cannot
+    /// be seen from here is nobody's: what a `clawrden run` starts can be.
+    ///
+    /// # Errors
+    /// As [`Jails::prisoner_of`].
+    pub fn home_elsewhere(
+        &self,
+        door: &JailName,
+        pid: Option<u32>,
+    ) -> Result<Option<Arc<Jail>>, ProcessError> {
+        let Some(pid) = pid.filter(|_| self.has_others(door)) else { return Ok(None) };
+        let prisoner = self.prisoner_of(pid)?.filter(|prisoner| prisoner.jail != *door);
+        Ok(prisoner.and_then(|prisoner| self.get(&prisoner.jail)))
+    }
+
     /// All prisoners.
     #[must_use]
     pub fn prisoners(&self) -> Vec<Arc<Prisoner>> {

@@ -31,8 +31,10 @@ pub(crate) use worker::Workers;
 
 use crate::approvals::{Identity, Same};
 use crate::caller::Caller;
-use crate::jails::{Baseline, Jail, Prisoner};
+use crate::jails::{Baseline, Jail, Jails, Prisoner};
 use crate::laps::Lap;
+use crate::policies::Judges;
+use crate::process::ProcessError;
 use crate::sys::users;
 use tool::Search;
 
@@ -56,6 +58,9 @@ pub(crate) enum PlanError {
         "the caller's files cannot be looked at: {0}; run the warden as the caller's user or as root"
     )]
     Root(#[source] io::Error),
+    /// It may be a prisoner of any jail.
+    #[error("whose prisoner the caller is cannot be told, so nothing ran: {0}")]
+    Belonging(#[source] ProcessError),
     /// It took too long: a file system did not answer, or there is too much to judge.
     #[error(
         "the command could not be judged in time: a file system does not answer, or its arguments are too many"
@@ -80,6 +85,8 @@ pub(crate) struct Cwd {
 pub(crate) struct Plan {
     pub(crate) id: RequestId,
     pub(crate) jail: Arc<Jail>,
+    /// The policies that judge it.
+    pub(crate) judges: Judges,
     pub(crate) prisoner: Option<Arc<Prisoner>>,
     pub(crate) caller: Caller,
     pub(crate) invocation: Invocation,
@@ -120,6 +127,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) kinds: &'a Arc<Kinds>,
     pub(crate) workers: &'a Workers,
     pub(crate) baseline: &'a Baseline,
+    /// Whose prisoner a caller is.
+    pub(crate) jails: &'a Jails,
     /// In a dry run, what denies the disasters.
     pub(crate) disasters: Option<&'a Arc<Policy>>,
 }
@@ -151,11 +160,17 @@ impl Plan {
                 return Err(Box::new(Unplanned { error, jail, prisoner, caller, invocation }));
             }
         };
-        let changed_env = changed(invocation.env(), sight.baseline, &jail.policies().env());
+        let home = match home(&jail, &caller, sight.jails) {
+            Ok(home) => home,
+            Err(error) => {
+                return Err(Box::new(Unplanned { error, jail, prisoner, caller, invocation }));
+            }
+        };
+        let judges = Judges::of(&jail, home.as_ref());
+        let changed_env = changed(invocation.env(), sight.baseline, &judges.env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
         // What rules look at belongs to what a person approves, as dangerous variables do.
-        let policy = jail.policy();
-        let watched = policy.variables().map(|name| name.as_bytes().to_vec());
+        let watched = judges.variables().into_iter();
         let variables: Vec<Vec<u8>> = changed_env
             .iter()
             .cloned()
@@ -190,6 +205,7 @@ impl Plan {
         Ok(Self {
             id,
             jail,
+            judges,
             prisoner,
             caller,
             invocation,
@@ -254,7 +270,7 @@ impl Plan {
 
     /// Whether judging it means to follow links, which can hang.
     pub(crate) fn follows_links(&self) -> bool {
-        self.jail.policies().follow_links()
+        self.judges.follow_links()
     }
 
     /// Gives `judge` the facts of this request. For a worker thread where links are followed.
@@ -263,7 +279,7 @@ impl Plan {
         let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
         let env: Vec<&[u8]> = self.invocation.env().collect();
         // Two files are read for that, so only where a rule asks.
-        let named = self.jail.policy().names_users();
+        let named = self.judges.name_users();
         let user = self.caller.uid.filter(|_| named).and_then(users::name_of);
         let group = self.caller.gid.filter(|_| named).and_then(users::group_of);
         let ways = Ways::of(self);
@@ -287,6 +303,17 @@ impl Plan {
             changed_env: &changed,
         })
     }
+}
+
+/// The jail that the caller is a prisoner of, where it came through the door of another one. Looked up only while
+/// another one has prisoners.
+fn home(door: &Jail, caller: &Caller, jails: &Jails) -> Result<Option<Arc<Jail>>, PlanError> {
+    let home = jails.home_elsewhere(&door.name, caller.pid).map_err(PlanError::Belonging)?;
+    // What was read of its number was its own as long as it lives.
+    if home.is_none() && jails.has_others(&door.name) && !caller.is_alive() {
+        return Err(PlanError::CallerGone);
+    }
+    Ok(home)
 }
 
 /// Finds under the caller's own root what a request names.

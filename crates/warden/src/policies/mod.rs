@@ -3,6 +3,7 @@
 //! A file that does not load, or that somebody is still writing, changes nothing: what was in force stays so. What a
 //! change widens does not reach prisoners that may have made it themselves.
 
+mod judges;
 mod source;
 mod steady;
 mod stricter;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use clawrden_policy::{Action, Decision, EnvRules, Facts, Policy};
 
 pub use source::Brought;
+pub(crate) use judges::Judges;
 pub(crate) use source::{Source, Sourced};
 pub(crate) use steady::{Unsteady, steadily};
 use stricter::stricter;
@@ -130,11 +132,6 @@ impl Policies {
     /// Whether a rule of any of them runs its command as a user of the warden's host.
     pub(crate) fn runs_as_others(&self) -> bool {
         self.all().any(|policy| policy.policy.runs_as_others())
-    }
-
-    /// Whether a rule of any of them cares where links lead.
-    pub(crate) fn follow_links(&self) -> bool {
-        self.all().any(|policy| policy.policy.follows_links())
     }
 
     /// The `env:` sections, of which the strictest holds.

@@ -27,7 +27,7 @@ pub(super) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
             decision.run_as = None;
         } else {
             decision.action = Action::Deny;
-            let fact = "the policies before and after the change do not agree on where it runs";
+            let fact = "the policies that hold do not agree on where it runs";
             decision.reason = join(fact, why);
         }
     }

@@ -109,7 +109,7 @@ impl Warden {
     pub(crate) fn sight<'a>(&'a self, prisoner: Option<&'a Prisoner>) -> Sight<'a> {
         let (kinds, workers) = (&self.kinds, &self.workers);
         let disasters = self.disasters.as_ref();
-        Sight { kinds, workers, baseline: self.baseline(prisoner), disasters }
+        Sight { kinds, workers, baseline: self.baseline(prisoner), jails: &self.jails, disasters }
     }
 
     /// A cgroup below the process's own, with the process in it, where one can be had: what it starts cannot leave.
