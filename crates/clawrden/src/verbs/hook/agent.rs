@@ -1,11 +1,13 @@
 //! What agents say to their hooks and want to hear, as their documentation has it. Unknown fields are left alone; a
 //! field that is needed and missing is an error, and an error is a denial.
 
+use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use clawrden_api::display;
-use serde::Deserialize;
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -61,8 +63,70 @@ struct Input {
     hook_event_name: String,
     tool_name: String,
     #[serde(default)]
-    tool_input: Value,
+    tool_input: Fields,
     cwd: String,
+}
+
+/// The fields of a tool's input, each there once: of two, the agent might take the other one. What is no object has
+/// none.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with the tool's input")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if fields.contains_key(&name) {
+                let name = display::text(&name);
+                return Err(A::Error::custom(format!("`{name}` is there twice")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Fields(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<Fields, A::Error> {
+        while words.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Fields::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Fields, E> {
+        Ok(Fields::default())
+    }
 }
 
 impl Agent {
@@ -82,12 +146,12 @@ impl Agent {
         if !input.cwd.starts_with('/') {
             return Err("`cwd` is no absolute path".to_owned());
         }
-        let argv = argv(&input.tool_name, &input.tool_input)?;
+        let argv = argv(&input.tool_name, &input.tool_input.0)?;
         if argv.iter().flatten().any(|word| word.contains(&0)) {
             return Err("the command has a NUL byte in it".to_owned());
         }
         let cwd = match &argv {
-            Some(_) => place(&input.cwd, &input.tool_input)?,
+            Some(_) => place(&input.cwd, &input.tool_input.0)?,
             None => input.cwd.into_bytes(),
         };
         Ok(Asked { argv, cwd })
@@ -118,7 +182,7 @@ impl Agent {
 }
 
 /// Where the tool works: a shell tool may be told another directory than the agent's.
-fn place(cwd: &str, input: &Value) -> Result<Vec<u8>, String> {
+fn place(cwd: &str, input: &Map<String, Value>) -> Result<Vec<u8>, String> {
     match input.get("workdir") {
         None | Some(Value::Null) => Ok(cwd.into()),
         Some(Value::String(dir)) => Ok(Path::new(cwd).join(dir).into_os_string().into_vec()),
@@ -136,9 +200,7 @@ fn only<'v>(fields: &'v Map<String, Value>, names: &[&str]) -> Result<Option<&'v
 }
 
 /// The command that a tool amounts to.
-fn argv(tool: &str, input: &Value) -> Result<Option<Vec<Vec<u8>>>, String> {
-    let nothing = Map::new();
-    let fields = input.as_object().unwrap_or(&nothing);
+fn argv(tool: &str, fields: &Map<String, Value>) -> Result<Option<Vec<Vec<u8>>>, String> {
     if let Some((_, shell)) = SHELLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(tool)) {
         return shell_argv(shell, fields).map(Some);
     }

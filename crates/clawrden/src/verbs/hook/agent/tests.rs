@@ -59,6 +59,9 @@ fn a_tool_that_writes_is_the_redirection_that_it_amounts_to() {
 fn other_tools_are_none_of_ours() {
     for tool in ["Read", "Glob", "WebFetch", "mcp__memory__create", "Task"] {
         assert_eq!(with(tool, &json!({"command": "rm -rf /"})), Ok(None), "{tool}");
+        for odd in [json!("x"), json!([1, "x"]), json!(-1), json!(1.5), json!(true)] {
+            assert_eq!(with(tool, &odd), Ok(None), "{tool} {odd}");
+        }
     }
 }
 
@@ -76,12 +79,17 @@ fn what_is_not_whole_is_an_error() {
         r#"{"cwd":"/w","tool_name":"Bash","tool_input":{"command":"ls"}}"#,
         r#"{"hook_event_name":"PreToolUse","cwd":"/w","tool_name":"Bash","tool_input":{"command":"a\u0000b"}}"#,
         r#"{"hook_event_name":"PreToolUse","cwd":"/w","tool_name":"Bash","tool_name":"Read","tool_input":{}}"#,
+        r#"{"hook_event_name":"PreToolUse","cwd":"/w","tool_name":"Bash",
+            "tool_input":{"command":"rm -rf /","command":"ls"}}"#,
     ] {
         assert!(Agent::Codex.read(text.as_bytes()).is_err(), "{text}");
     }
     for (tool, input) in [
         ("Bash", json!({})),
         ("Bash", json!(null)),
+        ("Bash", json!("ls")),
+        ("Bash", json!(["ls"])),
+        ("Bash", json!(7)),
         ("Bash", json!({"command": 7})),
         ("Bash", json!({"command": []})),
         ("Bash", json!({"command": ["ls", 7]})),
