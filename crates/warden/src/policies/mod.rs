@@ -9,18 +9,22 @@ mod steady;
 mod stricter;
 mod trail;
 mod watch;
+mod writers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clawrden_policy::{Action, Decision, EnvRules, Facts, Policy};
 
-pub use source::Brought;
 pub(crate) use judges::Judges;
+pub use source::Brought;
+pub(crate) use source::Unread;
 pub(crate) use source::{Source, Sourced};
-pub(crate) use steady::{Unsteady, steadily};
+pub(crate) use steady::Unsteady;
+use steady::steadily;
 use stricter::stricter;
 pub(crate) use watch::{Changes, MOST, QUIET, Watching};
+pub(crate) use writers::Writable;
 
 /// Policies before the one in force that are held against living prisoners. With more, what all of these and the one
 /// in force allow is asked.

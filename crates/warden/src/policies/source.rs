@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use clawrden_policy::{self as policy, Layer, LoadError, Policy};
 
+use thiserror::Error;
+
+use super::{Unsteady, Writable, steadily, steady, writers};
 use crate::layers::{self, CEILING, LayersError};
 
 /// A policy and what to call its source.
@@ -56,6 +59,20 @@ impl Brought {
     }
 }
 
+/// Why the policy's files give none.
+#[derive(Debug, Error)]
+pub enum Unread {
+    /// They are no policy.
+    #[error(transparent)]
+    Load(#[from] LayersError),
+    /// They are being written.
+    #[error(transparent)]
+    Unsteady(#[from] Unsteady),
+    /// Others can write them.
+    #[error(transparent)]
+    Writable(#[from] Writable),
+}
+
 /// The files that the warden's own policy is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
@@ -81,12 +98,28 @@ impl Source {
         }
     }
 
+    /// Reads everything while nobody writes it, if nobody else could have. As [`Source::read`].
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub(crate) fn take(&self, before: Option<&Sourced>) -> Result<Sourced, Unread> {
+        let paths = self.paths();
+        steadily(&paths, || {
+            // The ceiling is root's alone: whoever reads it looks.
+            for path in steady::files(&paths)?.iter().chain(&paths).filter(|path| *path != CEILING)
+            {
+                writers::check(path)?;
+            }
+            Ok(self.read(before)?)
+        })?
+    }
+
     /// Reads everything. `before` is what holds so far: a policy or a ceiling that was there and is gone is an error,
     /// never a return to less.
     ///
     /// # Errors
     /// [`LayersError`].
-    pub(crate) fn read(&self, before: Option<&Sourced>) -> Result<Sourced, LayersError> {
+    fn read(&self, before: Option<&Sourced>) -> Result<Sourced, LayersError> {
         let host = layers::host(self.named.as_deref(), &self.usual, &self.rules)?;
         if host.is_stock && before.is_some_and(|before| before.is_read) {
             let source = io::Error::from(io::ErrorKind::NotFound);

@@ -14,7 +14,7 @@ pub(crate) const MAX_FILES: usize = 1024;
 
 /// Why files cannot be read at this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum Unsteady {
+pub enum Unsteady {
     /// A process has it open for writing.
     #[error(
         "{0:?} is being written: a process has it open for writing, so that it may not be whole"
@@ -43,7 +43,7 @@ struct Stamp {
 ///
 /// # Errors
 /// [`Unsteady`]: what was read is not to be used.
-pub(crate) fn steadily<T>(paths: &[PathBuf], read: impl FnOnce() -> T) -> Result<T, Unsteady> {
+pub(super) fn steadily<T>(paths: &[PathBuf], read: impl FnOnce() -> T) -> Result<T, Unsteady> {
     let files = files(paths)?;
     let before: Vec<Stamp> = files.iter().map(|path| Stamp::of(path)).collect();
     let mut leases = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn steadily<T>(paths: &[PathBuf], read: impl FnOnce() -> T) -> Result
 }
 
 /// The files themselves; of a folder, the YAML files in it, by name.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Unsteady> {
+pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Unsteady> {
     let mut all = Vec::new();
     for path in paths {
         match fs::read_dir(path) {

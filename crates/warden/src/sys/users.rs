@@ -48,6 +48,29 @@ pub(crate) fn group_of(gid: u32) -> Option<String> {
     group_by_number(&text, gid).map(str::to_owned)
 }
 
+/// Whether nobody but this user and root is in a group, as far as the two files know.
+#[must_use]
+pub(crate) fn is_alone_in(uid: u32, gid: u32) -> bool {
+    match (read("/etc/passwd"), read("/etc/group")) {
+        (Ok(passwd), Ok(group)) => alone(&passwd, &group, uid, gid),
+        _ => false,
+    }
+}
+
+/// A group that is in neither file is its user's where both have the same number.
+fn alone(passwd: &str, group: &str, uid: u32, gid: u32) -> bool {
+    let own = by_number(passwd, uid);
+    let is_own = own.as_ref().map_or(uid == gid, |line| line.gid == gid);
+    let is_anothers = lines(passwd).any(|line| line.gid == gid && ![0, uid].contains(&line.uid));
+    let members = group.lines().filter_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        (fields.next()?.parse() == Ok(gid)).then_some(fields.next()?)
+    });
+    let mut members = members.flat_map(|members| members.split(',')).map(str::trim);
+    let name = own.map_or("root", |line| line.name);
+    is_own && !is_anothers && members.all(|member| ["", "root", name].contains(&member))
+}
+
 /// The user that goes by this name, or else by this number.
 ///
 /// # Errors
@@ -156,6 +179,21 @@ mod tests {
         assert_eq!(of("bare").unwrap().home, "/");
         for unknown in ["", "77", "nobody-at-all", "odd line", "-1", "4294967296"] {
             assert_eq!(of(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_ones_own_while_nobody_else_is_in_it() {
+        let passwd =
+            "root:x:0:0::/:\nann:x:1000:1001::/:\nbob:x:1001:100::/:\neve:x:1002:100::/:\n";
+        let group = "root:x:0:\nann:x:1001:ann\nusers:x:100:\nwheel:x:10:ann\n";
+        let is_alone = |uid, gid| alone(passwd, group, uid, gid);
+        assert!(is_alone(1000, 1001) && is_alone(0, 0) && is_alone(77, 77));
+        // Another's primary group, one that is not the user's own, one that belongs to another.
+        assert!(!is_alone(1001, 100) && !is_alone(1000, 10) && !is_alone(77, 1001));
+        for members in ["bob", "ann,bob", "root,eve"] {
+            let group = format!("ann:x:1001:{members}\n");
+            assert!(!alone(passwd, &group, 1000, 1001), "{members}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::approvals::Now;
 use crate::jails::{BadName, InForce, Jail, Origin};
 use crate::layers::LayersError;
 use crate::ledger::{self, Record};
-use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unsteady, Watching, steadily};
+use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unread, Watching};
 
 /// The warden's own policy.
 pub(super) struct Own {
@@ -39,9 +39,7 @@ struct State {
 #[derive(Debug, Error)]
 enum ReloadError {
     #[error(transparent)]
-    Load(#[from] LayersError),
-    #[error(transparent)]
-    Unsteady(#[from] Unsteady),
+    Read(#[from] Unread),
     #[error(transparent)]
     Name(#[from] BadName),
     #[error("the warden goes down")]
@@ -110,7 +108,7 @@ impl Warden {
                 if told { warden.reload_patiently() } else { warden.reload() }
             });
             let Ok(read) = read.await else { continue };
-            if let Err(ReloadError::Unsteady(_)) = read {
+            if let Err(ReloadError::Read(Unread::Unsteady(_))) = read {
                 // The end of the writing is a change of its own, but for a file that is looked at by its stamp only.
                 tokio::time::sleep(QUIET).await;
                 changes.tell();
@@ -156,7 +154,9 @@ impl Warden {
         let end = Instant::now() + MOST;
         loop {
             match self.reload() {
-                Err(ReloadError::Unsteady(_)) if Instant::now() < end => std::thread::sleep(QUIET),
+                Err(ReloadError::Read(Unread::Unsteady(_))) if Instant::now() < end => {
+                    std::thread::sleep(QUIET);
+                }
                 read => return read,
             }
         }
@@ -169,9 +169,7 @@ impl Warden {
             watching.renew();
         }
         let before = self.own.sourced();
-        let paths = self.own.source.paths();
-        let read = steadily(&paths, || self.own.source.read(Some(&before)));
-        let read = read.map_err(ReloadError::from).and_then(|read| read.map_err(Into::into));
+        let read = self.own.source.take(Some(&before)).map_err(ReloadError::from);
         let named = read.and_then(|sourced| Ok((declared(&sourced.policy)?, sourced)));
         let (declared, sourced) = match named {
             Ok(named) => named,
@@ -281,7 +279,9 @@ impl Warden {
     fn keep_policy(&self, error: &ReloadError) {
         let message = error.to_string();
         let inside = match error {
-            ReloadError::Load(LayersError::Policy(error)) => error.diagnostics().first(),
+            ReloadError::Read(Unread::Load(LayersError::Policy(error))) => {
+                error.diagnostics().first()
+            }
             _ => None,
         };
         let fault = PolicyFault {
@@ -293,7 +293,7 @@ impl Warden {
         };
         let source = {
             let mut state = self.own.state();
-            if let ReloadError::Unsteady(_) = error {
+            if let ReloadError::Read(Unread::Unsteady(_)) = error {
                 // Writing takes a moment, and is an error only when it does not end.
                 if state.unsteady.get_or_insert_with(Instant::now).elapsed() < MOST {
                     return;

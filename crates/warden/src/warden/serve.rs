@@ -18,9 +18,8 @@ use crate::config::{Config, ExitCodes};
 use crate::executor::Pool;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
-use crate::layers::LayersError;
 use crate::ledger::{self, Ledger, LedgerError, Record};
-use crate::policies::Source;
+use crate::policies::{Source, Unread};
 use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
@@ -37,7 +36,7 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 pub enum ServeError {
     /// The policy does not load.
     #[error(transparent)]
-    Policy(#[from] LayersError),
+    Policy(#[from] Unread),
     /// A directory cannot be had.
     #[error(transparent)]
     Places(#[from] PlaceError),
@@ -106,7 +105,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     places.make()?;
     let source = Source::new(config.policy.as_deref(), places.policy(), places.rules());
-    let policy = source.read(None)?;
+    let policy = source.take(None)?;
     let policy_name = policy.source.clone();
     let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
     let options = ledger::Options { dry_run: config.dry_run, ..ledger::Options::default() };
