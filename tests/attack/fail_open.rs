@@ -100,6 +100,7 @@ fn a_policy_that_is_no_policy_file_is_refused() {
     assert!(refusal(&[], &at("loop")).contains("loop"));
     let large = fs::File::create(at("large")).unwrap();
     large.set_len(100 * 1024 * 1024).unwrap();
+    drop(large);
     assert!(refusal(&[], &at("large")).contains("more than"));
 }
 

@@ -23,6 +23,7 @@ mod matching;
 mod mixed;
 mod places;
 mod plan;
+mod policy_file;
 mod protocol;
 mod run_as;
 

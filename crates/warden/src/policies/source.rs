@@ -105,12 +105,14 @@ impl Source {
     pub(crate) fn take(&self, before: Option<&Sourced>) -> Result<Sourced, Unread> {
         let paths = self.paths();
         steadily(&paths, || {
+            // First, so that advice about rights is given for policies alone.
+            let read = self.read(before)?;
             // The ceiling is root's alone: whoever reads it looks.
             for path in steady::files(&paths)?.iter().chain(&paths).filter(|path| *path != CEILING)
             {
                 writers::check(path)?;
             }
-            Ok(self.read(before)?)
+            Ok(read)
         })?
     }
 
