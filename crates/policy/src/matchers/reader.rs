@@ -199,7 +199,10 @@ impl<'a> Reader<'a> {
         let first = self.out.operands.is_empty();
         if first && certain && self.out.tool.is_some_and(|tool| tool.bundled) {
             self.out.certain = false;
-            for &letter in word {
+            let mut letters = word.to_vec();
+            letters.sort_unstable();
+            letters.dedup();
+            for letter in letters {
                 self.push(Name::Letter([b'-', letter]), None, None, None, false);
             }
         }

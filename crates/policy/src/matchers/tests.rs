@@ -33,6 +33,13 @@ fn surely(pattern: &str, line: &str) -> bool {
 }
 
 #[test]
+fn letters_without_a_dash_count_once() {
+    let long = [b"xf".as_slice(), &b"v".repeat(100_000)].concat();
+    let argv: [&[u8]; 2] = [b"tar", &long];
+    assert_eq!(reader::read(tools::find(b"tar"), &argv, None).flags.len(), 3);
+}
+
+#[test]
 fn a_flag_cluster_is_split() {
     for line in ["rm -rf /", "rm -fr /", "rm -r -f /", "rm -vrif /", "rm -f / -r"] {
         assert!(surely("-rf /", line), "{line}");

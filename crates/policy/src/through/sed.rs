@@ -5,6 +5,9 @@ use super::found::Inside;
 use crate::matchers::argv::Reading;
 use crate::matchers::unknown;
 
+/// Longest script that is read, in bytes: some commands look at all that follows. A longer one is in doubt.
+const MAX_SCRIPT: usize = 4096;
+
 /// Commands that take nothing and only edit or show.
 const PLAIN: &[u8] = b"=dDgGhHlnNpPxF{}";
 
@@ -31,7 +34,7 @@ pub(super) fn read(reading: &Reading<'_>, inside: &mut Inside<'_>) {
 }
 
 fn only_edits(script: &[u8]) -> bool {
-    if unknown::is_in(script) {
+    if unknown::is_in(script) || script.len() > MAX_SCRIPT {
         return false;
     }
     let mut rest = script;

@@ -126,6 +126,13 @@ fn the_walk_ends_at_its_bounds() {
 }
 
 #[test]
+fn a_script_for_sed_that_is_long_is_in_doubt() {
+    let shown = |lines: usize| seen(&[b"sed".to_vec(), b"1c x\n".repeat(lines)]).0;
+    assert_eq!(shown(800), ["own"]);
+    assert_eq!(shown(900), ["own", "?"]);
+}
+
+#[test]
 fn an_unknown_word_is_what_no_argument_can_be() {
     assert!(unknown::is_in(unknown::ONE) && unknown::is_many(unknown::MANY));
     assert!(!unknown::is_many(unknown::ONE));
