@@ -115,7 +115,7 @@ fn pairs(node: &Node) -> impl Iterator<Item = (&Node, &str, &Node)> {
         _ => &[],
     };
     pairs.iter().filter_map(|(key, value)| match &key.value {
-        Value::Scalar { text, .. } => Some((key, text.as_str(), value)),
+        Value::Scalar { text, .. } => Some((key, &**text, value)),
         _ => None,
     })
 }

@@ -1,6 +1,7 @@
 //! Load: from the text of a policy file to a checked `Policy`, or to every error found in it.
 //! Nothing is half-loaded: one error anywhere and there is no policy.
 
+mod budget;
 mod conditions;
 mod examples;
 mod ghosts;
@@ -10,6 +11,7 @@ mod report;
 mod rules;
 mod sections;
 mod structured;
+mod text;
 mod tools;
 mod values;
 mod yaml;

@@ -1,19 +1,35 @@
 //! Report: collects every error of one file, each with the line it stands on.
 //! Nothing is returned early: as much as can be found wrong at once is told at once.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use super::budget::Budget;
 use super::outcome::NOT_ENFORCED;
 use super::yaml::{At, Node, Value};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
+/// Most keys of a mapping that are compared with each other; of more, a table is made.
+const FEW: usize = 16;
+
 pub(super) struct Report<'t> {
     name: &'t str,
-    lines: Vec<&'t str>,
+    text: &'t str,
+    /// Its lines, once one is shown.
+    lines: OnceCell<Vec<&'t str>>,
     found: Diagnostics,
+    pub(super) budget: Budget,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(name: &'t str, text: &'t str) -> Self {
-        Self { name, lines: text.lines().collect(), found: Diagnostics::default() }
+        Self {
+            name,
+            text,
+            lines: OnceCell::new(),
+            found: Diagnostics::default(),
+            budget: Budget::default(),
+        }
     }
 
     /// Adds one error: the fact, and what would be right.
@@ -23,7 +39,8 @@ impl<'t> Report<'t> {
             return;
         }
         let position = usize::try_from(at.line.max(1) - 1).unwrap_or(usize::MAX);
-        let line = self.lines.get(position).copied().unwrap_or_default();
+        let lines = self.lines.get_or_init(|| self.text.lines().collect());
+        let line = lines.get(position).copied().unwrap_or_default();
         let place = (at.line, at.column, at.width);
         self.found.push(Diagnostic::new(self.name, place, (message.as_ref(), help), line));
     }
@@ -106,10 +123,16 @@ impl<'t> Report<'t> {
             return None;
         };
         let mut entries: Vec<(&Node, &str, &Node)> = Vec::with_capacity(pairs.len());
-        let mut seen: std::collections::HashMap<&str, u32> = std::collections::HashMap::new();
+        let mut seen: HashMap<&str, u32> = HashMap::new();
         for (key, value) in pairs {
             let Some(word) = self.word(key, "a key") else { continue };
-            if let Some(line) = seen.insert(word, key.at.line) {
+            let first = if pairs.len() > FEW {
+                seen.insert(word, key.at.line)
+            } else {
+                let same = entries.iter().find(|(_, other, _)| *other == word);
+                same.map(|(key, ..)| key.at.line)
+            };
+            if let Some(line) = first {
                 let help = format!("it stands on line {line} already; keep one of them");
                 self.add(key.at, format!("duplicate key `{word}`"), &help);
                 continue;

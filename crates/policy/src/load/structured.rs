@@ -109,8 +109,9 @@ fn matches(node: &Node, action: Action, built: &mut Structured, report: &mut Rep
             }
         };
         let Some(text) = report.word(value, "a regular expression") else { continue };
-        if let Err(help) = built.add_match(which, text, action) {
-            report.add(value.at, format!("bad regular expression `{text}`"), &help);
+        match report.budget.regexes.compile(text, action) {
+            Ok(regex) => built.add_match(which, text, regex),
+            Err(help) => report.add(value.at, format!("bad regular expression `{text}`"), &help),
         }
     }
 }
@@ -123,6 +124,9 @@ fn set(node: &Node, what: &str, report: &mut Report<'_>, setter: &mut Setter<'_>
     let Some(words) = report.words(node, what) else { return };
     if words.len() > MAX_LIST {
         report.add(node.at, format!("the list has more than {MAX_LIST} entries"), "");
+        return;
+    }
+    if !words.iter().all(|(at, text)| report.may_spell_out(at, text)) {
         return;
     }
     let texts: Vec<&str> = words.iter().map(|(_, text)| *text).collect();

@@ -78,6 +78,11 @@ fn subcommands(node: &Node, tool: &mut Extension, report: &mut Report<'_>) {
                 _ => stops = report.boolean(node).unwrap_or(false),
             }
         }
+        if let Some(model) = like
+            && !report.may_copy(key.at, tool.flags_of(model))
+        {
+            continue;
+        }
         if let Err(help) = tool.subcommand(names, flags.as_deref(), (like, stops)) {
             report.add(key.at, format!("bad subcommand `{names}`"), &help);
         }

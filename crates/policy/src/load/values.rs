@@ -45,6 +45,9 @@ impl Report<'_> {
     }
 
     pub(super) fn glob(&mut self, node: &Node, text: &str, kind: Kind) -> Option<Glob> {
+        if !self.may_spell_out(node, text) {
+            return None;
+        }
         match Glob::new(text, kind) {
             Ok(glob) => Some(glob),
             Err(error) => {

@@ -2,18 +2,25 @@
 //! A scalar stays the text that was written; nothing is guessed to be a number or a boolean here.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, options};
 
 use super::report::Report;
+use super::text::Text;
 
 /// Deepest nesting of lists and mappings; a policy of the simple form needs five.
 const MAX_DEPTH: usize = 32;
-/// Most keys and values in all; a rule takes about ten.
-const MAX_NODES: usize = 400_000;
-/// Most nodes that aliases may repeat in all, so that a small file cannot grow without end.
-const MAX_REPEATED_NODES: usize = 10_000;
+/// Most keys and values in all: fifty for each of ten thousand rules.
+const MAX_NODES: usize = 500_000;
+/// Most entries of one list or mapping, the rules among them. It is the first bound that a file meets which
+/// is no policy, and so what keeps refusing one quick.
+const MAX_ENTRIES: usize = 20_000;
+/// Most values that aliases may repeat in all, so that a small file cannot grow without end.
+const MAX_REPEATED: usize = 10_000;
+/// Most values that are kept for aliases; what an anchor names beyond them cannot be repeated.
+const MAX_ANCHORED: usize = 50_000;
+/// A word counts as one value for each so many bytes of it where it is repeated.
+const BYTES_OF_A_VALUE: usize = 32;
 
 /// Where a node stands: line and column from 1, width in characters on its first line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +38,7 @@ pub(super) struct Node {
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    Scalar { text: String, plain: bool },
+    Scalar { text: Text, plain: bool },
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
 }
@@ -50,15 +57,7 @@ impl Node {
     /// Whether nothing stands there: an empty place, `~` or `null`.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
-            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
-    }
-
-    fn count(&self) -> usize {
-        1 + match &self.value {
-            Value::Scalar { .. } => 0,
-            Value::List(items) => items.iter().map(Self::count).sum(),
-            Value::Map(pairs) => pairs.iter().map(|(key, value)| key.count() + value.count()).sum(),
-        }
+            if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 }
 
@@ -66,8 +65,23 @@ impl Node {
 struct Open {
     at: At,
     anchor: usize,
-    is_map: bool,
-    children: Vec<Node>,
+    children: Children,
+    /// Values in it so far.
+    values: usize,
+}
+
+enum Children {
+    Items(Vec<Node>),
+    Pairs(Vec<(Node, Node)>, Option<Node>),
+}
+
+impl Children {
+    fn len(&self) -> usize {
+        match self {
+            Self::Items(items) => items.len(),
+            Self::Pairs(pairs, _) => pairs.len(),
+        }
+    }
 }
 
 /// Reads the one document of `text`. `None` after a reported error that leaves no usable tree.
@@ -79,7 +93,8 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
         disallow_directives: true,
     };
     let mut builder = Builder::default();
-    for event in Parser::new_from_str_with_options(text, limits) {
+    let mut parser = Parser::new_from_str_with_options(text, limits);
+    while let Some(event) = parser.next_event() {
         match event {
             Ok((event, span)) => {
                 if !builder.take(event, span, report) {
@@ -104,7 +119,9 @@ const EMPTY_HELP: &str = "a policy has at least `default_action: deny`";
 #[derive(Default)]
 struct Builder {
     stack: Vec<Open>,
-    anchors: HashMap<usize, Rc<Node>>,
+    /// What anchors name, with the values in it; `None` where that is too much to be repeated.
+    anchors: HashMap<usize, Option<(Node, usize)>>,
+    anchored: usize,
     nodes: usize,
     repeated: usize,
     root: Option<Node>,
@@ -134,67 +151,91 @@ impl Builder {
                     report.add(at, "tags have no meaning in a policy", "remove the tag");
                 }
                 let plain = style == ScalarStyle::Plain;
-                let value = Value::Scalar { text: text.into_owned(), plain };
-                self.place(Node { at, value }, anchor);
+                let values = 1 + text.len() / BYTES_OF_A_VALUE;
+                let value = Value::Scalar { text: Text::from(text), plain };
+                return self.place(Node { at, value }, (anchor, values), report);
             }
-            Event::SequenceStart(_, anchor, tag) | Event::MappingStart(_, anchor, tag)
-                if tag.is_some() =>
-            {
+            Event::SequenceStart(_, _, tag) | Event::MappingStart(_, _, tag) if tag.is_some() => {
                 report.add(at, "tags have no meaning in a policy", "remove the tag");
-                let _ = anchor;
                 return false;
             }
-            Event::SequenceStart(_, anchor, _) => self.open(at, anchor, false),
-            Event::MappingStart(_, anchor, _) => self.open(at, anchor, true),
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceStart(_, anchor, _) => {
+                self.open(at, anchor, Children::Items(Vec::new()));
+            }
+            Event::MappingStart(_, anchor, _) => {
+                self.open(at, anchor, Children::Pairs(Vec::new(), None));
+            }
+            Event::SequenceEnd | Event::MappingEnd => return self.close(report),
             Event::Alias(id) => return self.repeat(id, at, report),
             _ => {}
         }
         true
     }
 
-    fn open(&mut self, at: At, anchor: usize, is_map: bool) {
-        self.stack.push(Open { at, anchor, is_map, children: Vec::new() });
+    fn open(&mut self, at: At, anchor: usize, children: Children) {
+        self.stack.push(Open { at, anchor, children, values: 1 });
     }
 
-    fn close(&mut self) {
-        let Some(open) = self.stack.pop() else { return };
-        let value = if open.is_map {
-            let mut pairs = Vec::with_capacity(open.children.len() / 2);
-            let mut children = open.children.into_iter();
-            while let (Some(key), Some(value)) = (children.next(), children.next()) {
-                pairs.push((key, value));
-            }
-            Value::Map(pairs)
-        } else {
-            Value::List(open.children)
+    fn close(&mut self, report: &mut Report<'_>) -> bool {
+        let Some(open) = self.stack.pop() else { return false };
+        let value = match open.children {
+            Children::Items(items) => Value::List(items),
+            Children::Pairs(pairs, _) => Value::Map(pairs),
         };
-        self.place(Node { at: open.at, value }, open.anchor);
+        self.place(Node { at: open.at, value }, (open.anchor, open.values), report)
     }
 
-    fn place(&mut self, node: Node, anchor: usize) {
+    fn place(
+        &mut self,
+        node: Node,
+        (anchor, values): (usize, usize),
+        report: &mut Report<'_>,
+    ) -> bool {
         if anchor != 0 {
-            self.anchors.insert(anchor, Rc::new(node.clone()));
+            self.keep(anchor, &node, values);
         }
-        match self.stack.last_mut() {
-            Some(open) => open.children.push(node),
-            None => self.root = Some(node),
+        let Some(open) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return true;
+        };
+        if open.children.len() == MAX_ENTRIES {
+            let fact = format!("a list or mapping has more than {MAX_ENTRIES} entries");
+            report.add(node.at, fact, "no policy needs as many; split it over several files");
+            return false;
         }
+        open.values += values;
+        match &mut open.children {
+            Children::Items(items) => items.push(node),
+            Children::Pairs(pairs, key) => match key.take() {
+                None => *key = Some(node),
+                Some(key) => pairs.push((key, node)),
+            },
+        }
+        true
+    }
+
+    fn keep(&mut self, anchor: usize, node: &Node, values: usize) {
+        let fits = values <= MAX_REPEATED && self.anchored + values <= MAX_ANCHORED;
+        self.anchored += if fits { values } else { 0 };
+        self.anchors.insert(anchor, fits.then(|| (node.clone(), values)));
     }
 
     fn repeat(&mut self, id: usize, at: At, report: &mut Report<'_>) -> bool {
-        let Some(node) = self.anchors.get(&id).cloned() else {
-            report.add(at, "an alias cannot stand inside what it repeats", "");
-            return false;
+        let (node, values) = match self.anchors.get(&id) {
+            None => {
+                report.add(at, "an alias cannot stand inside what it repeats", "");
+                return false;
+            }
+            Some(Some((node, values))) if self.repeated + values <= MAX_REPEATED => (node, *values),
+            Some(_) => {
+                let fact = format!("aliases repeat more than {MAX_REPEATED} values in all");
+                report.add(at, fact, "write the values out");
+                return false;
+            }
         };
-        self.repeated += node.count();
-        if self.repeated > MAX_REPEATED_NODES {
-            let fact = format!("aliases repeat more than {MAX_REPEATED_NODES} values in all");
-            report.add(at, fact, "write the values out");
-            return false;
-        }
-        self.place(Node::clone(&node), 0);
-        true
+        self.repeated += values;
+        let node = node.clone();
+        self.place(node, (0, values), report)
     }
 }
 

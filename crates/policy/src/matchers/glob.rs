@@ -231,6 +231,22 @@ pub(crate) fn spellings(source: &str) -> Result<Vec<String>, GlobError> {
     Ok(spelled.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
 }
 
+/// How many texts the braces of `source` spell out, or more; 1 without braces. Nothing is spelled out for it.
+pub(crate) fn count_spellings(source: &str) -> usize {
+    let (mut all, mut choices) = (1_usize, 1_usize);
+    for byte in source.bytes().skip_while(|byte| *byte != b'{') {
+        match byte {
+            b',' => choices += 1,
+            b'}' => {
+                all = all.saturating_mul(choices);
+                choices = 1;
+            }
+            _ => {}
+        }
+    }
+    all.saturating_mul(choices)
+}
+
 /// Puts a backslash before everything that [`Glob::new`] would take as special.
 pub(crate) fn escape_into(byte: char, out: &mut String) {
     if matches!(byte, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\') {

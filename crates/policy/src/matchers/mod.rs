@@ -9,6 +9,7 @@ pub(crate) mod name;
 pub(crate) mod operand;
 pub(crate) mod paths;
 pub(crate) mod reader;
+pub(crate) mod regexes;
 pub(crate) mod structured;
 pub(crate) mod unknown;
 pub(crate) mod words;

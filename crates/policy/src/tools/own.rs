@@ -118,6 +118,12 @@ impl Extension {
         extend(sub, flags.unwrap_or_default())
     }
 
+    /// How many options a subcommand has.
+    pub(crate) fn flags_of(&self, sub: &str) -> usize {
+        let flags = self.tool.sub(sub.as_bytes()).and_then(|sub| sub.flags.as_ref());
+        flags.map_or(0, |flags| flags.list.len())
+    }
+
     fn only_new(&self, what: &str) -> Result<(), String> {
         if !self.is_known {
             return Ok(());
@@ -129,9 +135,9 @@ impl Extension {
 
     fn apply(&mut self, keyword: &str, words: &[&str]) -> Result<(), String> {
         let words: Vec<Text> = words.iter().map(|word| Text::Owned((*word).to_owned())).collect();
-        let before = self.tool.flags.clone();
+        let before = (keyword == "flags").then(|| self.tool.flags.clone());
         let done = table::apply(&mut self.tool, keyword, &words);
-        if done.is_err() {
+        if let (Some(before), Err(_)) = (before, &done) {
             self.tool.flags = before;
         }
         done

@@ -165,7 +165,7 @@ fn command(node: &Node, report: &mut Report<'_>) -> Option<Vec<String>> {
     let (argv, length) = if let Value::List(items) = &node.value {
         let word = |item: &Node| match &item.value {
             // In a vector an empty word is a word.
-            Value::Scalar { text, plain: false } => Some(text.clone()),
+            Value::Scalar { text, plain: false } => Some(text.to_string()),
             _ => report.word(item, "a word of a command").map(str::to_owned),
         };
         let words: Option<Vec<String>> = items.iter().map(word).collect();

@@ -9,6 +9,8 @@ mod subcommand;
 
 use std::fmt;
 
+use regex::bytes::Regex;
+
 use self::flags::FlagSets;
 use self::operands::Operands;
 pub(crate) use self::places::Here;
@@ -124,14 +126,9 @@ impl Structured {
         self.inside.is_some()
     }
 
-    /// Adds one entry of `matches`.
-    pub(crate) fn add_match(
-        &mut self,
-        which: Match,
-        regex: &str,
-        action: Action,
-    ) -> Result<(), String> {
-        self.operands.add_match(which, regex, action)
+    /// Adds one entry of `matches`: the expression as it was written, and compiled.
+    pub(crate) fn add_match(&mut self, which: Match, text: &str, regex: Regex) {
+        self.operands.add_match(which, text, regex);
     }
 
     /// Texts one set of which must be among the texts of every command that the pattern matches.

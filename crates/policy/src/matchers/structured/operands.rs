@@ -1,19 +1,13 @@
 //! Operands: globs over them, their number, and a regular expression on one of them.
 //! The subcommand is none of them; a word that only may be one counts both ways.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::super::args::{Need, Overmatch};
 use super::super::argv::{OperandUse, Reading};
 use super::super::operand::{Operand, OperandPattern};
 use super::super::{paths, unknown};
 use super::{Key, OperandList, Set, Unmet};
-use crate::decision::Action;
-
-/// Longest regular expression, in bytes.
-const MAX_REGEX_BYTES: usize = 1024;
-/// Most bytes that a compiled regular expression may take, and as many for its cache.
-const MAX_COMPILED_BYTES: usize = 256 * 1024;
 
 /// Which argument a regular expression is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +49,8 @@ impl Operands {
         self.min.as_ref().zip(self.max.as_ref()).is_some_and(|(min, max)| min.value > max.value)
     }
 
-    pub(super) fn add_match(
-        &mut self,
-        which: Match,
-        text: &str,
-        action: Action,
-    ) -> Result<(), String> {
-        let regex = compile(text, action)?;
+    pub(super) fn add_match(&mut self, which: Match, text: &str, regex: Regex) {
         self.matches.push(Key::new((which, regex), &[text]));
-        Ok(())
     }
 
     pub(super) fn needs<'p>(&'p self, needs: &mut Vec<Vec<Need<'p>>>) {
@@ -254,29 +241,4 @@ fn hit(regex: &Regex, word: &Operand<'_>) -> Option<Overmatch> {
         }
         None => Some(Overmatch::Perhaps),
     }
-}
-
-/// An `allow` matches the whole of an argument, `deny` and `ask` any part of it.
-fn compile(text: &str, action: Action) -> Result<Regex, String> {
-    if text.is_empty() {
-        return Err("the regular expression is empty".into());
-    }
-    if text.len() > MAX_REGEX_BYTES {
-        return Err(format!("a regular expression has at most {MAX_REGEX_BYTES} bytes"));
-    }
-    let build = |text: &str| {
-        let built = RegexBuilder::new(text)
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .build();
-        built.map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                format!("it compiles to more than {MAX_COMPILED_BYTES} bytes; make it simpler")
-            }
-            error => error.to_string().lines().last().unwrap_or_default().to_owned(),
-        })
-    };
-    // Alone first, so that it cannot close the group that is put around it.
-    let plain = build(text)?;
-    if action == Action::Allow { build(&format!("\\A(?:{text})\\z")) } else { Ok(plain) }
 }

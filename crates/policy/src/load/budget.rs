@@ -1,0 +1,66 @@
+//! Budget: how much a file may make of its text. A pattern, a list and a tool each have a bound of their own; here
+//! is the one for all of them together, so that no file takes long to be refused.
+
+use super::report::Report;
+use super::yaml::{At, Node};
+use crate::matchers::glob;
+use crate::matchers::regexes::Regexes;
+
+/// Most bytes that braces may spell out in one file, each spelling counted with [`EACH_WORD`] for every word.
+const MAX_SPELLED: usize = 10_000_000;
+/// What a word of a spelling takes beside its bytes.
+const EACH_WORD: usize = 128;
+/// Most flags that the subcommands of one file may take over from others by `like`.
+const MAX_COPIED: usize = 50_000;
+
+/// What is used up so far.
+#[derive(Default)]
+pub(super) struct Budget {
+    spelled: usize,
+    copied: usize,
+    pub(super) regexes: Regexes,
+}
+
+impl Report<'_> {
+    /// Whether the braces of a pattern may still be spelled out; the first that may not is reported.
+    pub(super) fn may_spell_out(&mut self, node: &Node, text: &str) -> bool {
+        let spellings = glob::count_spellings(text);
+        if spellings == 1 {
+            return true;
+        }
+        let words = 1 + text.bytes().filter(|byte| *byte == b' ').count();
+        // One of more spellings is refused by itself, before they are made.
+        let spellings = spellings.min(glob::MAX_ALTERNATIVES);
+        let within = self.budget.spelled <= MAX_SPELLED;
+        self.budget.spelled += spellings * (text.len() + words * EACH_WORD);
+        if self.budget.spelled <= MAX_SPELLED {
+            return true;
+        }
+        if within {
+            let help = "write lists of patterns in place of braces, or several files";
+            self.add(node.at, "the braces of this file spell out too much", help);
+        }
+        false
+    }
+
+    /// Whether so many flags may still be taken over from another subcommand.
+    pub(super) fn may_copy(&mut self, at: At, flags: usize) -> bool {
+        let within = self.budget.copied <= MAX_COPIED;
+        self.budget.copied += flags;
+        if self.budget.copied <= MAX_COPIED {
+            return true;
+        }
+        if within {
+            let fact = format!("`like` repeats more than {MAX_COPIED} flags in this file");
+            self.add(
+                at,
+                fact,
+                "name the flags that the subcommands share under the tool's `flags`",
+            );
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests;

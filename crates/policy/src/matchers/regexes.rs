@@ -1,0 +1,130 @@
+//! Regexes: the regular expressions of a policy, each compiled once and all of them within a bound.
+//! What they may take is bounded in bytes, because the time to compile one grows with them.
+
+use std::collections::HashMap;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::decision::Action;
+
+/// Longest regular expression, in bytes.
+const MAX_BYTES: usize = 1024;
+/// Bytes that a compiled regular expression may take, and as many for its cache: the first size that suffices is
+/// what it counts for. More than the last is refused.
+const SIZES: [usize; 3] = [1 << 12, 1 << 15, 1 << 18];
+/// Bytes that all of them may count for; those that the first size suffices for are free. Beyond it none is compiled.
+const MAX_IN_ALL: usize = 8 << 20;
+
+/// Compiles regular expressions.
+#[derive(Debug, Default)]
+pub(crate) struct Regexes {
+    known: HashMap<Box<str>, Regex>,
+    used: usize,
+}
+
+impl Regexes {
+    /// Compiles one for a rule with this action; an `allow` matches the whole of an argument, `deny` and
+    /// `ask` any part of it. The error says what would be right.
+    pub(crate) fn compile(&mut self, text: &str, action: Action) -> Result<Regex, String> {
+        if text.is_empty() {
+            return Err("the regular expression is empty".into());
+        }
+        if text.len() > MAX_BYTES {
+            return Err(format!("a regular expression has at most {MAX_BYTES} bytes"));
+        }
+        if action != Action::Allow {
+            return self.sized(text);
+        }
+        // Alone first, so that it cannot close the group that is put around it.
+        match build(text, 0) {
+            Ok(_) | Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(error) => return Err(told(&error)),
+        }
+        self.sized(&format!("\\A(?:{text})\\z"))
+    }
+
+    fn sized(&mut self, text: &str) -> Result<Regex, String> {
+        if let Some(known) = self.known.get(text) {
+            return Ok(known.clone());
+        }
+        for size in SIZES {
+            if self.used >= MAX_IN_ALL {
+                return Err(format!(
+                    "the regular expressions of this file compile to more than {MAX_IN_ALL} bytes; \
+                     make them simpler: `[0-9]` for `\\d`, `[a-z]` for `\\w`"
+                ));
+            }
+            match build(text, size) {
+                Ok(regex) => {
+                    self.used += if size > SIZES[0] { size } else { 0 };
+                    self.known.insert(text.into(), regex.clone());
+                    return Ok(regex);
+                }
+                Err(regex::Error::CompiledTooBig(_)) => {}
+                Err(error) => return Err(told(&error)),
+            }
+        }
+        let most = SIZES.last().copied().unwrap_or_default();
+        self.used += most;
+        Err(format!("it compiles to more than {most} bytes; make it simpler"))
+    }
+}
+
+fn build(text: &str, size: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).size_limit(size).dfa_size_limit(size.max(MIN_CACHE)).build()
+}
+
+/// Bytes of a cache with which a small expression is still matched fast.
+const MIN_CACHE: usize = 1 << 18;
+
+fn told(error: &regex::Error) -> String {
+    error.to_string().lines().last().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allow_matches_the_whole_argument() {
+        let mut regexes = Regexes::default();
+        let mut matches = |action| regexes.compile("a|b", action).unwrap().is_match(b"xa");
+        assert!(matches(Action::Deny) && !matches(Action::Allow));
+        assert!(regexes.compile("a)|(?:b", Action::Allow).is_err());
+        assert!(regexes.compile("a)|(?:b", Action::Deny).is_err());
+    }
+
+    #[test]
+    fn all_of_a_file_together_are_bounded() {
+        let mut regexes = Regexes::default();
+        let built = (0..1000).take_while(|n| {
+            let text = format!("^{n}\\w+$");
+            regexes.compile(&text, Action::Deny).is_ok()
+        });
+        assert_eq!(built.count(), MAX_IN_ALL / SIZES[2]);
+        let error = regexes.compile("\\w", Action::Deny).unwrap_err();
+        assert!(error.contains("of this file"), "{error}");
+        // The same again costs nothing.
+        assert!(regexes.compile("^7\\w+$", Action::Deny).is_ok());
+        assert!(regexes.compile("^v1", Action::Deny).is_err());
+    }
+
+    #[test]
+    fn small_ones_are_free() {
+        let mut regexes = Regexes::default();
+        for n in 0..5000 {
+            assert!(regexes.compile(&format!("^v{n}[0-9.]+$"), Action::Allow).is_ok(), "{n}");
+        }
+        assert_eq!(regexes.used, 0);
+    }
+
+    #[test]
+    fn one_that_is_too_large_counts_as_well() {
+        let mut regexes = Regexes::default();
+        let errors: Vec<String> = (0..40)
+            .map(|n| regexes.compile(&format!("{n}\\w{{900}}"), Action::Deny).unwrap_err())
+            .collect();
+        assert!(errors[0].contains("make it simpler"), "{}", errors[0]);
+        assert!(errors[39].contains("of this file"), "{}", errors[39]);
+    }
+}
