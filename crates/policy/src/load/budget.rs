@@ -11,7 +11,7 @@ const MAX_SPELLED: usize = 10_000_000;
 /// What a word of a spelling takes beside its bytes.
 const EACH_WORD: usize = 128;
 /// Most flags that the subcommands of one file may take over from others by `like`.
-const MAX_COPIED: usize = 50_000;
+const MAX_COPIED: usize = 20_000;
 
 /// What is used up so far.
 #[derive(Default)]

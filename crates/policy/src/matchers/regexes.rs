@@ -11,9 +11,9 @@ use crate::decision::Action;
 const MAX_BYTES: usize = 1024;
 /// Bytes that a compiled regular expression may take, and as many for its cache: the first size that suffices is
 /// what it counts for. More than the last is refused.
-const SIZES: [usize; 3] = [1 << 12, 1 << 15, 1 << 18];
+const SIZES: [usize; 4] = [1 << 12, 1 << 14, 1 << 16, 1 << 18];
 /// Bytes that all of them may count for; those that the first size suffices for are free. Beyond it none is compiled.
-const MAX_IN_ALL: usize = 8 << 20;
+const MAX_IN_ALL: usize = 4 << 20;
 
 /// Compiles regular expressions.
 #[derive(Debug, Default)]

@@ -159,7 +159,8 @@ fn raw(word: &ShellWord, hole: Option<&[u8]>) -> Vec<u8> {
 
 /// The word with every `hole` in it taken for unknown.
 pub(super) fn punch<'w>(word: &'w [u8], hole: &[u8]) -> Cow<'w, [u8]> {
-    if hole.is_empty() || !word.windows(hole.len()).any(|window| window == hole) {
+    let may_hold = hole.first().is_some_and(|first| word.contains(first));
+    if !may_hold || !word.windows(hole.len()).any(|window| window == hole) {
         return Cow::Borrowed(word);
     }
     let mut bytes = Vec::with_capacity(word.len());
