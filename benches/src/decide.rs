@@ -50,6 +50,14 @@ const WRAPPED: [&[&str]; 6] = [
     &["sh", "-c", "cd src && git status --short | grep x; npm test > out.txt"],
 ];
 
+/// One command in four others, and a line of five.
+const DEEP: &[&str] = &["sudo", "env", "A=1", "timeout", "5", "nice", "git", "push"];
+const LINE: &[&str] = &[
+    "sh",
+    "-c",
+    "cd src && git fetch origin; npm test | tee log.txt && git push origin main || echo failed",
+];
+
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let mut rows = Vec::new();
     for count in [10, 1000, 10_000] {
@@ -69,6 +77,20 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
     )?);
     let what = format!("10000 rules, slowest of {} commands that run others", WRAPPED.len());
     rows.push(judged(bench, what, &rules(10_000), &WRAPPED)?.budget(Budget::UpTo(30_000.0)));
+    for (what, yaml) in
+        [("", structured(10_000)), (" about git alone", structured_about_git(10_000))]
+    {
+        let what = format!("10000 structured rules{what}");
+        rows.push(judged(bench, what, &yaml, &COMMANDS)?.budget(Budget::UpTo(10_000.0)));
+    }
+    for (what, words) in
+        [("sudo env A=1 timeout 5 nice git push", DEEP), ("a shell line of five commands", LINE)]
+    {
+        for (kind, yaml) in [("", rules(10_000)), (" structured", structured(10_000))] {
+            let row = judged(bench, format!("10000{kind} rules, {what}"), &yaml, &[words])?;
+            rows.push(row.budget(Budget::UpTo(30_000.0)));
+        }
+    }
     report.group("the policy's decision", rows);
     Ok(())
 }
@@ -113,7 +135,7 @@ fn nanos(bench: &Bench, policy: &Policy, words: &[&str]) -> Spread {
 }
 
 /// A policy of `count` rules as a large team would have it: many tools, a few dozen rules about each.
-fn rules(count: usize) -> String {
+pub(crate) fn rules(count: usize) -> String {
     let tool = |n: usize| {
         TOOLS
             .get(n % DISTINCT)
@@ -134,6 +156,40 @@ fn rules_about(tool: &str, count: usize) -> String {
     let mut yaml = String::from("default_action: ask\nrules:\n");
     (0..count).for_each(|n| put_rule(&mut yaml, tool, n));
     yaml
+}
+
+/// The same in the structured form, each key of it in some of them.
+pub(crate) fn structured(count: usize) -> String {
+    let mut yaml = String::from("default_action: ask\nrules:\n");
+    for n in 0..count {
+        let at = n % DISTINCT;
+        let tool = TOOLS.get(at).map_or_else(|| format!("tool-{at}"), |&name| name.to_owned());
+        put_structured(&mut yaml, &tool, n);
+    }
+    yaml
+}
+
+fn structured_about_git(count: usize) -> String {
+    let mut yaml = String::from("default_action: ask\nrules:\n");
+    (0..count).for_each(|n| put_structured(&mut yaml, "git", n));
+    yaml
+}
+
+fn put_structured(yaml: &mut String, tool: &str, n: usize) {
+    let args = match n % 3 {
+        0 => format!(
+            "subcommand: verb{n}, flags: {{only: [-a, --all], none: [--force]}}, operands: {{max: 3}}"
+        ),
+        1 => format!("subcommand: [verb{n}, noun{n}], inside: [., /srv/app{n}]"),
+        _ => {
+            format!("flags: {{any: [--config{n}, -x]}}, operands: {{any: [\"conf{n}*\", verb{n}]}}")
+        }
+    };
+    let action = ["allow", "ask", "deny"][n % 3];
+    let _ = writeln!(
+        yaml,
+        "  - {{command: {tool}, args: {{{args}}}, action: {action}, reason: \"rule {n}\"}}"
+    );
 }
 
 fn put_rule(yaml: &mut String, tool: &str, n: usize) {

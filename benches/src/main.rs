@@ -10,6 +10,7 @@ mod crowd;
 mod decide;
 mod frames;
 mod house;
+mod load;
 mod machine;
 mod memory;
 mod pairs;
@@ -17,6 +18,7 @@ mod plain;
 mod report;
 mod spawn;
 mod streams;
+mod worst;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -83,12 +85,13 @@ fn main() -> Outcome<()> {
     let bench = Bench::new(args.clawrden, args.quick)?;
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(machine::describe(bench.dir()));
-    let parts: [(Part, Measure); 7] = [
+    let parts: [(Part, Measure); 8] = [
         (Part::Spawn, spawn::measure),
         (Part::Streams, streams::measure),
         (Part::Crowd, crowd::measure),
         (Part::Memory, memory::measure),
         (Part::Policy, decide::measure),
+        (Part::Policy, load::measure),
         (Part::Shim, plain::measure),
         (Part::Breakdown, breakdown::measure),
     ];

@@ -7,6 +7,7 @@ use crate::pairs::{Pair, Spread};
 /// What numbers count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
+    Millis,
     Micros,
     Nanos,
     MegabytesPerSecond,
@@ -19,6 +20,7 @@ pub(crate) enum Unit {
 impl Unit {
     fn word(self) -> &'static str {
         match self {
+            Self::Millis => "ms",
             Self::Micros => "µs",
             Self::Nanos => "ns",
             Self::MegabytesPerSecond => "MB/s",
@@ -30,7 +32,7 @@ impl Unit {
     }
 
     fn show(self, value: f64) -> String {
-        let digits = usize::from(matches!(self, Self::Megabytes));
+        let digits = usize::from(matches!(self, Self::Megabytes | Self::Millis));
         let number = format!("{value:.digits$}");
         if self == Self::Count { number } else { format!("{number} {}", self.word()) }
     }
