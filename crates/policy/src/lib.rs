@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+#[path = "../tests/cases/words.rs"]
+mod case_words;
 mod conditions;
 mod decision;
 mod diagnostics;

@@ -1,5 +1,8 @@
 //! Every example of the policy reference loads, and does what the page says.
 
+#[path = "cases/words.rs"]
+mod words;
+
 use clawrden_policy::{Facts, Policy};
 
 const PAGE: &str = include_str!("../../../docs/policy.md");
@@ -27,19 +30,6 @@ fn blocks() -> Vec<(&'static str, String)> {
     blocks
 }
 
-fn words(line: &str) -> Vec<String> {
-    let pieces = line.split('\'').enumerate();
-    let mut words = Vec::new();
-    for (number, piece) in pieces {
-        if number % 2 == 1 {
-            words.push(piece.to_owned());
-        } else {
-            words.extend(piece.split(' ').filter(|word| !word.is_empty()).map(str::to_owned));
-        }
-    }
-    words
-}
-
 #[test]
 fn every_example_does_what_the_page_says() {
     let mut policy = None;
@@ -55,12 +45,12 @@ fn every_example_does_what_the_page_says() {
                 let policy = policy.as_ref().expect("a policy before its cases");
                 for line in text.lines() {
                     let (expected, command) = line.split_once(' ').expect("an action");
-                    let words = words(command);
-                    let argv: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
-                    let path = format!("/usr/bin/{}", words[0]);
+                    let words = words::words(command);
+                    let argv: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                    let path = [b"/usr/bin/", argv[0]].concat();
                     let facts = Facts {
                         name: argv[0],
-                        path: Some(path.as_bytes()),
+                        path: Some(&path),
                         tool: Some(argv[0]),
                         argv: &argv,
                         cwd: Some(b"/app"),

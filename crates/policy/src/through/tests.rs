@@ -2,6 +2,7 @@
 
 use super::{Seen, Standing, Via, Visit, table, walk};
 use crate::Facts;
+use crate::case_words::words;
 use crate::env::EnvRules;
 use crate::matchers::unknown;
 
@@ -13,25 +14,6 @@ use crate::matchers::unknown;
 const CASES: &str = include_str!("cases.txt");
 
 const HERE: &[u8] = b"/home/ann/project";
-
-pub(super) fn words(line: &str) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
-    let mut quote = None;
-    for byte in line.bytes() {
-        match (quote, byte) {
-            (None, b' ') => words.extend(word.take()),
-            (None, b'\'' | b'"') => {
-                quote = Some(byte);
-                word.get_or_insert_default();
-            }
-            (Some(open), _) if open == byte => quote = None,
-            _ => word.get_or_insert_default().push(byte),
-        }
-    }
-    words.extend(word);
-    words
-}
 
 #[derive(Default)]
 struct Told(Vec<String>, usize);

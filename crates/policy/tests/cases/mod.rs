@@ -1,27 +1,10 @@
 //! Cases: command lines with the action that is expected, and how one is judged.
-//! A line is split at spaces, quotes hold words together, and nothing else is special.
+
+mod words;
 
 use clawrden_policy::{Decision, Facts, Policy};
 
-/// The words of a command as a case writes it.
-pub(crate) fn words(line: &str) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
-    let mut quote = None;
-    for byte in line.bytes() {
-        match (quote, byte) {
-            (None, b' ') => words.extend(word.take()),
-            (None, b'\'' | b'"') => {
-                quote = Some(byte);
-                word.get_or_insert_default();
-            }
-            (Some(open), _) if open == byte => quote = None,
-            _ => word.get_or_insert_default().push(byte),
-        }
-    }
-    words.extend(word);
-    words
-}
+pub(crate) use words::words;
 
 /// The decision for a tool on the PATH, called in `/home/ann/project`.
 pub(crate) fn decide(policy: &Policy, words: &[Vec<u8>]) -> Decision {
