@@ -25,6 +25,7 @@ mod packs;
 mod policy;
 mod schema;
 mod shell;
+mod suggest;
 mod through;
 mod tools;
 
@@ -38,3 +39,4 @@ pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};
 pub use load::{MAX_POLICY_BYTES, parse_duration};
 pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, Jail, Policy};
+pub use suggest::{Answer, BothWays, Left, Past, Suggestion, Suggestions};

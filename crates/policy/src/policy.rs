@@ -240,6 +240,13 @@ impl Policy {
         crate::lint::lint(self)
     }
 
+    /// The rules that would have answered what people had to answer in `past`, each at least `min` asks. The policy
+    /// is that by which the rules are checked; nothing is changed but what is given here.
+    #[must_use]
+    pub fn suggest(self, past: &[crate::Past], min: usize) -> crate::Suggestions {
+        crate::suggest::suggest(self, past, min)
+    }
+
     /// The JSON Schema of a policy file.
     #[must_use]
     pub fn schema() -> &'static str {

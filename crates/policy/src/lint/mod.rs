@@ -221,6 +221,18 @@ fn probes(policy: &Policy) -> Vec<Lint> {
         .collect()
 }
 
+/// Whether the policy allows one of the commands that an `allow` had better not, from this jail and directory.
+pub(crate) fn allows_a_probe(policy: &Policy, jail: &str, cwd: &str) -> bool {
+    PROBES.lines().filter_map(probe).any(|(_, command)| {
+        let Ok(argv) = words::split(command) else { return false };
+        let Some(name) = argv.first().map(String::as_bytes) else { return false };
+        let argv: Vec<&[u8]> = argv.iter().map(String::as_bytes).collect();
+        let cwd = Some(cwd.as_bytes());
+        let facts = Facts { jail, name, tool: Some(name), argv: &argv, cwd, ..Facts::default() };
+        policy.decide(&facts).action == Action::Allow
+    })
+}
+
 fn probe(line: &str) -> Option<(LintKind, &str)> {
     let (kind, command) = line.split_once("  ")?;
     match kind {

@@ -10,7 +10,7 @@ mod sed;
 mod table;
 mod walk;
 
-pub(crate) use self::table::concerns;
+pub(crate) use self::table::{concerns, runs_any};
 pub(crate) use self::walk::{Seen, Standing, Via, Visit, walk};
 
 /// How many commands deep is looked.

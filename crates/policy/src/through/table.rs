@@ -119,6 +119,14 @@ pub(crate) fn concerns(names: &Names<'_>) -> bool {
     names.bare().any(|name| find(name).is_some())
 }
 
+/// Whether a tool of this name is a wrapper, a shell or an interpreter: it runs what it is told, and not by some
+/// option only.
+pub(crate) fn runs_any(name: &[u8]) -> bool {
+    find(name).is_some_and(|entry| {
+        entry.wraps || entry.shell || entry.stops || entry.then != Then::Nothing
+    })
+}
+
 /// Reads the data; the second part names each line that could not be understood.
 pub(super) fn read(data: &[&'static str]) -> (HashMap<&'static str, Entry>, Vec<String>) {
     let mut table: HashMap<&'static str, Entry> = HashMap::new();

@@ -1,0 +1,225 @@
+//! Yaml: a suggested rule as text that can be pasted below `rules:`.
+//! Every word is quoted so that it means itself; what cannot be is no rule.
+
+use std::time::Duration;
+
+use super::past::tool;
+use super::shapes::Shape;
+use crate::decision::{Action, Executor};
+use crate::matchers::flag::flag_like;
+use crate::matchers::glob::escape_into;
+use crate::policy::RuleTimeout;
+
+/// Longest line, in bytes, that a rule is written on.
+const LINE: usize = 100;
+
+/// What a rule has beside its command and arguments.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    /// Folders, `/*` behind those with what lies below them.
+    pub(super) cwd: Vec<String>,
+    pub(super) jail: Option<String>,
+    pub(super) uid: Option<u32>,
+    pub(super) executor: Option<Executor>,
+    pub(super) timeout: Option<RuleTimeout>,
+    pub(super) reason: Option<String>,
+}
+
+/// The value of a key.
+enum Value {
+    Text(String),
+    Number(String),
+    List(Vec<String>),
+    Flow(String),
+}
+
+/// The rule as an item of a list, without indentation; `None` where a word cannot be spelled.
+pub(super) fn rule(
+    action: Action,
+    shape: &Shape,
+    commands: &[&[String]],
+    bounds: &Bounds,
+) -> Option<String> {
+    let first = commands.first()?;
+    let mut keys = vec![("command", Value::Text(tool(first)?.to_owned()))];
+    keys.push((
+        "args",
+        match shape {
+            // An empty text is no pattern.
+            Shape::Exact if first.len() == 1 => {
+                Value::Flow("{flags: {only: []}, operands: {max: 0}}".to_owned())
+            }
+            Shape::Exact | Shape::Seen => {
+                let mut texts: Vec<String> =
+                    commands.iter().map(|argv| pattern(argv)).collect::<Option<_>>()?;
+                texts.dedup();
+                match texts.as_slice() {
+                    [one] => Value::Text(one.clone()),
+                    _ => Value::List(texts),
+                }
+            }
+            Shape::Files(files) => {
+                let mut parts = Vec::new();
+                parts.extend(files.sub.as_ref().map(|sub| format!("subcommand: {}", scalar(sub))));
+                if !files.flags.is_empty() {
+                    parts.push(format!("flags: {{all: {}}}", list(&files.flags)));
+                }
+                parts.push(format!("operands: {{min: 1, max: {}}}", files.most));
+                parts.push("inside: .".to_owned());
+                Value::Flow(format!("{{{}}}", parts.join(", ")))
+            }
+        },
+    ));
+    match bounds.cwd.as_slice() {
+        [] => {}
+        [one] => keys.push(("cwd", Value::Text(one.clone()))),
+        more => keys.push(("cwd", Value::List(more.to_vec()))),
+    }
+    keys.extend(bounds.jail.clone().map(|jail| ("jail", Value::Text(jail))));
+    keys.extend(bounds.uid.map(|uid| ("caller", Value::Flow(format!("{{uid: {uid}}}")))));
+    keys.push(("action", Value::Text(action.as_str().to_owned())));
+    keys.extend(bounds.reason.clone().map(|reason| ("reason", Value::Text(reason))));
+    keys.extend(bounds.executor.map(|executor| ("executor", Value::Text(executor.to_string()))));
+    keys.extend(bounds.timeout.and_then(timeout).map(|time| ("timeout", Value::Number(time))));
+    Some(written(&keys))
+}
+
+fn timeout(timeout: RuleTimeout) -> Option<String> {
+    match timeout {
+        RuleTimeout::Unset => None,
+        RuleTimeout::Never => Some("0".to_owned()),
+        RuleTimeout::After(limit) => Some(duration(limit)),
+    }
+}
+
+fn duration(limit: Duration) -> String {
+    match limit.as_millis() {
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+fn written(keys: &[(&str, Value)]) -> String {
+    let pairs: Vec<String> =
+        keys.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect();
+    let line = format!("- {{{}}}", pairs.join(", "));
+    if line.len() <= LINE {
+        return line;
+    }
+    let block = keys.iter().map(|(key, value)| match value {
+        Value::List(items) if list(items).len() + key.len() > LINE => {
+            let items: Vec<String> =
+                items.iter().map(|item| format!("\n    - {}", scalar(item))).collect();
+            format!("{key}:{}", items.concat())
+        }
+        value => format!("{key}: {}", flow(value)),
+    });
+    format!("- {}", block.collect::<Vec<_>>().join("\n  "))
+}
+
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Text(text) => scalar(text),
+        Value::Number(text) | Value::Flow(text) => text.clone(),
+        Value::List(items) => list(items),
+    }
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| scalar(item)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A scalar of YAML that is this text, in whatever place.
+fn scalar(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | ' ');
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '.'));
+    let means_nothing = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "null" | "true" | "false" | "yes" | "no" | "on" | "off"
+    );
+    if begins && text.chars().all(is_plain) && !text.ends_with(' ') && !means_nothing {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The pattern that takes these arguments and no others. Without arguments it is empty.
+fn pattern(argv: &[String]) -> Option<String> {
+    let words: Vec<String> = argv.get(1..)?.iter().map(|text| word(text)).collect::<Option<_>>()?;
+    Some(words.join(" "))
+}
+
+fn word(word: &str) -> Option<String> {
+    // These open a pattern up, and some do so in quotes as well.
+    let opens = matches!(word, "..." | "**" | "*" | "-*" | "--*");
+    let name = word.split('=').next().unwrap_or_default();
+    if opens || flag_like(word.as_bytes()) && name.contains(['*', '?', '[', '{', '\\']) {
+        return None;
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Some(word.to_owned());
+    }
+    Some(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
+/// A folder as a pattern of `cwd` that means this folder alone.
+pub(super) fn folder(path: &str) -> String {
+    let mut text = String::new();
+    path.chars().for_each(|c| escape_into(c, &mut text));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Policy;
+
+    #[test]
+    fn a_scalar_that_says_something_else_plainly_is_quoted() {
+        assert_eq!(scalar("push origin main"), "push origin main");
+        for text in ["-x", "null", "a: b", "a #b", "", "[a]", "1", "a\"b\\c", "{a}", "*x", "no"] {
+            let yaml =
+                format!("rules: [{{command: x, args: ls, action: ask, reason: {}}}]", scalar(text));
+            let loaded = Policy::from_yaml("p.yaml", &yaml);
+            assert!(text.is_empty() || loaded.is_ok(), "{yaml}: {loaded:?}");
+        }
+        assert_eq!(scalar("a\"b\\c"), "\"a\\\"b\\\\c\"");
+    }
+
+    #[test]
+    fn a_word_means_itself_or_is_refused() {
+        assert_eq!(word("it's *").as_deref(), Some(r"'it'\''s *'"));
+        assert_eq!(word(""), Some("''".into()));
+        for open in ["...", "**", "*", "-*", "--*", "--fo*=x"] {
+            assert_eq!(word(open), None, "{open}");
+        }
+    }
+
+    #[test]
+    fn a_long_rule_stands_on_lines_of_its_own() {
+        let argv: Vec<Vec<String>> = (0..9)
+            .map(|n| vec!["git".into(), "push".into(), format!("a-name-of-some-length-{n}")])
+            .collect();
+        let commands: Vec<&[String]> = argv.iter().map(Vec::as_slice).collect();
+        let text = rule(Action::Allow, &Shape::Seen, &commands, &Bounds::default()).unwrap();
+        assert!(
+            text.starts_with("- command: git\n  args:\n    - push a-name-of-some-length-0\n"),
+            "{text}"
+        );
+        let yaml = format!("rules:\n{text}\n");
+        assert_eq!(Policy::from_yaml("p.yaml", &yaml).unwrap().rule_count(), 1);
+    }
+}
