@@ -297,6 +297,12 @@ pub struct HistoryEntry {
     pub outcome: Option<String>,
     /// Who answered.
     pub approver: Option<String>,
+    /// What whoever answered said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// The answer was given to an earlier request, and kept for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_answer: bool,
     /// Where it ran: `mirror`, `ghost` or `local`.
     pub executor: Option<String>,
     /// The user of the warden's host that it ran as, where a rule says so (`run_as`).

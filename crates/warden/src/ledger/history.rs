@@ -129,6 +129,10 @@ impl Seen<'_> {
         if entry.outcome.is_none() {
             entry.outcome = outcome.map(str::to_owned);
         }
+        if matches!(&*self.event, "approved" | "denied" | "grant_used") {
+            keep(&mut entry.answer, self.reason.clone().filter(|reason| !reason.is_empty()));
+            entry.kept_answer |= self.event == "grant_used";
+        }
         entry.started |= self.event == "started";
         entry.timed_out |= self.timed_out;
         keep(&mut entry.decision, self.decision);

@@ -33,6 +33,8 @@ fn the_records_of_a_request_are_one_entry() {
     assert_eq!(oldest.outcome.as_deref(), Some("approved"));
     assert_eq!(oldest.approver.as_deref(), Some("alice"));
     assert_eq!(oldest.reason.as_deref(), Some("looks right"));
+    assert_eq!((oldest.answer.as_deref(), oldest.kept_answer), (Some("looks right"), false));
+    assert_eq!((&newest.answer, newest.kept_answer), (&None, false));
     assert_eq!(oldest.rule.as_deref(), Some("policy.yaml:12"));
     assert_eq!(oldest.caller.uid, Some(1000));
     assert_eq!(oldest.exit_code, Some(3));
@@ -65,6 +67,9 @@ fn an_outcome_is_what_was_said_last() {
     assert_eq!(outcomes, [None, Some("approved"), Some("denied"), Some("expired")]);
     assert_eq!(entries[0].error.as_deref(), Some("no such user"));
     assert_eq!(entries[2].reason.as_deref(), Some("use npm ci"));
+    assert_eq!(entries[2].answer.as_deref(), Some("use npm ci"));
+    let kept: Vec<bool> = entries.iter().map(|entry| entry.kept_answer).collect();
+    assert_eq!(kept, [false, true, false, false]);
 }
 
 #[test]
