@@ -15,5 +15,6 @@ mod ordinary_user;
 mod reload;
 mod run;
 mod sandbox;
+mod suggest;
 mod version_1;
 mod waiting;

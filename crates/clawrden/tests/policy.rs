@@ -40,10 +40,35 @@ fn file(sandbox: &Sandbox, name: &str, text: &str) -> String {
 #[test]
 fn every_sub_verb_has_help_with_examples() {
     let sandbox = Sandbox::new();
-    for verb in ["check", "explain", "lint", "schema", "simulate"] {
+    let verbs =
+        ["check", "explain", "lint", "reload", "schema", "show", "simulate", "suggest", "test"];
+    for verb in verbs {
         let (code, text, _) = ran(&sandbox, &[verb, "--help"]);
         assert!(code == 0 && text.contains("Examples:") && text.contains("Exit codes"), "{verb}");
     }
+}
+
+#[test]
+fn every_example_of_the_help_runs() {
+    let sandbox = Sandbox::for_examples(POLICY);
+    let mut count = 0;
+    for verb in
+        ["", "check", "explain", "lint", "reload", "schema", "show", "simulate", "suggest", "test"]
+    {
+        let args: &[&str] = if verb.is_empty() { &["--help"] } else { &[verb, "--help"] };
+        let (_, help, _) = ran(&sandbox, args);
+        let examples: Vec<&str> =
+            help.lines().filter(|line| line.starts_with("  clawrden policy ")).collect();
+        assert!(!examples.is_empty(), "{help}");
+        for example in examples {
+            // What it does may stand beside it.
+            let example = example.trim().split("   ").next().unwrap();
+            let (code, said) = sandbox.example(example);
+            assert!(matches!(&*code, "0" | "1") && said.is_empty(), "{example}: {code} {said}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "only {count} examples");
 }
 
 #[test]
@@ -96,6 +121,13 @@ fn check_without_a_file_says_which_policy_it_looked_at() {
         let (code, out, _) = ran(&sandbox, &["check"]);
         assert!(code == 1 && out.contains(&usual) && out.contains("unknown key"), "{out}");
         assert_eq!(ran(&sandbox, &["explain", "--", "ls"]).0, 2);
+        // What lies beside it counts as it does for a warden.
+        file(&sandbox, "config/clawrden/policy.yaml", POLICY);
+        let deny = "rules: [{command: ls, action: allow}]\n";
+        let more = file(&sandbox, "config/clawrden/rules.d/10-more.yaml", deny);
+        let (code, out, _) = ran(&sandbox, &["check"]);
+        assert!(code == 0 && out.contains(&more) && out.contains("1 rule"), "{out}");
+        assert_eq!(json(&sandbox, &["explain", "--json", "--", "ls"])["rule"], "10-more.yaml:1");
     } else {
         let (_, out, _) = ran(&sandbox, &["check"]);
         assert!(out.contains("a warden that is started here"), "{out}");
@@ -338,6 +370,56 @@ fn simulate_tells_what_another_policy_would_have_said() {
     let now: Vec<_> = found["changes"].as_array().unwrap().iter().map(|c| &c["now"]).collect();
     assert!(now.contains(&&"ask".into()) && now.contains(&&"allow".into()), "{found}");
     assert!(sandbox.seen.lock().unwrap().iter().any(|(asked, _)| asked.contains("jail=default")));
+}
+
+#[test]
+fn suggest_shows_who_answered_what_and_the_rule_to_paste() {
+    let sandbox = Sandbox::new();
+    let entry = |sequence: u32, argv: &str, outcome: &str| {
+        format!(
+            r#"{{"sequence":{sequence},"id":"a{sequence}","time_ms":0,"jail":"default","caller":{{"uid":1,"gid":1,
+            "pid":2,"prisoner":null}},"argv":{argv},"cwd":"/app","decision":"ask","rule":"p.yaml:4","reason":null,
+            "outcome":"{outcome}","approver":"ann\u001b[2J","executor":"mirror","started":false,"exit_code":null,
+            "signal":null,"exit_source":null,"duration_ms":null,"timed_out":false,"error":null}}"#
+        )
+    };
+    let push = r#"["git","push","origin","main"]"#;
+    let mut entries: Vec<String> = (0..4).map(|n| entry(n, push, "approved")).collect();
+    entries.push(entry(5, r#"["git","push"]"#, "approved"));
+    entries.push(entry(6, r#"["git","push"]"#, "denied"));
+    let page = format!(r#"{{"entries":[{}],"next":null}}"#, entries.join(","));
+    sandbox.answer(&[("GET /api/history", 200, page)]);
+    let policy = file(&sandbox, "p.yaml", POLICY);
+    let args = ["suggest", "--policy", &policy, "--since", "7d"];
+    let (code, out, err) = ran(&sandbox, &args);
+    assert_eq!(code, 0, "{out}{err}");
+    for part in [
+        "6 requests looked at; 6 were answered by people",
+        "1. allow  would have answered 4 asks, approved by ann",
+        "(4 times)",
+        "    4  git push origin main",
+        "it takes nothing but this command",
+        "it stands before p.yaml:4 (shared)",
+        "  - {command: git, args: push origin main, cwd: /app, action: allow, timeout: 5m}",
+        "Answered both ways",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{out:?}");
+    let found = json(&sandbox, &[&args[..], &["--json"]].concat());
+    assert_eq!(found["both_ways"][0]["approved"], 1);
+    assert_eq!(found["rules"][0]["before"], "p.yaml:4 (shared)");
+    let many = json(&sandbox, &[&args[..], &["--json", "--min", "5"]].concat());
+    assert_eq!(many["rules"].as_array().unwrap().len(), 0);
+    assert_eq!(ran(&sandbox, &["suggest", "--min", "0"]).0, 2);
+    assert!(sandbox.seen.lock().unwrap().iter().any(|(asked, _)| asked.contains("since_ms=")));
+}
+
+#[test]
+fn suggest_without_a_warden_says_so() {
+    let sandbox = Sandbox::new();
+    let (code, _, err) = ran(&sandbox, &["suggest"]);
+    assert!(code == 3 && !err.is_empty(), "{code} {err}");
 }
 
 #[test]

@@ -63,6 +63,45 @@ impl Sandbox {
         command.timeout(std::time::Duration::from_secs(60));
     }
 
+    /// Runs a line of an example, with `clawrden` being this one: its exit code, whatever the line pipes it into, and what
+    /// was said on standard error.
+    pub(crate) fn example(&self, line: &str) -> (String, String) {
+        let (binary, control) = (cargo_bin("clawrden"), self.control());
+        let body = format!(
+            "{binary:?} --control {control:?} \"$@\"; code=$?; echo $code >> \"$CODES\"; exit $code"
+        );
+        self.script(&self.path("bin/clawrden"), &body);
+        let mut shell = Command::new("bash");
+        self.environment(&mut shell);
+        shell.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
+        shell.env("CODES", self.path("codes")).current_dir(self.dir.path());
+        let output = shell.arg("-c").arg(line).output().unwrap();
+        let codes = std::fs::read_to_string(self.path("codes")).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (codes.lines().last().unwrap_or_default().to_owned(), said)
+    }
+
+    /// A control plane and policy files, as the examples name them.
+    pub(crate) fn for_examples(policy: &str) -> Self {
+        let sandbox = Self::new();
+        std::fs::create_dir(sandbox.path("rules.d")).unwrap();
+        for name in ["policy.yaml", "p.yaml", "candidate.yaml", "rules.d/one.yaml"] {
+            std::fs::write(sandbox.path(name), policy).unwrap();
+        }
+        let tests = "tests: [{command: no-such-tool, expect: deny}]\n";
+        std::fs::write(sandbox.path("team-tests.yaml"), tests).unwrap();
+        let reloaded = r#"{"source":"p.yaml","fingerprint":"0","changed":false,"problems":[]}"#;
+        let status = r#"{"version":"0","pid":1,"uid":1,"started_ms":0,"stopped":null,"jails":[],"pending":0,
+            "running":0,"policy":{"source":"policy.yaml","fingerprint":"0","since_ms":0,"watched":true,"error":null},
+            "ledger":{"path":"/l","sequence":0,"error":null},"methods":{},"cautions":[]}"#;
+        sandbox.answer(&[
+            ("GET /api/history", 200, r#"{"entries":[],"next":null}"#.into()),
+            ("GET /api/status", 200, status.into()),
+            ("POST /api/policy/reload", 200, reloaded.into()),
+        ]);
+        sandbox
+    }
+
     /// Writes an executable shell script.
     pub(crate) fn script(&self, path: &Path, body: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

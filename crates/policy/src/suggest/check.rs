@@ -1,13 +1,16 @@
 //! Check: a suggested rule is loaded into the policy, and the whole history is judged once more.
 //! A rule that changes anything but what people answered, or that could reach over a denial, is refused.
 
-use super::past::{History, Now, judge, tool};
+use std::sync::Arc;
+
+use super::past::{History, Now, Past, judge, tool};
 use super::shapes::{Candidate, Shape};
 use crate::decision::{Action, RuleId};
 use crate::facts::Facts;
 use crate::index::Index;
 use crate::judge::{Case, Outcome};
 use crate::lint;
+use crate::matchers::unknown;
 use crate::policy::{Policy, Rule};
 
 /// What a rule does to a history.
@@ -29,16 +32,15 @@ pub(super) fn accept(
     yaml: &str,
 ) -> Result<Effect, String> {
     let mut lone = lone(policy, yaml)?;
-    let reached = overreach(&lone, history, candidate);
-    policy.tools = std::mem::take(&mut lone.tools);
-    reached?;
+    overreach(&lone, history, candidate)?;
     let rule = lone.rules.pop().ok_or("it loads as no rule")?;
     let at = place(policy, history, candidate);
-    let before = policy.rules.get(at).map(|rule| rule.id.clone());
+    let before = policy.rules[..policy.own_rules].get(at).map(|rule| rule.id.clone());
     if candidate.action == Action::Allow {
         no_denial_behind(policy, at, history, candidate)?;
     }
     policy.rules.insert(at, rule);
+    policy.own_rules += 1;
     policy.index = Index::new(&policy.rules);
     match effect(policy, history, candidate) {
         Ok(changes) => {
@@ -48,17 +50,18 @@ pub(super) fn accept(
         }
         Err(why) => {
             policy.rules.remove(at);
+            policy.own_rules -= 1;
             policy.index = Index::new(&policy.rules);
             Err(why)
         }
     }
 }
 
-/// The rule alone, in a policy that denies the rest; it borrows what is known about tools.
-fn lone(policy: &mut Policy, yaml: &str) -> Result<Policy, String> {
+/// The rule alone, in a policy that denies the rest and knows the same of tools.
+fn lone(policy: &Policy, yaml: &str) -> Result<Policy, String> {
     let text = format!("default_action: deny\nrules:\n{yaml}\n");
     let mut lone = Policy::from_yaml("suggested", &text).map_err(|_| "it cannot be spelled")?;
-    lone.tools = std::mem::take(&mut policy.tools);
+    lone.tools = Arc::clone(&policy.tools);
     Ok(lone)
 }
 
@@ -103,7 +106,8 @@ fn place(policy: &Policy, history: &History<'_>, candidate: &Candidate) -> usize
         let id = scene.now.rule.as_ref()?;
         policy.rules.iter().position(|rule| rule.id == *id)
     });
-    places.min().unwrap_or(policy.rules.len())
+    // The rules of packs stand behind whatever is written.
+    places.min().map_or(policy.own_rules, |at| at.min(policy.own_rules))
 }
 
 /// Rules that deny, and stand behind the place where an `allow` would end the search.
@@ -117,31 +121,47 @@ fn no_denial_behind(
         policy.rules[at..].iter().filter(|rule| rule.action == Action::Deny).collect();
     let scenes = candidate.commands.iter().flat_map(|at| &history.commands[*at].scenes);
     for past in scenes.map(|at| history.scenes[*at].past) {
-        let argv: Vec<&[u8]> = past.argv.iter().map(String::as_bytes).collect();
         let name = tool(&past.argv).unwrap_or_default().as_bytes();
-        // Where it is called from may be another place next time.
-        for cwd in [past.cwd.as_deref().map(str::as_bytes), None] {
-            let facts = Facts {
-                jail: &past.jail,
-                name,
-                tool: Some(name),
-                argv: &argv,
-                cwd,
-                ..Facts::default()
-            };
-            let case = Case::new(&facts, &policy.tools);
-            let speaks = |rule: &&&Rule| match candidate.shape {
-                Shape::Files(_) => {
-                    rule.commands.iter().any(|pattern| pattern.may_be(&case.names).is_some())
+        let known = past.cwd.as_deref().map(str::as_bytes);
+        for argv in all_of(past, &candidate.shape) {
+            let argv: Vec<&[u8]> = argv.iter().map(Vec::as_slice).collect();
+            // Where it is called from may be another place next time.
+            for cwd in [known, None] {
+                let facts = Facts {
+                    jail: &past.jail,
+                    name,
+                    tool: Some(name),
+                    argv: &argv,
+                    cwd,
+                    ..Facts::default()
+                };
+                let case = Case::new(&facts, &policy.tools);
+                let speaks = |rule: &&&Rule| !matches!(case.judge(rule), Outcome::Passed(_));
+                if let Some(rule) = denials.iter().find(speaks) {
+                    return Err(format!("{} may deny it, and stands behind what asks", rule.id));
                 }
-                Shape::Exact | Shape::Seen => !matches!(case.judge(rule), Outcome::Passed(_)),
-            };
-            if let Some(rule) = denials.iter().find(speaks) {
-                return Err(format!("{} may deny it, and stands behind what asks", rule.id));
             }
         }
     }
     Ok(())
+}
+
+/// The commands that a shape takes besides this one: a file may be any of the folder.
+fn all_of(past: &Past, shape: &Shape) -> Vec<Vec<Vec<u8>>> {
+    let words = |argv: &[String]| -> Vec<Vec<u8>> {
+        argv.iter().map(|word| word.clone().into_bytes()).collect()
+    };
+    let mut all = vec![words(&past.argv)];
+    if let Shape::Files(files) = shape {
+        let own = past.argv.iter().take(1).chain(&files.sub).chain(&files.flags);
+        let own: Vec<String> = own.cloned().collect();
+        for folder in [".", past.cwd.as_deref().unwrap_or_default()] {
+            let mut argv = words(&own);
+            argv.push([folder.as_bytes(), b"/", unknown::ONE].concat());
+            all.push(argv);
+        }
+    }
+    all
 }
 
 /// The scenes that are judged otherwise with the rule, if all of them may be.

@@ -275,10 +275,13 @@ fn suggestion(
 
 fn wider(candidate: &Candidate) -> String {
     match (&candidate.shape, candidate.action) {
-        (Shape::Files(files), _) => match files.most {
-            1 => "any one file in the working directory, with these flags".into(),
-            most => format!("any files in the working directory, {most} at once, with these flags"),
-        },
+        (Shape::Files(files), _) => {
+            let most = match files.most {
+                1 => "any one file in the working directory".to_owned(),
+                most => format!("any files in the working directory, {most} at once"),
+            };
+            if files.flags.is_empty() { most } else { format!("{most}, with these flags") }
+        }
         (_, Action::Deny) => "the same with more flags or operands".into(),
         (Shape::Exact, _) => "nothing but this command".into(),
         (Shape::Seen, _) => format!("nothing but these {} commands", candidate.commands.len()),

@@ -277,6 +277,38 @@ fn a_denial_of_the_policy_is_never_reached_over() {
     let found = found(before, &all);
     assert_eq!(found.rules[0].before.as_ref().unwrap().text.as_ref(), "p.yaml:3");
     assert!(found.rules[0].yaml.contains("inside"), "{found:?}");
+    // What the denial cannot mean is no hindrance.
+    let other = "rules:\n- {command: git, args: add, action: ask}\n- {command: git, args: push -f, action: deny}\n";
+    assert!(rules(other, &all)[0].contains("inside"));
+}
+
+#[test]
+fn a_rule_stands_behind_what_is_written_and_before_the_rules_of_packs() {
+    let policy = "use: [pack:git, pack:node]\n";
+    let found = found(policy, &times(3, &yes("npm install")));
+    assert_eq!(found.rules.len(), 1, "{found:?}");
+    assert_eq!(found.rules[0].before, None, "behind all that is written, and before the packs");
+}
+
+#[test]
+fn no_rule_is_suggested_that_another_layer_makes_useless() {
+    let source = |layer, text: &str| crate::Source::new(layer, "x.yaml", text);
+    let ceiling = "rules: [{command: npm, args: publish, action: ask}]";
+    let all = [
+        times(3, &yes("npm publish")),
+        times(3, &yes("npm ci")),
+        times(3, &Past { jail: "ci".into(), ..yes("npm test") }),
+    ];
+    let host = "default_action: ask\njails: {ci: {commands: [npm], rules: [{command: npm, action: ask}]}}\n";
+    let policy = Policy::from_sources(&[
+        source(crate::Layer::Ceiling, ceiling),
+        source(crate::Layer::Host, host),
+    ]);
+    let found = policy.unwrap().suggest(&all.concat(), 3);
+    let yaml: Vec<&str> = found.rules.iter().map(|rule| rule.yaml.as_str()).collect();
+    assert_eq!(yaml.len(), 1, "{found:?}");
+    assert!(yaml[0].contains("args: ci"), "{yaml:?}");
+    assert!(found.left.iter().all(|left| left.why.contains("would ask all the same")), "{found:?}");
 }
 
 #[test]

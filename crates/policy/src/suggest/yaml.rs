@@ -1,6 +1,7 @@
 //! Yaml: a suggested rule as text that can be pasted below `rules:`.
 //! Every word is quoted so that it means itself; what cannot be is no rule.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::past::tool;
@@ -146,9 +147,10 @@ fn scalar(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            c => quoted.push(c),
+            ' '..='~' => quoted.push(c),
+            c if c.is_alphanumeric() => quoted.push(c),
+            // What a terminal obeys, or shows as something else, is pasted as what it is.
+            c => drop(write!(quoted, "\\U{:08X}", u32::from(c))),
         }
     }
     quoted.push('"');
@@ -197,6 +199,24 @@ mod tests {
             assert!(text.is_empty() || loaded.is_ok(), "{yaml}: {loaded:?}");
         }
         assert_eq!(scalar("a\"b\\c"), "\"a\\\"b\\\\c\"");
+    }
+
+    #[test]
+    fn nothing_in_it_acts_on_a_terminal_and_it_still_means_the_same() {
+        let odd = "/w/\u{202e}a\u{1b}[2J\n\u{e9}\u{1f600}";
+        let text = scalar(&folder(odd));
+        let harmless = |c: char| c.is_ascii_graphic() || c == ' ' || c == 'é';
+        assert!(text.chars().all(harmless), "{text}");
+        let yaml = format!("rules: [{{command: x, cwd: {text}, action: allow}}]");
+        let policy = Policy::from_yaml("p.yaml", &yaml).unwrap();
+        let facts = crate::Facts {
+            name: b"x",
+            tool: Some(b"x"),
+            argv: &[b"x"],
+            cwd: Some(odd.as_bytes()),
+            ..crate::Facts::default()
+        };
+        assert_eq!(policy.decide(&facts).action, Action::Allow);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! `clawrden policy check`: whether files load, with every error of all of them at once.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawrden_api::display;
-use clawrden_policy::{Diagnostic, LoadError, Policy};
+use clawrden_policy::{Diagnostic, Layer, LoadError, Policy, Source};
+use clawrden_warden::layers::{self, LayersError};
 use serde::Serialize;
 
-use super::{STOCK, usual};
-use crate::failure::{Outcome, REFUSED};
+use super::{Files, STOCK};
+use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
+use crate::verbs::{chain, places};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -25,13 +26,12 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The files; without one, the policy that a warden started here would use
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Files,
 }
+
+/// A file, and what came of loading it.
+type Checked = (String, Result<Policy, LoadError>);
 
 /// What a check found, for programs.
 #[derive(Serialize)]
@@ -62,31 +62,43 @@ pub(super) struct Error {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> Outcome {
-    let mut files = args.files.clone();
-    if files.is_empty() {
-        files.extend(usual()?);
-        let of_file = || "a warden that is started here and given no policy would use this file";
-        let line = match files.first() {
-            Some(file) => format!("{}: {}", file.display(), of_file()),
-            None => format!("no policy file: a warden that is started here would use {STOCK}"),
-        };
-        if !args.json {
-            println!("{}", paint(Tone::Quiet, &display::text(&line)));
+    let named = &args.of.files;
+    let checked: Vec<Checked> = match named.as_slice() {
+        [] => own()?,
+        files => {
+            files.iter().map(|file| (file.display().to_string(), Policy::load(file))).collect()
         }
-    }
-    let mut checked: Vec<(String, Result<Policy, LoadError>)> =
-        files.iter().map(|file| (file.display().to_string(), Policy::load(file))).collect();
-    if checked.is_empty() {
-        checked.push((STOCK.to_owned(), Policy::from_sources(&[Policy::stock_source()])));
+    };
+    if named.is_empty() && !args.of.json {
+        let names: Vec<&str> = checked.iter().map(|(name, _)| name.as_str()).collect();
+        let line = format!("a warden that is started here would use {}", names.join(", "));
+        println!("{}", paint(Tone::Quiet, &display::text(&line)));
     }
     let ok = checked.iter().all(|(_, found)| found.is_ok());
-    if args.json {
+    if args.of.json {
         let files = checked.iter().map(|(name, found)| file(name, found)).collect();
         print_json(&Report { ok, files })?;
     } else {
         checked.iter().for_each(|(name, found)| show(name, found));
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// What a warden that is started here and given no policy would read, each file by itself.
+fn own() -> Result<Vec<Checked>, Failure> {
+    let places = places()?;
+    let unreadable = |e: LayersError| Failure::Refused(chain(&e));
+    let host = layers::host(None, &places.policy(), &places.rules()).map_err(unreadable)?;
+    let ceiling = layers::ceiling().map_err(unreadable)?;
+    let checked = host.files.into_iter().chain(ceiling).map(|source| {
+        let is_host = source.layer == Layer::Host;
+        let name = if is_host && host.is_stock { STOCK.to_owned() } else { source.name.clone() };
+        // What stands beside a policy is read beside one that says nothing.
+        let beside = (!is_host).then(|| Source::new(Layer::Host, "", "rules: []"));
+        let sources: Vec<Source> = beside.into_iter().chain([source]).collect();
+        (name, Policy::from_sources(&sources))
+    });
+    Ok(checked.collect())
 }
 
 /// The errors of a file that does not load, for programs.

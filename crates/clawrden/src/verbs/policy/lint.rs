@@ -1,6 +1,6 @@
 //! `clawrden policy lint`: what loads and is most likely not meant.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clawrden_api::display;
@@ -8,7 +8,7 @@ use clawrden_policy::{Diagnostic, Lint, MAX_POLICY_BYTES, Policy};
 use serde::Serialize;
 
 use super::check::coloured;
-use super::{STOCK, said, usual};
+use super::{Files, STOCK, said};
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
 use crate::verbs::read_bounded;
@@ -28,12 +28,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The files; without one, the policy that a warden started here would use
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Files,
 }
 
 /// One piece of advice, for programs.
@@ -57,10 +53,7 @@ struct Read {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> Outcome {
-    let mut files = args.files.clone();
-    if files.is_empty() {
-        files.extend(usual()?);
-    }
+    let files = args.of.named()?;
     let mut all: Vec<Read> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
     if all.is_empty() {
         let text = Policy::stock_source().text;
@@ -69,7 +62,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let found: Vec<(&Read, Vec<Lint>)> =
         all.iter().map(|read| (read, read.policy.lint())).collect();
     let clean = found.iter().all(|(_, lints)| lints.is_empty());
-    if args.json {
+    if args.of.json {
         let entries = found.iter().flat_map(|(read, lints)| lints.iter().map(|l| entry(read, l)));
         print_json(&entries.collect::<Vec<Entry>>())?;
     } else {

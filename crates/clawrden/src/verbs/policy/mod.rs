@@ -15,10 +15,12 @@ use crate::verbs::places;
 mod check;
 mod explain;
 mod lint;
+mod past;
 mod reload;
 mod schema;
 mod show;
 mod simulate;
+mod suggest;
 mod test;
 
 /// The stock profiles by name.
@@ -34,6 +36,7 @@ Examples:
   clawrden policy test
   clawrden policy show --profile ci > policy.yaml
   clawrden policy simulate --policy candidate.yaml
+  clawrden policy suggest --since 7d
   clawrden policy explain --profile developer --shell 'rm -rf build && npm ci'";
 
 /// Check, explain and compare policies
@@ -53,6 +56,7 @@ enum Verb {
     Simulate(simulate::Args),
     Test(test::Args),
     Show(show::Args),
+    Suggest(suggest::Args),
     Schema(schema::Args),
 }
 
@@ -67,6 +71,31 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         Verb::Show(args) => show::run(&args),
         Verb::Schema(args) => schema::run(&args),
         Verb::Simulate(args) => simulate::run(&args, control),
+        Verb::Suggest(args) => suggest::run(&args, control),
+    }
+}
+
+/// The files that a verb looks at.
+#[derive(Debug, clap::Args)]
+struct Files {
+    /// The files; without one, the policy that a warden started here would use
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Files {
+    /// Those that were named, or the usual one; none is the stock policy.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when the environment does not tell where that is.
+    fn named(&self) -> Result<Vec<PathBuf>, Failure> {
+        match self.files.as_slice() {
+            [] => Ok(usual()?.into_iter().collect()),
+            files => Ok(files.to_vec()),
+        }
     }
 }
 

@@ -10,10 +10,14 @@ use crate::verbs::{Connection, block_on, done};
 
 const EXAMPLES: &str = "\
 The warden reads changed files by itself; this is for where it cannot see them change, and to learn what came of it.
-Files that do not load are refused, with exit code 2, and the policy before stays in force.
+
+Exit codes, besides those of every verb:
+  0  the files are in force, changed or not
+  2  they do not load: the policy before stays in force
 
 Examples:
-  clawrden policy reload";
+  clawrden policy reload
+  clawrden policy reload --json | jq -r .fingerprint";
 
 /// Read the warden's policy files anew
 #[derive(Debug, clap::Args)]

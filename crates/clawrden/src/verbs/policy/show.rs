@@ -11,6 +11,8 @@ use crate::output::print_json;
 use crate::verbs::done;
 
 const EXAMPLES: &str = "\
+Exit codes: those of every verb.
+
 Examples:
   clawrden policy show                                  what a warden started here goes by
   clawrden policy show --profile ci > policy.yaml       a profile, to start from

@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clawrden_api::{HistoryEntry, HistoryQuery, display};
+use clawrden_api::{HistoryEntry, display};
 use clawrden_policy::{Facts, Policy};
 use serde::Serialize;
 
+use super::past::{Past, is_judged};
 use super::{Choice, tone};
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::failure::{Outcome, REFUSED};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on};
-use crate::when;
-
-/// Requests that are asked for at once, and the most that the warden gives.
-const PAGE: usize = 1000;
 
 const EXAMPLES: &str = "\
-Each request in the history is judged again, by its arguments, directory, jail and caller; a tool is taken by the name
+Each request in the history is judged again, by its arguments, directory, jail and caller; a tool is taken by the name \
 that it was called by, and which variables were changed is not in the history.
 
 Exit codes, besides those of every verb:
@@ -28,7 +24,7 @@ Exit codes, besides those of every verb:
 Examples:
   clawrden policy simulate --policy candidate.yaml
   clawrden policy simulate --profile developer --since 7d --jail ci
-  clawrden policy simulate --policy candidate.yaml --json | jq '.changes[] | select(.now == \"allow\")'";
+  clawrden policy simulate --policy candidate.yaml --json | jq '.changes[].argv'";
 
 /// Show what would have been decided otherwise by another policy, from the history
 #[derive(Debug, clap::Args)]
@@ -36,18 +32,8 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     choice: Choice,
-    /// Replay the warden's history, which is what is done without it as well
-    #[arg(long)]
-    history: bool,
-    /// Only requests of this jail
-    #[arg(long, value_name = "NAME")]
-    jail: Option<String>,
-    /// Not before: a span back from now, or a moment
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// At most so many of the newest requests
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    limit: usize,
+    #[command(flatten)]
+    past: Past,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -86,10 +72,7 @@ type Same<'e> = (&'e [String], Option<&'e str>, &'e str, &'e str);
 /// Runs the verb.
 pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     let chosen = args.choice.load()?;
-    let since = args.since.as_deref().map(|text| when::parse(text, when::now_ms())).transpose();
-    let since_ms = since.map_err(|e| Failure::Usage(format!("--since: {e}")))?;
-    let query = HistoryQuery { jail: args.jail.clone(), since_ms, ..HistoryQuery::default() };
-    let entries = entries(query, args.limit, control)?;
+    let entries = args.past.entries(control)?;
     let report = report(&chosen.policy, chosen.source, &entries);
     if args.json {
         print_json(&report)?;
@@ -100,37 +83,11 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-/// The newest requests, at most `limit`.
-fn entries(
-    mut query: HistoryQuery,
-    limit: usize,
-    control: Option<&Path>,
-) -> Result<Vec<HistoryEntry>, Failure> {
-    let connection = Connection::new(control)?;
-    let mut entries = Vec::new();
-    block_on(async {
-        loop {
-            let left = limit.saturating_sub(entries.len());
-            if left == 0 {
-                return Ok(());
-            }
-            query.limit = Some(left.min(PAGE));
-            let page = connection.client.history(&query).await.map_err(Connection::failure)?;
-            entries.extend(page.entries);
-            match page.next {
-                Some(next) => query.cursor = Some(next),
-                None => return Ok(()),
-            }
-        }
-    })??;
-    Ok(entries)
-}
-
 fn report(policy: &Policy, source: String, entries: &[HistoryEntry]) -> Report {
     let (mut unchanged, mut skipped) = (0, 0);
     let mut changes: BTreeMap<Same<'_>, Change> = BTreeMap::new();
     for entry in entries {
-        let was = entry.decision.as_deref().filter(|_| entry.rule.is_some() || is_judged(entry));
+        let was = entry.decision.as_deref().filter(|_| is_judged(entry));
         let (Some(was), false) = (was, entry.argv.is_empty()) else {
             skipped += 1;
             continue;
@@ -159,12 +116,6 @@ fn report(policy: &Policy, source: String, entries: &[HistoryEntry]) -> Report {
     changes.sort_by_key(|change| std::cmp::Reverse(change.times));
     let judged = entries.len() - skipped;
     Report { policy: source, judged, skipped, unchanged, changes }
-}
-
-/// Whether the policy decided, and not the kill switch or a prisoner without anybody to ask.
-fn is_judged(entry: &HistoryEntry) -> bool {
-    entry.executor.as_deref().is_some_and(|executor| !executor.is_empty())
-        || entry.decision.as_deref() != Some("deny")
 }
 
 fn judge(policy: &Policy, entry: &HistoryEntry) -> clawrden_policy::Decision {

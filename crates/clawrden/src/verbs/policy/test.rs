@@ -14,7 +14,7 @@ use crate::output::{Tone, count, paint, print_json};
 use crate::verbs::read_bounded;
 
 const EXAMPLES: &str = "\
-A file of tests has `tests:` and nothing else, written as in a policy. It is judged by the whole policy: the ceiling,
+A file of tests has `tests:` and nothing else, written as in a policy. It is judged by the whole policy: the ceiling, \
 the host's files and their packs. A policy's own examples are judged by its file alone, whenever it is loaded.
 
 Exit codes, besides those of every verb:

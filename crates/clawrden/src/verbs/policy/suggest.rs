@@ -1,0 +1,303 @@
+//! `clawrden policy suggest`: the rules that would have answered what people had to answer, from the history.
+
+use std::path::{Path, PathBuf};
+
+use clawrden_api::{HistoryEntry, display};
+use clawrden_policy::{Action, Answer, Suggestion, Suggestions};
+use serde::Serialize;
+
+use super::past::{Past, is_judged};
+use super::{Choice, Chosen, painted, profiles};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::{Connection, block_on, done, places};
+
+const EXAMPLES: &str = "\
+A rule is suggested where people gave the same answer every time. It takes what was seen: the same words, one operand \
+out of those that were given, or, where that does no harm, any file of the working directory; and only in the folders \
+that it was asked from. Each one was tried: it was put into the policy, the history was judged again, and nothing else \
+came out otherwise. Shells, interpreters, wrappers and whatever else runs other programs get no rule.
+
+Nothing is changed. Paste what is right below `rules:`, at the place that is named, and run `clawrden policy check`.
+
+Exit codes: those of every verb; 0 also where there is nothing to suggest.
+
+Examples:
+  clawrden policy suggest
+  clawrden policy suggest --since 7d --min 5
+  clawrden policy suggest --jail ci --policy candidate.yaml
+  clawrden policy suggest --json | jq -r '.rules[].yaml'";
+
+/// Suggest the rules that would have answered what people had to answer
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// How many asks of people a rule must have answered at least
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    min: u64,
+    /// The policy to add to; without one, that of the warden
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    policy: Option<PathBuf>,
+    /// A stock profile to add to
+    #[arg(long, value_name = "NAME", value_parser = profiles())]
+    profile: Option<String>,
+    #[command(flatten)]
+    past: Past,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Report {
+    policy: String,
+    /// Requests that were looked at.
+    requests: usize,
+    /// Those that people answered.
+    answered: usize,
+    /// Those of them that the policy answers by itself by now.
+    settled: usize,
+    rules: Vec<Rule>,
+    both_ways: Vec<BothWays>,
+    left: Vec<Left>,
+}
+
+#[derive(Serialize)]
+struct Rule {
+    action: &'static str,
+    /// As an item of the list `rules`.
+    yaml: String,
+    /// The rule that it has to stand before; null is behind all others.
+    before: Option<String>,
+    asks: usize,
+    commands: usize,
+    by: Vec<By>,
+    examples: Vec<Example>,
+    /// What else it takes.
+    wider: String,
+}
+
+#[derive(Serialize)]
+struct By {
+    who: String,
+    times: usize,
+}
+
+#[derive(Serialize)]
+struct Example {
+    argv: Vec<String>,
+    times: usize,
+}
+
+#[derive(Serialize)]
+struct BothWays {
+    argv: Vec<String>,
+    approved: usize,
+    denied: usize,
+}
+
+#[derive(Serialize)]
+struct Left {
+    argv: Vec<String>,
+    answers: usize,
+    why: String,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let entries = args.past.entries(control)?;
+    let chosen = match (&args.policy, &args.profile) {
+        (None, None) => of_warden(control)?,
+        (policy, profile) => Choice { policy: policy.clone(), profile: profile.clone() }.load()?,
+    };
+    let past: Vec<clawrden_policy::Past> = entries.iter().filter_map(past).collect();
+    let min = usize::try_from(args.min).unwrap_or(usize::MAX);
+    let found = chosen.policy.suggest(&past, min);
+    if args.json {
+        print_json(&report(chosen.source, entries.len(), found))?;
+    } else {
+        show(&chosen.source, entries.len(), &found);
+    }
+    done()
+}
+
+/// The policy that the warden serves with, read from where it has it.
+fn of_warden(control: Option<&Path>) -> Result<Chosen, Failure> {
+    let connection = Connection::new(control)?;
+    let status = block_on(connection.client.status())?.map_err(Connection::failure)?;
+    let source = PathBuf::from(status.policy.source);
+    // A file that it was given is taken alone; the usual one, or none, with what lies beside it.
+    let is_usual = !source.is_absolute() || source == places()?.policy();
+    let policy = (!is_usual).then_some(source);
+    let advice = |failure: Failure| match failure {
+        Failure::Usage(text) => {
+            Failure::Usage(format!("{text}\nname the policy to add to with `--policy FILE`"))
+        }
+        other => other,
+    };
+    Choice { policy, profile: None }.load().map_err(advice)
+}
+
+/// A request as far as suggestions go by it; `None` where neither policy nor person decided.
+fn past(entry: &HistoryEntry) -> Option<clawrden_policy::Past> {
+    let was = match entry.decision.as_deref()? {
+        "allow" => Action::Allow,
+        "ask" => Action::Ask,
+        _ => Action::Deny,
+    };
+    let approved = match entry.outcome.as_deref() {
+        Some("approved") => Some(true),
+        Some("denied") => Some(false),
+        _ => None,
+    };
+    let answer = approved.zip(entry.approver.clone()).map(|(approved, by)| Answer {
+        approved,
+        by,
+        reason: entry.answer.clone(),
+        kept: entry.kept_answer,
+    });
+    is_judged(entry).then(|| clawrden_policy::Past {
+        argv: entry.argv.clone(),
+        cwd: entry.cwd.clone(),
+        jail: entry.jail.clone(),
+        uid: entry.caller.uid,
+        gid: entry.caller.gid,
+        was,
+        answer,
+    })
+}
+
+fn report(policy: String, requests: usize, found: Suggestions) -> Report {
+    let Suggestions { rules, both_ways, left, answered, settled } = found;
+    let rule = |rule: Suggestion| Rule {
+        action: rule.action.as_str(),
+        yaml: rule.yaml,
+        before: rule.before.map(|rule| rule.to_string()),
+        asks: rule.asks,
+        commands: rule.commands,
+        by: rule.by.into_iter().map(|(who, times)| By { who, times }).collect(),
+        examples: rule.examples.into_iter().map(|(argv, times)| Example { argv, times }).collect(),
+        wider: rule.wider,
+    };
+    Report {
+        policy,
+        requests,
+        answered,
+        settled,
+        rules: rules.into_iter().map(rule).collect(),
+        both_ways: both_ways
+            .into_iter()
+            .map(|both| BothWays { argv: both.argv, approved: both.approved, denied: both.denied })
+            .collect(),
+        left: left
+            .into_iter()
+            .map(|left| Left { argv: left.argv, answers: left.answers, why: left.why })
+            .collect(),
+    }
+}
+
+fn show(source: &str, requests: usize, found: &Suggestions) {
+    let requests = count(requests, "request", "requests");
+    let answered = count(found.answered, "was answered by a person", "were answered by people");
+    println!("{requests} looked at; {answered}");
+    if found.settled > 0 {
+        println!("{} of these {} answers by itself by now", found.settled, display::text(source));
+    }
+    if found.rules.is_empty() {
+        println!("{}", paint(Tone::Good, "nothing to suggest"));
+    }
+    for (number, rule) in (1..).zip(&found.rules) {
+        println!();
+        show_rule(number, rule);
+    }
+    if !found.both_ways.is_empty() {
+        println!("\n{}", paint(Tone::Strong, "Answered both ways, so nothing is suggested"));
+        let mut table = table(&["APPROVED", "DENIED", "COMMAND"]);
+        for both in &found.both_ways {
+            table.add_row([
+                cell(Tone::Good, &both.approved.to_string()),
+                cell(Tone::Bad, &both.denied.to_string()),
+                cell(Tone::Strong, &display::command(&both.argv)),
+            ]);
+        }
+        print_table(&table);
+    }
+    if !found.left.is_empty() {
+        println!("\n{}", paint(Tone::Strong, "Answered often, and left to people"));
+        let mut table = table(&["ANSWERS", "COMMAND", "WHY THERE IS NO RULE"]);
+        for left in &found.left {
+            table.add_row([
+                cell(Tone::Quiet, &left.answers.to_string()),
+                cell(Tone::Strong, &display::command(&left.argv)),
+                cell(Tone::Quiet, &display::text(&left.why)),
+            ]);
+        }
+        print_table(&table);
+    }
+    if !found.rules.is_empty() {
+        let source = display::text(source);
+        println!(
+            "\nNothing was changed. Paste what is right below `rules:` of {source}, each at its place."
+        );
+    }
+}
+
+fn show_rule(number: usize, rule: &Suggestion) {
+    let by: Vec<String> = rule
+        .by
+        .iter()
+        .map(|(who, times)| format!("{} ({})", display::text(who), count(*times, "time", "times")))
+        .collect();
+    let said = if rule.action == Action::Allow { "approved" } else { "denied" };
+    let asks = count(rule.asks, "ask", "asks");
+    let (action, by) = (painted(rule.action.as_str()), by.join(", "));
+    println!("{number}. {action}  would have answered {asks}, {said} by {by}");
+    for (argv, times) in &rule.examples {
+        println!("   {}  {}", paint(Tone::Quiet, &format!("{times:>5}")), display::command(argv));
+    }
+    let more = rule.commands.saturating_sub(rule.examples.len());
+    if more > 0 {
+        let more = count(more, "other command", "other commands");
+        println!("   {}", paint(Tone::Quiet, &format!("       and {more}")));
+    }
+    let place = match &rule.before {
+        Some(before) => format!("before {}", display::text(&before.to_string())),
+        None => "behind all other rules".to_owned(),
+    };
+    println!("   {} {}", paint(Tone::Quiet, "it takes"), display::text(&rule.wider));
+    println!("   {} {place}", paint(Tone::Quiet, "it stands"));
+    println!();
+    // To be pasted as it is; what a terminal would act on is spelled out in it already.
+    for line in rule.yaml.lines() {
+        println!("  {}", paint(Tone::Strong, line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_policy_or_people_decided_counts() {
+        let entry = HistoryEntry {
+            argv: vec!["git".into()],
+            decision: Some("ask".into()),
+            outcome: Some("denied".into()),
+            approver: Some("ann".into()),
+            reason: Some("p.yaml:3 wants a person to decide".into()),
+            ..HistoryEntry::default()
+        };
+        let answer = past(&entry).unwrap().answer.unwrap();
+        assert_eq!(
+            (answer.approved, answer.reason),
+            (false, None),
+            "the policy's words are not hers"
+        );
+        let expired =
+            HistoryEntry { outcome: Some("expired".into()), approver: None, ..entry.clone() };
+        assert!(past(&expired).unwrap().answer.is_none());
+        let stopped = HistoryEntry { decision: Some("deny".into()), outcome: None, ..entry };
+        assert!(past(&stopped).is_none());
+    }
+}
