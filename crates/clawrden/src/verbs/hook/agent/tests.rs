@@ -38,6 +38,38 @@ fn a_shell_line_is_what_bash_would_run() {
 }
 
 #[test]
+fn what_the_agents_tell_besides_changes_nothing() {
+    let more = r#""agent_id":"a-1","agent_type":"Explore","effort":{"level":"high"},"permission_mode":"plan","#;
+    for (agent, text) in [(Agent::ClaudeCode, CLAUDE), (Agent::Codex, CODEX)] {
+        let text_with = text.replacen(r#""permission_mode":"default","#, "", 1);
+        let text_with = text_with.replacen(r#""permission_mode":"bypassPermissions","#, "", 1);
+        let text_with = text_with.replacen('{', &format!("{{{more}"), 1);
+        assert_eq!(agent.read(text_with.as_bytes()), agent.read(text.as_bytes()));
+    }
+}
+
+#[test]
+fn a_denial_has_the_fields_that_codex_knows_and_always_a_reason() {
+    for why in ["", "use a branch"] {
+        let (out, _) = Agent::Codex.words(&Answer::Deny(why.into()));
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let fields: Vec<&str> =
+            told["hookSpecificOutput"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, ["hookEventName", "permissionDecision", "permissionDecisionReason"]);
+        // Without a reason it is a failed hook to Codex, and the tool runs; so is exit code 2 with nothing said.
+        assert!(
+            !told["hookSpecificOutput"]["permissionDecisionReason"]
+                .as_str()
+                .unwrap()
+                .trim()
+                .is_empty()
+        );
+        let (_, err) = Agent::Codex.words(&Answer::Broken(why.into()));
+        assert!(!err.trim().is_empty());
+    }
+}
+
+#[test]
 fn a_vector_is_taken_as_it_is() {
     let argv = with("shell", &json!({"command": ["git", "push"]})).unwrap().unwrap();
     assert_eq!(argv, ["git", "push"]);
@@ -57,7 +89,9 @@ fn a_tool_that_writes_is_the_redirection_that_it_amounts_to() {
 
 #[test]
 fn other_tools_are_none_of_ours() {
-    for tool in ["Read", "Glob", "WebFetch", "mcp__memory__create", "Task"] {
+    for tool in
+        ["Read", "Glob", "Grep", "WebFetch", "WebSearch", "mcp__memory__create", "Task", "Agent"]
+    {
         assert_eq!(with(tool, &json!({"command": "rm -rf /"})), Ok(None), "{tool}");
         for odd in [json!("x"), json!([1, "x"]), json!(-1), json!(1.5), json!(true)] {
             assert_eq!(with(tool, &odd), Ok(None), "{tool} {odd}");
