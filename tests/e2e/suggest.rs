@@ -1,11 +1,12 @@
 //! From approvals to a rule: what people answer is suggested, pasted, and not asked again.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{House, text, until};
+use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str = "default_action: ask\nrules:\n  - {command: ls, action: allow}\n";
 
@@ -20,6 +21,11 @@ fn answered(house: &House, command: &mut Command, answer: &[&str]) -> Option<i32
 
 fn suggested(house: &House) -> Value {
     house.json(&["policy", "suggest", "--json"])
+}
+
+/// A rule as an item of the list in [`POLICY`].
+fn indented(yaml: &Value) -> String {
+    yaml.as_str().unwrap().lines().map(|line| format!("  {line}\n")).collect()
 }
 
 #[test]
@@ -45,9 +51,9 @@ fn three_approvals_become_a_rule_that_answers_the_fourth() {
 
     // For people it is the same, ready to be pasted below `rules:`.
     let shown = text(&house.cli(&["policy", "suggest"]).stdout);
-    let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("  - {")).collect();
-    assert_eq!(lines.len(), 2, "{shown}");
-    fs::write(house.path("policy.yaml"), format!("{POLICY}{}\n", lines.join("\n"))).unwrap();
+    let pasted: Vec<String> = rules.iter().map(|rule| indented(&rule["yaml"])).collect();
+    assert!(pasted.iter().all(|yaml| shown.contains(yaml)), "{shown}");
+    fs::write(house.path("policy.yaml"), format!("{POLICY}{}", pasted.concat())).unwrap();
     let reloaded = house.json(&["policy", "reload", "--json"]);
     assert_eq!(reloaded["problems"].as_array().map(Vec::len), Some(0), "{reloaded}");
 
@@ -105,4 +111,34 @@ fn nothing_is_suggested_for_what_runs_other_programs() {
     let left = found["left"].as_array().unwrap();
     assert_eq!(left.len(), 8, "{found}");
     assert!(left.iter().all(|left| left["answers"] == 3 && left["why"] != ""), "{found}");
+}
+
+#[test]
+fn what_a_hook_was_approved_three_times_is_allowed_the_fourth() {
+    let house = House::new(POLICY);
+    let hook = || {
+        let mut command = clawrden();
+        house.governed(command.args(["hook", "claude-code"]));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = json!({"hook_event_name": "PreToolUse", "cwd": house.dir.path(), "tool_name": "Bash",
+            "tool_input": {"command": "touch made"}});
+        child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+        child
+    };
+    for _ in 0..3 {
+        let child = hook();
+        let short = house.pending()["short"].as_str().unwrap().to_owned();
+        assert!(house.cli(&["approve", &short]).status.success());
+        assert!(text(&child.wait_with_output().unwrap().stdout).contains("allow"));
+    }
+    assert_eq!(suggested(&house)["rules"].as_array().unwrap().len(), 0, "a shell line is none");
+    let found = house.json(&["policy", "suggest", "--json", "--shell-lines"]);
+    let yaml = found["rules"][0]["yaml"].as_str().unwrap();
+    assert!(yaml.contains("command: touch, args: made"), "{yaml}");
+    let pasted = indented(&found["rules"][0]["yaml"]);
+    fs::write(house.path("policy.yaml"), format!("{POLICY}{pasted}")).unwrap();
+    assert!(house.cli(&["policy", "reload"]).status.success());
+    // It would wait for an answer that nobody gives.
+    assert!(text(&hook().wait_with_output().unwrap().stdout).contains("\"allow\""));
+    assert_eq!(house.ledger().iter().filter(|record| record["decision"] == "ask").count(), 3);
 }

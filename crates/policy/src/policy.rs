@@ -241,10 +241,16 @@ impl Policy {
     }
 
     /// The rules that would have answered what people had to answer in `past`, each at least `min` asks. The policy
-    /// is that by which the rules are checked; nothing is changed but what is given here.
+    /// is that by which the rules are checked; nothing is changed but what is given here. With `shell_lines` a
+    /// command that stands alone in a shell line counts as that command.
     #[must_use]
-    pub fn suggest(self, past: &[crate::Past], min: usize) -> crate::Suggestions {
-        crate::suggest::suggest(self, past, min)
+    pub fn suggest(
+        self,
+        past: &[crate::Past],
+        min: usize,
+        shell_lines: bool,
+    ) -> crate::Suggestions {
+        crate::suggest::suggest(self, past, min, shell_lines)
     }
 
     /// The JSON Schema of a policy file.

@@ -71,8 +71,7 @@ fn overreach(lone: &Policy, history: &History<'_>, candidate: &Candidate) -> Res
         return Ok(());
     }
     let scenes = candidate.commands.iter().flat_map(|at| &history.commands[*at].scenes);
-    for scene in scenes.map(|at| &history.scenes[*at]) {
-        let past = scene.past;
+    for past in scenes.map(|at| &*history.scenes[*at].plain) {
         let place = (past.jail.as_str(), past.cwd.as_deref().unwrap_or_default());
         if lint::allows_a_probe(lone, place.0, place.1) {
             return Err("it would allow a command that can run or write anything".into());
@@ -120,7 +119,7 @@ fn no_denial_behind(
     let denials: Vec<&Rule> =
         policy.rules[at..].iter().filter(|rule| rule.action == Action::Deny).collect();
     let scenes = candidate.commands.iter().flat_map(|at| &history.commands[*at].scenes);
-    for past in scenes.map(|at| history.scenes[*at].past) {
+    for past in scenes.map(|at| &*history.scenes[*at].plain) {
         let name = tool(&past.argv).unwrap_or_default().as_bytes();
         let known = past.cwd.as_deref().map(str::as_bytes);
         for argv in all_of(past, &candidate.shape) {
@@ -170,7 +169,7 @@ fn effect(
     history: &History<'_>,
     candidate: &Candidate,
 ) -> Result<Vec<(usize, Now)>, String> {
-    let name = candidate.commands.first().and_then(|at| tool(history.commands[*at].argv));
+    let name = candidate.commands.first().and_then(|at| tool(&history.commands[*at].argv));
     let name = name.unwrap_or_default();
     let mut changes = Vec::new();
     for (at, scene) in history.scenes.iter().enumerate() {

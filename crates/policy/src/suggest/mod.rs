@@ -85,8 +85,13 @@ pub struct Left {
 }
 
 /// Works out what `past` suggests; a rule answers at least `min` asks that people answered.
-pub(crate) fn suggest(mut policy: Policy, past: &[Past], min: usize) -> Suggestions {
-    let mut history = History::of(&policy, past);
+pub(crate) fn suggest(
+    mut policy: Policy,
+    past: &[Past],
+    min: usize,
+    shell_lines: bool,
+) -> Suggestions {
+    let mut history = History::of(&policy, past, shell_lines);
     let mut found = Suggestions { both_ways: both_ways(&history), ..Suggestions::default() };
     let mut why: BTreeMap<usize, String> = BTreeMap::new();
     let mut usable: Vec<(usize, Action)> = Vec::new();
@@ -101,7 +106,7 @@ pub(crate) fn suggest(mut policy: Policy, past: &[Past], min: usize) -> Suggesti
         let asked = || command.scenes.iter().map(|at| &history.scenes[*at]);
         let answered = || asked().filter(|scene| scene.approved + scene.denied > 0);
         let open = answered().filter(|scene| scene.now.action == Action::Ask);
-        let objection = answered().find_map(|scene| plain::objection(&policy, scene.past));
+        let objection = answered().find_map(|scene| plain::objection(&policy, &scene.plain));
         match objection {
             _ if open.count() == 0 => {}
             Some(objection) => drop(why.insert(at, objection)),
@@ -120,7 +125,7 @@ pub(crate) fn suggest(mut policy: Policy, past: &[Past], min: usize) -> Suggesti
             continue;
         }
         let words: Vec<&[String]> =
-            candidate.commands.iter().map(|at| history.commands[*at].argv).collect();
+            candidate.commands.iter().map(|at| &*history.commands[*at].argv).collect();
         let text = bounds(&policy, &history, &candidate).and_then(|bounds| {
             let text = yaml::rule(candidate.action, &candidate.shape, &words, &bounds);
             text.ok_or_else(|| "a pattern cannot spell it".to_owned())

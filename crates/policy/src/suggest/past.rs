@@ -1,8 +1,10 @@
 //! Past: the requests of a history, counted by command, and what the policy says of each of them today.
 //! It judges by what a history has: a tool is taken by its name, and changed variables are not known.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::plain;
 use crate::decision::{Action, Executor, RuleId};
 use crate::facts::Facts;
 use crate::matchers::name::SYSTEM;
@@ -42,7 +44,10 @@ pub struct Answer {
 
 /// A request as often as it was made, and what becomes of it.
 pub(super) struct Scene<'p> {
+    /// As it was asked.
     pub(super) past: &'p Past,
+    /// The same, or the command that stands alone in it.
+    pub(super) plain: Cow<'p, Past>,
     pub(super) now: Now,
     /// The policy denied it, or a person did.
     pub(super) refused: bool,
@@ -67,7 +72,7 @@ pub(super) struct Now {
 /// One argument vector, wherever it was asked for.
 #[derive(Default)]
 pub(super) struct Command<'p> {
-    pub(super) argv: &'p [String],
+    pub(super) argv: Vec<String>,
     pub(super) scenes: Vec<usize>,
     /// Requests that were approved, and of these the answers that were given to them.
     pub(super) approved: usize,
@@ -87,21 +92,28 @@ pub(super) struct History<'p> {
 type Same<'p> = (&'p [String], Option<&'p str>, &'p str, Option<u32>, Option<u32>);
 
 impl<'p> History<'p> {
-    pub(super) fn of(policy: &Policy, past: &'p [Past]) -> Self {
+    /// With `shell_lines` a command that stands alone in a shell line is that command.
+    pub(super) fn of(policy: &Policy, past: &'p [Past], shell_lines: bool) -> Self {
         let mut scenes: Vec<Scene<'p>> = Vec::new();
         let mut commands: Vec<Command<'p>> = Vec::new();
         let mut seen: BTreeMap<Same<'p>, usize> = BTreeMap::new();
-        let mut by_argv: BTreeMap<&'p [String], usize> = BTreeMap::new();
+        let mut by_argv: BTreeMap<Vec<String>, usize> = BTreeMap::new();
         for one in past.iter().filter(|one| !one.argv.is_empty()) {
             let key = (&*one.argv, one.cwd.as_deref(), one.jail.as_str(), one.uid, one.gid);
             let at = *seen.entry(key).or_insert_with(|| {
-                let command = *by_argv.entry(&one.argv).or_insert_with(|| {
-                    commands.push(Command { argv: &one.argv, ..Command::default() });
+                let inner = shell_lines.then(|| plain::alone(policy, one)).flatten();
+                let plain = match inner {
+                    Some(argv) => Cow::Owned(Past { argv, ..one.clone() }),
+                    None => Cow::Borrowed(one),
+                };
+                let command = *by_argv.entry(plain.argv.clone()).or_insert_with(|| {
+                    commands.push(Command { argv: plain.argv.clone(), ..Command::default() });
                     commands.len() - 1
                 });
                 commands[command].scenes.push(scenes.len());
                 scenes.push(Scene {
                     past: one,
+                    plain,
                     now: judge(policy, one),
                     refused: false,
                     was_allowed: false,

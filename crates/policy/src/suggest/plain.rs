@@ -9,7 +9,7 @@ use crate::matchers::flag::flag_like;
 use crate::matchers::glob::escape_into;
 use crate::matchers::reader;
 use crate::policy::Policy;
-use crate::through::{self, Seen, Via, Visit};
+use crate::through::{self, Seen, Standing, Via, Visit};
 
 /// Longest command, in bytes, that is looked at: a ledger holds longer ones in part only.
 const MAX_BYTES: usize = 4 * 1024;
@@ -49,6 +49,52 @@ pub(super) fn objection(policy: &Policy, past: &Past) -> Option<String> {
     let mut inside = Inside(0);
     through::walk(&facts, &policy.env, &mut inside);
     (inside.0 > 0).then(|| "it would run another command, or write by an option".into())
+}
+
+/// The command that stands alone in a shell line, word by word as it is written there.
+pub(super) fn alone(policy: &Policy, past: &Past) -> Option<Vec<String>> {
+    let [_, option, line] = past.argv.as_slice() else { return None };
+    let is_shell = matches!(tool(&past.argv)?, "sh" | "bash" | "dash" | "zsh");
+    if !is_shell || !matches!(option.as_str(), "-c" | "-lc") {
+        return None;
+    }
+    let words = through::split(line.as_bytes())?;
+    let argv: Vec<&[u8]> = past.argv.iter().map(String::as_bytes).collect();
+    let name = argv.first().copied().unwrap_or_default();
+    let cwd = past.cwd.as_deref().map(str::as_bytes);
+    let facts =
+        Facts { jail: &past.jail, name, tool: Some(name), argv: &argv, cwd, ..Facts::default() };
+    let mut found = Alone { words: &words, cwd, is_it: false, is_other: false };
+    through::walk(&facts, &policy.env, &mut found);
+    if !found.is_it || found.is_other {
+        return None;
+    }
+    words.into_iter().map(|word| String::from_utf8(word).ok()).collect()
+}
+
+/// Whether a line runs just these words, where it is.
+struct Alone<'w> {
+    words: &'w [Vec<u8>],
+    cwd: Option<&'w [u8]>,
+    is_it: bool,
+    is_other: bool,
+}
+
+impl Visit for Alone<'_> {
+    fn command(&mut self, seen: &Seen<'_>) {
+        let facts = &seen.facts;
+        let is_same = seen.depth == 1
+            && seen.standing == Standing::Own
+            && facts.argv == self.words
+            && facts.cwd == self.cwd
+            && facts.changed_env.is_empty();
+        self.is_other |= seen.depth > 0 && (self.is_it || !is_same);
+        self.is_it |= is_same;
+    }
+
+    fn doubt(&mut self, _: &str, _: Via<'_>, _: usize) {
+        self.is_other = true;
+    }
 }
 
 /// How much a command has in it.

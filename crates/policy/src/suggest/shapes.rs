@@ -81,14 +81,14 @@ pub(super) fn candidates(
 /// What commands that differ in one word share: the words before it and those behind it.
 type Around<'p> = (Action, &'p [String], &'p [String]);
 
-fn seen<'p>(
+fn seen<'h>(
     policy: &Policy,
-    history: &History<'p>,
+    history: &'h History<'_>,
     usable: &[(usize, Action)],
-) -> impl Iterator<Item = Candidate> {
-    let mut groups: BTreeMap<Around<'p>, Vec<usize>> = BTreeMap::new();
+) -> impl Iterator<Item = Candidate> + use<'h> {
+    let mut groups: BTreeMap<Around<'h>, Vec<usize>> = BTreeMap::new();
     for &(command, action) in usable {
-        let argv = history.commands[command].argv;
+        let argv = &history.commands[command].argv;
         for at in operands(policy, argv) {
             groups.entry((action, &argv[..at], &argv[at + 1..])).or_default().push(command);
         }
@@ -139,10 +139,10 @@ fn files(
     let mut groups: BTreeMap<(&str, Option<String>, Vec<String>), Alike> = BTreeMap::new();
     for &(at, _) in usable.iter().filter(|(_, action)| *action == Action::Allow) {
         let command = &history.commands[at];
-        let Some(past) = command.scenes.first().map(|at| history.scenes[*at].past) else {
+        let Some(past) = command.scenes.first().map(|at| &*history.scenes[*at].plain) else {
             continue;
         };
-        let read = tool(command.argv).zip(plain::files(policy, past));
+        let read = tool(&command.argv).zip(plain::files(policy, past));
         let Some((name, found)) = read else { continue };
         let alike = groups.entry((name, found.sub, found.flags)).or_default();
         alike.commands.push(at);

@@ -38,7 +38,7 @@ fn times(count: usize, one: &Past) -> Vec<Past> {
 }
 
 fn found(policy: &str, past: &[Past]) -> Suggestions {
-    Policy::from_yaml("p.yaml", policy).unwrap().suggest(past, 3)
+    Policy::from_yaml("p.yaml", policy).unwrap().suggest(past, 3, false)
 }
 
 fn rules(policy: &str, past: &[Past]) -> Vec<String> {
@@ -237,6 +237,53 @@ fn a_wrapped_command_is_no_reason_for_a_rule_but_counts_where_there_is_one() {
 }
 
 #[test]
+fn a_command_that_stands_alone_in_a_shell_line_counts_where_that_is_wanted() {
+    let rules = |past: &[Past]| {
+        let found = Policy::from_yaml("p.yaml", ASK).unwrap().suggest(past, 3, true);
+        found.rules.into_iter().map(|rule| (rule.yaml, rule.asks)).collect::<Vec<_>>()
+    };
+    let mut all = times(2, &yes("bash -c 'git push \"origin\" main'"));
+    all.push(yes("git push origin main"));
+    let expected = "- {command: git, args: push origin main, cwd: /app, action: allow}".to_owned();
+    assert_eq!(rules(&all), [(expected, 3)]);
+    for line in [
+        "git push; ls",
+        "git push && ls",
+        "FOO=1 git push",
+        "git push > x",
+        "git push $x",
+        "cd /x && git push",
+        "git push | cat",
+        "git push &",
+        "(git push)",
+        "git $(x)",
+        "LD_PRELOAD=x git push",
+        "make",
+        "python3 x.py",
+        "env git push",
+        "sudo git push",
+        "echo a",
+        "git push # x",
+        "! git push",
+        "eval git push",
+        "a*",
+        "~/x",
+    ] {
+        let argv = vec!["bash".to_owned(), "-c".to_owned(), line.to_owned()];
+        assert_eq!(rules(&times(3, &Past { argv, ..yes("x") })), [], "{line}");
+    }
+    for other in [
+        "bash -c 'git push' x",
+        "bash -x -c 'git push'",
+        "bash x.sh",
+        "fish -c 'git push'",
+        "./bash -c 'git push'",
+    ] {
+        assert_eq!(rules(&times(3, &yes(other))), [], "{other}");
+    }
+}
+
+#[test]
 fn what_was_answered_both_ways_gives_nothing_and_is_told() {
     let mut all = times(4, &yes("git push"));
     all.push(Past { cwd: Some("/other".into()), ..no("git push") });
@@ -304,7 +351,7 @@ fn no_rule_is_suggested_that_another_layer_makes_useless() {
         source(crate::Layer::Ceiling, ceiling),
         source(crate::Layer::Host, host),
     ]);
-    let found = policy.unwrap().suggest(&all.concat(), 3);
+    let found = policy.unwrap().suggest(&all.concat(), 3, false);
     let yaml: Vec<&str> = found.rules.iter().map(|rule| rule.yaml.as_str()).collect();
     assert_eq!(yaml.len(), 1, "{found:?}");
     assert!(yaml[0].contains("args: ci"), "{yaml:?}");

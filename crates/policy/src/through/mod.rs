@@ -10,6 +10,7 @@ mod sed;
 mod table;
 mod walk;
 
+pub(crate) use self::options::split;
 pub(crate) use self::table::{concerns, runs_any};
 pub(crate) use self::walk::{Seen, Standing, Via, Visit, walk};
 

@@ -193,7 +193,7 @@ pub(super) fn use_value<'a>(
 }
 
 /// The words of a text between blanks, quotes honoured; `None` where more than that is in it.
-pub(super) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn split(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words: Vec<Vec<u8>> = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote = None;

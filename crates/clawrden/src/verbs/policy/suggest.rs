@@ -25,6 +25,7 @@ Exit codes: those of every verb; 0 also where there is nothing to suggest.
 Examples:
   clawrden policy suggest
   clawrden policy suggest --since 7d --min 5
+  clawrden policy suggest --shell-lines
   clawrden policy suggest --jail ci --policy candidate.yaml
   clawrden policy suggest --json | jq -r '.rules[].yaml'";
 
@@ -41,6 +42,9 @@ pub(super) struct Args {
     /// A stock profile to add to
     #[arg(long, value_name = "NAME", value_parser = profiles())]
     profile: Option<String>,
+    /// Take a command that stands alone in a shell line, as agents' hooks ask (`bash -c 'git fetch'`), for that command
+    #[arg(long)]
+    shell_lines: bool,
     #[command(flatten)]
     past: Past,
     /// Answer in JSON
@@ -113,7 +117,7 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     };
     let past: Vec<clawrden_policy::Past> = entries.iter().filter_map(past).collect();
     let min = usize::try_from(args.min).unwrap_or(usize::MAX);
-    let found = chosen.policy.suggest(&past, min);
+    let found = chosen.policy.suggest(&past, min, args.shell_lines);
     if args.json {
         print_json(&report(chosen.source, entries.len(), found))?;
     } else {
