@@ -3,8 +3,7 @@
 
 use clawrden_policy::{Action, Facts, Links};
 
-use crate::plan::Plan;
-use crate::policies::Judges;
+use crate::plan::{Judges, Plan};
 
 /// Bytes of the longest argument vector that is kept for this. A longer request cannot be approved after a change.
 const MAX_WORDS: usize = 16 * 1024;

@@ -3,7 +3,6 @@
 //! A file that does not load, or that somebody is still writing, changes nothing: what was in force stays so. What a
 //! change widens does not reach prisoners that may have made it themselves.
 
-mod judges;
 mod source;
 mod steady;
 mod stricter;
@@ -16,13 +15,12 @@ use std::sync::Arc;
 
 use clawrden_policy::{Action, Decision, EnvRules, Facts, Policy};
 
-pub(crate) use judges::Judges;
 pub use source::Brought;
 pub(crate) use source::Unread;
 pub(crate) use source::{Source, Sourced};
 pub(crate) use steady::Unsteady;
 use steady::steadily;
-use stricter::stricter;
+pub(crate) use stricter::stricter;
 pub(crate) use watch::{Changes, MOST, QUIET, Watching};
 pub(crate) use writers::Writable;
 
@@ -143,7 +141,7 @@ impl Policies {
         self.all().map(|policy| policy.policy.env()).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<InForce>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<InForce>> {
         std::iter::once(&self.in_force).chain(&self.before)
     }
 }

@@ -4,7 +4,7 @@
 use clawrden_policy::{Action, Decision, Executor, Timeout};
 
 /// The stricter one. Where the earlier policy makes the difference, `why` stands in the reason.
-pub(super) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
+pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
     let same_place = new.executor == old.executor && new.run_as == old.run_as;
     let (timeout, approval_timeout) =
         (shorter(new.timeout, old.timeout), new.approval_timeout.min(old.approval_timeout));

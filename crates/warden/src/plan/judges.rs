@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use clawrden_policy::{Decision, EnvRules, Facts};
 
-use super::Policies;
-use super::stricter::stricter;
 use crate::jails::Jail;
+use crate::policies::{Policies, stricter};
 
 /// The jail that a request came to, the one that its caller belongs to, and their policies of one moment.
 #[derive(Debug, Clone)]
