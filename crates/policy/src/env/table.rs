@@ -364,8 +364,18 @@ pub(super) const MILD: &[&str] = &[
     "AWS_DEFAULT_REGION",
 ];
 
-/// Names that only matter where a command line sets them: they lead a tool to other settings.
-pub(super) const MOVES: &[&str] = &["HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"];
+/// Names that only matter where a command line sets them: they lead a tool to other settings, or a
+/// shell away from writing down what was run.
+pub(super) const MOVES: &[&str] = &[
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_CONFIG_DIRS",
+    "HISTFILE",
+    "HISTSIZE",
+    "HISTFILESIZE",
+    "HISTCONTROL",
+    "HISTIGNORE",
+];
 
 /// Tools that read none of the [`Reach::Family`] variables, so that an exported MAKEFLAGS does not
 /// make a person answer for every `sed` of a build.

@@ -221,7 +221,7 @@ impl Walk<'_> {
         let tool = if slash { place.as_deref().and_then(system_tool) } else { Some(name) };
         let gives = |(name, value): &(Vec<u8>, Vec<u8>)| self.env.gives_code(name, value, tool);
         if run.assigned.iter().any(gives) && !is_builtin(name) {
-            self.visit.doubt("a variable names code that it would run", via, depth);
+            self.visit.doubt("a variable that is set here changes what is run", via, depth);
         }
         let argv: Vec<&[u8]> = run.words.iter().map(Cow::as_ref).collect();
         let facts = Facts {
