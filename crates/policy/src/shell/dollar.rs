@@ -5,6 +5,23 @@ use super::Dialect;
 use super::expand::Token;
 use super::reader::{Reader, Result};
 
+/// Parts of the names of variables that hold a secret.
+const SECRET: [&[u8]; 9] = [
+    b"TOKEN",
+    b"SECRET",
+    b"PASSWORD",
+    b"PASSWD",
+    b"API_KEY",
+    b"APIKEY",
+    b"ACCESS_KEY",
+    b"PRIVATE_KEY",
+    b"CREDENTIAL",
+];
+
+fn is_secret(name: &[u8]) -> bool {
+    SECRET.iter().any(|part| name.windows(part.len()).any(|found| found == *part))
+}
+
 impl Reader<'_, '_> {
     /// At `$`. `quoted`: within double quotes or a here-document.
     pub(super) fn dollar(&mut self, quoted: bool, tokens: &mut Vec<Token>) -> Result<()> {
@@ -54,6 +71,9 @@ impl Reader<'_, '_> {
                 tokens.push(Token::Unknown { many });
             }
             Some(byte) if byte == b'_' || byte.is_ascii_alphabetic() => {
+                if is_secret(self.name_ahead()) {
+                    self.found.secrets += 1;
+                }
                 while self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                     self.skip(1)?;
                 }
@@ -70,6 +90,14 @@ impl Reader<'_, '_> {
             _ => tokens.push(if quoted { Token::Quoted(b'$') } else { Token::Bare(b'$') }),
         }
         Ok(())
+    }
+
+    /// The name of a variable that stands here; empty where none does.
+    fn name_ahead(&self) -> &[u8] {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let part = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
+        let end = rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len());
+        &rest[..end]
     }
 
     /// Behind `$(`: a command or arithmetic.
@@ -137,6 +165,12 @@ impl Reader<'_, '_> {
             }
             Some(b'!') => self.found.evaluate(self.place()),
             _ => {}
+        }
+        let name = self.name_ahead();
+        let behind = self.text.get(self.at + name.len()..).unwrap_or_default();
+        // `${NAME:+word}` only tells that it is set.
+        if is_secret(name) && !behind.starts_with(b"+") && !behind.starts_with(b":+") {
+            self.found.secrets += 1;
         }
         let (start, mut many, mut scratch) = (self.at, false, Vec::new());
         while let Some(byte) = self.peek() {

@@ -31,6 +31,8 @@ pub(super) struct Found {
     /// Commands that run later than they stand: bodies of functions and traps.
     later: Vec<Range<usize>>,
     /// Quoted text that would run something if a shell evaluated it.
+    /// How many variables were expanded so far whose names speak of secrets.
+    pub(super) secrets: usize,
     armed: Option<usize>,
     /// Where a shell evaluates the value of a variable as arithmetic or as a subscript.
     evaluates: Option<usize>,
@@ -68,6 +70,7 @@ impl Found {
             unsets: 0,
             moves: 0,
             later: Vec::new(),
+            secrets: 0,
             armed: None,
             evaluates: None,
         }

@@ -9,7 +9,7 @@ use super::{Dialect, Simple, Word, names};
 impl Reader<'_, '_> {
     /// A simple command, or a function that is defined.
     pub(super) fn simple(&mut self, straight: bool) -> Result<()> {
-        let (at, place) = (self.at, self.place());
+        let (at, place, secrets) = (self.at, self.place(), self.found.secrets);
         let mut simple = Simple::default();
         let mut declares = false;
         // The tokens of the only word so far, which may be the name of a function.
@@ -67,6 +67,10 @@ impl Reader<'_, '_> {
         let reserved = simple.words.first().and_then(Word::literal).is_some_and(is_reserved);
         if reserved && !self.text.get(at..).is_some_and(|rest| rest.starts_with(b"time")) {
             self.doubt("a reserved word stands where a command should");
+        }
+        let name = simple.words.first().map(Word::literal);
+        if self.found.secrets > secrets && !matches!(name, None | Some(Some(b"[" | b"test"))) {
+            self.doubt("a variable that holds a secret, as its name says, is given to a command");
         }
         self.found_command(simple, place)
     }
