@@ -97,7 +97,7 @@ fn overreach(lone: &Policy, history: &History<'_>, candidate: &Candidate) -> Res
 }
 
 /// Where the rule has to stand: before whatever asks today.
-fn place(policy: &Policy, history: &History<'_>, candidate: &Candidate) -> usize {
+pub(super) fn place(policy: &Policy, history: &History<'_>, candidate: &Candidate) -> usize {
     let scenes = candidate.commands.iter().flat_map(|at| &history.commands[*at].scenes);
     let asking =
         scenes.map(|at| &history.scenes[*at]).filter(|scene| scene.now.action == Action::Ask);

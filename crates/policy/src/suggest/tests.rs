@@ -272,6 +272,16 @@ fn a_command_that_stands_alone_in_a_shell_line_counts_where_that_is_wanted() {
         let argv = vec!["bash".to_owned(), "-c".to_owned(), line.to_owned()];
         assert_eq!(rules(&times(3, &Past { argv, ..yes("x") })), [], "{line}");
     }
+    // Not by the check of the rule alone: the words are those that are run.
+    let policy = Policy::from_yaml("p.yaml", ASK).unwrap();
+    let alone = |line: &str| {
+        let argv = vec!["bash".to_owned(), "-c".to_owned(), line.to_owned()];
+        plain::alone(&policy, &Past { argv, ..yes("x") })
+    };
+    assert_eq!(alone(" git 'push' "), Some(vec!["git".to_owned(), "push".to_owned()]));
+    for line in ["FOO=1 git push", "git push 2>&1", "git push;", "a*"] {
+        assert_eq!(alone(line), None, "{line}");
+    }
     for other in [
         "bash -c 'git push' x",
         "bash -x -c 'git push'",
@@ -331,10 +341,16 @@ fn a_denial_of_the_policy_is_never_reached_over() {
 
 #[test]
 fn a_rule_stands_behind_what_is_written_and_before_the_rules_of_packs() {
-    let policy = "use: [pack:git, pack:node]\n";
-    let found = found(policy, &times(3, &yes("npm install")));
-    assert_eq!(found.rules.len(), 1, "{found:?}");
-    assert_eq!(found.rules[0].before, None, "behind all that is written, and before the packs");
+    let text = "use: [pack:git, pack:node]\nrules: [{command: ls, action: allow}]\n";
+    let policy = Policy::from_yaml("p.yaml", text).unwrap();
+    let past = times(3, &yes("npm install"));
+    let history = History::of(&policy, &past, false);
+    let asks = history.scenes[0].now.rule.as_ref().unwrap();
+    assert!(asks.text.starts_with("pack:node:"), "{asks}");
+    let candidate = Candidate { action: Action::Allow, shape: Shape::Exact, commands: vec![0] };
+    assert_eq!(check::place(&policy, &history, &candidate), 1);
+    let found = found(text, &past);
+    assert_eq!((found.rules.len(), found.rules[0].before.clone()), (1, None), "{found:?}");
 }
 
 #[test]
