@@ -416,6 +416,28 @@ fn suggest_shows_who_answered_what_and_the_rule_to_paste() {
 }
 
 #[test]
+fn suggest_shows_people_the_most_useful_rules_and_programs_all() {
+    let sandbox = Sandbox::new();
+    let entries = (0..100).map(|n| {
+        format!(
+            r#"{{"sequence":{n},"id":"a{n}","time_ms":0,"jail":"default","caller":{{"uid":1,"gid":1,"pid":2,
+            "prisoner":null}},"argv":["tool","{}"],"cwd":"/app","decision":"ask","rule":null,"reason":null,
+            "outcome":"approved","approver":"ann","executor":"mirror","started":false,"exit_code":null,
+            "signal":null,"exit_source":null,"duration_ms":null,"timed_out":false,"error":null}}"#,
+            n % 25
+        )
+    });
+    let page = format!(r#"{{"entries":[{}],"next":null}}"#, entries.collect::<Vec<_>>().join(","));
+    sandbox.answer(&[("GET /api/history", 200, page)]);
+    let policy = file(&sandbox, "ask.yaml", "default_action: ask\n");
+    let (_, out, _) = ran(&sandbox, &["suggest", "--policy", &policy]);
+    assert_eq!(out.matches("would have answered 4 asks").count(), 20, "{out}");
+    assert!(out.contains("5 more rules"), "{out}");
+    let found = json(&sandbox, &["suggest", "--policy", &policy, "--json"]);
+    assert_eq!(found["rules"].as_array().unwrap().len(), 25);
+}
+
+#[test]
 fn suggest_without_a_warden_says_so() {
     let sandbox = Sandbox::new();
     let (code, _, err) = ran(&sandbox, &["suggest"]);

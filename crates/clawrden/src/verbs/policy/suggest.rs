@@ -12,6 +12,9 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
 use crate::verbs::{Connection, block_on, done, places};
 
+/// Most rules, and most commands of the lists below them, that people are shown.
+const SHOWN: usize = 20;
+
 const EXAMPLES: &str = "\
 A rule is suggested where people gave the same answer every time. It takes what was seen: the same words, one operand \
 out of those that were given, or, where that does no harm, any file of the working directory; and only in the folders \
@@ -211,14 +214,18 @@ fn show(source: &str, requests: usize, found: &Suggestions) {
     if found.rules.is_empty() {
         println!("{}", paint(Tone::Good, "nothing to suggest"));
     }
-    for (number, rule) in (1..).zip(&found.rules) {
+    for (number, rule) in (1..).zip(&found.rules).take(SHOWN) {
         println!();
         show_rule(number, rule);
+    }
+    if found.rules.len() > SHOWN {
+        let more = count(found.rules.len() - SHOWN, "more rule", "more rules");
+        println!("\n{more}, which would answer no more than these: `--json` has them all");
     }
     if !found.both_ways.is_empty() {
         println!("\n{}", paint(Tone::Strong, "Answered both ways, so nothing is suggested"));
         let mut table = table(&["APPROVED", "DENIED", "COMMAND"]);
-        for both in &found.both_ways {
+        for both in found.both_ways.iter().take(SHOWN) {
             table.add_row([
                 cell(Tone::Good, &both.approved.to_string()),
                 cell(Tone::Bad, &both.denied.to_string()),
@@ -230,7 +237,7 @@ fn show(source: &str, requests: usize, found: &Suggestions) {
     if !found.left.is_empty() {
         println!("\n{}", paint(Tone::Strong, "Answered often, and left to people"));
         let mut table = table(&["ANSWERS", "COMMAND", "WHY THERE IS NO RULE"]);
-        for left in &found.left {
+        for left in found.left.iter().take(SHOWN) {
             table.add_row([
                 cell(Tone::Quiet, &left.answers.to_string()),
                 cell(Tone::Strong, &display::command(&left.argv)),
