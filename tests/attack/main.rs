@@ -26,6 +26,7 @@ mod plan;
 mod policy_file;
 mod protocol;
 mod run_as;
+mod wrappers;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -206,3 +206,32 @@ fn while_everything_is_stopped_nothing_is_allowed() {
     assert_eq!(decision, "deny");
     assert!(reason.contains("stopped") || reason.contains("kill"), "{reason}");
 }
+
+#[test]
+fn what_says_a_thing_twice_is_too_deep_or_too_large_is_denied_and_so_is_a_hook_that_cannot_answer()
+{
+    let house = House::new(POLICY);
+    let twice = input(&house, "echo hi")
+        .replace(r#""command":"echo hi""#, r#""command":"rm -rf x","command":"echo hi""#);
+    assert!(twice.contains("rm -rf x"));
+    let deep = input(&house, "echo hi").replace(
+        r#""command":"#,
+        &format!(r#""x":{}{},"command":"#, "[".repeat(9000), "]".repeat(9000)),
+    );
+    let large = input(&house, &format!("echo {}", "x".repeat(33 * 1024 * 1024)));
+    for bad in [twice, deep, large] {
+        for agent in ["claude-code", "codex"] {
+            let output = start(&house, &[agent], &bad).wait_with_output().unwrap();
+            let (decision, _, code) = heard(&output);
+            assert_eq!((decision.as_str(), code), ("deny", Some(2)), "{bad:.300}");
+        }
+    }
+    assert!(house.ledger().iter().all(|record| record["event"] != "requested"));
+    // Nobody reads what it says: the exit code does.
+    let mut command = clawrden();
+    house.governed(command.args(["hook", "claude-code"]));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(full).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input(&house, "echo hi").as_bytes()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
