@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+mod wrapped;
 
 use std::sync::OnceLock;
 
@@ -14,18 +15,20 @@ use clawrden_protocol::runner::{FromRunner, ToRunner};
 use clawrden_protocol::{FrameBuffer, FromClient, Request, RequestV2, ToClient, note};
 
 pub use ledger::ledger;
+pub use wrapped::wrapped;
 
 /// One thing to do with any bytes.
 pub type Entry = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ENTRIES: [(&str, Entry); 8] = [
+pub const ENTRIES: [(&str, Entry); 9] = [
     ("request", request),
     ("frames", frames),
     ("runner", runner),
     ("note", note),
     ("policy", policy),
     ("shell", shell),
+    ("wrapped", wrapped),
     ("display", display),
     ("ledger", ledger),
 ];

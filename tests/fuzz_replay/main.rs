@@ -94,7 +94,8 @@ fn replay(name: &str) {
 fn every_target_is_replayed() {
     let mut names: Vec<&str> = fuzz::ENTRIES.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
-    let known = ["display", "frames", "ledger", "note", "policy", "request", "runner", "shell"];
+    let known =
+        ["display", "frames", "ledger", "note", "policy", "request", "runner", "shell", "wrapped"];
     assert_eq!(names, known);
 }
 
@@ -126,6 +127,11 @@ fn policies_survive_any_bytes() {
 #[test]
 fn shell_lines_survive_any_bytes() {
     replay("shell");
+}
+
+#[test]
+fn a_line_within_another_is_judged_as_strictly() {
+    replay("wrapped");
 }
 
 #[test]
