@@ -8,7 +8,7 @@ use crate::matchers::args::ArgsPattern;
 use crate::matchers::structured::{Match, PLACE_HELP, Set, Structured};
 
 pub(super) const KEYS: &[&str] =
-    &["subcommand", "flags", "globals", "operands", "inside", "matches"];
+    &["subcommand", "flags", "globals", "operands", "inside", "matches", "script"];
 pub(super) const FLAG_KEYS: &[&str] = &["any", "all", "none", "only"];
 pub(super) const OPERAND_KEYS: &[&str] = &["any", "all", "none", "min", "max"];
 
@@ -29,6 +29,7 @@ pub(super) fn pattern(node: &Node, action: Action, report: &mut Report<'_>) -> O
         report.add(node.at, "the pattern is empty", help);
     }
     let mut built = Structured::default();
+    let count = fields.len();
     for (key, node) in fields {
         match key {
             "subcommand" => {
@@ -47,10 +48,31 @@ pub(super) fn pattern(node: &Node, action: Action, report: &mut Report<'_>) -> O
             }
             "operands" => operands(node, action, &mut built, report),
             "inside" => set(node, PLACE_HELP, report, &mut |words| built.set_inside(words)),
+            "script" => script(node, action, count, &mut built, report),
             _ => matches(node, action, &mut built, report),
         }
     }
     Some(ArgsPattern::Structured(Box::new(built)))
+}
+
+fn script(
+    node: &Node,
+    action: Action,
+    keys: usize,
+    built: &mut Structured,
+    report: &mut Report<'_>,
+) {
+    if action != Action::Allow {
+        let help = "a deny or an ask names what it is about; what an allow with `script` leaves over \
+                    is for the next rule";
+        report.add(node.at, "`script` is for an allow", help);
+    } else if keys > 1 {
+        report.add(node.at, "`script` stands alone", "it speaks of all arguments");
+    }
+    let Some(word) = report.word(node, "a language, `sed` or `awk`") else { return };
+    if let Err(help) = built.set_script(word) {
+        report.add(node.at, format!("bad language `{word}`"), &help);
+    }
 }
 
 fn flags(node: &Node, action: Action, built: &mut Structured, report: &mut Report<'_>) {

@@ -7,7 +7,7 @@ use super::operand::OperandPattern;
 use super::reader::MAX_WORDS as MAX_WORDS_READ;
 use super::structured::Here;
 use super::structured::{Structured, Unmet};
-use super::{glob, unknown, words};
+use super::{glob, names, unknown, words};
 use crate::decision::Action;
 use crate::facts::Links;
 
@@ -265,8 +265,9 @@ impl TextPattern {
                 }
                 Word::Operand(pattern) => {
                     let fits = |word: &[u8]| {
-                        !unknown::is_many(word)
-                            && (ended || !(flag_like(word) || unknown::is_open(word)))
+                        (names::is_single(word)
+                            || !unknown::is_many(word)
+                                && (ended || !(flag_like(word) || unknown::is_open(word))))
                             && pattern.fits(word)
                     };
                     if !argv.next().is_some_and(fits) {
@@ -277,9 +278,9 @@ impl TextPattern {
         }
         match self.rest {
             Rest::Nothing => argv.next().is_none(),
-            Rest::Operands => {
-                argv.all(|word| ended || !(flag_like(word) || unknown::is_open(word)))
-            }
+            Rest::Operands => argv.all(|word| {
+                ended || names::are_no_flags(word) || !(flag_like(word) || unknown::is_open(word))
+            }),
             Rest::Anything => true,
         }
     }
@@ -516,7 +517,8 @@ fn match_words(
             if at != front + position || !reading.operands[at].certain {
                 surety = surety.min(Overmatch::Perhaps);
             }
-            place = at + 1;
+            // A word that may become several is an operand for each of them.
+            place = if reading.operands[at].word.may_be_several() { at } else { at + 1 };
         }
         Some(surety)
     };

@@ -19,6 +19,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) unknown: bool,
     /// One of them may be any flag, or any number of words.
     pub(crate) wild: bool,
+    /// One of them may be any flag, as far as that can be the name of a file that was put there.
+    pub(crate) planted: bool,
 }
 
 /// What the first operand of a tool with subcommands turned out to be.

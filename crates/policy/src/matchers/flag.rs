@@ -122,7 +122,9 @@ impl FlagPattern {
             FlagName::Cluster(whole) => best(&|flag| is(flag, whole))
                 .or(self.letters_overmatch(whole, next, reading).unwrap_or(Used::NOT)),
         };
-        if !reading.wild {
+        // The name of a file has no slash in it, so no value of such a flag has one.
+        let named = self.value.as_ref().is_none_or(|value| !value.source().contains('/'));
+        if !(reading.wild || (reading.planted && named)) {
             return used;
         }
         let by_unknown = Some(Overmatch::ByUnknown);

@@ -3,6 +3,8 @@
 
 use thiserror::Error;
 
+use super::names::Piece;
+
 /// Longest pattern, in bytes, that is accepted.
 pub(crate) const MAX_PATTERN_BYTES: usize = 1024;
 /// Most alternatives that the braces of one pattern may spell out.
@@ -151,6 +153,30 @@ impl Glob {
         literals.chain(wild).any(|tokens: Vec<Token>| run_parts(&tokens, parts))
     }
 
+    /// Whether a text in pieces, each with the gap before it, may be one that the pattern is about.
+    pub(crate) fn may_mean(&self, pieces: &[Piece<'_>]) -> bool {
+        let literals =
+            self.literals.iter().map(|text| text.iter().copied().map(Token::Byte).collect());
+        let wild = self.wild.iter().map(|wild| {
+            let end = wild.open.then_some(Token::Deep);
+            wild.tokens.iter().cloned().chain(end).collect()
+        });
+        // Of a text without a letter nothing is telling, and anything may be meant.
+        let bare = |byte: &u8| *byte == b'/';
+        let blank = pieces.first().is_some_and(|(_, head)| head.starts_with(b"/"))
+            && pieces.iter().all(|(_, part)| part.iter().all(bare));
+        literals.chain(wild).any(|tokens: Vec<Token>| {
+            if blank || !tokens.iter().any(Token::tells) {
+                let parts: Vec<&[u8]> = pieces.iter().map(|(_, part)| *part).collect();
+                return run_parts(&tokens, &parts);
+            }
+            let tells = telling(&tokens);
+            // A path is told by each of its folders.
+            let absolute = tokens.first() == Some(&Token::Byte(b'/'));
+            run_pieces(&tokens, &|at| absolute || tells(at), pieces.iter().copied())
+        })
+    }
+
     /// The pattern as it was written.
     pub(crate) fn source(&self) -> &str {
         &self.source
@@ -206,6 +232,11 @@ impl Wild {
 impl Token {
     fn byte(&self) -> Option<u8> {
         if let Self::Byte(byte) = self { Some(*byte) } else { None }
+    }
+
+    /// Whether it is for some bytes only.
+    fn tells(&self) -> bool {
+        matches!(self, Self::Byte(_) | Self::Class { negated: false, .. })
     }
 
     fn is_star(&self) -> bool {
@@ -455,6 +486,87 @@ fn run_parts(tokens: &[Token], parts: &[&[u8]]) -> bool {
         }
     }
     here[tokens.len()]
+}
+
+/// Places in a pattern that are reached: without, and with a telling byte of it that is known.
+type Reached = [Vec<bool>; 2];
+
+/// The same for a text in pieces. A gap that would have to supply all that tells the pattern from others
+/// is no reason to hold the text for what the pattern means: `telling` says which of its literal bytes
+/// count, and one of them must be known.
+fn run_pieces<'p>(
+    tokens: &[Token],
+    telling: &dyn Fn(usize) -> bool,
+    pieces: impl Iterator<Item = Piece<'p>>,
+) -> bool {
+    let none = || vec![false; tokens.len() + 1];
+    let (mut here, mut next): (Reached, Reached) = ([none(), none()], [none(), none()]);
+    here[0][0] = true;
+    skip_stars(tokens, &mut here[0]);
+    let mut starts = true;
+    for (gap, part) in pieces {
+        for reached in &mut here {
+            match gap {
+                None => {}
+                Some(true) => {
+                    let first = reached.iter().position(|reached| *reached);
+                    reached[first.unwrap_or(tokens.len() + 1)..].fill(true);
+                }
+                Some(false) => fill_flat(tokens, reached, starts),
+            }
+        }
+        for &byte in part {
+            for (reached, next) in here.iter().zip(&mut next) {
+                step(tokens, byte, reached, next);
+            }
+            let tells = |at: &usize| {
+                here[0][*at]
+                    && tokens[*at].tells()
+                    && tokens[*at].takes(byte)
+                    && byte != b'/'
+                    && telling(*at)
+            };
+            for at in (0..tokens.len()).filter(tells) {
+                next[1][at + 1] = true;
+            }
+            skip_stars(tokens, &mut next[1]);
+            std::mem::swap(&mut here, &mut next);
+        }
+        if let Some(last) = part.last() {
+            starts = *last == b'/';
+        } else if gap.is_some() {
+            starts = false;
+        }
+    }
+    here[1][tokens.len()]
+}
+
+/// What a gap without slashes can go on to. At the start of a component a shell's pattern finds no name
+/// that begins with a dot.
+fn fill_flat(tokens: &[Token], reached: &mut [bool], starts: bool) {
+    let before = reached.to_vec();
+    let mut inside = vec![false; reached.len()];
+    for at in 0..tokens.len() {
+        let hidden = starts && tokens[at] == Token::Byte(b'.');
+        let begins = before[at] && !hidden;
+        if (begins || inside[at]) && tokens[at] != Token::Byte(b'/') {
+            inside[at + 1] = true;
+        }
+    }
+    for (reached, inside) in reached.iter_mut().zip(inside) {
+        *reached |= inside;
+    }
+    skip_stars(tokens, reached);
+}
+
+/// Which literal bytes of a name tell it from others: those before its ending, where there are any.
+fn telling(tokens: &[Token]) -> impl Fn(usize) -> bool {
+    let from = tokens.iter().rposition(|token| *token == Token::Byte(b'/')).map_or(0, |at| at + 1);
+    let dot =
+        tokens.iter().rposition(|token| *token == Token::Byte(b'.')).filter(|dot| *dot >= from);
+    let stem = |dot: usize| tokens[from..dot].iter().any(Token::tells);
+    let end = dot.filter(|dot| stem(*dot)).unwrap_or(usize::MAX);
+    move |at| at < end
 }
 
 fn step(tokens: &[Token], byte: u8, here: &[bool], next: &mut [bool]) {

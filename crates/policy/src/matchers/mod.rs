@@ -6,6 +6,7 @@ pub(crate) mod argv;
 pub(crate) mod flag;
 pub(crate) mod glob;
 pub(crate) mod name;
+pub(crate) mod names;
 pub(crate) mod operand;
 pub(crate) mod paths;
 pub(crate) mod reader;

@@ -7,6 +7,7 @@ use std::cell::{OnceCell, RefCell};
 
 use super::args::Overmatch;
 use super::glob::{Glob, GlobError, Kind};
+use super::names::{self, Piece};
 use super::{paths, unknown};
 
 /// Where home directories are, for a `~` in a pattern of `deny` or `ask`.
@@ -66,6 +67,10 @@ impl OperandPattern {
     /// spellings. Without a known working directory, what is so from every one is sure, and what is
     /// so from some is not.
     pub(crate) fn hits(&self, operand: &Operand<'_>) -> Option<Overmatch> {
+        if let Some(texts) = names::texts(operand.raw) {
+            let hit = texts.iter().any(|text| self.may_hit(text, operand.cwd));
+            return hit.then_some(Overmatch::ByUnknown);
+        }
         if unknown::is_in(operand.raw) {
             let any = self.path.is_none() && self.text.is_any() && !unknown::is_open(operand.raw);
             return Some(if any { Overmatch::Surely } else { Overmatch::ByUnknown });
@@ -75,6 +80,42 @@ impl OperandPattern {
         }
         let somewhere = operand.cwd.is_none() && self.hits_from_somewhere(operand);
         somewhere.then_some(Overmatch::Perhaps)
+    }
+
+    /// Whether one of the texts that the pieces leave open may be what the pattern means.
+    fn may_hit(&self, pieces: &[Piece<'_>], cwd: Option<&[u8]>) -> bool {
+        if let [(None, text)] = pieces {
+            let operand = Operand::new(text, cwd);
+            return self.hits_surely(&operand)
+                || (cwd.is_none() && self.hits_from_somewhere(&operand));
+        }
+        // What climbs or is not spelled plainly between gaps is not looked into, nor are the paths within
+        // a word.
+        let odd = |part: &[u8]| {
+            paths::climbs(part)
+                || part.windows(2).any(|pair| pair == b"//")
+                || part.windows(3).any(|three| three == b"/./")
+                || part.iter().any(|byte| matches!(byte, b':' | b'='))
+        };
+        if pieces.iter().any(|(_, part)| odd(part)) {
+            return true;
+        }
+        let head = pieces.first().map_or(&b""[..], |(_, part)| part);
+        let bare = head.strip_prefix(b"./").unwrap_or(head);
+        let with = |head: &[u8]| {
+            let mut whole = pieces.to_vec();
+            whole[0].1 = head;
+            self.path.as_ref().unwrap_or(&self.text).may_mean(&whole)
+        };
+        if self.path.is_none() && (with(head) || with(bare)) {
+            return true;
+        }
+        let Some(cwd) = cwd else { return self.path.is_some() || head.first() != Some(&b'/') };
+        if head.first() == Some(&b'/') {
+            return with(head);
+        }
+        let below: &[u8] = if cwd == b"/" { b"" } else { cwd };
+        with(&[below, b"/", bare].concat())
     }
 
     fn hits_surely(&self, operand: &Operand<'_>) -> bool {
@@ -157,6 +198,11 @@ impl<'a> Operand<'a> {
 
     pub(crate) fn raw(&self) -> &'a [u8] {
         self.raw
+    }
+
+    /// Whether it may become more words than one.
+    pub(crate) fn may_be_several(&self) -> bool {
+        unknown::is_many(self.raw) && !names::is_single(self.raw)
     }
 
     /// The working directory, where it is known.

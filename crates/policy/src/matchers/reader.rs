@@ -4,7 +4,7 @@
 use super::argv::{FlagUse, Name, OperandUse, Reading, Subcommand};
 use super::flag::flag_like;
 use super::operand::Operand;
-use super::unknown;
+use super::{names, unknown};
 use crate::tools::{Arity, Flag, Flags, Sub, Tool};
 
 /// Whether options have ended.
@@ -101,6 +101,7 @@ pub(crate) fn read<'a>(
             too_long: argv.len() > MAX_WORDS,
             unknown: false,
             wild: false,
+            planted: false,
         },
     };
     if reader.out.too_long {
@@ -142,6 +143,16 @@ impl<'a> Reader<'a> {
     fn unseen(&mut self, word: &'a [u8], certain: bool) {
         self.see_unknown(word);
         let open = unknown::is_open(word);
+        if names::are_no_flags(word) {
+            self.operand(word, false);
+            return;
+        }
+        if names::may_be_planted(word) && matches!(self.ended, Ended::No | Ended::Perhaps) {
+            self.operand(word, false);
+            self.out.planted = true;
+            self.unknown(true);
+            return;
+        }
         if matches!(self.ended, Ended::Foreign | Ended::Yes) {
             self.operand(word, certain && !unknown::is_many(word));
             self.out.wild |= unknown::is_many(word)
@@ -368,7 +379,7 @@ impl<'a> Reader<'a> {
         self.at += usize::from(next.is_some());
         if let Some(word) = next {
             self.see_unknown(word);
-            self.out.wild |= unknown::is_many(word);
+            self.out.wild |= unknown::is_many(word) && !names::is_single(word);
         }
         next
     }

@@ -13,18 +13,23 @@ impl Reader<'_, '_> {
     }
 
     fn any_command(&mut self, straight: bool) -> Result<()> {
+        let input = self.found.input.take();
+        let from = self.found.commands.len();
+        self.found.simple = None;
         if self.peek() == Some(b'(') {
             self.round()?;
-            return self.redirects_after();
+            self.redirects_after()?;
+            self.found.simple = None;
+            return Ok(());
         }
         let Some((word, end)) = self.reserved() else {
             if self.dialect() == Dialect::Zsh && self.peek() == Some(b'{') {
                 return self.fail("a brace of zsh is not read");
             }
-            return self.simple(straight);
+            return self.simple(straight, input);
         };
         match word {
-            b"time" | b"in" | b"]]" => return self.simple(straight),
+            b"time" | b"in" | b"]]" => return self.simple(straight, input),
             b"select" | b"function" | b"coproc" | b"[[" if self.dialect() == Dialect::Posix => {
                 self.doubt("not every sh knows this word");
             }
@@ -39,6 +44,7 @@ impl Reader<'_, '_> {
             b"if" => self.condition()?,
             b"while" | b"until" => {
                 let mark = self.found.mark();
+                self.found.input = input;
                 self.some_list()?;
                 self.body()?;
                 self.found.looped(mark);
@@ -50,7 +56,18 @@ impl Reader<'_, '_> {
             b"coproc" => return self.coproc(),
             _ => return self.fail("a reserved word stands where a command should"),
         }
-        self.redirects_after()
+        let redirected = self.at;
+        self.redirects_after()?;
+        if self.text.get(redirected..self.at).is_none_or(|text| text.contains(&b'<')) {
+            // What a loop reads is not what came down the pipe.
+            let inside = self.found.commands.get_mut(from..).unwrap_or_default();
+            for command in inside.iter_mut().filter(|command| command.input == input) {
+                command.input = None;
+            }
+        }
+        // What is in it is more than one command.
+        self.found.simple = None;
+        Ok(())
     }
 
     fn redirects_after(&mut self) -> Result<()> {
@@ -127,9 +144,11 @@ impl Reader<'_, '_> {
                 return self.fail("a loop has no variable");
             };
             let simple = Simple { assignments: vec![(name, Word::unknown())], ..Simple::default() };
+            let turns = self.found.commands.len();
             self.found.push(simple, at)?;
             self.newlines()?;
             if self.eat_reserved(b"in")? {
+                let mut values = Vec::new();
                 loop {
                     self.blanks()?;
                     match self.peek() {
@@ -139,8 +158,14 @@ impl Reader<'_, '_> {
                             break;
                         }
                         None => return self.fail("a loop has no `do`"),
-                        _ => drop(self.some_word()?),
+                        _ => {
+                            let tokens = self.some_word()?;
+                            values.extend(expand::words(&tokens, self.found, at)?);
+                        }
                     }
+                }
+                if let Some(simple) = self.found.commands.get_mut(turns).filter(|_| !select) {
+                    simple.turns = Some(values);
                 }
             } else {
                 self.eat(b";")?;

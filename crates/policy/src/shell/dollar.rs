@@ -2,7 +2,7 @@
 //! The value is never known; the commands inside are read like any other.
 
 use super::Dialect;
-use super::expand::Token;
+use super::expand::{Token, What};
 use super::reader::{Reader, Result};
 
 /// Parts of the names of variables that hold a secret.
@@ -34,13 +34,20 @@ impl Reader<'_, '_> {
         match self.peek() {
             Some(b'(') => {
                 self.skip(1)?;
-                self.parenthesis()?;
-                tokens.push(Token::Unknown { many });
+                let from = self.found.commands.len();
+                let what = match self.parenthesis()? {
+                    true => What::Output(from, self.found.commands.len()),
+                    false => What::Any,
+                };
+                tokens.push(Token::Unknown { many, what });
             }
             Some(b'{') => {
                 self.skip(1)?;
+                let start = self.at;
                 let many = self.deeper(|reader| reader.parameter(quoted))? || many;
-                tokens.push(Token::Unknown { many });
+                let name = self.text.get(start..self.at.saturating_sub(1)).unwrap_or_default();
+                let what = self.variable(name);
+                tokens.push(Token::Unknown { many, what });
             }
             Some(b'[') => {
                 self.skip(1)?;
@@ -48,7 +55,7 @@ impl Reader<'_, '_> {
                     self.doubt("not every sh knows this arithmetic");
                 }
                 self.deeper(Self::old_arithmetic)?;
-                tokens.push(Token::Unknown { many });
+                tokens.push(Token::any(many));
             }
             Some(b'\'') if !quoted => {
                 self.skip(1)?;
@@ -60,32 +67,36 @@ impl Reader<'_, '_> {
                     return self.double_quotes(tokens);
                 }
                 self.double_quotes(&mut Vec::new())?;
-                tokens.push(Token::Unknown { many: false });
+                tokens.push(Token::any(false));
             }
-            Some(b'@' | b'*') => {
+            Some(byte @ (b'@' | b'*')) => {
                 self.skip(1)?;
-                tokens.push(Token::Unknown { many: true });
+                let what = self.variable(&[byte]);
+                tokens.push(Token::Unknown { many: true, what });
             }
             Some(b'?' | b'#' | b'-' | b'$' | b'!') => {
                 self.skip(1)?;
-                tokens.push(Token::Unknown { many });
+                tokens.push(Token::any(many));
             }
             Some(byte) if byte == b'_' || byte.is_ascii_alphabetic() => {
+                let start = self.at;
                 if is_secret(self.name_ahead()) {
                     self.found.secrets += 1;
                 }
                 while self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                     self.skip(1)?;
                 }
-                tokens.push(Token::Unknown { many });
+                let what = self.variable(self.text.get(start..self.at).unwrap_or_default());
+                tokens.push(Token::Unknown { many, what });
             }
             Some(byte) if byte.is_ascii_digit() => {
                 self.skip(1)?;
-                tokens.push(Token::Unknown { many });
+                let what = self.variable(&[byte]);
+                tokens.push(Token::Unknown { many, what });
             }
             Some(b'=' | b'~' | b'^' | b'+' | b':') if self.dialect() == Dialect::Zsh => {
                 self.doubt("an expansion of zsh is not known");
-                tokens.push(Token::Unknown { many: true });
+                tokens.push(Token::any(true));
             }
             _ => tokens.push(if quoted { Token::Quoted(b'$') } else { Token::Bare(b'$') }),
         }
@@ -100,18 +111,30 @@ impl Reader<'_, '_> {
         &rest[..end]
     }
 
-    /// Behind `$(`: a command or arithmetic.
-    fn parenthesis(&mut self) -> Result<()> {
+    /// What a variable of this name stands for; any text, where it is no name but an expansion.
+    fn variable(&mut self, name: &[u8]) -> What {
+        let first = name.first().copied().unwrap_or_default();
+        let plain = name.iter().all(|byte| *byte == b'_' || byte.is_ascii_alphanumeric());
+        let special = name.len() == 1 && matches!(first, b'@' | b'*' | b'0'..=b'9');
+        if special || (plain && !name.is_empty() && !first.is_ascii_digit()) {
+            self.found.named(name)
+        } else {
+            What::Any
+        }
+    }
+
+    /// Behind `$(`: a command, or arithmetic. Whether it is a command.
+    fn parenthesis(&mut self) -> Result<bool> {
         if self.peek() == Some(b'(') {
             let (at, mark) = (self.at, self.found.mark());
             self.skip(1)?;
             if self.deeper(|reader| reader.arithmetic(false))? {
-                return Ok(());
+                return Ok(false);
             }
             self.at = at;
             self.found.back_to(mark);
         }
-        self.substituted_list()
+        self.substituted_list().map(|()| true)
     }
 
     /// Commands up to and with `)`, with here-documents of their own.
@@ -148,9 +171,11 @@ impl Reader<'_, '_> {
                 }
             }
         }
+        let from = self.found.commands.len();
         self.inner(&script).script(false)?;
         self.skip(1)?;
-        tokens.push(Token::Unknown { many: !quoted });
+        let what = What::Output(from, self.found.commands.len());
+        tokens.push(Token::Unknown { many: !quoted, what });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use super::found::Found;
 use super::reader::Result;
-use super::{Dialect, MAX_BRACES, Word};
+use super::{Dialect, MAX_BRACES, Origin, Word};
 
 /// One byte of a word, or something that stands for bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +14,34 @@ pub(super) enum Token {
     Nothing,
     Unknown {
         many: bool,
+        what: What,
     },
+}
+
+/// What stands for bytes that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Any,
+    /// What a pattern matches.
+    Pattern,
+    Home,
+    /// The end of a pipe, by its path.
+    Pipe,
+    /// The variable of this number among the names of the line.
+    Variable(usize),
+    /// The output of the commands between these two.
+    Output(usize, usize),
 }
 
 /// Unquoted braces in a word whose braces are expanded. With more of them the word is not known.
 const MAX_OPEN: usize = 32;
 
 impl Token {
+    /// Any text.
+    pub(super) fn any(many: bool) -> Self {
+        Self::Unknown { many, what: What::Any }
+    }
+
     pub(super) fn byte(self) -> Option<u8> {
         match self {
             Self::Bare(byte) | Self::Quoted(byte) => Some(byte),
@@ -41,7 +62,7 @@ pub(super) fn bare(tokens: &[Token]) -> Option<Vec<u8>> {
 /// The words that an operand becomes.
 pub(super) fn words(tokens: &[Token], found: &mut Found, at: usize) -> Result<Vec<Word>> {
     if !tokens.contains(&Token::Bare(b'{')) {
-        return Ok(vec![word(tokens, found.dialect)]);
+        return Ok(vec![word(tokens, found)]);
     }
     let mut left = MAX_BRACES * 128;
     let open = tokens.iter().filter(|token| **token == Token::Bare(b'{')).count();
@@ -52,16 +73,19 @@ pub(super) fn words(tokens: &[Token], found: &mut Found, at: usize) -> Result<Ve
         return Ok(vec![Word::unknown()]);
     }
     let words = expanded.iter().filter(|tokens| !tokens.is_empty());
-    Ok(words.map(|tokens| word(tokens, found.dialect)).collect())
+    Ok(words.map(|tokens| word(tokens, found)).collect())
 }
 
-/// What a variable is set to: braces and patterns stay as they are, or are not known.
-pub(super) fn value(tokens: &[Token]) -> Word {
-    let mut joined = Joined::default();
+/// What a variable is set to, or a redirection opened on: braces and patterns stay as they are, or are not known.
+pub(super) fn value(tokens: &[Token], found: &Found) -> Word {
+    let mut joined = Joined::new(found);
     let mut home = true;
     for (at, token) in tokens.iter().enumerate() {
         match token {
-            Token::Bare(b'~') if home => joined.unknown(false),
+            Token::Bare(b'~') if home => {
+                let ends = matches!(tokens.get(at + 1), None | Some(Token::Bare(b'/')));
+                joined.unknown(false, if ends && at == 0 { What::Home } else { What::Any });
+            }
             _ => joined.token(*token),
         }
         home = matches!(token, Token::Bare(b':' | b'=')) || (at == 0 && *token == Token::Nothing);
@@ -76,24 +100,29 @@ pub(super) fn target(tokens: &[Token], found: &mut Found, at: usize) -> Result<W
     Ok(Word { may_be_many: false, ..one.unwrap_or_else(Word::unknown) })
 }
 
-fn word(tokens: &[Token], dialect: Dialect) -> Word {
-    let mut joined = Joined::default();
+fn word(tokens: &[Token], found: &Found) -> Word {
+    let dialect = found.dialect;
+    let mut joined = Joined::new(found);
     let last_bracket = tokens.iter().rposition(|token| *token == Token::Bare(b']'));
     let (mut at, mut home) = (0, true);
     if dialect == Dialect::Zsh && tokens.len() > 1 && tokens.first() == Some(&Token::Bare(b'=')) {
-        joined.unknown(false);
+        joined.unknown(false, What::Any);
         at = tokens.len();
     }
     while let Some(token) = tokens.get(at) {
         match token {
             Token::Bare(b'~') if home => {
-                joined.unknown(false);
                 let name = tokens.iter().skip(at + 1);
-                at += name.take_while(|token| !matches!(token, Token::Bare(b'/' | b':'))).count();
+                let length =
+                    name.take_while(|token| !matches!(token, Token::Bare(b'/' | b':'))).count();
+                // `~name`, `~+` and `~1` are other places.
+                let what = if length == 0 && at == 0 { What::Home } else { What::Any };
+                joined.unknown(false, what);
+                at += length;
             }
-            Token::Bare(b'*' | b'?') => joined.unknown(true),
+            Token::Bare(b'*' | b'?') => joined.unknown(true, What::Pattern),
             Token::Bare(b'[') if last_bracket.is_some_and(|last| last > at + 1) => {
-                joined.unknown(true);
+                joined.unknown(true, What::Pattern);
                 let inside = tokens.iter().skip(at + 2);
                 at += 2 + inside.take_while(|token| **token != Token::Bare(b']')).count();
             }
@@ -106,17 +135,21 @@ fn word(tokens: &[Token], dialect: Dialect) -> Word {
 }
 
 /// A word that is being put together.
-#[derive(Default)]
-struct Joined {
+struct Joined<'f> {
+    found: &'f Found,
     word: Word,
 }
 
-impl Joined {
+impl<'f> Joined<'f> {
+    fn new(found: &'f Found) -> Self {
+        Self { found, word: Word::default() }
+    }
+
     fn token(&mut self, token: Token) {
         match token {
             Token::Bare(byte) | Token::Quoted(byte) => self.known(Some(byte)),
             Token::Nothing => self.known(None),
-            Token::Unknown { many } => self.unknown(many),
+            Token::Unknown { many, what } => self.unknown(many, what),
         }
     }
 
@@ -129,14 +162,27 @@ impl Joined {
         }
     }
 
-    fn unknown(&mut self, many: bool) {
+    fn unknown(&mut self, many: bool, what: What) {
         self.word.may_be_many |= many;
         // An empty known part says nothing beside one that is not known.
         if self.word.parts.last().is_some_and(|part| part.as_ref().is_some_and(Vec::is_empty)) {
             self.word.parts.pop();
         }
+        let origin = match what {
+            What::Any => Origin::Any,
+            What::Pattern => Origin::Pattern,
+            What::Home => Origin::Home,
+            What::Pipe => Origin::Pipe,
+            What::Variable(number) => Origin::Variable(self.found.name(number)),
+            What::Output(from, to) => Origin::Output(from..to),
+        };
         if self.word.parts.last() != Some(&None) {
             self.word.parts.push(None);
+            self.word.origins.push(origin);
+        } else if let Some(last) = self.word.origins.last_mut()
+            && (*last != Origin::Pattern || origin != Origin::Pattern)
+        {
+            *last = Origin::Any;
         }
     }
 }
@@ -155,7 +201,7 @@ fn alternatives(tokens: &[Token], left: &mut usize) -> Option<Vec<Vec<Token>>> {
                 middles.extend(alternatives(tokens.get(part)?, left)?);
             }
         }
-        Inside::Sequence => middles.push(vec![Token::Unknown { many: true }]),
+        Inside::Sequence => middles.push(vec![Token::any(true)]),
     }
     let afters = alternatives(after, left)?;
     if middles.len() * afters.len() > MAX_BRACES {

@@ -4,11 +4,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::expand::What;
 use super::{Dialect, MAX_COMMANDS, MAX_DOUBTS, Script, Simple, Unparsed};
 
 /// Steps that any line may take, and those for each byte of it: a byte that is read is one.
 const FUEL: usize = 64 * 1024;
 const FUEL_A_BYTE: usize = 6;
+
+/// Different variables of one line that are told apart.
+const MAX_NAMES: usize = 64;
 
 /// Steps that a word and a command take beside those of their bytes.
 pub(super) const WORD: usize = 5;
@@ -22,6 +26,12 @@ pub(super) struct Found {
     /// Steps that may still be taken: backtracking must not make a short line a long work.
     fuel: usize,
     pub(super) depth: usize,
+    /// The command that was read last, where it stands for all that was read of a pipeline's part.
+    pub(super) simple: Option<usize>,
+    /// The command whose output the next one reads.
+    pub(super) input: Option<usize>,
+    /// Names of variables that words have in them.
+    variables: Vec<Vec<u8>>,
     /// Functions of the line; the number is that of `unsets` when one was surely defined.
     functions: HashMap<Vec<u8>, Option<usize>>,
     /// How often functions may have been taken away.
@@ -66,6 +76,9 @@ impl Found {
             doubts: Vec::new(),
             fuel: FUEL + FUEL_A_BYTE * length,
             depth: 0,
+            simple: None,
+            input: None,
+            variables: Vec::new(),
             functions: HashMap::new(),
             unsets: 0,
             moves: 0,
@@ -85,7 +98,8 @@ impl Found {
         if let (Some(_), Some(at)) = (self.armed, self.evaluates) {
             self.doubt(at, "arithmetic may run what a value names");
         }
-        Script { commands: self.commands, doubts: self.doubts }
+        let functions = !self.functions.is_empty();
+        Script { commands: self.commands, doubts: self.doubts, functions }
     }
 
     pub(super) fn spend(&mut self, steps: usize, at: usize) -> Result<(), Unparsed> {
@@ -112,6 +126,22 @@ impl Found {
         simple.cwd_is_known = self.moves == 0;
         self.commands.push(simple);
         Ok(())
+    }
+
+    /// Notes the name of a variable.
+    pub(super) fn named(&mut self, name: &[u8]) -> What {
+        if let Some(at) = self.variables.iter().position(|known| known == name) {
+            return What::Variable(at);
+        }
+        if self.variables.len() == MAX_NAMES {
+            return What::Any;
+        }
+        self.variables.push(name.to_vec());
+        What::Variable(self.variables.len() - 1)
+    }
+
+    pub(super) fn name(&self, number: usize) -> Vec<u8> {
+        self.variables.get(number).cloned().unwrap_or_default()
     }
 
     pub(super) fn mark(&self) -> Mark {

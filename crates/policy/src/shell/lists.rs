@@ -96,6 +96,7 @@ impl Reader<'_, '_> {
         if prefixed && (self.closes() || matches!(self.peek(), Some(b'\n' | b';'))) {
             return Ok(());
         }
+        self.found.simple = None;
         self.command(straight && !prefixed)?;
         loop {
             self.blanks()?;
@@ -103,10 +104,13 @@ impl Reader<'_, '_> {
                 return Ok(());
             }
             self.skip(1)?;
+            let mut input = self.found.simple.take();
             if self.peek() == Some(b'&') {
                 self.skip(1)?;
+                input = None;
             }
             self.newlines()?;
+            self.found.input = input;
             self.command(false)?;
         }
     }

@@ -59,6 +59,8 @@ pub(crate) struct Script {
     pub(crate) commands: Vec<Simple>,
     /// What may run something else than `commands` say.
     pub(crate) doubts: Vec<Unparsed>,
+    /// It defines functions, whose bodies have parameters of their own.
+    pub(crate) functions: bool,
 }
 
 /// One simple command. They come in the order of the line, those in a word before the command that the word is of.
@@ -72,6 +74,12 @@ pub(crate) struct Simple {
     /// Its name first; empty for assignments or redirections alone.
     pub(crate) words: Vec<Word>,
     pub(crate) redirects: Vec<Redirect>,
+    /// It only assigns, and surely does so before what follows it.
+    pub(crate) surely: bool,
+    /// The values that a `for` gives its variable, one turn each.
+    pub(crate) turns: Option<Vec<Word>>,
+    /// The command whose output it reads, by its number, where that is all that it reads.
+    pub(crate) input: Option<usize>,
     /// Nothing that may have changed the working directory comes before it.
     pub(crate) cwd_is_known: bool,
 }
@@ -81,8 +89,27 @@ pub(crate) struct Simple {
 pub(crate) struct Word {
     /// `None` is something that only the shell will know: a variable, a substitution, a glob, a tilde.
     pub(crate) parts: Vec<Option<Vec<u8>>>,
+    /// Of each `None` among the parts, what it is.
+    pub(crate) origins: Vec<Origin>,
     /// It may become several words, or none.
     pub(crate) may_be_many: bool,
+}
+
+/// Where a part of a word comes from that only the shell will know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    #[default]
+    Any,
+    /// Names of files that a pattern matches.
+    Pattern,
+    /// The caller's home directory.
+    Home,
+    /// The path of a pipe, as `<(…)` is.
+    Pipe,
+    /// The value of this variable, whole.
+    Variable(Vec<u8>),
+    /// The output of these commands of the script.
+    Output(std::ops::Range<usize>),
 }
 
 /// A redirection from or to a file. Copies of descriptors (`2>&1`) and here-documents are none.
@@ -103,7 +130,7 @@ impl Word {
     }
 
     fn unknown() -> Self {
-        Self { parts: vec![None], may_be_many: true }
+        Self { parts: vec![None], origins: vec![Origin::Any], may_be_many: true }
     }
 }
 

@@ -114,8 +114,13 @@ impl Reader<'_, '_> {
         loop {
             match self.named(&mut simple, functions, at)? {
                 Next::Again => functions = false,
-                Next::Keep => return self.found.push(simple, at),
+                Next::Keep => {
+                    self.found.push(simple, at)?;
+                    self.found.simple = self.found.commands.len().checked_sub(1);
+                    return Ok(());
+                }
                 Next::Gone => {
+                    self.found.simple = None;
                     simple.words.clear();
                     if simple.assignments.is_empty() && simple.redirects.is_empty() {
                         return Ok(());

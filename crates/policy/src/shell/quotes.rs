@@ -84,7 +84,7 @@ impl Reader<'_, '_> {
         if !understood {
             self.doubt("an escape in `$'…'` is not known");
             tokens.truncate(first);
-            tokens.push(Token::Unknown { many: false });
+            tokens.push(Token::any(false));
         }
         Ok(())
     }

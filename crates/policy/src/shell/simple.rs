@@ -8,15 +8,19 @@ use super::{Dialect, Simple, Word, names};
 
 impl Reader<'_, '_> {
     /// A simple command, or a function that is defined.
-    pub(super) fn simple(&mut self, straight: bool) -> Result<()> {
+    pub(super) fn simple(&mut self, straight: bool, input: Option<usize>) -> Result<()> {
         let (at, place, secrets) = (self.at, self.place(), self.found.secrets);
-        let mut simple = Simple::default();
+        let mut simple = Simple { input, ..Simple::default() };
         let mut declares = false;
         // The tokens of the only word so far, which may be the name of a function.
         let mut only: Option<Vec<Token>> = None;
         loop {
             self.blanks()?;
+            let before = self.at;
             if self.redirect(&mut simple.redirects)? {
+                if self.text.get(before..self.at).is_none_or(|text| text.contains(&b'<')) {
+                    simple.input = None;
+                }
                 only = None;
                 continue;
             }
@@ -72,6 +76,13 @@ impl Reader<'_, '_> {
         if self.found.secrets > secrets && !matches!(name, None | Some(Some(b"[" | b"test"))) {
             self.doubt("a variable that holds a secret, as its name says, is given to a command");
         }
+        let goes_on = match self.peek() {
+            None | Some(b'\n') => true,
+            Some(b';') => self.peek_at(1) != Some(b';'),
+            Some(b'&') => self.peek_at(1) == Some(b'&'),
+            _ => false,
+        };
+        simple.surely = straight && goes_on && simple.words.is_empty();
         self.found_command(simple, place)
     }
 
@@ -105,7 +116,7 @@ impl Reader<'_, '_> {
         }
         let appends = tokens.get(length) == Some(&Token::Bare(b'+'));
         let known = word.subscript.is_none() && !appends;
-        Ok(Some((name, if known { expand::value(rest) } else { Word::unknown() })))
+        Ok(Some((name, if known { expand::value(rest, self.found) } else { Word::unknown() })))
     }
 
     /// `(…)` behind `NAME=`.

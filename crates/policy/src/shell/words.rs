@@ -2,7 +2,7 @@
 //! A word ends at the first unquoted byte that ends words; what it substitutes is read on the way.
 
 use super::Dialect;
-use super::expand::Token;
+use super::expand::{Token, What};
 use super::found::WORD;
 use super::reader::{Reader, Result, is_meta};
 
@@ -37,12 +37,13 @@ impl Reader<'_, '_> {
                     self.skip(2)?;
                     self.substituted_list()?;
                     // Without a command in it zsh makes no word of it.
-                    tokens.push(Token::Unknown { many: self.dialect() == Dialect::Zsh });
+                    let many = self.dialect() == Dialect::Zsh;
+                    tokens.push(Token::Unknown { many, what: What::Pipe });
                 }
                 b'(' if self.opens_pattern(tokens) => {
                     tokens.pop();
                     self.pattern()?;
-                    tokens.push(Token::Unknown { many: true });
+                    tokens.push(Token::any(true));
                 }
                 b'[' if assignable && lexed.subscript.is_none() && is_name(tokens) => {
                     self.subscript(tokens)?;
@@ -73,7 +74,7 @@ impl Reader<'_, '_> {
                 // Some shells keep it, some do not.
                 None => {
                     self.doubt("a backslash ends the line");
-                    tokens.push(Token::Unknown { many: false });
+                    tokens.push(Token::any(false));
                     self.skip(1)?;
                 }
             },

@@ -26,6 +26,8 @@ pub(super) struct Run<'a> {
     pub(super) place: Place,
     pub(super) assigned: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) kind: Kind,
+    /// What it reads, as words, where that is known.
+    pub(super) input: Option<Vec<u8>>,
 }
 
 /// Where it runs.
@@ -62,7 +64,7 @@ impl<'a> Inside<'a> {
 
     pub(super) fn run(&mut self, words: Vec<Word<'a>>, how: &'static str, kind: Kind) {
         let (place, assigned) = (Place::Here, Vec::new());
-        self.runs.push(Run { words, how, place, assigned, kind });
+        self.runs.push(Run { words, how, place, assigned, kind, input: None });
     }
 
     /// A file that is written, as the command `>` with it as its operand.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::shell::{Dialect, Script, Simple, Word as ShellWord, parse};
 
 use super::found::{Inside, Kind, Place, Run, Word, assignment};
+use super::values::Values;
 use crate::matchers::unknown;
 
 /// Builtins whose operands may be assignments that hold for what follows.
@@ -28,6 +29,8 @@ pub(super) struct Line<'l> {
     /// Which text a template replaces, as `{}`.
     pub(super) hole: Option<&'l [u8]>,
     pub(super) shell: &'l [u8],
+    /// Nothing around the line sets its variables or parameters.
+    pub(super) top: bool,
 }
 
 /// Adds what `line` runs.
@@ -45,13 +48,14 @@ pub(super) fn read(line: &[u8], form: Line<'_>, inside: &mut Inside<'_>) {
         Err(found) => inside.doubt(format!("{} at byte {} of the shell line", found.why, found.at)),
         Ok(script) => {
             let cwd = moved(line, &script);
-            add(script, form, cwd.as_deref(), inside);
+            add(&script, form, cwd.as_deref(), inside);
         }
     }
 }
 
-fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside<'_>) {
-    for doubt in script.doubts {
+fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside<'_>) {
+    let values = Values::new(script, form.top);
+    for doubt in &script.doubts {
         inside.doubt(format!("{} at byte {} of the shell line", doubt.why, doubt.at));
     }
     let mut lasting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
@@ -61,11 +65,14 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
         let own = simple.assignments.iter().map(|(name, value)| (name.clone(), raw(value, None)));
         let mut assigned = lasting.clone();
         assigned.extend(own);
-        let mut words: Vec<Word<'_>> =
-            simple.words.iter().map(|word| Cow::Owned(raw(word, form.hole))).collect();
+        let mut words: Vec<Word<'_>> = simple
+            .words
+            .iter()
+            .map(|word| Cow::Owned(told(&values, (number, simple), word, form)))
+            .collect();
         let Some(name) = words.first() else {
             lasting = assigned;
-            redirect(simple, form, &place, moved, inside);
+            redirect(&values, (number, simple), form, &place, moved, inside);
             continue;
         };
         if DECLARE.contains(&name.as_ref()) {
@@ -78,12 +85,17 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
             }
         }
         if SET.contains(&name.as_ref()) {
-            lasting.clone_from(&assigned);
+            // What stands before `read` holds for it alone.
+            let own = assigned.get(lasting.len()..).unwrap_or_default();
+            let own: Vec<_> = own.iter().filter(|(name, _)| name != b"IFS").cloned().collect();
+            lasting.extend(own);
         }
         if form.more && Some(number) == last {
             words.push(Cow::Borrowed(unknown::MANY));
         }
-        let run = Run { words, how: form.how, place: place.clone(), assigned, kind: Kind::Shell };
+        let input = values.input(simple);
+        let kind = Kind::Shell;
+        let run = Run { words, how: form.how, place: place.clone(), assigned, kind, input };
         if run.place == Place::Unknown
             && let Some(dir) = moved
         {
@@ -93,20 +105,27 @@ fn add(script: Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside
         } else {
             inside.runs.push(run);
         }
-        redirect(simple, form, &place, moved, inside);
+        redirect(&values, (number, simple), form, &place, moved, inside);
     }
 }
 
 /// The files that a command is connected to, behind it: what it writes is not there before it runs.
 fn redirect(
-    simple: &Simple,
+    values: &Values<'_>,
+    (number, simple): (usize, &Simple),
     form: Line<'_>,
     place: &Place,
     moved: Option<&[u8]>,
     inside: &mut Inside<'_>,
 ) {
     for redirect in &simple.redirects {
-        let target = raw(&redirect.target, form.hole);
+        // What is written must be known, of what is read it is enough what it may be.
+        let told = if redirect.writes {
+            values.word(&redirect.target, None, number).filter(|word| !unknown::is_in(word))
+        } else {
+            values.read(&redirect.target, number)
+        };
+        let target = told.unwrap_or_else(|| raw(&redirect.target, form.hole));
         let from = inside.runs.len();
         let places = match moved.filter(|_| *place == Place::Unknown) {
             Some(dir) => vec![Place::Below(dir.to_vec()), Place::Here],
@@ -136,6 +155,25 @@ fn moved(line: &[u8], script: &Script) -> Option<Vec<u8>> {
     };
     let only = script.doubts.is_empty() && script.commands.iter().skip(1).all(stays);
     (at_once && only && first.cwd_is_known).then(|| dir.to_vec())
+}
+
+/// The bytes of a word, with what the line tells of its unknown parts.
+fn told(
+    values: &Values<'_>,
+    (number, simple): (usize, &Simple),
+    word: &ShellWord,
+    form: Line<'_>,
+) -> Vec<u8> {
+    let holed = form.hole.is_some_and(|hole| {
+        word.parts.iter().flatten().any(|part| part.windows(hole.len()).any(|it| it == hole))
+    });
+    if word.literal().is_none()
+        && !holed
+        && let Some(told) = values.word(word, Some(simple), number)
+    {
+        return told;
+    }
+    raw(word, form.hole)
 }
 
 /// The bytes of a word, unknown parts marked.

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use super::found::{Inside, Kind, Place, Word};
 use super::lines::{self, Line};
-use super::sed;
 use super::table::{Effect, Entry, Opt, Then, is_key};
+use super::{awk, sed};
 use crate::matchers::argv::{Reading, Subcommand};
+use crate::matchers::names::{self, Names};
 use crate::matchers::unknown;
 use crate::tools::Arity;
 
@@ -30,11 +31,14 @@ pub(super) fn read<'a>(
             use_value(opt, how, flag.value.or(flag.next), inside);
         }
     }
-    if reading.wild && !(entry.opts.is_empty() && entry.literal.is_empty()) {
+    if (reading.wild || reading.planted) && !(entry.opts.is_empty() && entry.literal.is_empty()) {
         inside.doubt("an option that only a shell will know may run a command");
     }
     if entry.sed {
         sed::read(reading, inside);
+    }
+    if entry.awk {
+        awk::read(argv, inside);
     }
     if !entry.literal.is_empty() {
         literal(entry, reading, argv, inside);
@@ -66,7 +70,10 @@ fn literal<'a>(
     let mut at = 1;
     while let Some(word) = argv.get(at) {
         at += 1;
-        if !reading.wild && unknown::is_open(word) {
+        if !(reading.wild || reading.planted)
+            && unknown::is_open(word)
+            && !names::are_no_flags(word)
+        {
             inside.doubt("an option that only a shell will know may run a command");
         }
         for opt in &entry.literal {
@@ -99,18 +106,46 @@ fn until<'a>(argv: &[&'a [u8]], at: usize, how: &'static str, inside: &mut Insid
         inside.doubt("the end of the command is missing");
         return argv.len();
     };
-    // A path that is found starts as the place that is searched: it is no option.
-    let start =
-        argv.get(1).copied().filter(|word| !word.starts_with(b"-") && !unknown::is_in(word));
-    let path = [start.unwrap_or(b"."), unknown::ONE].concat();
     let many = behind.get(end) == Some(&b"+".as_slice());
+    let path = found_by(argv, !many);
     let words = behind[..end].iter().map(|word| match *word {
-        b"{}" if many => Cow::Borrowed(unknown::MANY),
         b"{}" => Cow::Owned(path.clone()),
         word => lines::punch(word, b"{}"),
     });
     inside.run(words.collect(), how, Kind::Program);
     at + end + 1
+}
+
+/// The paths that `find` finds: the places where it looks, and what lies below. They start as those
+/// places do, so they are no options.
+fn found_by(argv: &[&[u8]], single: bool) -> Vec<u8> {
+    let mut own = argv.get(1..).unwrap_or_default();
+    while let [b"-H" | b"-L" | b"-P", rest @ ..] = own {
+        own = rest;
+    }
+    // Options of some that stand before the places, or name one.
+    if own.first().is_some_and(|word| matches!(word.get(..2), Some(b"--" | b"-D" | b"-O" | b"-f")))
+    {
+        return unknown::MANY.to_vec();
+    }
+    let begins = |word: &&[u8]| word.starts_with(b"-") || matches!(*word, b"(" | b")" | b"!");
+    let places = own.get(..own.iter().position(begins).unwrap_or(own.len())).unwrap_or_default();
+    let mut texts = Vec::new();
+    let here: &[&[u8]] = &[b"."];
+    for &place in if places.is_empty() { here } else { places } {
+        match names::of(place) {
+            Some((b'g', _)) => return unknown::MANY.to_vec(),
+            Some((_, known)) => texts.extend(names::split(known)),
+            None if unknown::is_in(place) || place.is_empty() => return unknown::MANY.to_vec(),
+            None => texts.push(place.to_vec()),
+        }
+    }
+    let below = |text: &Vec<u8>| {
+        let slash: &[u8] = if text.ends_with(b"/") { b"" } else { b"/" };
+        [text.as_slice(), slash, names::DEEP].concat()
+    };
+    texts.extend(texts.iter().map(below).collect::<Vec<_>>());
+    Names { texts, single }.word().unwrap_or_else(|| unknown::MANY.to_vec())
 }
 
 fn subcommand<'a>(entry: &'static Entry, reading: &Reading<'a>, inside: &mut Inside<'a>) {

@@ -8,7 +8,7 @@ use super::lines::{self, Line};
 use super::options::{self, use_value};
 use super::table::{Effect, Entry, Then};
 use crate::matchers::flag::flag_like;
-use crate::matchers::unknown;
+use crate::matchers::{names, unknown};
 use crate::tools::Arity;
 
 struct Prefix<'a, 'w> {
@@ -28,6 +28,8 @@ struct Prefix<'a, 'w> {
     /// The command stands here.
     rest: Option<Vec<Word<'a>>>,
     how: &'static str,
+    /// The words that it reads and adds, where they are known.
+    input: Option<&'w [u8]>,
 }
 
 /// What the wrapper of this name runs.
@@ -36,6 +38,7 @@ pub(super) fn read<'a>(
     name: &'a [u8],
     argv: &[&'a [u8]],
     cwd: Option<&[u8]>,
+    input: Option<&[u8]>,
 ) -> Inside<'a> {
     let mut inside = Inside::default();
     let mut prefix = Prefix {
@@ -53,6 +56,7 @@ pub(super) fn read<'a>(
         needs: !entry.needs.is_empty(),
         rest: None,
         how: "",
+        input: input.filter(|_| name == b"xargs"),
     };
     prefix.walk(&mut inside);
     prefix.finish(&mut inside);
@@ -67,7 +71,8 @@ impl<'a> Prefix<'a, '_> {
             && let Some(&word) = self.argv.get(self.at)
         {
             self.at += 1;
-            if !ended && (unknown::is_open(word) || (flag_like(word) && !unknown::is_named(word))) {
+            let open = unknown::is_open(word) && !names::is_single(word);
+            if !ended && (open || (flag_like(word) && !unknown::is_named(word))) {
                 inside.doubt("an option before the command that only a shell will know");
                 self.guess(inside);
                 return;
@@ -178,6 +183,9 @@ impl<'a> Prefix<'a, '_> {
     /// `name` is the first of the option's names in `flags`; effects are written for any of them.
     fn used(&mut self, name: &'static str, value: Option<&'a [u8]>, inside: &mut Inside<'a>) {
         let Some(flag) = self.entry.flags.get(name.as_bytes()) else { return };
+        if flag.names.iter().any(|name| matches!(name.as_ref(), "-a" | "-d")) {
+            self.input = None;
+        }
         if value.is_some_and(unknown::is_many) {
             inside.doubt("the value of an option may be several words");
         }
@@ -242,6 +250,10 @@ impl<'a> Prefix<'a, '_> {
             };
             for word in &mut words {
                 for hole in holes {
+                    if let Some(input) = self.input.filter(|_| word.as_ref() == *hole) {
+                        *word = Cow::Owned(input.to_vec());
+                        break;
+                    }
                     if let Cow::Owned(punched) = lines::punch(word, hole) {
                         *word = Cow::Owned(punched);
                     }
@@ -254,7 +266,8 @@ impl<'a> Prefix<'a, '_> {
                 Then::Opaque => inside.doubt("a shell's own command that runs what it is told"),
                 Then::Argv | Then::Hint => {
                     if more {
-                        words.push(Cow::Borrowed(unknown::MANY));
+                        let added = self.input.unwrap_or(unknown::MANY);
+                        words.push(Cow::Owned(added.to_vec()));
                     }
                     let kind = if self.then == Then::Hint { Kind::Guess } else { Kind::Program };
                     inside.run(words, self.how, kind);

@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub(super) writes: bool,
     /// It runs what lies in files of such names in the working directory.
     pub(super) runs: Vec<&'static str>,
+    /// Its program is one for awk.
+    pub(super) awk: bool,
 }
 
 /// What an option does.
@@ -188,6 +190,7 @@ fn apply(entry: &mut Entry, keyword: &str, words: &[&'static str]) -> Result<(),
                     "sed" => entry.sed = true,
                     "modules" => entry.modules = true,
                     "writing" => entry.writes = true,
+                    "awk" => entry.awk = true,
                     other => return Err(format!("nothing is {other}")),
                 }
             }

@@ -4,7 +4,7 @@ use super::{Seen, Standing, Via, Visit, table, walk};
 use crate::Facts;
 use crate::case_words::words;
 use crate::env::EnvRules;
-use crate::matchers::unknown;
+use crate::matchers::{names, unknown};
 
 /// One case a line: the words of a command (quotes hold words together), ` => `, whether it `passes`
 /// on or has an answer of its `own`, and what it runs, ` ;; ` between two, the outermost first.
@@ -41,7 +41,17 @@ impl Visit for Told {
             text += "? ";
         }
         let shown = facts.argv.iter().map(|word| {
+            let known = names::of(word).map(|(kind, texts)| {
+                let texts = String::from_utf8_lossy(texts).into_owned();
+                let texts = texts
+                    .replace("\0;", "|")
+                    .replace("\0d", "…")
+                    .replace("\0f", "…")
+                    .replace('\x01', "?");
+                format!("<{texts}>{}", if kind == b'1' { "" } else { "s" })
+            });
             let word = String::from_utf8_lossy(word).replace("\0\0", "…s").replace('\0', "…");
+            let word = known.unwrap_or(word);
             if word.is_empty() { "''".to_owned() } else { word }
         });
         text += &shown.collect::<Vec<_>>().join(" ");

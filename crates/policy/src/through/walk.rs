@@ -69,7 +69,7 @@ pub(crate) trait Visit {
 pub(crate) fn walk(facts: &Facts<'_>, env: &EnvRules, visit: &mut dyn Visit) {
     let (root, written) = (facts.cwd, Vec::new());
     let mut walk = Walk { env, visit, left: MAX_COMMANDS, path_assigned: false, root, written };
-    walk.enter(facts, Kind::Program, 0, Via::default());
+    walk.enter(facts, Kind::Program, 0, Via::default(), None);
 }
 
 struct Walk<'v> {
@@ -84,9 +84,16 @@ struct Walk<'v> {
 }
 
 impl Walk<'_> {
-    fn enter(&mut self, facts: &Facts<'_>, kind: Kind, depth: usize, via: Via<'_>) {
+    fn enter(
+        &mut self,
+        facts: &Facts<'_>,
+        kind: Kind,
+        depth: usize,
+        via: Via<'_>,
+        input: Option<&[u8]>,
+    ) {
         let names = Names::of(facts);
-        let mut inside = look(facts, &names);
+        let mut inside = look(facts, &names, depth == 0, input);
         if depth >= MAX_DEPTH && !inside.runs.is_empty() {
             inside = Inside::default();
             inside.doubt(format!("commands more than {MAX_DEPTH} deep"));
@@ -184,6 +191,10 @@ impl Walk<'_> {
         }
         let mut changed: Vec<&[u8]> = outer.changed_env.to_vec();
         for (name, value) in &run.assigned {
+            // `IFS= read` is how a line is read whole.
+            if name == b"IFS" && run.kind == Kind::Shell && run.words[0].as_ref() == b"read" {
+                continue;
+            }
             self.path_assigned |= name == b"PATH";
             if self.env.is_dangerous(name, value) && !changed.contains(&name.as_slice()) {
                 changed.push(name);
@@ -235,16 +246,16 @@ impl Walk<'_> {
             env: None,
             ..*outer
         };
-        self.enter(&facts, kind, depth, via);
+        self.enter(&facts, kind, depth, via, run.input.as_deref());
     }
 }
 
 /// What the command runs, by whichever of its names.
-fn look<'a>(facts: &Facts<'a>, names: &Names<'a>) -> Inside<'a> {
+fn look<'a>(facts: &Facts<'a>, names: &Names<'a>, top: bool, input: Option<&[u8]>) -> Inside<'a> {
     let mut all = Inside::default();
     for name in names.bare() {
         let Some(entry) = table::find(name) else { continue };
-        let found = of_entry(entry, name, facts);
+        let found = of_entry(entry, name, facts, top, input);
         all.passes |= found.passes;
         all.runs.extend(found.runs);
         all.doubts.extend(found.doubts);
@@ -252,7 +263,13 @@ fn look<'a>(facts: &Facts<'a>, names: &Names<'a>) -> Inside<'a> {
     all
 }
 
-fn of_entry<'a>(entry: &'static Entry, name: &'a [u8], facts: &Facts<'a>) -> Inside<'a> {
+fn of_entry<'a>(
+    entry: &'static Entry,
+    name: &'a [u8],
+    facts: &Facts<'a>,
+    top: bool,
+    input: Option<&[u8]>,
+) -> Inside<'a> {
     let argv = facts.argv;
     if argv.len() > reader::MAX_WORDS {
         let mut inside = Inside::default();
@@ -260,9 +277,9 @@ fn of_entry<'a>(entry: &'static Entry, name: &'a [u8], facts: &Facts<'a>) -> Ins
         return inside;
     }
     let mut inside = if entry.shell {
-        shell(name, argv)
+        shell(name, argv, top)
     } else if entry.wraps {
-        prefix::read(entry, name, argv, facts.cwd)
+        prefix::read(entry, name, argv, facts.cwd, input)
     } else {
         Inside::default()
     };
@@ -289,7 +306,7 @@ fn own_words<'w, 'a>(argv: &'w [&'a [u8]]) -> &'w [&'a [u8]] {
 }
 
 /// `sh -c LINE`. A script in a file, or one that is read from elsewhere, is the shell's own affair.
-fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]]) -> Inside<'a> {
+fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
     let mut inside = Inside::default();
     let mut is_line = false;
     let mut words = argv.iter().copied().skip(1);
@@ -327,7 +344,9 @@ fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]]) -> Inside<'a> {
     };
     if is_line {
         if let Some(line) = line {
-            lines::read(line, Line { how: "-c", shell: name, ..Line::default() }, &mut inside);
+            // What follows the line are its parameters.
+            let top = top && words.next().is_none();
+            lines::read(line, Line { how: "-c", shell: name, top, ..Line::default() }, &mut inside);
         }
         inside.passes = inside.doubts.is_empty() && !inside.runs.is_empty();
     }

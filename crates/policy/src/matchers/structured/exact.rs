@@ -14,11 +14,6 @@ use crate::tools::Tool;
 const UNREAD: Unmet<'_> = Unmet { key: "unread", wanted: "" };
 const NO_SUBCOMMAND: Unmet<'_> = Unmet { key: "no subcommand", wanted: "" };
 
-/// A word that only a shell will know, which may be a flag or more words than one.
-fn may_be_flag(word: &[u8]) -> bool {
-    unknown::is_open(word) || flag_like(word) && !unknown::is_named(word)
-}
-
 impl Structured {
     /// Whether an `allow` with this pattern may take the command; else the first key that keeps it out.
     pub(in super::super) fn fits(
@@ -27,9 +22,19 @@ impl Structured {
         reading: Option<&Reading<'_>>,
         here: Here<'_>,
     ) -> Result<(), Unmet<'_>> {
+        if let Some(script) = &self.script {
+            let plain = argv.len() <= MAX_WORDS && script.value.is_plain(argv);
+            return if plain { Ok(()) } else { Err(script.unmet("script")) };
+        }
         match reading {
             _ if argv.len() > MAX_WORDS => Err(UNREAD),
-            _ if argv.iter().skip(1).any(|word| may_be_flag(word)) => Err(UNREAD),
+            _ if argv
+                .iter()
+                .skip(1)
+                .any(|word| unknown::is_open(word) || unknown::may_be_flag(word)) =>
+            {
+                Err(UNREAD)
+            }
             Some(reading) if reading.certain => self.fits_as_read(reading, here),
             _ => self.fits_as_written(argv, reading, here),
         }

@@ -22,6 +22,7 @@ use super::flag::FlagPattern;
 use super::operand::OperandPattern;
 use crate::decision::Action;
 use crate::facts::Links;
+use crate::through::Script;
 
 pub(crate) use self::operands::Match;
 pub(crate) use self::places::PLACE_HELP;
@@ -34,6 +35,8 @@ pub(crate) struct Structured {
     flags: FlagSets,
     operands: Operands,
     inside: Option<Key<Places>>,
+    /// In an `allow`, alone: the arguments are a program in this language that only prints.
+    script: Option<Key<Script>>,
 }
 
 /// The value of one key, and how it was written.
@@ -126,6 +129,13 @@ impl Structured {
         self.inside.is_some()
     }
 
+    /// Sets `script`; the error says what would be right.
+    pub(crate) fn set_script(&mut self, word: &str) -> Result<(), String> {
+        let value = Script::named(word).ok_or("write `sed` or `awk`")?;
+        self.script = Some(Key::new(value, &[word]));
+        Ok(())
+    }
+
     /// Adds one entry of `matches`: the expression as it was written, and compiled.
     pub(crate) fn add_match(&mut self, which: Match, text: &str, regex: Regex) {
         self.operands.add_match(which, text, regex);
@@ -154,7 +164,7 @@ impl Structured {
         match self.overmatches_known(reading, links) {
             // A word that only a shell will know may be whatever is missing, but not another subcommand.
             Err(unmet)
-                if reading.wild
+                if (reading.wild || reading.planted)
                     && !(unmet.key == "subcommand"
                         && matches!(reading.sub, Subcommand::Known { .. })) =>
             {
@@ -211,6 +221,7 @@ impl fmt::Display for Unmet<'_> {
             "inside" => {
                 write!(f, "something lies outside {wanted}, or where it lies cannot be told")
             }
+            "script" => write!(f, "it is no {wanted} that is known to print only"),
             "matches" => write!(f, "no argument there matches {wanted}"),
             other => write!(f, "{other} is not met: {wanted}"),
         }

@@ -115,7 +115,10 @@ impl Operands {
             }
         }
         let certain = own.iter().filter(|operand| operand.certain).count();
-        surety = surety.min(self.overcount(certain, own.len())?);
+        surety = surety.min({
+            let several = own.iter().any(|operand| operand.word.may_be_several());
+            self.overcount(certain, if several { usize::MAX } else { own.len() })?
+        });
         for entry in &self.matches {
             let found = overmatch_regex(&entry.value, own, reading);
             surety = surety.min(found.ok_or_else(|| entry.unmet("matches"))?);
