@@ -122,13 +122,19 @@ impl FlagPattern {
             FlagName::Cluster(whole) => best(&|flag| is(flag, whole))
                 .or(self.letters_overmatch(whole, next, reading).unwrap_or(Used::NOT)),
         };
-        // The name of a file has no slash in it, so no value of such a flag has one.
-        let named = self.value.as_ref().is_none_or(|value| !value.source().contains('/'));
-        if !(reading.wild || (reading.planted && named)) {
+        let by_unknown = Some(Overmatch::ByUnknown);
+        if reading.wild {
+            return used.or(Used { alone: by_unknown, with_next: next.and(by_unknown) });
+        }
+        if !reading.planted {
             return used;
         }
-        let by_unknown = Some(Overmatch::ByUnknown);
-        used.or(Used { alone: by_unknown, with_next: next.and(by_unknown) })
+        // The name of a file has no slash in it, so what such a flag could be given lies here.
+        let here = |value: &&OperandPattern| !value.source().contains('/');
+        if self.value.is_some() {
+            return used;
+        }
+        used.or(Used { alone: by_unknown, with_next: next.filter(here).and(by_unknown) })
     }
 
     /// Each letter of the cluster was used, wherever.

@@ -51,6 +51,7 @@ const LOOKING: &[(&str, &[&str])] = &[
     ("pip3", &["show", "list"]),
     ("cargo", &["tree", "metadata"]),
     ("go", &["list", "doc"]),
+    ("tar", &["-tf", "tf", "-tvf", "tvf", "-tzf", "tzf", "-tzvf", "tzvf", "-ztf", "-jtf", "-Jtf"]),
     ("systemctl", &["status", "is-active", "is-enabled", "show", "cat"]),
 ];
 
