@@ -155,9 +155,18 @@ impl Glob {
 
     /// Whether a text in pieces, each with the gap before it, may be one that the pattern is about.
     pub(crate) fn may_mean(&self, pieces: &[Piece<'_>]) -> bool {
-        let literals =
-            self.literals.iter().map(|text| text.iter().copied().map(Token::Byte).collect());
-        let wild = self.wild.iter().map(|wild| {
+        // Most patterns begin or end otherwise; that is seen without a look at the rest.
+        let first = pieces.first().map_or(&b""[..], |(_, part)| part);
+        let last = pieces.last().map_or(&b""[..], |(_, part)| part);
+        let begins = |head: &[u8]| head.iter().zip(first).all(|(one, other)| one == other);
+        let ends = |text: &[u8]| text.iter().rev().zip(last.iter().rev()).all(|(a, b)| a == b);
+        let literals = self.literals.iter().filter(|text| begins(text) && ends(text));
+        let literals = literals.map(|text| text.iter().copied().map(Token::Byte).collect());
+        let fits = |wild: &&Wild| {
+            let mut tail = wild.tokens.iter().rev().map_while(Token::byte).zip(last.iter().rev());
+            begins(&wild.head) && (wild.open || tail.all(|(one, other)| one == *other))
+        };
+        let wild = self.wild.iter().filter(fits).map(|wild| {
             let end = wild.open.then_some(Token::Deep);
             wild.tokens.iter().cloned().chain(end).collect()
         });
