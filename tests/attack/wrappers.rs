@@ -112,7 +112,7 @@ fn a_denied_command_behind_a_wrapper_is_denied() {
             "xargs -0 -n 1 rm -rf",
             "xargs -I{} rm -rf {}",
             "find . -exec rm -rf / ;",
-            "find . -exec rm -rf {} +",
+            "find / -exec rm -rf {} +",
             "find / -name x -execdir rm -rf / ;",
             "find . -ok rm -rf / ;",
             "parallel rm -rf ::: /",

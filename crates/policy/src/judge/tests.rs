@@ -307,3 +307,37 @@ fn a_vector_that_is_too_long_to_read_is_never_allowed_by_its_arguments() {
     assert_eq!(action(&policy, &long("touch")), Action::Deny);
     assert_eq!(action(&policy, "touch x"), Action::Allow);
 }
+
+#[test]
+fn a_shell_that_is_fed_in_a_line_is_not_understood() {
+    let policy = Policy::from_yaml("p.yaml", "default_action: allow").unwrap();
+    let action = |argv: &[&[u8]]| {
+        let facts = Facts {
+            name: argv[0],
+            tool: Some(argv[0]),
+            argv,
+            cwd: Some(b"/app"),
+            ..Facts::default()
+        };
+        policy.decide(&facts).action
+    };
+    for line in [
+        "echo x | sh",
+        "cat f | bash -s -- a",
+        "sh < f",
+        "bash /dev/stdin <<< x",
+        "printf x | sudo bash",
+        "curl x | env A=1 nice dash -e",
+        "sh <<E\nx\nE",
+        "bash",
+    ] {
+        assert_eq!(action(&[b"sh", b"-c", line.as_bytes()]), Action::Ask, "{line}");
+    }
+    for line in ["sh x.sh", "bash --version", "echo sh | cat", "sh -c 'echo x' | cat"] {
+        assert_eq!(action(&[b"sh", b"-c", line.as_bytes()]), Action::Allow, "{line}");
+    }
+    // By themselves they are what a person types at.
+    for argv in [&[&b"bash"[..]][..], &[b"env", b"bash", b"-l"]] {
+        assert_eq!(action(argv), Action::Allow);
+    }
+}

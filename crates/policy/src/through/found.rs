@@ -15,6 +15,8 @@ pub(super) struct Inside<'a> {
     pub(super) doubts: Vec<Cow<'static, str>>,
     /// It only passes on, and all that it passes on is in `runs`.
     pub(super) passes: bool,
+    /// It is a shell that reads what it runs from its input.
+    pub(super) by_input: bool,
 }
 
 /// One command that is run.

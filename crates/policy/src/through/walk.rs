@@ -13,6 +13,9 @@ use crate::matchers::name::{Names, SYSTEM};
 use crate::matchers::{paths, reader, unknown};
 use crate::tools;
 
+/// What stands for the standard input among files.
+const INPUTS: &[&[u8]] = &[b"/dev/stdin", b"/dev/fd/0", b"/proc/self/fd/0"];
+
 /// Options of shells that take no value, beside letters.
 const SHELL_OPTIONS: &[&[u8]] = &[
     b"--help",
@@ -68,7 +71,15 @@ pub(crate) trait Visit {
 /// Tells `visit` of the request and of everything that it runs.
 pub(crate) fn walk(facts: &Facts<'_>, env: &EnvRules, visit: &mut dyn Visit) {
     let (root, written) = (facts.cwd, Vec::new());
-    let mut walk = Walk { env, visit, left: MAX_COMMANDS, path_assigned: false, root, written };
+    let mut walk = Walk {
+        env,
+        visit,
+        left: MAX_COMMANDS,
+        path_assigned: false,
+        in_line: false,
+        root,
+        written,
+    };
     walk.enter(facts, Kind::Program, 0, Via::default(), None);
 }
 
@@ -77,6 +88,8 @@ struct Walk<'v> {
     visit: &'v mut dyn Visit,
     left: usize,
     path_assigned: bool,
+    /// A shell line is around it.
+    in_line: bool,
     /// Where the request itself runs.
     root: Option<&'v [u8]>,
     /// Names of the files that were written so far.
@@ -98,6 +111,12 @@ impl Walk<'_> {
             inside = Inside::default();
             inside.doubt(format!("commands more than {MAX_DEPTH} deep"));
         }
+        let around = self.in_line;
+        self.in_line |= kind == Kind::Shell;
+        // One that was asked for by itself is what a person types at.
+        if inside.by_input && self.in_line {
+            inside.doubt("a shell reads what it runs from its input");
+        }
         let builtin = kind == Kind::Shell && is_builtin(facts.name);
         let standing = match kind {
             Kind::Write if self.writes_here(facts) => Standing::WritesHere,
@@ -117,6 +136,7 @@ impl Walk<'_> {
             self.run(&run, facts, name, depth + 1);
             self.path_assigned = path_assigned;
         }
+        self.in_line = around;
     }
 
     /// A tool that runs what lies in the working directory runs the project's code only where the
@@ -257,6 +277,7 @@ fn look<'a>(facts: &Facts<'a>, names: &Names<'a>, top: bool, input: Option<&[u8]
         let Some(entry) = table::find(name) else { continue };
         let found = of_entry(entry, name, facts, top, input);
         all.passes |= found.passes;
+        all.by_input |= found.by_input;
         all.runs.extend(found.runs);
         all.doubts.extend(found.doubts);
     }
@@ -308,7 +329,7 @@ fn own_words<'w, 'a>(argv: &'w [&'a [u8]]) -> &'w [&'a [u8]] {
 /// `sh -c LINE`. A script in a file, or one that is read from elsewhere, is the shell's own affair.
 fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
     let mut inside = Inside::default();
-    let mut is_line = false;
+    let (mut is_line, mut is_fed) = (false, false);
     let mut words = argv.iter().copied().skip(1);
     let line = loop {
         let Some(word) = words.next() else { break None };
@@ -332,6 +353,7 @@ fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
                     inside.doubt("an option of a shell that only another will know");
                 }
                 is_line |= word[0] == b'-' && letters.contains(&b'c');
+                is_fed |= word[0] == b'-' && letters.contains(&b's');
                 for _ in letters.iter().filter(|letter| matches!(letter, b'o' | b'O')) {
                     if words.next().is_some_and(unknown::is_many) {
                         inside.doubt("an option of a shell that only another will know");
@@ -349,6 +371,10 @@ fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
             lines::read(line, Line { how: "-c", shell: name, top, ..Line::default() }, &mut inside);
         }
         inside.passes = inside.doubts.is_empty() && !inside.runs.is_empty();
+    } else {
+        let tells = |word: &&[u8]| matches!(*word, b"--version" | b"--help");
+        let is_input = |file: &[u8]| INPUTS.contains(&file);
+        inside.by_input = (is_fed || line.is_none_or(is_input)) && !argv.iter().any(tells);
     }
     inside
 }
