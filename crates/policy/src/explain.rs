@@ -5,9 +5,10 @@ use std::fmt;
 
 use crate::decision::{Action, Decision, RuleId};
 use crate::facts::Facts;
-use crate::judge::{self, Case, Outcome, Pass};
+use crate::judge::{self, Case, Inside, Outcome, Pass};
 use crate::matchers::args::Miss;
-use crate::policy::{Policy, Rule};
+use crate::policy::Policy;
+use crate::rule::Rule;
 
 /// Most rules that are told of one by one.
 const MAX_STEPS: usize = 1_000;
@@ -23,23 +24,6 @@ pub struct Explanation {
     pub others: usize,
     /// What the command would run besides itself, the outermost first, a hundred at most.
     pub inside: Vec<Inside>,
-}
-
-/// A command inside the one that was asked for, or something in it that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inside {
-    /// The command, shown harmless; empty for what was not understood.
-    pub command: String,
-    /// What runs it, as `sh -c`.
-    pub through: String,
-    /// How deep: 1 is run by the request itself.
-    pub depth: usize,
-    /// Its answer; `None` where it has none of its own, because it only passes on.
-    pub action: Option<Action>,
-    /// The rule that gave it.
-    pub rule: Option<RuleId>,
-    /// Why, as a lower-case sentence; empty for a plain `allow`.
-    pub why: String,
 }
 
 /// What became of one rule.
@@ -66,7 +50,15 @@ pub enum Verdict {
     Passed,
 }
 
-pub(crate) fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
+impl Policy {
+    /// Judges one request and tells which rules were passed over, and why.
+    #[must_use]
+    pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
+        explain(self, facts)
+    }
+}
+
+fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
     let mut steps = Vec::new();
     let mut rules = 0;
     for layer in policy.layers(facts.jail) {

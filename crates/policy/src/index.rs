@@ -12,7 +12,7 @@ use crate::matchers::glob::Trait;
 use crate::matchers::name::{NamePattern, Names};
 use crate::matchers::operand::Operand;
 use crate::matchers::unknown;
-use crate::policy::Rule;
+use crate::rule::Rule;
 
 /// A command with at most this many rules is not indexed by its arguments: looking is as fast.
 const SMALL: usize = 16;

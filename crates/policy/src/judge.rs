@@ -12,24 +12,28 @@ use crate::facts::Facts;
 use crate::index::Candidates;
 use crate::matchers::args::{Miss, Overmatch};
 use crate::matchers::argv::Reading;
-use crate::matchers::name::Names;
+use crate::matchers::name::{Names, READ, WRITE};
 use crate::matchers::paths;
 use crate::matchers::reader;
 use crate::matchers::structured::Here;
-use crate::policy::{Policy, Rule, RuleTimeout};
+use crate::policy::Policy;
+use crate::rule::{Rule, RuleTimeout};
 use crate::tools::OwnTools;
 
-pub(crate) use self::whole::{decide, tell};
+pub use self::whole::Inside;
+pub(crate) use self::whole::tell;
 
 /// Most bytes of a name from the request that a reason shows.
 const SHOWN_BYTES: usize = 80;
 /// Most changed variables that a reason names.
 const SHOWN_VARIABLES: usize = 5;
 
-/// The name by which rules speak of a redirection that writes.
-pub(crate) const WRITE: &[u8] = b">";
-/// And of one that reads.
-pub(crate) const READ: &[u8] = b"<";
+impl Policy {
+    /// Judges one request.
+    pub fn decide(&self, facts: &Facts<'_>) -> Decision {
+        whole::decide(self, facts)
+    }
+}
 
 /// What became of one rule.
 pub(crate) enum Outcome {

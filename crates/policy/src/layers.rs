@@ -2,11 +2,8 @@
 //! A lower one never makes milder what a higher one says.
 
 use std::fmt;
-use std::path::Path;
 
 use crate::decision::{Decision, Executor, Timeout};
-use crate::diagnostics::LoadError;
-use crate::load;
 use crate::policy::Policy;
 
 /// Which part of a policy a file is. Ordered from the highest.
@@ -55,14 +52,6 @@ impl Source {
     #[must_use]
     pub fn new(layer: Layer, name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { layer, name: name.into(), text: text.into() }
-    }
-
-    /// Reads a regular file of at most [`crate::MAX_POLICY_BYTES`] bytes.
-    ///
-    /// # Errors
-    /// Any [`LoadError`] but [`LoadError::Refused`]: its text is not looked into.
-    pub fn read(layer: Layer, path: &Path) -> Result<Self, LoadError> {
-        Ok(Self::new(layer, path.to_string_lossy(), load::read(path)?))
     }
 }
 

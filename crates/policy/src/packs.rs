@@ -1,6 +1,9 @@
 //! Packs: stock rules that a policy takes in by `use: [pack:NAME]`. Profiles: stock policies that are made of them.
 //! They are texts like any policy file; one more is a line more in its table.
 
+use crate::layers::{Layer, Source};
+use crate::policy::Policy;
+
 /// A pack's name and its text.
 pub(crate) type Pack = (&'static str, &'static str);
 
@@ -29,10 +32,41 @@ pub(crate) const PROFILES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+impl Policy {
+    /// A stock profile.
+    #[must_use]
+    pub fn profile(name: &str) -> Option<Source> {
+        let (_, file, text) = PROFILES.iter().find(|(found, _, _)| *found == name)?;
+        Some(Source::new(Layer::Host, *file, *text))
+    }
+
+    /// The names of the stock profiles; the first is the stock policy.
+    pub fn profiles() -> impl Iterator<Item = &'static str> {
+        PROFILES.iter().map(|(name, _, _)| *name)
+    }
+
+    /// The text of a stock pack.
+    #[must_use]
+    pub fn pack(name: &str) -> Option<&'static str> {
+        PACKS.iter().find(|(found, _)| *found == name).map(|(_, text)| *text)
+    }
+
+    /// The names of the stock packs, sorted.
+    pub fn packs() -> impl Iterator<Item = &'static str> {
+        PACKS.iter().map(|(name, _)| *name)
+    }
+
+    /// The same as a source, for who puts layers together or wants to start from it.
+    #[must_use]
+    pub fn stock_source() -> Source {
+        let (_, file, text) = PROFILES[0];
+        Source::new(Layer::Host, file, text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::PACKS;
-    use crate::Policy;
+    use super::*;
 
     #[test]
     fn every_profile_loads_with_its_tests() {

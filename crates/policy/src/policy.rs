@@ -2,23 +2,19 @@
 //! It is immutable; a changed file becomes a new `Policy`, never a change to this one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decision::{Action, Decision, Executor, RuleId};
-use crate::diagnostics::LoadError;
+use sha2::{Digest as _, Sha256};
+
+use crate::decision::{Action, Executor};
 use crate::env::EnvRules;
-use crate::explain::Explanation;
-use crate::facts::Facts;
 use crate::ghosts::{GhostImage, GhostImages};
 use crate::index::Index;
-use crate::layers::{Layer, Source};
-use crate::load;
-use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
-use crate::packs::{PACKS, PROFILES};
+use crate::rule::Rule;
 use crate::tools::OwnTools;
 
 /// How long a person has to answer when the policy does not say: half an hour.
@@ -83,100 +79,7 @@ pub struct Jail {
     pub hold: Option<Duration>,
 }
 
-/// One rule of the simple form.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) id: RuleId,
-    pub(crate) commands: Vec<NamePattern>,
-    /// `None` matches any arguments; otherwise one of these must match.
-    pub(crate) args: Option<Vec<ArgsPattern>>,
-    pub(crate) jail: Option<Glob>,
-    pub(crate) conditions: Option<Box<crate::conditions::Conditions>>,
-    pub(crate) action: Action,
-    pub(crate) reason: Option<Box<str>>,
-    pub(crate) executor: Option<Executor>,
-    pub(crate) run_as: Option<Arc<str>>,
-    pub(crate) timeout: RuleTimeout,
-    pub(crate) approval_timeout: Option<Duration>,
-    pub(crate) suggest: Option<Arc<str>>,
-    pub(crate) dangerous_env: Option<Action>,
-}
-
-/// What a rule says about time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RuleTimeout {
-    /// Nothing: `default_timeout` holds.
-    Unset,
-    /// `0`: no limit, whatever `default_timeout` says.
-    Never,
-    /// This long.
-    After(Duration),
-}
-
 impl Policy {
-    /// Loads a policy from text; `name` is shown in diagnostics and rule names.
-    ///
-    /// # Errors
-    /// [`LoadError::Refused`] with every error that was found, [`LoadError::TooLarge`].
-    pub fn from_yaml(name: &str, text: &str) -> Result<Self, LoadError> {
-        load::from_text(name, text)
-    }
-
-    /// Loads a policy from all its layers: one [`crate::Layer::Host`] (without one, everything is denied that no other layer
-    /// denies already), and any number of [`crate::Layer::Ceiling`], [`crate::Layer::Rules`] and [`crate::Layer::Repository`]. Files of
-    /// further rules are read in the order given.
-    ///
-    /// # Errors
-    /// [`LoadError::Refused`] with every error of every file, [`LoadError::TooLarge`], [`LoadError::TooMany`].
-    pub fn from_sources(sources: &[Source]) -> Result<Self, LoadError> {
-        load::layers::assemble(sources, PACKS)
-    }
-
-    /// Loads a policy from a regular file of at most [`crate::MAX_POLICY_BYTES`] bytes.
-    ///
-    /// # Errors
-    /// Any [`LoadError`].
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
-        load::from_file(path)
-    }
-
-    /// A stock profile.
-    #[must_use]
-    pub fn profile(name: &str) -> Option<Source> {
-        let (_, file, text) = PROFILES.iter().find(|(found, _, _)| *found == name)?;
-        Some(Source::new(Layer::Host, *file, *text))
-    }
-
-    /// The names of the stock profiles; the first is the stock policy.
-    pub fn profiles() -> impl Iterator<Item = &'static str> {
-        PROFILES.iter().map(|(name, _, _)| *name)
-    }
-
-    /// The text of a stock pack.
-    #[must_use]
-    pub fn pack(name: &str) -> Option<&'static str> {
-        PACKS.iter().find(|(found, _)| *found == name).map(|(_, text)| *text)
-    }
-
-    /// The names of the stock packs, sorted.
-    pub fn packs() -> impl Iterator<Item = &'static str> {
-        PACKS.iter().map(|(name, _)| *name)
-    }
-
-    /// The stock policy, for a developer with a coding agent. Should the built-in text ever fail to load, which a test
-    /// rules out, the result denies everything.
-    #[must_use]
-    pub fn stock() -> Self {
-        Self::from_sources(&[Self::stock_source()]).unwrap_or_else(|_| Self::closed())
-    }
-
-    /// The same as a source, for who puts layers together or wants to start from it.
-    #[must_use]
-    pub fn stock_source() -> Source {
-        let (_, file, text) = PROFILES[0];
-        Source::new(Layer::Host, file, text)
-    }
-
     /// A policy that denies everything.
     #[must_use]
     pub fn closed() -> Self {
@@ -196,7 +99,7 @@ impl Policy {
             tools: Arc::default(),
             rules: Vec::new(),
             index: Index::default(),
-            fingerprint: load::fingerprint(""),
+            fingerprint: fingerprint(""),
             examples: 0,
             says: Says::default(),
             called: "",
@@ -208,55 +111,10 @@ impl Policy {
         }
     }
 
-    /// Judges one request.
-    pub fn decide(&self, facts: &Facts<'_>) -> Decision {
-        crate::judge::decide(self, facts)
-    }
-
-    /// Judges one request and tells which rules were passed over, and why.
-    #[must_use]
-    pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
-        crate::explain::explain(self, facts)
-    }
-
-    /// Judges the `tests` of a text that has no other key by this policy, all its layers included. How many there are.
-    ///
-    /// # Errors
-    /// [`LoadError::Refused`] with every test that comes out otherwise, or is not one; [`LoadError::TooLarge`].
-    pub fn test(&self, name: &str, text: &str) -> Result<usize, LoadError> {
-        load::test(self, name, text)
-    }
-
     /// How many examples its files have, which all came out as they say: `match`, `not_match` and `tests`.
     #[must_use]
     pub fn example_count(&self) -> usize {
         self.all_layers().map(|layer| layer.examples).sum()
-    }
-
-    /// What is allowed to stand in a policy and is most likely not meant: rules that are never reached, that
-    /// contradict each other, that let more through than they say. Advice, in the order of the rules.
-    #[must_use]
-    pub fn lint(&self) -> Vec<crate::Lint> {
-        crate::lint::lint(self)
-    }
-
-    /// The rules that would have answered what people had to answer in `past`, each at least `min` asks. The policy
-    /// is that by which the rules are checked; nothing is changed but what is given here. With `shell_lines` a
-    /// command that stands alone in a shell line counts as that command.
-    #[must_use]
-    pub fn suggest(
-        self,
-        past: &[crate::Past],
-        min: usize,
-        shell_lines: bool,
-    ) -> crate::Suggestions {
-        crate::suggest::suggest(self, past, min, shell_lines)
-    }
-
-    /// The JSON Schema of a policy file.
-    #[must_use]
-    pub fn schema() -> &'static str {
-        crate::schema::TEXT
     }
 
     /// What happens when no rule matches.
@@ -367,21 +225,11 @@ impl Policy {
     }
 }
 
-/// The id of a rule; its text has the last component of the file's name only. The parts are shared,
-/// so that a decision costs no copy of them.
-pub(crate) fn rule_id(file: &Arc<str>, line: u32, column: u32, index: u32, name: &str) -> RuleId {
-    let short = file.rsplit('/').next().unwrap_or(file);
-    let text = if name.is_empty() {
-        format!("{short}:{line}")
-    } else {
-        format!("{short}:{line} ({name})")
-    };
-    RuleId { file: Arc::clone(file), line, column, index, text: text.into() }
-}
-
-/// The name that the file gives the rule; empty where it gives none.
-pub(crate) fn rule_name(id: &RuleId) -> &str {
-    let short = id.file.rsplit('/').next().unwrap_or(&id.file);
-    let named = id.text.strip_prefix(&*format!("{short}:{} (", id.line));
-    named.and_then(|name| name.strip_suffix(')')).unwrap_or_default()
+/// SHA-256 of the text, in hex.
+pub(crate) fn fingerprint(text: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }

@@ -1,7 +1,17 @@
 //! Schema: the keys of a policy file for editors, as JSON Schema. It is a help and no judge: the loader knows more.
 
+use crate::policy::Policy;
+
 /// What `clawrden policy schema` prints.
-pub(crate) const TEXT: &str = include_str!("schema.json");
+const TEXT: &str = include_str!("schema.json");
+
+impl Policy {
+    /// The JSON Schema of a policy file.
+    #[must_use]
+    pub fn schema() -> &'static str {
+        TEXT
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,9 +3,8 @@
 
 use super::across::{self, Asked, Search};
 use super::{Case, join, search};
-use crate::decision::{Action, Decision, Executor, Timeout};
+use crate::decision::{Action, Decision, Executor, RuleId, Timeout};
 use crate::diagnostics::show_bytes;
-use crate::explain::Inside;
 use crate::facts::Facts;
 use crate::matchers::unknown;
 use crate::policy::Policy;
@@ -17,8 +16,25 @@ const SHOWN_BYTES: usize = 60;
 /// Most commands that an explanation shows.
 const MAX_TOLD: usize = 100;
 
+/// A command inside the one that was asked for, or something in it that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The command, shown harmless; empty for what was not understood.
+    pub command: String,
+    /// What runs it, as `sh -c`.
+    pub through: String,
+    /// How deep: 1 is run by the request itself.
+    pub depth: usize,
+    /// Its answer; `None` where it has none of its own, because it only passes on.
+    pub action: Option<Action>,
+    /// The rule that gave it.
+    pub rule: Option<RuleId>,
+    /// Why, as a lower-case sentence; empty for a plain `allow`.
+    pub why: String,
+}
+
 /// Judges one request.
-pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
+pub(super) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
     let search: Search<'_, '_> = &|layer, case, default| {
         let argv = case.facts.argv;
         let candidates = layer.index.by_arguments(&case.names, argv, || case.readings());

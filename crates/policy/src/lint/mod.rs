@@ -9,7 +9,8 @@ use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
 use crate::matchers::words;
-use crate::policy::{Policy, Rule};
+use crate::policy::Policy;
+use crate::rule::Rule;
 
 const PROBES: &str = include_str!("probes.txt");
 /// Most probes that one lint names.
@@ -59,8 +60,17 @@ impl LintKind {
     }
 }
 
+impl Policy {
+    /// What is allowed to stand in a policy and is most likely not meant: rules that are never reached, that
+    /// contradict each other, that let more through than they say. Advice, in the order of the rules.
+    #[must_use]
+    pub fn lint(&self) -> Vec<Lint> {
+        lint(self)
+    }
+}
+
 /// Everything worth saying about a policy, in the order of its rules.
-pub(crate) fn lint(policy: &Policy) -> Vec<Lint> {
+fn lint(policy: &Policy) -> Vec<Lint> {
     let mut found = Vec::new();
     let scopes: Vec<(&Rule, Scope<'_>)> =
         policy.rules.iter().map(|rule| (rule, Scope::of(rule))).collect();

@@ -13,7 +13,8 @@ use crate::diagnostics::show_bytes;
 use crate::explain::Verdict;
 use crate::facts::Facts;
 use crate::judge::{self, Case, Outcome};
-use crate::policy::{Policy, Rule, rule_name};
+use crate::policy::Policy;
+use crate::rule::{Rule, rule_name};
 
 /// Most rules that are looked at for all examples of a file together.
 const MAX_LOOKED_AT: usize = 1_000_000;
@@ -79,7 +80,7 @@ fn judge_all(
 
 fn judge(policy: &Policy, example: &Example<'_>, case: &Case<'_>, report: &mut Report<'_>) {
     let command = || show_bytes(example.argv.join(" ").as_bytes(), SHOWN_BYTES);
-    let decision = judge::decide(policy, case.facts);
+    let decision = policy.decide(case.facts);
     let decides = |rule: &Rule| decision.rule.as_ref() == Some(&rule.id);
     match &example.wanted {
         Wanted::Taken(at) => {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::report::Report;
 use super::yaml::{Node, Value};
-use super::{KEYS, MAX_JAIL_RULES, examples, file, fingerprint, rules};
+use super::{KEYS, MAX_JAIL_RULES, examples, file, rules};
 use crate::diagnostics::{Diagnostics, LoadError};
 use crate::index::Index;
 use crate::layers::{Layer, Source};
 use crate::packs::Pack;
-use crate::policy::Policy;
+use crate::policy::{Policy, fingerprint};
 
 /// Most files of one policy.
 const MAX_FILES: usize = 256;
@@ -160,7 +160,7 @@ pub(super) fn take_packs(
 }
 
 /// Adds the rules of packs whose rules are not there already.
-fn add_new(policy: &mut Policy, rules: Vec<crate::policy::Rule>) {
+fn add_new(policy: &mut Policy, rules: Vec<crate::rule::Rule>) {
     let mut is_there: Vec<Arc<str>> = Vec::new();
     for rule in policy.rules.get(policy.own_rules..).unwrap_or_default() {
         if is_there.last() != Some(&rule.id.file) {

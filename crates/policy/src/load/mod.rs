@@ -16,14 +16,11 @@ mod tools;
 mod values;
 mod yaml;
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-
-use sha2::{Digest as _, Sha256};
 
 use self::report::Report;
 pub use self::values::parse_duration;
@@ -80,6 +77,59 @@ pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 14] {
         ("tool", tools::KEYS),
         ("subcommand", tools::SUB_KEYS),
     ]
+}
+
+impl Policy {
+    /// Loads a policy from text; `name` is shown in diagnostics and rule names.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every error that was found, [`LoadError::TooLarge`].
+    pub fn from_yaml(name: &str, text: &str) -> Result<Self, LoadError> {
+        from_text(name, text)
+    }
+
+    /// Loads a policy from all its layers: one [`Layer::Host`] (without one, everything is denied that no other layer
+    /// denies already), and any number of [`Layer::Ceiling`], [`Layer::Rules`] and [`Layer::Repository`]. Files of
+    /// further rules are read in the order given.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every error of every file, [`LoadError::TooLarge`], [`LoadError::TooMany`].
+    pub fn from_sources(sources: &[Source]) -> Result<Self, LoadError> {
+        layers::assemble(sources, PACKS)
+    }
+
+    /// Loads a policy from a regular file of at most [`MAX_POLICY_BYTES`] bytes.
+    ///
+    /// # Errors
+    /// Any [`LoadError`].
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        from_file(path)
+    }
+
+    /// The stock policy, for a developer with a coding agent. Should the built-in text ever fail to load, which a test
+    /// rules out, the result denies everything.
+    #[must_use]
+    pub fn stock() -> Self {
+        Self::from_sources(&[Self::stock_source()]).unwrap_or_else(|_| Self::closed())
+    }
+
+    /// Judges the `tests` of a text that has no other key by this policy, all its layers included. How many there are.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every test that comes out otherwise, or is not one; [`LoadError::TooLarge`].
+    pub fn test(&self, name: &str, text: &str) -> Result<usize, LoadError> {
+        by_tests(self, name, text)
+    }
+}
+
+impl Source {
+    /// Reads a regular file of at most [`MAX_POLICY_BYTES`] bytes.
+    ///
+    /// # Errors
+    /// Any [`LoadError`] but [`LoadError::Refused`]: its text is not looked into.
+    pub fn read(layer: Layer, path: &Path) -> Result<Self, LoadError> {
+        Ok(Self::new(layer, path.to_string_lossy(), read(path)?))
+    }
 }
 
 /// Reads a regular file of bounded size and loads it.
@@ -144,7 +194,7 @@ fn file(
 }
 
 /// Judges the `tests` of a file that has nothing else by `policy`. How many there are.
-pub(crate) fn test(policy: &Policy, name: &str, text: &str) -> Result<usize, LoadError> {
+fn by_tests(policy: &Policy, name: &str, text: &str) -> Result<usize, LoadError> {
     if u64::try_from(text.len()).map_or(true, |length| length > MAX_POLICY_BYTES) {
         return Err(LoadError::TooLarge { name: name.to_owned(), limit: MAX_POLICY_BYTES });
     }
@@ -157,15 +207,6 @@ pub(crate) fn test(policy: &Policy, name: &str, text: &str) -> Result<usize, Loa
         None => Ok(count),
         Some(found) => Err(LoadError::Refused(found)),
     }
-}
-
-/// SHA-256 of the text, in hex.
-pub(crate) fn fingerprint(text: &str) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'_>) -> Option<()> {

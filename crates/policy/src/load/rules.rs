@@ -12,7 +12,7 @@ use crate::decision::{Action, Executor};
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
 use crate::matchers::name::NamePattern;
-use crate::policy::{Rule, RuleTimeout, rule_id};
+use crate::rule::{Rule, RuleTimeout, rule_id};
 
 /// Most characters of a reason; it is sent to the agent and shown to the approver.
 const MAX_REASON: usize = 1_000;

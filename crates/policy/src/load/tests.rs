@@ -1,5 +1,6 @@
 use super::*;
 use crate::diagnostics::Diagnostic;
+use crate::policy::fingerprint;
 
 fn errors(text: &str) -> Vec<Diagnostic> {
     match from_text("policy.yaml", text) {

@@ -6,6 +6,11 @@ use super::glob::{Glob, Kind, Trait};
 use super::paths;
 use crate::facts::Facts;
 
+/// The name by which rules speak of a redirection that writes.
+pub(crate) const WRITE: &[u8] = b">";
+/// And of one that reads.
+pub(crate) const READ: &[u8] = b"<";
+
 /// Where the tools of a system are. One that is only known by its bare name is held to be in any.
 pub(crate) const SYSTEM: &[&[u8]] =
     &[b"/usr/bin/", b"/bin/", b"/usr/sbin/", b"/sbin/", b"/usr/local/bin/"];

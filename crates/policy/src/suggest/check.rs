@@ -11,7 +11,8 @@ use crate::index::Index;
 use crate::judge::{Case, Outcome};
 use crate::lint;
 use crate::matchers::unknown;
-use crate::policy::{Policy, Rule};
+use crate::policy::Policy;
+use crate::rule::Rule;
 
 /// What a rule does to a history.
 pub(super) struct Effect {

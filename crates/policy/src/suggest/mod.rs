@@ -84,13 +84,18 @@ pub struct Left {
     pub why: String,
 }
 
+impl Policy {
+    /// The rules that would have answered what people had to answer in `past`, each at least `min` asks. The policy
+    /// is that by which the rules are checked; nothing is changed but what is given here. With `shell_lines` a
+    /// command that stands alone in a shell line counts as that command.
+    #[must_use]
+    pub fn suggest(self, past: &[Past], min: usize, shell_lines: bool) -> Suggestions {
+        suggest(self, past, min, shell_lines)
+    }
+}
+
 /// Works out what `past` suggests; a rule answers at least `min` asks that people answered.
-pub(crate) fn suggest(
-    mut policy: Policy,
-    past: &[Past],
-    min: usize,
-    shell_lines: bool,
-) -> Suggestions {
+fn suggest(mut policy: Policy, past: &[Past], min: usize, shell_lines: bool) -> Suggestions {
     let mut history = History::of(&policy, past, shell_lines);
     let mut found = Suggestions { both_ways: both_ways(&history), ..Suggestions::default() };
     let mut why: BTreeMap<usize, String> = BTreeMap::new();

@@ -9,7 +9,7 @@ use super::shapes::Shape;
 use crate::decision::{Action, Executor};
 use crate::matchers::flag::flag_like;
 use crate::matchers::glob::escape_into;
-use crate::policy::RuleTimeout;
+use crate::rule::RuleTimeout;
 
 /// Longest line, in bytes, that a rule is written on.
 const LINE: usize = 100;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::matchers::{paths, unknown};
+use crate::matchers::{name, paths, unknown};
 
 /// A word of a command that is run.
 pub(super) type Word<'a> = Cow<'a, [u8]>;
@@ -71,12 +71,12 @@ impl<'a> Inside<'a> {
 
     /// A file that is written, as the command `>` with it as its operand.
     pub(super) fn write(&mut self, target: &[u8], how: &'static str) {
-        self.redirect(crate::judge::WRITE, target, how, Kind::Write);
+        self.redirect(name::WRITE, target, how, Kind::Write);
     }
 
     /// A file that is read, as the command `<`.
     pub(super) fn read(&mut self, target: &[u8], how: &'static str) {
-        self.redirect(crate::judge::READ, target, how, Kind::Read);
+        self.redirect(name::READ, target, how, Kind::Read);
     }
 
     fn redirect(&mut self, name: &'static [u8], target: &[u8], how: &'static str, kind: Kind) {

@@ -149,7 +149,7 @@ fn the_fingerprint_covers_every_file() {
     let host = (Layer::Host, "default_action: ask");
     let of = |sources: &[(Layer, &str)]| policy(sources).fingerprint().to_owned();
     let alone = of(&[host]);
-    assert_eq!(alone, crate::load::fingerprint(host.1));
+    assert_eq!(alone, crate::policy::fingerprint(host.1));
     let more = of(&[host, (Layer::Rules, "rules: []")]);
     let ceiling = of(&[host, (Layer::Ceiling, "rules: []")]);
     assert!(alone != more && more != ceiling && ceiling != alone);
