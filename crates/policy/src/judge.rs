@@ -199,7 +199,11 @@ impl<'a> Case<'a> {
         let reading = self.names.tool.and_then(|_| self.readings().first());
         let Facts { argv, cwd, links, .. } = *self.facts;
         let here = Here { cwd, links };
-        patterns.iter().map(|pattern| pattern.misfit(argv, reading, here)).collect()
+        let mut phrases: Vec<String> =
+            patterns.iter().map(|pattern| pattern.misfit(argv, reading, here)).collect();
+        // Alternatives in braces are patterns of their own, under one text.
+        phrases.dedup();
+        phrases
     }
 }
 

@@ -341,3 +341,13 @@ fn a_shell_that_is_fed_in_a_line_is_not_understood() {
         assert_eq!(action(argv), Action::Allow);
     }
 }
+
+#[test]
+fn alternatives_in_braces_are_told_of_once() {
+    let policy = policy("rules: [{command: ls, args: ['{-a,-b,-c}', x], action: allow}]");
+    let argv: [&[u8]; 2] = [b"ls", b"y"];
+    let facts = Facts { name: b"ls", tool: Some(b"ls"), argv: &argv, ..Facts::default() };
+    let why = &policy.explain(&facts).steps[0].why;
+    assert_eq!(why.matches("`{-a,-b,-c}`").count(), 1, "{why}");
+    assert!(why.contains("`x`"), "{why}");
+}
