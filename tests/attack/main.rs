@@ -8,6 +8,7 @@ mod support;
 
 mod asking;
 mod clock;
+mod conditions;
 mod environment;
 mod exhaustion;
 mod fail_open;

@@ -21,6 +21,14 @@ pub(crate) fn value<'a>(env: impl IntoIterator<Item = Entry<'a>>, name: &[u8]) -
     env.into_iter().map(split).find_map(|(n, value)| (n == name).then_some(value))
 }
 
+/// `NAME=value` with every value that `name` has, in their order and with a NUL between them, which no value holds: of a
+/// name that is there twice, tools differ in which one they take.
+pub(crate) fn every_value<'a>(env: impl IntoIterator<Item = Entry<'a>>, name: Vec<u8>) -> Vec<u8> {
+    let of_name = env.into_iter().map(split).filter(|(other, _)| *other == name);
+    let values: Vec<&[u8]> = of_name.map(|(_, value)| value).collect();
+    [name, b"=".to_vec(), values.join(&0)].concat()
+}
+
 /// The names of variables in `env` that one of `rules` calls dangerous and the prisoner was not started with, in order,
 /// once each.
 pub(crate) fn changed<'a>(
@@ -99,6 +107,15 @@ mod tests {
         assert!(changed(same, &baseline, &[policy.env()]).is_empty());
         let other = entries(&["LD_PRELOAD=/b.so", "BASH_ENV=/x", "LD_PRELOAD=/c.so"]);
         assert_eq!(changed(other, &baseline, &[policy.env()]), [&b"LD_PRELOAD"[..], b"BASH_ENV"]);
+    }
+
+    #[test]
+    fn of_a_name_that_is_there_twice_every_value_counts_in_its_place() {
+        let of = |list: &[&str]| every_value(entries(list), b"A".to_vec());
+        assert_eq!(of(&["A=1", "B=2"]), b"A=1");
+        assert_eq!(of(&["A=1", "B=2", "A=3"]), b"A=1\x003");
+        assert_ne!(of(&["A=3", "A=1"]), of(&["A=1", "A=3"]));
+        assert_eq!(of(&["B=2"]), b"A=");
     }
 
     #[test]

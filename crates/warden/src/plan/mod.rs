@@ -21,7 +21,7 @@ use clawrden_policy::{Facts, Policy};
 use thiserror::Error;
 
 pub(crate) use environment::local;
-use environment::{changed, governed_path, value};
+use environment::{changed, every_value, governed_path, value};
 pub use here::{LinksHere, Meant, meant_here};
 pub(crate) use invocation::Invocation;
 pub(crate) use judges::Judges;
@@ -176,9 +176,7 @@ impl Plan {
             .iter()
             .cloned()
             .chain(watched.filter(|name| value(invocation.env(), name).is_some()))
-            .map(|name| {
-                [&name, &b"="[..], value(invocation.env(), &name).unwrap_or_default()].concat()
-            })
+            .map(|name| every_value(invocation.env(), name))
             .collect();
         let bin = jail.bin.as_ref().map(|bin| bin.as_os_str().as_encoded_bytes());
         let path = bin.and_then(|bin| governed_path(value(invocation.env(), b"PATH"), bin));
