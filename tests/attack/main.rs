@@ -27,6 +27,7 @@ mod plan;
 mod policy_file;
 mod protocol;
 mod run_as;
+mod variables;
 mod wrappers;
 
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! What `$` and backticks begin: parameters, arithmetic, and commands whose output is substituted.
 //! The value is never known; the commands inside are read like any other.
 
-use super::Dialect;
 use super::expand::{Token, What};
 use super::reader::{Reader, Result};
+use super::{Dialect, Simple, Word};
 
 /// Parts of the names of variables that hold a secret.
 const SECRET: [&[u8]; 9] = [
@@ -193,9 +193,15 @@ impl Reader<'_, '_> {
         }
         let name = self.name_ahead();
         let behind = self.text.get(self.at + name.len()..).unwrap_or_default();
+        let sets = (behind.starts_with(b"=") || behind.starts_with(b":=")) && !name.is_empty();
+        let set = sets.then(|| (name.to_vec(), Word::unknown()));
         // `${NAME:+word}` only tells that it is set.
         if is_secret(name) && !behind.starts_with(b"+") && !behind.starts_with(b":+") {
             self.found.secrets += 1;
+        }
+        if let Some(set) = set {
+            let at = self.place();
+            self.found.push(Simple { assignments: vec![set], ..Simple::default() }, at)?;
         }
         let (start, mut many, mut scratch) = (self.at, false, Vec::new());
         while let Some(byte) = self.peek() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::expand::What;
-use super::{Dialect, MAX_COMMANDS, MAX_DOUBTS, Script, Simple, Unparsed};
+use super::{Dialect, MAX_COMMANDS, MAX_DOUBTS, Script, Simple, Unparsed, Word};
 
 /// Steps that any line may take, and those for each byte of it: a byte that is read is one.
 const FUEL: usize = 64 * 1024;
@@ -91,12 +91,15 @@ impl Found {
 
     pub(super) fn finish(mut self) -> Script {
         if self.moves > 0 {
-            for range in std::mem::take(&mut self.later) {
+            for range in self.later.clone() {
                 self.forget_cwd(range);
             }
         }
         if let (Some(_), Some(at)) = (self.armed, self.evaluates) {
             self.doubt(at, "arithmetic may run what a value names");
+        }
+        for range in std::mem::take(&mut self.later) {
+            self.runs_behind(range, usize::MAX);
         }
         let functions = !self.functions.is_empty();
         Script { commands: self.commands, doubts: self.doubts, functions }
@@ -170,6 +173,7 @@ impl Found {
 
     /// A loop that began at `mark` is over: what it changed was so for its second round.
     pub(super) fn looped(&mut self, mark: Mark) {
+        self.runs_behind(mark.commands..self.commands.len(), self.commands.len());
         if self.moves != mark.moves {
             self.forget_cwd(mark.commands..self.commands.len());
         }
@@ -178,6 +182,20 @@ impl Found {
     /// What came since `mark` runs whenever it is called.
     pub(super) fn runs_later(&mut self, mark: Mark) {
         self.later.push(mark.commands..self.commands.len());
+    }
+
+    fn runs_behind(&mut self, range: Range<usize>, end: usize) {
+        for command in self.commands.get_mut(range).unwrap_or_default() {
+            command.behind = command.behind.max(end);
+        }
+    }
+
+    /// What was found since `from` runs with these variables.
+    pub(super) fn sets(&mut self, from: usize, assignments: &[(Vec<u8>, Word)]) {
+        for command in self.commands.get_mut(from..).unwrap_or_default() {
+            command.assignments.splice(0..0, assignments.iter().cloned());
+            command.surely = false;
+        }
     }
 
     fn forget_cwd(&mut self, range: Range<usize>) {

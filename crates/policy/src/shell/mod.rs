@@ -82,6 +82,8 @@ pub(crate) struct Simple {
     pub(crate) input: Option<usize>,
     /// Nothing that may have changed the working directory comes before it.
     pub(crate) cwd_is_known: bool,
+    /// It may run after commands that stand behind it, up to this number: in a loop, a function or a trap.
+    pub(crate) behind: usize,
 }
 
 /// A word after quoting was removed.

@@ -146,7 +146,12 @@ impl Reader<'_, '_> {
         if functions {
             match self.found.function(name) {
                 Function::No => {}
-                Function::Surely if !is_builtin(name) => return Ok(Next::Gone),
+                Function::Surely if !is_builtin(name) => {
+                    if !simple.assignments.is_empty() {
+                        self.found.doubt(at, "a variable is set for a function");
+                    }
+                    return Ok(Next::Gone);
+                }
                 Function::Surely | Function::Perhaps => {
                     self.found.doubt(at, "a function may stand for a command");
                 }
@@ -219,6 +224,14 @@ impl Reader<'_, '_> {
             name if declares(name) && operands.iter().any(name_is_unknown) => {
                 Some("a variable is set that is not known")
             }
+            b"declare" | b"typeset" | b"local" if option(b"n") => {
+                Some("a name stands for another variable")
+            }
+            b"read" | b"mapfile" | b"readarray" | b"getopts" | b"printf"
+                if sets_unknown(name, operands) =>
+            {
+                Some("a variable is set that is not known")
+            }
             _ => None,
         };
         if let Some(why) = why {
@@ -262,8 +275,9 @@ impl Reader<'_, '_> {
             self.found.moved();
             return Ok(Next::Gone);
         };
-        let script = known.join(&b' ');
+        let (script, from) = (known.join(&b' '), self.found.commands.len());
         self.inner(&script).script(false)?;
+        self.found.sets(from, &simple.assignments);
         Ok(Next::Gone)
     }
 
@@ -328,6 +342,21 @@ fn passes(simple: &mut Simple, plain: &[u8], valued: &[u8]) -> Next {
 fn is_variable(name: &[u8]) -> bool {
     let tokens: Vec<Token> = name.iter().map(|byte| Token::Bare(*byte)).collect();
     is_name(&tokens)
+}
+
+/// Whether a builtin that is given names of variables is given one that is not known.
+fn sets_unknown(name: &[u8], operands: &[Word]) -> bool {
+    let before = |at: usize| operands.get(at.checked_sub(1)?).and_then(Word::literal);
+    // The value of an option is none: `read -p "$prompt" answer`.
+    let is_value = |at: usize| match before(at) {
+        Some([b'-', .., last]) => name != b"printf" && b"CNOacdinptu".contains(last),
+        _ => false,
+    };
+    let is_name = |at: usize| name != b"printf" || before(at) == Some(b"-v");
+    let unknown = |(at, word): (usize, &Word)| {
+        word.literal().is_none() && is_name(at) && !is_value(at) && !(name == b"getopts" && at != 1)
+    };
+    operands.iter().enumerate().any(unknown)
 }
 
 /// Whether it may assign to any variable: no name stands before what is not known.

@@ -59,18 +59,27 @@ fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Insid
         inside.doubt(format!("{} at byte {} of the shell line", doubt.why, doubt.at));
     }
     let mut lasting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let sets: Vec<usize> = script.commands.iter().enumerate().filter_map(sets).collect();
     let last = script.commands.iter().rposition(|simple| !simple.words.is_empty());
     for (number, simple) in script.commands.iter().enumerate() {
         let place = if simple.cwd_is_known { Place::Here } else { Place::Unknown };
         let own = simple.assignments.iter().map(|(name, value)| (name.clone(), raw(value, None)));
         let mut assigned = lasting.clone();
         assigned.extend(own);
+        let set = assigned.len();
+        if simple.behind > number {
+            // What the line sets behind it holds for its next turn.
+            let later = sets.iter().filter(|later| (number + 1..simple.behind).contains(later));
+            let later = later.flat_map(|&later| &script.commands[later].assignments);
+            assigned.extend(later.map(|(name, value)| (name.clone(), raw(value, None))));
+        }
         let mut words: Vec<Word<'_>> = simple
             .words
             .iter()
             .map(|word| Cow::Owned(told(&values, (number, simple), word, form)))
             .collect();
         let Some(name) = words.first() else {
+            assigned.truncate(set);
             lasting = assigned;
             redirect(&values, (number, simple), form, &place, moved, inside);
             continue;
@@ -86,9 +95,13 @@ fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Insid
         }
         if SET.contains(&name.as_ref()) {
             // What stands before `read` holds for it alone.
-            let own = assigned.get(lasting.len()..).unwrap_or_default();
+            let own = assigned.get(lasting.len()..set).unwrap_or_default();
             let own: Vec<_> = own.iter().filter(|(name, _)| name != b"IFS").cloned().collect();
             lasting.extend(own);
+        }
+        if name.as_ref() == b"unset" && simple.assignments.iter().any(|(name, _)| name == b"PATH") {
+            // Without one, a shell looks in the folder where it is.
+            lasting.push((b"PATH".to_vec(), Vec::new()));
         }
         if form.more && Some(number) == last {
             words.push(Cow::Borrowed(unknown::MANY));
@@ -107,6 +120,17 @@ fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Insid
         }
         redirect(&values, (number, simple), form, &place, moved, inside);
     }
+}
+
+/// The number of a command that sets variables for those which come after it.
+fn sets((number, simple): (usize, &Simple)) -> Option<usize> {
+    let name = simple.words.first().map(ShellWord::literal);
+    let lasts = match name {
+        None => true,
+        Some(Some(name)) => DECLARE.contains(&name) || SET.contains(&name),
+        Some(None) => false,
+    };
+    (lasts && !simple.assignments.is_empty()).then_some(number)
 }
 
 /// The files that a command is connected to, behind it: what it writes is not there before it runs.
