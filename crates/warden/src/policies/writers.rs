@@ -236,6 +236,116 @@ mod tests {
         assert!(matches!(check(&link), Err(Writable::Owner { path, .. }) if path == link));
     }
 
+    /// Runs one of these tests by itself, behind `prefix`, and tells whether it held; `None` where that cannot be done.
+    fn again(prefix: &[&str], test: &str, scene: &Path) -> Option<bool> {
+        let can = std::process::Command::new(prefix[0]).args(&prefix[1..]).arg("true").status();
+        if !can.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let own = std::env::current_exe().unwrap();
+        let mut inner = std::process::Command::new(prefix[0]);
+        inner.args(&prefix[1..]).arg(own).args(["--exact", "--nocapture"]);
+        inner.arg(format!("policies::writers::tests::{test}")).env(SCENE, scene);
+        let output = inner.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("1 passed") || !output.status.success(), "{told}");
+        Some(output.status.success())
+    }
+
+    /// Names the folder of a test that was started once more elsewhere.
+    const SCENE: &str = "CLAWRDEN_TEST_SCENE";
+
+    fn inner() -> Option<PathBuf> {
+        std::env::var_os(SCENE).map(PathBuf::from)
+    }
+
+    #[test]
+    fn on_a_mount_that_is_read_only_rights_and_owners_do_not_matter() {
+        let name = "on_a_mount_that_is_read_only_rights_and_owners_do_not_matter";
+        if let Some(top) = inner() {
+            // What leads to the mount is as it was; the link lies outside of it, and it leads in.
+            check(&top.join("folder/policy.yaml")).unwrap();
+            check(&top.join("links/policy.yaml")).unwrap();
+            let error = check(&top.join("links/open.yaml")).unwrap_err();
+            assert!(
+                matches!(&error, Writable::Mode { path, .. } if path.ends_with("open")),
+                "{error}"
+            );
+            return;
+        }
+        let (top, [folder, file, links]) = scene();
+        mode(&file, 0o666);
+        mode(&folder, 0o777);
+        if rustix::process::geteuid().is_root() {
+            chown(&file, Some(4711), Some(4711)).unwrap();
+            mode(&file, 0o666);
+        }
+        // A link to the closed mount that lies in an open folder is anybody's.
+        let open = top.path().join("open");
+        fs::create_dir(&open).unwrap();
+        symlink(&file, open.join("policy.yaml")).unwrap();
+        symlink(open.join("policy.yaml"), links.with_file_name("open.yaml")).unwrap();
+        mode(&open, 0o777);
+        check(&file).unwrap_err();
+        let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+        let flags = if rustix::process::geteuid().is_root() { "-m" } else { "-Urm" };
+        let prefix = ["unshare", flags, "sh", "-c", script, folder.to_str().unwrap()];
+        assert_ne!(again(&prefix, name, top.path()), Some(false));
+    }
+
+    #[test]
+    fn in_a_user_namespace_folders_of_users_without_a_number_are_the_hosts_and_files_are_not() {
+        let name =
+            "in_a_user_namespace_folders_of_users_without_a_number_are_the_hosts_and_files_are_not";
+        if let Some(top) = inner() {
+            assert!(is_in_user_namespace());
+            let uid = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+            // The folder above is the host's root's, who has no number here.
+            assert_eq!(uid(&top), overflow_uid());
+            check(&top.join("mine/policy.yaml")).unwrap();
+            assert_eq!(uid(&top.join("theirs.yaml")), overflow_uid());
+            let error = check(&top.join("theirs.yaml")).unwrap_err();
+            assert!(matches!(error, Writable::Owner { .. }), "{error}");
+            // A folder that others can write stays one.
+            let error = check(&top.join("open/policy.yaml")).unwrap_err();
+            assert!(matches!(error, Writable::Mode { .. }), "{error}");
+            return;
+        }
+        assert_eq!(is_in_user_namespace(), !is_whole());
+        if !rustix::process::geteuid().is_root() || is_in_user_namespace() {
+            return;
+        }
+        let top = tempfile::tempdir().unwrap();
+        mode(top.path(), 0o755);
+        for folder in ["mine", "open"] {
+            fs::create_dir(top.path().join(folder)).unwrap();
+            fs::write(top.path().join(folder).join("policy.yaml"), "rules: []").unwrap();
+        }
+        fs::write(top.path().join("theirs.yaml"), "rules: []").unwrap();
+        for mine in ["mine", "mine/policy.yaml", "open/policy.yaml"] {
+            chown(top.path().join(mine), Some(4711), Some(4711)).unwrap();
+        }
+        mode(&top.path().join("open"), 0o777);
+        // Where the tests are built another user may not look, so the program is opened before.
+        let own = std::env::current_exe().unwrap();
+        let copy = top.path().join("tests");
+        fs::copy(own, &copy).unwrap();
+        let mut inner = std::process::Command::new("setpriv");
+        inner.args(["--reuid", "4711", "--regid", "4711", "--clear-groups", "unshare", "-Ur"]);
+        inner.arg(&copy).args(["--exact", "--nocapture"]);
+        inner.arg(format!("policies::writers::tests::{name}")).env(SCENE, top.path());
+        let Ok(output) = inner.current_dir(top.path()).output() else { return };
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+        assert!((output.status.success() && ran) || told.starts_with("unshare: "), "{told}");
+        check(&top.path().join("theirs.yaml")).unwrap();
+    }
+
+    fn is_whole() -> bool {
+        let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+        map.split_whitespace().eq(["0", "0", "4294967295"])
+    }
+
     #[test]
     fn links_in_a_circle_are_left_to_the_reader() {
         let (top, _) = scene();
