@@ -9,6 +9,7 @@ mod support;
 
 mod any_moment;
 mod points;
+mod reload;
 mod runners;
 
 use std::process::{Output, Stdio};

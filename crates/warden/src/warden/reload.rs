@@ -184,6 +184,7 @@ impl Warden {
             self.keep_known(&before);
             return Ok(Read { changed, problems: Vec::new() });
         }
+        crate::crash::point("policy_read");
         // No prisoner comes between the old policy and the new one.
         let admission = self.admission();
         if admission.closed {
@@ -217,14 +218,17 @@ impl Warden {
             state.fault = None;
             state.unsteady = None;
         }
+        crate::crash::point("policy_known");
         let records: Vec<Record> = self
             .jails
             .all()
             .iter()
             .filter_map(|jail| self.renew(jail, sourced, since_ms))
             .collect();
+        crate::crash::point("policy_in_force");
         tracing::info!(policy = sourced.source, fingerprint, "another policy is in force");
         self.record(&records);
+        crate::crash::point("policy_recorded");
     }
 
     /// Puts in force in one jail what holds there by now, and says so for the ledger.
@@ -277,6 +281,7 @@ impl Warden {
 
     /// What was in force stays so, and everybody can learn why. Said once for each cause.
     fn keep_policy(&self, error: &ReloadError) {
+        crate::crash::point("policy_refused");
         let message = error.to_string();
         let inside = match error {
             ReloadError::Read(Unread::Load(LayersError::Policy(error))) => {
