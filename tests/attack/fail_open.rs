@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::nothing_started;
 use crate::support::client::{ask, header};
 use crate::support::other::{UID, by, is_root, set_user};
-use crate::support::{House, clawrden, text, until};
+use crate::support::{House, clawrden, raw, text, until};
 
 const GOOD: &str = "
 default_action: deny
@@ -144,6 +144,47 @@ fn an_empty_policy_allows_nothing() {
         let said = refusal_of(text);
         assert!(!said.is_empty());
     }
+}
+
+#[test]
+fn what_is_too_much_or_too_deep_to_be_judged_is_not_allowed() {
+    let house = House::new(
+        "on_unparsed: deny
+rules:
+  - {command: echo, args: 'one two **', action: deny}
+  - {command: echo, action: allow}
+  - {command: cat, args: '**', action: allow}
+  - {command: bash, action: allow}
+  - {command: 'true', action: allow}
+",
+    );
+    let answer = |argv: &[&str]| {
+        raw::ask(&house.socket(), &raw::request(house.dir.path(), argv, &raw::path())).acks
+    };
+    // More words than are read: a deny with arguments may match, and an allow with arguments does not.
+    let many = |tool: &'static str, count: usize| [vec![tool], vec!["x"; count]].concat();
+    assert_eq!(answer(&many("echo", 1000)), [0]);
+    assert_eq!(answer(&many("cat", 1000)), [0]);
+    assert_eq!(answer(&many("echo", 100_001)), [1]);
+    assert_eq!(answer(&many("cat", 100_001)), [1]);
+    // Deeper, longer and more tangled than is looked through.
+    let deep = format!("{}true{}", "$(".repeat(5000), ")".repeat(5000));
+    let nested = (0..12).fold("true".to_owned(), |line, _| format!("bash -c {line:?}"));
+    let wide = "true; ".repeat(5000);
+    let env = "env ".repeat(1000) + "true";
+    for line in ["true; true", "env env true"] {
+        assert_eq!(answer(&["bash", "-c", line]), [0], "{line}");
+    }
+    for line in [&deep, &nested, &wide, &env] {
+        assert_eq!(answer(&["bash", "-c", line]), [1], "{line:.60}");
+    }
+    nothing_started_but(&house, 4);
+}
+
+/// As many were started, and no more.
+fn nothing_started_but(house: &House, count: usize) {
+    let started = house.ledger().iter().filter(|record| record["event"] == "started").count();
+    assert_eq!(started, count);
 }
 
 /// Tries to run something in each way, and sees that nothing runs and why.
