@@ -136,9 +136,13 @@ fn every_wrapped_command_gets_its_action() {
     judge("wrapped-", false, words);
 }
 
+/// The command by which agents run a line.
+fn bash(line: &str) -> Vec<Vec<u8>> {
+    vec![b"bash".to_vec(), b"-c".to_vec(), line.as_bytes().to_vec()]
+}
+
 #[test]
 fn every_shell_line_gets_its_action() {
-    let bash = |line: &str| vec![b"bash".to_vec(), b"-c".to_vec(), line.as_bytes().to_vec()];
     judge("shell-", false, bash);
 }
 
@@ -171,7 +175,7 @@ fn no_case_is_there_twice_and_every_trick_says_where_it_is_known_from() {
     }
 }
 
-/// Lines that only read, as agents type them. They stand in `harmless.txt` without what is expected of
+/// Lines that only read, as agents give them to a shell. They stand in `harmless.txt` without what is expected of
 /// each, because the share is what counts; none of them may be denied.
 #[test]
 fn of_the_plainly_harmless_lines_at_least_95_in_100_are_allowed() {
@@ -185,7 +189,7 @@ fn of_the_plainly_harmless_lines_at_least_95_in_100_are_allowed() {
     let mut stopped = String::new();
     let mut allowed = 0;
     for line in &distinct {
-        let decision = decide(&policy, &words(line));
+        let decision = decide(&policy, &bash(line));
         match decision.action {
             Action::Allow => allowed += 1,
             Action::Ask => {

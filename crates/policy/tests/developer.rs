@@ -107,3 +107,35 @@ fn the_stock_policy_governs_the_tools_that_matter() {
     assert!(commands.is_sorted());
     assert_eq!(policy.default_action(), Action::Ask);
 }
+
+/// What the environment of the request says of a variable is one of the values that it may have.
+#[test]
+fn a_variable_of_the_request_is_what_its_environment_says() {
+    let policy = Policy::stock();
+    let action = |line: &str, env: &[&[u8]]| {
+        let argv: [&[u8]; 3] = [b"bash", b"-c", line.as_bytes()];
+        let facts = Facts {
+            name: b"bash",
+            path: Some(b"/usr/bin/bash"),
+            tool: Some(b"bash"),
+            argv: &argv,
+            cwd: Some(b"/home/ann/project"),
+            env: Some(env),
+            ..Facts::default()
+        };
+        policy.decide(&facts).action
+    };
+    for (line, env) in [
+        ("cat \"$f\"", "f=/etc/shadow"),
+        ("cat ~/$f", "f=.netrc"),
+        ("cat $f/*", "f=/home/ann/.ssh"),
+        ("sort $f x", "f=-o/tmp/x"),
+        ("find . $f", "f=-delete"),
+        ("rg \"$f\" x", "f=--pre=sh"),
+        ("git log $f", "f=--output=x"),
+    ] {
+        assert_eq!(action(line, &[b"g=x"]), Action::Allow, "{line}");
+        assert_ne!(action(line, &[env.as_bytes()]), Action::Allow, "{line} with {env}");
+    }
+    assert_eq!(action("cat \"$f\"", &[b"f=src/main.rs"]), Action::Allow);
+}

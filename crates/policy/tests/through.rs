@@ -232,7 +232,9 @@ proptest! {
         let policy = policy(default, "ask", &rules);
         let alone = decide(&policy, &command);
         let mut outer = wrapped(&stack, &command);
-        if in_shell && !rules.iter().any(|(tool, ..)| *tool == "sh") {
+        // A shell that a person types at is another thing than one that a line feeds.
+        let is_fed = command == ["sh"];
+        if in_shell && !is_fed && !rules.iter().any(|(tool, ..)| *tool == "sh") {
             outer = wrapped(&stack, &[String::from("sh"), "-c".into(), quoted(&command)]);
         }
         let around = decide(&policy, &outer);

@@ -65,6 +65,8 @@ struct Judge<'p, 't> {
     /// The request's own answer.
     own: Option<Decision>,
     strictest: Option<Decision>,
+    /// It only passes on what it runs, and nothing was seen that this comes to.
+    idle: bool,
     /// Something that is allowed only runs as the prisoner.
     mirrored: bool,
 }
@@ -77,13 +79,25 @@ impl<'p, 't> Judge<'p, 't> {
         told: Option<&'t mut Vec<Inside>>,
     ) -> Self {
         let on_unparsed = across::on_unparsed(policy, jail);
-        Self { policy, on_unparsed, search, told, own: None, strictest: None, mirrored: false }
+        Self {
+            policy,
+            on_unparsed,
+            search,
+            told,
+            own: None,
+            strictest: None,
+            idle: false,
+            mirrored: false,
+        }
     }
 
     fn judge(mut self, facts: &Facts<'_>) -> Decision {
         through::walk(facts, &self.policy.env, &mut self);
         let own = self.own.take();
         let Some(mut decision) = self.strictest.take() else {
+            if let (true, Some(own)) = (self.idle, own) {
+                return own;
+            }
             // Nothing in it has an answer: then its own is wanted.
             let case = Case::new(facts, &self.policy.tools);
             return across::decide(self.policy, &plain(&case), self.search);
@@ -173,8 +187,10 @@ impl Visit for Judge<'_, '_> {
                 decision.inside =
                     Some(format!("`{}` inside {}", shown(seen.facts.argv), shown_via(seen.via)));
             }
+            self.idle &= seen.passes_on;
         } else {
             self.own = Some(decision.clone());
+            self.idle = seen.passes_on;
         }
         if answers {
             if decision.action == Action::Allow && decision.executor == Executor::Mirror {

@@ -21,6 +21,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) wild: bool,
     /// One of them may be any flag, as far as that can be the name of a file that was put there.
     pub(crate) planted: bool,
+    /// And that file may have any name.
+    pub(crate) any_planted: bool,
 }
 
 /// What the first operand of a tool with subcommands turned out to be.

@@ -131,8 +131,9 @@ impl FlagPattern {
         }
         // The name of a file has no slash in it, so what such a flag could be given lies here.
         let here = |value: &&OperandPattern| !value.source().contains('/');
-        if self.value.is_some() {
-            return used;
+        if let Some(value) = &self.value {
+            let any = reading.any_planted && value.is_any();
+            return if any { used.or(Used { alone: by_unknown, with_next: None }) } else { used };
         }
         used.or(Used { alone: by_unknown, with_next: next.filter(here).and(by_unknown) })
     }

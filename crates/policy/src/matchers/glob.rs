@@ -5,6 +5,10 @@ use thiserror::Error;
 
 use super::names::Piece;
 
+mod few;
+
+use few::{SMALL, run_few};
+
 /// Longest pattern, in bytes, that is accepted.
 pub(crate) const MAX_PATTERN_BYTES: usize = 1024;
 /// Most alternatives that the braces of one pattern may spell out.
@@ -54,6 +58,8 @@ pub(crate) struct Glob {
 /// One spelling with wildcards.
 #[derive(Clone, Debug)]
 struct Wild {
+    /// All tokens.
+    whole: Box<[Token]>,
     /// What every match starts with; the tokens start with it too.
     head: Box<[u8]>,
     /// Without the `Deep` at its end, if `open` says that there is one.
@@ -166,24 +172,26 @@ impl Glob {
             let mut tail = wild.tokens.iter().rev().map_while(Token::byte).zip(last.iter().rev());
             begins(&wild.head) && (wild.open || tail.all(|(one, other)| one == *other))
         };
-        let wild = self.wild.iter().filter(fits).map(|wild| {
-            let end = wild.open.then_some(Token::Deep);
-            wild.tokens.iter().cloned().chain(end).collect()
-        });
-        // Of a text without a letter nothing is telling, and anything may be meant.
+        // Where no letter is known, none is told.
         let bare = |byte: &u8| *byte == b'/';
-        let blank = pieces.first().is_some_and(|(_, head)| head.starts_with(b"/"))
-            && pieces.iter().all(|(_, part)| part.iter().all(bare));
-        literals.chain(wild).any(|tokens: Vec<Token>| {
+        let nothing = pieces.iter().all(|(_, part)| part.iter().all(bare));
+        let blank = nothing && first.starts_with(b"/");
+        let may_be = |wild: &&Wild| {
+            fits(wild) && (blank || !nothing || !wild.tokens.iter().any(Token::tells))
+        };
+        let means = |tokens: &[Token]| {
             if blank || !tokens.iter().any(Token::tells) {
                 let parts: Vec<&[u8]> = pieces.iter().map(|(_, part)| *part).collect();
-                return run_parts(&tokens, &parts);
+                return run_parts(tokens, &parts);
             }
-            let tells = telling(&tokens);
+            let tells = telling(tokens);
             // A path is told by each of its folders.
             let absolute = tokens.first() == Some(&Token::Byte(b'/'));
-            run_pieces(&tokens, &|at| absolute || tells(at), pieces.iter().copied())
-        })
+            run_pieces(tokens, &|at| absolute || tells(at), pieces.iter().copied())
+        };
+        let mut literals = literals.filter(|_| blank || !nothing);
+        literals.any(|tokens: Vec<Token>| means(&tokens))
+            || self.wild.iter().filter(may_be).any(|wild| means(&wild.whole))
     }
 
     /// The pattern as it was written.
@@ -211,9 +219,10 @@ impl Glob {
 impl Wild {
     fn new(mut tokens: Vec<Token>) -> Self {
         let head = tokens.iter().map_while(Token::byte).collect();
+        let whole = tokens.clone().into();
         let open = tokens.pop_if(|last| *last == Token::Deep).is_some();
         let mixed = tokens.contains(&Token::Star) && tokens.contains(&Token::Deep);
-        Self { head, tokens: tokens.into(), open, mixed }
+        Self { whole, head, tokens: tokens.into(), open, mixed }
     }
 
     fn matches(&self, text: &[u8]) -> bool {
@@ -508,6 +517,9 @@ fn run_pieces<'p>(
     telling: &dyn Fn(usize) -> bool,
     pieces: impl Iterator<Item = Piece<'p>>,
 ) -> bool {
+    if tokens.len() < SMALL {
+        return run_few(tokens, telling, pieces);
+    }
     let none = || vec![false; tokens.len() + 1];
     let (mut here, mut next): (Reached, Reached) = ([none(), none()], [none(), none()]);
     here[0][0] = true;

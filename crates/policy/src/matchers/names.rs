@@ -96,6 +96,21 @@ pub(crate) fn may_be_planted(word: &[u8]) -> bool {
     of(word).is_some_and(|(kind, _)| kind == b'g')
 }
 
+/// Whether such a file may be called just anything: its name need not end as names of files do, as with
+/// `*.txt`, where what stands behind a dash is no program and no word that somebody knows.
+pub(crate) fn is_any_planted(word: &[u8]) -> bool {
+    let extension = |piece: &Piece<'_>| {
+        let mut parts = piece.1.rsplit(|byte| *byte == b'.');
+        let last = parts.next().unwrap_or_default();
+        parts.next().is_some() && !last.is_empty() && last.iter().all(u8::is_ascii_alphanumeric)
+    };
+    let open = |text: &Vec<Piece<'_>>| {
+        matches!(text.as_slice(), [(None, b""), (Some(_), _), ..])
+            && !text.last().is_some_and(extension)
+    };
+    may_be_planted(word) && texts(word).is_some_and(|texts| texts.iter().any(open))
+}
+
 /// Whether the word is one word.
 pub(crate) fn is_single(word: &[u8]) -> bool {
     of(word).is_some_and(|(kind, _)| kind == b'1')

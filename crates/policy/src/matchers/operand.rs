@@ -107,7 +107,7 @@ impl OperandPattern {
             whole[0].1 = head;
             self.path.as_ref().unwrap_or(&self.text).may_mean(&whole)
         };
-        if self.path.is_none() && (with(head) || with(bare)) {
+        if self.path.is_none() && (with(head) || (bare.len() < head.len() && with(bare))) {
             return true;
         }
         let Some(cwd) = cwd else { return self.path.is_some() || head.first() != Some(&b'/') };
@@ -178,6 +178,11 @@ impl OperandPattern {
     /// The literal paths of a pattern that is one; a word hits it only with one of these spellings.
     pub(crate) fn plain_paths(&self) -> impl Iterator<Item = &[u8]> {
         self.path.iter().flat_map(Glob::literals)
+    }
+
+    /// Whether the pattern takes any text.
+    pub(crate) fn is_any(&self) -> bool {
+        self.path.is_none() && self.text.is_any()
     }
 
     /// Whether the pattern is a path.

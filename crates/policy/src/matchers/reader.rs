@@ -102,6 +102,7 @@ pub(crate) fn read<'a>(
             unknown: false,
             wild: false,
             planted: false,
+            any_planted: false,
         },
     };
     if reader.out.too_long {
@@ -150,12 +151,15 @@ impl<'a> Reader<'a> {
         if names::may_be_planted(word) && matches!(self.ended, Ended::No | Ended::Perhaps) {
             self.operand(word, false);
             self.out.planted = true;
+            self.out.any_planted |= names::is_any_planted(word);
             self.unknown(true);
             return;
         }
         if matches!(self.ended, Ended::Foreign | Ended::Yes) {
             self.operand(word, certain && !unknown::is_many(word));
-            self.out.wild |= unknown::is_many(word)
+            // Behind a `--` of the tool's own, names of files are no more than that.
+            self.out.wild |= (unknown::is_many(word)
+                && !(self.ended == Ended::Yes && names::may_be_planted(word)))
                 || (self.ended == Ended::Foreign && (open || flag_like(word)));
         } else if open {
             let ended = self.ended;

@@ -44,9 +44,17 @@ impl Reader<'_, '_> {
             b"if" => self.condition()?,
             b"while" | b"until" => {
                 let mark = self.found.mark();
+                let head = self.found.commands.len();
                 self.found.input = input;
                 self.some_list()?;
+                let from = self.found.commands.len();
                 self.body()?;
+                let body = from..self.found.commands.len();
+                // More than one command, and it may not have been the last that let the loop go on.
+                let alone = word == b"while" && from == head + 1;
+                if let Some(simple) = self.found.commands.get_mut(head).filter(|_| alone) {
+                    simple.body = Some(body);
+                }
                 self.found.looped(mark);
             }
             b"for" | b"select" => self.iteration(word == b"select")?,
@@ -130,6 +138,7 @@ impl Reader<'_, '_> {
 
     fn iteration(&mut self, select: bool) -> Result<()> {
         let mark = self.found.mark();
+        let mut head = None;
         self.blanks()?;
         if !select && self.eat(b"((")? {
             if !self.arithmetic(true)? {
@@ -143,8 +152,11 @@ impl Reader<'_, '_> {
             let Some(name) = expand::bare(&name.tokens) else {
                 return self.fail("a loop has no variable");
             };
+            let variable = name.clone();
             let simple = Simple { assignments: vec![(name, Word::unknown())], ..Simple::default() };
             let turns = self.found.commands.len();
+            head = Some(turns);
+            let secrets = self.found.secrets;
             self.found.push(simple, at)?;
             self.newlines()?;
             if self.eat_reserved(b"in")? {
@@ -164,6 +176,9 @@ impl Reader<'_, '_> {
                         }
                     }
                 }
+                if self.found.secrets > secrets {
+                    self.found.taint(&variable);
+                }
                 if let Some(simple) = self.found.commands.get_mut(turns).filter(|_| !select) {
                     simple.turns = Some(values);
                 }
@@ -171,7 +186,12 @@ impl Reader<'_, '_> {
                 self.eat(b";")?;
             }
         }
+        let from = self.found.commands.len();
         self.body()?;
+        let body = from..self.found.commands.len();
+        if let Some(simple) = head.and_then(|head| self.found.commands.get_mut(head)) {
+            simple.body = Some(body);
+        }
         self.found.looped(mark);
         Ok(())
     }

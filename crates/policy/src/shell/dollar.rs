@@ -6,7 +6,11 @@ use super::reader::{Reader, Result};
 use super::{Dialect, Simple, Word};
 
 /// Parts of the names of variables that hold a secret.
-const SECRET: [&[u8]; 9] = [
+const SECRET: [&[u8]; 13] = [
+    b"DATABASE_URL",
+    b"MYSQL_PWD",
+    b"PGPASS",
+    b"PASSPHRASE",
     b"TOKEN",
     b"SECRET",
     b"PASSWORD",
@@ -80,7 +84,7 @@ impl Reader<'_, '_> {
             }
             Some(byte) if byte == b'_' || byte.is_ascii_alphabetic() => {
                 let start = self.at;
-                if is_secret(self.name_ahead()) {
+                if self.is_secret(self.name_ahead()) {
                     self.found.secrets += 1;
                 }
                 while self.peek().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
@@ -101,6 +105,11 @@ impl Reader<'_, '_> {
             _ => tokens.push(if quoted { Token::Quoted(b'$') } else { Token::Bare(b'$') }),
         }
         Ok(())
+    }
+
+    /// Whether a variable holds a secret, as its own name says or that of one it was made of.
+    fn is_secret(&self, name: &[u8]) -> bool {
+        is_secret(name) || self.found.is_tainted(name)
     }
 
     /// The name of a variable that stands here; empty where none does.
@@ -191,22 +200,25 @@ impl Reader<'_, '_> {
             Some(b'!') => self.found.evaluate(self.place()),
             _ => {}
         }
-        let name = self.name_ahead();
+        let name = self.name_ahead().to_vec();
         let behind = self.text.get(self.at + name.len()..).unwrap_or_default();
-        let sets = (behind.starts_with(b"=") || behind.starts_with(b":=")) && !name.is_empty();
-        let set = sets.then(|| (name.to_vec(), Word::unknown()));
         // `${NAME:+word}` only tells that it is set.
-        if is_secret(name) && !behind.starts_with(b"+") && !behind.starts_with(b":+") {
+        if self.is_secret(&name) && !behind.starts_with(b"+") && !behind.starts_with(b":+") {
             self.found.secrets += 1;
         }
-        if let Some(set) = set {
-            let at = self.place();
-            self.found.push(Simple { assignments: vec![set], ..Simple::default() }, at)?;
-        }
+        let assigns = behind.starts_with(b"=") || behind.starts_with(b":=");
+        let indexed = behind.starts_with(b"[");
+        let from = self.at + name.len();
         let (start, mut many, mut scratch) = (self.at, false, Vec::new());
         while let Some(byte) = self.peek() {
             match byte {
                 b'}' => {
+                    let text = self.text.get(start..self.at).unwrap_or_default();
+                    if assigns && !name.is_empty() {
+                        self.assigned(name, from)?;
+                    } else if indexed && !name.is_empty() && text.contains(&b'=') {
+                        self.set(name, Word::unknown())?;
+                    }
                     if self.text.get(start..self.at).is_some_and(|text| text.ends_with(b"@P")) {
                         self.doubt("a value is expanded once more, as a prompt");
                     }
@@ -238,6 +250,24 @@ impl Reader<'_, '_> {
             }
         }
         self.fail("a `${` is not closed")
+    }
+
+    /// At the end of `${NAME:=…}`, which sets the variable where it was not set.
+    fn assigned(&mut self, name: Vec<u8>, from: usize) -> Result<()> {
+        let text = self.text.get(from..self.at).unwrap_or_default();
+        let text = text.strip_prefix(b":").unwrap_or(text);
+        let text = text.strip_prefix(b"=").unwrap_or(text);
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-,:@%+".contains(byte);
+        let value = match text.iter().all(plain) {
+            true => Word { parts: vec![Some(text.to_vec())], ..Word::default() },
+            false => Word::unknown(),
+        };
+        self.set(name, value)
+    }
+
+    fn set(&mut self, name: Vec<u8>, value: Word) -> Result<()> {
+        let place = self.place();
+        self.found.push(Simple { assignments: vec![(name, value)], ..Simple::default() }, place)
     }
 
     /// Behind `((`, up to and with `))`; or not arithmetic. `counts`: the head of a loop, which has semicolons.

@@ -43,6 +43,8 @@ pub(super) struct Found {
     /// Quoted text that would run something if a shell evaluated it.
     /// How many variables were expanded so far whose names speak of secrets.
     pub(super) secrets: usize,
+    /// Variables that were set to the value of one that holds a secret.
+    tainted: Vec<Vec<u8>>,
     armed: Option<usize>,
     /// Where a shell evaluates the value of a variable as arithmetic or as a subscript.
     evaluates: Option<usize>,
@@ -84,6 +86,7 @@ impl Found {
             moves: 0,
             later: Vec::new(),
             secrets: 0,
+            tainted: Vec::new(),
             armed: None,
             evaluates: None,
         }
@@ -173,6 +176,7 @@ impl Found {
 
     /// A loop that began at `mark` is over: what it changed was so for its second round.
     pub(super) fn looped(&mut self, mark: Mark) {
+        self.runs_again(mark);
         self.runs_behind(mark.commands..self.commands.len(), self.commands.len());
         if self.moves != mark.moves {
             self.forget_cwd(mark.commands..self.commands.len());
@@ -181,7 +185,15 @@ impl Found {
 
     /// What came since `mark` runs whenever it is called.
     pub(super) fn runs_later(&mut self, mark: Mark) {
+        self.runs_again(mark);
         self.later.push(mark.commands..self.commands.len());
+    }
+
+    /// What came since `mark` may run after what follows, for whatever reason.
+    pub(super) fn runs_again(&mut self, mark: Mark) {
+        for command in self.commands.get_mut(mark.commands..).unwrap_or_default() {
+            command.again = true;
+        }
     }
 
     fn runs_behind(&mut self, range: Range<usize>, end: usize) {
@@ -222,6 +234,17 @@ impl Found {
             Some(since) if *since == Some(self.unsets) => Function::Surely,
             Some(_) => Function::Perhaps,
         }
+    }
+
+    /// Notes that a variable was set to a secret.
+    pub(super) fn taint(&mut self, name: &[u8]) {
+        if !self.is_tainted(name) && self.tainted.len() < MAX_NAMES {
+            self.tainted.push(name.to_vec());
+        }
+    }
+
+    pub(super) fn is_tainted(&self, name: &[u8]) -> bool {
+        self.tainted.iter().any(|known| known == name)
     }
 
     pub(super) fn arm(&mut self, at: usize) {

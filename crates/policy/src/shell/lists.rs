@@ -22,6 +22,7 @@ impl Reader<'_, '_> {
             if self.closes() {
                 return Ok(count);
             }
+            let mark = self.found.mark();
             self.and_or(straight)?;
             count += 1;
             self.blanks()?;
@@ -29,6 +30,7 @@ impl Reader<'_, '_> {
                 _ if self.closes() => return Ok(count),
                 Some(b';') => self.skip(1)?,
                 Some(b'&') => {
+                    self.found.runs_again(mark);
                     self.skip(1)?;
                     if self.dialect() == Dialect::Zsh && matches!(self.peek(), Some(b'!' | b'|')) {
                         self.skip(1)?;

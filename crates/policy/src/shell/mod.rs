@@ -78,8 +78,12 @@ pub(crate) struct Simple {
     pub(crate) surely: bool,
     /// The values that a `for` gives its variable, one turn each.
     pub(crate) turns: Option<Vec<Word>>,
+    /// The commands that only run where it has set its variables: those of the loop that it is the head of.
+    pub(crate) body: Option<std::ops::Range<usize>>,
     /// The command whose output it reads, by its number, where that is all that it reads.
     pub(crate) input: Option<usize>,
+    /// It may run, or run once more, after what follows it.
+    pub(crate) again: bool,
     /// Nothing that may have changed the working directory comes before it.
     pub(crate) cwd_is_known: bool,
     /// It may run after commands that stand behind it, up to this number: in a loop, a function or a trap.

@@ -224,10 +224,10 @@ impl Reader<'_, '_> {
             name if declares(name) && operands.iter().any(name_is_unknown) => {
                 Some("a variable is set that is not known")
             }
-            b"declare" | b"typeset" | b"local" if option(b"n") => {
-                Some("a name stands for another variable")
+            name if declares(name) && name != b"export" && option(b"n") => {
+                Some("a name that stands for another variable")
             }
-            b"read" | b"mapfile" | b"readarray" | b"getopts" | b"printf"
+            b"read" | b"getopts" | b"mapfile" | b"readarray" | b"printf"
                 if sets_unknown(name, operands) =>
             {
                 Some("a variable is set that is not known")
@@ -256,9 +256,11 @@ impl Reader<'_, '_> {
             }
             _ => Vec::new(),
         };
-        let names = sets.into_iter().filter_map(Word::literal).filter(|name| is_variable(name));
+        let names = sets.into_iter().filter_map(Word::literal).filter_map(named_variable);
         let set: Vec<_> = names.map(|name| (name.to_vec(), Word::unknown())).collect();
+        let quoted = if declares(name) { quoted_assignments(simple) } else { Vec::new() };
         simple.assignments.extend(set);
+        simple.assignments.extend(quoted);
     }
 
     /// `eval`: its operands joined are a script, where all of them are known.
@@ -339,6 +341,53 @@ fn passes(simple: &mut Simple, plain: &[u8], valued: &[u8]) -> Next {
     if simple.words.is_empty() { Next::Gone } else { Next::Again }
 }
 
+/// Assignments among the operands of a builtin that the parser did not take for some, because a part of
+/// them was quoted, or came from braces.
+fn quoted_assignments(simple: &Simple) -> Vec<(Vec<u8>, Word)> {
+    let mut taken: Vec<&[u8]> =
+        simple.assignments.iter().map(|(name, _)| name.as_slice()).collect();
+    let mut all = Vec::new();
+    for word in simple.words.iter().skip(1) {
+        let Some(Some(text)) = word.parts.first() else { continue };
+        let Some(end) = text.iter().position(|byte| b"=+[".contains(byte)) else { continue };
+        let Some(name) = text.get(..end).filter(|name| is_variable(name)) else { continue };
+        if let Some(at) = taken.iter().position(|known| *known == name) {
+            taken.swap_remove(at);
+            continue;
+        }
+        let value = word.literal().and_then(|text| text.get(end..)?.strip_prefix(b"="));
+        let value =
+            value.map(|value| Word { parts: vec![Some(value.to_vec())], ..Word::default() });
+        all.push((name.to_vec(), value.unwrap_or_else(Word::unknown)));
+    }
+    all
+}
+
+/// The variable that an operand names, which may be an element of an array, or stand behind `-a`.
+fn named_variable(word: &[u8]) -> Option<&[u8]> {
+    let name = match word.split_first() {
+        Some((b'-', letters)) => {
+            let behind = letters.iter().position(|letter| *letter == b'a')?;
+            letters.get(behind + 1..)?
+        }
+        _ => word,
+    };
+    let end = name.iter().position(|byte| *byte == b'[').unwrap_or(name.len());
+    name.get(..end).filter(|name| is_variable(name))
+}
+
+/// Whether a word that is not known may be the name of a variable: what stands behind an option that
+/// takes a value is not.
+fn may_name(operands: &[Word]) -> bool {
+    operands.iter().enumerate().any(|(at, word)| {
+        let before = at.checked_sub(1).and_then(|before| operands.get(before));
+        let valued = before.and_then(Word::literal).is_some_and(|text| {
+            text.first() == Some(&b'-') && text.last().is_some_and(|last| b"dinNptu".contains(last))
+        });
+        word.literal().is_none() && (!valued || word.may_be_many)
+    })
+}
+
 fn is_variable(name: &[u8]) -> bool {
     let tokens: Vec<Token> = name.iter().map(|byte| Token::Bare(*byte)).collect();
     is_name(&tokens)
@@ -346,17 +395,17 @@ fn is_variable(name: &[u8]) -> bool {
 
 /// Whether a builtin that is given names of variables is given one that is not known.
 fn sets_unknown(name: &[u8], operands: &[Word]) -> bool {
+    if matches!(name, b"read" | b"getopts") {
+        return may_name(operands);
+    }
     let before = |at: usize| operands.get(at.checked_sub(1)?).and_then(Word::literal);
-    // The value of an option is none: `read -p "$prompt" answer`.
-    let is_value = |at: usize| match before(at) {
-        Some([b'-', .., last]) => name != b"printf" && b"CNOacdinptu".contains(last),
-        _ => false,
+    let is_name = |at: usize| match before(at) {
+        Some(b"-v") => true,
+        // The value of an option is none: `mapfile -n "$count" lines`.
+        Some([b'-', .., last]) => name != b"printf" && !b"CNOcdnstu".contains(last),
+        _ => name != b"printf",
     };
-    let is_name = |at: usize| name != b"printf" || before(at) == Some(b"-v");
-    let unknown = |(at, word): (usize, &Word)| {
-        word.literal().is_none() && is_name(at) && !is_value(at) && !(name == b"getopts" && at != 1)
-    };
-    operands.iter().enumerate().any(unknown)
+    operands.iter().enumerate().any(|(at, word)| word.literal().is_none() && is_name(at))
 }
 
 /// Whether it may assign to any variable: no name stands before what is not known.

@@ -171,7 +171,13 @@ impl Reader<'_, '_> {
                 body.push(b'\n');
             }
             if !document.quoted {
+                let secrets = self.found.secrets;
                 self.deeper(|reader| reader.inner(&body).expanding())?;
+                if self.found.secrets > secrets {
+                    self.doubt(
+                        "a variable that holds a secret, as its name says, is in a document",
+                    );
+                }
             }
         }
         Ok(())

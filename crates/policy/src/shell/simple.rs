@@ -76,6 +76,11 @@ impl Reader<'_, '_> {
         if self.found.secrets > secrets && !matches!(name, None | Some(Some(b"[" | b"test"))) {
             self.doubt("a variable that holds a secret, as its name says, is given to a command");
         }
+        if self.found.secrets > secrets {
+            for (name, _) in &simple.assignments {
+                self.found.taint(name);
+            }
+        }
         let goes_on = match self.peek() {
             None | Some(b'\n') => true,
             Some(b';') => self.peek_at(1) != Some(b';'),

@@ -30,6 +30,8 @@ pub(super) struct Run<'a> {
     pub(super) kind: Kind,
     /// What it reads, as words, where that is known.
     pub(super) input: Option<Vec<u8>>,
+    /// It may run, or run once more, after what follows it.
+    pub(super) again: bool,
 }
 
 /// Where it runs.
@@ -66,7 +68,7 @@ impl<'a> Inside<'a> {
 
     pub(super) fn run(&mut self, words: Vec<Word<'a>>, how: &'static str, kind: Kind) {
         let (place, assigned) = (Place::Here, Vec::new());
-        self.runs.push(Run { words, how, place, assigned, kind, input: None });
+        self.runs.push(Run { words, how, place, assigned, kind, input: None, again: false });
     }
 
     /// A file that is written, as the command `>` with it as its operand.

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 // The one place that says who parses shell lines.
-use crate::shell::{Dialect, Script, Simple, Word as ShellWord, parse};
+use crate::shell::{Dialect, Origin, Script, Simple, Word as ShellWord, parse};
 
 use super::found::{Inside, Kind, Place, Run, Word, assignment};
+use super::moves;
 use super::values::Values;
 use crate::matchers::unknown;
 
@@ -15,10 +16,6 @@ const DECLARE: &[&[u8]] = &[b"export", b"declare", b"typeset", b"readonly", b"lo
 
 /// Builtins that set the variables which they are given the names of.
 const SET: &[&[u8]] = &[b"read", b"readarray", b"mapfile", b"printf", b"getopts"];
-
-/// Builtins after which the working directory may be another.
-const MOVE: &[&[u8]] =
-    &[b"cd", b"pushd", b"popd", b"chdir", b"command", b"builtin", b"eval", b"source", b"."];
 
 /// How the words of a line are to be understood beyond a shell's reading.
 #[derive(Clone, Copy, Default)]
@@ -31,6 +28,8 @@ pub(super) struct Line<'l> {
     pub(super) shell: &'l [u8],
     /// Nothing around the line sets its variables or parameters.
     pub(super) top: bool,
+    /// The variables of the request, where they are known.
+    pub(super) env: Option<&'l [&'l [u8]]>,
 }
 
 /// Adds what `line` runs.
@@ -47,22 +46,26 @@ pub(super) fn read(line: &[u8], form: Line<'_>, inside: &mut Inside<'_>) {
     match parse(line, dialect) {
         Err(found) => inside.doubt(format!("{} at byte {} of the shell line", found.why, found.at)),
         Ok(script) => {
-            let cwd = moved(line, &script);
-            add(&script, form, cwd.as_deref(), inside);
+            let moved = moves::places(line, &script);
+            add(&script, form, &moved, inside);
         }
     }
 }
 
-fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Inside<'_>) {
-    let values = Values::new(script, form.top);
+fn add(script: &Script, form: Line<'_>, moved: &[Vec<Vec<u8>>], inside: &mut Inside<'_>) {
+    let values = Values::new(script, form.top, form.env);
     for doubt in &script.doubts {
         inside.doubt(format!("{} at byte {} of the shell line", doubt.why, doubt.at));
     }
     let mut lasting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let sets: Vec<usize> = script.commands.iter().enumerate().filter_map(sets).collect();
     let last = script.commands.iter().rposition(|simple| !simple.words.is_empty());
+    let repository = stays_in_repository(script);
     for (number, simple) in script.commands.iter().enumerate() {
-        let place = if simple.cwd_is_known { Place::Here } else { Place::Unknown };
+        let git = simple.words.first().and_then(ShellWord::literal) == Some(b"git");
+        let here = simple.cwd_is_known || (git && repository);
+        let place = if here { Place::Here } else { Place::Unknown };
+        let dirs = moved.get(number).map(Vec::as_slice).unwrap_or_default();
         let own = simple.assignments.iter().map(|(name, value)| (name.clone(), raw(value, None)));
         let mut assigned = lasting.clone();
         assigned.extend(own);
@@ -81,7 +84,7 @@ fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Insid
         let Some(name) = words.first() else {
             assigned.truncate(set);
             lasting = assigned;
-            redirect(&values, (number, simple), form, &place, moved, inside);
+            redirect(&values, (number, simple), form, &place, dirs, inside);
             continue;
         };
         if DECLARE.contains(&name.as_ref()) {
@@ -108,17 +111,18 @@ fn add(script: &Script, form: Line<'_>, moved: Option<&[u8]>, inside: &mut Insid
         }
         let input = values.input(simple);
         let kind = Kind::Shell;
-        let run = Run { words, how: form.how, place: place.clone(), assigned, kind, input };
-        if run.place == Place::Unknown
-            && let Some(dir) = moved
-        {
-            // The `cd` may have failed.
-            inside.runs.push(Run { place: Place::Below(dir.to_vec()), ..run.clone() });
+        let (how, again) = (form.how, simple.again);
+        let run = Run { words, how, place: place.clone(), assigned, kind, input, again };
+        if run.place == Place::Unknown && !dirs.is_empty() {
+            for dir in dirs {
+                inside.runs.push(Run { place: Place::Below(dir.clone()), ..run.clone() });
+            }
+            // The `cd` may have failed, or be over.
             inside.runs.push(Run { place: Place::Here, ..run });
         } else {
             inside.runs.push(run);
         }
-        redirect(&values, (number, simple), form, &place, moved, inside);
+        redirect(&values, (number, simple), form, &place, dirs, inside);
     }
 }
 
@@ -139,7 +143,7 @@ fn redirect(
     (number, simple): (usize, &Simple),
     form: Line<'_>,
     place: &Place,
-    moved: Option<&[u8]>,
+    dirs: &[Vec<u8>],
     inside: &mut Inside<'_>,
 ) {
     for redirect in &simple.redirects {
@@ -151,9 +155,10 @@ fn redirect(
         };
         let target = told.unwrap_or_else(|| raw(&redirect.target, form.hole));
         let from = inside.runs.len();
-        let places = match moved.filter(|_| *place == Place::Unknown) {
-            Some(dir) => vec![Place::Below(dir.to_vec()), Place::Here],
-            None => vec![place.clone()],
+        let places = if *place == Place::Unknown && !dirs.is_empty() {
+            dirs.iter().cloned().map(Place::Below).chain([Place::Here]).collect()
+        } else {
+            vec![place.clone()]
         };
         for _ in &places {
             if redirect.writes {
@@ -168,17 +173,25 @@ fn redirect(
     }
 }
 
-/// The directory to which the line goes first of all, where it goes nowhere else.
-fn moved(line: &[u8], script: &Script) -> Option<Vec<u8>> {
-    let first = script.commands.first()?;
-    let [name, dir] = first.words.as_slice() else { return None };
-    let dir = dir.literal().filter(|dir| !dir.is_empty() && !dir.starts_with(b"-"))?;
-    let at_once = line.trim_ascii_start().starts_with(b"cd ") && name.literal() == Some(b"cd");
-    let stays = |simple: &Simple| {
-        simple.words.first().is_none_or(|name| name.literal().is_some_and(|it| !MOVE.contains(&it)))
+/// Whether the line goes nowhere but to the top of the repository that it stands in, which is the same
+/// one for git.
+fn stays_in_repository(script: &Script) -> bool {
+    let top: [&[u8]; 3] = [b"git", b"rev-parse", b"--show-toplevel"];
+    let is_top = |word: &ShellWord| match (word.parts.as_slice(), word.origins.as_slice()) {
+        ([None], [Origin::Output(range)]) => {
+            let commands = script.commands.get(range.clone()).unwrap_or_default();
+            matches!(commands, [only] if only.words.iter().map(ShellWord::literal).eq(top.map(Some)))
+        }
+        _ => false,
     };
-    let only = script.doubts.is_empty() && script.commands.iter().skip(1).all(stays);
-    (at_once && only && first.cwd_is_known).then(|| dir.to_vec())
+    script.commands.iter().all(|simple| match simple.words.as_slice() {
+        [] => true,
+        [name, rest @ ..] => match (name.literal(), rest) {
+            (Some(b"cd"), [dir]) => is_top(dir),
+            (Some(name), _) => !moves::MOVE.contains(&name),
+            (None, _) => false,
+        },
+    })
 }
 
 /// The bytes of a word, with what the line tells of its unknown parts.

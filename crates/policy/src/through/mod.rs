@@ -5,6 +5,7 @@ mod awk;
 mod found;
 mod lines;
 mod module;
+mod moves;
 mod options;
 mod outputs;
 mod prefix;

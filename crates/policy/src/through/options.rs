@@ -31,7 +31,12 @@ pub(super) fn read<'a>(
             use_value(opt, how, flag.value.or(flag.next), inside);
         }
     }
-    if (reading.wild || reading.planted) && !(entry.opts.is_empty() && entry.literal.is_empty()) {
+    // A file that is called as files are names no program, and one that is written lies here.
+    let harmless = |opt: &Opt| matches!(opt.effect, Effect::Write | Effect::Program);
+    let planted = reading.planted && (reading.any_planted || !entry.opts.iter().all(harmless));
+    if (reading.wild || planted || (reading.planted && !entry.literal.is_empty()))
+        && !(entry.opts.is_empty() && entry.literal.is_empty())
+    {
         inside.doubt("an option that only a shell will know may run a command");
     }
     if entry.sed {

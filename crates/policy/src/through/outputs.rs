@@ -42,7 +42,10 @@ const WORDS: &[(&str, &str)] = &[
     ("git describe", "--tags --always --abbrev=0 --long --dirty"),
     ("git merge-base", ""),
     ("git symbolic-ref", "--short -q"),
-    ("git branch", "--show-current -r -a --all --remotes --list --merged --no-merged"),
+    (
+        "git branch",
+        "--show-current -r -a --all --remotes --list --merged --no-merged --format=%(refname:short) --format=%(refname)",
+    ),
     ("git tag", "-l --list"),
     ("git remote", ""),
     ("git log", "-1 -n1 -n --format=%H --format=%h --format=%at --format=%ct --format=%cs --all"),
@@ -159,8 +162,8 @@ pub(super) fn of_all(values: &Values<'_>, range: Range<usize>, depth: usize) -> 
             Origin::Output(inner) => Some(inner.clone()),
             _ => None,
         });
-        let piped = simple.input.map(|input| input..input + 1);
-        for number in inner.chain(piped).flatten() {
+        let input = simple.input.map(|input| input..input + 1);
+        for number in inner.chain(input).flatten() {
             let place = number.checked_sub(range.start).and_then(|at| taken.get_mut(at));
             *place? = true;
         }
@@ -173,6 +176,11 @@ pub(super) fn of_all(values: &Values<'_>, range: Range<usize>, depth: usize) -> 
                 return None;
             }
             continue;
+        }
+        // What ends in no newline goes on with what is printed next, by another command or in another turn.
+        let alone = taken.iter().filter(|taken| !**taken).count() == 1;
+        if !alone && goes_on(&commands[at]) {
+            return None;
         }
         all.texts.extend(of(values, number, depth)?.texts);
     }
@@ -200,7 +208,9 @@ pub(super) fn of(values: &Values<'_>, number: usize, depth: usize) -> Option<Nam
             return Some(Names::one(ORDINARY));
         }
         (b"tr", Some([from, to])) if is_line_end(from) && is_line_end(to) => {
-            return of(values, simple.input?, depth + 1);
+            let found = of(values, simple.input?, depth + 1)?;
+            let blank = |text: &Vec<u8>| text.iter().any(u8::is_ascii_whitespace);
+            return (!found.texts.iter().any(blank)).then_some(found);
         }
         _ => {}
     }
@@ -257,6 +267,17 @@ fn filters(words: &[&[u8]], letters: &str, operands: usize) -> bool {
     words.iter().filter(|word| word.starts_with(b"-")).all(|word| of(word)) && plain == operands
 }
 
+/// Whether what the command prints may end without a newline.
+fn goes_on(simple: &Simple) -> bool {
+    let first = simple.words.get(1).and_then(Word::literal);
+    match name(simple) {
+        b"printf" => !matches!(first, Some(b"%s\\n" | b"%s\\0")),
+        b"echo" => first.is_none_or(|text| text.starts_with(b"-")),
+        b"tr" | b"head" | b"tail" => true,
+        _ => false,
+    }
+}
+
 /// `echo` and `printf '%s\n'`: their operands.
 fn echoed(
     values: &Values<'_>,
@@ -264,8 +285,12 @@ fn echoed(
     own: &[Word],
     (depth, here): (usize, usize),
 ) -> Option<Names> {
-    let own = match (command, own.first().and_then(Word::literal)) {
-        (b"printf", Some(b"%s\\n" | b"%s\\0" | b"%s")) => own.get(1..)?,
+    let first = own.first().and_then(Word::literal);
+    let joins = command == b"printf" && first == Some(b"%s");
+    let own = match (command, first) {
+        (b"printf", Some(b"%s\\n" | b"%s\\0")) => own.get(1..)?,
+        // Of several, one word is made.
+        (b"printf", Some(b"%s")) if own.len() == 2 => own.get(1..)?,
         (b"printf", _) => return None,
         (_, Some(b"-n")) => own.get(1..)?,
         _ => own,
@@ -274,6 +299,9 @@ fn echoed(
     for word in own {
         let names = values.names(word, true, depth + 1, here)?;
         if names.texts.iter().any(|text| text.starts_with(b"-") || text.contains(&b'\\')) {
+            return None;
+        }
+        if joins && !names.single {
             return None;
         }
         all.texts.extend(names.texts);

@@ -185,6 +185,9 @@ impl<'a> Prefix<'a, '_> {
         let Some(flag) = self.entry.flags.get(name.as_bytes()) else { return };
         if flag.names.iter().any(|name| matches!(name.as_ref(), "-a" | "-d")) {
             self.input = None;
+            if self.name == b"xargs" && name == "-a" {
+                inside.read(value.unwrap_or_default(), "-a");
+            }
         }
         if value.is_some_and(unknown::is_many) {
             inside.doubt("the value of an option may be several words");
@@ -255,7 +258,9 @@ impl<'a> Prefix<'a, '_> {
                         break;
                     }
                     if let Cow::Owned(punched) = lines::punch(word, hole) {
-                        *word = Cow::Owned(punched);
+                        // What is told of a word is told of the hole as well.
+                        let told = unknown::is_many(word);
+                        *word = Cow::Owned(if told { unknown::MANY.to_vec() } else { punched });
                     }
                 }
             }

@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub(super) writes: bool,
     /// It runs what lies in files of such names in the working directory.
     pub(super) runs: Vec<&'static str>,
+    /// Options before a subcommand by which it works in another directory.
+    pub(super) at: Vec<&'static str>,
     /// Its program is one for awk.
     pub(super) awk: bool,
 }
@@ -204,6 +206,7 @@ fn apply(entry: &mut Entry, keyword: &str, words: &[&'static str]) -> Result<(),
         "needs" => entry.needs.extend(words),
         "holds" => entry.holds.extend(words),
         "runs" => entry.runs.extend(words),
+        "at" => entry.at.extend(words),
         "then" => match words {
             [form] => {
                 let form = then(form)?;

@@ -199,18 +199,33 @@ const NOT_ORDINARY: &[&str] = &[
     "OLDPWD", "FUNC", "COPROC", "COMP_", "PIPE", "ENV", "SHELL", "PROMPT", "MAIL", "XDG_",
 ];
 
+/// Variables that a shell sets by itself, whatever the line sets them to.
+const SET_BY_THE_SHELL: &[&[u8]] = &[
+    b"_",
+    b"OPTARG",
+    b"OPTIND",
+    b"REPLY",
+    b"MAPFILE",
+    b"DIRSTACK",
+    b"OLDPWD",
+    b"COPROC",
+    b"RANDOM",
+];
+
 /// What is known of one line.
 pub(super) struct Values<'s> {
     pub(super) script: &'s Script,
     /// It is the line of the request itself, which nothing else sets variables or parameters for.
     top: bool,
+    /// What the request itself comes with, where that is known.
+    env: Option<&'s [&'s [u8]]>,
     /// Steps that may still be taken.
     fuel: Cell<usize>,
 }
 
 impl<'s> Values<'s> {
-    pub(super) fn new(script: &'s Script, top: bool) -> Self {
-        Self { script, top, fuel: Cell::new(FUEL) }
+    pub(super) fn new(script: &'s Script, top: bool, env: Option<&'s [&'s [u8]]>) -> Self {
+        Self { script, top, env, fuel: Cell::new(FUEL) }
     }
 
     /// Bounds the work of one line: values may name others, many times over.
@@ -234,6 +249,11 @@ impl<'s> Values<'s> {
     /// What the command of this number reads, as the words that are made of it.
     pub(super) fn input(&self, simple: &Simple) -> Option<Vec<u8>> {
         let mut names = outputs::of(self, simple.input?, 0)?;
+        // Who reads words takes them apart at blanks, and quotes away.
+        let parts = |byte: &u8| byte.is_ascii_whitespace() || b"'\"\\".contains(byte);
+        if names.texts.iter().any(|text| text.iter().any(parts)) {
+            return None;
+        }
         names.single = false;
         names.word()
     }
@@ -339,21 +359,23 @@ impl<'s> Values<'s> {
         here: usize,
     ) -> Option<Names> {
         self.spend(self.script.commands.len())?;
+        let sets = |simple: &Simple| simple.assignments.iter().any(|(set, _)| set == name);
+        if SET_BY_THE_SHELL.contains(&name)
+            || name.starts_with(b"BASH_")
+            || (name == b"PWD" && self.script.commands.iter().any(sets))
+        {
+            return None;
+        }
         let mut all: Option<Names> = None;
         let mut surely = false;
         for (number, simple) in self.script.commands.iter().enumerate() {
             for (_, value) in simple.assignments.iter().filter(|(set, _)| set == name) {
                 surely |= simple.surely && number < here;
+                surely |= simple.body.as_ref().is_some_and(|body| body.contains(&here));
                 let values = match (&simple.turns, outputs::name(simple)) {
-                    (Some(values), _) => {
-                        surely = true;
-                        values.as_slice()
-                    }
+                    (Some(values), _) => values.as_slice(),
                     (None, b"read") => {
-                        surely = true;
-                        let mut found = outputs::of(self, simple.input?, depth + 1)?;
-                        found.single = false;
-                        all = Some(merged(all, found)?);
+                        all = Some(merged(all, self.was_read(simple, depth)?)?);
                         continue;
                     }
                     _ => std::slice::from_ref(value),
@@ -372,6 +394,28 @@ impl<'s> Values<'s> {
         merged(all, self.outer(name, place, reads)?)
     }
 
+    /// What a `read` sets its variables to: lines that are told word by word, and that it takes whole.
+    fn was_read(&self, simple: &Simple, depth: usize) -> Option<Names> {
+        let plain = |word: &Word| {
+            word.literal().is_some_and(|text| text == b"-r" || !text.starts_with(b"-"))
+        };
+        let whole = |(name, value): &(Vec<u8>, Word)| {
+            name != b"IFS" || value.literal().is_some_and(|text| matches!(text, b"" | b"\n"))
+        };
+        let options = simple.words.iter().skip(1);
+        if !options.clone().all(plain) || !simple.assignments.iter().all(whole) {
+            return None;
+        }
+        let one = options.filter(|word| word.literal() != Some(b"-r")).count() == 1;
+        let mut found = outputs::of(self, simple.input?, depth + 1)?;
+        let cut = |byte: &u8| *byte == b'\\' || (byte.is_ascii_whitespace() && !one);
+        if found.texts.iter().any(|text| text.iter().any(cut)) {
+            return None;
+        }
+        found.single = false;
+        Some(found)
+    }
+
     /// What the variable is where the line has not set it.
     fn outer(&self, name: &[u8], (first, alone): (bool, bool), reads: bool) -> Option<Names> {
         match name {
@@ -379,9 +423,21 @@ impl<'s> Values<'s> {
             b"HOME" => Some(Names { texts: homes().filter(|_| first)?, single: true }),
             b"PWD" if first => Some(Names::one(b".")),
             b"PWD" => Some(Names { texts: vec![DEEP.to_vec()], single: true }),
-            _ if reads && self.is_ordinary(name) => Some(ordinary(first, alone)),
+            _ if reads && self.is_ordinary(name) => {
+                let found = ordinary(first, alone);
+                match self.given(name) {
+                    Some(value) => merged(Some(found), Names::one(value)),
+                    None => Some(found),
+                }
+            }
             _ => None,
         }
+    }
+
+    /// The value that the request itself comes with.
+    fn given(&self, name: &[u8]) -> Option<&'s [u8]> {
+        let value = |entry: &&'s [u8]| entry.strip_prefix(name)?.strip_prefix(b"=");
+        self.env?.iter().find_map(value).filter(|value| !value.is_empty())
     }
 
     /// Whether what the variable holds was there before the line, and is nothing in particular.

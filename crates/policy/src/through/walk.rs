@@ -10,7 +10,7 @@ use super::{MAX_COMMANDS, MAX_DEPTH, module, options, prefix};
 use crate::env::EnvRules;
 use crate::facts::Facts;
 use crate::matchers::name::{Names, SYSTEM};
-use crate::matchers::{paths, reader, unknown};
+use crate::matchers::{names, paths, reader, unknown};
 use crate::tools;
 
 /// What stands for the standard input among files.
@@ -32,10 +32,15 @@ const SHELL_OPTIONS: &[&[u8]] = &[
     b"--no-globalrcs",
 ];
 
+/// Options of `-O` that leave the names which a pattern finds as they are read here.
+const PATTERNS: &[&[u8]] = &[b"globstar", b"nullglob", b"failglob", b"inherit_errexit", b"extglob"];
+
 /// One command that would run, the request itself included.
 pub(crate) struct Seen<'s> {
     pub(crate) facts: Facts<'s>,
     pub(crate) standing: Standing,
+    /// All that it does is to run what was found in it.
+    pub(crate) passes_on: bool,
     /// 0 is the request itself.
     pub(crate) depth: usize,
     pub(crate) via: Via<'s>,
@@ -70,15 +75,16 @@ pub(crate) trait Visit {
 
 /// Tells `visit` of the request and of everything that it runs.
 pub(crate) fn walk(facts: &Facts<'_>, env: &EnvRules, visit: &mut dyn Visit) {
-    let (root, written) = (facts.cwd, Vec::new());
     let mut walk = Walk {
         env,
         visit,
         left: MAX_COMMANDS,
         path_assigned: false,
         in_line: false,
-        root,
-        written,
+        root: facts.cwd,
+        written: Vec::new(),
+        again: false,
+        waiting: Vec::new(),
     };
     walk.enter(facts, Kind::Program, 0, Via::default(), None);
 }
@@ -94,6 +100,10 @@ struct Walk<'v> {
     root: Option<&'v [u8]>,
     /// Names of the files that were written so far.
     written: Vec<Vec<u8>>,
+    /// What is being walked may run after what follows it.
+    again: bool,
+    /// What ran so, and runs what lies in files.
+    waiting: Vec<&'static Entry>,
 }
 
 impl Walk<'_> {
@@ -125,16 +135,20 @@ impl Walk<'_> {
             _ if builtin || (inside.passes && facts.tool.is_some()) => Standing::Passes,
             _ => Standing::Own,
         };
-        self.visit.command(&Seen { facts: *facts, standing, depth, via });
+        let passes_on = inside.passes && standing == Standing::Passes && !builtin;
+        self.visit.command(&Seen { facts: *facts, standing, passes_on, depth, via });
         let name = names.asked;
         for doubt in &inside.doubts {
             self.visit.doubt(doubt, Via { name, how: "" }, depth);
         }
         self.project(facts, kind, name, depth);
         let path_assigned = self.path_assigned;
+        let again = self.again;
         for run in inside.runs {
+            self.again |= run.again;
             self.run(&run, facts, name, depth + 1);
             self.path_assigned = path_assigned;
+            self.again = again;
         }
         self.in_line = around;
     }
@@ -142,19 +156,28 @@ impl Walk<'_> {
     /// A tool that runs what lies in the working directory runs the project's code only where the
     /// request leaves the directory and its files as they are.
     fn project(&mut self, facts: &Facts<'_>, kind: Kind, name: &[u8], depth: usize) {
-        if depth == 0 {
-            return;
-        }
         let entry = table::find(name);
         if let Some(entry) = entry.filter(|entry| !entry.runs.is_empty()) {
             let via = Via { name, how: "" };
-            if self.root.is_some() && !facts.cwd.is_some_and(|cwd| self.is_project(cwd)) {
+            let place = elsewhere(entry, facts);
+            if depth == 0 && place.is_none() {
+                return;
+            }
+            let goes = place.is_some() || self.root.is_some();
+            let place = place.unwrap_or_else(|| facts.cwd.map(<[u8]>::to_vec));
+            if goes && !place.is_some_and(|place| self.is_project(&place)) {
                 self.visit.doubt("it runs what lies in another folder", via, depth);
             }
             let runs = |file: &Vec<u8>| entry.runs.iter().any(|glob| table::is_key(glob, file));
             if self.written.iter().any(runs) {
                 self.visit.doubt("it may run a file that is written here", via, depth);
             }
+            if self.again && !self.waiting.iter().any(|known| std::ptr::eq(*known, entry)) {
+                self.waiting.push(entry);
+            }
+        }
+        if depth == 0 {
+            return;
         }
         let writes = entry.is_some_and(|entry| entry.writes);
         if writes && !facts.cwd.is_some_and(|cwd| self.is_writable(cwd)) {
@@ -163,7 +186,20 @@ impl Walk<'_> {
         if kind == Kind::Write || writes {
             let files = facts.argv.iter().skip(1);
             let names = files.filter_map(|file| file.rsplit(|byte| *byte == b'/').next());
+            let from = self.written.len();
             self.written.extend(names.map(<[u8]>::to_vec));
+            let runs = |file: &Vec<u8>| {
+                let globs = self.waiting.iter().flat_map(|entry| &entry.runs);
+                globs.into_iter().any(|glob| table::is_key(glob, file))
+            };
+            if self.written.iter().skip(from).any(runs) {
+                let via = Via { name, how: "" };
+                self.visit.doubt(
+                    "what is written here may be run by what stands before",
+                    via,
+                    depth,
+                );
+            }
         }
     }
 
@@ -270,6 +306,46 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a text with gaps surely names something below the folder that it is seen from.
+fn is_below(text: &[u8]) -> bool {
+    let apart = |byte: &u8| *byte == b'/';
+    !matches!(text.first(), None | Some(b'/' | b'-' | &names::ORDINARY))
+        && !text.starts_with(b"\0")
+        && !text.split(apart).any(|part| part == b"..")
+}
+
+/// The directory to which options before the subcommand take the tool, if any do; inside, `None` is one
+/// that is not known.
+fn elsewhere(entry: &Entry, facts: &Facts<'_>) -> Option<Option<Vec<u8>>> {
+    let mut place = None;
+    let mut words = facts.argv.iter().copied().skip(1);
+    while let Some(word) = words.next() {
+        if entry.at.iter().any(|option| option.as_bytes() == word) {
+            let dir = words.next();
+            // Names of which nothing leads up or away lie below, so the folder they are in stands for them.
+            let dir = match dir.and_then(names::of) {
+                Some((_, texts)) => {
+                    names::split(texts).iter().all(|it| is_below(it)).then_some(&b"."[..])
+                }
+                None => dir.filter(|dir| !unknown::is_in(dir)),
+            };
+            let from = place.unwrap_or_else(|| facts.cwd.map(<[u8]>::to_vec));
+            place = Some(match (dir, from) {
+                (Some(dir), Some(from)) => Some(paths::join(&from, dir)),
+                (Some(dir), None) if dir.first() == Some(&b'/') => {
+                    Some(paths::normalise(dir).into_owned())
+                }
+                _ => None,
+            });
+        } else if entry.opts.iter().any(|opt| opt.names.iter().any(|it| it.as_bytes() == word)) {
+            words.next();
+        } else if !word.starts_with(b"-") {
+            break;
+        }
+    }
+    place
+}
+
 /// What the command runs, by whichever of its names.
 fn look<'a>(facts: &Facts<'a>, names: &Names<'a>, top: bool, input: Option<&[u8]>) -> Inside<'a> {
     let mut all = Inside::default();
@@ -298,7 +374,7 @@ fn of_entry<'a>(
         return inside;
     }
     let mut inside = if entry.shell {
-        shell(name, argv, top)
+        shell(name, argv, top, facts.env)
     } else if entry.wraps {
         prefix::read(entry, name, argv, facts.cwd, input)
     } else {
@@ -327,7 +403,7 @@ fn own_words<'w, 'a>(argv: &'w [&'a [u8]]) -> &'w [&'a [u8]] {
 }
 
 /// `sh -c LINE`. A script in a file, or one that is read from elsewhere, is the shell's own affair.
-fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
+fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool, env: Option<&[&[u8]]>) -> Inside<'a> {
     let mut inside = Inside::default();
     let (mut is_line, mut is_fed) = (false, false);
     let mut words = argv.iter().copied().skip(1);
@@ -354,10 +430,14 @@ fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
                 }
                 is_line |= word[0] == b'-' && letters.contains(&b'c');
                 is_fed |= word[0] == b'-' && letters.contains(&b's');
-                for _ in letters.iter().filter(|letter| matches!(letter, b'o' | b'O')) {
-                    if words.next().is_some_and(unknown::is_many) {
+                for letter in letters.iter().filter(|letter| matches!(letter, b'o' | b'O')) {
+                    let option = words.next();
+                    if option.is_some_and(unknown::is_many) {
                         inside.doubt("an option of a shell that only another will know");
                         return inside;
+                    }
+                    if *letter == b'O' && !option.is_some_and(|it| PATTERNS.contains(&it)) {
+                        inside.doubt("an option of a shell that may change how its line is read");
                     }
                 }
             }
@@ -368,9 +448,14 @@ fn shell<'a>(name: &'a [u8], argv: &[&'a [u8]], top: bool) -> Inside<'a> {
         if let Some(line) = line {
             // What follows the line are its parameters.
             let top = top && words.next().is_none();
-            lines::read(line, Line { how: "-c", shell: name, top, ..Line::default() }, &mut inside);
+            lines::read(
+                line,
+                Line { how: "-c", shell: name, top, env, ..Line::default() },
+                &mut inside,
+            );
         }
-        inside.passes = inside.doubts.is_empty() && !inside.runs.is_empty();
+        // A line that was understood and runs nothing sets variables, counts or compares.
+        inside.passes = inside.doubts.is_empty() && line.is_some();
     } else {
         let tells = |word: &&[u8]| matches!(*word, b"--version" | b"--help");
         let is_input = |file: &[u8]| INPUTS.contains(&file);

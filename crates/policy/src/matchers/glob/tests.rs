@@ -139,3 +139,53 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn few_tokens_are_gone_through_as_many_are() {
+    let many = "x".repeat(SMALL);
+    let texts: Vec<Vec<Piece<'_>>> = vec![
+        vec![(None, b"/a/"), (Some(true), b"")],
+        vec![(None, b"/a/"), (Some(false), b".b")],
+        vec![(None, b""), (Some(false), b".txt")],
+        vec![(None, b"./"), (Some(true), b"/c"), (Some(false), b"")],
+        vec![(None, b"a"), (Some(false), b""), (Some(true), b"c")],
+        vec![(None, b"/home/ann/"), (Some(false), b"/id")],
+    ];
+    let patterns = [
+        "/a/*",
+        "/a/.b",
+        "*.txt",
+        "**/c*",
+        "a*c",
+        "/home/?*/.id/*",
+        "*id",
+        "[a-c]*",
+        "/**/.b",
+        "a?c",
+        "/a/b.b",
+        ".*",
+        "/home/*/id",
+        "?.txt",
+        "*/c/x",
+    ];
+    for pattern in patterns {
+        for kind in [Kind::Text, Kind::Path, Kind::Tree] {
+            let tokens = tokenise(pattern.as_bytes(), kind).unwrap();
+            // The same pattern behind many bytes, for a text behind as many.
+            let mut long = many.bytes().map(Token::Byte).collect::<Vec<_>>();
+            long.extend(tokens.iter().cloned());
+            for text in &texts {
+                let head = [many.as_bytes(), text[0].1].concat();
+                let mut behind = text.clone();
+                behind[0].1 = &head;
+                let few = run_pieces(&tokens, &|_| true, text.iter().copied());
+                let told = |at: usize| at >= many.len();
+                // At its start a text is at the start of a component, behind other bytes it is not.
+                if !text[0].1.is_empty() {
+                    let slow = run_pieces(&long, &told, behind.iter().copied());
+                    assert_eq!(few, slow, "{pattern} {kind:?} {text:?}");
+                }
+            }
+        }
+    }
+}
