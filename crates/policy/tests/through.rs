@@ -233,7 +233,7 @@ proptest! {
         let alone = decide(&policy, &command);
         let mut outer = wrapped(&stack, &command);
         // A shell that a person types at is another thing than one that a line feeds.
-        let is_fed = command == ["sh"];
+        let is_fed = command[0] == "sh" && command[1..].iter().all(|word| word.starts_with('-'));
         if in_shell && !is_fed && !rules.iter().any(|(tool, ..)| *tool == "sh") {
             outer = wrapped(&stack, &[String::from("sh"), "-c".into(), quoted(&command)]);
         }

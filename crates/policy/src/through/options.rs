@@ -75,10 +75,8 @@ fn literal<'a>(
     let mut at = 1;
     while let Some(word) = argv.get(at) {
         at += 1;
-        if !(reading.wild || reading.planted)
-            && unknown::is_open(word)
-            && !names::are_no_flags(word)
-        {
+        let is_open = unknown::is_open(word) && !names::are_no_flags(word);
+        if !(reading.wild || reading.planted) && (is_open || may_become(word, entry)) {
             inside.doubt("an option that only a shell will know may run a command");
         }
         for opt in &entry.literal {
@@ -98,6 +96,15 @@ fn literal<'a>(
         let flag = reading.tool.and_then(|tool| tool.flags.get(word));
         at += usize::from(flag.is_some_and(|flag| flag.arity == Arity::Required));
     }
+}
+
+/// Whether a word that begins as an option does may be one of the tool's that run something.
+fn may_become(word: &[u8], entry: &Entry) -> bool {
+    let head = word.split(|byte| *byte == unknown::MARK).next().unwrap_or_default();
+    let names = || entry.literal.iter().flat_map(|opt| &opt.names).map(|name| name.as_bytes());
+    unknown::is_in(word)
+        && head.first() == Some(&b'-')
+        && names().any(|name| name.starts_with(head) || head.starts_with(name))
 }
 
 /// `find -exec … ;`: the words up to the end of the command, `{}` being a path that is found.
