@@ -48,9 +48,7 @@ pub(crate) struct Approved {
 }
 
 impl Judged {
-    /// Judges `plan` by the policies that it was frozen with.
-    fn new(plan: Plan) -> Self {
-        let decision = plan.with_facts(|facts| plan.judges.decide(facts));
+    fn new(plan: Plan, decision: Decision) -> Self {
         Self { plan, decision, case: None, let_through: false }
     }
 
@@ -85,17 +83,17 @@ impl Judged {
         if decision.action == Action::Allow || !is_own {
             return Ok(self);
         }
-        let look = |judged: &Self, policy: &Policy| {
-            judged.plan.with_facts(|facts| policy.decide(facts)).action != Action::Deny
-        };
-        if is_small(&self.plan) {
-            self.let_through = look(&self, disasters);
+        if is_small(&self.plan)
+            && let Some(found) = self.plan.with_facts_at_hand(|facts| disasters.decide(facts))
+        {
+            self.let_through = found.action != Action::Deny;
             return Ok(self);
         }
         let disasters = Arc::clone(disasters);
         workers
             .run(move || {
-                self.let_through = look(&self, &disasters);
+                let found = self.plan.with_facts(|facts| disasters.decide(facts));
+                self.let_through = found.action != Action::Deny;
                 self
             })
             .await
@@ -116,7 +114,7 @@ impl Judged {
     /// there; the stricter one holds.
     async fn on_host(self, sight: Sight<'_>) -> Result<Self, PlanError> {
         let Self { mut plan, decision: first, .. } = self;
-        let judged = |plan, decision| Self { plan, decision, case: None, let_through: false };
+        let judged = Self::new;
         let is_meant = plan.tool.is_some() || first.run_as.is_some();
         let moved = plan.move_to_host(sight.kinds, sight.workers).await;
         if let Err(error) = moved {
@@ -139,11 +137,18 @@ impl Judged {
         }
     }
 
+    /// Judges `plan` by the policies that it was frozen with: at once where that keeps nobody waiting.
     async fn beside(plan: Plan, workers: &Workers) -> Result<Self, PlanError> {
-        if is_small(&plan) && !plan.follows_links() {
-            return Ok(Self::new(plan));
+        if is_small(&plan)
+            && let Some(decision) = plan.with_facts_at_hand(|facts| plan.judges.decide(facts))
+        {
+            return Ok(Self::new(plan, decision));
         }
-        workers.run(move || Self::new(plan)).await
+        let judge = move || {
+            let decision = plan.with_facts(|facts| plan.judges.decide(facts));
+            Self::new(plan, decision)
+        };
+        workers.run(judge).await
     }
 
     /// Takes the way that the decision says.

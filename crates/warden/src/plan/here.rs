@@ -35,7 +35,7 @@ impl LinksHere {
 
 impl Links for LinksHere {
     fn follow(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.0.follow(path)
+        self.0.follow(path, Depth::Full).ok()?
     }
 }
 

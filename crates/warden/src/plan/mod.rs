@@ -267,13 +267,19 @@ impl Plan {
         self.on_host.as_ref().map(|host| &host.cwd).or(self.cwd.as_ref())
     }
 
-    /// Whether judging it means to follow links, which can hang.
-    pub(crate) fn follows_links(&self) -> bool {
-        self.judges.follow_links()
+    /// Gives `judge` the facts of this request. For a worker thread: following links can hang.
+    pub(crate) fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
+        self.with_ways(&Ways::of(self, Depth::Full), judge)
     }
 
-    /// Gives `judge` the facts of this request. For a worker thread where links are followed.
-    pub(crate) fn with_facts<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
+    /// The same with as much of the links as can be told at once; `None` when that did not suffice.
+    pub(crate) fn with_facts_at_hand<T>(&self, judge: impl FnOnce(&Facts<'_>) -> T) -> Option<T> {
+        let ways = Ways::of(self, Depth::Cached);
+        let judged = self.with_ways(&ways, judge);
+        (!ways.were_blocked()).then_some(judged)
+    }
+
+    fn with_ways<T>(&self, ways: &Ways, judge: impl FnOnce(&Facts<'_>) -> T) -> T {
         let argv: Vec<&[u8]> = self.invocation.argv().collect();
         let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
         let env: Vec<&[u8]> = self.invocation.env().collect();
@@ -281,7 +287,6 @@ impl Plan {
         let named = self.judges.name_users();
         let user = self.caller.uid.filter(|_| named).and_then(users::name_of);
         let group = self.caller.gid.filter(|_| named).and_then(users::group_of);
-        let ways = Ways::of(self);
         judge(&Facts {
             jail: self.jail.name.as_str(),
             name: self.invocation.name(),
@@ -298,7 +303,7 @@ impl Plan {
             group: group.as_deref(),
             tty: self.invocation.version_2().then(|| self.invocation.tty().is_some()),
             env: Some(&env),
-            links: self.follows_links().then_some(&ways),
+            links: self.judges.follow_links().then_some(ways),
             changed_env: &changed,
         })
     }

@@ -118,35 +118,44 @@ impl Root {
     }
 
     /// Where `path`, absolute in this root, leads, free of links; what does not exist is taken for what would be made
-    /// there. `None` for a link to nothing, and for what cannot be looked at. For a worker thread.
-    pub(crate) fn follow(&self, path: &[u8]) -> Option<Vec<u8>> {
+    /// there. `None` for a link to nothing, and for what cannot be looked at.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when the depth does not suffice.
+    pub(crate) fn follow(&self, path: &[u8], depth: Depth) -> io::Result<Option<Vec<u8>>> {
         let mut at = path;
         let mut missing: Vec<&[u8]> = Vec::new();
         loop {
-            match self.lookup(at, Depth::Full) {
+            match self.lookup(at, depth) {
                 Ok(opened) => {
-                    let mut real = self.path_of(&opened, at)?;
+                    let Some(mut real) = self.path_of(&opened, at) else { return Ok(None) };
                     for name in missing.iter().rev() {
                         if real.last() != Some(&b'/') {
                             real.push(b'/');
                         }
                         real.extend_from_slice(name);
                     }
-                    return Some(real);
+                    return Ok(Some(real));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => return None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) => return Ok(None),
             }
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            if fs::openat2(&self.fd, at, flags, Mode::empty(), resolve).is_ok() {
-                return None;
+            let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            if depth == Depth::Cached {
+                resolve |= ResolveFlags::CACHED;
             }
-            let slash = at.iter().rposition(|byte| *byte == b'/')?;
+            match fs::openat2(&self.fd, at, flags, Mode::empty(), resolve) {
+                Ok(_) => return Ok(None),
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(_) => {}
+            }
+            let Some(slash) = at.iter().rposition(|byte| *byte == b'/') else { return Ok(None) };
             let (above, name) = (&at[..slash], &at[slash + 1..]);
             match name {
                 // Of a folder that is not there nobody knows what is above it.
-                b".." => return None,
+                b".." => return Ok(None),
                 b"" | b"." => {}
                 _ => missing.push(name),
             }
@@ -335,7 +344,7 @@ mod tests {
         symlink("nothing", real.join("lost")).unwrap();
         symlink("loop", real.join("loop")).unwrap();
         let root = Root::own().unwrap();
-        let follow = |rest: &str| root.follow(&at(rest));
+        let follow = |rest: &str| root.follow(&at(rest), Depth::Full).unwrap();
         assert_eq!(follow("a/file"), Some(at("a/file")));
         assert_eq!(follow("link"), Some(at("a/b")));
         assert_eq!(follow("link/new/deep/"), Some(at("a/b/new/deep")));
@@ -343,8 +352,15 @@ mod tests {
         for rest in ["lost", "lost/x", "loop", "a/file/x", "new/../a", "link/new/../x"] {
             assert_eq!(follow(rest), None, "{rest}");
         }
-        assert_eq!(root.follow(b"/"), Some(b"/".to_vec()));
-        assert_eq!(root.follow(b"/nonexistent-folder/x"), Some(b"/nonexistent-folder/x".to_vec()));
-        assert_eq!(root.follow(b"/proc/self/exe"), None, "a magic link");
+        let lead = |path: &[u8]| root.follow(path, Depth::Full).unwrap();
+        assert_eq!(lead(b"/"), Some(b"/".to_vec()));
+        assert_eq!(lead(b"/nonexistent-folder/x"), Some(b"/nonexistent-folder/x".to_vec()));
+        assert_eq!(lead(b"/proc/self/exe"), None, "a magic link");
+        // By what is cached alone it is the same, or not told.
+        for rest in ["a/file", "link", "link/new", "lost", "loop"] {
+            if let Ok(found) = root.follow(&at(rest), Depth::Cached) {
+                assert_eq!(found, follow(rest), "{rest}");
+            }
+        }
     }
 }
