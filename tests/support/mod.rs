@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // Each suite uses its part of it.
 
 pub mod client;
+pub mod engine;
 pub mod other;
 pub mod pty;
 pub mod raw;
