@@ -52,6 +52,8 @@ pub(super) struct Entry {
     pub(super) at: Vec<&'static str>,
     /// Its program is one for awk.
     pub(super) awk: bool,
+    /// Called by a link, it is the command that `argv[0]` says.
+    pub(super) applets: bool,
 }
 
 /// What an option does.
@@ -193,6 +195,7 @@ fn apply(entry: &mut Entry, keyword: &str, words: &[&'static str]) -> Result<(),
                     "modules" => entry.modules = true,
                     "writing" => entry.writes = true,
                     "awk" => entry.awk = true,
+                    "applets" => entry.applets = true,
                     other => return Err(format!("nothing is {other}")),
                 }
             }

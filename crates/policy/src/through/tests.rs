@@ -106,6 +106,34 @@ fn every_case_is_seen_to_run_what_it_runs() {
     assert!(count >= 300, "only {count} cases");
 }
 
+/// What `name` is seen to run when it is a link to `/bin/busybox`.
+fn linked(name: &[u8], argv: &[&[u8]]) -> String {
+    let facts = Facts {
+        name,
+        path: Some(b"/bin/busybox"),
+        tool: Some(name),
+        argv,
+        cwd: Some(HERE),
+        ..Facts::default()
+    };
+    let mut told = Told::default();
+    walk(&facts, &EnvRules::default(), &mut told);
+    told.0.join(" ;; ")
+}
+
+#[test]
+fn a_link_to_busybox_is_the_command_of_its_name_and_the_one_that_argv_0_says() {
+    assert_eq!(linked(b"cat", &[b"cat", b"rm"]), "own");
+    assert_eq!(linked(b"cat", &[b"/bin/cat", b"rm", b"-rf", b"/"]), "own");
+    assert_eq!(linked(b"sh", &[b"-sh", b"-c", b"rm x"]), "passes ;; rm x");
+    assert_eq!(linked(b"sh", &[b"sh", b"-c", b"rm x"]), "passes ;; rm x");
+    assert_eq!(linked(b"env", &[b"env", b"rm", b"x"]), "passes ;; rm x");
+    assert_eq!(linked(b"cat", &[b"rm", b"-rf", b"/"]), "own ;; rm -rf /");
+    assert_eq!(linked(b"cat", &[b"x/sh", b"-c", b"rm x"]), "own ;; sh -c rm x ;; rm x");
+    assert_eq!(linked(b"cat", &[b"busybox", b"rm", b"x"]), "passes ;; rm x");
+    assert_eq!(linked(b"cat", &[]), "own ;; ?");
+}
+
 #[test]
 fn the_walk_ends_at_its_bounds() {
     let deep = seen(&vec![b"nice".to_vec(); 40]);

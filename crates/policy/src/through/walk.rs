@@ -351,13 +351,41 @@ fn look<'a>(facts: &Facts<'a>, names: &Names<'a>, top: bool, input: Option<&[u8]
     let mut all = Inside::default();
     for name in names.bare() {
         let Some(entry) = table::find(name) else { continue };
-        let found = of_entry(entry, name, facts, top, input);
+        let found = match applet(entry, name, names, facts) {
+            Some(applet) => applet,
+            None => of_entry(entry, name, facts, top, input),
+        };
         all.passes |= found.passes;
         all.by_input |= found.by_input;
         all.runs.extend(found.runs);
         all.doubts.extend(found.doubts);
     }
     all
+}
+
+/// What a link to a program of many commands runs besides the command of the link's name: the program goes by `argv[0]`,
+/// which is the caller's choice. `None` where it is called by its own name and reads the command from its words.
+fn applet<'a>(
+    entry: &Entry,
+    name: &[u8],
+    names: &Names<'a>,
+    facts: &Facts<'a>,
+) -> Option<Inside<'a>> {
+    if !entry.applets || names.asked == name {
+        return None;
+    }
+    let (mut inside, word) = (Inside::default(), facts.argv.first().copied().unwrap_or_default());
+    // A login shell has a dash before its name.
+    let base = paths::basename(word);
+    let called = base.strip_prefix(b"-").unwrap_or(base);
+    if called == name {
+        return None;
+    }
+    if called != names.asked {
+        let words = std::iter::once(called).chain(facts.argv.iter().copied().skip(1));
+        inside.run(words.map(Cow::Borrowed).collect(), "by argv[0]", Kind::Program);
+    }
+    Some(inside)
 }
 
 fn of_entry<'a>(
