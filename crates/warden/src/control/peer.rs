@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::backend::Backend;
+use crate::process::namespaces::is_below;
 use crate::process::{Identity, ProcessError, pidfd};
 use crate::sys::peer::{PeerCred, overflow_uid, peer_of};
 
@@ -36,6 +37,11 @@ pub enum Refusal {
         "your process cannot be seen from here; use the control API from outside of the container"
     )]
     UnknownProcess,
+    /// It lives in a pid namespace below ours, and whose it is there cannot be told.
+    #[error(
+        "you are in a pid namespace of your own, as prisoners in containers are; use the control API from outside of it"
+    )]
+    Below,
     /// It has ended.
     #[error("the process that opened this connection has ended; connect again")]
     Ended,
@@ -89,12 +95,17 @@ impl Peer {
         }
         let pid = self.pid.ok_or(Refusal::UnknownProcess)?;
         let prisoner = backend.prisoner_of(pid);
+        let below = is_below(pid);
         // Asked after the look at /proc: as long as the process has not ended, the number was its own.
         if self.has_ended() {
             return Err(Refusal::Ended);
         }
         match prisoner {
-            Ok(None) => Ok(()),
+            Ok(None) => match below {
+                Ok(false) => Ok(()),
+                Ok(true) => Err(Refusal::Below),
+                Err(why) => Err(Refusal::Unclear(why.to_string())),
+            },
             Ok(Some(id)) => Err(Refusal::Prisoner(id)),
             Err(why) => Err(Refusal::Unclear(why)),
         }

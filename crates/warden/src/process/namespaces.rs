@@ -48,6 +48,23 @@ impl Namespaces {
     }
 }
 
+/// Whether a process lives in a pid namespace below that of our /proc. Anybody may ask, of anybody's process.
+///
+/// # Errors
+/// When the process is gone.
+pub fn is_below(pid: u32) -> Result<bool, ProcessError> {
+    let text = super::proc::read(pid, "status")?;
+    let mut lines = text.split(|&b| b == b'\n');
+    let numbers = lines
+        .find_map(|line| line.strip_prefix(b"NSpid:"))
+        .map(|line| line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count());
+    match numbers {
+        Some(1) => Ok(false),
+        Some(2..) => Ok(true),
+        _ => Err(ProcessError::Malformed { pid, file: "status", what: "NSpid" }),
+    }
+}
+
 fn one(pid: u32, file: &'static str) -> Result<Namespace, ProcessError> {
     let found = fs::metadata(format!("/proc/{pid}/{file}"));
     let found = found.map_err(|source| match source.kind() {
@@ -70,6 +87,37 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(Namespaces::of(child.id()).is_err());
+    }
+
+    #[test]
+    fn a_process_of_our_own_pid_namespace_is_not_below_it_and_one_of_another_is() {
+        assert!(!is_below(std::process::id()).unwrap());
+        assert!(is_below(u32::MAX).is_err());
+        let mut command = Command::new("unshare");
+        let options: &[&str] =
+            if rustix::process::geteuid().is_root() { &["-pf"] } else { &["-Urpf"] };
+        let mut outer = command.args(options).args(["sleep", "60"]).spawn().unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", outer.id());
+        let start = std::time::Instant::now();
+        let inner: Option<u32> = loop {
+            let child = fs::read_to_string(&children).unwrap().trim().parse().ok();
+            let tried = outer.try_wait().unwrap().is_some();
+            if child.is_some() || tried || start.elapsed().as_secs() > 10 {
+                break child;
+            }
+        };
+        match inner {
+            Some(inner) => assert!(is_below(inner).unwrap()),
+            None => eprintln!("not tried: no pid namespace can be made here"),
+        }
+        // Its child is ended by the namespace's end, or by this.
+        if let Some(pid) =
+            inner.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?))
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        let _ = outer.kill();
+        outer.wait().unwrap();
     }
 
     #[test]
