@@ -1,7 +1,7 @@
 //! Scripts, links to scripts, applets, images without a shell, and containers of every kind.
 
 use crate::prison::{IMAGES, MIRROR, Prison, house, inside};
-use crate::support::engine;
+use crate::support::engine::{self, Spec};
 use crate::support::text;
 
 /// What these words print natively and by the shim, which must be the same.
@@ -99,7 +99,7 @@ fn a_container_that_may_do_next_to_nothing_is_governed_as_any() {
                 "--memory=64m",
                 "--user=1000:1000",
             ];
-            words.into_iter().fold(spec, |spec, word| spec.option(word))
+            words.into_iter().fold(spec, Spec::option)
         });
         let script = "id; ls -ld /tmp; touch /x; echo $?; grep -E '^(Cap|NoNewPrivs|Seccomp)' /proc/self/status";
         let said = same(&prison, &["sh", "-c", script]);
