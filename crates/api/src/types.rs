@@ -31,6 +31,9 @@ pub struct Status {
     pub policy: PolicyStatus,
     /// The state of the ledger.
     pub ledger: LedgerStatus,
+    /// The container engine.
+    #[serde(default)]
+    pub engine: EngineStatus,
     /// What the kernel offers here and what was chosen, such as `peer_pidfd: yes`.
     pub methods: BTreeMap<String, String>,
     /// How far the promises hold here: one sentence a line.
@@ -145,6 +148,19 @@ pub struct LedgerStatus {
     /// The sequence number of the newest record; 0 for none.
     pub sequence: u64,
     /// Why it cannot be written at the moment. While it is set, nothing runs.
+    pub error: Option<String>,
+}
+
+/// The container engine's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Where it answers, or where it is looked for; empty when none is to be used.
+    pub address: String,
+    /// What it calls itself and its version, such as `Docker Engine 20.10.24`, while it answers.
+    pub version: Option<String>,
+    /// The version of its API that is spoken, such as `1.41`.
+    pub api: Option<String>,
+    /// Why it does not answer. What needs no containers goes on.
     pub error: Option<String>,
 }
 

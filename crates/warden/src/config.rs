@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::engine::EngineAddress;
+
 /// How long a tool has between SIGTERM and SIGKILL unless somebody says otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub grace: Duration,
     /// Who tells how a handed-off tool ended.
     pub exit_codes: ExitCodes,
+    /// Where the container engine is, if there is one.
+    pub engine: EngineAddress,
 }
 
 impl Default for Config {
@@ -49,6 +53,7 @@ impl Default for Config {
             dry_run: false,
             grace: DEFAULT_GRACE,
             exit_codes: ExitCodes::default(),
+            engine: EngineAddress::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 mod crash;
 mod decision;
+pub mod engine;
 mod executor;
 mod intercom;
 pub mod jails;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use clawrden_api::{JailStatus, PolicyStatus, PrisonerStatus, Queue, Status, display};
+use clawrden_api::{
+    EngineStatus, JailStatus, PolicyStatus, PrisonerStatus, Queue, Status, display,
+};
 
 use crate::failure::Outcome;
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
@@ -62,6 +64,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     policy(&status.policy, now);
     prisoners(&status, now);
     ledger(&status);
+    engine(&status.engine);
     if args.verbose {
         println!("\nmethods");
         for (name, value) in &status.methods {
@@ -225,6 +228,21 @@ fn ledger(status: &Status) {
     if let Some(error) = &ledger.error {
         let text = format!("it cannot be written, so nothing runs: {}", display::text(error));
         println!("{}", paint(Tone::Bad, &text));
+    }
+}
+
+/// The container engine. A warden of another version does not tell.
+fn engine(engine: &EngineStatus) {
+    if let Some(version) = &engine.version {
+        let api = engine.api.as_deref().unwrap_or_default();
+        println!(
+            "engine {}, API {}, at {}",
+            display::text(version),
+            display::text(api),
+            display::text(&engine.address)
+        );
+    } else if let Some(error) = &engine.error {
+        println!("engine absent: {}", display::text(error));
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clawrden_warden::engine::EngineAddress;
 use clawrden_warden::{Config, ExitCodes, run_warden};
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +38,10 @@ pub(crate) struct Args {
     /// Who tells how a tool ended that ran in the prisoner: the kernel where it can, or the shim
     #[arg(long, value_name = "WHO", default_value = "auto", value_parser = exit_codes)]
     exit_codes: ExitCodes,
+    /// The container engine's Unix socket, such as unix:///run/docker.sock; `none` to use none, `auto` for the usual
+    /// places of Docker and Podman
+    #[arg(long, value_name = "ADDRESS", default_value = "auto")]
+    engine: EngineAddress,
     /// End when the last `clawrden run` has ended
     #[arg(long)]
     ephemeral: bool,
@@ -61,6 +66,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         dry_run: args.dry_run,
         grace: args.grace,
         exit_codes: args.exit_codes,
+        engine: args.engine,
     };
     run_warden(config).map_err(|e| Failure::Refused(chain(&e)))?;
     done()

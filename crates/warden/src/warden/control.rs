@@ -60,6 +60,7 @@ impl Backend for Control {
             dry_run: warden.config.dry_run,
             policy,
             ledger: warden.ledger.status(),
+            engine: warden.engine_status(),
             methods: warden.method_map(),
             cautions: vec![if warden.uid == 0 { ROOT } else { SAME_USER }.to_owned()],
         })

@@ -1,6 +1,7 @@
 //! The warden: everything that its parts share. It is made once, by [`serve`], and never replaced.
 
 mod control;
+mod engine;
 mod prisoners;
 mod reload;
 mod serve;
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::approvals::Approvals;
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::executor::Pool;
 use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
@@ -51,6 +53,8 @@ pub(crate) struct Warden {
     pub(crate) laps: Arc<Laps>,
     kinds: Arc<Kinds>,
     pub(crate) workers: Workers,
+    /// The container engine, which need not be there.
+    pub(crate) engine: Engine,
     /// The environment of prisoners that nobody registered, as far as it is known.
     baseline: Baseline,
     /// The warden's own policy, for jails that bring none.

@@ -15,6 +15,7 @@ use super::Warden;
 use super::reload::Own;
 use crate::approvals::{Approvals, Now};
 use crate::config::{Config, ExitCodes};
+use crate::engine::Engine;
 use crate::executor::Pool;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
@@ -149,6 +150,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         closing: watch::Sender::new(false),
         admission: Mutex::default(),
         due: Arc::default(),
+        engine: Engine::new(config.engine.clone()),
         config,
         places,
     });
@@ -170,6 +172,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     ));
     tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = policy_name, "the warden serves");
     let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
+    let listening = tokio::spawn(Arc::clone(&warden).follow_engine());
     if warden.config.dry_run {
         tracing::warn!(
             "a dry run: what the policy asks or denies is recorded and let through, disasters excepted"
@@ -182,6 +185,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     tracing::info!(why, "the warden goes down");
     following.abort();
+    listening.abort();
     warden.drain().await;
     warden.pool.close();
     drop(down);

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, ErrorBody, ErrorCode, History, HistoryQuery, KillReport,
-    KillRequest, LedgerStatus, PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest,
-    Queue, QueueEntry, Status,
+    AnswerRequest, Answered, Caller, EngineStatus, ErrorBody, ErrorCode, History, HistoryQuery,
+    KillReport, KillRequest, LedgerStatus, PolicyReloaded, PolicyStatus, PrisonerAnswer,
+    PrisonerRequest, Queue, QueueEntry, Status,
 };
 use clawrden_warden::control::{Backend, Limits, Peer, Refusal, Verdict, serve_with};
 use clawrden_warden::process::{self, Identity};
@@ -107,6 +107,7 @@ impl Backend for Fake {
             dry_run: false,
             policy: PolicyStatus::default(),
             ledger: LedgerStatus { path: String::new(), sequence: 0, error: None },
+            engine: EngineStatus::default(),
             methods: BTreeMap::new(),
             cautions: Vec::new(),
         })

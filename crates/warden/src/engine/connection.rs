@@ -1,0 +1,319 @@
+//! Finding the engine, agreeing on a version of its API, and bounding every call in time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::models::{SystemInfo, SystemVersion};
+use bollard::{ClientVersion, Docker};
+use hyper::Uri;
+
+use super::error::{EngineError, Kind};
+use super::{About, Engine, Known};
+
+/// How long a question may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a change may take: creating, starting, removing, which wait for disks and for other changes.
+pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The oldest version of the API that serves: Docker 20.10's.
+pub const OLDEST_API: (usize, usize) = (1, 41);
+
+/// Of the client library, whose own limit would end calls that may last, such as waiting. Ours are around every call.
+const NO_LIMIT: u64 = 10 * 365 * 24 * 60 * 60;
+
+/// Characters of the engine's own words that are passed on.
+const LONGEST_MESSAGE: usize = 500;
+
+/// An engine that answered.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    pub(super) docker: Docker,
+    pub(super) about: About,
+}
+
+/// What a call is about, for its limit and its error.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    /// What is to be done, such as `inspect a container`.
+    pub(super) what: &'static str,
+    pub(super) kind: Kind,
+    pub(super) name: &'a str,
+    pub(super) limit: Duration,
+}
+
+impl<'a> Call<'a> {
+    /// A question about something.
+    pub(super) fn question(what: &'static str, kind: Kind, name: &'a str) -> Self {
+        Self { what, kind, name, limit: CALL_TIMEOUT }
+    }
+
+    /// A change to something.
+    pub(super) fn change(what: &'static str, kind: Kind, name: &'a str) -> Self {
+        Self { what, kind, name, limit: CHANGE_TIMEOUT }
+    }
+
+    /// What the client library's error means for this call.
+    pub(super) fn error(&self, address: &str, error: bollard::errors::Error) -> EngineError {
+        use bollard::errors::Error;
+        let (kind, name) = (self.kind, self.name.to_owned());
+        match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                let message = cut(&message);
+                match status_code {
+                    404 => EngineError::NotFound { kind, name, message },
+                    409 => EngineError::Conflict { kind, name, message },
+                    status => EngineError::Refused { status, message },
+                }
+            }
+            Error::DockerStreamError { error } => {
+                EngineError::Refused { status: 200, message: cut(&error) }
+            }
+            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => {
+                EngineError::Unreadable { call: self.what, why: cut(&error.to_string()) }
+            }
+            Error::SocketNotFoundError(_)
+            | Error::IOError { .. }
+            | Error::HyperResponseError { .. }
+            | Error::HyperLegacyError { .. } => unreachable(address, &error),
+            other => EngineError::Unreadable { call: self.what, why: cut(&other.to_string()) },
+        }
+    }
+}
+
+/// An engine whose socket gives no connection, or whose connection broke.
+fn unreachable(address: &str, error: &bollard::errors::Error) -> EngineError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut why = error.to_string();
+    while let Some(error) = source {
+        why = error.to_string();
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+            return EngineError::Forbidden { address: address.to_owned(), why: cut(&why) };
+        }
+        source = error.source();
+    }
+    EngineError::Absent { address: address.to_owned(), why: cut(&why) }
+}
+
+/// The engine's words, on one line and not too many of them.
+pub(super) fn cut(message: &str) -> String {
+    let line = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(LONGEST_MESSAGE).collect()
+}
+
+impl Engine {
+    /// What the engine is. Connects if nothing is connected.
+    ///
+    /// # Errors
+    /// [`EngineError::Absent`] and its like ([`EngineError::is_absent`]) when there is none.
+    pub async fn about(&self) -> Result<About, EngineError> {
+        Ok(self.connection().await?.about)
+    }
+
+    /// Does one call, within its limit.
+    pub(super) async fn call<T>(
+        &self,
+        call: Call<'_>,
+        ask: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+    ) -> Result<T, EngineError> {
+        let connection = self.connection().await?;
+        let answer = tokio::time::timeout(call.limit, ask(connection.docker)).await;
+        let answer = match answer {
+            Ok(answer) => answer.map_err(|error| call.error(&connection.about.address, error)),
+            Err(_) => Err(EngineError::TimedOut { call: call.what, after: call.limit }),
+        };
+        answer.inspect_err(|error| self.notice(error))
+    }
+
+    /// Remembers that the engine is gone, so that the next call looks for it anew.
+    pub(super) fn notice(&self, error: &EngineError) {
+        if error.is_absent() {
+            *self.known() = Known::Lost(error.clone());
+        }
+    }
+
+    /// The connection that there is, or a new one.
+    pub(super) async fn connection(&self) -> Result<Connection, EngineError> {
+        if let Known::Connected(connection) = &*self.known() {
+            return Ok(connection.clone());
+        }
+        let found = self.find().await;
+        *self.known() = match &found {
+            Ok(connection) => Known::Connected(connection.clone()),
+            Err(error) => Known::Lost(error.clone()),
+        };
+        found
+    }
+
+    async fn find(&self) -> Result<Connection, EngineError> {
+        let mut found = Err(EngineError::Unwanted);
+        for socket in self.shared.address.sockets() {
+            let tried = connect(&socket).await;
+            if tried.is_ok() {
+                return tried;
+            }
+            // Of several, the most telling: one that is there and refuses says more than one that is not there.
+            if !matches!(found, Err(EngineError::Forbidden { .. } | EngineError::TooOld { .. })) {
+                found = tried;
+            }
+        }
+        let address = self.shared.address.to_string();
+        found.map_err(|error| match error {
+            EngineError::Absent { why, .. } => EngineError::Absent { address, why },
+            other => other,
+        })
+    }
+}
+
+async fn connect(socket: &Path) -> Result<Connection, EngineError> {
+    let address = format!("unix://{}", socket.display());
+    let docker = client(socket, &address, None)?;
+    let call = Call::question("tell its version", Kind::Engine, "");
+    let version: SystemVersion = within(call, &address, async { docker.version().await }).await?;
+    let api = version.api_version.clone().unwrap_or_default();
+    let spoken = spoken(&api).ok_or_else(|| EngineError::TooOld {
+        address: address.clone(),
+        api: cut(&api),
+        oldest: text(OLDEST_API),
+    })?;
+    let docker = client(socket, &address, Some(spoken))?;
+    let call = Call::question("describe itself", Kind::Engine, "");
+    let info: SystemInfo = within(call, &address, async { docker.info().await }).await?;
+    let about = describe(address, spoken, version, info);
+    tracing::info!(
+        address = about.address,
+        name = about.name,
+        version = about.version,
+        api = about.api,
+        "a container engine answers"
+    );
+    Ok(Connection { docker, about })
+}
+
+/// A client, whose every call names the version that is spoken, once that is known. The library knows it and leaves it
+/// out of the URL: an engine would answer as its newest version does.
+fn client(
+    socket: &Path,
+    address: &str,
+    spoken: Option<(usize, usize)>,
+) -> Result<Docker, EngineError> {
+    let call = Call::question("connect", Kind::Engine, "");
+    let path = socket.to_string_lossy();
+    let ours = bollard::API_DEFAULT_VERSION;
+    let (major_version, minor_version) = spoken.unwrap_or((ours.major_version, ours.minor_version));
+    let version = ClientVersion { major_version, minor_version };
+    let docker = Docker::connect_with_unix(&path, NO_LIMIT, &version);
+    let docker = docker.map_err(|error| call.error(address, error))?;
+    let Some(spoken) = spoken else { return Ok(docker) };
+    let prefix = format!("/v{}", text(spoken));
+    Ok(docker.with_request_modifier(move |mut request| {
+        if let Some(uri) = versioned(request.uri(), &prefix) {
+            *request.uri_mut() = uri;
+        }
+        request
+    }))
+}
+
+/// The same call, of a version of the API.
+fn versioned(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let path = format!("{prefix}{}", parts.path_and_query?);
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+async fn within<T>(
+    call: Call<'_>,
+    address: &str,
+    answer: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(call.limit, answer).await {
+        Ok(answer) => answer.map_err(|error| call.error(address, error)),
+        // A socket that takes connections and says nothing is no engine that could be used.
+        Err(_) => Err(EngineError::Absent {
+            address: address.to_owned(),
+            why: format!("it did not answer within {} s", call.limit.as_secs()),
+        }),
+    }
+}
+
+/// The version that both speak: the engine's newest or the library's, whichever is older.
+fn spoken(newest: &str) -> Option<(usize, usize)> {
+    let (major, minor) = newest.split_once('.')?;
+    let theirs = (major.parse().ok()?, minor.parse().ok()?);
+    let ours = bollard::API_DEFAULT_VERSION;
+    let spoken = theirs.min((ours.major_version, ours.minor_version));
+    (spoken >= OLDEST_API).then_some(spoken)
+}
+
+fn text((major, minor): (usize, usize)) -> String {
+    format!("{major}.{minor}")
+}
+
+fn describe(
+    address: String,
+    spoken: (usize, usize),
+    version: SystemVersion,
+    info: SystemInfo,
+) -> About {
+    let name = version.components.into_iter().flatten().next().map(|component| component.name);
+    let name = name.map(|name| if name == "Engine" { "Docker Engine".to_owned() } else { name });
+    let maps = |option: &String| {
+        let named = |name: &str| option.split(',').any(|part| part == format!("name={name}"));
+        named("userns") || named("rootless")
+    };
+    About {
+        address,
+        name: cut(&name.unwrap_or_else(|| "container engine".to_owned())),
+        version: cut(&version.version.unwrap_or_default()),
+        api: text(spoken),
+        id: cut(&info.id.unwrap_or_default()),
+        cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
+        cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
+        maps_users: info.security_options.iter().flatten().any(maps),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_speak_the_older_of_their_versions_and_none_before_1_41() {
+        assert_eq!(spoken("1.41"), Some((1, 41)));
+        assert_eq!(spoken("1.45"), Some((1, 45)));
+        let ours = bollard::API_DEFAULT_VERSION;
+        assert_eq!(spoken("1.999"), Some((ours.major_version, ours.minor_version)));
+        for old in ["1.40", "0.99", "", "1", "x.y"] {
+            assert_eq!(spoken(old), None, "{old:?}");
+        }
+    }
+
+    #[test]
+    fn every_call_names_the_version_that_is_spoken() {
+        let uri: Uri = "unix://2f78/containers/json?all=true".parse().unwrap();
+        let versioned = versioned(&uri, "/v1.41").unwrap();
+        assert_eq!(versioned.to_string(), "unix://2f78/v1.41/containers/json?all=true");
+    }
+
+    #[test]
+    fn an_engine_says_whether_its_root_is_the_hosts() {
+        let info = |options: &[&str]| SystemInfo {
+            security_options: Some(options.iter().map(|&option| option.to_owned()).collect()),
+            ..SystemInfo::default()
+        };
+        let maps = |options: &[&str]| {
+            describe(String::new(), (1, 41), SystemVersion::default(), info(options)).maps_users
+        };
+        assert!(!maps(&["name=seccomp,profile=default", "name=apparmor"]));
+        assert!(maps(&["name=seccomp,profile=default", "name=userns"]));
+        assert!(maps(&["name=rootless"]));
+    }
+
+    #[test]
+    fn what_an_engine_says_is_cut_and_has_no_control_characters() {
+        assert_eq!(cut("a\n\u{1b}[31mb"), "a  [31mb");
+        assert_eq!(cut(&"x".repeat(2000)).len(), LONGEST_MESSAGE);
+    }
+}
