@@ -1,7 +1,7 @@
 //! Conditions of a rule beside its command: where, by whom, and with what around it.
 //! For `deny` and `ask` what is not known may hold; for `allow` it does not.
 
-use crate::facts::Facts;
+use crate::facts::{Contained, Facts};
 use crate::matchers::args::Overmatch;
 use crate::matchers::glob::Glob;
 use crate::matchers::paths;
@@ -16,6 +16,15 @@ pub(crate) struct Conditions {
     pub(crate) group: Option<Vec<Box<str>>>,
     pub(crate) tty: Option<bool>,
     pub(crate) env: Vec<(Box<str>, Variable)>,
+    pub(crate) container: Option<Container>,
+}
+
+/// What the caller's container must be; each part that is written must hold.
+#[derive(Debug, Default)]
+pub(crate) struct Container {
+    pub(crate) image: Option<Vec<Glob>>,
+    pub(crate) name: Option<Vec<Glob>>,
+    pub(crate) labels: Vec<(Box<str>, Glob)>,
 }
 
 /// What a variable of the request must be.
@@ -47,6 +56,7 @@ impl Conditions {
             ("caller's group", is_named(self.group.as_deref(), facts.group)),
             ("terminal", is_one_of(self.tty.as_ref().map(std::slice::from_ref), facts.tty)),
             ("environment", self.env(facts)),
+            ("container", self.container(facts)),
         ] {
             match holds {
                 Holds::No => return Err(about),
@@ -95,6 +105,35 @@ impl Conditions {
     }
 }
 
+impl Conditions {
+    /// Whether the caller's container matters.
+    pub(crate) fn name_containers(&self) -> bool {
+        self.container.is_some()
+    }
+
+    fn container(&self, facts: &Facts<'_>) -> Holds {
+        let Some(wanted) = &self.container else { return Holds::Surely };
+        let found = match facts.container {
+            Contained::Unknown => return Holds::Perhaps,
+            Contained::Nowhere => return Holds::No,
+            Contained::In(found) => found,
+        };
+        let fits = |globs: &Option<Vec<Glob>>, text: &str| {
+            globs
+                .as_ref()
+                .is_none_or(|globs| globs.iter().any(|glob| glob.matches(text.as_bytes())))
+        };
+        let labelled = |(name, glob): &(Box<str>, Glob)| {
+            found.labels.get(&**name).is_some_and(|value| glob.matches(value.as_bytes()))
+        };
+        told(
+            fits(&wanted.image, found.image)
+                && fits(&wanted.name, found.name)
+                && wanted.labels.iter().all(labelled),
+        )
+    }
+}
+
 fn told(holds: bool) -> Holds {
     if holds { Holds::Surely } else { Holds::No }
 }
@@ -117,7 +156,7 @@ fn is_named(wanted: Option<&[Box<str>]>, found: Option<&str>) -> Holds {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Action, Facts, Policy};
+    use crate::{Action, Contained, Facts, Policy};
 
     fn facts<'a>() -> Facts<'a> {
         Facts {
@@ -206,6 +245,37 @@ mod tests {
     }
 
     #[test]
+    fn a_container_is_known_by_image_name_and_labels() {
+        let labels = std::collections::BTreeMap::from([
+            ("clawrden.jail".to_owned(), "web".to_owned()),
+            ("team".to_owned(), String::new()),
+        ]);
+        let with = |name, image| Facts {
+            container: Contained::In(crate::ContainerFacts { name, image, labels: &labels }),
+            ..facts()
+        };
+        let found = || with("shop-agent-1", "localhost:5000/node:22-alpine");
+        let other = || with("shop-db-1", "postgres:17");
+        let nowhere = || Facts { container: Contained::Nowhere, ..facts() };
+        check("container: {image: '*/node:*'}", found(), other());
+        check("container: {image: ['a', '*node*']}", found(), nowhere());
+        check("container: {name: '*-agent-*'}", found(), other());
+        check("container: {image: '*', labels: {clawrden.jail: web}}", found(), nowhere());
+        check("container: {name: '*-agent-*', labels: {team: '*'}}", found(), other());
+        let labels =
+            std::collections::BTreeMap::from([("clawrden.jail".to_owned(), "we".to_owned())]);
+        let almost = Facts {
+            container: Contained::In(crate::ContainerFacts {
+                name: "",
+                image: "",
+                labels: &labels,
+            }),
+            ..facts()
+        };
+        check("container: {labels: {clawrden.jail: web}}", found(), almost);
+    }
+
+    #[test]
     fn a_variable_that_is_there_twice_is_held_against_the_request() {
         let twice: &[&[u8]] = &[b"CI=true", b"CI=no"];
         let decide = |action: &str, other: &str| {
@@ -232,7 +302,13 @@ mod tests {
             ("env: {}", "empty"),
             ("env: {'A B': x}", "variable name"),
             ("env: {A: [x]}", "expected"),
-            ("container: {image: x}", "jail"),
+            ("container: node", "mapping"),
+            ("container: {}", "empty"),
+            ("container: {id: x}", "unknown key"),
+            ("container: {image: []}", "empty"),
+            ("container: {labels: {}}", "empty"),
+            ("container: {labels: {'': x}}", "label"),
+            ("container: {labels: {a: [x]}}", "expected"),
         ] {
             let text = format!("rules: [{{command: make, {condition}, action: deny}}]");
             let error = Policy::from_yaml("p.yaml", &text).unwrap_err().to_string();

@@ -1,6 +1,8 @@
 //! Facts: what is known about one request when it is judged.
 //! Every field is raw bytes as the kernel or the caller gave them; nothing here is trusted to be text.
 
+use std::collections::BTreeMap;
+
 /// One request, as the policy sees it.
 ///
 /// Cheap to build: everything is borrowed. `Default` gives a request about which nothing is known,
@@ -36,6 +38,31 @@ pub struct Facts<'a> {
     pub links: Option<&'a dyn Links>,
     /// Names of dangerous variables that differ from what the prisoner was started with.
     pub changed_env: &'a [&'a [u8]],
+    /// The container that the caller is in, as the container engine says.
+    pub container: Contained<'a>,
+}
+
+/// Whether a caller is in a container.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Contained<'a> {
+    /// It cannot be told.
+    #[default]
+    Unknown,
+    /// It is in none.
+    Nowhere,
+    /// It is in this one.
+    In(ContainerFacts<'a>),
+}
+
+/// What is known of a caller's container. Whoever made the container chose all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ContainerFacts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its image, as it was named when the container was made.
+    pub image: &'a str,
+    /// Its labels, those of its image included.
+    pub labels: &'a BTreeMap<String, String>,
 }
 
 /// Where paths lead, once every link on the way is followed.

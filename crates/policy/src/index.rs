@@ -28,6 +28,8 @@ pub(crate) struct Index {
     pub(crate) variables: Vec<Box<str>>,
     /// A condition asks for the name of a user or a group.
     pub(crate) names_users: bool,
+    /// Whether a rule looks at the caller's container.
+    pub(crate) names_containers: bool,
     /// A rule cares where links lead.
     pub(crate) follows_links: bool,
 }
@@ -68,6 +70,7 @@ impl Index {
         }
         let conditions = || rules.iter().filter_map(|rule| rule.conditions.as_deref());
         index.names_users = conditions().any(Conditions::name_users);
+        index.names_containers = conditions().any(Conditions::name_containers);
         let mut patterns = rules.iter().filter_map(|rule| rule.args.as_deref()).flatten();
         index.follows_links = patterns.any(ArgsPattern::follows_links);
         index.variables =

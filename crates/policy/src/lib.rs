@@ -34,7 +34,7 @@ pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Step, Verdict};
-pub use facts::{Facts, Links};
+pub use facts::{Contained, ContainerFacts, Facts, Links};
 pub use ghosts::{GhostImage, GhostUser, Pull};
 pub use judge::Inside;
 pub use layers::{Layer, Source};

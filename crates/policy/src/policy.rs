@@ -182,6 +182,12 @@ impl Policy {
         self.all_layers().any(|layer| layer.index.names_users)
     }
 
+    /// Whether a rule looks at the caller's container, so that it is worth asking the container engine.
+    #[must_use]
+    pub fn names_containers(&self) -> bool {
+        self.all_layers().any(|layer| layer.index.names_containers)
+    }
+
     /// Whether a rule cares where links lead, so that somebody has to follow them: see [`crate::Links`].
     #[must_use]
     pub fn follows_links(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use clawrden_policy::{Action, Facts, Links};
 
+use crate::containers::Whereabouts;
 use crate::plan::{Judges, Plan};
 
 /// Bytes of the longest argument vector that is kept for this. A longer request cannot be approved after a change.
@@ -24,6 +25,7 @@ pub(crate) struct Case {
     gid: Option<u32>,
     tty: Option<bool>,
     changed_env: Vec<Vec<u8>>,
+    container: Whereabouts,
 }
 
 /// Where links lead is not known.
@@ -65,6 +67,7 @@ impl Case {
                 gid: facts.gid,
                 tty: facts.tty,
                 changed_env: facts.changed_env.iter().map(|name| name.to_vec()).collect(),
+                container: plan.caller.container.clone(),
             }
         })
     }
@@ -92,6 +95,7 @@ impl Case {
             gid: self.gid,
             tty: self.tty,
             changed_env: &changed,
+            container: self.container.facts(),
             // Nor is it followed where links lead. The environment and names of users are not kept. A denial that
             // looks at any of these counts.
             links: Some(&Nowhere),
@@ -146,6 +150,7 @@ mod tests {
             tty: None,
             gid: Some(1000),
             changed_env: Vec::new(),
+            container: Whereabouts::default(),
         };
         (jail, case)
     }

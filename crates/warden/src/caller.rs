@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
+use crate::containers::Whereabouts;
 use crate::process::Identity;
 use crate::process::pidfd::{has_ended, open_identity};
 use crate::sys::peer::PeerCred;
@@ -20,6 +21,8 @@ pub(crate) struct Caller {
     identity: OnceLock<Option<Identity>>,
     /// Ready for reading once the process has ended. Kept while a request is looked at and while its command runs.
     pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    /// The container that it is in.
+    pub(crate) container: Whereabouts,
 }
 
 impl Caller {
@@ -39,6 +42,7 @@ impl Caller {
             pid: peer.pid,
             identity,
             pidfd: pidfd.map(Arc::new),
+            container: Whereabouts::default(),
         }
     }
 
@@ -76,6 +80,17 @@ impl Caller {
 
 impl From<&Caller> for clawrden_api::Caller {
     fn from(caller: &Caller) -> Self {
-        Self { uid: caller.uid, gid: caller.gid, pid: caller.pid, prisoner: None }
+        let container = caller.container.container();
+        Self {
+            uid: caller.uid,
+            gid: caller.gid,
+            pid: caller.pid,
+            prisoner: None,
+            container: container.map(|found| clawrden_api::CallerContainer {
+                id: found.id.clone(),
+                name: found.name.clone(),
+                image: found.image.clone(),
+            }),
+        }
     }
 }

@@ -64,7 +64,7 @@ impl Judged {
         // What the caller has not, the warden's host may have.
         let unknown = plan.tool.is_none() && plan.judges.runs_as_others();
         let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
-        let judged = judged.settled();
+        let judged = judged.settled().with_doubt();
         match sight.disasters {
             Some(disasters) => judged.in_dry_run(disasters, sight.workers).await,
             None => Ok(judged),
@@ -106,6 +106,18 @@ impl Judged {
             && self.decision.action != Action::Deny
         {
             self.decision = refused(self.decision, ELSEWHERE);
+        }
+        self
+    }
+
+    /// Says of what is not simply allowed that the caller's container is not known, where a rule may have looked at it.
+    fn with_doubt(mut self) -> Self {
+        if self.decision.action != Action::Allow
+            && let Err(why) = self.plan.caller.container.known()
+            && self.plan.judges.name_containers()
+        {
+            let reason = std::mem::take(&mut self.decision.reason);
+            self.decision.reason = format!("{reason}; rules look at the container, and {why}");
         }
         self
     }

@@ -6,6 +6,7 @@ mod again;
 pub mod approvals;
 mod caller;
 pub mod config;
+pub(crate) mod containers;
 pub mod control;
 mod crash;
 mod decision;

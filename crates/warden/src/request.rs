@@ -14,6 +14,7 @@ use crate::approvals::{
     Answer, Approval, Ask, Asked, CallerKey, Denial, Details, Left, Refusal, Ticket,
 };
 use crate::caller::Caller;
+use crate::containers::strangeness;
 use crate::decision::{Judged, Verdict};
 use crate::executor::{Start, execute, returned};
 use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
@@ -81,7 +82,7 @@ async fn command(
     warden: &Arc<Warden>,
     jail: Arc<Jail>,
     prisoner: Option<Arc<Prisoner>>,
-    caller: Caller,
+    mut caller: Caller,
     invocation: Invocation,
     stream: UnixStream,
 ) {
@@ -90,6 +91,7 @@ async fn command(
     if let Some(prisoner) = &prisoner {
         prisoner.count_request();
     }
+    caller.container = warden.containers.find(&caller).await;
     let Ok(id) = random_id() else {
         // Told or not, nothing runs.
         let _ = reply.fail(EXIT_UNREACHABLE, "the kernel gives no random bytes").await;
@@ -121,6 +123,12 @@ async fn command(
     let requested = requested(&plan);
     if let Some(stopped) = warden.switch.stopped() {
         let text = stopped_text(&stopped);
+        warden.record(&[requested, denied(Id(id), None, text.clone())]);
+        let _ = reply.deny("", &text).await;
+        return;
+    }
+    let strange = plan.caller.container.container();
+    if let Some(text) = strange.and_then(|found| strangeness(found, plan.jail.name.as_str())) {
         warden.record(&[requested, denied(Id(id), None, text.clone())]);
         let _ = reply.deny("", &text).await;
         return;
@@ -388,7 +396,11 @@ fn ledger_caller(caller: &Caller, prisoner: Option<&Prisoner>) -> ledger::Caller
         uid: caller.uid,
         gid: caller.gid,
         pid: caller.pid,
-        container: None,
+        container: caller.container.container().map(|found| ledger::Container {
+            id: found.id.clone(),
+            name: found.name.clone(),
+            image: found.image.clone(),
+        }),
         prisoner: prisoner.map(|prisoner| prisoner.id.clone()),
     }
 }

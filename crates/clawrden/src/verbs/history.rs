@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// What was decided, or what came of an ask
     #[arg(long, value_name = "DECISION", value_parser = ["allow", "ask", "deny", "approved", "denied", "expired"])]
     decision: Option<String>,
-    /// A uid, `pid:N`, or a prisoner's id
+    /// A uid, `pid:N`, `container:NAME` (or the start of its id), or a prisoner's id
     #[arg(long, value_name = "WHO")]
     caller: Option<String>,
     /// A jail
@@ -117,7 +117,7 @@ fn show(page: &History, json: bool, continued: bool, all: bool) -> Result<(), Fa
         table.add_row([
             cell(Tone::Quiet, &when::moment(entry.time_ms, now)),
             cell(Tone::Quiet, &display::text(entry.id.get(..8).unwrap_or(&entry.id))),
-            cell(Tone::Quiet, &display::text(&entry.jail)),
+            cell(Tone::Quiet, &place(entry)),
             cell(tone, &decision),
             cell(result_tone, &result),
             cell(Tone::Quiet, &entry.duration_ms.map(display::duration).unwrap_or_default()),
@@ -132,6 +132,13 @@ fn show(page: &History, json: bool, continued: bool, all: bool) -> Result<(), Fa
         );
     }
     Ok(())
+}
+
+/// The jail, and the container where it came from one.
+fn place(entry: &HistoryEntry) -> String {
+    let container = entry.caller.container.as_ref();
+    let inside = container.map(|container| format!("\nin {}", display::text(&container.name)));
+    format!("{}{}", display::text(&entry.jail), inside.unwrap_or_default())
 }
 
 fn decision(entry: &HistoryEntry) -> (Tone, String) {

@@ -16,6 +16,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Clears the screen and goes to its top.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 
+/// Digits of a container's id that are shown.
+const SHOWN_DIGITS: usize = 12;
+
 const EXAMPLES: &str = "\
 Examples:
   clawrden queue
@@ -147,6 +150,15 @@ fn caller(entry: &QueueEntry) -> String {
         text.push_str(", prisoner ");
         text.push_str(&display::text(prisoner));
     }
+    if let Some(container) = &c.container {
+        let id: String = container.id.chars().take(SHOWN_DIGITS).collect();
+        text.push_str(&format!(
+            "\ncontainer {} ({}), image {}",
+            display::text(&container.name),
+            display::text(&id),
+            display::text(&container.image),
+        ));
+    }
     text
 }
 
@@ -160,7 +172,7 @@ mod tests {
             id: "7f3a".repeat(8),
             short: "7f3a".into(),
             jail: "default".into(),
-            caller: Caller { uid: Some(1000), gid: Some(1000), pid: None, prisoner: None },
+            caller: Caller { uid: Some(1000), gid: Some(1000), pid: None, ..Caller::default() },
             argv: vec!["npm".into(), "install".into(), "a\u{1b}[2Jb".into()],
             cwd: Some("/work\u{202e}/x".into()),
             executable: Some("/usr/bin/npm".into()),
@@ -182,6 +194,19 @@ mod tests {
         let text = format!("{}\n{}", what(&entry(), true), why(&entry(), 0));
         let harmless = |c: char| c == '\n' || (!c.is_control() && c != '\u{202e}');
         assert!(text.chars().all(harmless), "{text:?}");
+    }
+
+    #[test]
+    fn the_container_of_a_caller_is_shown() {
+        let mut inside = entry();
+        inside.caller.container = Some(clawrden_api::CallerContainer {
+            id: "ab".repeat(32),
+            name: "agent".into(),
+            image: "node:22\u{1b}[2J".into(),
+        });
+        let text = why(&inside, 0);
+        assert!(text.contains("container agent (abababababab), image node:22"), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
 
     #[test]

@@ -1,18 +1,21 @@
-//! The conditions of a rule: `cwd`, `caller`, `tty` and `env`.
-//! A key whose facts nobody gathers is refused, never accepted in silence.
+//! The conditions of a rule: `cwd`, `caller`, `tty`, `env` and `container`.
 
 use super::report::Report;
 use super::sections;
 use super::yaml::{Node, Value};
-use crate::conditions::{Conditions, Variable};
-use crate::matchers::glob::Kind;
+use crate::conditions::{Conditions, Container, Variable};
+use crate::matchers::glob::{Glob, Kind};
 
 /// The keys of a rule that are conditions.
 pub(super) const CALLER_KEYS: &[&str] = &["uid", "gid", "user", "group"];
+pub(super) const CONTAINER_KEYS: &[&str] = &["image", "name", "labels"];
 pub(super) const KEYS: &[&str] = &["cwd", "caller", "tty", "env", "container"];
 
 /// Longest name of a user or a group.
 const MAX_NAME: usize = 32;
+
+/// Longest name of a container's label.
+const MAX_LABEL: usize = 255;
 
 /// Reads one of [`KEYS`] into `found`.
 pub(super) fn read(key: &str, node: &Node, found: &mut Conditions, report: &mut Report<'_>) {
@@ -21,11 +24,7 @@ pub(super) fn read(key: &str, node: &Node, found: &mut Conditions, report: &mut 
         "caller" => caller(node, found, report),
         "tty" => found.tty = report.boolean(node),
         "env" => env(node, found, report),
-        _ => {
-            let help =
-                "nothing tells a request's container yet; name the jail instead: `jail: NAME`";
-            report.add(node.at, "`container` is not a condition", help);
-        }
+        _ => found.container = container(node, report),
     }
 }
 
@@ -99,5 +98,47 @@ fn env(node: &Node, found: &mut Conditions, report: &mut Report<'_>) {
             text.and_then(|text| report.glob(value, text, Kind::Text)).map(Variable::Is)
         };
         found.env.extend(wanted.map(|wanted| (name.into(), wanted)));
+    }
+}
+
+fn container(node: &Node, report: &mut Report<'_>) -> Option<Container> {
+    let what = "the caller's container, as {image: 'node:*'} or {labels: {team: web}}";
+    let fields = report.fields(node, what, CONTAINER_KEYS)?;
+    if fields.is_empty() {
+        report.add(node.at, "the container is empty", "write `image`, `name` or `labels`");
+    }
+    let mut found = Container::default();
+    for (key, node) in fields {
+        match key {
+            "image" => found.image = globs(node, report),
+            "name" => found.name = globs(node, report),
+            _ => labels(node, &mut found, report),
+        }
+    }
+    Some(found)
+}
+
+fn globs(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
+    let words = report.words(node, "a glob, or a list of them")?;
+    Some(words.into_iter().filter_map(|(at, text)| report.glob(at, text, Kind::Text)).collect())
+}
+
+fn labels(node: &Node, found: &mut Container, report: &mut Report<'_>) {
+    let Some(entries) = report.entries(node, "labels to globs over their values, as {team: web}")
+    else {
+        return;
+    };
+    if entries.is_empty() {
+        report.add(node.at, "the list of labels is empty", "name a label, or leave the key out");
+    }
+    for (key, name, value) in entries {
+        if name.is_empty() || name.len() > MAX_LABEL || !name.chars().all(|c| c.is_ascii_graphic())
+        {
+            report.add(key.at, format!("bad label `{name}`"), "a name such as `clawrden.jail`");
+            continue;
+        }
+        let text = report.word(value, "a glob over its value");
+        let glob = text.and_then(|text| report.glob(value, text, Kind::Text));
+        found.labels.extend(glob.map(|glob| (name.into(), glob)));
     }
 }

@@ -60,7 +60,7 @@ const KEYS: &[&str] = &[
 
 /// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
 #[cfg(test)]
-pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 14] {
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 15] {
     [
         ("", KEYS),
         ("rule", rules::KEYS),
@@ -71,6 +71,7 @@ pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 14] {
         ("example", examples::EXAMPLE_KEYS),
         ("test", examples::TEST_KEYS),
         ("caller", conditions::CALLER_KEYS),
+        ("container", conditions::CONTAINER_KEYS),
         ("structured", structured::KEYS),
         ("flags", structured::FLAG_KEYS),
         ("operands", structured::OPERAND_KEYS),

@@ -80,6 +80,11 @@ impl Details {
         size_of::<Self>()
             + self.jail.len()
             + self.caller.prisoner.as_ref().map_or(0, String::len)
+            + self
+                .caller
+                .container
+                .as_ref()
+                .map_or(0, |c| c.id.len() + text(&c.name) + text(&c.image))
             + list(&self.argv)
             + self.cwd.as_ref().map_or(0, String::len)
             + self.executable.as_ref().map_or(0, String::len)

@@ -22,6 +22,8 @@ pub struct Same<'a, A, V> {
     pub cwd: Option<&'a [u8]>,
     /// The dangerous variables that the caller changed, `NAME=value` each. Their order does not matter.
     pub variables: &'a [V],
+    /// What tells the caller's container from others; `None` for a caller in none.
+    pub container: Option<&'a str>,
     /// The client runs it itself: a word for that is none for a run, nor the other way round.
     pub only_judged: bool,
 }
@@ -46,7 +48,11 @@ impl<A: AsRef<[u8]>, V: AsRef<[u8]>> Same<'_, A, V> {
         for variable in variables {
             part(&mut digest, variable);
         }
-        // No variable is like it: each has a `=`.
+        // No variable is like one of these: each has a `=`.
+        if let Some(container) = self.container {
+            part(&mut digest, b"container");
+            part(&mut digest, container.as_bytes());
+        }
         if self.only_judged {
             part(&mut digest, b"judge");
         }
@@ -70,6 +76,7 @@ mod tests {
         argv: &["npm", "install", "left-pad"],
         cwd: Some(b"/app"),
         variables: &["NODE_OPTIONS=--inspect", "LD_PRELOAD=/x.so"],
+        container: None,
         only_judged: false,
     };
 
@@ -85,6 +92,8 @@ mod tests {
             Same { jail: "de", ..BASE },
             Same { uid: Some(0), ..BASE },
             Same { only_judged: true, ..BASE },
+            Same { container: Some("a"), ..BASE },
+            Same { container: Some("b"), ..BASE },
             Same { uid: None, ..BASE },
             Same { executable: b"/tmp/npm", ..BASE },
             Same { argv: &["npm", "install", "left", "pad"], ..BASE },

@@ -43,6 +43,7 @@ fn ask(command: &str, n: u8) -> Ask {
         argv: &[command],
         cwd: Some(b"/app"),
         variables: &[],
+        container: None,
         only_judged: false,
     };
     Ask {

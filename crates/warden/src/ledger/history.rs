@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use clawrden_api::{Caller, History, HistoryEntry, HistoryQuery};
+use clawrden_api::{Caller, CallerContainer, History, HistoryEntry, HistoryQuery};
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 
@@ -113,8 +113,16 @@ impl Seen<'_> {
         entry.jail = self.jail.unwrap_or_default();
         entry.argv = self.argv.unwrap_or_default();
         entry.cwd = self.cwd;
-        entry.caller =
-            Caller { uid: caller.uid, gid: caller.gid, pid: caller.pid, prisoner: caller.prisoner };
+        let container = caller
+            .container
+            .map(|record::Container { id, name, image }| CallerContainer { id, name, image });
+        entry.caller = Caller {
+            uid: caller.uid,
+            gid: caller.gid,
+            pid: caller.pid,
+            prisoner: caller.prisoner,
+            container,
+        };
     }
 
     /// Later records are read first: what they say stays.
@@ -169,6 +177,8 @@ struct Filter<'a> {
 enum Who<'a> {
     Uid(u32),
     Pid(u32),
+    /// A name, or the start of an id.
+    Container(&'a str),
     Prisoner(&'a str),
 }
 
@@ -207,12 +217,15 @@ impl<'a> Who<'a> {
         let bad = || LedgerError::BadFilter {
             name: "caller",
             value: text.to_owned(),
-            expected: "give a uid, pid:N or a prisoner's id",
+            expected: "give a uid, pid:N, container:NAME (or the start of its id) or a prisoner's id",
         };
         if let Some(pid) = text.strip_prefix("pid:") {
             return pid.parse().map(Self::Pid).map_err(|_| bad());
         }
-        if text.is_empty() {
+        if let Some(name) = text.strip_prefix("container:").filter(|name| !name.is_empty()) {
+            return Ok(Self::Container(name));
+        }
+        if text.is_empty() || text.starts_with("container:") {
             return Err(bad());
         }
         Ok(text.parse().map_or(Self::Prisoner(text), Self::Uid))
@@ -222,6 +235,10 @@ impl<'a> Who<'a> {
         match *self {
             Self::Uid(uid) => caller.uid == Some(uid),
             Self::Pid(pid) => caller.pid == Some(pid),
+            Self::Container(text) => caller
+                .container
+                .as_ref()
+                .is_some_and(|container| container.name == text || container.id.starts_with(text)),
             Self::Prisoner(prisoner) => caller.prisoner.as_deref() == Some(prisoner),
         }
     }

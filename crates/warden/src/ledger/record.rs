@@ -75,10 +75,21 @@ pub struct Caller {
     pub pid: Option<u32>,
     /// The container that it sits in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
+    pub container: Option<Container>,
     /// The prisoner that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prisoner: Option<String>,
+}
+
+/// A container, as the container engine told of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its whole id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its image, as it was named when the container was made.
+    pub image: String,
 }
 
 /// Payload of [`Record::WardenStarted`].

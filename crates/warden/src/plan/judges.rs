@@ -49,6 +49,11 @@ impl Judges {
         self.all().any(|(_, policies)| policies.all().any(|one| one.policy.names_users()))
     }
 
+    /// Whether a rule of any of them looks at the caller's container.
+    pub(crate) fn name_containers(&self) -> bool {
+        self.all().any(|(_, policies)| policies.all().any(|one| one.policy.names_containers()))
+    }
+
     /// The variables that rules of any of them look at.
     pub(crate) fn variables(&self) -> Vec<Vec<u8>> {
         let policies = self.all().flat_map(|(_, policies)| policies.all());

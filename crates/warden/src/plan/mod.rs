@@ -198,6 +198,7 @@ impl Plan {
             argv: &argv,
             cwd: directory.as_deref(),
             variables: &variables,
+            container: caller.container.mark(),
             only_judged: invocation.only_judged(),
         }
         .identity();
@@ -305,6 +306,7 @@ impl Plan {
             env: Some(&env),
             links: self.judges.follow_links().then_some(ways),
             changed_env: &changed,
+            container: self.caller.container.facts(),
         })
     }
 }

@@ -221,7 +221,7 @@ pub(super) fn raw_pid(pid: u32) -> Result<Pid, ProcessError> {
 }
 
 /// Reads a file of a process whole, up to [`MAX_PROC_FILE`].
-pub(super) fn read(pid: u32, file: &'static str) -> Result<Vec<u8>, ProcessError> {
+pub(crate) fn read(pid: u32, file: &'static str) -> Result<Vec<u8>, ProcessError> {
     let failed = |source: io::Error| match source.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => ProcessError::Gone { pid },
         _ => ProcessError::Read { pid, file, source },

@@ -24,9 +24,10 @@ impl Warden {
     pub(super) async fn follow_engine(self: Arc<Self>) {
         let mut events = self.engine.events();
         loop {
-            match events.next().await {
-                Event::Connected(_) | Event::Container { .. } => {}
-                Event::Lost(error) => tracing::info!(%error, "no container engine"),
+            let event = events.next().await;
+            self.containers.hear(&event);
+            if let Event::Lost(error) = event {
+                tracing::info!(%error, "no container engine");
             }
         }
     }

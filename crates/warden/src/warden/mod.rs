@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::approvals::Approvals;
 use crate::config::Config;
+use crate::containers::Containers;
 use crate::engine::Engine;
 use crate::executor::Pool;
 use crate::intercom::{Gate, Turns};
@@ -55,6 +56,8 @@ pub(crate) struct Warden {
     pub(crate) workers: Workers,
     /// The container engine, which need not be there.
     pub(crate) engine: Engine,
+    /// Which container a caller is in.
+    pub(crate) containers: Containers,
     /// The environment of prisoners that nobody registered, as far as it is known.
     baseline: Baseline,
     /// The warden's own policy, for jails that bring none.

@@ -15,6 +15,7 @@ use super::Warden;
 use super::reload::Own;
 use crate::approvals::{Approvals, Now};
 use crate::config::{Config, ExitCodes};
+use crate::containers::Containers;
 use crate::engine::Engine;
 use crate::executor::Pool;
 use crate::jails::runner::{RunnerError, RunnerFile};
@@ -126,6 +127,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut seed = [0; 32];
     let got = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty());
     got.map_err(|errno| system("the kernel gives no random bytes")(errno.into()))?;
+    let engine = Engine::new(config.engine.clone());
     let warden = Arc::new(Warden {
         uid: rustix::process::getuid().as_raw(),
         started_ms: Now::read().ms,
@@ -150,7 +152,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         closing: watch::Sender::new(false),
         admission: Mutex::default(),
         due: Arc::default(),
-        engine: Engine::new(config.engine.clone()),
+        containers: Containers::new(engine.clone()),
+        engine,
         config,
         places,
     });

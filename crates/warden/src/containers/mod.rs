@@ -1,0 +1,269 @@
+//! Which container a caller is in. Its cgroup names one, the engine says what that is, and the kernel whether the caller
+//! is truly in it. Nothing that the caller itself says is looked at, and what cannot be told is never taken for "none".
+
+mod cgroup;
+mod namespace;
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use clawrden_policy::{Contained, ContainerFacts};
+use thiserror::Error;
+
+use crate::caller::Caller;
+use crate::engine::{Action, Container, Engine, EngineError, Event};
+use crate::process::namespaces::Namespace;
+use cgroup::{Place, Seen};
+
+/// Containers that are remembered. Of more, all are asked about anew.
+const MOST: usize = 4096;
+
+/// How long a caller's container may be asked about before it counts as unknown.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The label that says which jail a container belongs to.
+pub(crate) const JAIL_LABEL: &str = "clawrden.jail";
+
+/// Where a caller is.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Whereabouts {
+    /// Nobody has looked yet.
+    #[default]
+    NotSought,
+    /// On the warden's own host, in no container.
+    Nowhere,
+    /// In this one.
+    In(Arc<Container>),
+    /// It cannot be told.
+    Unknown(Arc<Unknown>),
+}
+
+/// Why a caller's container is not known, and what helps.
+#[derive(Debug, Error)]
+pub(crate) enum Unknown {
+    /// Nobody has looked.
+    #[error("the caller's container was not looked for")]
+    NotSought,
+    /// Its process is in a pid namespace beside ours.
+    #[error(
+        "the caller's process cannot be seen from here, nor its container; run the warden in the host's pid namespace \
+         (`pid: host`)"
+    )]
+    Unseen,
+    /// It has ended, or may not be looked at.
+    #[error("the caller's container cannot be told: {0}")]
+    Unreadable(String),
+    /// It is in namespaces of its own, and nothing names a container.
+    #[error(
+        "the caller is in a pid namespace of its own, and no container of Docker's or Podman's"
+    )]
+    NoContainer,
+    /// Its cgroups name several.
+    #[error("the caller's cgroups name different containers")]
+    Several,
+    /// The engine does not answer, or does not know it.
+    #[error("the engine cannot say what container {} is: {source}{}", short(id), remedy(source))]
+    NotTold {
+        /// Its id.
+        id: String,
+        /// Why.
+        source: EngineError,
+    },
+    /// The engine took too long.
+    #[error("the engine does not say in time what container {} is", short(.0))]
+    TooSlow(String),
+    /// It is not where the container is.
+    #[error("the caller's cgroup names container {}, and the caller is not in it", short(.0))]
+    Elsewhere(String),
+}
+
+static NOT_SOUGHT: Unknown = Unknown::NotSought;
+
+/// The first digits of an id, as people know them.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn remedy(error: &EngineError) -> &'static str {
+    if error.is_not_found() {
+        "; if another engine has it, name that one with --engine"
+    } else {
+        ""
+    }
+}
+
+impl Whereabouts {
+    /// The container, or a sentence that says why it is not known and what to add. `None` for a caller in none.
+    pub(crate) fn known(&self) -> Result<Option<&Arc<Container>>, &Unknown> {
+        match self {
+            Self::NotSought => Err(&NOT_SOUGHT),
+            Self::Nowhere => Ok(None),
+            Self::In(container) => Ok(Some(container)),
+            Self::Unknown(why) => Err(why),
+        }
+    }
+
+    /// The container, where it is known.
+    pub(crate) fn container(&self) -> Option<&Arc<Container>> {
+        self.known().ok().flatten()
+    }
+
+    /// For the policy.
+    pub(crate) fn facts(&self) -> Contained<'_> {
+        match self {
+            Self::Nowhere => Contained::Nowhere,
+            Self::NotSought | Self::Unknown(_) => Contained::Unknown,
+            Self::In(container) => Contained::In(ContainerFacts {
+                name: &container.name,
+                image: &container.image,
+                labels: &container.labels,
+            }),
+        }
+    }
+
+    /// What tells it from other callers' in what a person approves.
+    pub(crate) fn mark(&self) -> Option<&str> {
+        match self {
+            Self::Nowhere => None,
+            Self::In(container) => Some(&container.id),
+            Self::NotSought | Self::Unknown(_) => Some("unknown"),
+        }
+    }
+}
+
+/// A container that the engine told of, and where its first process is.
+#[derive(Debug)]
+struct Known {
+    container: Arc<Container>,
+    place: Place,
+    namespace: Namespace,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    by_id: HashMap<String, Arc<Known>>,
+    /// Counts what was forgotten: an answer that was asked for before is not remembered.
+    generation: u64,
+}
+
+/// The containers of one engine, as far as callers were seen in them.
+#[derive(Debug)]
+pub(crate) struct Containers {
+    engine: Engine,
+    /// The warden's own cgroups.
+    own: Vec<u8>,
+    namespace: Option<Namespace>,
+    cache: Mutex<Cache>,
+}
+
+impl Containers {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            own: fs::read("/proc/self/cgroup").unwrap_or_default(),
+            namespace: namespace::of(std::process::id()).ok().map(|(namespace, _)| namespace),
+            cache: Mutex::default(),
+        }
+    }
+
+    /// Where a caller is. Asks the engine about a container that is not known yet.
+    pub(crate) async fn find(&self, caller: &Caller) -> Whereabouts {
+        match self.look(caller).await {
+            // What was read of its number was its own if it lives still.
+            Ok(_) if !caller.is_alive() => {
+                let why = Unknown::Unreadable("it has ended".to_owned());
+                Whereabouts::Unknown(Arc::new(why))
+            }
+            Ok(found) => found,
+            Err(why) => Whereabouts::Unknown(Arc::new(why)),
+        }
+    }
+
+    async fn look(&self, caller: &Caller) -> Result<Whereabouts, Unknown> {
+        let pid = caller.pid.ok_or(Unknown::Unseen)?;
+        let unreadable = |error: &dyn std::error::Error| Unknown::Unreadable(error.to_string());
+        let text = crate::process::proc::read(pid, "cgroup").map_err(|error| unreadable(&error))?;
+        let namespace = namespace::of(pid).map_err(|error| unreadable(&error));
+        let (id, place) = match cgroup::seen(&text, &self.own) {
+            Seen::Inside { id, place } => (id, place),
+            Seen::Several => return Err(Unknown::Several),
+            Seen::Nothing if Some(namespace?.0) == self.namespace => {
+                return Ok(Whereabouts::Nowhere);
+            }
+            Seen::Nothing => return Err(Unknown::NoContainer),
+        };
+        let namespace = namespace?;
+        let holds = |known: &Known| {
+            known.place.is_same(&place) && namespace::is_below(known.namespace, &namespace)
+        };
+        if let Some(known) = self.known(&id).filter(|known| holds(known)) {
+            return Ok(Whereabouts::In(Arc::clone(&known.container)));
+        }
+        // Not known, or perhaps started anew meanwhile.
+        let known = match tokio::time::timeout(PATIENCE, self.ask(&id)).await {
+            Ok(known) => known?,
+            Err(_) => return Err(Unknown::TooSlow(id)),
+        };
+        if holds(&known) {
+            return Ok(Whereabouts::In(Arc::clone(&known.container)));
+        }
+        Err(Unknown::Elsewhere(id))
+    }
+
+    async fn ask(&self, id: &str) -> Result<Arc<Known>, Unknown> {
+        let generation = self.cache().generation;
+        let told = |source| Unknown::NotTold { id: id.to_owned(), source };
+        let container = self.engine.inspect_container(id).await.map_err(told)?;
+        let elsewhere = || Unknown::Elsewhere(id.to_owned());
+        // A prefix or a name would do for the engine; this is neither.
+        let first = container.pid.filter(|_| container.id == id).ok_or_else(elsewhere)?;
+        let text = crate::process::proc::read(first, "cgroup").map_err(|_| elsewhere())?;
+        let (namespace, _) = namespace::of(first).map_err(|_| elsewhere())?;
+        let place = match cgroup::seen(&text, &self.own) {
+            Seen::Inside { id: found, place } if found == id => place,
+            _ => return Err(elsewhere()),
+        };
+        let known = Arc::new(Known { container: Arc::new(container), place, namespace });
+        let mut cache = self.cache();
+        if cache.generation == generation {
+            if cache.by_id.len() >= MOST {
+                cache.by_id.clear();
+            }
+            cache.by_id.insert(id.to_owned(), Arc::clone(&known));
+        }
+        Ok(known)
+    }
+
+    /// Hears what happens at the engine, so that nothing outdated is known. While it does not answer, what is known
+    /// holds: an id is never given twice.
+    pub(crate) fn hear(&self, event: &Event) {
+        let mut cache = self.cache();
+        match event {
+            Event::Connected(_) => cache.by_id.clear(),
+            Event::Container { action: Action::Created, .. } | Event::Lost(_) => return,
+            Event::Container { id, .. } => {
+                cache.by_id.remove(id);
+            }
+        }
+        cache.generation += 1;
+    }
+
+    fn known(&self, id: &str) -> Option<Arc<Known>> {
+        self.cache().by_id.get(id).cloned()
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a container is not served at a jail's socket: it is another jail's.
+pub(crate) fn strangeness(container: &Container, jail: &str) -> Option<String> {
+    let of = container.labels.get(JAIL_LABEL).filter(|of| *of != jail)?;
+    Some(format!(
+        "container {} belongs to jail {of} by its label {JAIL_LABEL}; it is not served at the socket of jail {jail}",
+        container.name
+    ))
+}
