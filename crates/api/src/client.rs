@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 
 use crate::error::ErrorBody;
 use crate::types::{
-    AnswerRequest, Answered, History, HistoryQuery, KillReport, KillRequest, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, Status,
+    AnswerRequest, Answered, History, HistoryQuery, JailInfo, JailList, JailRequest, KillReport,
+    KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, Status,
 };
 
 /// Bytes of an answer's body. A longer one is refused.
@@ -179,9 +179,41 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`], as for every call.
-    pub async fn resume(&self) -> Result<KillReport, ClientError> {
-        let nothing = serde_json::Map::new();
-        self.post("/api/resume".to_owned(), &nothing, KILL_TIMEOUT).await
+    pub async fn resume(&self, body: &ResumeRequest) -> Result<KillReport, ClientError> {
+        self.post("/api/resume".to_owned(), body, KILL_TIMEOUT).await
+    }
+
+    /// `GET /api/jails`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn jails(&self) -> Result<JailList, ClientError> {
+        self.get("/api/jails".to_owned()).await
+    }
+
+    /// `GET /api/jails/{name}`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotFound` for none of that name.
+    pub async fn jail(&self, name: &str) -> Result<JailInfo, ClientError> {
+        self.get(format!("/api/jails/{}", encoded(name))).await
+    }
+
+    /// `POST /api/jails`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `BadRequest` for a name that no jail or tool can have, `Conflict` for one that is taken.
+    pub async fn create_jail(&self, body: &JailRequest) -> Result<JailInfo, ClientError> {
+        self.post("/api/jails".to_owned(), body, TIMEOUT).await
+    }
+
+    /// `DELETE /api/jails/{name}`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `Conflict` for a jail that is in use or in the policy.
+    pub async fn delete_jail(&self, name: &str) -> Result<JailInfo, ClientError> {
+        let path = format!("/api/jails/{}", encoded(name));
+        self.call(Method::DELETE, path, Vec::new(), TIMEOUT).await
     }
 
     /// `POST /api/prisoners`.

@@ -17,6 +17,9 @@ pub struct Status {
     pub started_ms: u64,
     /// Set while the kill switch is thrown.
     pub stopped: Option<Stopped>,
+    /// Jails and containers that are stopped alone.
+    #[serde(default)]
+    pub held: Vec<Held>,
     /// Its jails, by name.
     pub jails: Vec<JailStatus>,
     /// Requests that wait for a person, parked ones included.
@@ -92,6 +95,20 @@ pub struct Stopped {
     pub by: String,
     /// Frozen rather than ended.
     pub paused: bool,
+}
+
+/// A jail or a container that is stopped alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The jail, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// The container, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<CallerContainer>,
+    /// Since when, by whom and how.
+    pub stopped: Stopped,
 }
 
 /// One jail.
@@ -364,14 +381,36 @@ pub struct KillRequest {
     /// Why, for the record.
     #[serde(default)]
     pub reason: Option<String>,
+    /// This jail alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// This container alone: its name, its id or the start of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// The body of `POST /api/resume`. Without a jail or a container it takes back what was said of everything, and leaves
+/// alone what is stopped by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// This jail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// This container: its name, its id or the start of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// The answer to `POST /api/kill` and `POST /api/resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KillReport {
-    /// Processes that were ended, frozen or thawed.
+    /// Processes that were ended, frozen or thawed, those of containers not counted.
     pub processes: usize,
-    /// Whether the kill switch is thrown now.
+    /// Containers that were ended, frozen or thawed.
+    #[serde(default)]
+    pub containers: usize,
+    /// Whether what it is about is stopped now.
     pub stopped: Option<Stopped>,
     /// What could not be done, one sentence each.
     pub problems: Vec<String>,
@@ -432,4 +471,70 @@ pub struct PolicySource {
     pub name: String,
     /// The file's text.
     pub text: String,
+}
+
+/// `GET /api/jails`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailList {
+    /// By name.
+    pub jails: Vec<JailInfo>,
+    /// What is wrong with containers that ask to be in a jail, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// `GET /api/jails/{name}`, and the answer to `POST /api/jails`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailInfo {
+    /// Its name.
+    pub name: String,
+    /// Why there is one: `default`, `policy`, `created`, `label` or `run`.
+    pub origin: String,
+    /// The folder with its socket, to be mounted into its containers at `/run/clawrden`.
+    pub folder: String,
+    /// The folder of its shims, to be mounted into its containers at `/clawrden/bin`; the default jail has none.
+    pub bin: Option<String>,
+    /// The tools that have a shim there.
+    pub tools: Vec<String>,
+    /// The policy says so.
+    pub hardened: bool,
+    /// Where its policy came from.
+    pub policy: String,
+    /// Requests that came in, since the warden started.
+    pub requests: u64,
+    /// Prisoners that a `clawrden run` holds.
+    pub prisoners: usize,
+    /// Containers that say by their labels that they are in it, or that asked for something there.
+    pub containers: Vec<JailContainer>,
+    /// Set while it is stopped, alone or with everything.
+    pub stopped: Option<Stopped>,
+}
+
+/// A container in a jail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailContainer {
+    /// Its whole id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its image, as it was named when the container was made.
+    pub image: String,
+    /// `running`, `paused` or `stopped`.
+    pub state: String,
+    /// Its label `clawrden.mode` says so.
+    pub hardened: bool,
+    /// Its labels say that it belongs here; if not, it only asked.
+    pub labelled: bool,
+    /// Set while it is stopped alone.
+    pub stopped: Option<Stopped>,
+}
+
+/// The body of `POST /api/jails`. The jail stays until it is deleted, over restarts of the warden.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JailRequest {
+    /// Its name.
+    pub name: String,
+    /// The tools that get a shim; empty: those that the policy speaks of.
+    #[serde(default)]
+    pub commands: Vec<String>,
 }

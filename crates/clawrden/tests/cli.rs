@@ -13,7 +13,7 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "run",
     "warden",
     "status",
@@ -22,6 +22,7 @@ const VERBS: [&str; 14] = [
     "deny",
     "history",
     "kill",
+    "jails",
     "resume",
     "wait",
     "policy",

@@ -12,6 +12,7 @@ mod crash;
 mod decision;
 pub mod engine;
 mod executor;
+pub(crate) mod holds;
 mod intercom;
 pub mod jails;
 mod laps;

@@ -23,7 +23,7 @@ use crate::laps::Astray;
 use crate::ledger::{self, Argv, Id, Record};
 use crate::plan::{Invocation, Plan, RequestId, Unplanned};
 use crate::wait;
-use crate::warden::{Warden, stopped_text};
+use crate::warden::Warden;
 
 /// How long a request waits before the caller is told what it waits for. Quick answers stay silent.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -121,14 +121,16 @@ async fn command(
         }
     };
     let requested = requested(&plan);
-    if let Some(stopped) = warden.switch.stopped() {
-        let text = stopped_text(&stopped);
+    let container = plan.caller.container.container();
+    if let Some(text) = container.and_then(|found| strangeness(found, plan.jail.name.as_str())) {
         warden.record(&[requested, denied(Id(id), None, text.clone())]);
         let _ = reply.deny("", &text).await;
         return;
     }
-    let strange = plan.caller.container.container();
-    if let Some(text) = strange.and_then(|found| strangeness(found, plan.jail.name.as_str())) {
+    if let Some(container) = plan.caller.container.container() {
+        warden.members.saw(container, &plan.jail.name);
+    }
+    if let Some(text) = warden.stopped_for(&plan) {
         warden.record(&[requested, denied(Id(id), None, text.clone())]);
         let _ = reply.deny("", &text).await;
         return;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clawrden_api::Stopped;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of the file. A longer one was not written by us and counts as thrown.
@@ -104,7 +105,7 @@ impl Switch {
         }
         stopped.by.truncate(end);
         *state = Some(stopped.clone());
-        write(&self.path, &Kept { stopped: Some(stopped) })
+        write_file(&self.path, &Kept { stopped: Some(stopped) })
             .map_err(|source| SwitchError::NotKept { path: self.path.clone(), source })
     }
 
@@ -117,7 +118,7 @@ impl Switch {
         if state.is_none() {
             return Ok(None);
         }
-        write(&self.path, &Kept { stopped: None })
+        write_file(&self.path, &Kept { stopped: None })
             .map_err(|source| SwitchError::NotReleased { path: self.path.clone(), source })?;
         let before = state.take();
         self.is_stopped.store(false, Ordering::SeqCst);
@@ -130,6 +131,11 @@ impl Switch {
 }
 
 fn read(path: &Path) -> io::Result<Option<Stopped>> {
+    Ok(read_file::<Kept>(path, MAX_FILE)?.and_then(|kept| kept.stopped))
+}
+
+/// Reads a file of ours; `None` where there is none.
+pub(crate) fn read_file<T: DeserializeOwned>(path: &Path, limit: u64) -> io::Result<Option<T>> {
     let opened =
         OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let file = match opened {
@@ -138,14 +144,15 @@ fn read(path: &Path) -> io::Result<Option<Stopped>> {
         Err(error) => return Err(error),
     };
     let mut text = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
+    file.take(limit + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > limit {
         return Err(io::Error::other("it is too long"));
     }
-    Ok(serde_json::from_slice::<Kept>(&text)?.stopped)
+    Ok(Some(serde_json::from_slice(&text)?))
 }
 
-fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+/// Puts a file of ours in place, whole or not at all, and on the disk when this returns.
+pub(crate) fn write_file(path: &Path, kept: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_vec(kept)?;
     text.push(b'\n');
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -16,6 +16,7 @@ pub(crate) mod deny;
 pub(crate) mod heard;
 pub(crate) mod history;
 pub(crate) mod hook;
+pub(crate) mod jails;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod queue;

@@ -2,25 +2,38 @@
 
 use std::path::Path;
 
+use clawrden_api::ResumeRequest;
+
 use crate::failure::Outcome;
 use crate::verbs::{Connection, block_on, kill};
 
 const EXAMPLES: &str = "\
+What was stopped alone, by `kill --jail` or `kill --container`, stays so until it is named.
+
 Examples:
-  clawrden resume";
+  clawrden resume
+  clawrden resume --jail web";
 
 /// Let requests through again after `kill`, and thaw what `kill --pause` froze
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// This jail alone
+    #[arg(long, value_name = "NAME", conflicts_with = "container")]
+    jail: Option<String>,
+    /// This container alone: its name, its id or the start of it
+    #[arg(long, value_name = "CONTAINER")]
+    container: Option<String>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Runs the verb.
-pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     let connection = Connection::new(control)?;
-    let report = block_on(connection.client.resume())?.map_err(Connection::failure)?;
-    kill::tell(&report, "thawed", args.json)
+    let Args { jail, container, json } = args;
+    let request = ResumeRequest { jail, container };
+    let report = block_on(connection.client.resume(&request))?.map_err(Connection::failure)?;
+    kill::tell(&report, "thawed", "clawrden resume", json)
 }

@@ -90,6 +90,21 @@ fn state(status: &Status, now: u64) {
             println!("{}\n`clawrden resume` ends it", paint(Tone::Bad, &text));
         }
     }
+    for held in &status.held {
+        let container = held.container.as_ref().map(|container| &container.name[..]);
+        let what = match (&held.jail, container) {
+            (Some(jail), _) => format!("jail {}", display::text(jail)),
+            (None, container) => format!("container {}", display::text(container.unwrap_or("?"))),
+        };
+        let how = if held.stopped.paused { "PAUSED" } else { "STOPPED" };
+        let text = format!(
+            "{what} is {how} since {} by {}; `{}` ends it",
+            when::moment(held.stopped.since_ms, now),
+            display::text(&held.stopped.by),
+            super::kill::resume(held.jail.as_deref(), container),
+        );
+        println!("{}", paint(Tone::Bad, &text));
+    }
     println!(
         "warden {}, pid {}, uid {}, up {}; {} running",
         display::text(&status.version),

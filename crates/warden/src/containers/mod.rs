@@ -2,6 +2,7 @@
 //! is truly in it. Nothing that the caller itself says is looked at, and what cannot be told is never taken for "none".
 
 mod cgroup;
+mod members;
 mod namespace;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use crate::caller::Caller;
 use crate::engine::{Action, Container, Engine, EngineError, Event};
 use crate::process::namespaces::Namespace;
 use cgroup::{Place, Seen};
+pub(crate) use members::{ENABLED_LABEL, Member, Members};
 
 /// Containers that are remembered. Of more, all are asked about anew.
 const MOST: usize = 4096;

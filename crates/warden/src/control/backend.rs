@@ -1,8 +1,9 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorBody, History, HistoryQuery, KillReport, KillRequest,
-    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, Status,
+    AnswerRequest, Answered, ErrorBody, History, HistoryQuery, JailInfo, JailList, JailRequest,
+    KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest,
+    Status,
 };
 
 use super::peer::{Peer, Refusal};
@@ -63,14 +64,39 @@ pub trait Backend: Send + Sync + 'static {
     /// `POST /api/kill`.
     ///
     /// # Errors
-    /// When nothing at all could be done; what could not be done in part is in the report.
+    /// When nothing at all could be done, as for a jail or container that is not there; what could not be done in part
+    /// is in the report.
     fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody>;
 
     /// `POST /api/resume`.
     ///
     /// # Errors
     /// When the kill switch stays thrown.
-    fn resume(&self, peer: &Peer) -> Result<KillReport, ErrorBody>;
+    fn resume(&self, peer: &Peer, request: ResumeRequest) -> Result<KillReport, ErrorBody>;
+
+    /// `GET /api/jails`.
+    ///
+    /// # Errors
+    /// When they cannot be told.
+    fn jails(&self) -> Result<JailList, ErrorBody>;
+
+    /// `GET /api/jails/{name}`. The name is unchecked.
+    ///
+    /// # Errors
+    /// `BadRequest` for a name that no jail can have, `NotFound` for none of that name.
+    fn jail(&self, name: &str) -> Result<JailInfo, ErrorBody>;
+
+    /// `POST /api/jails`. The name is unchecked.
+    ///
+    /// # Errors
+    /// `BadRequest` for a bad name of a jail or a tool, `Conflict` for a name that is taken.
+    fn create_jail(&self, peer: &Peer, request: JailRequest) -> Result<JailInfo, ErrorBody>;
+
+    /// `DELETE /api/jails/{name}`. The name is unchecked. Gives what it was.
+    ///
+    /// # Errors
+    /// `BadRequest` for a bad name, `NotFound` for none, `Conflict` for one that is in use or in the policy.
+    fn delete_jail(&self, peer: &Peer, name: &str) -> Result<JailInfo, ErrorBody>;
 
     /// `POST /api/policy/reload`.
     ///

@@ -57,6 +57,8 @@ pub(super) fn router(control: Control) -> Router {
         .route("/api/history", get(read_history))
         .route("/api/kill", post(kill))
         .route("/api/resume", post(resume))
+        .route("/api/jails", get(jails).post(create_jail))
+        .route("/api/jails/{name}", get(jail).delete(delete_jail))
         .route("/api/policy/reload", post(reload_policy))
         .route("/api/prisoners", post(register))
         .fallback(async |uri: Uri| {
@@ -167,7 +169,41 @@ async fn resume(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, body::MAX_BODY).await?;
-    with_body(given, move |Nothing {}| control.backend.resume(&peer)).await
+    with_body(given, move |given| control.backend.resume(&peer, given)).await
+}
+
+async fn jails(State(control): State<Control>) -> Answer {
+    ask(move || control.backend.jails()).await
+}
+
+async fn jail(State(control): State<Control>, name: Result<Path<String>, PathRejection>) -> Answer {
+    let name = jail_name(name)?;
+    ask(move || control.backend.jail(&name)).await
+}
+
+async fn create_jail(
+    State(control): State<Control>,
+    Extension(peer): Extension<Arc<Peer>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given| control.backend.create_jail(&peer, given)).await
+}
+
+async fn delete_jail(
+    State(control): State<Control>,
+    Extension(peer): Extension<Arc<Peer>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let name = jail_name(name)?;
+    ask(move || control.backend.delete_jail(&peer, &name)).await
+}
+
+fn jail_name(name: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
+    let name = name.map_err(|error| {
+        Failure::new(ErrorCode::BadRequest, format!("the name of the jail: {error}"))
+    });
+    Ok(name?.0)
 }
 
 async fn reload_policy(

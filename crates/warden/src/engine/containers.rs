@@ -96,6 +96,8 @@ pub struct Listed {
     pub image: String,
     /// Its labels, those of its image included.
     pub labels: BTreeMap<String, String>,
+    /// What is mounted into it from outside.
+    pub mounts: Vec<Mount>,
     /// Whether it runs.
     pub running: Running,
 }
@@ -285,6 +287,7 @@ fn listed(found: ContainerSummary) -> Option<Listed> {
         name: found.names.iter().flatten().next().map(|name| bare(name)).unwrap_or_default(),
         image: found.image.unwrap_or_default(),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
+        mounts: found.mounts.unwrap_or_default().into_iter().map(mount).collect(),
         running: match &state[..] {
             "running" | "restarting" | "removing" => Running::Yes,
             "paused" => Running::Paused,

@@ -8,7 +8,7 @@ use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use super::{Start, returned};
 use crate::approvals::{Loan, Now};
 use crate::ledger::Id;
-use crate::warden::{Warden, stopped_text};
+use crate::warden::Warden;
 
 /// Records the decision and tells it. A person's word is used up by that, unless the client did not get it.
 pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
@@ -18,7 +18,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Executor::Ghost => {
             Some("its rule wants a ghost, and who only asks runs it by itself".to_owned())
         }
-        Executor::Mirror | Executor::Local => warden.switch.stopped().map(|s| stopped_text(&s)),
+        Executor::Mirror | Executor::Local => warden.stopped_for(start.approved.plan()),
     };
     if let Some(text) = refusal {
         start.abandon(warden, text.clone());

@@ -123,11 +123,10 @@ struct Begun {
 /// Enters the command among those that run and writes its intent; `None` when it may not start any more, and then the
 /// client knows.
 async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Begun> {
-    let id = start.approved.plan().id;
-    let run = warden.running.enter(id);
-    if let Some(stopped) = warden.switch.stopped() {
+    let plan = start.approved.plan();
+    let run = warden.running.enter(plan.id, plan.origin());
+    if let Some(text) = warden.stopped_for(plan) {
         start.abandon(warden, "stopped by the kill switch".to_owned());
-        let text = crate::warden::stopped_text(&stopped);
         // A caller that has left needs no answer.
         let _ = start.reply.deny("", &text).await;
         return None;

@@ -36,6 +36,12 @@ impl JailName {
         Self("default".into())
     }
 
+    /// Whether it is that one.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        &*self.0 == "default"
+    }
+
     /// The name with a number behind it, shortened to fit.
     #[must_use]
     pub fn numbered(&self, number: u32) -> Self {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::folders::{self, FolderError};
 use super::{JailName, shims};
@@ -117,6 +118,20 @@ impl Places {
         Ok(())
     }
 
+    /// Removes what [`Places::make_jail`] made, once its socket is closed.
+    ///
+    /// # Errors
+    /// When something of it stays.
+    pub fn remove_jail(&self, jail: &JailName) -> io::Result<()> {
+        // Neither follows a link.
+        fs::remove_dir_all(self.jail_state(jail))?;
+        let folder = self.run().join("jails").join(jail.as_str());
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The folder of sockets.
     #[must_use]
     pub fn run(&self) -> PathBuf {
@@ -223,7 +238,6 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;

@@ -66,8 +66,9 @@ pub struct Jail {
     pub socket: PathBuf,
     /// The folder of its shims, where there is one.
     pub bin: Option<PathBuf>,
-    /// The tools that have a shim there.
-    pub tools: Vec<String>,
+    /// The tools that it was made with.
+    first_tools: Vec<String>,
+    tools: RwLock<Arc<[String]>>,
     /// Whose policy it has.
     pub origin: Origin,
     policies: RwLock<Arc<Policies>>,
@@ -86,7 +87,39 @@ impl Jail {
         in_force: InForce,
     ) -> Self {
         let policies = RwLock::new(Arc::new(Policies::new(in_force)));
-        Self { name, socket, bin, tools, origin, policies, requests: AtomicU64::new(0) }
+        Self {
+            name,
+            socket,
+            bin,
+            first_tools: tools.clone(),
+            tools: RwLock::new(tools.into()),
+            origin,
+            policies,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// The tools that have a shim there.
+    #[must_use]
+    pub fn tools(&self) -> Arc<[String]> {
+        self.tools.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tools that it was made with.
+    #[must_use]
+    pub fn first_tools(&self) -> &[String] {
+        &self.first_tools
+    }
+
+    /// Remembers that these have a shim there.
+    pub fn set_tools(&self, tools: Vec<String>) {
+        *self.tools.write().unwrap_or_else(PoisonError::into_inner) = tools.into();
+    }
+
+    /// Requests that came in.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// What judges at this moment. A request is judged by what it got, also when something else comes into force
@@ -187,7 +220,7 @@ impl Jails {
                 let policies = jail.policies();
                 policies.in_force.fingerprint == fingerprint
                     && policies.held_back() == 0
-                    && jail.tools == tools
+                    && *jail.tools() == *tools
             })
             .cloned()
     }
@@ -340,7 +373,7 @@ impl Jails {
                 policy_since_ms: in_force.since_ms,
                 policies_held_back: policies.held_back(),
                 policy_error: policy_error.filter(|_| jail.origin.has_own()).map(str::to_owned),
-                requests: jail.requests.load(Ordering::Relaxed),
+                requests: jail.requests(),
                 prisoners: inside.map(|prisoner| prisoner.status()).collect(),
             }
         };

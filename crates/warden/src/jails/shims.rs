@@ -17,6 +17,9 @@ use super::shim_binary::SHIM;
 /// The shim's file; no tool can have this name.
 pub const SHIM_NAME: &str = "clawrden-shim";
 
+/// The link to the shim's file by which it is the runner; no tool can have this name.
+pub const RUNNER_NAME: &str = "clawrden-runner";
+
 /// The link beside the folder of shims by which a shim finds its jail's socket.
 pub const SOCKET_LINK: &str = "warden.sock";
 
@@ -69,10 +72,10 @@ pub struct Written {
 pub fn is_tool_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
     let is_word = !name.is_empty() && name.len() <= MAX_TOOL_NAME && name.bytes().all(plain);
-    name == "[" || (is_word && ![".", "..", SHIM_NAME, FRESH].contains(&name))
+    name == "[" || (is_word && ![".", "..", SHIM_NAME, RUNNER_NAME, FRESH].contains(&name))
 }
 
-/// Makes `folder` hold the shim and a link for each of `tools`, and none for any other. The folder is made if it is
+/// Makes `folder` hold the shim, the runner and a link for each of `tools`, and none for any other. The folder is made if it is
 /// missing. Doing it again changes nothing.
 ///
 /// # Errors
@@ -91,11 +94,15 @@ pub fn write_shims(folder: &Path, tools: &[String]) -> Result<Written, ShimsErro
     let missing: Vec<&str> =
         wanted.iter().copied().filter(|tool| !present.contains(*tool)).collect();
     let names = missing.iter().map(|tool| (*tool, FileType::Unknown));
-    for (name, allowed) in names.chain([(SHIM_NAME, FileType::RegularFile)]) {
+    let own = [(SHIM_NAME, FileType::RegularFile), (RUNNER_NAME, FileType::Symlink)];
+    for (name, allowed) in names.chain(own) {
         folder.refuse_foreign(name, allowed)?;
     }
 
     let mut written = Written { shim: folder.write_shim()?, ..Written::default() };
+    if folder.read_link(RUNNER_NAME).as_deref() != Some(SHIM_NAME.as_bytes()) {
+        folder.link(SHIM_NAME.as_bytes(), RUNNER_NAME)?;
+    }
     for tool in missing {
         folder.link(SHIM_NAME.as_bytes(), tool)?;
         written.added.push(tool.to_owned());

@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn resumed(by: &str) -> Record {
-        Record::Resumed(Resumed { by: by.to_owned() })
+        Record::Resumed(Resumed { by: by.to_owned(), jail: None, container: None })
     }
 
     #[test]
@@ -239,6 +239,8 @@ mod tests {
             by: hostile.to_owned(),
             reason: Some("\n{\"seq\":18}\n".to_owned()),
             paused: false,
+            jail: None,
+            container: None,
         });
         let (line, _) = line_of(&record, 1, &NO_LINE);
         let line = line.strip_suffix('\n').unwrap();

@@ -49,6 +49,10 @@ pub enum Record {
     Stopped(Stopped),
     /// The kill switch was taken back.
     Resumed(Resumed),
+    /// Somebody made a jail.
+    JailCreated(JailChanged),
+    /// Somebody deleted a jail.
+    JailDeleted(JailChanged),
     /// A prisoner is held by a `clawrden run`.
     PrisonerStarted(PrisonerStarted),
     /// A prisoner's holder ended.
@@ -326,8 +330,15 @@ pub struct Killed {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many processes.
+    /// How many processes, those of containers not counted.
     pub processes: usize,
+    /// How many containers.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub containers: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Payload of [`Record::Stopped`].
@@ -340,6 +351,12 @@ pub struct Stopped {
     pub reason: Option<String>,
     /// Frozen rather than ended.
     pub paused: bool,
+    /// A jail alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// A container alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
 }
 
 /// Payload of [`Record::Resumed`].
@@ -347,6 +364,24 @@ pub struct Stopped {
 pub struct Resumed {
     /// Who took it back.
     pub by: String,
+    /// For a jail alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// For a container alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+}
+
+/// Payload of [`Record::JailCreated`] and [`Record::JailDeleted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailChanged {
+    /// The jail.
+    pub jail: String,
+    /// On whose word.
+    pub by: String,
+    /// The tools that were named for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
 }
 
 /// Payload of [`Record::PrisonerStarted`].

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clawrden_policy::{Decision, EnvRules, Facts};
 
-use crate::jails::Jail;
+use crate::jails::{Jail, JailName};
 use crate::policies::{Policies, stricter};
 
 /// The jail that a request came to, the one that its caller belongs to, and their policies of one moment.
@@ -74,6 +74,11 @@ impl Judges {
         self.all().flat_map(|(_, policies)| policies.env()).collect()
     }
 
+    /// The jails whose policies these are: that of the door, then that of the caller.
+    pub(crate) fn jails(&self) -> impl Iterator<Item = &JailName> {
+        self.all().map(|(jail, _)| &jail.name)
+    }
+
     fn all(&self) -> impl Iterator<Item = &(Arc<Jail>, Arc<Policies>)> {
         std::iter::once(&self.door).chain(&self.home)
     }
@@ -84,7 +89,7 @@ mod tests {
     use clawrden_policy::{Action, Policy};
 
     use super::*;
-    use crate::jails::{InForce, JailName, Origin};
+    use crate::jails::{InForce, Origin};
 
     fn in_force(text: &str) -> InForce {
         let policy = Policy::from_yaml("p.yaml", text).unwrap();

@@ -36,6 +36,7 @@ use crate::caller::Caller;
 use crate::jails::{Baseline, Jail, Jails, Prisoner};
 use crate::laps::Lap;
 use crate::process::ProcessError;
+use crate::running::Origin;
 use crate::sys::users;
 use tool::Search;
 
@@ -256,6 +257,15 @@ impl Plan {
                 same_tool && same_cwd
             })
             .await
+    }
+
+    /// Whom it runs for.
+    pub(crate) fn origin(&self) -> Origin {
+        let container = self.caller.container.container();
+        Origin {
+            jails: self.judges.jails().cloned().collect(),
+            container: container.map(|container| container.id.clone()),
+        }
     }
 
     /// The tool that will run, wherever that is.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, KillReport, KillRequest,
-    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, Status,
+    AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, JailInfo, JailList,
+    JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
+    ResumeRequest, Status,
 };
 
 use super::Warden;
@@ -54,6 +55,7 @@ impl Backend for Control {
             uid: warden.uid,
             started_ms: warden.started_ms,
             stopped: warden.switch.stopped(),
+            held: warden.holds.all(),
             jails: warden.jails.status(policy.error.as_ref().map(|error| &error.message[..])),
             pending: warden.approvals.len(),
             running: warden.running.count(),
@@ -116,11 +118,27 @@ impl Backend for Control {
     }
 
     fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {
-        Ok(self.0.kill(who(peer), request))
+        self.0.kill(who(peer), request)
     }
 
-    fn resume(&self, peer: &Peer) -> Result<KillReport, ErrorBody> {
-        self.0.resume(who(peer))
+    fn resume(&self, peer: &Peer, request: ResumeRequest) -> Result<KillReport, ErrorBody> {
+        self.0.resume(who(peer), request)
+    }
+
+    fn jails(&self) -> Result<JailList, ErrorBody> {
+        Ok(self.0.list_jails())
+    }
+
+    fn jail(&self, name: &str) -> Result<JailInfo, ErrorBody> {
+        self.0.show_jail(name)
+    }
+
+    fn create_jail(&self, peer: &Peer, request: JailRequest) -> Result<JailInfo, ErrorBody> {
+        self.0.create_jail(who(peer), request)
+    }
+
+    fn delete_jail(&self, peer: &Peer, name: &str) -> Result<JailInfo, ErrorBody> {
+        self.0.delete_jail(who(peer), name)
     }
 
     fn reload_policy(&self, peer: &Peer) -> Result<PolicyReloaded, ErrorBody> {

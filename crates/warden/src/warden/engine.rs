@@ -1,11 +1,14 @@
 //! What the warden hears of its container engine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clawrden_api::EngineStatus;
 
 use super::Warden;
+use crate::containers::ENABLED_LABEL;
 use crate::engine::Event;
+use crate::jails::JailName;
 
 impl Warden {
     /// The engine, for people.
@@ -20,15 +23,53 @@ impl Warden {
         }
     }
 
-    /// Follows what happens at the engine. Never ends.
+    /// Follows what happens at the engine: which containers there are, and in which jails. Never ends.
     pub(super) async fn follow_engine(self: Arc<Self>) {
         let mut events = self.engine.events();
         loop {
             let event = events.next().await;
             self.containers.hear(&event);
-            if let Event::Lost(error) = event {
-                tracing::info!(%error, "no container engine");
+            let touched = match &event {
+                Event::Connected(_) => self.take_stock().await,
+                Event::Container { .. } => self.members.hear(&event).into_iter().collect(),
+                Event::Lost(error) => {
+                    tracing::info!(%error, "no container engine");
+                    BTreeSet::new()
+                }
+            };
+            if touched.is_empty() {
+                continue;
             }
+            let warden = Arc::clone(&self);
+            let fitted = tokio::task::spawn_blocking(move || {
+                for jail in touched {
+                    warden.fit_jail(&jail);
+                }
+            });
+            if let Err(error) = fitted.await {
+                tracing::error!(%error, "the jails of containers could not be made");
+            }
+        }
+    }
+
+    /// Learns which containers want to be governed.
+    async fn take_stock(&self) -> BTreeSet<JailName> {
+        match self.engine.list_containers(&[], true).await {
+            Ok(listed) => self.members.replace(&listed),
+            Err(error) => {
+                let label = ENABLED_LABEL;
+                tracing::warn!(%error, label, "which containers there are is not known");
+                BTreeSet::new()
+            }
+        }
+    }
+
+    /// A jail that containers are in is there and has its shims; one that they have left, and that was made for them
+    /// alone, stays until somebody deletes it.
+    fn fit_jail(self: &Arc<Self>, name: &JailName) {
+        let wanted = self.members.inside(name).iter().any(|member| member.is_labelled);
+        if wanted || self.jails.get(name).is_some() {
+            self.ensure_jail(name);
         }
     }
 }

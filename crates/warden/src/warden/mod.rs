@@ -1,7 +1,9 @@
 //! The warden: everything that its parts share. It is made once, by [`serve`], and never replaced.
 
+mod containers;
 mod control;
 mod engine;
+mod jails;
 mod prisoners;
 mod reload;
 mod serve;
@@ -16,9 +18,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::approvals::Approvals;
 use crate::config::Config;
-use crate::containers::Containers;
+use crate::containers::{Containers, Members};
 use crate::engine::Engine;
 use crate::executor::Pool;
+use crate::holds::Holds;
 use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
@@ -58,6 +61,12 @@ pub(crate) struct Warden {
     pub(crate) engine: Engine,
     /// Which container a caller is in.
     pub(crate) containers: Containers,
+    /// Which containers are in which jail.
+    pub(crate) members: Members,
+    /// What is stopped alone.
+    pub(crate) holds: Holds,
+    /// The jails that people created.
+    created: jails::Created,
     /// The environment of prisoners that nobody registered, as far as it is known.
     baseline: Baseline,
     /// The warden's own policy, for jails that bring none.

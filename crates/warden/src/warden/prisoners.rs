@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use super::serve::ServeError;
 use super::{Door, Warden};
 use crate::approvals::Now;
+use crate::containers::Whereabouts;
 use crate::control::Peer;
 use crate::intercom::listen;
 use crate::jails::shims::is_tool_name;
 use crate::jails::{Baseline, InForce, Jail, JailName, Origin, Prisoner};
 use crate::ledger::{self, Argv, Record};
 use crate::policies::{Brought, Sourced};
-use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Namespaces};
 use crate::sockets::{Bound, bind_private};
 use crate::sys::process::watch as watch_process;
@@ -109,6 +109,9 @@ impl Warden {
         let policy = self.policy_for(&request)?;
         let tools = tools_for(&request, &policy.1.policy)?;
         let jail = self.jail_for(&request, policy, tools)?;
+        if let Some(text) = self.holds.against([jail.name.as_str()], &Whereabouts::Nowhere) {
+            return Err(refused(ErrorCode::Conflict, text));
+        }
         let id = clawrden_protocol::request::hex(
             &crate::request::random_id().map_err(|error| {
                 refused(ErrorCode::Internal, format!("no random bytes: {error}"))
@@ -156,7 +159,7 @@ impl Warden {
             jail: jail.name.to_string(),
             socket: jail.socket.display().to_string(),
             bin: self.places.jail_bin(&jail.name).display().to_string(),
-            tools: jail.tools.clone(),
+            tools: jail.tools().to_vec(),
             ledger: self.ledger.path().display().to_string(),
             policy: jail.in_force().name.clone(),
         })
@@ -247,7 +250,7 @@ impl Warden {
 
     /// A jail that was made for a `clawrden run` goes with its last prisoner.
     fn close_run_jail(&self, name: &JailName) {
-        if self.own.sourced().policy.jails().any(|(declared, _)| declared == name.as_str()) {
+        if self.is_kept(name) {
             return;
         }
         if self.jails.remove_empty(name).is_some()
@@ -255,17 +258,6 @@ impl Warden {
         {
             door.closing.send_replace(true);
         }
-    }
-
-    /// Ends everything below every `clawrden run`. Blocks for the grace; problems are given back.
-    pub(super) fn end_prisoners(&self) -> (usize, Vec<String>) {
-        let mut total = (0, Vec::new());
-        for prisoner in self.jails.prisoners() {
-            let report = end_tree(prisoner.root, Scope::BelowRoot, self.config.grace);
-            total.0 += report.processes;
-            total.1.extend(report.problems);
-        }
-        total
     }
 }
 

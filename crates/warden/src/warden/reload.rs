@@ -193,7 +193,11 @@ impl Warden {
         self.put_in_force(&sourced);
         let mut problems = Vec::new();
         for (name, tools) in declared {
-            if self.jails.get(&name).is_some() {
+            if let Some(jail) = self.jails.get(&name) {
+                if let Err(error) = self.refit(&jail) {
+                    tracing::error!(%error, jail = %name, "a jail's shims cannot be made anew");
+                    problems.push(format!("jail {name} keeps its shims: {error}"));
+                }
                 continue;
             }
             if let Err(error) = self.make_jail(name.clone(), tools, (Origin::Own, sourced.clone()))

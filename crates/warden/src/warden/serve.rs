@@ -12,12 +12,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Warden;
+use super::jails::{Created, created_path};
 use super::reload::Own;
 use crate::approvals::{Approvals, Now};
 use crate::config::{Config, ExitCodes};
-use crate::containers::Containers;
+use crate::containers::{Containers, Members};
 use crate::engine::Engine;
 use crate::executor::Pool;
+use crate::holds::Holds;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
 use crate::ledger::{self, Ledger, LedgerError, Record};
@@ -121,7 +123,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         ExitCodes::Auto => methods.exit_info,
         ExitCodes::Shim => ExitInfo::disabled(),
     };
-    let switch = Switch::open(&switch_path(&config, &places));
+    let switch_path = switch_path(&config, &places);
+    let switch = Switch::open(&switch_path);
     let runner = RunnerFile::provide(&places.state())?;
     let pool = Arc::new(Pool::new(runner, methods.cgroups.clone()));
     let mut seed = [0; 32];
@@ -153,6 +156,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         admission: Mutex::default(),
         due: Arc::default(),
         containers: Containers::new(engine.clone()),
+        members: Members::default(),
+        holds: Holds::open(&switch_path.with_extension("held.json")),
+        created: Created::open(created_path(&switch_path)),
         engine,
         config,
         places,
@@ -163,6 +169,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let own = (Origin::Own, warden.own.sourced());
     warden.open_jail(default, Vec::new(), false, own, intercom)?;
     warden.open_declared_jails()?;
+    warden.open_created_jails();
     let (down, going_down) = tokio::sync::oneshot::channel::<()>();
     let listener = control.listener().try_clone().and_then(tokio::net::UnixListener::from_std);
     let served = tokio::spawn(crate::control::serve(
@@ -312,8 +319,8 @@ impl Warden {
         for door in self.doors().values() {
             door.closing.send_replace(true);
         }
-        self.running.order(&Order::Leave);
-        let left = self.running.drained(self.config.grace + LAST_WORDS).await;
+        self.running.order(&Order::Leave, |_| true);
+        let left = self.running.drained(self.config.grace + LAST_WORDS, |_| true).await;
         if left > 0 {
             tracing::warn!(left, "commands are left behind");
         }

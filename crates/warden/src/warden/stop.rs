@@ -1,46 +1,91 @@
-//! The kill switch: stop every prisoner and everything that runs for it, now, and stay stopped.
+//! The kill switch: stop every prisoner and everything that runs for it, now, and stay stopped; or those of one jail, or
+//! one container.
 
-use clawrden_api::{ErrorBody, ErrorCode, KillReport, KillRequest, Stopped};
+use clawrden_api::{
+    CallerContainer, ErrorBody, ErrorCode, KillReport, KillRequest, ResumeRequest, Stopped,
+};
 use tokio::runtime::Handle;
 
-use super::Warden;
 use super::prisoners::refused;
+use super::{Warden, stopped_text};
 use crate::approvals::Now;
+use crate::engine::EngineError;
+use crate::holds::Scope;
+use crate::jails::{JailName, Prisoner};
 use crate::ledger::{self, Record};
-use crate::process::tree::{Scope, freeze_tree, thaw_tree};
-use crate::running::Order;
+use crate::plan::Plan;
+use crate::process::tree::{Scope as Tree, end_tree, freeze_tree, thaw_tree};
+use crate::running::{Order, Origin};
 
 impl Warden {
-    /// Throws the switch. What runs is ended, or frozen, before this returns, as far as it can be.
+    /// Why nothing runs for the caller of `plan` at the moment, if a stop is in force that reaches it.
+    pub(crate) fn stopped_for(&self, plan: &Plan) -> Option<String> {
+        if let Some(stopped) = self.switch.stopped() {
+            return Some(stopped_text(&stopped));
+        }
+        let jails = plan.judges.jails().map(JailName::as_str);
+        self.holds.against(jails, &plan.caller.container)
+    }
+
+    /// Throws the switch, for everything or for what the request names. What runs is ended, or frozen, before this
+    /// returns, as far as it can be.
     ///
     /// Blocks; called on a thread of the runtime that may.
-    pub(super) fn kill(&self, by: String, request: KillRequest) -> KillReport {
-        let KillRequest { pause, reason } = request;
+    ///
+    /// # Errors
+    /// When what it names is not there, or cannot be told.
+    pub(super) fn kill(&self, by: String, request: KillRequest) -> Result<KillReport, ErrorBody> {
+        let KillRequest { pause, reason, jail, container } = request;
+        let scope = self.scope(jail, container, false)?;
         let stopped = Stopped { since_ms: Now::read().ms, by: by.clone(), paused: pause };
         // First nothing new starts; everything after this line may fail and it stays so.
-        let kept = self.switch.throw(stopped);
+        let kept = match &scope {
+            Scope::All => self.switch.throw(stopped.clone()).map_err(|error| error.to_string()),
+            scope => {
+                let held = self.holds.hold(scope, stopped.clone());
+                held.map_err(|error| error.to_string())
+            }
+        };
+        let (jail, container) = recorded(&scope);
         self.record(&[Record::Stopped(ledger::Stopped {
             by: by.clone(),
             reason: reason.clone(),
             paused: pause,
+            jail,
+            container,
         })]);
         let order = if pause {
             Order::Freeze
         } else {
             Order::End { why: "stopped by the kill switch".to_owned() }
         };
-        let mut report = KillReport {
-            processes: self.running.order(&order),
-            stopped: self.switch.stopped(),
-            problems: kept.err().map(|error| error.to_string()).into_iter().collect(),
+        let now = match &scope {
+            Scope::All => self.switch.stopped(),
+            scope => self.holds.of(scope),
         };
-        let (processes, problems) =
-            if pause { self.each_prisoner(freeze_tree) } else { self.end_prisoners() };
+        let mut report = KillReport {
+            processes: self.running.order(&order, |origin| scope.reaches(origin)),
+            containers: 0,
+            stopped: now,
+            problems: kept.err().into_iter().collect(),
+        };
+        let (containers, problems) =
+            Handle::current().block_on(self.stop_containers(&scope, pause));
+        report.containers = containers;
+        report.problems.extend(problems);
+        let (processes, problems) = self.each_prisoner(&scope, |prisoner| {
+            if pause {
+                freeze_tree(prisoner.root, Tree::BelowRoot)
+            } else {
+                end_tree(prisoner.root, Tree::BelowRoot, self.config.grace)
+            }
+        });
         report.processes = report.processes.max(processes);
         report.problems.extend(problems);
         if !pause {
             let patience = self.config.grace + super::serve::LAST_WORDS;
-            let left = Handle::current().block_on(self.running.drained(patience));
+            let drained = self.running.drained(patience, |origin| scope.reaches(origin));
+            let left = Handle::current().block_on(drained);
             if left > 0 {
                 report.problems.push(format!("{left} commands have not ended yet"));
             }
@@ -51,39 +96,147 @@ impl Warden {
             by,
             reason,
             processes: report.processes,
+            containers: report.containers,
         })]);
-        report
+        Ok(report)
     }
 
-    /// Takes the switch back; what was frozen goes on.
+    /// Takes the switch back; what was frozen by it goes on, unless another stop reaches it.
     ///
     /// # Errors
     /// When that cannot be written down; then it stays thrown.
-    pub(super) fn resume(&self, by: String) -> Result<KillReport, ErrorBody> {
-        let was = self.switch.release();
-        let was = was.map_err(|error| refused(ErrorCode::Internal, error.to_string()))?;
-        let mut report = KillReport { processes: 0, stopped: None, problems: Vec::new() };
+    pub(super) fn resume(
+        &self,
+        by: String,
+        request: ResumeRequest,
+    ) -> Result<KillReport, ErrorBody> {
+        let scope = self.scope(request.jail, request.container, true)?;
+        let internal = |error: String| refused(ErrorCode::Internal, error);
+        let was = match &scope {
+            Scope::All => self.switch.release().map_err(|error| internal(error.to_string()))?,
+            scope => self.holds.release(scope).map_err(|error| internal(error.to_string()))?,
+        };
+        let stopped = self.switch.stopped();
+        let mut report = KillReport { processes: 0, containers: 0, stopped, problems: Vec::new() };
         let Some(was) = was else { return Ok(report) };
-        self.record(&[Record::Resumed(ledger::Resumed { by })]);
+        let (jail, container) = recorded(&scope);
+        self.record(&[Record::Resumed(ledger::Resumed { by, jail, container })]);
         if was.paused {
-            report.processes = self.running.order(&Order::Thaw);
-            let (processes, problems) = self.each_prisoner(thaw_tree);
+            let freed = |origin: &Origin| scope.reaches(origin) && !self.is_paused(origin);
+            report.processes = self.running.order(&Order::Thaw, freed);
+            let (processes, problems) = self.each_prisoner(&scope, |prisoner| {
+                let origin = Origin { jails: vec![prisoner.jail.clone()], container: None };
+                if self.is_paused(&origin) {
+                    return crate::process::tree::Report::default();
+                }
+                thaw_tree(prisoner.root, Tree::BelowRoot)
+            });
             report.processes = report.processes.max(processes);
             report.problems = problems;
+            let (containers, problems) = Handle::current().block_on(self.thaw_containers());
+            report.containers = containers;
+            report.problems.extend(problems);
         }
         Ok(report)
     }
 
+    /// Whether a stop that freezes reaches this.
+    pub(super) fn is_paused(&self, origin: &Origin) -> bool {
+        let paused = |stopped: Option<Stopped>| stopped.is_some_and(|stopped| stopped.paused);
+        let held = |held: clawrden_api::Held| {
+            let jail =
+                held.jail.is_some_and(|name| origin.jails.iter().any(|j| j.as_str() == name));
+            let container = held.container.is_some_and(|one| origin.container == Some(one.id));
+            held.stopped.paused && (jail || container)
+        };
+        paused(self.switch.stopped()) || self.holds.all().into_iter().any(held)
+    }
+
+    /// What a request names. `stopped`: among what is stopped.
+    fn scope(
+        &self,
+        jail: Option<String>,
+        container: Option<String>,
+        stopped: bool,
+    ) -> Result<Scope, ErrorBody> {
+        match (jail, container) {
+            (None, None) => Ok(Scope::All),
+            (Some(_), Some(_)) => {
+                let text = "give a jail or a container, not both".to_owned();
+                Err(refused(ErrorCode::BadRequest, text))
+            }
+            (Some(jail), None) => {
+                let name = JailName::new(&jail)
+                    .map_err(|error| refused(ErrorCode::BadRequest, error.to_string()))?;
+                let scope = Scope::Jail(jail);
+                if self.jails.get(&name).is_none() && self.holds.of(&scope).is_none() {
+                    return Err(super::jails::no_such_jail(&name));
+                }
+                Ok(scope)
+            }
+            (None, Some(wanted)) => {
+                if let Some(known) = self.holds.container(&wanted).filter(|_| stopped) {
+                    return Ok(Scope::Container(known));
+                }
+                self.named_container(&wanted).map(Scope::Container)
+            }
+        }
+    }
+
+    /// A container by its name, its id or the start of it. Without an engine, one that was seen.
+    fn named_container(&self, wanted: &str) -> Result<CallerContainer, ErrorBody> {
+        match Handle::current().block_on(self.engine.inspect_container(wanted)) {
+            Ok(found) => Ok(CallerContainer { id: found.id, name: found.name, image: found.image }),
+            Err(error @ (EngineError::NotFound { .. } | EngineError::BadName { .. })) => {
+                Err(refused(ErrorCode::NotFound, error.to_string()))
+            }
+            Err(error) => {
+                let all = self.members.all();
+                let mut found = all
+                    .into_iter()
+                    .filter(|one| one.name == wanted || one.id.starts_with(wanted))
+                    .map(|one| CallerContainer { id: one.id, name: one.name, image: one.image });
+                let first = found.next();
+                match first.filter(|first| found.all(|other| other.id == first.id)) {
+                    Some(only) => Ok(only),
+                    None => Err(refused(ErrorCode::NotFound, error.to_string())),
+                }
+            }
+        }
+    }
+
     fn each_prisoner(
         &self,
-        act: impl Fn(crate::process::Identity, Scope) -> crate::process::tree::Report,
+        scope: &Scope,
+        act: impl Fn(&Prisoner) -> crate::process::tree::Report,
     ) -> (usize, Vec<String>) {
         let mut total = (0, Vec::new());
         for prisoner in self.jails.prisoners() {
-            let report = act(prisoner.root, Scope::BelowRoot);
-            total.0 += report.processes;
-            total.1.extend(report.problems);
+            let origin = Origin { jails: vec![prisoner.jail.clone()], container: None };
+            if scope.reaches(&origin) {
+                let report = act(&prisoner);
+                total.0 += report.processes;
+                total.1.extend(report.problems);
+            }
         }
         total
     }
+}
+
+impl Scope {
+    /// Whether what runs for `origin` is meant.
+    pub(super) fn reaches(&self, origin: &Origin) -> bool {
+        match self {
+            Self::All => true,
+            Self::Jail(name) => origin.jails.iter().any(|jail| jail.as_str() == name),
+            Self::Container(wanted) => origin.container.as_ref() == Some(&wanted.id),
+        }
+    }
+}
+
+fn recorded(scope: &Scope) -> (Option<String>, Option<ledger::Container>) {
+    let (jail, container) = scope.parts();
+    let container =
+        container.map(|CallerContainer { id, name, image }| ledger::Container { id, name, image });
+    (jail, container)
 }

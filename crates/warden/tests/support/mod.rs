@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use clawrden_api::{
     AnswerRequest, Answered, Caller, EngineStatus, ErrorBody, ErrorCode, History, HistoryQuery,
-    KillReport, KillRequest, LedgerStatus, PolicyReloaded, PolicyStatus, PrisonerAnswer,
-    PrisonerRequest, Queue, QueueEntry, Status,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus, PolicyReloaded,
+    PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
 use clawrden_warden::control::{Backend, Limits, Peer, Refusal, Verdict, serve_with};
 use clawrden_warden::process::{self, Identity};
@@ -101,6 +101,7 @@ impl Backend for Fake {
             uid: 0,
             started_ms: 0,
             stopped: None,
+            held: Vec::new(),
             jails: Vec::new(),
             pending: 0,
             running: 0,
@@ -148,12 +149,33 @@ impl Backend for Fake {
     fn kill(&self, _peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {
         let reason = request.reason.filter(|reason| reason.len() < 100);
         self.note(format!("kill {} {reason:?}", request.pause));
-        Ok(KillReport { processes: 0, stopped: None, problems: Vec::new() })
+        Ok(KillReport { processes: 0, containers: 0, stopped: None, problems: Vec::new() })
     }
 
-    fn resume(&self, _peer: &Peer) -> Result<KillReport, ErrorBody> {
-        self.note("resume".to_owned());
-        Ok(KillReport { processes: 0, stopped: None, problems: Vec::new() })
+    fn resume(&self, _peer: &Peer, request: ResumeRequest) -> Result<KillReport, ErrorBody> {
+        let jail = request.jail.map(|jail| format!(" {jail}"));
+        self.note(format!("resume{}", jail.unwrap_or_default()));
+        Ok(KillReport { processes: 0, containers: 0, stopped: None, problems: Vec::new() })
+    }
+
+    fn jails(&self) -> Result<JailList, ErrorBody> {
+        self.note("jails".to_owned());
+        Ok(JailList::default())
+    }
+
+    fn jail(&self, name: &str) -> Result<JailInfo, ErrorBody> {
+        self.note(format!("jail {name:?}"));
+        Err(ErrorBody { code: ErrorCode::NotFound, message: "no such jail".to_owned() })
+    }
+
+    fn create_jail(&self, _peer: &Peer, request: JailRequest) -> Result<JailInfo, ErrorBody> {
+        self.note(format!("create {:?} {:?}", request.name, request.commands));
+        Ok(JailInfo::default())
+    }
+
+    fn delete_jail(&self, _peer: &Peer, name: &str) -> Result<JailInfo, ErrorBody> {
+        self.note(format!("delete {name:?}"));
+        Ok(JailInfo::default())
     }
 
     fn reload_policy(&self, _peer: &Peer) -> Result<PolicyReloaded, ErrorBody> {

@@ -1,0 +1,148 @@
+//! Ending, freezing and thawing the containers of prisoners.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use super::Warden;
+use crate::containers::{JAIL_LABEL, short};
+use crate::engine::{EngineError, Listed, Running};
+use crate::holds::Scope;
+use crate::jails::JailName;
+use crate::running::Origin;
+
+/// Containers that are ended or frozen at the same time; the engine does no more at once anyhow.
+const AT_ONCE: usize = 16;
+
+impl Warden {
+    /// Ends or freezes the containers that `scope` means. Gives how many, and what could not be done.
+    pub(super) async fn stop_containers(&self, scope: &Scope, pause: bool) -> (usize, Vec<String>) {
+        let (targets, mut problems) = self.targets(scope).await;
+        let act = async |(id, name): &(String, String)| {
+            let done = if pause {
+                self.engine.pause_container(id).await
+            } else {
+                // What is frozen cannot be ended by every engine.
+                match self.engine.kill_container(id, "SIGKILL").await {
+                    Err(EngineError::Conflict { .. }) => self.end_frozen(id).await,
+                    done => done,
+                }
+            };
+            match done {
+                Ok(()) => Ok(Some(id.clone())),
+                // It has gone, or is not running, or somebody froze it before.
+                Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(None),
+                Err(error) => Err(format!("container {name} ({}): {error}", short(id))),
+            }
+        };
+        let mut done = Vec::new();
+        for some in targets.chunks(AT_ONCE) {
+            for result in join_all(some.iter().map(&act)).await {
+                match result {
+                    Ok(id) => done.extend(id),
+                    Err(problem) => problems.push(problem),
+                }
+            }
+        }
+        if let Err(error) = self.holds.set_frozen(&done, pause) {
+            problems.push(error.to_string());
+        }
+        (done.len(), problems)
+    }
+
+    async fn end_frozen(&self, id: &str) -> Result<(), EngineError> {
+        if self.engine.inspect_container(id).await?.running == Running::Paused {
+            self.engine.unpause_container(id).await?;
+            return self.engine.kill_container(id, "SIGKILL").await;
+        }
+        Ok(())
+    }
+
+    /// Thaws the containers that were frozen and that no stop reaches any more.
+    pub(super) async fn thaw_containers(&self) -> (usize, Vec<String>) {
+        let mut problems = Vec::new();
+        let listed = match self.engine.list_containers(&[], false).await {
+            Ok(listed) => listed,
+            Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
+        };
+        let mut done = Vec::new();
+        let mut thawed = 0;
+        for id in self.holds.frozen() {
+            let found = listed.iter().find(|one| one.id == id);
+            let jails = found.map(|found| self.jails_of(found)).unwrap_or_default();
+            let origin = Origin { jails: jails.into_iter().collect(), container: Some(id.clone()) };
+            if self.is_paused(&origin) {
+                continue;
+            }
+            match self.engine.unpause_container(&id).await {
+                Ok(()) => thawed += 1,
+                Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => {}
+                Err(_) if found.is_none_or(|found| found.running != Running::Paused) => {}
+                Err(error) => {
+                    problems.push(format!("container {} stays frozen: {error}", short(&id)));
+                    continue;
+                }
+            }
+            done.push(id);
+        }
+        if let Err(error) = self.holds.set_frozen(&done, false) {
+            problems.push(error.to_string());
+        }
+        (thawed, problems)
+    }
+
+    /// Ids and names of the containers that `scope` means: those that are known, and those that the engine has and that
+    /// can reach a jail's socket.
+    async fn targets(&self, scope: &Scope) -> (Vec<(String, String)>, Vec<String>) {
+        let mut found: BTreeMap<String, String> = BTreeMap::new();
+        let mut problems = Vec::new();
+        if let Scope::Container(container) = scope {
+            found.insert(container.id.clone(), container.name.clone());
+            return (found.into_iter().collect(), problems);
+        }
+        let is_meant = |jail: &JailName, id: &str| {
+            let origin = Origin { jails: vec![jail.clone()], container: Some(id.to_owned()) };
+            scope.reaches(&origin)
+        };
+        for member in self.members.all() {
+            if is_meant(&member.jail, &member.id) {
+                found.insert(member.id, member.name);
+            }
+        }
+        match self.engine.list_containers(&[], false).await {
+            Ok(listed) => {
+                for one in listed {
+                    if self.jails_of(&one).iter().any(|jail| is_meant(jail, &one.id)) {
+                        found.insert(one.id, one.name);
+                    }
+                }
+            }
+            // Without an engine there are no containers to end.
+            Err(EngineError::Unwanted) => {}
+            Err(error) if found.is_empty() => {
+                tracing::warn!(%error, "whether containers are to be stopped is not known");
+            }
+            Err(error) => problems.push(format!("not all containers are known: {error}")),
+        }
+        (found.into_iter().collect(), problems)
+    }
+
+    /// The jails that a container is in: that of its label, those whose folder is mounted into it, and those where it
+    /// asked for something.
+    fn jails_of(&self, container: &Listed) -> BTreeSet<JailName> {
+        let members = self.members.all().into_iter().filter(|member| member.id == container.id);
+        let mut jails: BTreeSet<JailName> = members.map(|member| member.jail).collect();
+        jails.extend(container.labels.get(JAIL_LABEL).and_then(|name| JailName::new(name).ok()));
+        for jail in self.jails.all() {
+            let Some(folder) = jail.socket.parent() else { continue };
+            // The default jail's socket lies among everything else.
+            let inside = |source: &std::path::Path| {
+                source == jail.socket || (!jail.name.is_default() && source == folder)
+            };
+            if container.mounts.iter().any(|mount| inside(std::path::Path::new(&mount.source))) {
+                jails.insert(jail.name.clone());
+            }
+        }
+        jails
+    }
+}
