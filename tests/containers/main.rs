@@ -7,6 +7,8 @@
 mod support;
 
 mod attack;
+mod callers;
 mod images;
+mod jails;
 mod prison;
 mod transparency;

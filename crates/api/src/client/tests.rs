@@ -134,7 +134,8 @@ async fn an_answer_that_is_no_json_is_a_protocol_error_and_never_a_yes() {
     {
         let folder = Folder::new("nonsense");
         let _server = serve_once(&folder, http(status, body));
-        let error = Client::unix(folder.socket()).resume(&ResumeRequest::default()).await.unwrap_err();
+        let error =
+            Client::unix(folder.socket()).resume(&ResumeRequest::default()).await.unwrap_err();
         assert!(matches!(error, ClientError::Protocol(_)), "{status} {body}: {error:?}");
     }
 }
@@ -144,7 +145,8 @@ async fn a_connection_that_closes_in_the_middle_is_an_error() {
     for answer in [&b""[..], b"HTTP/1.1 200 OK\r\nconte"] {
         let folder = Folder::new("cut");
         let _server = serve_once(&folder, answer.to_vec());
-        let error = Client::unix(folder.socket()).resume(&ResumeRequest::default()).await.unwrap_err();
+        let error =
+            Client::unix(folder.socket()).resume(&ResumeRequest::default()).await.unwrap_err();
         assert!(matches!(error, ClientError::BrokenOff { .. }), "{error:?}");
     }
     let folder = Folder::new("cut");

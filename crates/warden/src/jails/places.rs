@@ -125,8 +125,8 @@ impl Places {
     pub fn remove_jail(&self, jail: &JailName) -> io::Result<()> {
         // Neither follows a link.
         fs::remove_dir_all(self.jail_state(jail))?;
-        let folder = self.run().join("jails").join(jail.as_str());
-        match fs::remove_dir(folder) {
+        // The lock of its socket lies there as well.
+        match fs::remove_dir_all(self.run().join("jails").join(jail.as_str())) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -1,0 +1,241 @@
+//! Which container a caller is in: what rules, records and people see of it, and what a prisoner can do about that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::prison::{Prison, inside};
+use crate::support::engine::{self, Container, Spec};
+use crate::support::{House, text, until};
+
+/// Only in Alpine may it be asked who one is; only in a container that is called so, what there is.
+const BY_CONTAINER: &str = "default_action: deny\nrules:\n\
+     - {command: id, container: {image: '*alpine*'}, action: allow}\n\
+     - {command: ls, container: {labels: {team: 'we?'}}, action: ask}\n\
+     - {command: pwd, container: {name: 'clawrden-test-*'}, action: deny, reason: not from there}\n\
+     - {command: pwd, action: allow}\n\
+     - {command: echo, action: allow}\n";
+
+const JAILS: &str = "jails:\n  box: {commands: [id, ls, pwd, echo]}\n  other: {commands: [id]}\n";
+
+/// A warden that knows the tests' engine.
+fn house(policy: &str) -> House {
+    with_engine(policy, &engine::get().address)
+}
+
+fn with_engine(policy: &str, address: &str) -> House {
+    let house = House::with(&format!("{policy}{JAILS}"), &["--engine", address]);
+    house.json(&["status", "--json"]);
+    house
+}
+
+fn prison(image: &str, house: House, more: impl FnOnce(Spec<'static>) -> Spec<'static>) -> Prison {
+    let container = more(inside(&house, engine::get().container(image))).start();
+    Prison { container, house }
+}
+
+fn plain(spec: Spec<'static>) -> Spec<'static> {
+    spec
+}
+
+fn run(prison: &Prison, words: &[&str]) -> Output {
+    prison.governed(&[], words).output().unwrap()
+}
+
+#[track_caller]
+fn allowed(output: &Output) {
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[track_caller]
+fn denied(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    text(&output.stderr)
+}
+
+/// The newest request in the ledger, once there are `count`.
+fn caller(prison: &Prison, count: usize) -> Value {
+    prison.records("requested", count).pop().unwrap()["caller"].clone()
+}
+
+#[test]
+fn a_rule_sees_the_image_of_its_callers_container() {
+    let alpine = prison("alpine", house(BY_CONTAINER), plain);
+    allowed(&run(&alpine, &["id"]));
+    let debian = prison("debian12", house(BY_CONTAINER), plain);
+    denied(&run(&debian, &["id"]));
+    // In no container at all, though by the same socket.
+    let shim = debian.house.path("clawrden/jails/box/bin/id");
+    let mut native = Command::new(shim);
+    native.env("CLAWRDEN_SOCKET", debian.house.path("jails/box/warden.sock"));
+    denied(&native.output().unwrap());
+    assert_eq!(caller(&debian, 2).get("container"), None);
+}
+
+#[test]
+fn a_rule_sees_names_and_labels_and_so_do_records_and_people() {
+    let name = format!("clawrden-test-{}", std::process::id());
+    let named = |spec: Spec<'static>| spec.option("--name").option(&name).label("team", "web");
+    let prison = prison("alpine", house(BY_CONTAINER), named);
+    assert!(denied(&run(&prison, &["pwd"])).contains("not from there"));
+    let mut asking = prison.governed(&[], &["ls", "/"]).spawn().unwrap();
+    let entry = prison.house.pending();
+    let shown = &entry["caller"]["container"];
+    assert_eq!(shown["name"], name);
+    assert_eq!(shown["id"], prison.container.id);
+    assert!(shown["image"].as_str().unwrap().contains("alpine"), "{shown}");
+    assert!(text(&prison.house.cli(&["queue"]).stdout).contains(&name));
+    let id = entry["id"].as_str().unwrap();
+    assert!(prison.house.cli(&["approve", id]).status.success());
+    assert!(asking.wait().unwrap().success());
+    let by_name = format!("container:{name}");
+    let by_id = format!("container:{}", &prison.container.id[..12]);
+    for filter in [&by_name, &by_id] {
+        let history = prison.house.json(&["history", "--caller", filter, "--json"]);
+        assert_eq!(history["entries"].as_array().unwrap().len(), 2, "{filter}");
+    }
+    let none = prison.house.json(&["history", "--caller", "container:nobody", "--json"]);
+    assert_eq!(none["entries"].as_array().unwrap().len(), 0);
+    assert_eq!(caller(&prison, 2)["container"]["id"], prison.container.id);
+}
+
+#[test]
+fn a_container_that_was_renamed_has_its_new_name() {
+    let prison = prison("alpine", house(BY_CONTAINER), plain);
+    allowed(&run(&prison, &["pwd"]));
+    let name = format!("clawrden-test-renamed-{}", std::process::id());
+    engine::get().say(&["rename", &prison.container.id, &name]);
+    until("the new name", || {
+        let output = run(&prison, &["pwd"]);
+        (output.status.code() == Some(126)).then_some(())
+    });
+}
+
+#[test]
+fn without_an_engine_the_rest_goes_on_and_what_needs_it_says_what_to_add() {
+    let nowhere = "unix:///run/clawrden-tests/no-such.sock";
+    for (address, told) in [("none", "--engine unix://"), (nowhere, "no-such.sock")] {
+        let prison = prison("alpine", with_engine(BY_CONTAINER, address), plain);
+        allowed(&run(&prison, &["echo", "on"]));
+        let said = denied(&run(&prison, &["id"]));
+        assert!(said.contains("rules look at the container") && said.contains(told), "{said}");
+        // What is denied to some container is denied to one that may be it.
+        assert!(denied(&run(&prison, &["pwd"])).contains(told));
+        let status = text(&prison.house.cli(&["status"]).stdout);
+        assert!(status.contains("engine absent"), "{status}");
+    }
+}
+
+#[test]
+fn a_container_of_another_jail_is_not_served() {
+    let prison = prison("alpine", house(BY_CONTAINER), |spec| spec.label("clawrden.jail", "other"));
+    let said = denied(&run(&prison, &["echo", "x"]));
+    assert!(said.contains("belongs to jail other"), "{said}");
+    let started = prison.house.ledger().iter().filter(|r| r["event"] == "started").count();
+    assert_eq!(started, 0);
+}
+
+/// Every mounted hierarchy of cgroups.
+fn hierarchies() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let cgroups = mounts.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        matches!(fields[2], "cgroup" | "cgroup2").then(|| PathBuf::from(fields[1]))
+    });
+    cgroups.collect()
+}
+
+/// A cgroup of this path in every hierarchy; removed with it.
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn new(path: impl Fn(&Path) -> Option<PathBuf>) -> Self {
+        let made: Vec<PathBuf> = hierarchies().iter().filter_map(|at| path(at)).collect();
+        for path in &made {
+            fs::create_dir(path).unwrap();
+            // Without these, nothing can be in a cpuset.
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if let Ok(value) = fs::read_to_string(path.parent().unwrap().join(file)) {
+                    let _ = fs::write(path.join(file), value);
+                }
+            }
+        }
+        Self(made)
+    }
+
+    fn enter(&self, pid: u32) {
+        for path in &self.0 {
+            fs::write(path.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            until("a cgroup to be empty", || fs::remove_dir(path).ok());
+        }
+    }
+}
+
+/// Where a container's first process is below a hierarchy.
+fn place(container: &Container<'_>, hierarchy: &Path) -> Option<PathBuf> {
+    let suffix = format!("/docker/{}", container.id);
+    let path = hierarchy.join(suffix.trim_start_matches('/'));
+    path.is_dir().then_some(path)
+}
+
+#[test]
+fn an_id_that_a_prisoner_forged_below_its_own_cgroup_is_not_believed() {
+    let victim = engine::get().container("alpine").start();
+    let prison = prison("debian12", house(BY_CONTAINER), plain);
+    // What a prisoner could do that may write its cgroups: an own group that is called like the victim's.
+    let forged = |scope: &str| {
+        let name = scope.replace("ID", &victim.id);
+        Made::new(|at| Some(place(&prison.container, at)?.join(&name)))
+    };
+    for (round, scope) in ["ID", "docker-ID.scope"].iter().enumerate() {
+        let mark = format!("/tmp/go-{round}");
+        let script = format!("until [ -e {mark} ]; do sleep 0.05; done; exec id");
+        let mut asking = prison.governed(&[], &["bash", "-c", &script]);
+        let asking = asking.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = until("the forger", || {
+            let out = engine::get().say(&["top", &prison.container.id, "-eo", "pid,args"]);
+            let line = out.lines().find(|line| line.contains(&mark) && line.contains("bash"))?;
+            line.split_whitespace().next()?.parse::<u32>().ok()
+        });
+        let made = forged(scope);
+        made.enter(pid);
+        assert!(prison.container.sh(&format!("touch {mark}")).status.success());
+        let output = asking.wait_with_output().unwrap();
+        denied(&output);
+        assert_eq!(caller(&prison, round + 1)["container"]["id"], prison.container.id);
+        drop(made);
+    }
+}
+
+#[test]
+fn a_process_of_the_host_in_a_cgroup_of_that_name_is_in_no_container() {
+    let prison = prison("alpine", house(BY_CONTAINER), plain);
+    // A container that has the host's pid namespace cannot be told from it by that.
+    let victim = engine::get().container("alpine").option("--pid").option("host").start();
+    let made = Made::new(|at| Some(at.join(&victim.id)));
+    let shim = prison.house.path("clawrden/jails/box/bin/id");
+    let script = format!("kill -STOP $$; exec {}", shim.display());
+    let mut native = Command::new("bash");
+    native.args(["-c", &script]).env("CLAWRDEN_SOCKET", prison.house.path("jails/box/warden.sock"));
+    let native = native.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    made.enter(native.id());
+    until("the process to stop", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", native.id())).ok()?;
+        stat.contains(") T ").then_some(())
+    });
+    assert!(
+        Command::new("kill").args(["-CONT", &native.id().to_string()]).status().unwrap().success()
+    );
+    let said = denied(&native.wait_with_output().unwrap());
+    assert!(said.contains("the caller is not in it"), "{said}");
+    assert_eq!(caller(&prison, 1).get("container"), None);
+}
