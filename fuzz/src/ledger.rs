@@ -132,6 +132,6 @@ fn records(n: u8) -> [Record; 4] {
             bytes_out: None,
             error: None,
         }),
-        Record::Resumed(Resumed { by: "alice".to_owned() }),
+        Record::Resumed(Resumed { by: "alice".to_owned(), jail: None, container: None }),
     ]
 }

@@ -6,15 +6,28 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::prison::{PATH, inside};
+use crate::prison::PATH;
 use crate::support::engine::{self, Container, Engine, Own, Spec};
 use crate::support::{House, text, until};
 
-const POLICY: &str =
-    "default_action: allow\njails:\n  box: {commands: [echo, id]}\n  other: {commands: [echo]}\n";
+/// A jail's name of this test's own: labels speak to every warden of an engine.
+fn own(jail: &str) -> String {
+    format!("{jail}-{}", std::process::id())
+}
+
+fn policy() -> String {
+    let (one, other) = (own("box"), own("other"));
+    format!(
+        "default_action: allow
+jails:
+  {one}: {{commands: [echo, id]}}
+  {other}: {{commands: [echo]}}
+"
+    )
+}
 
 fn house(engine: &Engine) -> House {
-    let house = House::with(POLICY, &["--engine", &engine.address]);
+    let house = House::with(&policy(), &["--engine", &engine.address]);
     house.json(&["status", "--json"]);
     house
 }
@@ -38,6 +51,12 @@ fn labelled<'e>(spec: Spec<'e>, jail: &str) -> Spec<'e> {
     spec.label("clawrden.enabled", "true").label("clawrden.jail", jail)
 }
 
+/// Gives a container what a jail has for it.
+fn within<'e>(house: &House, spec: Spec<'e>, jail: &str) -> Spec<'e> {
+    spec.mount_read_only(&house.path(&format!("jails/{}", own(jail))), "/run/clawrden")
+        .mount_read_only(&house.path(&format!("clawrden/jails/{}/bin", own(jail))), "/clawrden/bin")
+}
+
 fn governed(container: &Container<'_>, words: &[&str]) -> Output {
     let path = format!("PATH=/clawrden/bin:{PATH}");
     container.exec_with(&["-e", &path], words).output().unwrap()
@@ -46,12 +65,12 @@ fn governed(container: &Container<'_>, words: &[&str]) -> Output {
 #[test]
 fn containers_are_found_by_their_labels_also_those_that_run_already() {
     let engine = engine::get();
-    let spec = labelled(engine.container("alpine"), "found")
+    let spec = labelled(engine.container("alpine"), &own("found"))
         .label("clawrden.cmds", "wc,sort")
         .label("clawrden.mode", "hardened");
     let early = spec.start();
     let house = house(engine);
-    let found = holding(&house, "found", &early.id, "running");
+    let found = holding(&house, &own("found"), &early.id, "running");
     assert_eq!(found["origin"], "label");
     assert_eq!(found["tools"], serde_json::json!(["sort", "wc"]));
     assert_eq!(found["containers"][0]["hardened"], true);
@@ -61,16 +80,17 @@ fn containers_are_found_by_their_labels_also_those_that_run_already() {
     }
     assert!(Path::new(found["folder"].as_str().unwrap()).join("warden.sock").exists());
     // One that comes later brings a tool more.
-    let late = labelled(engine.container("alpine"), "found").label("clawrden.cmds", "tac").create();
-    holding(&house, "found", &late.id, "stopped");
+    let late =
+        labelled(engine.container("alpine"), &own("found")).label("clawrden.cmds", "tac").create();
+    holding(&house, &own("found"), &late.id, "stopped");
     until("the shim of the later one", || bin.join("tac").exists().then_some(()));
     assert!(bin.join("wc").exists());
     engine.say(&["start", &late.id]);
-    holding(&house, "found", &late.id, "running");
+    holding(&house, &own("found"), &late.id, "running");
     let gone = late.id.clone();
     drop(late);
     until("the removed one to be gone", || {
-        let jail = jail(&house, "found")?;
+        let jail = jail(&house, &own("found"))?;
         let containers = jail["containers"].as_array().unwrap();
         containers.iter().all(|one| one["id"] != gone.as_str()).then_some(())
     });
@@ -93,24 +113,24 @@ fn a_label_cannot_lead_out_of_the_folder_of_jails() {
 
 #[test]
 fn containers_are_found_again_after_the_engine_was_restarted() {
-    let mut own = Own::start();
-    let container = labelled(own.engine.container("alpine"), "box").start();
+    let mut daemon = Own::start();
+    let container = labelled(daemon.engine.container("alpine"), &own("box")).start();
     let id = container.id.clone();
-    let house = house(&own.engine);
-    holding(&house, "box", &id, "running");
+    let house = house(&daemon.engine);
+    holding(&house, &own("box"), &id, "running");
     // The engine of a test begins without the containers of its last run.
     std::mem::forget(container);
-    own.stop();
+    daemon.stop();
     until("the engine to be missed", || {
         let status = house.json(&["status", "--json"]);
         status["engine"]["error"].is_string().then_some(())
     });
-    own.restart();
-    let second = labelled(own.engine.container("alpine"), "box").start();
-    let found = holding(&house, "box", &second.id, "running");
+    daemon.restart();
+    let second = labelled(daemon.engine.container("alpine"), &own("box")).start();
+    let found = holding(&house, &own("box"), &second.id, "running");
     assert!(found["containers"].as_array().unwrap().iter().all(|one| one["id"] != id.as_str()));
-    let third = labelled(own.engine.container("alpine"), "box").create();
-    holding(&house, "box", &third.id, "stopped");
+    let third = labelled(daemon.engine.container("alpine"), &own("box")).create();
+    holding(&house, &own("box"), &third.id, "stopped");
     assert_eq!(house.json(&["status", "--json"])["engine"]["error"], Value::Null);
 }
 
@@ -167,33 +187,32 @@ fn odd_names_make_and_delete_nothing() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(jail(&house, "fine"), None);
     assert!(house.path("keep").exists());
-    for kept in ["box", "default"] {
-        assert!(!house.cli(&["jails", "delete", kept]).status.success(), "{kept}");
+    for kept in [own("box"), "default".to_owned()] {
+        assert!(!house.cli(&["jails", "delete", &kept]).status.success(), "{kept}");
     }
 }
 
 #[test]
 fn the_shims_follow_the_policy() {
     let house = house(engine::get());
-    let bin = house.path("clawrden/jails/box/bin");
+    let bin = house.path(&format!("clawrden/jails/{}/bin", own("box")));
     assert!(bin.join("id").exists() && !bin.join("wc").exists());
-    let changed = POLICY.replace("[echo, id]", "[echo, wc]");
+    let changed = policy().replace("[echo, id]", "[echo, wc]");
     fs::write(house.path("policy.yaml"), changed).unwrap();
     assert!(house.cli(&["policy", "reload"]).status.success());
     assert!(bin.join("wc").exists() && !bin.join("id").exists() && bin.join("echo").exists());
-    assert_eq!(jail(&house, "box").unwrap()["tools"], serde_json::json!(["echo", "wc"]));
+    assert_eq!(jail(&house, &own("box")).unwrap()["tools"], serde_json::json!(["echo", "wc"]));
 }
 
 /// One container in each of two jails.
 fn pair(house: &House) -> (Container<'static>, Container<'static>) {
     let engine = engine::get();
-    let one = inside(house, labelled(engine.container("alpine"), "box")).start();
-    let other = labelled(engine.container("alpine"), "other")
-        .mount_read_only(&house.path("jails/other"), "/run/clawrden")
-        .mount_read_only(&house.path("clawrden/jails/other/bin"), "/clawrden/bin")
-        .start();
-    holding(house, "box", &one.id, "running");
-    holding(house, "other", &other.id, "running");
+    let [one, other] = ["box", "other"].map(|jail| {
+        let container =
+            within(house, labelled(engine.container("alpine"), &own(jail)), jail).start();
+        holding(house, &own(jail), &container.id, "running");
+        container
+    });
     (one, other)
 }
 
@@ -211,26 +230,28 @@ fn stopped(output: &Output, resume: &str) {
 fn a_killed_jail_is_down_and_stays_so_and_the_other_one_does_not_mind() {
     let mut house = house(engine::get());
     let (one, other) = pair(&house);
-    let report = house.json(&["kill", "--jail", "box", "--reason", "test", "--json"]);
+    let report = house.json(&["kill", "--jail", &own("box"), "--reason", "test", "--json"]);
     assert_eq!(report["containers"], 1);
     assert_eq!((state(&one), state(&other)), ("exited".to_owned(), "running".to_owned()));
     assert_eq!(text(&governed(&other, &["echo", "on"]).stdout), "on\n");
     engine::get().say(&["start", &one.id]);
-    stopped(&governed(&one, &["echo", "x"]), "clawrden resume --jail box");
+    stopped(&governed(&one, &["echo", "x"]), &format!("clawrden resume --jail {}", own("box")));
     house.crash();
     house.restart();
-    stopped(&governed(&one, &["echo", "x"]), "clawrden resume --jail box");
-    assert!(text(&house.cli(&["status"]).stdout).contains("jail box is STOPPED"));
-    assert!(jail(&house, "box").unwrap()["stopped"].is_object());
+    stopped(&governed(&one, &["echo", "x"]), &format!("clawrden resume --jail {}", own("box")));
+    assert!(
+        text(&house.cli(&["status"]).stdout).contains(&format!("jail {} is STOPPED", own("box")))
+    );
+    assert!(jail(&house, &own("box")).unwrap()["stopped"].is_object());
     // What is stopped alone is not meant by that.
     assert!(house.cli(&["resume"]).status.success());
-    stopped(&governed(&one, &["echo", "x"]), "clawrden resume --jail box");
-    assert!(house.cli(&["resume", "--jail", "box"]).status.success());
+    stopped(&governed(&one, &["echo", "x"]), &format!("clawrden resume --jail {}", own("box")));
+    assert!(house.cli(&["resume", "--jail", &own("box")]).status.success());
     assert_eq!(text(&governed(&one, &["echo", "on"]).stdout), "on\n");
     assert_eq!(house.cli(&["kill", "--jail", "nowhere"]).status.code(), Some(1));
     assert_eq!(house.cli(&["kill", "--jail", "../box"]).status.code(), Some(2));
     let record = house.event("stopped");
-    assert_eq!((&record["jail"], &record["paused"]), (&"box".into(), &false.into()));
+    assert_eq!((&record["jail"], &record["paused"]), (&own("box").into(), &false.into()));
 }
 
 #[test]
@@ -242,13 +263,13 @@ fn a_paused_jail_is_frozen_over_a_restart_and_goes_on_with_resume() {
     until("the long command to begin", || {
         one.exec(&["test", "-e", "/tmp/begun"]).status().unwrap().success().then_some(())
     });
-    let report = house.json(&["kill", "--pause", "--jail", "box", "--json"]);
+    let report = house.json(&["kill", "--pause", "--jail", &own("box"), "--json"]);
     assert_eq!(report["containers"], 1);
     assert_eq!((state(&one), state(&other)), ("paused".to_owned(), "running".to_owned()));
     house.crash();
     house.restart();
-    holding(&house, "box", &one.id, "paused");
-    let report = house.json(&["resume", "--jail", "box", "--json"]);
+    holding(&house, &own("box"), &one.id, "paused");
+    let report = house.json(&["resume", "--jail", &own("box"), "--json"]);
     assert_eq!(report["containers"], 1);
     assert_eq!(text(&long.wait_with_output().unwrap().stdout), "went on\n");
     assert_eq!(text(&governed(&one, &["echo", "on"]).stdout), "on\n");
@@ -258,8 +279,8 @@ fn a_paused_jail_is_frozen_over_a_restart_and_goes_on_with_resume() {
 fn a_container_can_be_stopped_alone_by_name_or_by_the_start_of_its_id() {
     let house = house(engine::get());
     let engine = engine::get();
-    let twins =
-        [(); 2].map(|()| inside(&house, labelled(engine.container("alpine"), "box")).start());
+    let twins = [(); 2]
+        .map(|()| within(&house, labelled(engine.container("alpine"), &own("box")), "box").start());
     let short = &twins[0].id[..12];
     house.json(&["kill", "--pause", "--container", short, "--json"]);
     assert_eq!(twins.each_ref().map(state), ["paused", "running"]);
@@ -277,9 +298,11 @@ fn a_container_can_be_stopped_alone_by_name_or_by_the_start_of_its_id() {
 
 #[test]
 fn the_kill_switch_takes_containers_without_labels_too_where_they_reach_a_jail() {
-    let house = house(engine::get());
-    let engine = engine::get();
-    let unlabelled = inside(&house, engine.container("alpine")).start();
+    // It is for everything on the engine.
+    let daemon = Own::start();
+    let engine = &daemon.engine;
+    let house = house(engine);
+    let unlabelled = within(&house, engine.container("alpine"), "box").start();
     let bystander = engine.container("alpine").start();
     let report = house.json(&["kill", "--pause", "--json"]);
     assert_eq!(report["containers"], 1, "{report}");

@@ -118,7 +118,7 @@ impl House {
     /// The same, which must succeed and print JSON.
     pub fn json<S: AsRef<OsStr>>(&self, args: &[S]) -> Value {
         let output = self.cli(args);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 

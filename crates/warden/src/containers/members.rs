@@ -46,6 +46,8 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     inner: Mutex<Inner>,
+    /// Labels mean nothing to a warden that only serves the runs which started it.
+    ignores_labels: bool,
 }
 
 /// What labels say: nothing, a member, or something that cannot be.
@@ -81,6 +83,16 @@ fn labelled(
 }
 
 impl Members {
+    pub(crate) fn new(ignores_labels: bool) -> Self {
+        Self { inner: Mutex::default(), ignores_labels }
+    }
+
+    /// The jail that a container's labels say it is in, where that can be one.
+    pub(crate) fn by_label(&self, labels: &BTreeMap<String, String>) -> Option<JailName> {
+        let name = labels.get(JAIL_LABEL).filter(|_| !self.ignores_labels)?;
+        JailName::new(name).ok()
+    }
+
     /// Takes what there is at the engine. What only asked and is not there any more is forgotten. Gives the jails that
     /// this concerns.
     pub(crate) fn replace(&self, all: &[Listed]) -> BTreeSet<JailName> {
@@ -97,6 +109,9 @@ impl Members {
             true
         });
         for Listed { id, name, image, labels, running, .. } in all {
+            if self.ignores_labels {
+                break;
+            }
             touched.extend(inner.take((id, name, image), labels, *running));
         }
         touched
@@ -119,6 +134,9 @@ impl Members {
         for member in inner.members.values_mut().filter(|member| member.id == *id) {
             member.running = running;
             member.name.clone_from(name);
+        }
+        if self.ignores_labels {
+            return None;
         }
         inner.take((id, name, image), labels, running)
     }
@@ -258,6 +276,15 @@ mod tests {
             assert_eq!(members.hear(&event("a", Action::Started, off)), None);
         }
         assert!(members.all().is_empty() && members.problems().is_empty());
+    }
+
+    #[test]
+    fn a_warden_for_its_runs_alone_does_not_mind_labels() {
+        let members = Members::new(true);
+        assert_eq!(members.hear(&event("a", Action::Started, WEB)), None);
+        assert_eq!(members.by_label(&labels(WEB)), None);
+        assert_eq!(Members::new(false).by_label(&labels(WEB)), Some(web()));
+        assert!(members.all().is_empty());
     }
 
     #[test]

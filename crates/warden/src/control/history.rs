@@ -38,7 +38,9 @@ fn check(query: &HistoryQuery) -> Result<(), String> {
         return Err(format!("decision: {decision:?} is none of {}", DECISIONS.join(", ")));
     }
     if let Some(caller) = query.caller.as_deref().filter(|given| !is_caller(given)) {
-        return Err(format!("caller: {caller:?} is no uid, no `pid:N` and no prisoner's id"));
+        return Err(format!(
+            "caller: {caller:?} is no uid, no `pid:N`, no `container:NAME` and no prisoner's id"
+        ));
     }
     if let Some(error) = query.jail.as_deref().and_then(|given| JailName::new(given).err()) {
         return Err(format!("jail: {error}"));
@@ -57,6 +59,10 @@ fn check(query: &HistoryQuery) -> Result<(), String> {
 fn is_caller(text: &str) -> bool {
     if let Some(pid) = text.strip_prefix("pid:") {
         return pid.parse::<u32>().is_ok();
+    }
+    if let Some(name) = text.strip_prefix("container:") {
+        let named = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        return !name.is_empty() && name.bytes().all(named);
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let is_number = text.bytes().all(|b| b.is_ascii_digit());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::Warden;
-use crate::containers::{JAIL_LABEL, short};
+use crate::containers::short;
 use crate::engine::{EngineError, Listed, Running};
 use crate::holds::Scope;
 use crate::jails::JailName;
@@ -32,7 +32,10 @@ impl Warden {
                 Ok(()) => Ok(Some(id.clone())),
                 // It has gone, or is not running, or somebody froze it before.
                 Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(None),
-                Err(error) => Err(format!("container {name} ({}): {error}", short(id))),
+                Err(error) => match self.is_left(id, pause).await {
+                    true => Err(format!("container {name} ({}): {error}", short(id))),
+                    false => Ok(None),
+                },
             }
         };
         let mut done = Vec::new();
@@ -48,6 +51,16 @@ impl Warden {
             problems.push(error.to_string());
         }
         (done.len(), problems)
+    }
+
+    /// Whether a container that could not be stopped runs on. One that ends at that moment does not.
+    async fn is_left(&self, id: &str, pause: bool) -> bool {
+        match self.engine.inspect_container(id).await {
+            Ok(found) => {
+                found.running == Running::Yes || (found.running == Running::Paused && !pause)
+            }
+            Err(error) => !error.is_not_found(),
+        }
     }
 
     async fn end_frozen(&self, id: &str) -> Result<(), EngineError> {
@@ -132,7 +145,7 @@ impl Warden {
     fn jails_of(&self, container: &Listed) -> BTreeSet<JailName> {
         let members = self.members.all().into_iter().filter(|member| member.id == container.id);
         let mut jails: BTreeSet<JailName> = members.map(|member| member.jail).collect();
-        jails.extend(container.labels.get(JAIL_LABEL).and_then(|name| JailName::new(name).ok()));
+        jails.extend(self.members.by_label(&container.labels));
         for jail in self.jails.all() {
             let Some(folder) = jail.socket.parent() else { continue };
             // The default jail's socket lies among everything else.

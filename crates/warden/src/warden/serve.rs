@@ -156,7 +156,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         admission: Mutex::default(),
         due: Arc::default(),
         containers: Containers::new(engine.clone()),
-        members: Members::default(),
+        members: Members::new(config.ephemeral),
         holds: Holds::open(&switch_path.with_extension("held.json")),
         created: Created::open(created_path(&switch_path)),
         engine,
