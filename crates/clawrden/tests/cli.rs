@@ -58,7 +58,8 @@ fn status(stopped: &str) -> String {
         "prisoners":[{{"id":"p1","pid":9,"command":["agent","a b"],"labels":{{}},"requests":0,"since_ms":0,
         "unattended":false}}]}}],"pending":0,"running":0,"dry_run":false,
         "policy":{{"source":"","fingerprint":"","since_ms":0,"error":null,"watched":false}},"ledger":{{"path":"/l","sequence":4,"error":null}},
-        "methods":{{"peer_pidfd":"yes"}},"cautions":["same user: against accident only"]}}"#
+        "methods":{{"peer_pidfd":"yes"}},"held":[],"engine":{{"address":"unix:///e","version":"Docker Engine 20.10.24","api":"1.41","error":null}},
+        "cautions":["same user: against accident only"]}}"#
     )
 }
 

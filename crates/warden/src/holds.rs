@@ -85,6 +85,11 @@ impl Holds {
         self.kept().held.clone()
     }
 
+    /// Whether containers are stopped alone.
+    pub(crate) fn has_containers(&self) -> bool {
+        self.kept().held.iter().any(|held| held.container.is_some())
+    }
+
     /// The stop of a jail or a container.
     pub(crate) fn of(&self, scope: &Scope) -> Option<Stopped> {
         self.kept().held.iter().find(|held| scope.is(held)).map(|held| held.stopped.clone())

@@ -91,7 +91,9 @@ async fn command(
     if let Some(prisoner) = &prisoner {
         prisoner.count_request();
     }
-    caller.container = warden.containers.find(&caller).await;
+    if warden.wants_container(&jail) {
+        caller.container = warden.containers.find(&caller).await;
+    }
     let Ok(id) = random_id() else {
         // Told or not, nothing runs.
         let _ = reply.fail(EXIT_UNREACHABLE, "the kernel gives no random bytes").await;

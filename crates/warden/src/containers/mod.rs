@@ -46,7 +46,9 @@ pub(crate) enum Whereabouts {
 #[derive(Debug, Error)]
 pub(crate) enum Unknown {
     /// Nobody has looked.
-    #[error("the caller's container was not looked for")]
+    #[error(
+        "no container engine answers, so the caller's container was not looked for; `clawrden status` says why it does not"
+    )]
     NotSought,
     /// Its process is in a pid namespace beside ours.
     #[error(
@@ -165,9 +167,14 @@ impl Containers {
         Self {
             engine,
             own: fs::read("/proc/self/cgroup").unwrap_or_default(),
-            namespace: namespace::of(std::process::id()).ok().map(|(namespace, _)| namespace),
+            namespace: namespace::of(std::process::id()).ok(),
             cache: Mutex::default(),
         }
+    }
+
+    /// Whether an engine answered the last time, so that it is worth to say where callers are also where no rule asks.
+    pub(crate) fn has_engine(&self) -> bool {
+        self.engine.is_connected()
     }
 
     /// Where a caller is. Asks the engine about a container that is not known yet.
@@ -191,14 +198,14 @@ impl Containers {
         let (id, place) = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id, place } => (id, place),
             Seen::Several => return Err(Unknown::Several),
-            Seen::Nothing if Some(namespace?.0) == self.namespace => {
+            Seen::Nothing if Some(namespace?) == self.namespace => {
                 return Ok(Whereabouts::Nowhere);
             }
             Seen::Nothing => return Err(Unknown::NoContainer),
         };
         let namespace = namespace?;
         let holds = |known: &Known| {
-            known.place.is_same(&place) && namespace::is_below(known.namespace, &namespace)
+            known.place.is_same(&place) && namespace::is_below(known.namespace, namespace, pid)
         };
         if let Some(known) = self.known(&id).filter(|known| holds(known)) {
             return Ok(Whereabouts::In(Arc::clone(&known.container)));
@@ -222,7 +229,7 @@ impl Containers {
         // A prefix or a name would do for the engine; this is neither.
         let first = container.pid.filter(|_| container.id == id).ok_or_else(elsewhere)?;
         let text = crate::process::proc::read(first, "cgroup").map_err(|_| elsewhere())?;
-        let (namespace, _) = namespace::of(first).map_err(|_| elsewhere())?;
+        let namespace = namespace::of(first).map_err(|_| elsewhere())?;
         let place = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id: found, place } if found == id => place,
             _ => return Err(elsewhere()),

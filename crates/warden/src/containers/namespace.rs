@@ -1,6 +1,6 @@
 //! Whether a process is in a pid namespace, or in one below it.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -12,21 +12,21 @@ use crate::sys::namespaces::parent;
 const DEEPEST: usize = 32;
 
 /// The pid namespace of a process.
-pub(super) fn of(pid: u32) -> io::Result<(Namespace, File)> {
-    let file = File::open(format!("/proc/{pid}/ns/pid"))?;
-    Ok((read(&file)?, file))
+pub(super) fn of(pid: u32) -> io::Result<Namespace> {
+    fs::metadata(path(pid)).map(|found| namespace(&found))
 }
 
-/// Whether `wanted` is the namespace behind `file`, or one above it.
-pub(super) fn is_below(wanted: Namespace, (found, file): &(Namespace, File)) -> bool {
-    if *found == wanted {
+/// Whether `wanted` is `found`, the namespace of process `pid`, or one above it.
+pub(super) fn is_below(wanted: Namespace, found: Namespace, pid: u32) -> bool {
+    if found == wanted {
         return true;
     }
+    let Ok(file) = File::open(path(pid)) else { return false };
     // Above our own there is nothing that we may see.
     let mut at = parent(file.as_fd());
     for _ in 0..DEEPEST {
         let Ok(above) = at.map(File::from) else { return false };
-        if read(&above).is_ok_and(|namespace| namespace == wanted) {
+        if above.metadata().is_ok_and(|found| namespace(&found) == wanted) {
             return true;
         }
         at = parent(above.as_fd());
@@ -34,9 +34,12 @@ pub(super) fn is_below(wanted: Namespace, (found, file): &(Namespace, File)) -> 
     false
 }
 
-fn read(file: &File) -> io::Result<Namespace> {
-    let found = file.metadata()?;
-    Ok(Namespace { device: found.dev(), inode: found.ino() })
+fn path(pid: u32) -> String {
+    format!("/proc/{pid}/ns/pid")
+}
+
+fn namespace(found: &Metadata) -> Namespace {
+    Namespace { device: found.dev(), inode: found.ino() }
 }
 
 #[cfg(test)]
@@ -48,7 +51,7 @@ mod tests {
     #[test]
     fn a_namespace_is_below_itself_and_below_the_one_that_it_was_made_in() {
         let own = of(std::process::id()).unwrap();
-        assert!(is_below(own.0, &of(std::process::id()).unwrap()));
+        assert!(is_below(own, own, std::process::id()));
         let child = Command::new("unshare")
             .args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "sleep", "30"])
             .stdout(Stdio::null())
@@ -59,11 +62,11 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(10));
             let path = format!("/proc/{0}/task/{0}/children", child.id());
             let inner = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-            of(inner).ok().filter(|found| found.0 != own.0).map(|_| inner)
+            of(inner).ok().filter(|found| *found != own).map(|_| inner)
         });
         let found = inner.map(|pid: u32| {
-            let inner = || of(pid).unwrap();
-            (is_below(own.0, &inner()), is_below(inner().0, &own))
+            let inner = of(pid).unwrap();
+            (is_below(own, inner, pid), is_below(inner, own, std::process::id()))
         });
         child.kill().unwrap();
         child.wait().unwrap();

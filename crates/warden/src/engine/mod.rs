@@ -118,6 +118,12 @@ impl Engine {
         self.shared.address != EngineAddress::None
     }
 
+    /// Whether it answered the last time.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(&*self.known(), Known::Connected(_))
+    }
+
     /// What is known of it without asking: never waits.
     #[must_use]
     pub fn state(&self) -> State {

@@ -74,13 +74,17 @@ impl Warden {
     /// Thaws the containers that were frozen and that no stop reaches any more.
     pub(super) async fn thaw_containers(&self) -> (usize, Vec<String>) {
         let mut problems = Vec::new();
+        let frozen = self.holds.frozen();
+        if frozen.is_empty() {
+            return (0, problems);
+        }
         let listed = match self.engine.list_containers(&[], false).await {
             Ok(listed) => listed,
             Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
         };
         let mut done = Vec::new();
         let mut thawed = 0;
-        for id in self.holds.frozen() {
+        for id in frozen {
             let found = listed.iter().find(|one| one.id == id);
             let jails = found.map(|found| self.jails_of(found)).unwrap_or_default();
             let origin = Origin { jails: jails.into_iter().collect(), container: Some(id.clone()) };

@@ -8,7 +8,7 @@ use clawrden_api::EngineStatus;
 use super::Warden;
 use crate::containers::ENABLED_LABEL;
 use crate::engine::Event;
-use crate::jails::JailName;
+use crate::jails::{Jail, JailName};
 
 impl Warden {
     /// The engine, for people.
@@ -21,6 +21,13 @@ impl Warden {
             api: about.map(|about| about.api),
             error: state.problem.map(|error| error.to_string()),
         }
+    }
+
+    /// Whether it matters in which container a caller of `jail` is. On a machine without an engine nothing needs to be
+    /// read for that.
+    pub(crate) fn wants_container(&self, jail: &Jail) -> bool {
+        let named = || jail.policies().all().any(|one| one.policy.names_containers());
+        self.containers.has_engine() || named() || self.holds.has_containers()
     }
 
     /// Follows what happens at the engine: which containers there are, and in which jails. Never ends.
