@@ -94,7 +94,12 @@ fn a_control_plane_that_a_container_can_see_is_closed_to_it() {
     let house = house("default_action: deny\nrules: [{command: touch, action: ask}]");
     let engine = engine::get();
     let cli = crate::support::clawrden().get_program().to_owned();
-    for options in [&[][..], &["--user=1000"], &["--network=host", "--ipc=host", "--uts=host"]] {
+    for options in [
+        &[][..],
+        &["--user=1000"],
+        &["--pid=host"],
+        &["--network=host", "--ipc=host", "--uts=host"],
+    ] {
         let spec = engine.container("debian12").mount(house.dir.path(), "/run/clawrden");
         let spec = spec.mount_read_only(std::path::Path::new(&cli), "/usr/bin/clawrden");
         let container = options.iter().fold(spec, |spec, word| spec.option(word)).start();

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::caller::Caller;
 use crate::engine::{Action, Container, Engine, EngineError, Event};
+use crate::process::ProcessError;
 use crate::process::namespaces::Namespace;
 use cgroup::{Place, Seen};
 pub(crate) use members::{ENABLED_LABEL, Member, Members};
@@ -96,6 +97,15 @@ fn remedy(error: &EngineError) -> &'static str {
     } else {
         ""
     }
+}
+
+/// Whether the cgroups of a process name a container that is not the warden's own, whichever engine's it is.
+///
+/// # Errors
+/// When it has ended, or may not be looked at.
+pub(crate) fn is_named(pid: u32) -> Result<bool, ProcessError> {
+    let read = |pid| crate::process::proc::read(pid, "cgroup");
+    Ok(cgroup::seen(&read(pid)?, &read(std::process::id())?) != Seen::Nothing)
 }
 
 impl Whereabouts {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::backend::Backend;
+use crate::containers;
 use crate::process::namespaces::is_below;
 use crate::process::{Identity, ProcessError, pidfd};
 use crate::sys::peer::{PeerCred, overflow_uid, peer_of};
@@ -37,11 +38,12 @@ pub enum Refusal {
         "your process cannot be seen from here; use the control API from outside of the container"
     )]
     UnknownProcess,
-    /// It lives in a pid namespace below ours, and whose it is there cannot be told.
+    /// It lives in a container that is not the warden's, or in a pid namespace below the warden's.
     #[error(
-        "you are in a pid namespace of your own, as prisoners in containers are; use the control API from outside of it"
+        "you are in a container or in a pid namespace of your own, as prisoners are; use the control API from outside \
+         of it"
     )]
-    Below,
+    Inside,
     /// It has ended.
     #[error("the process that opened this connection has ended; connect again")]
     Ended,
@@ -95,15 +97,15 @@ impl Peer {
         }
         let pid = self.pid.ok_or(Refusal::UnknownProcess)?;
         let prisoner = backend.prisoner_of(pid);
-        let below = is_below(pid);
+        let inside = is_below(pid).and_then(|below| Ok(below || containers::is_named(pid)?));
         // Asked after the look at /proc: as long as the process has not ended, the number was its own.
         if self.has_ended() {
             return Err(Refusal::Ended);
         }
         match prisoner {
-            Ok(None) => match below {
+            Ok(None) => match inside {
                 Ok(false) => Ok(()),
-                Ok(true) => Err(Refusal::Below),
+                Ok(true) => Err(Refusal::Inside),
                 Err(why) => Err(Refusal::Unclear(why.to_string())),
             },
             Ok(Some(id)) => Err(Refusal::Prisoner(id)),
