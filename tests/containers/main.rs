@@ -8,6 +8,7 @@ mod support;
 
 mod attack;
 mod callers;
+mod calls;
 mod images;
 mod jails;
 mod prison;

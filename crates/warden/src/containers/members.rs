@@ -161,6 +161,14 @@ impl Members {
         inner.members.insert(key, member);
     }
 
+    /// Remembers what became of containers on our own word, which the engine's events may tell late.
+    pub(crate) fn became(&self, ids: &[String], running: Running) {
+        let mut inner = self.inner();
+        for member in inner.members.values_mut().filter(|member| ids.contains(&member.id)) {
+            member.running = running;
+        }
+    }
+
     /// Those of a jail.
     pub(crate) fn inside(&self, jail: &JailName) -> Vec<Member> {
         self.inner().members.values().filter(|member| member.jail == *jail).cloned().collect()
@@ -265,6 +273,8 @@ mod tests {
         assert_eq!(members.inside(&web())[0].running, Running::Yes);
         members.hear(&event("a", Action::Paused, WEB));
         assert_eq!(members.inside(&web())[0].running, Running::Paused);
+        members.became(&["a".to_owned()], Running::No);
+        assert_eq!(members.inside(&web())[0].running, Running::No);
         assert_eq!(members.hear(&event("a", Action::Removed, WEB)), Some(web()));
         assert!(members.all().is_empty());
     }

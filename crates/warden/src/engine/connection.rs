@@ -63,6 +63,7 @@ impl<'a> Call<'a> {
                 match status_code {
                     404 => EngineError::NotFound { kind, name, message },
                     409 => EngineError::Conflict { kind, name, message },
+                    500 if is_conflict(&message) => EngineError::Conflict { kind, name, message },
                     status => EngineError::Refused { status, message },
                 }
             }
@@ -79,6 +80,11 @@ impl<'a> Call<'a> {
             other => EngineError::Unreadable { call: self.what, why: cut(&other.to_string()) },
         }
     }
+}
+
+/// What Podman says, and Docker of a container that is not frozen, where it is another state that is wanted.
+fn is_conflict(message: &str) -> bool {
+    message.ends_with("container state improper") || message.ends_with("is not paused")
 }
 
 /// An engine whose socket gives no connection, or whose connection broke.

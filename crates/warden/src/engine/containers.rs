@@ -207,7 +207,7 @@ impl Engine {
     /// Thaws them.
     ///
     /// # Errors
-    /// `NotFound` for none; `Conflict` (Docker: `Refused`) when it is not frozen.
+    /// `NotFound` for none; `Conflict` when it is not frozen.
     pub async fn unpause_container(&self, id: &str) -> Result<(), EngineError> {
         let name = names::simple(Kind::Container, id)?;
         let call = Call::change("unpause a container", Kind::Container, name);
@@ -241,7 +241,9 @@ fn read(found: ContainerInspectResponse) -> Option<Container> {
         (true, false) => Running::Yes,
         (false, false) => Running::No,
     };
-    let has_ended = running == Running::No && state.finished_at.is_some();
+    // One that never ran has the first moment of the calendar, and exit code 0.
+    let finished = state.finished_at.filter(|at| !at.is_empty() && !at.starts_with("0001-"));
+    let has_ended = running == Running::No && finished.is_some();
     Some(Container {
         id: found.id.filter(|id| !id.is_empty())?,
         name: bare(&found.name.unwrap_or_default()),
@@ -315,7 +317,7 @@ mod tests {
                 paused: Some(paused),
                 pid: Some(pid),
                 exit_code: Some(0),
-                finished_at: Some(String::new()),
+                finished_at: Some("2026-11-28T12:21:39Z".to_owned()),
                 ..ContainerState::default()
             }),
             ..ContainerInspectResponse::default()
@@ -330,6 +332,9 @@ mod tests {
         assert_eq!((runs.running, runs.pid, runs.exit_code), (Running::Yes, Some(7), None));
         assert_eq!(read(found(true, true, 7)).unwrap().running, Running::Paused);
         assert_eq!(runs.name, "agent");
+        let mut created = found(false, false, 0);
+        created.state.as_mut().unwrap().finished_at = Some("0001-01-01T00:00:00Z".to_owned());
+        assert_eq!(read(created).unwrap().exit_code, None);
     }
 
     #[test]

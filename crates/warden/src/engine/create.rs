@@ -73,7 +73,8 @@ pub struct Tmpfs {
     pub bytes: u64,
     /// Its mode; 0: 1777.
     pub mode: u32,
-    /// Whose it is, `(uid, gid)`; absent: root's.
+    /// Whose it is, `(uid, gid)`; absent: root's. Podman cannot say so: there it is everybody's in the container, as
+    /// `/tmp` is.
     pub owner: Option<(u32, u32)>,
     /// Programs on it can be executed.
     pub is_executable: bool,
@@ -119,13 +120,14 @@ impl Engine {
             }
         };
         let call = Call::change("create a container", Kind::Image, &new.image);
-        let body = body(new);
+        let has_owners = !self.about().await?.name.starts_with("Podman");
+        let body = body(new, has_owners);
         let made = self.call(call, async |docker| docker.create_container(options, body).await);
         Ok(made.await?.id)
     }
 }
 
-fn body(new: &NewContainer) -> ContainerCreateBody {
+fn body(new: &NewContainer, has_owners: bool) -> ContainerCreateBody {
     let limit = |value: u64| (value != 0).then(|| i64::try_from(value).unwrap_or(i64::MAX));
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     let memory = limit(new.limits.memory);
@@ -149,7 +151,7 @@ fn body(new: &NewContainer) -> ContainerCreateBody {
         network_mode: Some(given(&new.network).unwrap_or_else(|| "none".to_owned())),
         extra_hosts: Some(new.hosts.clone()),
         mounts: Some(new.binds.iter().map(bind).collect()),
-        tmpfs: Some(new.tmpfs.iter().map(tmpfs).collect()),
+        tmpfs: Some(new.tmpfs.iter().map(|one| tmpfs(one, has_owners)).collect()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(new.capabilities.clone()),
         group_add: Some(new.groups.iter().map(u32::to_string).collect()),
@@ -184,14 +186,16 @@ fn bind(bind: &Bind) -> Mount {
     }
 }
 
-fn tmpfs(tmpfs: &Tmpfs) -> (String, String) {
-    let mode = if tmpfs.mode == 0 { 0o1777 } else { tmpfs.mode };
+fn tmpfs(tmpfs: &Tmpfs, has_owners: bool) -> (String, String) {
+    let owner = tmpfs.owner.filter(|_| has_owners);
+    let is_everybodys = tmpfs.mode == 0 || owner != tmpfs.owner;
+    let mode = if is_everybodys { 0o1777 } else { tmpfs.mode };
     let mut options = format!("rw,nosuid,nodev,mode={mode:o}");
     options.push_str(if tmpfs.is_executable { ",exec" } else { ",noexec" });
     if tmpfs.bytes != 0 {
         options.push_str(&format!(",size={}", tmpfs.bytes));
     }
-    if let Some((uid, gid)) = tmpfs.owner {
+    if let Some((uid, gid)) = owner {
         options.push_str(&format!(",uid={uid},gid={gid}"));
     }
     (tmpfs.target.clone(), options)
@@ -203,7 +207,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_the_most_restricted() {
-        let body = body(&NewContainer { image: "alpine".to_owned(), ..NewContainer::default() });
+        let new = NewContainer { image: "alpine".to_owned(), ..NewContainer::default() };
+        let body = body(&new, true);
         assert_eq!((body.entrypoint, body.cmd), (None, None));
         let host = body.host_config.unwrap();
         assert_eq!(host.network_mode.as_deref(), Some("none"));
@@ -219,7 +224,7 @@ mod tests {
     fn limits_are_passed_on_and_swap_is_not_given_beside_memory() {
         let limits = Limits { memory: 1 << 20, milli_cpus: 500, pids: 64, ..Limits::default() };
         let new = NewContainer { image: "a".to_owned(), limits, ..NewContainer::default() };
-        let host = body(&new).host_config.unwrap();
+        let host = body(&new, true).host_config.unwrap();
         assert_eq!((host.memory, host.memory_swap), (Some(1 << 20), Some(1 << 20)));
         assert_eq!((host.nano_cpus, host.pids_limit), (Some(500_000_000), Some(64)));
     }
@@ -227,7 +232,7 @@ mod tests {
     #[test]
     fn a_command_takes_the_place_of_entrypoint_and_command() {
         let command = ["/clawrden-runner", "--connect", "/x"].map(str::to_owned).to_vec();
-        let body = body(&NewContainer { command, ..NewContainer::default() });
+        let body = body(&NewContainer { command, ..NewContainer::default() }, true);
         assert_eq!(body.entrypoint, Some(vec!["/clawrden-runner".to_owned()]));
         assert_eq!(body.cmd, Some(vec!["--connect".to_owned(), "/x".to_owned()]));
     }
@@ -249,7 +254,8 @@ mod tests {
             is_executable: false,
         };
         let options = "rw,nosuid,nodev,mode=700,noexec,size=4096,uid=1000,gid=1001";
-        assert_eq!(tmpfs(&home), ("/home".to_owned(), options.to_owned()));
-        assert!(tmpfs(&Tmpfs::default()).1.contains("mode=1777"));
+        assert_eq!(tmpfs(&home, true), ("/home".to_owned(), options.to_owned()));
+        assert_eq!(tmpfs(&home, false).1, "rw,nosuid,nodev,mode=1777,noexec,size=4096");
+        assert!(tmpfs(&Tmpfs::default(), true).1.contains("mode=1777"));
     }
 }

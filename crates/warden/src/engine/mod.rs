@@ -84,7 +84,7 @@ pub struct About {
     pub version: String,
     /// The API version that is spoken, such as `1.41`.
     pub api: String,
-    /// An id that it keeps over restarts.
+    /// An id of its own; Docker keeps it over restarts, Podman does not.
     pub id: String,
     /// `cgroupfs`, `systemd` or `none`.
     pub cgroup_driver: String,

@@ -47,6 +47,7 @@ impl Warden {
                 }
             }
         }
+        self.members.became(&done, if pause { Running::Paused } else { Running::No });
         if let Err(error) = self.holds.set_frozen(&done, pause) {
             problems.push(error.to_string());
         }
@@ -83,7 +84,7 @@ impl Warden {
             Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
         };
         let mut done = Vec::new();
-        let mut thawed = 0;
+        let mut thawed = Vec::new();
         for id in frozen {
             let found = listed.iter().find(|one| one.id == id);
             let jails = found.map(|found| self.jails_of(found)).unwrap_or_default();
@@ -92,7 +93,7 @@ impl Warden {
                 continue;
             }
             match self.engine.unpause_container(&id).await {
-                Ok(()) => thawed += 1,
+                Ok(()) => thawed.push(id.clone()),
                 Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => {}
                 Err(_) if found.is_none_or(|found| found.running != Running::Paused) => {}
                 Err(error) => {
@@ -102,10 +103,11 @@ impl Warden {
             }
             done.push(id);
         }
+        self.members.became(&thawed, Running::Yes);
         if let Err(error) = self.holds.set_frozen(&done, false) {
             problems.push(error.to_string());
         }
-        (thawed, problems)
+        (thawed.len(), problems)
     }
 
     /// Ids and names of the containers that `scope` means: those that are known, and those that the engine has and that
