@@ -62,7 +62,7 @@ impl Frames {
         let executable = open(find(tool)?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let cwd =
             open(&self.cwd, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let bytes = ToRunner::Plan(self.plan(tool, args)?).encode();
+        let bytes = ToRunner::Plan(Box::new(self.plan(tool, args)?)).encode();
         let files = [client.as_fd(), executable.as_fd(), cwd.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -94,6 +94,8 @@ impl Frames {
             cwd: Some((cwd.dev(), cwd.ino())),
             place: Vec::new(),
             script: Vec::new(),
+            keep_open: false,
+            most_out: u64::MAX,
             argv: words.map(|word| word.as_bytes().to_vec()).collect(),
             env: vec![[b"PATH=", path.as_bytes()].concat()],
         })

@@ -3,6 +3,7 @@
 //! With the plan come descriptors: the client's connection, the executable and, where the warden opened it, the working
 //! directory.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::ProtocolError;
@@ -17,8 +18,11 @@ const FINISHED: u8 = 4;
 const FAILED: u8 = 5;
 const IDLE: u8 = 6;
 
-/// `argv[0]` of a shim that is started as a runner.
+/// The base name of `argv[0]` of a shim that is started as a runner. Its socket to the warden is descriptor 0.
 pub const ARGV0: &[u8] = b"clawrden-runner";
+
+/// The argument before the path of the socket that a runner connects to instead.
+pub const CONNECT: &[u8] = b"--connect";
 
 /// The frozen plan of a supervised run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,12 @@ pub struct Plan {
     /// The path to execute by when the file is a script; then device and inode are compared just before.
     /// Empty: execute by the descriptor alone.
     pub script: Vec<u8>,
+    /// The executable stays open in the tool. A script is then executed by its descriptor too, and its interpreter
+    /// opens it as `/dev/fd/N`: for one that lies where the user it runs as cannot go.
+    pub keep_open: bool,
+    /// Bytes that may travel out as frames or through the runner's terminal. With more the tree is ended; `u64::MAX`
+    /// is no limit.
+    pub most_out: u64,
     /// The argument vector.
     pub argv: Vec<Vec<u8>>,
     /// The environment.
@@ -75,7 +85,7 @@ pub enum Streams {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToRunner {
     /// Start.
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// End the whole tree; then tell the client this code and text, unless the tool ends by itself before.
     Stop {
         /// The code that the client exits with.
@@ -203,24 +213,28 @@ pub fn parse_head(head: [u8; 5]) -> Result<(u8, u32), ProtocolError> {
     Ok((kind, length))
 }
 
+/// The numbers that every plan has, as words of 32 bits.
+const WORDS: usize = 16;
+
 impl Plan {
     fn put(&self, out: &mut Vec<u8>) {
-        let (rows, cols, ttys) = self.tty.map_or((0, 0, 0), |(fds, rows, cols)| (rows, cols, fds));
+        let (ttys, rows, cols) = self.tty.unwrap_or_default();
         let flags = u8::from(self.streams == Streams::Descriptors)
             | u8::from(self.version_2) << 1
             | u8::from(self.tty.is_some()) << 2
-            | u8::from(self.cwd.is_some()) << 3;
-        out.extend_from_slice(&[flags, ttys]);
+            | u8::from(self.cwd.is_some()) << 3
+            | u8::from(self.keep_open) << 4;
+        out.extend_from_slice(&[0, 0, flags, ttys]);
         out.extend_from_slice(&rows.to_be_bytes());
         out.extend_from_slice(&cols.to_be_bytes());
         for n in [self.uid, self.gid, self.umask, self.grace_ms] {
             out.extend_from_slice(&n.to_be_bytes());
         }
-        out.extend_from_slice(&self.nice.to_be_bytes());
         let (dev, ino) = self.cwd.unwrap_or_default();
-        for n in [self.ignored, self.blocked, dev, ino] {
+        for n in [self.ignored, self.blocked, dev, ino, self.most_out] {
             out.extend_from_slice(&n.to_be_bytes());
         }
+        out.extend_from_slice(&self.nice.to_be_bytes());
         out.extend_from_slice(&length(self.groups.len()).to_be_bytes());
         self.groups.iter().for_each(|g| out.extend_from_slice(&g.to_be_bytes()));
         out.extend_from_slice(&length(self.limits.len()).to_be_bytes());
@@ -237,18 +251,24 @@ impl Plan {
         }
     }
 
-    fn take(r: &mut Reader<'_>) -> Option<Self> {
-        let (flags, ttys, rows, cols) = (r.u8()?, r.u8()?, r.u16()?, r.u16()?);
-        let (uid, gid, umask, grace_ms, nice) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?, r.i32()?);
-        let (ignored, blocked, dev, ino) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+    fn take(r: &mut Reader<'_>) -> Option<Box<Self>> {
+        let [what, size, uid, gid, umask, grace_ms, numbers @ ..] = words::<WORDS>(r)?;
+        let [i1, i2, b1, b2, d1, d2, n1, n2, o1, o2] = numbers;
+        let nice = r.i32()?;
+        let [_, _, flags, ttys] = what.to_be_bytes();
+        let [r1, r2, c1, c2] = size.to_be_bytes();
+        let (rows, cols) = (u16::from_be_bytes([r1, r2]), u16::from_be_bytes([c1, c2]));
         let groups = list(r, Reader::u32)?;
-        let limits = list(r, |r| Some((r.u32()?, r.u64()?, r.u64()?)))?;
+        let limits = list(r, |r| {
+            let [resource, s1, s2, h1, h2] = words(r)?;
+            Some((resource, wide(s1, s2), wide(h1, h2)))
+        })?;
         let place = r.bytes()?.to_vec();
         let script = r.bytes()?.to_vec();
         let argv = strings(r)?;
         let env = strings(r)?;
         let streams = if flags & 1 == 0 { Streams::Frames } else { Streams::Descriptors };
-        Some(Self {
+        Some(Box::new(Self {
             streams,
             version_2: flags & 2 != 0,
             uid,
@@ -257,17 +277,32 @@ impl Plan {
             umask,
             nice,
             limits,
-            ignored,
-            blocked,
+            ignored: wide(i1, i2),
+            blocked: wide(b1, b2),
             tty: (flags & 4 != 0).then_some((ttys, rows, cols)),
             grace_ms,
-            cwd: (flags & 8 != 0).then_some((dev, ino)),
+            cwd: (flags & 8 != 0).then_some((wide(d1, d2), wide(n1, n2))),
             place,
             script,
+            keep_open: flags & 16 != 0,
+            most_out: wide(o1, o2),
             argv,
             env,
-        })
+        }))
     }
+}
+
+/// So many words of 32 bits: they take less code to read than numbers of several sizes.
+fn words<const N: usize>(r: &mut Reader<'_>) -> Option<[u32; N]> {
+    let mut all = [0; N];
+    for word in &mut all {
+        *word = r.u32()?;
+    }
+    Some(all)
+}
+
+fn wide(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// A count and as many items. Memory grows with the items that are there, not with the count.
@@ -314,6 +349,8 @@ mod tests {
             cwd: Some((1, 2)),
             place: b"/srv".to_vec(),
             script: b"/usr/bin/npm".to_vec(),
+            keep_open: false,
+            most_out: 1 << 33,
             argv: vec![b"npm".to_vec(), b"\xff".to_vec()],
             env: vec![b"A=b".to_vec()],
         }
@@ -322,8 +359,9 @@ mod tests {
     #[test]
     fn messages_come_back_as_they_went() {
         for message in [
-            ToRunner::Plan(plan()),
-            ToRunner::Plan(Plan { tty: None, cwd: None, streams: Streams::Frames, ..plan() }),
+            ToRunner::Plan(Box::new(plan())),
+            ToRunner::Plan(Box::new(Plan { tty: None, cwd: None, keep_open: true, ..plan() })),
+            ToRunner::Plan(Box::new(Plan { streams: Streams::Frames, ..plan() })),
             ToRunner::Stop { code: 124, text: b"time".to_vec(), now: false },
         ] {
             let bytes = message.encode();
@@ -343,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_cut_plan_is_refused_wherever_it_is_cut() {
-        let bytes = ToRunner::Plan(plan()).encode();
+        let bytes = ToRunner::Plan(Box::new(plan())).encode();
         for cut in 5..bytes.len() {
             assert!(ToRunner::parse(PLAN, &bytes[5..cut]).is_err());
         }

@@ -25,8 +25,9 @@ use sys::start::Start;
 /// What both builds come to.
 fn main_of(start: &Start) -> ! {
     let name = start.args().next().unwrap_or_default();
-    if name.to_bytes() == clawrden_protocol::runner::ARGV0 {
-        runner::run()
+    let base = name.to_bytes().rsplit(|&b| b == b'/').next();
+    if base == Some(clawrden_protocol::runner::ARGV0) {
+        runner::run(start)
     }
     conversation::run(start)
 }

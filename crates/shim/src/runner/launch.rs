@@ -9,7 +9,7 @@ use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{Plan, Streams};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::Mode;
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 
 use super::intake::{self, Inherited};
 use super::{Failure, OWN, identity};
@@ -177,7 +177,10 @@ impl Launch<'_> {
         let (mut argv, mut env) = (Words::new(), Words::new());
         plan.argv.iter().for_each(|word| argv.push_copy(word));
         plan.env.iter().for_each(|entry| env.push_copy(entry));
-        let error = if plan.script.is_empty() {
+        if plan.keep_open {
+            let _ = rustix::io::fcntl_setfd(&self.executable, FdFlags::empty());
+        }
+        let error = if plan.script.is_empty() || plan.keep_open {
             process::execute_open(self.executable.as_fd(), &argv, &env)
         } else {
             self.check_script();

@@ -2,6 +2,9 @@
 //! receives the plan and the client's connection, starts the tool as its child, carries streams and signals, and ends
 //! the whole tree when it is told to.
 //!
+//! In a container it is started by the container's engine and connects to the warden; in one of its own it is the first
+//! process, and the reaper of all.
+//!
 //! It takes orders from the warden alone, and never touches a descriptor of the client: those go to the child.
 
 mod beginning;
@@ -14,16 +17,19 @@ mod pty;
 mod supervise;
 mod tree;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
-use clawrden_protocol::runner::Plan;
+use clawrden_protocol::runner::{CONNECT, Plan};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 
 use crate::say::words;
+use crate::socket::connect;
 use crate::sys::signal::Signals;
+use crate::sys::start::Start;
 use crate::sys::turns::{self, Flag, Kept};
 use crate::sys::{fds, process, signal};
 
@@ -49,8 +55,8 @@ fn cannot(what: &str, error: Errno) -> Failure {
 }
 
 /// Runs one plan after the other to its end; never comes back.
-pub(crate) fn run() -> ! {
-    let Ok(kept) = settle() else { process::exit(1) };
+pub(crate) fn run(start: &Start) -> ! {
+    let Ok(kept) = settle(start) else { process::exit(1) };
     turns::take(&kept, |kept| {
         // A warden that sends no plan, or half of one, is gone: there is nobody to tell.
         let Some(received) = intake::plan(&kept.warden) else { process::exit(1) };
@@ -59,11 +65,19 @@ pub(crate) fn run() -> ! {
 }
 
 /// Makes this process the reaper of all that it will start, out of reach of the tool and of terminals.
-fn settle() -> Result<Kept, Errno> {
+fn settle(start: &Start) -> Result<Kept, Errno> {
     fds::close_range(3, i32::MAX);
     let files = process::limit(process::LIMIT_FILES, None)?;
     let _ = process::limit(process::LIMIT_FILES, Some((files.1, files.1)));
-    let warden = rustix::io::fcntl_dupfd_cloexec(fds::take(0), OWN)?;
+    let mut args = start.args().skip(1);
+    // In a container no descriptor of the warden's can be inherited.
+    let warden = match args.next() {
+        Some(word) if word.to_bytes() == CONNECT => {
+            connect(args.next().unwrap_or_default().to_bytes())?
+        }
+        _ => fds::take(0),
+    };
+    let warden = rustix::io::fcntl_dupfd_cloexec(warden, OWN)?;
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // Already a leader of a session is as good.
@@ -77,7 +91,7 @@ fn settle() -> Result<Kept, Errno> {
 /// What the warden sends: the plan, the client's connection, the executable, and the working directory where streams
 /// are frames.
 struct Received {
-    plan: Plan,
+    plan: Box<Plan>,
     client: OwnedFd,
     files: Vec<OwnedFd>,
 }

@@ -72,6 +72,7 @@ struct Supervisor<'a> {
     told_client: bool,
     told_warden: bool,
     grace_ms: u64,
+    most_out: u64,
     tree: Tree,
 }
 
@@ -104,6 +105,7 @@ pub(super) fn run(kept: &Kept, received: Received) {
         told_client: false,
         told_warden: false,
         grace_ms: plan.grace_ms.into(),
+        most_out: plan.most_out,
         tree: Tree::default(),
     }
     .run();
@@ -314,6 +316,9 @@ impl Supervisor<'_> {
                 self.carry.read_output(&mut client.outbox, waits, keys);
                 if !client.send() {
                     self.client_gone();
+                }
+                if self.carry.bytes_out > self.most_out {
+                    self.end(failure("the command wrote more than it may and was ended"), true);
                 }
             }
             None => self.carry.discard_output(waits, keys),

@@ -145,6 +145,8 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         cwd: None,
         place: Vec::new(),
         script: Vec::new(),
+        keep_open: false,
+        most_out: u64::MAX,
         argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
         env: vec![b"PATH=/usr/bin:/bin".to_vec(), b"TERM=dumb".to_vec()],
     }
@@ -194,7 +196,7 @@ impl Runner {
         }
         let fds: Vec<BorrowedFd<'_>> =
             [Some(client), Some(executable), cwd].into_iter().flatten().map(AsFd::as_fd).collect();
-        send_with(&self.socket, &ToRunner::Plan(plan.clone()).encode(), &fds);
+        send_with(&self.socket, &ToRunner::Plan(Box::new(plan.clone())).encode(), &fds);
     }
 
     /// Whether it sleeps, as it does while it waits for its plan.

@@ -206,6 +206,8 @@ async fn prepare(
         cwd: cwd.as_ref().map(|cwd| (device_number(cwd.id.device), cwd.id.inode)),
         place: Vec::new(),
         script: if tool.script { tool.path.clone() } else { Vec::new() },
+        keep_open: false,
+        most_out: u64::MAX,
         argv,
         env: environment.kept,
     };

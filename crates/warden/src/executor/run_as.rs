@@ -66,6 +66,8 @@ pub(super) async fn prepare(
         cwd: Some((device_number(host.cwd.id.0), host.cwd.id.1)),
         place: host.cwd.path.clone(),
         script: if host.tool.script { host.tool.path.clone() } else { Vec::new() },
+        keep_open: false,
+        most_out: u64::MAX,
         argv,
         env: kept,
     };

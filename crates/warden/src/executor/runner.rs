@@ -65,7 +65,7 @@ impl Runner {
         plan: Plan,
         files: &[BorrowedFd<'_>],
     ) -> Result<(), RunnerError> {
-        let bytes = ToRunner::Plan(plan).encode();
+        let bytes = ToRunner::Plan(Box::new(plan)).encode();
         // The descriptors go with the first bytes, the rest as it fits.
         // A runner that waits has taken all that it was sent, so there is room.
         let mut sent = send_with(self.socket.as_fd(), &bytes, files);
