@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ghosts::{Ghost, GhostRule};
+
 /// What is to happen with a request. Ordered from mild to strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
@@ -132,6 +134,12 @@ pub struct Decision {
     /// The user of the warden's host that it is to run as, a name or a number; `None` is the caller.
     /// Only ever with [`Executor::Local`].
     pub run_as: Option<Arc<str>>,
+    /// The container that it is to run in. With [`Executor::Ghost`], unless it is denied, and only then.
+    pub ghost: Option<Arc<Ghost>>,
+    /// What the deciding rule says of that, until it is settled.
+    pub(crate) given: Option<Arc<GhostRule>>,
+    /// With [`Executor::Mirror`]: the warden stays with it and starts it in the prisoner's container itself.
+    pub supervised: bool,
     /// How long it may run.
     pub timeout: Timeout,
     /// How long a person has to answer an `ask`.

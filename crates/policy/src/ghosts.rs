@@ -1,11 +1,125 @@
 //! Ghosts: which image a tool runs in, and what that container may have. Data from the policy; nothing here runs one.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::decision::{Action, Decision, Executor};
+use crate::diagnostics::show_bytes;
+use crate::facts::Facts;
+use crate::judge::join;
 use crate::matchers::glob::Glob;
+use crate::policy::Policy;
+
+/// The image that stands for the prisoner's own.
+pub const SAME: &str = "same";
+
+/// Most bytes of a tool's name that a reason shows.
+const SHOWN_BYTES: usize = 80;
+
+/// A ghost as it was decided on: what a command's own container is made of, and gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ghost {
+    /// The image, and what its containers get.
+    pub image: GhostImage,
+    /// What the rule bounds it by; a bound of the image's own is in here too.
+    pub limits: Limits,
+    /// The secrets that the rule gives.
+    pub secrets: Vec<Arc<Secret>>,
+    /// Without a container engine it may run locally.
+    pub falls_back: bool,
+}
+
+/// What a ghost may use; `None` is what the warden gives by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    pub milli_cpus: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Bytes that it may write to its standard output and error, together.
+    pub output: Option<u64>,
+}
+
+/// A secret that rules name: where its value comes from, and in which form a tool gets it. Never the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name in the policy.
+    pub name: String,
+    /// Where the warden takes its value from.
+    pub source: SecretSource,
+    /// How the tool gets it.
+    pub form: SecretForm,
+}
+
+/// Where a secret's value comes from, on the warden's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The content of this file.
+    File(PathBuf),
+    /// The value of this variable of the warden's.
+    Variable(String),
+}
+
+/// How a tool gets a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretForm {
+    /// As the file of this name below `/run/secrets`.
+    File(String),
+    /// As this variable.
+    Variable(String),
+}
+
+/// What a rule itself says about the ghosts of its commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GhostRule {
+    /// Instead of the tool's own in `ghost_images`.
+    pub(crate) image: Option<String>,
+    /// Instead of the image's own: a name, or none at all.
+    pub(crate) network: Option<Option<String>>,
+    pub(crate) limits: Limits,
+    pub(crate) secrets: Vec<Arc<Secret>>,
+    pub(crate) falls_back: bool,
+}
+
+/// Completes the decision for a command that runs in a ghost: without an image there is none.
+pub(crate) fn settle(policy: &Policy, facts: &Facts<'_>, decision: &mut Decision) {
+    let given = decision.given.take();
+    if decision.executor != Executor::Ghost || decision.action == Action::Deny {
+        return;
+    }
+    let tool = facts.tool.unwrap_or(facts.name);
+    let tool = tool.rsplit(|&byte| byte == b'/').next().unwrap_or(tool);
+    let named = std::str::from_utf8(tool).ok().and_then(|tool| policy.ghost_images.find(tool));
+    let image = match (given.as_ref().and_then(|given| given.image.as_ref()), named) {
+        // What the other image gets was not said of this one.
+        (Some(own), Some(named)) if *own != named.image => Some(GhostImage::plain(own)),
+        (Some(own), None) => Some(GhostImage::plain(own)),
+        (_, named) => named.cloned(),
+    };
+    let Some(mut image) = image else {
+        decision.action = Action::Deny;
+        let fact = format!(
+            "executor ghost is asked for, and ghost_images names no image for `{}`",
+            show_bytes(tool, SHOWN_BYTES)
+        );
+        decision.reason = join(&fact, &decision.reason);
+        return;
+    };
+    let GhostRule { network, mut limits, secrets, falls_back, .. } =
+        given.as_deref().cloned().unwrap_or_default();
+    if let Some(network) = network {
+        image.network = network;
+    }
+    limits.memory = limits.memory.or(image.memory);
+    decision.ghost = Some(Arc::new(Ghost { image, limits, secrets, falls_back }));
+}
 
 /// The image of a tool, and what its containers get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GhostImage {
-    /// As the container engine takes it: `node:22-alpine`.
+    /// As the container engine takes it: `node:22-alpine`; [`SAME`] for the prisoner's own.
     pub image: String,
     /// The network of that name; `None` is none at all.
     pub network: Option<String>,
@@ -15,6 +129,25 @@ pub struct GhostImage {
     pub user: GhostUser,
     /// When the image is fetched.
     pub pull: Pull,
+}
+
+impl GhostImage {
+    /// An image with the least.
+    pub(crate) fn plain(image: &str) -> Self {
+        Self {
+            image: image.to_owned(),
+            network: None,
+            memory: None,
+            user: GhostUser::default(),
+            pull: Pull::default(),
+        }
+    }
+
+    /// Whether it is the prisoner's own.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.image == SAME
+    }
 }
 
 /// Who runs in a ghost.

@@ -6,9 +6,10 @@ mod whole;
 
 use std::cell::OnceCell;
 
-use crate::decision::{Action, Decision, Executor, Notice, Timeout};
+use crate::decision::{Action, Decision, Notice, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
+use crate::ghosts;
 use crate::index::Candidates;
 use crate::matchers::args::{Miss, Overmatch};
 use crate::matchers::argv::Reading;
@@ -31,7 +32,9 @@ const SHOWN_VARIABLES: usize = 5;
 impl Policy {
     /// Judges one request.
     pub fn decide(&self, facts: &Facts<'_>) -> Decision {
-        whole::decide(self, facts)
+        let mut decision = whole::decide(self, facts);
+        ghosts::settle(self, facts, &mut decision);
+        decision
     }
 }
 
@@ -288,6 +291,9 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         suggest: policy.default_suggest.clone(),
         executor: policy.default_executor,
         run_as: None,
+        ghost: None,
+        given: None,
+        supervised: false,
         timeout: Timeout::None,
         approval_timeout: policy.approval_timeout,
         noticed: Vec::new(),
@@ -313,11 +319,6 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         }
         noticed.extend(changed.into_iter().map(|name| Notice::ChangedVariable(name.to_vec())));
     }
-    if executor == Executor::Ghost && action != Action::Deny {
-        action = Action::Deny;
-        let fact = "executor ghost is asked for, and there are no ghosts in this version";
-        reason = join(fact, &reason);
-    }
     let suggest = rule.and_then(|rule| rule.suggest.as_ref()).or(policy.default_suggest.as_ref());
     Decision {
         action,
@@ -326,6 +327,9 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         suggest: suggest.filter(|_| action != Action::Allow).cloned(),
         executor,
         run_as: rule.and_then(|rule| rule.run_as.clone()),
+        ghost: None,
+        given: rule.and_then(|rule| rule.ghost.clone()),
+        supervised: rule.is_some_and(|rule| rule.supervised),
         timeout: timeout(policy, rule),
         approval_timeout: rule
             .and_then(|rule| rule.approval_timeout)

@@ -109,6 +109,11 @@ pub(crate) fn strictest<'p>(
         bound(&mut whole, said.decision.timeout);
         whole.approval_timeout = whole.approval_timeout.min(said.decision.approval_timeout);
         if let Some(executor) = said.executor.filter(|_| is_above) {
+            // What a higher layer says of the place takes what a rule below gave for another one.
+            if executor != whole.executor {
+                whole.given = None;
+                whole.supervised = false;
+            }
             whole.executor = executor;
             whole.run_as = None;
         }

@@ -35,7 +35,9 @@ pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Step, Verdict};
 pub use facts::{Contained, ContainerFacts, Facts, Links};
-pub use ghosts::{GhostImage, GhostUser, Pull};
+pub use ghosts::{
+    Ghost, GhostImage, GhostUser, Limits, Pull, SAME, Secret, SecretForm, SecretSource,
+};
 pub use judge::Inside;
 pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::decision::{Action, Executor};
 use crate::env::EnvRules;
-use crate::ghosts::{GhostImage, GhostImages};
+use crate::ghosts::{GhostImage, GhostImages, Secret};
 use crate::index::Index;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
@@ -39,6 +39,7 @@ pub struct Policy {
     /// Commands that get no shim for being spoken of.
     pub(crate) unshimmed: Vec<Glob>,
     pub(crate) ghost_images: GhostImages,
+    pub(crate) secrets: BTreeMap<String, Arc<Secret>>,
     pub(crate) tools: Arc<OwnTools>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
@@ -77,6 +78,8 @@ pub struct Jail {
     pub hardened: bool,
     /// How long a shim waits for a person; `None` is for ever.
     pub hold: Option<Duration>,
+    /// The folders that its ghosts share with it; absolute and plain.
+    pub workspace: Vec<String>,
 }
 
 impl Policy {
@@ -96,6 +99,7 @@ impl Policy {
             jails: BTreeMap::new(),
             unshimmed: Vec::new(),
             ghost_images: GhostImages::default(),
+            secrets: BTreeMap::new(),
             tools: Arc::default(),
             rules: Vec::new(),
             index: Index::default(),
@@ -168,6 +172,21 @@ impl Policy {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// The folders that ghosts of this jail share with it; empty where the policy does not say.
+    #[must_use]
+    pub fn workspace(&self, jail: &str) -> &[String] {
+        self.jails.get(jail).map_or(&[], |jail| &jail.workspace)
+    }
+
+    /// Whether a command may come to run in a ghost.
+    #[must_use]
+    pub fn runs_ghosts(&self) -> bool {
+        self.all_layers().any(|layer| {
+            layer.default_executor == Executor::Ghost
+                || layer.rules.iter().any(|rule| rule.executor == Some(Executor::Ghost))
+        })
     }
 
     /// Whether a rule runs its command as a user of the warden's host.

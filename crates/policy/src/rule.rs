@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::conditions::Conditions;
 use crate::decision::{Action, Executor, RuleId};
+use crate::ghosts::GhostRule;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
@@ -26,6 +27,10 @@ pub(crate) struct Rule {
     pub(crate) approval_timeout: Option<Duration>,
     pub(crate) suggest: Option<Arc<str>>,
     pub(crate) dangerous_env: Option<Action>,
+    /// For the executor `ghost`.
+    pub(crate) ghost: Option<Arc<GhostRule>>,
+    /// For the executor `mirror`: the warden stays with it.
+    pub(crate) supervised: bool,
 }
 
 /// What a rule says about time.

@@ -74,8 +74,8 @@ fn the_sample_of_the_design_behaves() {
     assert_eq!(allowed.timeout, Timeout::Default(Duration::from_secs(120)));
     assert_eq!(allowed.executor, Executor::Mirror);
     let npm = judge(&policy, "npm install");
-    assert_eq!((npm.action, npm.executor), (Action::Deny, Executor::Ghost));
-    assert!(npm.reason.contains("ghost"), "{}", npm.reason);
+    assert_eq!((npm.action, npm.executor), (Action::Ask, Executor::Ghost));
+    assert_eq!(npm.ghost.unwrap().image.image, "node:18-alpine");
     assert_eq!(npm.timeout, Timeout::Rule(Duration::from_secs(300)));
     assert_eq!(action(&policy, "docker ps"), Action::Deny);
     assert_eq!(policy.commands(), ["cat", "docker", "ls", "npm", "rm"]);
@@ -228,11 +228,11 @@ fn only_the_rule_that_decides_says_who_runs_it() {
 }
 
 #[test]
-fn a_ghost_as_the_default_denies_too() {
+fn a_ghost_as_the_default_needs_an_image_too() {
     let policy = policy("default_executor: ghost\nrules: [{command: a, action: allow}]");
     let decision = judge(&policy, "a");
     assert_eq!(decision.action, Action::Deny);
-    assert!(decision.reason.contains("no ghosts"), "{}", decision.reason);
+    assert!(decision.reason.contains("names no image for `a`"), "{}", decision.reason);
 }
 
 #[test]

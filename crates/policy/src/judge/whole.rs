@@ -6,6 +6,7 @@ use super::{Case, join, search};
 use crate::decision::{Action, Decision, Executor, RuleId, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
+use crate::ghosts;
 use crate::matchers::unknown;
 use crate::policy::Policy;
 use crate::through::{self, Seen, Standing, Via, Visit};
@@ -53,7 +54,9 @@ pub(crate) fn tell(policy: &Policy, facts: &Facts<'_>, told: &mut Vec<Inside>) -
         let candidates = layer.index.by_name(&case.names);
         search(layer, case, candidates, default, |_, _| {})
     };
-    Judge::new(policy, facts.jail, search, Some(told)).judge(facts)
+    let mut decision = Judge::new(policy, facts.jail, search, Some(told)).judge(facts);
+    ghosts::settle(policy, facts, &mut decision);
+    decision
 }
 
 struct Judge<'p, 't> {
@@ -106,6 +109,8 @@ impl<'p, 't> Judge<'p, 't> {
         // Where it runs, and as whom, is never what a rule about something inside it says.
         decision.executor = own.executor;
         decision.run_as.clone_from(&own.run_as);
+        decision.given.clone_from(&own.given);
+        decision.supervised = own.supervised;
         if own.rule.is_none() && self.mirrored {
             decision.executor = Executor::Mirror;
         }
@@ -135,6 +140,9 @@ impl<'p, 't> Judge<'p, 't> {
             suggest: suggest.cloned(),
             executor: self.policy.default_executor,
             run_as: None,
+            ghost: None,
+            given: None,
+            supervised: false,
             timeout: self.policy.default_timeout.map_or(Timeout::None, Timeout::Default),
             approval_timeout: layer.approval_timeout.min(self.policy.approval_timeout),
             noticed: Vec::new(),

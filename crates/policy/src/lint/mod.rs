@@ -162,6 +162,8 @@ impl<'r> Scope<'r> {
             approval_timeout: _,
             suggest: _,
             dangerous_env: _,
+            ghost: _,
+            supervised: _,
         } = rule;
         let mut sources: Vec<&str> = commands.iter().map(NamePattern::source).collect();
         sources.sort_unstable();

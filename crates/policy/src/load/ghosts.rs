@@ -1,11 +1,22 @@
-//! `ghost_images`: tools to images, each alone or with what its containers get.
+//! `ghost_images`: tools to images, each alone or with what its containers get; and what a rule says of its ghosts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::report::Report;
+use super::rules::GHOST_KEYS;
 use super::yaml::{Node, Value};
-use crate::ghosts::{GhostImage, GhostImages, GhostUser, Pull};
+use crate::decision::Executor;
+use crate::ghosts::{GhostImage, GhostImages, GhostRule, GhostUser, Limits, Pull, Secret};
 use crate::matchers::glob::Kind;
 
 pub(super) const KEYS: &[&str] = &["image", "network", "memory", "user", "pull"];
+pub(super) const LIMIT_KEYS: &[&str] = &["memory", "cpus", "pids", "output"];
+
+/// Most processors that a limit gives; with more it is none.
+const MAX_CPUS: u64 = 1_024;
+/// Most processes that a limit gives; the kernel has no more ids.
+const MAX_PIDS: u64 = 4_194_304;
 
 /// Most entries.
 const MAX_IMAGES: usize = 1_000;
@@ -34,14 +45,120 @@ pub(super) fn ghost_images(node: &Node, report: &mut Report<'_>) -> Option<Ghost
     Some(GhostImages(images))
 }
 
-fn entry(node: &Node, report: &mut Report<'_>) -> Option<GhostImage> {
-    let mut found = GhostImage {
-        image: String::new(),
-        network: None,
-        memory: None,
-        user: GhostUser::default(),
-        pull: Pull::default(),
+/// What a rule whose commands run at `place` says of its ghosts.
+pub(super) fn rule(
+    fields: &[(&str, &Node)],
+    place: Executor,
+    known: &BTreeMap<String, Arc<Secret>>,
+    report: &mut Report<'_>,
+) -> Option<GhostRule> {
+    let mut found = GhostRule::default();
+    let said: Vec<_> = fields.iter().filter(|(key, _)| GHOST_KEYS.contains(key)).collect();
+    let falls_back = said.iter().any(|(key, _)| *key == "fallback");
+    for &&(key, node) in &said {
+        if place != Executor::Ghost {
+            let help = match (key, place) {
+                ("secrets", Executor::Mirror) => {
+                    "the prisoner can read whatever a process of its own has; write `executor: ghost` beside it"
+                }
+                _ => "only a ghost keeps to it: write `executor: ghost` beside it",
+            };
+            report.add(node.at, format!("`{key}` without `executor: ghost`"), help);
+            continue;
+        }
+        if falls_back && matches!(key, "secrets" | "limits" | "network") {
+            let help = "a local run would not keep to it; leave one of them out";
+            report.add(node.at, format!("`{key}` beside `fallback: local`"), help);
+        }
+        match key {
+            "image" => found.image = image(node, report),
+            "network" => found.network = network(node, report),
+            "limits" => found.limits = limits(node, report).unwrap_or_default(),
+            "secrets" => found.secrets = secrets(node, known, report),
+            _ => {
+                found.falls_back =
+                    report.choice(node, "fallback", &[("local", true)]).unwrap_or_default();
+            }
+        }
+    }
+    (!said.is_empty()).then_some(found)
+}
+
+fn limits(node: &Node, report: &mut Report<'_>) -> Option<Limits> {
+    let mut found = Limits::default();
+    for (key, node) in report.fields(node, "what is bounded", LIMIT_KEYS)? {
+        match key {
+            "memory" => found.memory = memory(node, report),
+            "cpus" => found.milli_cpus = cpus(node, report),
+            "pids" => found.pids = pids(node, report),
+            _ => found.output = size(node, 1, "at least `1k`", report),
+        }
+    }
+    Some(found)
+}
+
+/// Processors, to three places behind the point, in thousandths.
+fn cpus(node: &Node, report: &mut Report<'_>) -> Option<u64> {
+    let text = report.word(node, "a number of processors such as `1.5`")?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let found = if digits(whole) && digits(part) && part.len() <= 3 {
+        let part = format!("{part:0<3}").parse::<u64>().ok();
+        whole
+            .parse::<u64>()
+            .ok()
+            .zip(part)
+            .and_then(|(whole, part)| whole.checked_mul(1_000)?.checked_add(part))
+    } else {
+        None
     };
+    match found {
+        Some(found) if (10..=MAX_CPUS * 1_000).contains(&found) => return Some(found),
+        _ => report.add(
+            node.at,
+            format!("bad number of processors `{text}`"),
+            "from `0.01` to `1024`",
+        ),
+    }
+    None
+}
+
+fn pids(node: &Node, report: &mut Report<'_>) -> Option<u64> {
+    let text = report.word(node, "a number of processes such as `100`")?;
+    let found = text.parse::<u64>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    // The first process and the tool are two.
+    if let Some(found) = found.filter(|found| (2..=MAX_PIDS).contains(found)) {
+        return Some(found);
+    }
+    report.add(node.at, format!("bad number of processes `{text}`"), "from `2` to `4194304`");
+    None
+}
+
+fn secrets(
+    node: &Node,
+    known: &BTreeMap<String, Arc<Secret>>,
+    report: &mut Report<'_>,
+) -> Vec<Arc<Secret>> {
+    let mut found: Vec<Arc<Secret>> = Vec::new();
+    for (at, name) in report.words(node, "a secret's name, or a list of them").unwrap_or_default() {
+        let Some(secret) = known.get(name) else {
+            let help =
+                "name it in `secrets` of the policy itself; further files and packs have none";
+            report.add(at.at, format!("there is no secret `{name}`"), help);
+            continue;
+        };
+        if found.iter().any(|other| other.form == secret.form) {
+            let help = "two secrets cannot be the same file or variable";
+            report.add(at.at, format!("the place of the secret `{name}` is taken"), help);
+            continue;
+        }
+        found.push(Arc::clone(secret));
+    }
+    found
+}
+
+fn entry(node: &Node, report: &mut Report<'_>) -> Option<GhostImage> {
+    let mut found = GhostImage::plain("");
     if !matches!(node.value, Value::Map(_)) {
         found.image = image(node, report)?;
         return Some(found);
@@ -50,7 +167,7 @@ fn entry(node: &Node, report: &mut Report<'_>) -> Option<GhostImage> {
     for (key, node) in report.fields(node, "an image's keys", KEYS)? {
         match key {
             "image" => named = image(node, report),
-            "network" => found.network = network(node, report),
+            "network" => found.network = network(node, report).flatten(),
             "memory" => found.memory = memory(node, report),
             "user" => found.user = user(node, report).unwrap_or_default(),
             _ => {
@@ -82,10 +199,10 @@ fn image(node: &Node, report: &mut Report<'_>) -> Option<String> {
 }
 
 /// `none`, or the name of a network that the engine has. Those that are the host's own are no network of a ghost's.
-fn network(node: &Node, report: &mut Report<'_>) -> Option<String> {
+fn network(node: &Node, report: &mut Report<'_>) -> Option<Option<String>> {
     let name = report.word(node, "a network's name, or `none`")?;
     if name == "none" {
-        return None;
+        return Some(None);
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -96,13 +213,17 @@ fn network(node: &Node, report: &mut Report<'_>) -> Option<String> {
         let help = "name a network that was made for it, or `none`";
         report.add(node.at, format!("a ghost has no network `{name}`"), help);
     } else {
-        return Some(name.to_owned());
+        return Some(Some(name.to_owned()));
     }
     None
 }
 
 /// A number of bytes with a unit of 1,024.
 fn memory(node: &Node, report: &mut Report<'_>) -> Option<u64> {
+    size(node, MIN_MEMORY, "at least `6m`", report)
+}
+
+fn size(node: &Node, least: u64, help_of_least: &str, report: &mut Report<'_>) -> Option<u64> {
     let text = report.word(node, "a size such as `512m`")?;
     let shift = match text.bytes().last() {
         Some(b'k') => 10,
@@ -118,8 +239,8 @@ fn memory(node: &Node, report: &mut Report<'_>) -> Option<u64> {
     };
     let help = "write a number and a unit, such as `512m` or `2g`";
     match size {
-        Some(size) if size >= MIN_MEMORY && i64::try_from(size).is_ok() => return Some(size),
-        Some(_) => report.add(node.at, format!("`{text}` is out of bounds"), "at least `6m`"),
+        Some(size) if size >= least && i64::try_from(size).is_ok() => return Some(size),
+        Some(_) => report.add(node.at, format!("`{text}` is out of bounds"), help_of_least),
         None => report.add(node.at, format!("bad size `{text}`"), help),
     }
     None

@@ -1,6 +1,7 @@
 //! What each layer's file may say, what packs it uses, and how files become one policy.
 //! Whatever could give more than a higher layer gives is refused where it stands.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -89,15 +90,19 @@ fn refuse(layer: Layer, (key, word, value): (&Node, &str, &Node), report: &mut R
     let is = |wanted: &str| matches!(&value.value, Value::Scalar { text, .. } if text == wanted);
     let gives = match (layer, word) {
         (Layer::Ceiling, "executor") => is("local"),
+        (Layer::Jail | Layer::Repository, "dangerous_env") => is("allow"),
         (Layer::Jail | Layer::Repository, "executor" | "run_as") | (Layer::Ceiling, "run_as") => {
             true
         }
-        (Layer::Jail | Layer::Repository, "dangerous_env") => is("allow"),
+        (Layer::Jail | Layer::Repository | Layer::Ceiling, word) => {
+            rules::GHOST_KEYS.contains(&word) || word == "supervised"
+        }
         _ => false,
     };
     if gives {
         let fact = match word {
             "run_as" => format!("{layer} has no `run_as`"),
+            word if rules::GHOST_KEYS.contains(&word) => format!("{layer} has no `{word}`"),
             _ if is("local") || is("allow") => {
                 let Value::Scalar { text, .. } = &value.value else { return };
                 format!("{layer} has no `{word}: {text}`")
@@ -184,7 +189,8 @@ pub(super) fn jail_rules(
             continue;
         };
         keep_rules_to(Layer::Jail, list, report);
-        let found = rules::rules(list, name, policy.default_executor, report).unwrap_or_default();
+        let known = rules::Known { executor: policy.default_executor, secrets: &BTreeMap::new() };
+        let found = rules::rules(list, name, &known, report).unwrap_or_default();
         total += found.len();
         if total > MAX_JAIL_RULES {
             report.add(list.at, format!("jails have more than {MAX_JAIL_RULES} rules"), "");

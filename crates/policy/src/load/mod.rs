@@ -9,6 +9,7 @@ pub(crate) mod layers;
 mod outcome;
 mod report;
 mod rules;
+mod secrets;
 mod sections;
 mod structured;
 mod text;
@@ -50,6 +51,7 @@ const KEYS: &[&str] = &[
     "allowed_paths",
     "env",
     "ghost_images",
+    "secrets",
     "jails",
     "unshimmed",
     "tools",
@@ -60,13 +62,15 @@ const KEYS: &[&str] = &[
 
 /// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
 #[cfg(test)]
-pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 15] {
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 17] {
     [
         ("", KEYS),
         ("rule", rules::KEYS),
         ("env", sections::ENV_KEYS),
         ("jail", sections::JAIL_KEYS),
         ("ghost", ghosts::KEYS),
+        ("limits", ghosts::LIMIT_KEYS),
+        ("secret", secrets::KEYS),
         ("defaults", outcome::DEFAULT_KEYS),
         ("example", examples::EXAMPLE_KEYS),
         ("test", examples::TEST_KEYS),
@@ -237,6 +241,7 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
             "ghost_images" => {
                 policy.ghost_images = ghosts::ghost_images(node, report).unwrap_or_default();
             }
+            "secrets" => policy.secrets = secrets::secrets(node, report).unwrap_or_default(),
             "tools" => policy.tools = Arc::new(tools::tools(node, report).unwrap_or_default()),
             // They speak of the whole policy, so they come when it is there.
             "tests" | "use" => {}
@@ -248,7 +253,8 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
     // Behind all others: what a rule may say can depend on them.
     if let Some(node) = rules {
         let executor = policy.default_executor;
-        policy.rules = rules::rules(node, file, executor, report).unwrap_or_default();
+        let known = rules::Known { executor, secrets: &policy.secrets };
+        policy.rules = rules::rules(node, file, &known, report).unwrap_or_default();
     }
     Some(())
 }

@@ -10,8 +10,7 @@ use super::yaml::{Node, Value};
 use crate::policy::Policy;
 
 /// Keys that a rule will have once something does what they say.
-pub(super) const NOT_ENFORCED: &[&str] =
-    &["approvers", "quorum", "on_no_approver", "limits", "network", "secrets", "record"];
+pub(super) const NOT_ENFORCED: &[&str] = &["approvers", "quorum", "on_no_approver", "record"];
 
 /// Most characters of a suggestion: with its reason it has to fit into what an agent is told.
 const MAX_SUGGEST: usize = 300;

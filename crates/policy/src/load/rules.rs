@@ -1,14 +1,17 @@
 //! The `rules:` list. A rule names a command and an action; everything else narrows or explains.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::conditions;
+use super::ghosts;
 use super::outcome;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
 use crate::conditions::Conditions;
 use crate::decision::{Action, Executor};
+use crate::ghosts::Secret;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
 use crate::matchers::name::NamePattern;
@@ -25,6 +28,12 @@ pub(super) const KEYS: &[&str] = &[
     "timeout",
     "executor",
     "run_as",
+    "image",
+    "network",
+    "secrets",
+    "limits",
+    "fallback",
+    "supervised",
     "name",
     "dangerous_env",
     "jail",
@@ -39,13 +48,22 @@ pub(super) const KEYS: &[&str] = &[
     "not_match",
 ];
 
+/// Those of a rule that only a ghost can keep.
+pub(super) const GHOST_KEYS: &[&str] = &["image", "network", "secrets", "limits", "fallback"];
+
+/// What the rest of the file says that rules depend on.
+pub(super) struct Known<'a> {
+    pub(super) executor: Executor,
+    pub(super) secrets: &'a BTreeMap<String, Arc<Secret>>,
+}
+
 /// Longest name of a user; a login name on Linux has no more.
 const MAX_USER: usize = 32;
 
 pub(super) fn rules(
     node: &Node,
     file: &Arc<str>,
-    default_executor: Executor,
+    known: &Known<'_>,
     report: &mut Report<'_>,
 ) -> Option<Vec<Rule>> {
     let Value::List(items) = &node.value else {
@@ -54,7 +72,7 @@ pub(super) fn rules(
     };
     let mut rules = Vec::with_capacity(items.len());
     for (item, index) in items.iter().zip(0..) {
-        rules.extend(rule(item, index, (file, default_executor), report));
+        rules.extend(rule(item, index, (file, known), report));
     }
     Some(rules)
 }
@@ -62,7 +80,7 @@ pub(super) fn rules(
 fn rule(
     node: &Node,
     index: u32,
-    (file, default_executor): (&Arc<str>, Executor),
+    (file, known): (&Arc<str>, &Known<'_>),
     report: &mut Report<'_>,
 ) -> Option<Rule> {
     let fields = report.fields(node, "a rule's keys", KEYS)?;
@@ -85,8 +103,17 @@ fn rule(
         Some(Some(Some(limit))) => RuleTimeout::After(limit),
     };
     let executor = get("executor").and_then(|node| report.executor(node));
+    let place = executor.unwrap_or(known.executor);
+    let ghost = ghosts::rule(&fields, place, known.secrets, report);
+    let supervised = get("supervised").is_some_and(|node| {
+        if place != Executor::Mirror {
+            let help = "every other executor stays with what it runs; leave it out";
+            report.add(node.at, "`supervised` is for `executor: mirror`", help);
+        }
+        report.boolean(node).unwrap_or_default()
+    });
     let run_as = get("run_as").and_then(|node| {
-        if executor.unwrap_or(default_executor) != Executor::Local {
+        if place != Executor::Local {
             let help = "only a local run has a user of its own: write `executor: local` beside it";
             report.add(node.at, "run_as without `executor: local`", help);
         }
@@ -121,6 +148,8 @@ fn rule(
         approval_timeout,
         suggest,
         dangerous_env,
+        ghost: ghost.map(Arc::new),
+        supervised,
     })
 }
 

@@ -9,11 +9,32 @@ use crate::matchers::glob::{Glob, Kind};
 use crate::matchers::paths;
 use crate::policy::{DEFAULT_HOLD, Jail};
 
+/// Folders that are no workspace, and nothing in them is.
+const SYSTEM: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/clawrden",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/run",
+    "/var/lib/docker",
+    "/var/lib/containers",
+    "/var/lib/clawrden",
+];
+
 /// Most jails in one policy.
 const MAX_JAILS: usize = 1_000;
 
 pub(super) const ENV_KEYS: &[&str] = &["keep", "strip", "dangerous", "ignore_dangerous"];
-pub(super) const JAIL_KEYS: &[&str] = &["commands", "hardened", "hold", "rules"];
+pub(super) const JAIL_KEYS: &[&str] = &["commands", "hardened", "hold", "rules", "workspace"];
 
 pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
     let words = report.words(node, "a path")?;
@@ -65,6 +86,33 @@ fn variables(node: &Node, report: &mut Report<'_>) -> Vec<Box<str>> {
     names
 }
 
+/// Folders that a jail shares with its ghosts: each by itself, and none of the system's.
+fn workspace(node: &Node, report: &mut Report<'_>) -> Vec<String> {
+    let mut folders = Vec::new();
+    for (at, text) in report.words(node, "a folder such as `/work`").unwrap_or_default() {
+        let plain = String::from_utf8_lossy(&paths::normalise(text.as_bytes())).into_owned();
+        let is_system = SYSTEM.iter().any(|folder| {
+            plain == "/"
+                || plain
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if !text.starts_with('/') || paths::climbs(text.as_bytes()) {
+            let help = "write an absolute path without `..`, such as `/work`";
+            report.add(at.at, format!("bad folder `{text}`"), help);
+        } else if text.contains(|c: char| matches!(c, '*' | '?' | '[' | ':') || c.is_control()) {
+            let help = "name each folder by itself, without globs and colons";
+            report.add(at.at, format!("bad folder `{text}`"), help);
+        } else if is_system {
+            let help = "share a folder of the prisoner's work alone";
+            report.add(at.at, format!("`{text}` is the system's and no workspace"), help);
+        } else {
+            folders.push(plain);
+        }
+    }
+    folders
+}
+
 pub(super) fn jails(node: &Node, report: &mut Report<'_>) -> Option<BTreeMap<String, Jail>> {
     let mut jails = BTreeMap::new();
     let entries = report.entries(node, "jail names to jails")?;
@@ -82,7 +130,12 @@ pub(super) fn jails(node: &Node, report: &mut Report<'_>) -> Option<BTreeMap<Str
 }
 
 fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
-    let mut jail = Jail { commands: Vec::new(), hardened: false, hold: Some(DEFAULT_HOLD) };
+    let mut jail = Jail {
+        commands: Vec::new(),
+        hardened: false,
+        hold: Some(DEFAULT_HOLD),
+        workspace: Vec::new(),
+    };
     for (key, node) in report.fields(node, "what the jail is", JAIL_KEYS)? {
         match key {
             "commands" => {
@@ -92,6 +145,7 @@ fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
             }
             // They are a layer of their own.
             "rules" => {}
+            "workspace" => jail.workspace = workspace(node, report),
             "hardened" => jail.hardened = report.boolean(node).unwrap_or(false),
             _ => jail.hold = report.duration(node).flatten(),
         }

@@ -5,7 +5,10 @@ use clawrden_policy::{Action, Decision, Executor, Timeout};
 
 /// The stricter one. Where the earlier policy makes the difference, `why` stands in the reason.
 pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
-    let same_place = new.executor == old.executor && new.run_as == old.run_as;
+    let same_place = new.executor == old.executor
+        && new.run_as == old.run_as
+        && new.ghost == old.ghost
+        && new.supervised == old.supervised;
     let (timeout, approval_timeout) =
         (shorter(new.timeout, old.timeout), new.approval_timeout.min(old.approval_timeout));
     let is_old = old.action > new.action
@@ -13,6 +16,8 @@ pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
             && !same_place
             && new.executor != Executor::Mirror
             && old.executor == Executor::Mirror);
+    let is_mirrored = new.executor == old.executor && new.executor == Executor::Mirror;
+    let other_supervised = is_mirrored && (new.supervised || old.supervised);
     let (mut decision, other) = if is_old { (old, new) } else { (new, old) };
     if is_old {
         decision.reason = join(&decision.reason, why);
@@ -25,12 +30,14 @@ pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
         if other.executor == Executor::Mirror {
             decision.executor = Executor::Mirror;
             decision.run_as = None;
+            decision.ghost = None;
         } else {
             decision.action = Action::Deny;
             let fact = "the policies that hold do not agree on where it runs";
             decision.reason = join(fact, why);
         }
     }
+    decision.supervised |= other_supervised;
     decision.timeout = timeout;
     decision.approval_timeout = approval_timeout;
     decision
