@@ -212,6 +212,7 @@ fn before_the_start() -> [Record; 3] {
             pid: Some(4242),
             stripped: Vec::new(),
             run_as: None,
+            ghost: None,
         }),
     ]
 }

@@ -159,6 +159,11 @@ impl House {
         });
     }
 
+    /// Adds arguments for the next warden.
+    pub fn add(&mut self, extra: &[&str]) {
+        self.extra.extend(extra.iter().map(|&word| word.to_owned()));
+    }
+
     /// Starts another warden in the same place.
     pub fn restart(&mut self) {
         self.restart_with(&[]);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Action, Decision, Executor, Notice, Policy, Timeout};
+use clawrden_policy::{Action, Decision, Executor, Ghost, Notice, Policy, Timeout};
 
 use crate::again::{Case, Objection};
 use crate::approvals::Loan;
@@ -42,6 +42,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Approved {
     plan: Plan,
     executor: Executor,
+    ghost: Option<Arc<Ghost>>,
+    supervised: bool,
     timeout: Timeout,
     /// The person's word, where it took one.
     loan: Option<Loan>,
@@ -106,6 +108,10 @@ impl Judged {
             && self.decision.action != Action::Deny
         {
             self.decision = refused(self.decision, ELSEWHERE);
+        }
+        if let Some(ghost) = &self.decision.ghost {
+            // A person approves what a ghost gets along with the command.
+            self.plan.identity = self.plan.identity.within(&format!("{ghost:?}"));
         }
         self
     }
@@ -181,8 +187,8 @@ impl Judged {
     }
 
     fn approved(self) -> Approved {
-        let Decision { executor, timeout, .. } = self.decision;
-        Approved { plan: self.plan, executor, timeout, loan: None }
+        let Decision { executor, ghost, supervised, timeout, .. } = self.decision;
+        Approved { plan: self.plan, executor, ghost, supervised, timeout, loan: None }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -259,6 +265,14 @@ impl Judged {
             }
         };
         let mut noticed: Vec<String> = self.decision.noticed.iter().map(phrase).collect();
+        if let Some(ghost) = &self.decision.ghost {
+            noticed.push(format!("its ghost is made from the image {}", ghost.image.image));
+            let network = ghost.image.network.as_ref();
+            noticed.extend(network.map(|name| format!("its ghost may use the network {name}")));
+            noticed.extend(ghost.secrets.iter().map(|secret| {
+                format!("it gets the secret {}, and so does any code that it runs", secret.name)
+            }));
+        }
         if self.plan.invocation.only_judged() {
             noticed.push(
                 "an agent's hook asks: the agent runs it by itself, and its end is not recorded"
@@ -304,6 +318,16 @@ impl Approved {
 
     pub(crate) fn executor(&self) -> Executor {
         self.executor
+    }
+
+    /// What its ghost is made of, where it is to run in one.
+    pub(crate) fn ghost(&self) -> Option<&Arc<Ghost>> {
+        self.ghost.as_ref()
+    }
+
+    /// Whether the warden stays with what is mirrored.
+    pub(crate) fn is_supervised(&self) -> bool {
+        self.supervised
     }
 
     pub(crate) fn timeout(&self) -> Timeout {

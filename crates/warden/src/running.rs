@@ -79,6 +79,11 @@ impl Running {
         meant.filter(|(_, sender)| sender.send(order.clone()).is_ok()).count()
     }
 
+    /// Whether this command runs.
+    pub(crate) fn holds(&self, id: RequestId) -> bool {
+        self.entries().contains_key(&id)
+    }
+
     pub(crate) fn count(&self) -> usize {
         *self.count.borrow()
     }

@@ -7,6 +7,17 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(pub [u8; 32]);
 
+impl Identity {
+    /// The same request with something more that tells it from others.
+    #[must_use]
+    pub fn within(self, more: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(self.0);
+        digest.update(more.as_bytes());
+        Self(digest.finalize().into())
+    }
+}
+
 /// The parts of an [`Identity`].
 #[derive(Debug, Clone, Copy)]
 pub struct Same<'a, A, V> {

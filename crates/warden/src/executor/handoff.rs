@@ -45,6 +45,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         id,
         executor: "mirror".to_owned(),
         run_as: None,
+        ghost: None,
         method: Method::Handoff,
         pid,
         stripped: Vec::new(),

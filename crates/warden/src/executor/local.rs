@@ -1,26 +1,17 @@
 //! Local: a supervised run on the warden's side, as the caller's user, under a runner.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use clawrden_protocol::frame::Status;
-use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
-use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
+use clawrden_protocol::runner::{Plan as RunnerPlan, Streams};
 
-use super::pool::Pool;
 use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
+use super::supervision::{Prepared, Supervision, device_number, ended};
 use super::{Begun, Refusal, Start, begin, finish, refuse, run_as};
-use crate::approvals;
-use crate::intercom::{Reply, close_apart};
-use crate::laps::{Lap, Laps};
-use crate::ledger::{Finished, Id, Method, Started};
-use crate::plan::{OnHost, Opened, Plan, Root, local as local_environment};
-use crate::process::cgroup::{CgroupError, Leaf};
-use crate::process::tree::{Report, Scope, freeze_tree, thaw_tree};
-use crate::process::{Identity, Namespaces, status};
-use crate::running::{Order, Run};
+use crate::ledger::{Id, Method, Started};
+use crate::plan::{OnHost, Plan, Root, local as local_environment};
+use crate::process::{Namespaces, status};
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
 
@@ -58,6 +49,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         pid: None,
         stripped: crate::ledger::names(prepared.stripped.clone()),
         run_as: plan.on_host.as_deref().and_then(OnHost::record),
+        ghost: None,
     };
     let limit = start.approved.timeout().duration();
     let of = (plan.identity, plan.lap);
@@ -74,9 +66,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         }
     };
     crate::crash::point("runner_taken");
-    let mut supervision = Supervision { id, run, runner, clock, limit, refused_to_start: false };
+    let mut supervision = Supervision::new(id, run, runner, clock, limit);
     let finished = match supervision.start(prepared, start.reply).await {
-        Ok(()) => supervision.follow(&warden.laps, of).await,
+        Ok(()) => supervision.follow(Some((&warden.laps, of))).await,
         Err(error) => ended(id, clock, None, Some(error.to_string())),
     };
     // The runner's own word that the tool was not executed is certain; its silence is not.
@@ -97,14 +89,6 @@ enum Place<'a> {
 struct Seen {
     root: Root,
     status: crate::process::Status,
-}
-
-/// A plan with its files opened again, found unchanged.
-pub(super) struct Prepared {
-    pub(super) plan: RunnerPlan,
-    pub(super) tool: Opened,
-    pub(super) cwd: Option<Opened>,
-    pub(super) stripped: Vec<String>,
 }
 
 /// Looks at a caller that may have a local run at all. The text says why not, and what to do.
@@ -212,165 +196,4 @@ async fn prepare(
         env: environment.kept,
     };
     Ok(Prepared { plan, tool: opened, cwd, stripped: environment.stripped })
-}
-
-pub(super) fn device_number((major, minor): (u32, u32)) -> u64 {
-    rustix::fs::makedev(major, minor)
-}
-
-struct Supervision {
-    id: Id,
-    run: Run,
-    runner: Runner,
-    clock: Instant,
-    limit: Option<Duration>,
-    /// The runner has said that the tool could not be executed.
-    refused_to_start: bool,
-}
-
-impl Supervision {
-    async fn start(&mut self, prepared: Prepared, reply: Reply) -> Result<(), RunnerError> {
-        let Prepared { plan, tool, cwd, .. } = prepared;
-        let connection = reply.into_connection()?;
-        let mut files = vec![connection.as_fd(), tool.fd.as_fd()];
-        if plan.streams == Streams::Frames {
-            files.extend(cwd.as_ref().map(|cwd| cwd.fd.as_fd()));
-        }
-        let started = self.runner.start(plan, &files).await;
-        if started.is_err() {
-            close_apart(connection);
-        }
-        crate::crash::point("plan_sent");
-        started
-    }
-
-    /// Until the tool itself has ended.
-    async fn follow(
-        &mut self,
-        laps: &Arc<Laps>,
-        (identity, lap): (approvals::Identity, Lap),
-    ) -> Finished {
-        let mut _entered = None;
-        let (id, clock) = (self.id, self.clock);
-        let (mut timed_out, mut has_started) = (false, false);
-        let mut deadline: Option<tokio::time::Instant> = None;
-        loop {
-            let time_is_up = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                message = self.runner.next() => match message {
-                    Ok(Some(FromRunner::Started(pid))) => {
-                        tracing::debug!(%id, pid, "a supervised tool runs");
-                        crate::crash::point("tool_started");
-                        has_started = true;
-                        _entered = Some(laps.enter(identity, lap, pid));
-                        deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
-                    }
-                    Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {
-                        return Finished { bytes_out: Some(bytes_out), cancelled, timed_out, ..ended(id, clock, Some(status), None) };
-                    }
-                    Ok(Some(FromRunner::Failed { text, .. })) => {
-                        let text = String::from_utf8_lossy(&text).into_owned();
-                        self.refused_to_start = !has_started;
-                        return ended(id, clock, None, Some(text));
-                    }
-                    Ok(Some(FromRunner::Idle) | None) => return ended(id, clock, None, Some("the runner ended without a word".to_owned())),
-                    Err(error) => return ended(id, clock, None, Some(error.to_string())),
-                },
-                () = time_is_up => {
-                    timed_out = true;
-                    deadline = None;
-                    let limit = self.limit.unwrap_or_default();
-                    self.stop(EXIT_TIMED_OUT, &format!("the command ran out of its time ({limit:?})"), false).await;
-                }
-                order = self.run.order() => self.obey(order).await,
-            }
-        }
-    }
-
-    /// Until its last process has ended: daemons that it left stay within reach.
-    async fn linger(mut self, pool: &Pool) {
-        loop {
-            tokio::select! {
-                biased;
-                message = self.runner.next() => match message {
-                    Ok(Some(FromRunner::Idle)) if self.runner.is_reusable() => {
-                        return match self.runner.into_idle() {
-                            Ok(idle) => pool.give_back(idle),
-                            Err(error) => tracing::warn!(%error, "a runner cannot be used again"),
-                        };
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => break,
-                },
-                order = self.run.order() => self.obey(order).await,
-            }
-        }
-        // A runner that was killed leaves what it held together; its cgroup does not.
-        let leaf = self.runner.leaf().clone();
-        self.runner.reap().await;
-        let swept = tokio::task::spawn_blocking(move || leaf.with_what_is_there(Leaf::kill)).await;
-        if let Ok(Some(Err(error))) = swept {
-            tracing::warn!(%error, id = %self.id, "what a runner left could not be ended");
-        }
-    }
-
-    async fn obey(&mut self, order: Order) {
-        match order {
-            Order::End { why } => self.stop(EXIT_UNREACHABLE, &why, true).await,
-            Order::Freeze => self.each(freeze_tree, Leaf::freeze),
-            Order::Thaw => self.each(thaw_tree, Leaf::thaw),
-            Order::Leave => self.stop(EXIT_UNREACHABLE, "the warden went down", false).await,
-        }
-    }
-
-    async fn stop(&mut self, code: u8, text: &str, now: bool) {
-        if let Err(error) = self.runner.stop(code, text, now).await {
-            tracing::warn!(%error, id = %self.id, "a runner could not be told to stop");
-        }
-    }
-
-    fn each(
-        &self,
-        tree: impl FnOnce(Identity, Scope) -> Report,
-        cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
-    ) {
-        let frozen = self.runner.leaf().with(cgroup);
-        let problems = match (frozen, Identity::of(self.runner.pid())) {
-            (Some(frozen), _) => frozen.err().map(|error| error.to_string()).into_iter().collect(),
-            (None, Ok(runner)) => tree(runner, Scope::Whole).problems,
-            (None, Err(error)) => vec![error.to_string()],
-        };
-        for problem in problems {
-            tracing::warn!(id = %self.id, problem, "a command could not be frozen or thawed");
-        }
-    }
-}
-
-fn ended(id: Id, clock: Instant, status: Option<Status>, error: Option<String>) -> Finished {
-    let (exit_code, signal) = match status {
-        Some(Status::Exited(code)) => (Some(i32::from(code)), None),
-        Some(Status::Killed(signal)) => (None, Some(i32::from(signal))),
-        None => (None, None),
-    };
-    let exit_source = match status {
-        Some(_) => "runner".to_owned(),
-        None => "unknown: the runner did not say".to_owned(),
-    };
-    Finished {
-        id,
-        exit_code,
-        signal,
-        exit_source,
-        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
-        timed_out: false,
-        cancelled: false,
-        bytes_out: None,
-        error,
-    }
 }

@@ -2,7 +2,10 @@
 //!
 //! Executors take an [`Approved`] plan and nothing else. The intent is in the ledger before anything starts.
 
+mod door;
 mod end;
+mod exec;
+mod ghost;
 mod handoff;
 mod judge;
 mod local;
@@ -10,18 +13,22 @@ mod pool;
 mod reopen;
 mod run_as;
 mod runner;
+mod supervision;
 
 use std::sync::Arc;
 
 use clawrden_policy::Executor;
 
 use crate::approvals::{Approval, Loan, Now};
+use crate::caller::Caller;
+use crate::containers::Whereabouts;
 use crate::decision::Approved;
 use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
 use crate::running::Run;
 use crate::warden::Warden;
 
+pub(crate) use ghost::{Ghosts, clear_doors, reap, warden_id};
 pub(crate) use pool::Pool;
 
 /// What stands between an approved plan and its start: what is still to be recorded, and the client.
@@ -64,12 +71,18 @@ async fn run(warden: &Arc<Warden>, start: Start) {
     if start.approved.plan().invocation.only_judged() {
         return judge::run(warden, start).await;
     }
-    if start.approved.plan().meant_tool().is_none() {
+    // What the caller has not, a ghost's image may have.
+    let is_elsewhere = start.approved.executor() == Executor::Ghost;
+    if start.approved.plan().meant_tool().is_none() && !is_elsewhere {
         let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
         let text = format!("{name}: there is no such tool on the caller's PATH");
         return refuse(warden, start, Refusal::NoSuchTool, text).await;
     }
     match start.approved.executor() {
+        // A shim cannot become what its caller cannot reach.
+        Executor::Mirror if start.approved.is_supervised() || is_locked(&start) => {
+            exec::run(warden, start).await;
+        }
         Executor::Mirror if start.approved.plan().invocation.version_2() => {
             handoff::run(warden, start).await;
         }
@@ -79,11 +92,20 @@ async fn run(warden: &Arc<Warden>, start: Start) {
             refuse(warden, start, Refusal::Denied, text.to_owned()).await;
         }
         Executor::Local => local::run(warden, start).await,
-        Executor::Ghost => {
-            let text = "there is no ghost executor yet; give the rule `executor: mirror` or `executor: local`";
-            refuse(warden, start, Refusal::Denied, text.to_owned()).await;
-        }
+        Executor::Ghost => ghost::run(warden, start).await,
     }
+}
+
+/// Where the caller is. Looked for now, where that did not matter before.
+async fn whereabouts(warden: &Warden, caller: &Caller) -> Whereabouts {
+    match &caller.container {
+        Whereabouts::NotSought => warden.containers.find(caller).await,
+        known => known.clone(),
+    }
+}
+
+fn is_locked(start: &Start) -> bool {
+    start.approved.plan().tool.as_ref().is_some_and(|tool| tool.locked)
 }
 
 /// Why an approved plan does not run after all.

@@ -16,11 +16,18 @@ use super::pool::{Idle, LeafSlot};
 /// A runner that is at work.
 pub(super) struct Runner {
     socket: UnixStream,
-    process: std::process::Child,
-    leaf: LeafSlot,
+    holder: Holder,
     incoming: Vec<u8>,
     /// It was told to end its tree, and so ends itself.
     stopped: bool,
+}
+
+/// Who has started a runner, and reaps it.
+enum Holder {
+    /// We have.
+    Warden(std::process::Child, LeafSlot),
+    /// The container's engine has; its pid here.
+    Engine(u32),
 }
 
 /// Why a runner did not start, or went silent.
@@ -43,20 +50,30 @@ impl Runner {
         let Idle { socket, process, leaf } = idle;
         Ok(Self {
             socket: UnixStream::from_std(socket)?,
-            process,
-            leaf,
+            holder: Holder::Warden(process, leaf),
             incoming: Vec::new(),
             stopped: false,
         })
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.process.id()
+    /// The runner that has connected, as process `pid` of a container.
+    pub(super) fn connected(socket: UnixStream, pid: u32) -> Self {
+        Self { socket, holder: Holder::Engine(pid), incoming: Vec::new(), stopped: false }
     }
 
-    /// Its cgroup, where it has one.
-    pub(super) fn leaf(&self) -> &LeafSlot {
-        &self.leaf
+    pub(super) fn pid(&self) -> u32 {
+        match &self.holder {
+            Holder::Warden(process, _) => process.id(),
+            Holder::Engine(pid) => *pid,
+        }
+    }
+
+    /// Its cgroup, where it may have one of ours.
+    pub(super) fn leaf(&self) -> Option<&LeafSlot> {
+        match &self.holder {
+            Holder::Warden(_, leaf) => Some(leaf),
+            Holder::Engine(_) => None,
+        }
     }
 
     /// Gives it its plan and the files that go with it; from here on it starts the tool.
@@ -93,9 +110,10 @@ impl Runner {
     }
 
     /// Takes its exit status, once it has closed its socket. It leaves no zombie behind.
-    pub(super) async fn reap(mut self) {
+    pub(super) async fn reap(self) {
         drop(self.socket);
-        let waited = tokio::task::spawn_blocking(move || self.process.wait()).await;
+        let Holder::Warden(mut process, _) = self.holder else { return };
+        let waited = tokio::task::spawn_blocking(move || process.wait()).await;
         if let Ok(Err(error)) = waited {
             tracing::warn!(%error, "a runner's status could not be taken");
         }
@@ -106,10 +124,10 @@ impl Runner {
         !self.stopped && self.incoming.is_empty()
     }
 
-    /// The runner, once it has said that it is idle.
-    pub(super) fn into_idle(self) -> Result<Idle, RunnerError> {
-        let Self { socket, process, leaf, .. } = self;
-        Ok(Idle { socket: socket.into_std()?, process, leaf })
+    /// The runner, once it has said that it is idle; `None` for one that is not ours to use again, which ends.
+    pub(super) fn into_idle(self) -> Result<Option<Idle>, RunnerError> {
+        let Holder::Warden(process, leaf) = self.holder else { return Ok(None) };
+        Ok(Some(Idle { socket: self.socket.into_std()?, process, leaf }))
     }
 
     /// Its next message; `None` when it has ended. Cancel-safe: bytes that were read are kept.

@@ -25,6 +25,8 @@ pub(crate) struct Reply {
     version_2: bool,
     /// It has been told that its command is allowed.
     allowed: bool,
+    /// It has been told that it waits.
+    pending: bool,
     incoming: FrameBuffer,
 }
 
@@ -47,7 +49,7 @@ pub(crate) enum Interruption {
 
 impl Reply {
     pub(crate) fn new(stream: UnixStream, version_2: bool) -> Self {
-        Self { stream, version_2, allowed: false, incoming: FrameBuffer::new() }
+        Self { stream, version_2, allowed: false, pending: false, incoming: FrameBuffer::new() }
     }
 
     /// Whether its descriptor may stay open for as long as a person takes to answer.
@@ -89,8 +91,11 @@ impl Reply {
         self.send(&bytes).await
     }
 
-    /// A person is asked.
+    /// A person is asked, or something takes long. Said once.
     pub(crate) async fn pending(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.pending, true) {
+            return Ok(());
+        }
         self.send(&[Ack::Pending as u8]).await
     }
 

@@ -252,6 +252,8 @@ pub enum Method {
     Handoff,
     /// Under the runner.
     Runner,
+    /// Under the runner, which the container engine starts in the prisoner's own container.
+    Exec,
 }
 
 /// Payload of [`Record::Started`].
@@ -272,6 +274,28 @@ pub struct Started {
     /// Who runs what on the warden's host, where a rule says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<RunAs>,
+    /// The container that it runs in, where that is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ghost: Option<Ghost>,
+}
+
+/// Part of [`Started`]: a ghost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ghost {
+    /// The image as the policy names it.
+    pub image: String,
+    /// The image that this was.
+    pub image_id: String,
+    /// The network that it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The names of the secrets that it gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// The folders that it shares with its caller.
+    pub shared: Vec<String>,
+    /// The user that it runs as.
+    pub uid: u32,
 }
 
 /// Part of [`Started`]: what `run_as` came to.

@@ -84,6 +84,7 @@ fn started(n: u64) -> Record {
         pid: Some(4242),
         stripped: Vec::new(),
         run_as: None,
+        ghost: None,
     })
 }
 

@@ -44,6 +44,11 @@ impl Judges {
         self.all().any(|(_, policies)| policies.runs_as_others())
     }
 
+    /// Whether a rule of any of them runs its command in a ghost.
+    pub(crate) fn run_ghosts(&self) -> bool {
+        self.all().any(|(_, policies)| policies.all().any(|one| one.policy.runs_ghosts()))
+    }
+
     /// Whether a rule of any of them asks for the name of a user or a group.
     pub(crate) fn name_users(&self) -> bool {
         self.all().any(|(_, policies)| policies.all().any(|one| one.policy.names_users()))

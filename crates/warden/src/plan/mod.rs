@@ -21,14 +21,15 @@ use clawrden_policy::{Facts, Policy};
 use thiserror::Error;
 
 pub(crate) use environment::local;
-use environment::{changed, every_value, governed_path, value};
+pub(crate) use environment::value;
+use environment::{changed, every_value, governed_path};
 pub use here::{LinksHere, Meant, meant_here};
 pub(crate) use invocation::Invocation;
 pub(crate) use judges::Judges;
 use links::Ways;
 pub(crate) use on_host::{HostError, OnHost};
 pub(crate) use root::{Depth, Opened, Root};
-pub(crate) use tool::{Kinds, Tool, base_name};
+pub(crate) use tool::{Kinds, Search, Tool, base_name};
 pub(crate) use worker::Workers;
 
 use crate::approvals::{Identity, Same};
@@ -38,7 +39,6 @@ use crate::laps::Lap;
 use crate::process::ProcessError;
 use crate::running::Origin;
 use crate::sys::users;
-use tool::Search;
 
 /// A request's id in queue and ledger: 16 random bytes of the warden's own.
 pub(crate) type RequestId = [u8; 16];
@@ -169,6 +169,9 @@ impl Plan {
             }
         };
         let judges = Judges::of(&jail, home.as_ref());
+        // What the caller has not, a ghost's image may have: it goes by the name that it was asked for.
+        let bare = (tool.is_none() && judges.run_ghosts()).then(|| asked_for(&jail, &invocation));
+        let known_as = known_as.or(bare.flatten());
         let changed_env = changed(invocation.env(), sight.baseline, &judges.env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
         // What rules look at belongs to what a person approves, as dangerous variables do.
@@ -320,6 +323,18 @@ impl Plan {
         })
     }
 }
+
+/// The bare name of a tool that was asked for by it, or by way of its shim.
+fn asked_for(jail: &Jail, invocation: &Invocation) -> Option<Vec<u8>> {
+    let name = invocation.name();
+    let bare = base_name(name);
+    let folder = name.get(..name.len().saturating_sub(bare.len() + 1)).unwrap_or_default();
+    let own = jail.bin.as_ref().is_some_and(|bin| bin.as_os_str().as_encoded_bytes() == folder);
+    (folder.is_empty() && !name.starts_with(b"/") || own || folder == SHIMS).then(|| bare.to_vec())
+}
+
+/// The folder of shims in a prisoner of an image of its own.
+const SHIMS: &[u8] = b"/clawrden/bin";
 
 /// The jail that the caller is a prisoner of, where it came through the door of another one. Looked up only while
 /// another one has prisoners.

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -51,6 +51,11 @@ impl Opened {
         fs::FileType::from_raw_mode(self.mode) == fs::FileType::Directory
     }
 
+    /// Whether no link was followed on the way to it.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct
+    }
+
     pub(crate) fn is_executable_file(&self) -> bool {
         fs::FileType::from_raw_mode(self.mode) == fs::FileType::RegularFile
             && self.mode & 0o111 != 0
@@ -79,6 +84,17 @@ impl Root {
     /// The warden's own root.
     pub(crate) fn own() -> io::Result<Self> {
         Self::open(Path::new("/"))
+    }
+
+    /// The folder itself.
+    pub(crate) fn handle(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// A folder as a root.
+    #[cfg(test)]
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        Self::open(path)
     }
 
     fn open(path: &Path) -> io::Result<Self> {

@@ -75,6 +75,8 @@ pub(crate) struct Tool {
     pub(crate) id: FileId,
     /// Whether it is a script.
     pub(crate) script: bool,
+    /// It lies where its caller cannot go: its place is taken by a shim.
+    pub(crate) locked: bool,
 }
 
 /// Where a name is looked up.
@@ -181,14 +183,68 @@ impl Search<'_> {
         };
         let kind = self.kinds.of(&opened, self.depth)?;
         if kind == Kind::Shim {
-            return Ok(Candidate::Shim);
+            return Ok(self.original(path, &opened)?.map_or(Candidate::Shim, Candidate::Tool));
         }
         let Some(resolved) = self.root.path_of(&opened, path) else {
             return Ok(Candidate::Nothing);
         };
         let script = kind == Kind::Script;
-        Ok(Candidate::Tool(Tool { path: path.to_vec(), resolved, id: opened.id, script }))
+        let locked = false;
+        Ok(Candidate::Tool(Tool { path: path.to_vec(), resolved, id: opened.id, script, locked }))
     }
+
+    /// The tool whose place a shim has taken: beside it, or in the folder for such.
+    fn original(&self, path: &[u8], shim: &Opened) -> io::Result<Option<Tool>> {
+        let Some((folder, name)) = split(path) else { return Ok(None) };
+        // In a folder of shims a shim takes nobody's place.
+        let real = self.root.path_of(shim, path).unwrap_or_default();
+        if split(&real).is_some_and(|(other, last)| other == folder && last == SHIM_NAME.as_bytes())
+        {
+            return Ok(None);
+        }
+        if let Some(found) = self.behind_lock(&[path, ORIGINAL].concat())? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = self.behind_lock(&[LOCKED, path].concat())? {
+            return Ok(Some(found));
+        }
+        // `/bin` may be a link, and what lies there is kept under its real place.
+        let folder = match self.root.lookup(folder, self.depth) {
+            Ok(opened) => self.root.path_of(&opened, folder),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(_) => None,
+        };
+        match folder {
+            Some(folder) => self.behind_lock(&[LOCKED, &join(&folder, name)].concat()),
+            None => Ok(None),
+        }
+    }
+
+    fn behind_lock(&self, path: &[u8]) -> io::Result<Option<Tool>> {
+        let opened = match self.root.lookup(path, self.depth) {
+            Ok(opened) if opened.is_executable_file() => opened,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        let kind = self.kinds.of(&opened, self.depth)?;
+        let Some(resolved) = self.root.path_of(&opened, path).filter(|_| kind != Kind::Shim) else {
+            return Ok(None);
+        };
+        // Folders of locked tools are root's alone; beside its shim, it is the file that says so.
+        let locked = path.starts_with(LOCKED) || opened.mode & 0o001 == 0;
+        let script = kind == Kind::Script;
+        Ok(Some(Tool { path: path.to_vec(), resolved, id: opened.id, script, locked }))
+    }
+}
+
+/// What a path ends with whose shim lies beside it, and the folder of those whose shims are links.
+const ORIGINAL: &[u8] = b".original";
+const LOCKED: &[u8] = b"/clawrden/locked";
+
+/// The folder of an absolute path and the last part of it.
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = path.iter().rposition(|&b| b == b'/')?;
+    Some((&path[..at.max(1)], &path[at + 1..]))
 }
 
 enum Candidate {
@@ -325,7 +381,8 @@ mod tests {
         };
         let told = |file: &str, given: &str| {
             let path = [b"/usr/bin/", file.as_bytes()].concat();
-            let tool = Tool { resolved: path.clone(), path, id: some_id(&root), script: false };
+            let (resolved, id) = (path.clone(), some_id(&root));
+            let tool = Tool { resolved, path, id, script: false, locked: false };
             search.must_be_told(&tool, given.as_bytes()).unwrap()
         };
         for given in ["python3", "python", "python3.14t", "shims/python3", "pypy3"] {
@@ -345,6 +402,52 @@ mod tests {
 
     fn some_id(root: &Root) -> FileId {
         root.lookup(b"/", Depth::Full).unwrap().id
+    }
+
+    #[test]
+    fn the_original_is_found_where_its_shim_has_taken_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["clawrden/bin", "clawrden/locked/usr/bin", "usr/bin", "old"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        symlink("usr/bin", at("bin")).unwrap();
+        executable(&at("clawrden/bin/clawrden-shim"), &shim());
+        for name in ["git", "npm", "ls"] {
+            symlink(SHIM_NAME, at("clawrden/bin").join(name)).unwrap();
+        }
+        executable(&at("clawrden/bin/git.original"), b"\x7fELF of a trap");
+        for name in ["git", "npm"] {
+            symlink("/clawrden/bin/clawrden-shim", at("usr/bin").join(name)).unwrap();
+        }
+        executable(&at("clawrden/locked/usr/bin/git"), b"\x7fELF");
+        executable(&at("usr/bin/npm-cli"), b"#!/bin/sh\n");
+        symlink("/usr/bin/npm-cli", at("clawrden/locked/usr/bin/npm")).unwrap();
+        executable(&at("old/ls"), &shim());
+        executable(&at("old/ls.original"), b"\x7fELF");
+        let (root, kinds) = (Root::at(dir.path()).unwrap(), Kinds::default());
+        let found = |name: &str| {
+            let path = Some(&b"/clawrden/bin:/bin:/old"[..]);
+            let (cwd, depth, behind) = (None, Depth::Full, None);
+            let search = Search { root: &root, kinds: &kinds, path, cwd, depth, behind };
+            search.find(name.as_bytes()).unwrap().map(|tool| {
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                (text(&tool.path), text(&tool.resolved), tool.locked)
+            })
+        };
+        let locked = "/clawrden/locked/usr/bin/git".to_owned();
+        let wanted = Some((locked.clone(), locked.clone(), true));
+        for name in ["git", "/usr/bin/git", "/bin/git", "/clawrden/bin/git"] {
+            assert_eq!(found(name), wanted, "{name}");
+        }
+        let npm = ("/clawrden/locked/usr/bin/npm".to_owned(), "/usr/bin/npm-cli".to_owned(), true);
+        assert_eq!(found("npm"), Some(npm));
+        let beside = "/old/ls.original".to_owned();
+        assert_eq!(found("ls"), Some((beside.clone(), beside.clone(), false)));
+        fs::set_permissions(at("old/ls.original"), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(found("ls"), Some((beside.clone(), beside, true)));
+        executable(&at("old/ls.original"), &shim());
+        assert_eq!(found("ls"), None);
     }
 
     #[test]

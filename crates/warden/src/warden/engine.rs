@@ -26,7 +26,9 @@ impl Warden {
     /// Whether it matters in which container a caller of `jail` is. On a machine without an engine nothing needs to be
     /// read for that.
     pub(crate) fn wants_container(&self, jail: &Jail) -> bool {
-        let named = || jail.policies().all().any(|one| one.policy.names_containers());
+        let policies = jail.policies();
+        let named =
+            || policies.all().any(|one| one.policy.names_containers() || one.policy.runs_ghosts());
         self.containers.has_engine() || named() || self.holds.has_containers()
     }
 

@@ -20,7 +20,7 @@ use crate::approvals::Approvals;
 use crate::config::Config;
 use crate::containers::{Containers, Members};
 use crate::engine::Engine;
-use crate::executor::Pool;
+use crate::executor::{Ghosts, Pool};
 use crate::holds::Holds;
 use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
@@ -47,6 +47,7 @@ pub(crate) struct Warden {
     pub(crate) methods: Methods,
     pub(crate) exit_info: ExitInfo,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) ghosts: Ghosts,
     pub(crate) ledger: Ledger,
     pub(crate) approvals: Approvals,
     pub(crate) jails: Jails,
@@ -119,6 +120,11 @@ impl Warden {
     /// The environment that a prisoner was started with, or what comes nearest to it.
     pub(crate) fn baseline<'a>(&'a self, prisoner: Option<&'a Prisoner>) -> &'a Baseline {
         prisoner.map_or(&self.baseline, |prisoner| &prisoner.baseline)
+    }
+
+    /// The kinds of files that were looked at before.
+    pub(crate) fn kinds(&self) -> Arc<Kinds> {
+        Arc::clone(&self.kinds)
     }
 
     /// What planning a request of `prisoner` needs.

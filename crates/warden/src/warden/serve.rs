@@ -18,7 +18,7 @@ use crate::approvals::{Approvals, Now};
 use crate::config::{Config, ExitCodes};
 use crate::containers::{Containers, Members};
 use crate::engine::Engine;
-use crate::executor::Pool;
+use crate::executor::{Ghosts, Pool, clear_doors, reap, warden_id};
 use crate::holds::Holds;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
@@ -138,6 +138,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         exit_info,
         methods,
         pool: Arc::clone(&pool),
+        ghosts: Ghosts::new(warden_id(&audit), places.run().join("ghosts"), places.state()),
         ledger,
         approvals: Approvals::new(seed),
         jails: Jails::default(),
@@ -165,6 +166,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     });
     pool.fill();
     warden.open_books(&recovery);
+    clear_doors(&warden.places.run().join("jails"));
     let default = JailName::default_jail();
     let own = (Origin::Own, warden.own.sourced());
     warden.open_jail(default, Vec::new(), false, own, intercom)?;
@@ -183,6 +185,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = policy_name, "the warden serves");
     let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
     let listening = tokio::spawn(Arc::clone(&warden).follow_engine());
+    let reaping = tokio::spawn(reap(Arc::clone(&warden)));
     if warden.config.dry_run {
         tracing::warn!(
             "a dry run: what the policy asks or denies is recorded and let through, disasters excepted"
@@ -196,6 +199,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!(why, "the warden goes down");
     following.abort();
     listening.abort();
+    reaping.abort();
     warden.drain().await;
     warden.pool.close();
     drop(down);

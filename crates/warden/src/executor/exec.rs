@@ -1,0 +1,334 @@
+//! Mirror by exec: the container's engine starts the runner in the caller's own container, and the runner the tool, as the
+//! caller and with the caller's descriptors. For tools that the caller cannot reach, and where a rule says so.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clawrden_protocol::limits::EXIT_UNREACHABLE;
+use clawrden_protocol::runner::{ARGV0, CONNECT, Plan as RunnerPlan, Streams};
+
+use super::door::{Door, SOCKET};
+use super::reopen::{Reopened, reopen};
+use super::runner::Runner;
+use super::supervision::{Prepared, Supervision, device_number, ended};
+use super::{Begun, Refusal, Start, begin, finish, refuse, whereabouts};
+use crate::containers::Whereabouts;
+use crate::engine::{Container, MountKind, NewExec};
+use crate::ledger::{Id, Method, Started};
+use crate::plan::{Plan, Root};
+use crate::process::tree::{Scope, end_tree};
+use crate::process::{Identity, proc, status};
+use crate::running::{Order, Run};
+use crate::sys::limits::{limits_of, nice_of};
+use crate::warden::Warden;
+
+/// How long the engine may take until its runner connects.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Connections of strangers until it is given up: a prisoner may know the socket, and connect to it as well.
+const STRANGERS: usize = 64;
+
+/// The folder of shims in a prisoner whose image has its own.
+const SHIMS: &str = "/clawrden/bin";
+
+/// How the folders begin that runners come in by, in the jail's own.
+pub(super) const DOOR: &str = "exec-";
+
+/// Capabilities by which root becomes somebody else.
+const SETGID: u64 = 1 << 6;
+const SETUID: u64 = 1 << 7;
+
+/// Runs it, to the end of its last process.
+pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
+    let plan = start.approved.plan();
+    let id = Id(plan.id);
+    let at = whereabouts(warden, &plan.caller).await;
+    let way = match way_in(plan, &at) {
+        Ok(way) => way,
+        Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
+    };
+    if plan.invocation.version_2()
+        && let Err(error) = start.reply.want_descriptors().await
+    {
+        let text = format!("the caller left before its command started: {error}");
+        return refuse(warden, start, Refusal::Failed, text).await;
+    }
+    let prepared = match prepare(warden, plan).await {
+        Ok(prepared) => prepared,
+        Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
+    let started = Started {
+        id,
+        executor: "mirror".to_owned(),
+        method: Method::Exec,
+        pid: None,
+        stripped: Vec::new(),
+        run_as: None,
+        ghost: None,
+    };
+    let limit = start.approved.timeout().duration();
+    let Some(Begun { mut run, mut spent }) = begin(warden, &mut start, started).await else {
+        return start.reply.close();
+    };
+    let clock = Instant::now();
+    let entered = tokio::select! {
+        biased;
+        entered = enter(warden, id, &way) => entered,
+        why = ordered(&mut run) => Err(why),
+    };
+    let (runner, door) = match entered {
+        Ok(entered) => entered,
+        Err(text) => {
+            finish(warden, ended(id, clock, None, Some(text.clone())), spent);
+            let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
+            return start.reply.close();
+        }
+    };
+    crate::crash::point("runner_taken");
+    // It has served: whoever else knows it finds nothing.
+    drop(door);
+    let runner_is = Identity::of(runner.pid());
+    let mut supervision = Supervision::new(id, run, runner, clock, limit);
+    let finished = match way.finish(prepared, runner_is.as_ref().ok()) {
+        Ok(prepared) => match supervision.start(prepared, start.reply).await {
+            Ok(()) => supervision.follow(None).await,
+            Err(error) => ended(id, clock, None, Some(error.to_string())),
+        },
+        Err(text) => {
+            let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
+            start.reply.close();
+            ended(id, clock, None, Some(text))
+        }
+    };
+    spent = spent.filter(|_| supervision.refused_to_start);
+    finish(warden, finished, spent);
+    if let (true, Ok(runner)) = (supervision.is_stuck(), runner_is) {
+        let ending = move || end_tree(runner, Scope::Whole, Duration::ZERO).problems;
+        let problems = tokio::task::spawn_blocking(ending).await.unwrap_or_default();
+        if !problems.is_empty() {
+            tracing::warn!(%id, ?problems, "not all of a command could be ended");
+        }
+    }
+    supervision.linger(&warden.pool).await;
+}
+
+/// What the person at the other end is told of an order that comes before there is anything to end.
+async fn ordered(run: &mut Run) -> String {
+    loop {
+        match run.order().await {
+            Order::End { why } => return why,
+            Order::Leave => return "the warden went down; nothing ran".to_owned(),
+            Order::Freeze => return "everything was paused while it began; nothing ran".to_owned(),
+            Order::Thaw => {}
+        }
+    }
+}
+
+/// How a runner gets into the caller's container, and back to the warden.
+struct Way {
+    container: String,
+    /// The jail's folder, on this side and in the container.
+    folder: PathBuf,
+    folder_inside: String,
+    /// The runner's program in the container.
+    runner: String,
+    /// The user that it is started as.
+    user: String,
+    /// It is started as the caller, because root in there can become nobody else. Then it has the groups that it has.
+    is_as_caller: bool,
+}
+
+impl Way {
+    /// The plan for the runner that has come this way.
+    fn finish(
+        &self,
+        mut prepared: Prepared,
+        runner: Option<&Identity>,
+    ) -> Result<Prepared, String> {
+        if self.is_as_caller {
+            let runner = runner.ok_or("the runner has gone; nothing ran")?;
+            let held = status(runner.pid).map_err(|error| format!("{error}; nothing ran"))?;
+            prepared.plan.groups = held.groups;
+        }
+        Ok(prepared)
+    }
+}
+
+/// The way into the caller's container. The text says why there is none.
+fn way_in(plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
+    let container = at.known().map_err(|why| {
+        format!("its tool is locked or supervised, so the engine has to start it, and {why}")
+    })?;
+    let Some(container) = container else {
+        return Err("its tool is locked or supervised, which takes the engine of the caller's container, and the caller \
+                    is in none; use `executor: local`"
+            .to_owned());
+    };
+    let folder = plan.jail.socket.parent().map(Path::to_owned).unwrap_or_default();
+    let folder_inside = mounted(container, &folder).ok_or_else(|| {
+        format!(
+            "the folder of jail {} is not mounted into the caller's container, so nothing started in there can reach \
+             the warden; mount {} at /run/clawrden",
+            plan.jail.name,
+            folder.display()
+        )
+    })?;
+    let bin = plan.jail.bin.as_ref().and_then(|bin| mounted(container, bin));
+    let bin = bin.unwrap_or_else(|| SHIMS.to_owned());
+    let (Some(pid), Some(uid), Some(gid)) = (plan.caller.pid, plan.caller.uid, plan.caller.gid)
+    else {
+        return Err("who the caller is is not known here".to_owned());
+    };
+    let is_as_caller = !can_become(pid)?;
+    Ok(Way {
+        container: container.id.clone(),
+        folder,
+        folder_inside,
+        runner: format!("{bin}/{}", String::from_utf8_lossy(ARGV0)),
+        user: if is_as_caller { format!("{uid}:{gid}") } else { "0:0".to_owned() },
+        is_as_caller,
+    })
+}
+
+/// Where a folder of this side is mounted.
+fn mounted(container: &Container, folder: &Path) -> Option<String> {
+    let real = std::fs::canonicalize(folder).ok()?;
+    let is_it = |source: &str| Path::new(source) == folder || Path::new(source) == real;
+    let binds = container.mounts.iter().filter(|mount| mount.kind == MountKind::Bind);
+    binds.filter(|mount| is_it(&mount.source)).map(|mount| mount.destination.clone()).next()
+}
+
+/// Whether root in the caller's container can become the caller.
+fn can_become(pid: u32) -> Result<bool, String> {
+    let text = proc::read(pid, "status").map_err(|error| error.to_string())?;
+    let bounds = bounding_set(&text).ok_or("the caller's capabilities cannot be read")?;
+    Ok(bounds & (SETUID | SETGID) == SETUID | SETGID)
+}
+
+fn bounding_set(status: &[u8]) -> Option<u64> {
+    let line =
+        status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"CapBnd:"))?;
+    u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
+}
+
+/// The plan with its files opened again, found unchanged.
+async fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
+    let (Some(pid), Some(uid), Some(gid), Some(tool)) =
+        (plan.caller.pid, plan.caller.uid, plan.caller.gid, plan.tool.as_ref())
+    else {
+        return Err("the caller, or its tool, is not known".to_owned());
+    };
+    let version_2 = plan.invocation.version_2();
+    if plan.cwd.is_none() && !version_2 {
+        return Err("the working directory does not exist".to_owned());
+    }
+    let unread = |error: &dyn std::fmt::Display| format!("the caller cannot be looked at: {error}");
+    let root = Root::of(pid).map_err(|error| unread(&error))?;
+    let Reopened { tool: opened, cwd } =
+        reopen(root, tool, plan.cwd.as_ref(), &warden.workers).await?;
+    let status = status(pid).map_err(|error| unread(&error))?;
+    let limits = limits_of(pid).map_err(|error| unread(&error))?;
+    let nice = nice_of(pid).map_err(|error| unread(&error))?;
+    // Everything above was read of a pid; it was the caller's if the caller still is.
+    if !plan.caller.is_alive() {
+        return Err("the caller ended before its command started".to_owned());
+    }
+    let mut argv: Vec<Vec<u8>> = plan.invocation.argv().map(<[u8]>::to_vec).collect();
+    if let Some(name) = argv.first_mut().filter(|_| plan.by_path) {
+        name.clone_from(&tool.path);
+    }
+    let mut env: Vec<Vec<u8>> = plan.invocation.env().map(<[u8]>::to_vec).collect();
+    if let [path @ .., 0] = &plan.governed[..] {
+        env.retain(|entry| !entry.starts_with(b"PATH="));
+        env.push(path.to_vec());
+    }
+    // What lies behind a lock cannot be opened by its path; where that only led to it, its own can.
+    let is_open = !tool.locked || tool.resolved != tool.path;
+    let script = match (tool.script, tool.locked) {
+        (false, _) => Vec::new(),
+        (true, true) => tool.resolved.clone(),
+        (true, false) => tool.path.clone(),
+    };
+    let plan = RunnerPlan {
+        streams: if version_2 { Streams::Descriptors } else { Streams::Frames },
+        version_2,
+        uid,
+        gid,
+        groups: status.groups,
+        umask: status.umask.unwrap_or(0o077),
+        nice,
+        limits,
+        ignored: if version_2 { status.ignored } else { 0 },
+        blocked: if version_2 { status.blocked } else { 0 },
+        tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),
+        grace_ms: u32::try_from(warden.config.grace.as_millis()).unwrap_or(u32::MAX),
+        cwd: cwd.as_ref().map(|cwd| (device_number(cwd.id.device), cwd.id.inode)),
+        place: Vec::new(),
+        keep_open: tool.script && !is_open,
+        script,
+        most_out: u64::MAX,
+        argv,
+        env,
+    };
+    Ok(Prepared { plan, tool: opened, cwd, stripped: Vec::new() })
+}
+
+/// Has the runner started, and waits for it. The door is kept until it has come.
+async fn enter(warden: &Warden, id: Id, way: &Way) -> Result<(Runner, Door), String> {
+    let name = format!("{DOOR}{id}");
+    let door = Door::open(&way.folder, &name)
+        .map_err(|error| format!("the runner's socket cannot be made: {error}"))?;
+    let engine = &warden.engine;
+    let exec = NewExec {
+        command: vec![
+            way.runner.clone(),
+            String::from_utf8_lossy(CONNECT).into_owned(),
+            format!("{}/{name}/{SOCKET}", way.folder_inside),
+        ],
+        user: way.user.clone(),
+        cwd: "/".to_owned(),
+        environment: Vec::new(),
+    };
+    let failed = |error: crate::engine::EngineError| {
+        format!("the runner cannot be started in the caller's container: {error}")
+    };
+    let exec = engine.create_exec(&way.container, &exec).await.map_err(failed)?;
+    engine.start_exec(&exec).await.map_err(failed)?;
+    let arriving = async {
+        for _ in 0..STRANGERS {
+            let heard = door.next().await;
+            let (socket, pid) =
+                heard.map_err(|error| format!("the runner cannot be heard: {error}"))?;
+            // By what the engine has started, not by what is said.
+            if engine.inspect_exec(&exec).await.map_err(failed)?.pid == Some(pid) {
+                return Ok(Runner::connected(socket, pid));
+            }
+        }
+        Err("others connected in the place of the runner".to_owned())
+    };
+    match tokio::time::timeout(CONNECTS_WITHIN, arriving).await {
+        Ok(arrived) => arrived.map(|runner| (runner, door)),
+        Err(_) => Err(format!(
+            "the runner did not connect within {} s; is {} in the caller's container of this version?",
+            CONNECTS_WITHIN.as_secs(),
+            way.runner
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_container_may_become_is_read_of_its_bounds() {
+        let status =
+            b"Name:\tsh\nCapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\n";
+        let bounds = bounding_set(status).unwrap();
+        assert_eq!(bounds & (SETUID | SETGID), SETUID | SETGID);
+        assert_eq!(bounding_set(b"CapBnd:\t0000000000000000\n"), Some(0));
+        assert_eq!(bounding_set(b"Name:\tx\n"), None);
+        assert!(can_become(std::process::id()).is_ok());
+    }
+}

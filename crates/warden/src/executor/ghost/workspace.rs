@@ -1,0 +1,224 @@
+//! What a ghost shares with its caller: folders that the policy names and the caller has, and no others. Where they come
+//! from is said by the engine or the policy, never by the caller's world.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Container, MountKind};
+
+/// Folders that are the system's, in a container and on a host: neither they nor what is in them is shared.
+const SYSTEM: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/clawrden",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/run",
+];
+
+/// A folder that a ghost gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// On the engine's host: a path, or a volume's name.
+    pub(super) source: String,
+    /// In the caller's root, and in the ghost.
+    pub(super) target: String,
+    pub(super) is_read_only: bool,
+}
+
+/// Places on the warden's host that no ghost sees.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    /// Not themselves, nor anything above them.
+    pub(super) files: Vec<PathBuf>,
+    /// Nor anything in them.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl Kept {
+    fn holds_back(&self, source: &Path) -> bool {
+        let source = usual(source);
+        let all = || self.files.iter().chain(&self.folders).map(|path| usual(path));
+        source == Path::new("/")
+            || all().any(|path| path.starts_with(&source))
+            || self.folders.iter().any(|folder| source.starts_with(usual(folder)))
+            || is_system(&source)
+    }
+}
+
+/// `/var/run` is `/run`, also where only the name says so.
+fn usual(path: &Path) -> PathBuf {
+    match path.strip_prefix("/var/run") {
+        Ok(rest) if rest == Path::new("") => PathBuf::from("/run"),
+        Ok(rest) => Path::new("/run").join(rest),
+        Err(_) => path.to_owned(),
+    }
+}
+
+fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|folder| path.starts_with(folder))
+}
+
+/// A path without anything that leads elsewhere.
+fn is_plain(path: &str) -> bool {
+    let mut names = path.split('/');
+    names.next() == Some("")
+        && path != "/"
+        && names.all(|name| !name.is_empty() && name != "." && name != "..")
+}
+
+/// What a caller in this container shares: those of its mounts that lie under `declared`; all that it may write and that
+/// come from the host, where nothing is declared.
+pub(super) fn of_container(container: &Container, declared: &[String], kept: &Kept) -> Vec<Shared> {
+    let fits = |target: &str, kind: &MountKind, is_read_only: bool| match declared {
+        [] => *kind == MountKind::Bind && !is_read_only,
+        _ => declared.iter().any(|folder| Path::new(target).starts_with(folder)),
+    };
+    let mounts = container.mounts.iter().filter_map(|mount| {
+        let source = match &mount.kind {
+            MountKind::Bind if !kept.holds_back(Path::new(&mount.source)) => mount.source.clone(),
+            MountKind::Volume(name) => name.clone(),
+            MountKind::Bind | MountKind::Other => return None,
+        };
+        let target = &mount.destination;
+        let is_shared = is_plain(target)
+            && !is_system(Path::new(target))
+            && fits(target, &mount.kind, mount.is_read_only);
+        is_shared.then(|| Shared {
+            source,
+            target: target.clone(),
+            is_read_only: mount.is_read_only,
+        })
+    });
+    mounts.collect()
+}
+
+/// What a caller outside of every container shares: what is declared.
+pub(super) fn of_host(declared: &[String], kept: &Kept) -> Vec<Shared> {
+    let folders = declared.iter().filter(|folder| !kept.holds_back(Path::new(folder)));
+    let shared = folders.filter(|folder| is_plain(folder)).map(|folder| Shared {
+        source: folder.clone(),
+        target: folder.clone(),
+        is_read_only: false,
+    });
+    shared.collect()
+}
+
+/// Whether the path lies in one of them.
+pub(super) fn holds(shared: &[Shared], path: &[u8]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    shared.iter().any(|shared| path.starts_with(&shared.target))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::{Mount, Running};
+
+    fn container(mounts: &[(&str, &str, bool)]) -> Container {
+        let mount = |&(source, destination, is_read_only): &(&str, &str, bool)| Mount {
+            kind: match source.strip_prefix("volume:") {
+                Some(name) => MountKind::Volume(name.to_owned()),
+                None => MountKind::Bind,
+            },
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+            is_read_only,
+        };
+        Container {
+            id: "a".repeat(64),
+            name: String::new(),
+            image: String::new(),
+            image_id: String::new(),
+            labels: BTreeMap::new(),
+            mounts: mounts.iter().map(mount).collect(),
+            running: Running::Yes,
+            pid: Some(1),
+            exit_code: None,
+            was_out_of_memory: false,
+            started_at: String::new(),
+            is_privileged: false,
+            pid_mode: String::new(),
+            user: String::new(),
+            network: String::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn kept() -> Kept {
+        let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect();
+        Kept {
+            files: paths(&["/run/docker.sock", "/srv/w/control.sock"]),
+            folders: paths(&["/srv/w/jails"]),
+        }
+    }
+
+    fn targets(shared: &[Shared]) -> Vec<&str> {
+        shared.iter().map(|shared| shared.target.as_str()).collect()
+    }
+
+    const MOUNTS: &[(&str, &str, bool)] = &[
+        ("/home/u/work", "/work", false),
+        ("/home/u/ro", "/work/ro", true),
+        ("volume:cache", "/work/cache", false),
+        ("/home/u/other", "/other", false),
+        ("volume:data", "/data", false),
+        ("/home/u/fixed", "/fixed", true),
+        ("/var/run/docker.sock", "/sock", false),
+        ("/var/run", "/hostrun", false),
+        ("/srv/w", "/all", false),
+        ("/srv/w/jails/box", "/jail", false),
+        ("/", "/host", false),
+        ("/etc", "/hostetc", false),
+        ("/home/u/bin", "/usr/local/bin", false),
+        ("/home/u/x", "/a/../b", false),
+    ];
+
+    #[test]
+    fn what_is_declared_is_shared_with_volumes_and_what_cannot_be_written() {
+        let declared = ["/work".to_owned()];
+        let shared = of_container(&container(MOUNTS), &declared, &kept());
+        assert_eq!(targets(&shared), ["/work", "/work/ro", "/work/cache"]);
+        assert!(shared[1].is_read_only && shared[2].source == "cache");
+        let wide = [
+            "/sock".to_owned(),
+            "/all".into(),
+            "/jail".into(),
+            "/host".into(),
+            "/hostrun".into(),
+            "/hostetc".into(),
+        ];
+        assert!(of_container(&container(MOUNTS), &wide, &kept()).is_empty());
+    }
+
+    #[test]
+    fn where_nothing_is_declared_it_is_what_can_be_written_and_is_the_hosts() {
+        let shared = of_container(&container(MOUNTS), &[], &kept());
+        assert_eq!(targets(&shared), ["/work", "/other"]);
+    }
+
+    #[test]
+    fn a_name_that_only_begins_alike_is_another_folder() {
+        let shared = of_container(&container(MOUNTS), &["/wor".to_owned()], &kept());
+        assert!(shared.is_empty());
+        let shared = of_host(&["/work".to_owned()], &kept());
+        assert!(holds(&shared, b"/work") && holds(&shared, b"/work/a/b"));
+        assert!(!holds(&shared, b"/workshop") && !holds(&shared, b"/"));
+    }
+
+    #[test]
+    fn on_the_host_too_our_own_places_stay_out() {
+        let all = ["/work", "/srv/w", "/srv/w/jails/x", "/etc/x", "/run"].map(str::to_owned);
+        assert_eq!(targets(&of_host(&all, &kept())), ["/work"]);
+    }
+}

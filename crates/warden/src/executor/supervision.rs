@@ -1,0 +1,312 @@
+//! Following a supervised run: what its runner says, the time that it has, and what it is told from outside.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clawrden_protocol::frame::Status;
+use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
+use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
+
+use super::pool::Pool;
+use super::runner::{Runner, RunnerError};
+use crate::approvals;
+use crate::engine::Engine;
+use crate::intercom::{Reply, close_apart};
+use crate::laps::{Lap, Laps};
+use crate::ledger::{Finished, Id};
+use crate::plan::Opened;
+use crate::process::Identity;
+use crate::process::cgroup::{CgroupError, Leaf};
+use crate::process::tree::{Report, Scope, descendants, freeze_tree, thaw_tree};
+use crate::running::{Order, Run};
+
+/// How long a runner may take to end its tree, and its client to hear of it, once nothing is polite any more.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// How long what a tool has left behind may go on by itself where it is to be ended.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+/// Lets a frozen tree go on, the runner last: it must not see its tool stopped, and tell so.
+fn thaw_below_first(runner: Identity, scope: Scope) -> Report {
+    let below = thaw_tree(runner, Scope::BelowRoot);
+    let mut whole = thaw_tree(runner, scope);
+    whole.problems.extend(below.problems);
+    whole
+}
+
+/// Resolves then; never for no time.
+async fn at(then: Option<tokio::time::Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A supervised run that is under way.
+pub(super) struct Supervision {
+    id: Id,
+    run: Run,
+    runner: Runner,
+    clock: Instant,
+    limit: Option<Duration>,
+    /// Bytes that it may write.
+    most_out: u64,
+    /// The runner has said that the tool could not be executed.
+    pub(super) refused_to_start: bool,
+    /// The container that is its own.
+    container: Option<(Engine, String)>,
+    /// Between the polite signal and the other one.
+    grace: Duration,
+    /// When a runner that was told to end its tree counts as stuck, where somebody else can end it.
+    overdue: Option<tokio::time::Instant>,
+}
+
+/// A plan with its files opened again, found unchanged.
+pub(super) struct Prepared {
+    pub(super) plan: RunnerPlan,
+    pub(super) tool: Opened,
+    pub(super) cwd: Option<Opened>,
+    pub(super) stripped: Vec<String>,
+}
+
+pub(super) fn device_number((major, minor): (u32, u32)) -> u64 {
+    rustix::fs::makedev(major, minor)
+}
+
+impl Supervision {
+    pub(super) fn new(
+        id: Id,
+        run: Run,
+        runner: Runner,
+        clock: Instant,
+        limit: Option<Duration>,
+    ) -> Self {
+        Self {
+            id,
+            run,
+            runner,
+            clock,
+            limit,
+            most_out: u64::MAX,
+            refused_to_start: false,
+            container: None,
+            grace: Duration::ZERO,
+            overdue: None,
+        }
+    }
+
+    /// The same in a container of its own, by its id.
+    pub(super) fn in_container(self, engine: Engine, id: String) -> Self {
+        Self { container: Some((engine, id)), ..self }
+    }
+
+    pub(super) async fn start(
+        &mut self,
+        prepared: Prepared,
+        reply: Reply,
+    ) -> Result<(), RunnerError> {
+        let Prepared { plan, tool, cwd, .. } = prepared;
+        let connection = reply.into_connection()?;
+        self.most_out = plan.most_out;
+        self.grace = Duration::from_millis(plan.grace_ms.into());
+        let mut files = vec![connection.as_fd(), tool.fd.as_fd()];
+        if plan.streams == Streams::Frames {
+            files.extend(cwd.as_ref().map(|cwd| cwd.fd.as_fd()));
+        }
+        let started = self.runner.start(plan, &files).await;
+        if started.is_err() {
+            close_apart(connection);
+        }
+        crate::crash::point("plan_sent");
+        started
+    }
+
+    /// Until the tool itself has ended. Of one that runs in the warden's own pid namespace `laps` are noted.
+    pub(super) async fn follow(
+        &mut self,
+        laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>,
+    ) -> Finished {
+        let mut _entered = None;
+        let (id, clock) = (self.id, self.clock);
+        let (mut timed_out, mut has_started) = (false, false);
+        let mut deadline: Option<tokio::time::Instant> = None;
+        loop {
+            let time_is_up = at(deadline);
+            let stuck = at(self.overdue);
+            tokio::select! {
+                biased;
+                message = self.runner.next() => match message {
+                    Ok(Some(FromRunner::Started(pid))) => {
+                        tracing::debug!(%id, pid, "a supervised tool runs");
+                        crate::crash::point("tool_started");
+                        has_started = true;
+                        _entered = laps.map(|(laps, (identity, lap))| laps.enter(identity, lap, pid));
+                        deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
+                    }
+                    Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {
+                        let too_much = bytes_out > self.most_out;
+                        let error = too_much.then(|| format!("it wrote more than the {} bytes that it may", self.most_out));
+                        return Finished { bytes_out: Some(bytes_out), cancelled, timed_out, ..ended(id, clock, Some(status), error) };
+                    }
+                    Ok(Some(FromRunner::Failed { text, .. })) => {
+                        let text = String::from_utf8_lossy(&text).into_owned();
+                        self.refused_to_start = !has_started;
+                        return ended(id, clock, None, Some(text));
+                    }
+                    Ok(Some(FromRunner::Idle) | None) => return ended(id, clock, None, Some("the runner ended without a word".to_owned())),
+                    Err(error) => return ended(id, clock, None, Some(error.to_string())),
+                },
+                () = time_is_up => {
+                    timed_out = true;
+                    deadline = None;
+                    let limit = self.limit.unwrap_or_default();
+                    self.stop(EXIT_TIMED_OUT, &format!("the command ran out of its time ({limit:?})"), false).await;
+                }
+                () = stuck => {
+                    let error = "its runner did not end it in time".to_owned();
+                    return Finished { timed_out, ..ended(id, clock, None, Some(error)) };
+                }
+                order = self.run.order() => self.obey(order).await,
+            }
+        }
+    }
+
+    /// Whether its runner was told to end its tree, and has had its time.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.overdue.is_some_and(|then| then <= tokio::time::Instant::now())
+    }
+
+    /// Until its last process has ended: daemons that it left stay within reach.
+    pub(super) async fn linger(mut self, pool: &Pool) {
+        loop {
+            tokio::select! {
+                biased;
+                message = self.runner.next() => match message {
+                    Ok(Some(FromRunner::Idle)) if self.runner.is_reusable() => {
+                        return match self.runner.into_idle() {
+                            Ok(Some(idle)) => pool.give_back(idle),
+                            Ok(None) => {}
+                            Err(error) => tracing::warn!(%error, "a runner cannot be used again"),
+                        };
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => break,
+                },
+                order = self.run.order() => self.obey(order).await,
+            }
+        }
+        // A runner that was killed leaves what it held together; its cgroup does not.
+        let leaf = self.runner.leaf().cloned();
+        self.runner.reap().await;
+        let swept = tokio::task::spawn_blocking(move || {
+            leaf.and_then(|leaf| leaf.with_what_is_there(Leaf::kill))
+        })
+        .await;
+        if let Ok(Some(Err(error))) = swept {
+            tracing::warn!(%error, id = %self.id, "what a runner left could not be ended");
+        }
+    }
+
+    /// Until its client has taken what is left for it, and nothing of it runs: what the tool has left behind is ended.
+    pub(super) async fn end_all(&mut self) {
+        loop {
+            let look = tokio::time::sleep(LEFT_BEHIND);
+            tokio::select! {
+                biased;
+                message = self.runner.next() => match message {
+                    Ok(Some(FromRunner::Idle) | None) | Err(_) => return,
+                    Ok(Some(_)) => {}
+                },
+                () = at(self.overdue) => return,
+                order = self.run.order() => self.obey(order).await,
+                () = look => {
+                    let runner = Identity::of(self.runner.pid());
+                    let left = runner.and_then(descendants).is_ok_and(|left| !left.is_empty());
+                    if left && self.overdue.is_none() {
+                        self.stop(EXIT_UNREACHABLE, "its command has ended", true).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::End { why } => self.stop(EXIT_UNREACHABLE, &why, true).await,
+            Order::Freeze | Order::Thaw if self.container.is_some() => {
+                self.pause(order == Order::Freeze).await;
+            }
+            Order::Freeze => self.each(freeze_tree, Leaf::freeze),
+            Order::Thaw => self.each(thaw_below_first, Leaf::thaw),
+            Order::Leave => self.stop(EXIT_UNREACHABLE, "the warden went down", false).await,
+        }
+    }
+
+    async fn stop(&mut self, code: u8, text: &str, now: bool) {
+        if self.runner.leaf().is_none() {
+            let patience = STUCK + if now { Duration::ZERO } else { self.grace };
+            let then = tokio::time::Instant::now() + patience;
+            self.overdue = Some(self.overdue.map_or(then, |before| before.min(then)));
+        }
+        if let Err(error) = self.runner.stop(code, text, now).await {
+            tracing::warn!(%error, id = %self.id, "a runner could not be told to stop");
+        }
+    }
+
+    /// Freezes or thaws the container that is its own.
+    async fn pause(&self, freeze: bool) {
+        let Some((engine, id)) = &self.container else { return };
+        let done = match freeze {
+            true => engine.pause_container(id).await,
+            false => engine.unpause_container(id).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, id = %self.id, "a ghost could not be frozen or thawed");
+        }
+    }
+
+    fn each(
+        &self,
+        tree: impl FnOnce(Identity, Scope) -> Report,
+        cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
+    ) {
+        let frozen = self.runner.leaf().and_then(|leaf| leaf.with(cgroup));
+        let problems = match (frozen, Identity::of(self.runner.pid())) {
+            (Some(frozen), _) => frozen.err().map(|error| error.to_string()).into_iter().collect(),
+            (None, Ok(runner)) => tree(runner, Scope::Whole).problems,
+            (None, Err(error)) => vec![error.to_string()],
+        };
+        for problem in problems {
+            tracing::warn!(id = %self.id, problem, "a command could not be frozen or thawed");
+        }
+    }
+}
+
+pub(super) fn ended(
+    id: Id,
+    clock: Instant,
+    status: Option<Status>,
+    error: Option<String>,
+) -> Finished {
+    let (exit_code, signal) = match status {
+        Some(Status::Exited(code)) => (Some(i32::from(code)), None),
+        Some(Status::Killed(signal)) => (None, Some(i32::from(signal))),
+        None => (None, None),
+    };
+    let exit_source = match status {
+        Some(_) => "runner".to_owned(),
+        None => "unknown: the runner did not say".to_owned(),
+    };
+    Finished {
+        id,
+        exit_code,
+        signal,
+        exit_source,
+        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+        timed_out: false,
+        cancelled: false,
+        bytes_out: None,
+        error,
+    }
+}

@@ -1,0 +1,142 @@
+//! How ghosts end that do not end by themselves: nothing of them is left, whoever goes away.
+
+use std::time::{Duration, Instant};
+
+use crate::cell::{Cell, Plan};
+use crate::support::{engine, text, until};
+
+/// A tool that is hard to end: a daemon in a session of its own, and nobody heeds a signal.
+const STUBBORN: &str = "trap '' TERM INT HUP; (trap '' TERM; setsid sleep 1000 &) ; touch ready; while :; do sleep 1; done";
+
+fn running(cell: &Cell, script: &str) -> std::process::Child {
+    let child = cell.start(script);
+    until("the tool to run", || cell.work.path().join("ready").exists().then_some(()));
+    assert_eq!(cell.ghosts().len(), 1);
+    child
+}
+
+#[test]
+fn a_ghost_that_runs_out_of_its_time_ends_whole() {
+    let cell = Cell::new(&Plan { rule: ", timeout: 1s", ..Plan::default() });
+    let begun = Instant::now();
+    let output = cell.ghost(STUBBORN);
+    assert_eq!(output.status.code(), Some(124), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("ran out of its time"));
+    assert!(begun.elapsed() < Duration::from_secs(25));
+    assert_eq!(cell.house.event("finished")["timed_out"], true);
+    cell.is_clean();
+}
+
+#[test]
+fn a_caller_that_goes_away_takes_its_ghost_along() {
+    let cell = Cell::new(&Plan::default());
+    let mut child = running(&cell, STUBBORN);
+    cell.container.exec(&["/bin/busybox", "pkill", "-KILL", "sh"]).status().unwrap();
+    child.wait().unwrap();
+    assert_eq!(cell.house.event("finished")["cancelled"], true);
+    cell.is_clean();
+}
+
+#[test]
+fn a_prisoner_that_is_removed_takes_its_ghost_along() {
+    let cell = Cell::new(&Plan::default());
+    let mut child = running(&cell, STUBBORN);
+    engine::get().say(&["rm", "-f", &cell.container.id]);
+    child.wait().unwrap();
+    cell.house.event("finished");
+    cell.is_clean();
+}
+
+#[test]
+fn the_kill_switch_ends_ghosts() {
+    let cell = Cell::new(&Plan::default());
+    let child = running(&cell, STUBBORN);
+    assert!(cell.house.cli(&["kill"]).status.success());
+    let output = child.wait_with_output().unwrap();
+    // Its container is ended, too, so who of both tells first is not said.
+    assert_ne!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    cell.house.event("finished");
+    cell.is_clean();
+    assert_ne!(cell.ghost("true").status.code(), Some(0));
+    assert_eq!(cell.records("started").len(), 1);
+}
+
+#[test]
+fn a_paused_ghost_stands_still_and_goes_on() {
+    let cell = Cell::new(&Plan::default());
+    let child =
+        running(&cell, "touch ready; while [ -e ready ]; do date +%s%N > tick; sleep 0.05; done");
+    assert!(cell.house.cli(&["kill", "--pause"]).status.success());
+    let tick = || std::fs::read_to_string(cell.work.path().join("tick")).unwrap();
+    until("it to stand still", || {
+        let before = tick();
+        std::thread::sleep(Duration::from_millis(500));
+        (before == tick()).then_some(())
+    });
+    let before = tick();
+    assert!(cell.house.cli(&["resume"]).status.success());
+    until("it to go on", || (tick() != before).then_some(()));
+    std::fs::remove_file(cell.work.path().join("ready")).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    cell.is_clean();
+}
+
+#[test]
+fn a_warden_that_is_killed_leaves_no_ghost_once_it_is_back() {
+    let mut cell = Cell::new(&Plan::default());
+    let child = running(&cell, STUBBORN);
+    let ghost = cell.ghosts().remove(0);
+    cell.house.crash();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(text(&output.stderr).contains("the warden went away"), "{}", text(&output.stderr));
+    let there =
+        |id: &str| engine::get().docker().args(["inspect", id]).output().unwrap().status.success();
+    assert!(there(&ghost), "without a warden nobody removes it");
+    cell.house.restart();
+    until("the ghost to be reaped", || (!there(&ghost)).then_some(()));
+    cell.is_clean();
+    assert_eq!(cell.ghost("echo again").stdout, b"again\n");
+}
+
+#[test]
+fn another_wardens_ghosts_are_left_alone() {
+    let cell = Cell::new(&Plan::default());
+    let child = running(&cell, "touch ready; while [ -e ready ]; do sleep 0.1; done; echo whole");
+    let mut other = Cell::new(&Plan::default());
+    other.house.crash();
+    other.house.restart();
+    assert_eq!(other.ghost("echo one").stdout, b"one\n");
+    assert_eq!(cell.ghosts().len(), 1);
+    std::fs::remove_file(cell.work.path().join("ready")).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"whole\n");
+}
+
+#[test]
+fn a_warden_that_goes_down_ends_its_ghosts_first() {
+    let mut cell = Cell::new(&Plan::default());
+    let child = running(&cell, "touch ready; sleep 1000");
+    let warden = rustix::process::Pid::from_child(&cell.house.warden);
+    rustix::process::kill_process(warden, rustix::process::Signal::TERM).unwrap();
+    cell.house.warden.wait().unwrap();
+    assert!(cell.ghosts().is_empty(), "it waited for them");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(125));
+    assert_eq!(cell.records("finished").len(), 1);
+}
+
+#[test]
+fn what_a_tool_leaves_behind_goes_with_its_ghost() {
+    let cell = Cell::new(&Plan::default());
+    let output = cell.ghost("(setsid sleep 1000 >/dev/null 2>&1 &); echo left");
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"left\n"[..]));
+    cell.is_clean();
+}
+
+#[test]
+fn a_reader_that_is_slow_gets_everything_all_the_same() {
+    let cell = Cell::new(&Plan::default());
+    let script = "sh -c 'head -c 5000000 /dev/zero' | (/bin/sleep 4; /usr/bin/wc -c)";
+    let output = cell.command(&[], &["/bin/sh", "-c", script]).output().unwrap();
+    assert_eq!(text(&output.stdout).trim(), "5000000");
+    cell.is_clean();
+}
