@@ -126,6 +126,29 @@ fn a_locked_tool_runs_as_its_caller_where_its_caller_is() {
 }
 
 #[test]
+fn what_a_person_approves_runs_with_the_words_and_variables_that_it_was_asked_with() {
+    let cage = Cage::new("debian12", "default_action: ask\non_unparsed: ask");
+    cage.lock(&["env"]);
+    let mut command = cage.command(&["-e", "KEPT=whole"], &["env", "A=1", "/usr/bin/env"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let entry = cage.house.pending();
+    assert!(cage.house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    // What it starts is behind the same lock, and asked about as well.
+    let entry = until("the tool within", || {
+        let entries = cage.house.json(&["queue", "--json"]);
+        entries["entries"].as_array()?.iter().find(|other| other["id"] != entry["id"]).cloned()
+    });
+    assert!(cage.house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    let output = child.wait_with_output().unwrap();
+    let told = text(&output.stdout);
+    assert!(
+        told.contains("KEPT=whole\n") && told.contains("A=1\n"),
+        "{told} {}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn bytes_and_descriptors_are_the_callers_own() {
     let cage = Cage::new("debian12", ALL);
     cage.lock(&["cat", "tee"]);

@@ -215,10 +215,16 @@ impl Judged {
         self.case.as_ref()?.objection()
     }
 
+    /// Whether the shim becomes the tool, with the words that it has itself.
+    fn is_handed_off(&self) -> bool {
+        let is_locked = self.plan.tool.as_ref().is_some_and(|tool| tool.locked);
+        self.decision.executor == Executor::Mirror && !self.decision.supervised && !is_locked
+    }
+
     /// Lets go of everything that a waiting request does not need.
     pub(crate) fn slim(&mut self) {
         self.plan.caller.forget_pidfd();
-        if self.decision.executor == Executor::Mirror {
+        if self.is_handed_off() {
             self.plan.invocation.forget_words();
         }
     }
@@ -226,7 +232,7 @@ impl Judged {
     /// Whether there is room to keep what a waiting request needs.
     pub(crate) fn may_wait(&self) -> bool {
         let Plan { jail, prisoner, caller, invocation, .. } = &self.plan;
-        self.decision.executor == Executor::Mirror
+        self.is_handed_off()
             || invocation.may_wait(Account::new(jail, prisoner.as_deref(), caller.uid))
     }
 

@@ -140,3 +140,41 @@ fn a_reader_that_is_slow_gets_everything_all_the_same() {
     assert_eq!(text(&output.stdout).trim(), "5000000");
     cell.is_clean();
 }
+
+#[test]
+fn an_engine_that_restarts_in_the_middle_ends_its_ghosts_and_serves_again() {
+    let mut own = engine::Own::start();
+    let alpine = own.engine.image("alpine");
+    let work = crate::cell::workspace();
+    let policy = format!(
+        "default_action: allow\non_unparsed: allow\nghost_images: {{'*': '{alpine}'}}\njails: {{default: {{workspace: {}}}}}\n\
+         rules:\n  - {{command: '*', action: allow, executor: ghost}}\n",
+        work.path().display()
+    );
+    let house = crate::support::House::with(&policy, &["--engine", &own.engine.address]);
+    let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+    std::fs::set_permissions(house.dir.path(), open).unwrap();
+    let ghost = |script: &str| {
+        let mut command = std::process::Command::new("setpriv");
+        command
+            .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
+            .arg(house.bin().join("sh"));
+        command.args(["-c", script]);
+        house.governed(&mut command).current_dir(work.path());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let child = ghost("touch ready; while :; do sleep 1; done");
+    until("the tool to run", || work.path().join("ready").exists().then_some(()));
+    own.stop();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+    house.event("finished");
+    let denied = ghost("true").wait_with_output().unwrap();
+    assert_eq!(denied.status.code(), Some(126), "{}", text(&denied.stderr));
+    own.restart();
+    until("no ghost to be left", || own.engine.labelled("clawrden.ghost").is_empty().then_some(()));
+    let again = ghost("echo again").wait_with_output().unwrap();
+    assert_eq!(text(&again.stdout), "again\n", "{}", text(&again.stderr));
+    until("no ghost to be left", || own.engine.labelled("clawrden.ghost").is_empty().then_some(()));
+}
