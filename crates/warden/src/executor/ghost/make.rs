@@ -1,0 +1,176 @@
+//! Making a ghost: its container, until its runner waits for the plan.
+
+use std::time::Duration;
+
+use clawrden_policy::Ghost;
+use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
+
+use super::container::{self, Held, Parts};
+use super::draft::Draft;
+use super::inside::{self, Amiss, Inside, Sought};
+use super::ready::Ready;
+use super::secrets::Values;
+use crate::engine::{Engine, EngineError, NewContainer};
+use crate::executor::door::Door;
+use crate::executor::runner::Runner;
+use crate::intercom::Reply;
+use crate::ledger::Id;
+use crate::plan::Plan;
+use crate::running::{Order, Run};
+use crate::warden::Warden;
+
+/// How long a container that was started may take until its runner connects.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A container that is to be made, and what is looked for in it.
+pub(super) struct Making {
+    new: NewContainer,
+    door: Door,
+    sought: Box<dyn FnOnce(u32, Values) -> Sought + Send>,
+}
+
+pub(super) fn making(
+    warden: &Warden,
+    id: Id,
+    ghost: &Ghost,
+    ready: &Ready,
+    plan: &Plan,
+    draft: &Draft,
+) -> Result<Making, String> {
+    let door = Door::open(&warden.ghosts.folder, &id.to_string())
+        .map_err(|error| format!("the ghost's socket cannot be made: {error}"))?;
+    let new = container::plan(Parts {
+        id,
+        warden: &warden.ghosts.id,
+        image: ready.image.id.clone(),
+        who: &ready.who,
+        network: ghost.image.network.as_deref(),
+        limits: ghost.limits,
+        shared: &ready.shared,
+        has_secrets: ready.secrets.has_files(),
+        door: door.folder().display().to_string(),
+        runner: warden.ghosts.runner()?,
+    });
+    let (Some(caller), Some(cwd)) = (plan.caller.pid, plan.cwd.clone()) else {
+        return Err("the caller is not known".to_owned());
+    };
+    let (shared, who) = (ready.shared.clone(), ready.who.clone());
+    let (name, path) = (draft.name.clone(), draft.path.clone());
+    let kinds = warden.kinds();
+    let sought = Box::new(move |ghost, secrets| Sought {
+        ghost,
+        caller,
+        shared,
+        cwd,
+        name,
+        path,
+        who,
+        secrets,
+        kinds,
+    });
+    Ok(Making { new, door, sought })
+}
+
+/// A ghost whose runner waits for its plan.
+pub(super) struct Made {
+    pub(super) held: Held,
+    pub(super) runner: Runner,
+    pub(super) inside: Inside,
+    pub(super) _door: Door,
+}
+
+/// Makes and starts it, for as long as nobody says otherwise. Gives the code and the text that the caller is told.
+pub(super) async fn begun(
+    warden: &Warden,
+    making: Making,
+    secrets: Values,
+    run: &mut Run,
+    reply: &mut Reply,
+) -> Result<Made, (u8, String)> {
+    let made = make(warden, making, secrets);
+    tokio::pin!(made);
+    loop {
+        let why = tokio::select! {
+            biased;
+            made = &mut made => return made,
+            order = run.order() => match order {
+                Order::End { why } => why,
+                Order::Leave => "the warden went down; nothing ran".to_owned(),
+                Order::Freeze => "everything was paused while it began; nothing ran".to_owned(),
+                Order::Thaw => continue,
+            },
+            _ = reply.interrupted() => "the caller left before its command started".to_owned(),
+        };
+        return Err((EXIT_UNREACHABLE, why));
+    }
+}
+
+async fn make(warden: &Warden, making: Making, secrets: Values) -> Result<Made, (u8, String)> {
+    let failed = |text: String| (EXIT_UNREACHABLE, text);
+    let Making { new, door, sought } = making;
+    let Ok(turn) = warden.ghosts.making.acquire().await else {
+        return Err(failed("the warden went down; nothing ran".to_owned()));
+    };
+    let engine = warden.engine.clone();
+    let network = new.network.clone();
+    let container = tokio::spawn(Held::make(engine.clone(), new)).await;
+    let held = container
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(not_made(&error, &network)))?;
+    crate::crash::point("ghost_made");
+    engine.start_container(held.id()).await.map_err(|error| failed(not_made(&error, &network)))?;
+    let (socket, pid) = connected(&engine, &door, held.id()).await.map_err(failed)?;
+    drop(turn);
+    let sought = sought(pid, secrets);
+    let name = String::from_utf8_lossy(&sought.name).into_owned();
+    let looked = warden.workers.run(move || inside::look(sought)).await;
+    let inside = match looked.map_err(|error| failed(error.to_string()))? {
+        Ok(inside) => inside,
+        Err(Amiss::NoTool) => {
+            return Err((
+                EXIT_NO_SUCH_TOOL,
+                format!("{name}: there is no such tool in the ghost's image"),
+            ));
+        }
+        Err(Amiss::Refused(text)) => return Err(failed(text)),
+    };
+    Ok(Made { held, runner: Runner::connected(socket, pid), inside, _door: door })
+}
+
+fn not_made(error: &EngineError, network: &str) -> String {
+    match error {
+        EngineError::NotFound { message, .. }
+            if !network.is_empty() && message.contains("network") =>
+        {
+            format!(
+                "the ghost's network {network} is not there: {message}; make it with the engine, or name another"
+            )
+        }
+        error => format!("the ghost could not be started: {error}"),
+    }
+}
+
+/// Waits for the runner, or for the container's end.
+async fn connected(
+    engine: &Engine,
+    door: &Door,
+    id: &str,
+) -> Result<(tokio::net::UnixStream, u32), String> {
+    let is_it = |pid| {
+        let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
+        cgroups.is_ok_and(|text| text.contains(id))
+    };
+    tokio::select! {
+        biased;
+        runner = door.runner(is_it) => {
+            runner.map_err(|error| format!("the ghost's runner cannot be heard: {error}"))
+        }
+        code = engine.wait_container(id) => Err(match code {
+            Ok(code) => format!("the ghost ended before it began, with exit code {code}"),
+            Err(error) => format!("the ghost was lost before it began: {error}"),
+        }),
+        () = tokio::time::sleep(CONNECTS_WITHIN) => {
+            Err(format!("the ghost's runner did not connect within {} s", CONNECTS_WITHIN.as_secs()))
+        }
+    }
+}

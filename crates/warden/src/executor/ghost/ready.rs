@@ -1,0 +1,163 @@
+//! Whether a ghost may be, and what it is made of: everything that is known before there is anything of it.
+
+use clawrden_policy::Ghost;
+use tokio::sync::mpsc;
+
+use super::secrets::Values;
+use super::user::Who;
+use super::workspace::{Kept, Shared};
+use super::{image, secrets, user, workspace};
+use crate::engine::{Container, EngineError, Image};
+use crate::executor::whereabouts;
+use crate::intercom::Reply;
+use crate::plan::Plan;
+use crate::process::Namespaces;
+use crate::warden::Warden;
+
+/// Why a ghost is not made.
+pub(super) enum Unmade {
+    /// There is no engine at all.
+    NoEngine(EngineError),
+    /// It may not be, as asked for.
+    Denied(String),
+    /// It cannot be.
+    Failed(String),
+    /// The caller has gone.
+    Gone,
+}
+
+impl From<EngineError> for Unmade {
+    fn from(error: EngineError) -> Self {
+        if error.is_absent() { Self::NoEngine(error) } else { Self::Failed(error.to_string()) }
+    }
+}
+
+/// What a ghost is made of, before there is anything of it.
+pub(super) struct Ready {
+    pub(super) image: Image,
+    pub(super) who: Who,
+    pub(super) shared: Vec<Shared>,
+    pub(super) secrets: Values,
+}
+
+/// Finds out whether it may be, and what it is made of; fetches its image. Meanwhile the caller is told, and may leave.
+pub(super) async fn get_ready(
+    warden: &Warden,
+    plan: &Plan,
+    ghost: &Ghost,
+    reply: &mut Reply,
+) -> Result<Ready, Unmade> {
+    let (told, mut telling) = mpsc::unbounded_channel();
+    let finding = find(warden, plan, ghost, told);
+    tokio::pin!(finding);
+    loop {
+        tokio::select! {
+            biased;
+            found = &mut finding => return found,
+            _ = reply.interrupted() => return Err(Unmade::Gone),
+            Some(line) = telling.recv() => {
+                // Before it is decided there are lines for those alone who know that they wait.
+                let told = async { reply.pending().await?; reply.notice(&line).await };
+                if told.await.is_err() {
+                    return Err(Unmade::Gone);
+                }
+            }
+        }
+    }
+}
+
+async fn find(
+    warden: &Warden,
+    plan: &Plan,
+    ghost: &Ghost,
+    told: mpsc::UnboundedSender<String>,
+) -> Result<Ready, Unmade> {
+    let about = warden.engine.about().await?;
+    let at = whereabouts(warden, &plan.caller).await;
+    let home = at.known().map_err(|why| Unmade::Denied(why.to_string()))?.map(AsRef::as_ref);
+    let who = user::who(ghost.image.user, &plan.caller, home.is_some(), about.maps_users);
+    let who = who.map_err(Unmade::Denied)?;
+    let shared = share(warden, plan, home)?;
+    out_of_reach(warden, plan, ghost, &who, home)?;
+    let image = image::find(&warden.engine, &ghost.image, home, |line| {
+        // Nobody listens any more when the caller has gone.
+        let _ = told.send(line);
+    });
+    let image = image.await.map_err(Unmade::Failed)?;
+    let wanted = ghost.secrets.clone();
+    let secrets = tokio::task::spawn_blocking(move || secrets::read(&wanted)).await;
+    let secrets = secrets.map_err(|error| Unmade::Failed(error.to_string()))?;
+    Ok(Ready { image, who, shared, secrets: secrets.map_err(Unmade::Failed)? })
+}
+
+/// The folders that it shares with its caller, the working directory among them.
+fn share(warden: &Warden, plan: &Plan, home: Option<&Container>) -> Result<Vec<Shared>, Unmade> {
+    let jail = plan.jail.name.as_str();
+    let policy = plan.jail.policy();
+    let declared = policy.workspace(jail);
+    let kept = kept(warden);
+    let shared = match home {
+        Some(container) => workspace::of_container(container, declared, &kept),
+        None => workspace::of_host(declared, &kept),
+    };
+    let Some(cwd) = &plan.cwd else {
+        let text = "the working directory is unknown or deleted, so no ghost can be in it";
+        return Err(Unmade::Denied(text.to_owned()));
+    };
+    if workspace::holds(&shared, &cwd.path) {
+        return Ok(shared);
+    }
+    let shown = String::from_utf8_lossy(&cwd.path);
+    let names: Vec<&str> = shared.iter().map(|shared| shared.target.as_str()).collect();
+    let why = match (&names[..], home) {
+        ([], None) => format!("the policy declares no `workspace` for jail {jail}"),
+        ([], Some(_)) => format!("jail {jail} shares none of its container's mounts with a ghost"),
+        (names, _) => format!("a ghost of jail {jail} has {}", names.join(", ")),
+    };
+    Err(Unmade::Denied(format!("the working directory {shown} is not shared with a ghost: {why}")))
+}
+
+/// The warden's own places, and the engine's.
+fn kept(warden: &Warden) -> Kept {
+    let (places, config) = (&warden.places, &warden.config);
+    let run = places.run();
+    let mut files =
+        vec![places.control_socket(), places.default_socket(), warden.ledger.path().to_owned()];
+    files.extend(config.control.iter().chain(&config.intercom).chain(&config.policy).cloned());
+    files.extend(config.engine.sockets());
+    files.push(places.config().to_owned());
+    files.push("/run/docker.sock".into());
+    files.push("/run/podman/podman.sock".into());
+    let folders = vec![run.join("jails"), warden.ghosts.folder.clone(), places.state()];
+    Kept { files, folders }
+}
+
+/// A secret, or a wider network, goes to no process that the caller could trace, or read under /proc.
+fn out_of_reach(
+    warden: &Warden,
+    plan: &Plan,
+    ghost: &Ghost,
+    who: &Who,
+    home: Option<&Container>,
+) -> Result<(), Unmade> {
+    let what = match (ghost.secrets.is_empty(), &ghost.image.network) {
+        (true, None) => return Ok(()),
+        (false, _) => "a secret",
+        (true, Some(_)) => "a network",
+    };
+    let unseen = |error: crate::process::ProcessError| Unmade::Failed(error.to_string());
+    let theirs = match plan.caller.pid {
+        Some(pid) => Namespaces::of(pid).map_err(unseen)?,
+        None => return Err(Unmade::Denied("the caller cannot be seen from here".to_owned())),
+    };
+    // Who sees the warden's processes sees those of containers too; who does not is in a container of its own.
+    let sees_all = theirs.pid == warden.namespaces.pid || home.is_none();
+    if sees_all && (plan.caller.uid == Some(who.uid) || plan.caller.uid == Some(0)) {
+        return Err(Unmade::Denied(format!(
+            "the rule gives its ghost {what}, and the caller can reach into whatever runs as user {} on this host; run \
+             the prisoner in a container, or give the image a `user` of its own",
+            who.uid
+        )));
+    }
+    Ok(())
+}
