@@ -75,6 +75,11 @@ impl Bench {
 
     /// Starts a warden. It ends when the house is dropped.
     pub(crate) fn house(&self, name: &str, policy: &str) -> Outcome<House> {
+        self.house_with(name, policy, &[])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn house_with(&self, name: &str, policy: &str, extra: &[&str]) -> Outcome<House> {
         let dir = self.dir().join(name);
         fs::create_dir(&dir)?;
         fs::write(dir.join("policy.yaml"), policy)?;
@@ -84,6 +89,7 @@ impl Bench {
             .args(["--control".as_ref(), dir.join("control.sock").as_os_str()])
             .args(["--policy".as_ref(), dir.join("policy.yaml").as_os_str()])
             .args(["--audit".as_ref(), dir.join("ledger.jsonl").as_os_str()])
+            .args(extra)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

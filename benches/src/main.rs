@@ -6,8 +6,10 @@
 
 mod breakdown;
 mod client;
+mod containers;
 mod crowd;
 mod decide;
+mod engine;
 mod frames;
 mod house;
 mod load;
@@ -53,6 +55,9 @@ struct Args {
     /// One request from a process of its own, as `breakdown` needs it
     #[arg(long, value_name = "SOCKET", hide = true)]
     one_request: Option<PathBuf>,
+    /// Starts programs inside a container, as `containers` needs it
+    #[arg(long, hide = true)]
+    spawner: bool,
 }
 
 /// What measures a part.
@@ -75,6 +80,8 @@ enum Part {
     Shim,
     /// Where one request's time goes.
     Breakdown,
+    /// One command inside a container.
+    Containers,
 }
 
 fn main() -> Outcome<()> {
@@ -82,10 +89,13 @@ fn main() -> Outcome<()> {
     if let Some(socket) = &args.one_request {
         return breakdown::one_request(socket);
     }
+    if args.spawner {
+        return engine::serve_spawner();
+    }
     let bench = Bench::new(args.clawrden, args.quick)?;
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(machine::describe(bench.dir()));
-    let parts: [(Part, Measure); 8] = [
+    let parts: [(Part, Measure); 9] = [
         (Part::Spawn, spawn::measure),
         (Part::Streams, streams::measure),
         (Part::Crowd, crowd::measure),
@@ -94,6 +104,7 @@ fn main() -> Outcome<()> {
         (Part::Policy, load::measure),
         (Part::Shim, plain::measure),
         (Part::Breakdown, breakdown::measure),
+        (Part::Containers, containers::measure),
     ];
     let start = Instant::now();
     for (part, measure) in parts.into_iter().filter(|&(part, _)| wanted(part)) {
