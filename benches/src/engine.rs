@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::Outcome;
-use crate::house::find;
+use crate::house::{find, run};
+use crate::streams::read_rate;
 
 /// Where the engine counts its users; only root has an engine of its own.
 const USERS: &str = "/run/clawrden-tests/engine/users";
@@ -29,6 +30,11 @@ impl Engine {
         // It may have ended between the two.
         let address = last_line(&mut script("engine", &["start"]))?;
         Ok(Self { address, _used: used })
+    }
+
+    /// Such as `unix:///run/clawrden-tests/engine/docker.sock`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// The reference of an image, which is made if it is not there.
@@ -106,9 +112,9 @@ pub(crate) struct Spawner {
 }
 
 impl Spawner {
-    /// Starts it in a container that has this program at `place`.
-    pub(crate) fn start(container: &Container<'_>, place: &str) -> Outcome<Self> {
-        let mut exec = container.exec(&["-i"], &[place, "--spawner"])?;
+    /// Starts it, with these options of `docker exec`, in a container that has this program at `place`.
+    pub(crate) fn start(container: &Container<'_>, options: &[&str], place: &str) -> Outcome<Self> {
+        let mut exec = container.exec(&[&["-i"], options].concat(), &[place, "--spawner"])?;
         let mut child = exec.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (words, answers) = (child.stdin.take(), child.stdout.take());
         let missing = "the spawner has no streams";
@@ -121,7 +127,16 @@ impl Spawner {
 
     /// Runs these words in the container; microseconds.
     pub(crate) fn run(&mut self, words: &[&str]) -> Outcome<f64> {
-        self.words.write_all((words.join("\t") + "\n").as_bytes())?;
+        self.ask("run", words)
+    }
+
+    /// Runs these words in the container and reads what they print, which must be so many bytes; megabytes a second.
+    pub(crate) fn read(&mut self, bytes: usize, words: &[&str]) -> Outcome<f64> {
+        self.ask(&bytes.to_string(), words)
+    }
+
+    fn ask(&mut self, what: &str, words: &[&str]) -> Outcome<f64> {
+        self.words.write_all(format!("{what}\t{}\n", words.join("\t")).as_bytes())?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         answer.trim().parse().map_err(|_| format!("{words:?} in the container: {answer}").into())
@@ -135,19 +150,24 @@ impl Drop for Spawner {
     }
 }
 
-/// What [`Spawner`] talks with, inside: words a line, separated by tabs, and microseconds a line, or what went wrong.
+/// What [`Spawner`] talks with, inside. A line is `run`, or how many bytes are to be read, and words, separated by
+/// tabs; the answer is a number, or what went wrong.
 pub(crate) fn serve_spawner() -> Outcome<()> {
     let mut out = std::io::stdout();
     for line in std::io::stdin().lines() {
-        let line = line?;
-        let mut words = line.split('\t');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
-        match crate::house::run(&mut command) {
-            Ok(micros) => writeln!(out, "{micros}")?,
+        match answer(&line?) {
+            Ok(number) => writeln!(out, "{number}")?,
             Err(why) => writeln!(out, "{}", why.to_string().replace('\n', " "))?,
         }
         out.flush()?;
     }
     Ok(())
+}
+
+fn answer(line: &str) -> Outcome<f64> {
+    let mut words = line.split('\t');
+    let what = words.next().unwrap_or_default();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+    if what == "run" { run(&mut command) } else { read_rate(what.parse()?, command) }
 }

@@ -14,7 +14,7 @@ use crate::Outcome;
 use crate::pairs::{Rounds, timed};
 
 /// How long a warden may take to serve, and to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tools that there are shims for.
 const TOOLS: [&str; 5] = ["true", "sh", "cat", "wc", "sleep"];

@@ -74,6 +74,28 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
+/// Megabytes a second of so many bytes; `carry` says how many came through.
+fn rate(bytes: usize, carry: impl FnOnce() -> Outcome<u64>) -> Outcome<f64> {
+    let start = Instant::now();
+    let carried = carry()?;
+    let took = start.elapsed().as_secs_f64();
+    if carried != bytes as u64 {
+        return Err(format!("{carried} bytes came through instead of {bytes}").into());
+    }
+    #[allow(clippy::cast_precision_loss)] // A few gigabytes.
+    Ok(bytes as f64 / took / 1e6)
+}
+
+/// Reads what the command writes, which must be so many bytes; megabytes a second.
+pub(crate) fn read_rate(bytes: usize, mut command: Command) -> Outcome<f64> {
+    rate(bytes, || {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let read = child.stdout.take().map_or(Ok(0), drain);
+        ended_well(child.wait()?)?;
+        Ok(read?)
+    })
+}
+
 /// What is carried.
 struct Load {
     file: PathBuf,
@@ -95,24 +117,12 @@ impl Load {
 
     /// Megabytes a second; `carry` says how many bytes came through.
     fn rate(&self, carry: impl FnOnce() -> Outcome<u64>) -> Outcome<f64> {
-        let start = Instant::now();
-        let carried = carry()?;
-        let took = start.elapsed().as_secs_f64();
-        if carried != self.bytes as u64 {
-            return Err(format!("{carried} bytes came through instead of {}", self.bytes).into());
-        }
-        #[allow(clippy::cast_precision_loss)] // A few gigabytes.
-        Ok(self.bytes as f64 / took / 1e6)
+        rate(self.bytes, carry)
     }
 
     /// Reads what the command writes.
-    fn read(&self, mut command: Command) -> Outcome<f64> {
-        self.rate(|| {
-            let mut child = command.stdout(Stdio::piped()).spawn()?;
-            let read = child.stdout.take().map_or(Ok(0), drain);
-            ended_well(child.wait()?)?;
-            Ok(read?)
-        })
+    fn read(&self, command: Command) -> Outcome<f64> {
+        read_rate(self.bytes, command)
     }
 
     /// Writes to the command, which counts.
