@@ -44,6 +44,8 @@ enum Verb {
     Policy(verbs::policy::Args),
     Hook(verbs::hook::Args),
     Shims(verbs::shims::Args),
+    Install(verbs::install::Args),
+    Uninstall(verbs::uninstall::Args),
     Completions(verbs::completions::Args),
 }
 
@@ -86,6 +88,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Hook(args) => Ok(verbs::hook::run(&args)),
         Verb::Policy(args) => verbs::policy::run(args, control),
         Verb::Shims(args) => verbs::shims::run(&args),
+        Verb::Install(args) => verbs::install::run(args),
+        Verb::Uninstall(args) => verbs::uninstall::run(&args),
         Verb::Completions(args) => verbs::completions::run(&args, &mut Cli::command()),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod deny;
 pub(crate) mod heard;
 pub(crate) mod history;
 pub(crate) mod hook;
+pub(crate) mod install;
 pub(crate) mod jails;
 pub(crate) mod kill;
 pub(crate) mod policy;
@@ -23,6 +24,7 @@ pub(crate) mod queue;
 pub(crate) mod resume;
 pub(crate) mod shims;
 pub(crate) mod status;
+pub(crate) mod uninstall;
 pub(crate) mod wait;
 pub(crate) mod warden;
 
