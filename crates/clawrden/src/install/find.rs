@@ -154,7 +154,8 @@ impl Others {
         if places.is_empty() {
             return Ok(Self { list });
         }
-        let mut names: BTreeSet<String> = BTreeSet::new();
+        // A crash may have left nothing in a place.
+        let mut names: BTreeSet<String> = world.locked().map(str::to_owned).collect();
         for folder in folders {
             for name in world.root.list(folder)? {
                 // A name that no manifest holds is no other name of a tool that one can type.

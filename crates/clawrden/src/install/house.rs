@@ -110,11 +110,11 @@ pub(crate) fn furnish(root: &Root, tools: &[String]) -> Result<(), InstallError>
 /// When something cannot be removed.
 pub(crate) fn clear(root: &Root, manifest: &Manifest) -> Result<(), InstallError> {
     let shim = split(SHIM).1;
-    let ours = manifest.tools.iter().map(String::as_str).chain([RUNNER]);
-    for name in ours {
+    // Not only those of the manifest: a change of tools may have been interrupted.
+    for name in root.list(BIN)? {
+        let Ok(name) = std::str::from_utf8(&name) else { continue };
         let path = join(BIN, name);
-        let is_link = matches!(root.read_link(&path), Ok(Some(text)) if text == shim.as_bytes());
-        if is_link {
+        if matches!(root.read_link(&path), Ok(Some(text)) if text == shim.as_bytes()) {
             root.remove(&path)?;
         }
     }

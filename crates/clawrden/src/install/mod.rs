@@ -107,7 +107,7 @@ fn bring_about(root: &Root, old: Option<Manifest>, wish: &Wish) -> Result<Report
     let shells = startup::Shells::of(&world, &folders)?;
     let mut names = Names::after(&old_steps);
     let uid = wish.user.map_or(0, |user| user.uid);
-    let mut steps = startup::wanted(&world, shells, uid, |path| names.of(path))?;
+    let mut steps = startup::wanted(&world, shells, uid, &old_steps, |path| names.of(path))?;
     let mut report = Report::default();
     if wish.lock {
         let found = find::find(&world, &folders, &tools)?;

@@ -57,7 +57,8 @@ impl Shells {
     }
 }
 
-/// The files to change for a prisoner with this uid; `kept` names the copies.
+/// The files to change for a prisoner with this uid; `kept` names the copies. What these `old` steps made is made of
+/// our lines still.
 ///
 /// # Errors
 /// When one cannot be looked at.
@@ -65,6 +66,7 @@ pub(crate) fn wanted(
     world: &World<'_>,
     shells: Shells,
     uid: u32,
+    old: &[Step],
     mut kept: impl FnMut(&str) -> String,
 ) -> Result<Vec<Step>, InstallError> {
     let mut steps: Vec<Step> = Vec::new();
@@ -77,16 +79,20 @@ pub(crate) fn wanted(
         files.extend(OF_ZSH.iter().map(|name| join(&folder, name)));
     }
     for file in files {
-        match world.follow(&file)? {
+        let step = Step::Create { path: file };
+        if old.contains(&step) {
+            steps.push(step);
+            continue;
+        }
+        let file = step.path();
+        match world.follow(file)? {
             Some(trail) => {
                 let is_own = |stat: Stat| is_file(&stat) && stat.st_uid == owner(world.root);
                 if world.root.look(&trail.end)?.is_some_and(is_own) {
                     add_edit(&mut steps, trail.end, &mut kept);
                 }
             }
-            None if is_needed(&file, shells) && is_free(world, &file)? => {
-                steps.push(Step::Create { path: file });
-            }
+            None if is_needed(file, shells) && is_free(world, file)? => steps.push(step),
             None => {}
         }
     }

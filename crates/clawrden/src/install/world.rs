@@ -46,6 +46,11 @@ impl<'a> World<'a> {
         Self { root, locked: locked.map(|step| (step.path(), step)).collect() }
     }
 
+    /// The places of these steps.
+    pub(crate) fn locked(&self) -> impl Iterator<Item = &str> {
+        self.locked.keys().copied()
+    }
+
     /// What stands in a place, or stood there.
     ///
     /// # Errors

@@ -1,0 +1,513 @@
+//! `clawrden install` and `uninstall` on roots that have every kind of tool in them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sha2::Digest;
+
+const SHIM: &str = "/clawrden/bin/clawrden-shim";
+
+/// A root with busybox, links that are relative and absolute, hard links, alternatives, and a merged `/usr` beside.
+struct Image {
+    dir: tempfile::TempDir,
+}
+
+impl Image {
+    fn new() -> Self {
+        let image = Self { dir: tempfile::tempdir().unwrap() };
+        for folder in ["usr/bin", "usr/local/bin", "etc/alternatives", "home/agent", "etc/zsh"] {
+            fs::create_dir_all(image.at(folder)).unwrap();
+        }
+        symlink("usr/bin", image.at("bin")).unwrap();
+        for tool in ["busybox", "git", "mawk", "perl", "python3.11", "zsh"] {
+            image.tool(&format!("usr/bin/{tool}"));
+        }
+        let script = "usr/local/lib/node_modules/npm/bin/npm-cli.js";
+        fs::create_dir_all(image.at(script).parent().unwrap()).unwrap();
+        image.tool(script);
+        fs::hard_link(image.at("usr/bin/perl"), image.at("usr/bin/perl5.36.0")).unwrap();
+        for (link, target) in [
+            ("usr/bin/sh", "/bin/busybox"),
+            ("usr/bin/ls", "/bin/busybox"),
+            ("usr/bin/cat", "/bin/busybox"),
+            ("usr/bin/git-upload-pack", "git"),
+            ("usr/bin/awk", "/etc/alternatives/awk"),
+            ("etc/alternatives/awk", "/usr/bin/mawk"),
+            ("usr/bin/python3", "python3.11"),
+            ("usr/local/bin/npm", "../lib/node_modules/npm/bin/npm-cli.js"),
+        ] {
+            symlink(target, image.at(link)).unwrap();
+        }
+        fs::write(image.at("etc/profile"), "PATH=/usr/bin\nexport PATH # no newline").unwrap();
+        fs::write(image.at("etc/passwd"), "root:x:0:0::/root:/bin/sh\nagent:x:0:0::/home/agent:\n")
+            .unwrap();
+        fs::write(image.at("home/agent/.profile"), "PATH=$HOME/bin:$PATH\n").unwrap();
+        image.age();
+        image
+    }
+
+    /// The user that the tests run as has a home in the image.
+    fn with_home(self) -> Self {
+        let uid = rustix::process::getuid().as_raw();
+        let line = format!("agent:x:{uid}:{uid}::/home/agent:/bin/sh\n");
+        fs::write(self.at("etc/passwd"), line).unwrap();
+        self.age();
+        self
+    }
+
+    /// Gives everything a time of its own, so that a lost one shows.
+    fn age(&self) {
+        for (n, path) in all(self.dir.path()).into_iter().enumerate() {
+            let seconds = 1_000_000_000 + i64::try_from(n).unwrap();
+            let time = rustix::fs::Timespec { tv_sec: seconds, tv_nsec: 123_456_789 };
+            let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+            let (cwd, flags) = (rustix::fs::CWD, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+            rustix::fs::utimensat(cwd, &path, &times, flags).unwrap();
+        }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path.trim_start_matches('/'))
+    }
+
+    fn tool(&self, path: &str) {
+        fs::write(self.at(path), format!("#!/bin/sh\n# {path}\n")).unwrap();
+        fs::set_permissions(self.at(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn clawrden(&self, verb: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clawrden"));
+        command.arg(verb).arg("--root").arg(self.dir.path()).args(words);
+        command
+    }
+
+    fn run(&self, verb: &str, words: &[&str]) -> String {
+        let output = self.clawrden(verb, words).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn refused(&self, verb: &str, words: &[&str]) -> String {
+        let output = self.clawrden(verb, words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        text(&output.stderr)
+    }
+
+    fn killed_at(&self, point: usize, verb: &str, words: &[&str]) -> Output {
+        let mut command = self.clawrden(verb, words);
+        command.env("CLAWRDEN_CRASH_AT", format!("install:{point}")).output().unwrap()
+    }
+
+    fn link(&self, path: &str) -> Option<String> {
+        Some(fs::read_link(self.at(path)).ok()?.to_str().unwrap().to_owned())
+    }
+
+    /// Every path with all that there is to know of it but access and inode times.
+    fn listing(&self) -> Listing {
+        let describe = |path: PathBuf| {
+            let facts = fs::symlink_metadata(&path).unwrap();
+            let content = if facts.is_symlink() {
+                format!("-> {}", fs::read_link(&path).unwrap().display())
+            } else if facts.is_file() && facts.len() < 4096 {
+                text(&fs::read(&path).unwrap())
+            } else if facts.is_file() {
+                format!("{:x?}", sha2::Sha256::digest(fs::read(&path).unwrap()))
+            } else {
+                String::new()
+            };
+            let owner = (facts.uid(), facts.gid());
+            let what = format!("{:o} {owner:?} {} {content}", facts.mode(), facts.nlink());
+            let below = path.strip_prefix(self.dir.path()).unwrap().to_owned();
+            (below, (what, (facts.mtime(), facts.mtime_nsec())))
+        };
+        all(self.dir.path()).into_iter().map(describe).collect()
+    }
+}
+
+/// By path: all but the time, and the time.
+type Listing = BTreeMap<PathBuf, (String, (i64, i64))>;
+
+/// Says which entries differ.
+#[track_caller]
+fn same(one: &Listing, two: &Listing, when: &str) {
+    let paths: BTreeSet<&PathBuf> = one.keys().chain(two.keys()).collect();
+    let other = paths.into_iter().filter(|path| one.get(*path) != two.get(*path));
+    let other: Vec<_> = other.map(|path| (path, one.get(path), two.get(path))).collect();
+    assert!(other.is_empty(), "{when}: {other:#?}");
+}
+
+/// What times our own files have is chance.
+fn timeless(mut listing: Listing) -> Listing {
+    for (path, entry) in &mut listing {
+        let is_kept = path.parent() == Some(Path::new("clawrden/kept"));
+        if path.starts_with("clawrden") && !is_kept || is_ours(entry) {
+            entry.1 = (0, 0);
+        }
+    }
+    listing
+}
+
+fn is_ours(entry: &(String, (i64, i64))) -> bool {
+    entry.0.ends_with(SHIM) || entry.0.contains("# clawrden: begin")
+}
+
+fn all(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if fs::symlink_metadata(&path).unwrap().is_dir() {
+            found.extend(all(&path));
+        }
+        found.push(path);
+    }
+    found.push(folder.to_owned());
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const LOCKED: &[&str] = &["--tools", "git,ls,awk,perl,npm,python3", "--lock", "--user", "4711"];
+
+#[test]
+fn every_kind_of_tool_is_locked_and_put_back_as_it_was() {
+    let image = Image::new();
+    let before = image.listing();
+    let said = image.run("install", LOCKED);
+    for tool in ["git", "ls", "awk", "perl", "npm", "python3"] {
+        assert_eq!(image.link(&format!("clawrden/bin/{tool}")).unwrap(), "clawrden-shim");
+    }
+    for place in [
+        "usr/bin/git",
+        "usr/bin/git-upload-pack",
+        "usr/bin/ls",
+        "usr/bin/awk",
+        "usr/bin/perl",
+        "usr/bin/perl5.36.0",
+        "usr/bin/python3",
+        "usr/bin/python3.11",
+        "usr/local/bin/npm",
+    ] {
+        assert_eq!(image.link(place).as_deref(), Some(SHIM), "{place}");
+    }
+    // The others still work, and what leads to a locked file leads to where it is.
+    assert_eq!(image.link("usr/bin/cat").unwrap(), "/bin/busybox");
+    for (locked, target) in [
+        ("usr/bin/ls", "/usr/bin/busybox"),
+        ("usr/bin/awk", "/usr/bin/mawk"),
+        ("usr/bin/python3", "/clawrden/locked/usr/bin/python3.11"),
+        ("usr/bin/git-upload-pack", "/clawrden/locked/usr/bin/git"),
+        ("usr/local/bin/npm", "/usr/local/lib/node_modules/npm/bin/npm-cli.js"),
+    ] {
+        assert_eq!(image.link(&format!("clawrden/locked/{locked}")).unwrap(), target);
+    }
+    for folder in ["locked", "locked/usr", "locked/usr/bin", "kept"] {
+        let mode = fs::metadata(image.at("clawrden").join(folder)).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o700, "{folder}");
+    }
+    assert!(
+        said.contains("/usr/bin/busybox (ls)") && said.contains("/usr/bin/mawk (awk)"),
+        "{said}"
+    );
+    image.run("uninstall", &[]);
+    same(&image.listing(), &before, "put back");
+}
+
+#[test]
+fn startup_files_get_lines_at_their_end_and_lose_them() {
+    let image = Image::new().with_home();
+    let before = image.listing();
+    let own = rustix::process::getuid().as_raw().to_string();
+    image.run("install", &["--tools", "git", "--user", &own]);
+    for file in ["etc/profile", "home/agent/.profile", "etc/zsh/zshenv"] {
+        let content = fs::read_to_string(image.at(file)).unwrap();
+        assert!(content.ends_with("path.sh\n# clawrden: end\n"), "{file}: {content}");
+    }
+    // Somebody else's lines stay.
+    let profile = image.at("etc/profile");
+    let with_more = fs::read_to_string(&profile).unwrap() + "umask 022\n";
+    fs::write(&profile, with_more).unwrap();
+    image.run("uninstall", &[]);
+    let left = fs::read_to_string(&profile).unwrap();
+    assert_eq!(left, "PATH=/usr/bin\nexport PATH # no newline\numask 022\n");
+    let mut after = image.listing();
+    after.insert("etc/profile".into(), before[Path::new("etc/profile")].clone());
+    same(&after, &before, "all but what somebody wrote");
+}
+
+#[test]
+fn installing_again_changes_nothing_and_with_others_is_as_if_they_had_been_named_at_once() {
+    let image = Image::new();
+    let before = image.listing();
+    image.run("install", LOCKED);
+    let once = image.listing();
+    image.run("install", LOCKED);
+    let mut twice = image.listing();
+    // These are written anew, and say the same.
+    for written in ["install.json", "shell/path.sh"] {
+        let path = Path::new("clawrden").join(written);
+        let path = path.components().as_path();
+        let entry = twice.get_mut(path).unwrap();
+        entry.1 = once[path].1;
+    }
+    same(&twice, &once, "installed twice");
+
+    let other = &["--tools", "git,mawk,awk,cat", "--lock"];
+    image.run("install", other);
+    assert_eq!(image.link("clawrden/locked/usr/bin/awk").unwrap(), "/clawrden/locked/usr/bin/mawk");
+    let manifest = fs::read_to_string(image.at("clawrden/install.json")).unwrap();
+    let fresh = Image::new();
+    fresh.run("install", other);
+    let (mut one, mut two) = (timeless(image.listing()), timeless(fresh.listing()));
+    // Numbers of what is kept are given once.
+    one.retain(|path, _| !path.starts_with("clawrden/kept"));
+    two.retain(|path, _| !path.starts_with("clawrden/kept"));
+    let json = Path::new("clawrden/install.json");
+    assert!(one.remove(json).is_some() && two.remove(json).is_some());
+    same(&one, &two, &manifest);
+
+    image.run("install", &["--tools", "git"]);
+    assert!(!image.at("clawrden/locked/usr").exists());
+    image.run("uninstall", &[]);
+    same(&image.listing(), &before, "put back");
+}
+
+#[test]
+fn killed_at_any_moment_it_can_be_undone_and_finished() {
+    if !cfg!(debug_assertions) {
+        eprintln!("not tried: only debug builds can be killed at a point");
+        return;
+    }
+    let whole = Image::new();
+    whole.run("install", LOCKED);
+    let whole = timeless(whole.listing());
+    let mut points = 0;
+    loop {
+        let image = Image::new();
+        let before = image.listing();
+        let output = image.killed_at(points, "install", LOCKED);
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9));
+        let is_begun = image.at("clawrden/install.json").exists();
+        if is_begun {
+            let said = image.refused("install", LOCKED);
+            assert!(said.contains("--finish") && said.contains("clawrden uninstall"), "{said}");
+        }
+        if is_begun || image.at("clawrden").exists() {
+            image.run("uninstall", &[]);
+        }
+        same(&image.listing(), &before, &format!("undone after change {points}"));
+
+        image.killed_at(points, "install", LOCKED);
+        if is_begun {
+            image.run("install", &["--finish"]);
+        } else {
+            image.run("install", LOCKED);
+        }
+        same(&timeless(image.listing()), &whole, &format!("finished after change {points}"));
+
+        points += 1;
+    }
+    assert!(points > 40, "{points}");
+}
+
+#[test]
+fn a_removal_that_was_killed_at_any_moment_goes_on() {
+    if !cfg!(debug_assertions) {
+        eprintln!("not tried: only debug builds can be killed at a point");
+        return;
+    }
+    for point in 0.. {
+        let image = Image::new();
+        let before = image.listing();
+        image.run("install", LOCKED);
+        let output = image.killed_at(point, "uninstall", &[]);
+        if output.status.success() {
+            assert!(point > 30, "{point}");
+            break;
+        }
+        let manifest = fs::read_to_string(image.at("clawrden/install.json")).unwrap_or_default();
+        if manifest.contains("uninstalling") && point % 2 == 0 {
+            image.run("install", &["--finish"]);
+        } else if image.at("clawrden").exists() {
+            image.run("uninstall", &[]);
+        }
+        same(&image.listing(), &before, &format!("after change {point}"));
+    }
+}
+
+#[test]
+fn a_change_of_tools_that_was_killed_at_any_moment_can_be_finished_and_undone() {
+    if !cfg!(debug_assertions) {
+        eprintln!("not tried: only debug builds can be killed at a point");
+        return;
+    }
+    let other = &["--tools", "git,mawk,awk,cat", "--lock"];
+    let whole = Image::new();
+    whole.run("install", LOCKED);
+    whole.run("install", other);
+    let whole = timeless(whole.listing());
+    for point in 0.. {
+        let image = Image::new();
+        let before = image.listing();
+        image.run("install", LOCKED);
+        if image.killed_at(point, "install", other).status.success() {
+            assert!(point > 20, "{point}");
+            break;
+        }
+        let manifest = fs::read_to_string(image.at("clawrden/install.json")).unwrap();
+        let is_begun = manifest.contains("installing");
+        if point % 2 == 0 {
+            image.run("install", if is_begun { &["--finish"] } else { other });
+            same(&timeless(image.listing()), &whole, &format!("finished after change {point}"));
+        }
+        image.run("uninstall", &[]);
+        same(&image.listing(), &before, &format!("undone after change {point}"));
+    }
+}
+
+#[test]
+fn links_of_the_image_do_not_lead_to_the_host() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = |name: &str| outside.path().join(name);
+    for name in ["git", "profile", "bashrc"] {
+        fs::write(victim(name), "host\n").unwrap();
+        fs::set_permissions(victim(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::create_dir(victim("bin")).unwrap();
+    fs::write(victim("bin/npm"), "host\n").unwrap();
+    fs::set_permissions(victim("bin/npm"), fs::Permissions::from_mode(0o755)).unwrap();
+    let host = |dir: &Path| {
+        let image = Image { dir: tempfile::tempdir_in(dir).unwrap() };
+        let listing = all(outside.path()).into_iter().filter(|p| !p.starts_with(image.dir.path()));
+        let listing: Vec<_> = listing
+            .map(|p| (fs::read(&p).ok(), fs::symlink_metadata(&p).unwrap().ino(), p))
+            .collect();
+        drop(image);
+        listing
+    };
+    let before = host(outside.path());
+
+    let image = Image::new();
+    for (link, target) in [
+        ("usr/bin/git", victim("git")),
+        ("etc/profile", victim("profile")),
+        ("usr/local/bin", victim("bin")),
+        (
+            "etc/bash.bashrc",
+            PathBuf::from("../../../../../..").join(victim("bashrc").strip_prefix("/").unwrap()),
+        ),
+        ("opt", outside.path().to_owned()),
+    ] {
+        let at = image.at(link);
+        fs::remove_file(&at).or_else(|_| fs::remove_dir_all(&at)).ok();
+        symlink(target, at).unwrap();
+    }
+    image.run("install", &["--tools", "git,npm,ls", "--lock", "--path", "/opt/bin:/opt"]);
+    assert_eq!(host(outside.path()), before);
+    image.run("uninstall", &[]);
+    assert_eq!(host(outside.path()), before);
+
+    for link in ["clawrden", "clawrden/bin", "clawrden/locked", "clawrden/install.json"] {
+        let image = Image::new();
+        fs::create_dir_all(image.at(link).parent().unwrap()).unwrap();
+        symlink(outside.path(), image.at(link)).unwrap();
+        let output = image.clawrden("install", LOCKED).output().unwrap();
+        assert!(!output.status.success(), "{link}");
+        assert_eq!(host(outside.path()), before, "{link}");
+    }
+}
+
+#[test]
+fn a_tool_that_others_lead_to_is_not_locked() {
+    let image = Image::new();
+    let before = image.listing();
+    let said = image.refused("install", &["--tools", "busybox,git", "--lock"]);
+    assert!(said.contains("cat, ls, sh would be taken away"), "{said}");
+    let said = image.refused("install", &["--tools", "mawk", "--lock"]);
+    assert!(said.contains("awk would be taken away"), "{said}");
+    same(&image.listing(), &before, "put back");
+    image.run("install", &["--tools", "busybox,git"]);
+    image.run("uninstall", &[]);
+    same(&image.listing(), &before, "put back");
+}
+
+#[test]
+fn states_that_nobody_can_answer_for_are_refused() {
+    let image = Image::new();
+    let said = image.refused("uninstall", &[]);
+    assert!(said.contains("nothing is installed"), "{said}");
+    let said = image.refused("install", &["--finish"]);
+    assert!(said.contains("no installation was interrupted"), "{said}");
+
+    fs::create_dir(image.at("clawrden")).unwrap();
+    fs::write(image.at("clawrden/mine"), "").unwrap();
+    for (verb, words) in [("install", LOCKED), ("uninstall", &[])] {
+        let said = image.refused(verb, words);
+        assert!(said.contains("\"mine\"") && said.contains("move it away"), "{said}");
+    }
+    fs::remove_dir_all(image.at("clawrden")).unwrap();
+
+    image.run("install", &["--tools", "git"]);
+    let bin = image.at("clawrden/bin");
+    fs::rename(image.at("usr/bin/git"), image.at("usr/bin/git.original")).unwrap();
+    fs::copy(bin.join("clawrden-shim"), image.at("usr/bin/git")).unwrap();
+    let said = image.refused("install", &["--tools", "git", "--lock"]);
+    assert!(said.contains("/usr/bin/git is a stand-in already"), "{said}");
+    assert!(said.contains("/usr/bin/git.original"), "{said}");
+
+    fs::write(image.at("clawrden/install.json"), "{").unwrap();
+    let said = image.refused("uninstall", &[]);
+    assert!(said.contains("is not understood"), "{said}");
+}
+
+#[test]
+fn what_a_package_has_put_in_a_locked_place_is_kept() {
+    let image = Image::new();
+    image.run("install", LOCKED);
+    for tool in ["usr/bin/git", "usr/bin/awk"] {
+        fs::remove_file(image.at(tool)).unwrap();
+        fs::write(image.at(tool), "newer").unwrap();
+        fs::set_permissions(image.at(tool), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    image.run("install", LOCKED);
+    for tool in ["usr/bin/git", "usr/bin/awk"] {
+        assert_eq!(image.link(tool).as_deref(), Some(SHIM));
+        let locked = image.at("clawrden/locked").join(tool);
+        assert_eq!(fs::read_to_string(locked).unwrap(), "newer");
+    }
+    fs::remove_file(image.at("usr/bin/git")).unwrap();
+    image.tool("usr/bin/git");
+    let said = image.run("uninstall", &[]);
+    assert!(said.contains("not put back, since something else is there: /usr/bin/git"), "{said}");
+    assert!(fs::read_to_string(image.at("usr/bin/git")).unwrap().starts_with("#!"));
+    assert_eq!(fs::read_to_string(image.at("usr/bin/awk")).unwrap(), "newer");
+    assert!(!image.at("clawrden").exists());
+}
+
+#[test]
+fn what_is_no_name_and_no_user_is_refused_before_anything_is_done() {
+    let image = Image::new();
+    let before = image.listing();
+    for words in [
+        &["--tools", "../x"][..],
+        &["--tools", "clawrden"],
+        &["--tools", "git", "--user", "root"],
+        &["--finish", "--lock"],
+        &[],
+    ] {
+        let output = image.clawrden("install", words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+    same(&image.listing(), &before, "put back");
+}
