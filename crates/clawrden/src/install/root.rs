@@ -394,7 +394,8 @@ fn failed(operation: &'static str, path: &str, errno: Errno) -> InstallError {
 /// # Errors
 /// [`InstallError::OddPath`].
 pub(crate) fn plain(path: &[u8]) -> Done<String> {
-    let is_plain = |&b: &u8| (b' '..=b'~').contains(&b) && !matches!(b, b'"' | b'\\' | b'\'');
+    let is_plain =
+        |&b: &u8| (b' '..=b'~').contains(&b) && !matches!(b, b'"' | b'\\' | b'\'' | b'|');
     match std::str::from_utf8(path) {
         Ok(text) if path.iter().all(is_plain) => Ok(text.to_owned()),
         _ => Err(InstallError::OddPath(OsStr::from_bytes(path).to_string_lossy().into_owned())),

@@ -279,4 +279,15 @@ mod tests {
         assert!(same(b"a\n", b"a") && same(b"a\n", b"a\n") && !same(b"b\n", b"a"));
         assert!(!same(b"a\n\n", b"a\n"));
     }
+
+    #[test]
+    fn the_script_writes_the_same_lines() {
+        let script = include_str!("../../../../deploy/install-clawrden.sh");
+        for (name, text) in [("begin", BEGIN), ("line", LINE), ("end_line", END)] {
+            let text = std::str::from_utf8(text).unwrap().trim_end();
+            assert!(script.contains(&format!("\n{name}='{text}'\n")), "{text}");
+        }
+        let path_sh = include_str!("path.sh");
+        assert!(script.contains(&format!("<<'PATH_SH'\n{path_sh}PATH_SH\n")));
+    }
 }
