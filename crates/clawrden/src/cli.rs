@@ -46,6 +46,7 @@ enum Verb {
     Shims(verbs::shims::Args),
     Install(verbs::install::Args),
     Uninstall(verbs::uninstall::Args),
+    Harden(verbs::harden::Args),
     Completions(verbs::completions::Args),
 }
 
@@ -90,6 +91,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Shims(args) => verbs::shims::run(&args),
         Verb::Install(args) => verbs::install::run(args),
         Verb::Uninstall(args) => verbs::uninstall::run(&args),
+        Verb::Harden(args) => verbs::harden::run(args),
         Verb::Completions(args) => verbs::completions::run(&args, &mut Cli::command()),
     }
 }

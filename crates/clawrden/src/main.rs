@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod cli;
 mod failure;
+mod harden;
 mod install;
 mod output;
 mod run;

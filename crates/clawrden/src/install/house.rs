@@ -16,8 +16,6 @@ pub(crate) const BELOW: &str = "/clawrden/";
 pub(crate) const BIN: &str = "/clawrden/bin";
 /// The shim, to which tools' places lead.
 pub(crate) const SHIM: &str = "/clawrden/bin/clawrden-shim";
-/// The runner's name among the stand-ins.
-pub(crate) const RUNNER: &str = "clawrden-runner";
 /// What startup files read.
 pub(crate) const SHELL: &str = "/clawrden/shell";
 /// What puts the stand-ins first on PATH.
@@ -97,10 +95,8 @@ pub(crate) fn make_locked_folders(root: &Root, path: &str) -> Result<(), Install
 /// # Errors
 /// When one of them cannot be written.
 pub(crate) fn furnish(root: &Root, tools: &[String]) -> Result<(), InstallError> {
-    let mut links = tools.to_vec();
-    links.push(RUNNER.to_owned());
     let (_held, bin) = root.handle(BIN)?;
-    write_shims(&bin, &links)?;
+    write_shims(&bin, tools)?;
     root.write(PATH_SH, PATH_SH_TEXT, 0o644, None)
 }
 

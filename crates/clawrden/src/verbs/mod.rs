@@ -13,6 +13,7 @@ pub(crate) mod answer;
 pub(crate) mod approve;
 pub(crate) mod completions;
 pub(crate) mod deny;
+pub(crate) mod harden;
 pub(crate) mod heard;
 pub(crate) mod history;
 pub(crate) mod hook;

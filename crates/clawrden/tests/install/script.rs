@@ -14,12 +14,17 @@ const WORDS: &[&str] =
 const APPLETS: &[&str] =
     &["chmod", "cp", "grep", "ln", "mkdir", "mv", "readlink", "rm", "rmdir", "sed", "touch", "tr"];
 
+#[allow(clippy::print_stderr)]
+fn said(what: &str) {
+    eprintln!("{what}");
+}
+
 /// A root in which a busybox runs; `None` where there is none, or nobody may change roots.
 fn image() -> Option<Image> {
     let static_one = Path::new("/bin/busybox");
     let is_static = Command::new("ldd").arg(static_one).output().is_ok_and(|o| !o.status.success());
     if !static_one.exists() || !is_static || !rustix::process::getuid().is_root() {
-        eprintln!("not tried: it takes root and a static busybox (Debian's busybox-static)");
+        said("not tried: it takes root and a static busybox (Debian's busybox-static)");
         return None;
     }
     let image = Image::new();

@@ -1,0 +1,126 @@
+//! `clawrden harden`: a governed image from any other.
+
+use std::path::PathBuf;
+
+use clawrden_warden::jails::JailName;
+
+use crate::failure::{Failure, Outcome};
+use crate::harden::{self, Client, Facts, Order};
+use crate::install::User;
+use crate::run::tools;
+use crate::verbs::{chain, done};
+
+const EXAMPLES: &str = "\
+The Dockerfile is shown, then built with docker or podman, whichever is there. Tools and labels are as for `clawrden
+install`; an image without a shell is understood.
+
+Examples:
+  clawrden harden my-agent:1 --tools npm,git,docker --user 1000 --lock
+  clawrden harden my-agent:1 --tools git --print              only show the Dockerfile
+  clawrden harden my-agent:1 --tools git --context ./governed only write what `docker build` needs";
+
+/// Make a governed image of another one
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The image to start from
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// The tools to stand in for, by bare name
+    #[arg(long, value_name = "TOOL,…", value_delimiter = ',', required = true)]
+    tools: Vec<String>,
+    /// Who the prisoner will be, in numbers; the image's own user otherwise
+    #[arg(long, value_name = "UID[:GID]")]
+    user: Option<User>,
+    /// Put the originals out of the prisoner's reach
+    #[arg(long)]
+    lock: bool,
+    /// The jail that its containers are in
+    #[arg(long, value_name = "NAME")]
+    jail: Option<String>,
+    /// The name of the governed image; NAME-governed:TAG otherwise
+    #[arg(long, value_name = "NAME")]
+    tag: Option<String>,
+    /// Show the Dockerfile and build nothing
+    #[arg(long)]
+    print: bool,
+    /// Write Dockerfile and parts into this folder and build nothing
+    #[arg(long, value_name = "DIR", conflicts_with = "print")]
+    context: Option<PathBuf>,
+    /// The client that builds, where it is not docker or podman
+    #[arg(long, value_name = "PROGRAM")]
+    client: Option<String>,
+    /// The image has no shell; without it, the image is looked into where a client is there
+    #[arg(long)]
+    no_shell: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: Args) -> Outcome {
+    let usage = |e: &dyn std::error::Error| Failure::Usage(chain(e));
+    for tool in &args.tools {
+        tools::check_name(tool).map_err(|e| usage(&e))?;
+    }
+    if let Some(jail) = &args.jail {
+        JailName::new(jail).map_err(|e| usage(&e))?;
+    }
+    harden::check_reference(&args.image).map_err(|e| usage(&e))?;
+    let is_built = !args.print && args.context.is_none();
+    let tag = match &args.tag {
+        Some(tag) => tag.clone(),
+        None if is_built => harden::governed_name(&args.image).map_err(|e| usage(&e))?,
+        None => String::new(),
+    };
+    if is_built {
+        harden::check_reference(&tag).map_err(|e| usage(&e))?;
+    }
+
+    let client = Client::find(args.client.as_deref());
+    let mut facts = match &client {
+        Some(client) => match client.facts(&args.image) {
+            Ok(facts) => facts,
+            // To write a Dockerfile needs no engine.
+            Err(error) if !is_built => {
+                eprintln!("clawrden: the image is not looked into: {}", chain(&error));
+                Facts::default()
+            }
+            Err(error) => return Err(Failure::Refused(chain(&error))),
+        },
+        None => Facts::default(),
+    };
+    facts.has_shell &= !args.no_shell;
+    let order = Order {
+        image: args.image,
+        tools: args.tools,
+        user: args.user,
+        lock: args.lock,
+        jail: args.jail,
+    };
+    if order.user.map_or(facts.user.is_empty(), |user| user.uid == 0) {
+        eprintln!(
+            "clawrden: the image runs as root, who can undo all of this; --user names another"
+        );
+    }
+    let refused = |e: harden::ContextError| Failure::Refused(chain(&e));
+    if !is_built {
+        let text = harden::write(args.context.as_deref(), &order, &facts).map_err(refused)?;
+        print!("{text}");
+        return done();
+    }
+    let Some(client) = client else {
+        return Err(Failure::Refused(
+            "there is neither docker nor podman here; with --context DIR the folder is written for a machine that has \
+             one: docker build --tag NAME DIR"
+                .into(),
+        ));
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("clawrden-harden-")
+        .tempdir()
+        .map_err(|e| Failure::Refused(format!("no folder to build in can be made: {e}")))?;
+    let text = harden::write(Some(folder.path()), &order, &facts).map_err(refused)?;
+    println!("{text}");
+    client.build(folder.path(), &tag).map_err(|e| Failure::Refused(chain(&e)))?;
+    println!("governed: {tag}");
+    done()
+}
