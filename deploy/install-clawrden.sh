@@ -318,6 +318,12 @@ is_family() {
   return 1
 }
 
+# What leads to a tool and begins with its name (nodejs, sudoedit) is no other one.
+is_same() {
+  case $2 in "$1"*) return 0 ;; esac
+  is_family "$1" "$2"
+}
+
 next=0
 highest() { [ -z "$copy" ] || [ "$copy" -lt "$next" ] || next=$((copy + 1)); }
 
@@ -448,7 +454,7 @@ join_others() {
       case $rest in *\|*) rest=${rest#*|} ;; *) rest= ;; esac
       has "$places" "$over" || continue
       tool_at "$over"
-      if is_family "$at_tool" "${other##*/}"; then
+      if is_same "$at_tool" "${other##*/}"; then
         add_place "$other" "$at_tool" link
       elif ! has "$tools" "${other##*/}" && [ "${robbed:-$over}" = "$over" ]; then
         robbed=$over robbed_tool=$at_tool others_count=$((others_count + 1))
@@ -470,7 +476,7 @@ join_others() {
     for other in $files; do
       look "$other"
       [ "$at" -ef "$same" ] && ! has "$places" "$other" || continue
-      if is_family "$at_tool" "${other##*/}"; then
+      if is_same "$at_tool" "${other##*/}"; then
         add_place "$other" "$at_tool" file
       else
         has "$open" "$other ($at_tool)" || open=$open${open:+$nl}"$other ($at_tool)"

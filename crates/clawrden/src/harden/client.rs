@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
-use super::dockerfile::Facts;
+use super::dockerfile::{Facts, STAGE_LABEL};
 
 /// Clients that are looked for.
 const KNOWN: [&str; 2] = ["docker", "podman"];
@@ -111,12 +111,16 @@ impl Client {
         Ok(found?.status.success())
     }
 
-    /// Builds what is in a folder. Nothing of it needs a network.
+    /// Builds what is in a folder, and removes a first stage that carries this label. Nothing of it needs a network.
     ///
     /// # Errors
     /// When the engine says no.
-    pub(crate) fn build(&self, folder: &Path, tag: &str) -> Result<(), ClientError> {
+    pub(crate) fn build(&self, folder: &Path, tag: &str, stage: &str) -> Result<(), ClientError> {
         let folder = folder.to_string_lossy();
-        self.show(&["build", "--network", "none", "--tag", tag, &folder])
+        self.show(&["build", "--network", "none", "--tag", tag, &folder])?;
+        let label = format!("label={STAGE_LABEL}={stage}");
+        // Where it stays, it only takes room.
+        let _ = self.ask(&["image", "prune", "--force", "--filter", &label]);
+        Ok(())
     }
 }

@@ -9,6 +9,8 @@ use super::bundle::Bundle;
 
 /// Where the parts lie while the image is built.
 const KIT: &str = "/clawrden-kit";
+/// The label of a stage that is of no use when the image is built.
+pub(crate) const STAGE_LABEL: &str = "clawrden.stage";
 /// PATH where the image says nothing.
 const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -42,6 +44,8 @@ pub(crate) struct Order {
     pub(crate) lock: bool,
     /// The jail that its containers are in.
     pub(crate) jail: Option<String>,
+    /// The value of the label by which the first stage is found, to be removed when nothing needs it any more.
+    pub(crate) stage: String,
 }
 
 impl Order {
@@ -84,7 +88,8 @@ pub(crate) fn text(order: &Order, facts: &Facts, bundle: Option<&Bundle>) -> Str
         text += &format!(
             "# No shell in it: what the first stage changes, the second takes over.\nFROM {image} AS governed\n"
         );
-        text += &format!("USER 0\nCOPY kit/ {KIT}/\nRUN {run}\n\n");
+        let stage = quoted(&order.stage);
+        text += &format!("LABEL {STAGE_LABEL}={stage}\nUSER 0\nCOPY kit/ {KIT}/\nRUN {run}\n\n");
         text += &format!("FROM {image}\nUSER 0\nCOPY --from=governed {KIT}/changes/ /\n");
     } else {
         let mut command = vec!["/bin/sh".to_owned(), format!("{KIT}/install-clawrden.sh")];
@@ -144,6 +149,7 @@ mod tests {
             user: Some(User { uid: 1000, gid: None }),
             lock: true,
             jail: Some("agents".into()),
+            stage: "harden".into(),
         }
     }
 

@@ -206,7 +206,8 @@ impl Others {
                 };
                 let Some(place) = led.or_else(same).cloned() else { continue };
                 let name = split(&other.path).1;
-                if is_family(&place.tool, name) {
+                // What leads to a tool and begins with its name (`nodejs`, `sudoedit`) is no other one.
+                if name.starts_with(&place.tool) || is_family(&place.tool, name) {
                     let (path, is_link) = (other.path.clone(), other.id.is_none());
                     places.insert(path.clone(), Place { path, tool: place.tool, is_link });
                 } else if other.id.is_none() && !tools.iter().any(|tool| tool == name) {

@@ -89,12 +89,13 @@ pub(crate) fn run(args: Args) -> Outcome {
         None => Facts::default(),
     };
     facts.has_shell &= !args.no_shell;
-    let order = Order {
+    let mut order = Order {
         image: args.image,
         tools: args.tools,
         user: args.user,
         lock: args.lock,
         jail: args.jail,
+        stage: "harden".into(),
     };
     if order.user.map_or(facts.user.is_empty(), |user| user.uid == 0) {
         eprintln!(
@@ -118,9 +119,12 @@ pub(crate) fn run(args: Args) -> Outcome {
         .prefix("clawrden-harden-")
         .tempdir()
         .map_err(|e| Failure::Refused(format!("no folder to build in can be made: {e}")))?;
+    if let Some(name) = folder.path().file_name().and_then(|name| name.to_str()) {
+        name.clone_into(&mut order.stage);
+    }
     let text = harden::write(Some(folder.path()), &order, &facts).map_err(refused)?;
     println!("{text}");
-    client.build(folder.path(), &tag).map_err(|e| Failure::Refused(chain(&e)))?;
+    client.build(folder.path(), &tag, &order.stage).map_err(|e| Failure::Refused(chain(&e)))?;
     println!("governed: {tag}");
     done()
 }
