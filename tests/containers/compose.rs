@@ -122,7 +122,10 @@ fn two_prisoners_are_governed_and_apart() {
         );
         let output = project.within(service, &["sh", "-c", &script]);
         let out = text(&output.stdout);
-        assert_eq!(out, "/run/clawrden/warden.sock\nlo\n1000\n", "{service}: {output:?}");
+        assert_eq!(
+            out, "/run/clawrden/warden.sock /run/clawrden/warden.sock.lock\nlo\n1000\n",
+            "{service}: {output:?}"
+        );
         let facts = project.inspect(service);
         let host = &facts["HostConfig"];
         assert_eq!(host["Privileged"], false);
