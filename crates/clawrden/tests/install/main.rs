@@ -8,6 +8,7 @@ mod script;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use image::{Image, SHIM, all, same, timeless};
 
@@ -347,4 +348,44 @@ fn what_is_no_name_and_no_user_is_refused_before_anything_is_done() {
         assert_eq!(output.status.code(), Some(2), "{words:?}");
     }
     same(&image.listing(), &before, "put back");
+}
+
+#[test]
+fn an_ordinary_user_governs_a_root_of_their_own_and_is_told_what_is_weaker() {
+    const UID: u32 = 4711;
+    let image = Image::new();
+    let before = image.listing();
+    let own = rustix::process::getuid();
+    let mut install = if own.is_root() {
+        for path in all(image.dir.path()) {
+            std::os::unix::fs::lchown(path, Some(UID), Some(UID)).unwrap();
+        }
+        // The binary may lie where that user may not look.
+        let copy = image.dir.path().join("../").join(format!("clawrden-{}", std::process::id()));
+        fs::copy(env!("CARGO_BIN_EXE_clawrden"), &copy).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=4711", "--regid=4711", "--clear-groups"]).arg(&copy);
+        command
+    } else {
+        Command::new(env!("CARGO_BIN_EXE_clawrden"))
+    };
+    let uid = if own.is_root() { UID } else { own.as_raw() };
+    let listing = image.listing();
+    let user = uid.to_string();
+    install.arg("install").arg("--root").arg(image.dir.path());
+    install.args(["--tools", "git,ls", "--lock", "--user", &user]);
+    let output = install.output().unwrap();
+    if own.is_root() {
+        fs::remove_file(install.get_args().nth(3).unwrap()).unwrap();
+    }
+    let said = image::text(&output.stdout) + &image::text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&format!("weaker: /clawrden belongs to uid {uid}")), "{said}");
+    assert!(said.contains(&format!("uid {uid} can open what is locked")), "{said}");
+    assert!(said.contains(&format!("uid {uid} can write /usr/bin")), "{said}");
+    assert_eq!(image.link("usr/bin/git").as_deref(), Some(SHIM));
+    assert_eq!(fs::metadata(image.at("clawrden/locked")).unwrap().uid(), uid);
+    image.run("uninstall", &[]);
+    same(&image.listing(), &listing, "put back");
+    assert_eq!(before.len(), listing.len());
 }
