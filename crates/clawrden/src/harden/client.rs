@@ -117,7 +117,7 @@ impl Client {
     /// When the engine says no.
     pub(crate) fn build(&self, folder: &Path, tag: &str, stage: &str) -> Result<(), ClientError> {
         let folder = folder.to_string_lossy();
-        self.show(&["build", "--network", "none", "--tag", tag, &folder])?;
+        self.show(&["build", "--force-rm", "--network", "none", "--tag", tag, &folder])?;
         let label = format!("label={STAGE_LABEL}={stage}");
         // Where it stays, it only takes room.
         let _ = self.ask(&["image", "prune", "--force", "--filter", &label]);
