@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use crate::support::engine::{self, Container, Engine};
-use crate::support::{clawrden, text};
+use crate::support::{House, clawrden, text};
 
 /// Images with a shell, a tool of each that is a link or a program, and one that is another name beside it.
 const IMAGES: &[(&str, &str, &str)] = &[
@@ -132,6 +132,31 @@ fn a_locked_tool_is_out_of_the_prisoners_reach_and_the_others_work() {
         if image != "alpine" {
             assert!(text(&output.stdout).ends_with("\n0\n"), "{image}: {output:?}");
         }
+    }
+}
+
+#[test]
+fn what_is_locked_runs_when_the_policy_lets_it() {
+    for (image, tool, words, expected) in [
+        ("alpine", "ls", &["/etc/alpine-release"][..], "/etc/alpine-release\n"),
+        ("debian12", "ls", &["/etc/debian_version"], "/etc/debian_version\n"),
+        ("node", "npm", &["--version"], "11."),
+        ("distroless", "cat", &["/etc/hostname"], ""),
+    ] {
+        let (governed, _) = Governed::of(image, &["--tools", tool, "--user", "1000", "--lock"]);
+        let policy = format!("{}jails: {{box: {{commands: [{tool}]}}}}\n", crate::prison::MIRROR);
+        let house = House::with(&policy, &["--engine", &governed.engine.address]);
+        house.json(&["status", "--json"]);
+        let spec = governed.engine.container_of(&governed.tag);
+        let spec = spec.mount_read_only(&house.path("jails/box"), "/run/clawrden");
+        let words: Vec<&str> = [tool].iter().chain(words).copied().collect();
+        let container = spec.command(&words).start();
+        let code = container.wait();
+        let said = container.logs();
+        assert!(code == 0 && said.starts_with(expected), "{image}: {code} {said}");
+        let finished = house.event("finished");
+        assert_eq!(finished["exit_code"], 0, "{finished}");
+        drop(container);
     }
 }
 
