@@ -27,17 +27,18 @@ enum Stage {
 
 /// Asks the warden, and does what it says.
 pub(crate) fn run(start: &Start) -> ! {
-    let path = socket::address(start);
-    let connection = socket::connect(&path);
-    let socket = match connection {
-        Ok(socket) => socket,
-        Err(error) => say::fail(EXIT_UNREACHABLE, &socket::unreachable(&path, error)),
-    };
+    // Before connecting, which wakes the warden: what it is woken for is there at once then.
     let request = match caller::request(start) {
         Ok(request) => request,
         Err(error) => {
             say::fail(EXIT_UNREACHABLE, &[say::problem(&error), "; nothing ran"].concat())
         }
+    };
+    let path = socket::address(start);
+    let connection = socket::connect(&path);
+    let socket = match connection {
+        Ok(socket) => socket,
+        Err(error) => say::fail(EXIT_UNREACHABLE, &socket::unreachable(&path, error)),
     };
     // A warden that closes early may have said why before, so the answer is read in any case.
     let _ = send_all(&socket, &request);

@@ -17,7 +17,7 @@ const LARGE: usize = 16 * 1024;
 /// A plan with what the policy says of it.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    plan: Plan,
+    plan: Box<Plan>,
     decision: Decision,
     /// For judging it again, once it waits.
     case: Option<Arc<Case>>,
@@ -40,7 +40,7 @@ pub(crate) enum Verdict {
 /// A plan that may run: allowed by the policy, by a person whom the policy says to ask, or let through by a dry run.
 #[derive(Debug)]
 pub(crate) struct Approved {
-    plan: Plan,
+    plan: Box<Plan>,
     executor: Executor,
     ghost: Option<Arc<Ghost>>,
     supervised: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Approved {
 }
 
 impl Judged {
-    fn new(plan: Plan, decision: Decision) -> Self {
+    fn new(plan: Box<Plan>, decision: Decision) -> Self {
         Self { plan, decision, case: None, let_through: false }
     }
 
@@ -59,7 +59,7 @@ impl Judged {
     ///
     /// # Errors
     /// When it takes too long there.
-    pub(crate) async fn of(plan: Plan, sight: Sight<'_>) -> Result<Self, PlanError> {
+    pub(crate) async fn of(plan: Box<Plan>, sight: Sight<'_>) -> Result<Self, PlanError> {
         let judged = Self::beside(plan, sight.workers).await?;
         let (plan, decision) = (&judged.plan, &judged.decision);
         let wanted = decision.run_as.is_some() && decision.action != Action::Deny;
@@ -156,7 +156,7 @@ impl Judged {
     }
 
     /// Judges `plan` by the policies that it was frozen with: at once where that keeps nobody waiting.
-    async fn beside(plan: Plan, workers: &Workers) -> Result<Self, PlanError> {
+    async fn beside(plan: Box<Plan>, workers: &Workers) -> Result<Self, PlanError> {
         if is_small(&plan)
             && let Some(decision) = plan.with_facts_at_hand(|facts| plan.judges.decide(facts))
         {
@@ -231,7 +231,7 @@ impl Judged {
 
     /// Whether there is room to keep what a waiting request needs.
     pub(crate) fn may_wait(&self) -> bool {
-        let Plan { jail, prisoner, caller, invocation, .. } = &self.plan;
+        let Plan { jail, prisoner, caller, invocation, .. } = &*self.plan;
         self.is_handed_off()
             || invocation.may_wait(Account::new(jail, prisoner.as_deref(), caller.uid))
     }

@@ -7,9 +7,11 @@
 //! anything changed goes on undisturbed, up to [`MAX_LAPS`].
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHasher;
 
 use crate::approvals::Identity;
 use crate::plan::{Plan, Sight, Unplanned};
@@ -86,9 +88,9 @@ impl Laps {
     /// `plan`, or the one for the tool that is meant where its own only leads back here.
     pub(crate) async fn straighten(
         &self,
-        mut plan: Plan,
+        mut plan: Box<Plan>,
         sight: Sight<'_>,
-    ) -> Result<Plan, Astray> {
+    ) -> Result<Box<Plan>, Astray> {
         loop {
             plan.lap = self.lap(&plan);
             let by_path = plan.invocation.argv().next().is_some_and(|name| name.contains(&b'/'));
@@ -108,7 +110,7 @@ impl Laps {
                         "{name} has started itself {MAX_LAPS} times with the same arguments, and there is no other \
                          {name} behind it on PATH; nothing more is started"
                     );
-                    return Err(Astray::Circle(Box::new(plan), text));
+                    return Err(Astray::Circle(plan, text));
                 }
             }
         }
@@ -164,8 +166,10 @@ impl Drop for Entered {
     }
 }
 
+/// Every request pays for it. Who makes two environments with one fingerprint only has its own tool looked for behind
+/// itself earlier.
 fn fingerprint<'a>(env: impl Iterator<Item = &'a [u8]>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     for entry in env.filter(|entry| !PASSED_OVER.iter().any(|name| entry.starts_with(name))) {
         entry.hash(&mut hasher);
     }

@@ -3,6 +3,7 @@
 
 mod table;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use table::{DANGEROUS, Harmless, KEPT, MILD, MOVES, PLAIN_TOOLS, Reach, Row, SAFE};
@@ -96,25 +97,37 @@ fn is_function(name: &[u8], value: &[u8]) -> bool {
     value.starts_with(b"()") || name.starts_with(b"BASH_FUNC_")
 }
 
-/// A row, and what its name says before its first star.
-type Entry = (&'static [u8], &'static Row);
+/// The rows, found fast: every variable of every request is looked up.
+struct Rows {
+    exact: HashMap<&'static [u8], &'static Row>,
+    /// By the first byte of their names, in their order, each with what its name says before its star.
+    starred: [Vec<(&'static [u8], &'static Row)>; 256],
+}
 
-/// The rows by the first byte of their names, in their order: every variable of every request is looked up.
-static BY_FIRST: LazyLock<[Vec<Entry>; 256]> = LazyLock::new(|| {
-    let mut rows = [const { Vec::new() }; 256];
+static ROWS: LazyLock<Rows> = LazyLock::new(|| {
+    let mut rows = Rows { exact: HashMap::new(), starred: [const { Vec::new() }; 256] };
     for row in DANGEROUS {
         let name = row.name.as_bytes();
-        let start = name.split(|&byte| byte == b'*').next().unwrap_or_default();
-        rows[usize::from(name[0])].push((start, row));
+        match name.iter().position(|&byte| byte == b'*') {
+            Some(at) => rows.starred[usize::from(name[0])].push((&name[..at], row)),
+            None => {
+                rows.exact.insert(name, row);
+            }
+        }
     }
     rows
 });
 
-/// The first row wins, so that a precise name can stand before a starred one.
+/// A precise name wins over a starred one, and of these the first.
 fn row(name: &[u8]) -> Option<&'static Row> {
-    let rows = &BY_FIRST[usize::from(*name.first()?)];
-    let fits = |(start, row): &&Entry| name.starts_with(start) && star(row.name.as_bytes(), name);
-    let (_, row) = rows.iter().find(fits)?;
+    let starred = || {
+        let rows = &ROWS.starred[usize::from(*name.first()?)];
+        let fits = |(start, row): &&(&[u8], &'static Row)| {
+            name.starts_with(start) && star(row.name.as_bytes(), name)
+        };
+        rows.iter().find(fits).map(|(_, row)| *row)
+    };
+    let row = ROWS.exact.get(name).copied().or_else(starred)?;
     let is_safe = SAFE.iter().any(|safe| safe.as_bytes() == name);
     (!is_safe).then_some(row)
 }

@@ -166,3 +166,15 @@ fn every_row_says_why_and_matches_its_own_name() {
         assert!(row(name.as_bytes()).is_some(), "{name}");
     }
 }
+
+#[test]
+fn no_row_stands_behind_one_that_covers_it_and_no_name_is_there_twice() {
+    for (at, row) in DANGEROUS.iter().enumerate() {
+        let name = row.name.as_bytes();
+        for before in &DANGEROUS[..at] {
+            let covers = star(before.name.as_bytes(), name);
+            assert!(!covers, "{} comes first and covers {}", before.name, row.name);
+        }
+        assert_eq!(super::row(name).map(|found| found.name), Some(row.name));
+    }
+}

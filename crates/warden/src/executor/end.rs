@@ -14,7 +14,7 @@ const REAP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Resolves when the process behind `pidfd` has ended, with how it did. Cancel-safe.
 pub(crate) async fn ended(pidfd: &Arc<OwnedFd>, info: ExitInfo) -> ExitStatus {
-    let watched = match crate::sys::process::watch(Arc::clone(pidfd)) {
+    let watched = match crate::sys::watch::pidfd(Arc::clone(pidfd)) {
         Ok(watched) => watched,
         Err(error) => return ExitStatus::Unknown(Why::Refused(error.to_string())),
     };

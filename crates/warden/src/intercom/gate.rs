@@ -7,10 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use clawrden_protocol::limits::REQUEST_DEADLINE;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use super::Account;
 
@@ -40,6 +42,8 @@ pub(crate) struct Gate {
     state: Mutex<State>,
     /// Told whenever bytes are given back.
     freed: Notify,
+    /// Told when somebody comes while nobody looks at the clock.
+    entered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -50,13 +54,32 @@ struct State {
     bytes: usize,
     waiting: usize,
     waiting_of: HashMap<Account, usize>,
+    /// Somebody looks at the clock.
+    is_timed: bool,
 }
 
 #[derive(Debug)]
 struct Held {
     peer: u32,
     is_large: bool,
-    close: Arc<Notify>,
+    late_from: Instant,
+    close: Arc<Close>,
+}
+
+/// Tells a connection to close.
+#[derive(Debug, Default)]
+struct Close {
+    told: Notify,
+    is_late: AtomicBool,
+}
+
+/// Why a half-open connection has to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// Others need its room.
+    Evicted,
+    /// It took longer than [`REQUEST_DEADLINE`].
+    Late,
 }
 
 /// A place for one half-open connection, and its bytes until it is decided. Given back when it is dropped.
@@ -67,7 +90,7 @@ pub(crate) struct Pass {
     free: AtomicUsize,
     bytes: AtomicUsize,
     waits: OnceLock<Account>,
-    close: Arc<Notify>,
+    close: Arc<Close>,
 }
 
 impl Gate {
@@ -87,8 +110,18 @@ impl Gate {
         let number = state.next;
         state.next += 1;
         state.per_peer.entry(peer).or_default().insert(number);
-        let close = Arc::new(Notify::new());
-        state.open.insert(number, Held { peer, is_large: false, close: Arc::clone(&close) });
+        let close = Arc::<Close>::default();
+        let held = Held {
+            peer,
+            is_large: false,
+            late_from: Instant::now() + REQUEST_DEADLINE,
+            close: Arc::clone(&close),
+        };
+        state.open.insert(number, held);
+        if !state.is_timed {
+            state.is_timed = true;
+            self.entered.notify_one();
+        }
         Pass {
             gate: Arc::clone(self),
             number,
@@ -97,6 +130,32 @@ impl Gate {
             waits: OnceLock::new(),
             close,
         }
+    }
+
+    /// Closes connections that are half-open for too long, for ever. One clock for all: a timer for each would cost
+    /// each request a wake-up of the event loop.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            match self.close_late(Instant::now()) {
+                Some(next) => sleep_until(next).await,
+                None => self.entered.notified().await,
+            }
+        }
+    }
+
+    /// When to look again; `None` when there is nobody to look at.
+    fn close_late(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        // The oldest comes first.
+        while let Some((&number, held)) = state.open.first_key_value() {
+            if held.late_from > now {
+                return Some(held.late_from);
+            }
+            held.close.is_late.store(true, Ordering::Relaxed);
+            state.evict(number);
+        }
+        state.is_timed = false;
+        None
     }
 
     /// Closes the oldest half-open connections, at most so many.
@@ -110,7 +169,7 @@ impl Gate {
 impl State {
     fn evict(&mut self, number: u64) {
         if let Some(held) = self.leave(number) {
-            held.close.notify_one();
+            held.close.told.notify_one();
         }
     }
 
@@ -212,9 +271,10 @@ impl Pass {
         true
     }
 
-    /// Resolves when this connection has to make room.
-    pub(crate) async fn evicted(&self) {
-        self.close.notified().await;
+    /// Resolves when this connection has to close.
+    pub(crate) async fn closing(&self) -> Closing {
+        self.close.told.notified().await;
+        if self.close.is_late.load(Ordering::Relaxed) { Closing::Late } else { Closing::Evicted }
     }
 }
 
@@ -260,6 +320,28 @@ mod tests {
         assert!(newcomer.take(1).await);
         gate.evict_oldest(2);
         assert!(!held[1].take(1).await && !held[2].take(1).await && held[3].take(1).await);
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_is_closed_and_who_was_read_in_time_is_not() {
+        let gate = Arc::new(Gate::default());
+        let (slow, quick) = (gate.enter(1), gate.enter(1));
+        let begun = Instant::now();
+        assert!(gate.state().is_timed, "who came first asked for the clock");
+        let next = gate.close_late(begun).unwrap();
+        assert!(next <= begun + REQUEST_DEADLINE);
+        quick.read(0);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let later = gate.enter(1);
+        assert!(gate.close_late(next).unwrap() > next, "the later one has its own time");
+        assert_eq!(slow.closing().await, Closing::Late);
+        gate.evict_oldest(1);
+        assert_eq!(later.closing().await, Closing::Evicted);
+        assert!(gate.close_late(next).is_none() && !gate.state().is_timed);
+        let told = tokio::time::timeout(Duration::from_millis(5), quick.closing()).await;
+        assert!(told.is_err());
+        drop(gate.enter(1));
+        assert!(gate.state().is_timed, "and so does who comes after a rest");
     }
 
     #[tokio::test]
@@ -332,7 +414,7 @@ mod tests {
         first.read(0);
         let closed = tokio::time::timeout(Duration::from_millis(20), async {
             tokio::select! {
-                () = first.evicted() => true,
+                _ = first.closing() => true,
                 taken = second.take(1) => taken,
             }
         });

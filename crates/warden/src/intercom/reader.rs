@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use super::gate::{FREE_BYTES, Pass};
+use super::gate::{Closing, FREE_BYTES, Pass};
 
 /// The most that is read at once, and that memory grows by.
 const STEP: usize = 64 * 1024;
@@ -41,8 +41,10 @@ pub(crate) async fn read_request(
     let bytes = tokio::select! {
         biased;
         bytes = read_bytes(stream, pass) => bytes?,
-        () = pass.evicted() => return Err(ReadError::Evicted),
-        () = tokio::time::sleep(REQUEST_DEADLINE) => return Err(ReadError::TooSlow),
+        why = pass.closing() => return Err(match why {
+            Closing::Evicted => ReadError::Evicted,
+            Closing::Late => ReadError::TooSlow,
+        }),
     };
     pass.read(bytes.len());
     Ok(Request::parse(bytes)?)

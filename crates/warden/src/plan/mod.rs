@@ -155,7 +155,7 @@ impl Plan {
         caller: Caller,
         invocation: Invocation,
         sight: Sight<'_>,
-    ) -> Result<Self, Box<Unplanned>> {
+    ) -> Result<Box<Self>, Box<Unplanned>> {
         let Found { cwd, tool, known_as, by_path } = match find(&caller, &invocation, sight).await {
             Ok(found) => found,
             Err(error) => {
@@ -206,7 +206,8 @@ impl Plan {
             only_judged: invocation.only_judged(),
         }
         .identity();
-        Ok(Self {
+        // It goes from hand to hand.
+        Ok(Box::new(Self {
             id,
             jail,
             judges,
@@ -222,14 +223,17 @@ impl Plan {
             on_host: None,
             lap: Lap::default(),
             identity,
-        })
+        }))
     }
 
     /// The same request for the tool that comes behind this one's on PATH, and `true`; itself where there is none.
     ///
     /// # Errors
     /// As [`Plan::freeze`].
-    pub(crate) async fn behind(self, sight: Sight<'_>) -> Result<(Self, bool), Box<Unplanned>> {
+    pub(crate) async fn behind(
+        self: Box<Self>,
+        sight: Sight<'_>,
+    ) -> Result<(Box<Self>, bool), Box<Unplanned>> {
         let Some(tool) = &self.tool else { return Ok((self, false)) };
         let mut asked = self.invocation.clone();
         asked.look_behind(tool);
@@ -237,7 +241,7 @@ impl Plan {
         if found.as_ref().is_ok_and(|found| found.tool.is_none()) {
             return Ok((self, false));
         }
-        let Self { id, jail, prisoner, caller, .. } = self;
+        let Self { id, jail, prisoner, caller, .. } = *self;
         let plan = Self::freeze(id, jail, prisoner, caller, asked, sight).await?;
         Ok((plan, true))
     }

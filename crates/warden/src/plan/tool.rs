@@ -22,6 +22,9 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// Entries of PATH that are looked into; the rest is passed over.
 const MAX_PATH_ENTRIES: usize = 1024;
 
+/// Entries of PATH that are known when they come again.
+const MAX_SEEN_ENTRIES: usize = 64;
+
 /// What the first bytes of an executable say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -129,12 +132,20 @@ impl Search<'_> {
         }
         let entries = self.path.unwrap_or(DEFAULT_PATH).split(|&b| b == b':');
         let mut is_passed = self.behind.is_none();
+        let mut seen: Vec<&[u8]> = Vec::new();
         for entry in entries.take(MAX_PATH_ENTRIES) {
             let entry = if entry.is_empty() { b"." } else { entry };
+            // Where it was looked for in vain it is not the second time.
+            if seen.contains(&entry) {
+                continue;
+            }
             let Some(path) = self.absolute(&join(entry, name)) else { continue };
             if !is_passed {
                 is_passed = self.behind.is_some_and(|behind| behind.path == path);
                 continue;
+            }
+            if seen.len() < MAX_SEEN_ENTRIES {
+                seen.push(entry);
             }
             match self.candidate(&path)? {
                 Candidate::Tool(tool) if self.behind.is_none_or(|behind| behind.id != tool.id) => {

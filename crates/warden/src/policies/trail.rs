@@ -1,4 +1,4 @@
-//! Which folders have to be watched to learn that what a path leads to has changed, and which names in them matter.
+//! Which folders and files have to be watched to learn that what a path leads to has changed, and which names matter.
 //! Every link on the way is one, and so is the nearest folder that exists where the rest is missing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -6,18 +6,28 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::steady::is_yaml;
+
 /// Links that are followed on the way to one path, as many as the kernel does.
 const MAX_LINKS: usize = 40;
 
 /// What to watch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Trail {
-    /// Folders, and which folder each is: device and inode.
-    pub(super) folders: BTreeMap<PathBuf, (u64, u64)>,
+    /// Folders and policy files, and which each is.
+    pub(super) places: BTreeMap<PathBuf, Place>,
     /// Paths in them that matter.
     pub(super) names: BTreeSet<PathBuf>,
     /// Folders of which every YAML file matters.
     pub(super) whole: BTreeSet<PathBuf>,
+}
+
+/// A folder or a file, wherever it is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    device: u64,
+    inode: u64,
+    pub(super) is_folder: bool,
 }
 
 impl Trail {
@@ -69,24 +79,27 @@ impl Trail {
                 _ => here = next,
             }
         }
+        self.watch(&here);
         if here.is_dir() {
-            self.watch(&here);
+            let entries = std::fs::read_dir(&here).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|p| is_yaml(p)).for_each(|p| self.watch(&p));
             self.whole.insert(here);
         }
     }
 
-    fn watch(&mut self, folder: &Path) {
-        if let Ok(about) = std::fs::metadata(folder) {
-            self.folders.insert(folder.to_owned(), (about.dev(), about.ino()));
+    fn watch(&mut self, path: &Path) {
+        if let Ok(about) = std::fs::metadata(path) {
+            let is_folder = about.is_dir();
+            let place = Place { device: about.dev(), inode: about.ino(), is_folder };
+            self.places.insert(path.to_owned(), place);
         }
     }
 
     /// Whether an event at `path` can change what the paths lead to.
     pub(super) fn concerns(&self, path: &Path) -> bool {
         self.names.contains(path)
-            || self.folders.contains_key(path)
-            || (super::steady::is_yaml(path)
-                && path.parent().is_some_and(|folder| self.whole.contains(folder)))
+            || self.places.contains_key(path)
+            || (is_yaml(path) && path.parent().is_some_and(|folder| self.whole.contains(folder)))
     }
 }
 
@@ -124,14 +137,14 @@ mod tests {
             assert!(trail.concerns(&top.join(path)), "{path}: {trail:?}");
         }
         assert!(!trail.concerns(&top.join("ledger.jsonl")));
-        assert!(trail.folders.contains_key(&top) && trail.folders.contains_key(&top.join("..1")));
+        assert!(trail.places.contains_key(&top) && trail.places.contains_key(&top.join("..1")));
     }
 
     #[test]
     fn what_is_missing_is_waited_for_in_the_nearest_folder() {
         let (_dir, top) = folder();
         let trail = Trail::of(&[top.join("a/b/policy.yaml")]);
-        assert!(trail.folders.contains_key(&top) && trail.concerns(&top.join("a")), "{trail:?}");
+        assert!(trail.places.contains_key(&top) && trail.concerns(&top.join("a")), "{trail:?}");
     }
 
     #[test]

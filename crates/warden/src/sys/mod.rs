@@ -6,3 +6,4 @@ pub(crate) mod namespaces;
 pub mod peer;
 pub mod process;
 pub(crate) mod users;
+pub(crate) mod watch;

@@ -3,21 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
-/// Registers a pidfd with the event loop.
-///
-/// # Errors
-/// When the loop cannot take it.
-pub(crate) fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    // SAFETY: the `Arc` that goes into the registration keeps the descriptor open, and the same, for as long as the
-    // registration lives; nothing else can close or replace it.
-    unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(Into::into)
-}
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Gives large pieces of memory back to the system as soon as they are free. The C library else learns from the first
 /// one that is freed to keep all that are as large.

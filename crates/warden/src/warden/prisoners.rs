@@ -20,7 +20,6 @@ use crate::ledger::{self, Argv, Record};
 use crate::policies::{Brought, Sourced};
 use crate::process::{Identity, Namespaces};
 use crate::sockets::{Bound, bind_private};
-use crate::sys::process::watch as watch_process;
 
 impl Warden {
     /// Makes a jail and listens on its socket.
@@ -117,7 +116,7 @@ impl Warden {
                 refused(ErrorCode::Internal, format!("no random bytes: {error}"))
             })?[..6],
         );
-        let ended = pidfd.try_clone().and_then(|pidfd| watch_process(Arc::new(pidfd)));
+        let ended = pidfd.try_clone().and_then(|pidfd| crate::sys::watch::pidfd(Arc::new(pidfd)));
         let ended = ended.map_err(|error| {
             refused(ErrorCode::Internal, format!("the process cannot be watched: {error}"))
         })?;

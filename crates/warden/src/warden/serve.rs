@@ -186,6 +186,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
     let listening = tokio::spawn(Arc::clone(&warden).follow_engine());
     let reaping = tokio::spawn(reap(Arc::clone(&warden)));
+    let gate = Arc::clone(&warden.gate);
+    let timing = tokio::spawn(async move { gate.keep_time().await });
     if warden.config.dry_run {
         tracing::warn!(
             "a dry run: what the policy asks or denies is recorded and let through, disasters excepted"
@@ -200,6 +202,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     following.abort();
     listening.abort();
     reaping.abort();
+    timing.abort();
     warden.drain().await;
     warden.pool.close();
     drop(down);

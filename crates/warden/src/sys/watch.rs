@@ -1,0 +1,36 @@
+//! Descriptors that the event loop waits for.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use inotify::Inotify;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Registers a pidfd.
+///
+/// # Errors
+/// When the loop cannot take it.
+pub(crate) fn pidfd(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    readable(pidfd)
+}
+
+/// Registers an inotify instance.
+///
+/// # Errors
+/// When the loop cannot take it.
+pub(crate) fn inotify(inotify: Inotify) -> io::Result<AsyncFd<Inotify>> {
+    readable(inotify)
+}
+
+/// What owns one descriptor for as long as it lives, and never another one.
+trait Owner: AsRawFd {}
+impl Owner for Arc<OwnedFd> {}
+impl Owner for Inotify {}
+
+fn readable<T: Owner>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the owner that goes into the registration keeps the descriptor open, and the same, for as long as the
+    // registration lives; nothing else can close or replace it.
+    unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }.map_err(Into::into)
+}
