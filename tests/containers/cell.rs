@@ -135,6 +135,15 @@ impl Cell {
     }
 }
 
+impl Drop for Cell {
+    fn drop(&mut self) {
+        // The warden is killed next, which may be before it has removed the last of them.
+        for id in self.ghosts() {
+            let _ = engine::get().docker().args(["rm", "-f", "-v", &id]).output();
+        }
+    }
+}
+
 /// A folder of the prisoner's.
 pub(crate) fn workspace() -> TempDir {
     let work = tempfile::Builder::new().prefix("clawrden-work-").tempdir().unwrap();
