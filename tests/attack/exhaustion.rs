@@ -262,6 +262,8 @@ fn a_burst_of_one_jail_lets_another_jails_request_pass() {
         stream.write_all(&raw::request(house.dir.path(), argv, &raw::path())).unwrap();
         stream
     };
+    // What is known of the tool: looking it up for the first time is a worker's business, and takes no turn.
+    assert_eq!(raw::ack(&mut ask("modest", &["true"])), Some(0));
     // All of them are there before the warden looks at the first.
     signal(rustix::process::Signal::STOP);
     let burst: Vec<UnixStream> =
@@ -274,7 +276,7 @@ fn a_burst_of_one_jail_lets_another_jails_request_pass() {
     });
     let ledger = house.ledger().into_iter().filter(|record| record["event"] == "requested");
     let jails: Vec<String> = ledger.map(|r| r["jail"].as_str().unwrap().to_owned()).collect();
-    let before = jails.iter().position(|jail| jail == "modest").unwrap();
+    let before = jails.iter().rposition(|jail| jail == "modest").unwrap() - 1;
     // Four turns in each round of the loop, and few rounds from its arrival to its turn.
     assert!(before <= 40, "{before} of {} were served before it", burst.len());
 }

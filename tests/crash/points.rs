@@ -204,7 +204,8 @@ fn every_point_can_be_reached() {
             }
         }
     }
-    let here = [include_str!("points.rs"), include_str!("reload.rs")].concat();
+    let ghosts = include_str!("../containers/ghost/ends.rs");
+    let here = [include_str!("points.rs"), include_str!("reload.rs"), ghosts].concat();
     for point in &named {
         assert!(here.contains(&format!("\"{point}\"")), "nobody is killed at {point}");
     }

@@ -32,10 +32,11 @@ pub(crate) fn request(start: &Start) -> Result<Vec<u8>, ProtocolError> {
 }
 
 /// The path by which the shim was executed. The kernel names the script where one asked for a shim in its first line;
-/// the shim's own path then is `argv[0]`.
+/// the shim's own path then is `argv[0]`, which a bare name is not.
 fn asked_for(start: &Start) -> &CStr {
     let exec = start.exec();
-    start.args().next().filter(|_| is_script(exec)).unwrap_or(exec)
+    let own = start.args().next().filter(|name| name.to_bytes().contains(&b'/'));
+    own.filter(|_| is_script(exec)).unwrap_or(exec)
 }
 
 fn is_script(path: &CStr) -> bool {

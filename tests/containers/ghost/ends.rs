@@ -100,6 +100,26 @@ fn a_warden_that_is_killed_leaves_no_ghost_once_it_is_back() {
 }
 
 #[test]
+fn wherever_a_warden_is_killed_its_ghost_is_recorded_before_it_is_made_and_gone_once_it_is_back() {
+    let mut cell = Cell::new(&Plan::default());
+    let points = ["before_intent", "after_intent", "ghost_made", "runner_taken", "plan_sent"];
+    for (at, point) in points.into_iter().enumerate() {
+        cell.house.crash();
+        cell.house.restart_with(&[("CLAWRDEN_CRASH_AT", point)]);
+        let output = cell.ghost("sleep 1000");
+        assert_eq!(output.status.code(), Some(125), "{point}: {}", text(&output.stderr));
+        assert!(!cell.house.warden.wait().unwrap().success(), "{point}");
+        let intents = cell.records("started").len();
+        assert_eq!(intents, at, "{point}: each but the first is in the ledger");
+        let ghosts = cell.ghosts().len();
+        assert_eq!(ghosts, usize::from(at > 1), "{point}");
+        cell.house.restart();
+        cell.is_clean();
+    }
+    assert_eq!(cell.ghost("echo again").stdout, b"again\n");
+}
+
+#[test]
 fn another_wardens_ghosts_are_left_alone() {
     let cell = Cell::new(&Plan::default());
     let child = running(&cell, "touch ready; while [ -e ready ]; do sleep 0.1; done; echo whole");

@@ -138,3 +138,29 @@ pub(super) unsafe fn fill(to: *mut u8, byte: u8, n: usize) {
         );
     }
 }
+
+/// Bytes before the NUL.
+///
+/// # Safety
+/// As for `strlen`.
+#[cfg(all(feature = "raw", not(test)))]
+pub(super) unsafe fn length(text: *const u8) -> usize {
+    let length;
+    // SAFETY: the caller's promise; nothing behind the NUL is read.
+    unsafe {
+        asm!(
+            "mov {n}, #0",
+            "2:",
+            "ldrb {byte:w}, [{text}, {n}]",
+            "cbz {byte:w}, 3f",
+            "add {n}, {n}, #1",
+            "b 2b",
+            "3:",
+            n = out(reg) length,
+            text = in(reg) text,
+            byte = out(reg) _,
+            options(nostack, readonly),
+        );
+    }
+    length
+}

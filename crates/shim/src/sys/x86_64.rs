@@ -122,3 +122,48 @@ pub(super) unsafe fn fill(to: *mut u8, byte: u8, n: usize) {
         );
     }
 }
+
+/// Bytes before the NUL.
+///
+/// # Safety
+/// As for `strlen`.
+#[cfg(all(feature = "raw", not(test)))]
+pub(super) unsafe fn length(text: *const u8) -> usize {
+    let length;
+    // SAFETY: the caller's promise. Blocks of 16 bytes from an address that is a multiple of 16 lie in one page each, and
+    // no block is read but those that hold a byte of the text or its NUL.
+    unsafe {
+        asm!(
+            "pxor {zero}, {zero}",
+            "mov {at}, {text}",
+            "and {at}, -16",
+            "mov ecx, {text:e}",
+            "and ecx, 15",
+            "movdqa {block}, [{at}]",
+            "pcmpeqb {block}, {zero}",
+            "pmovmskb {found:e}, {block}",
+            "shr {found:e}, cl",
+            "shl {found:e}, cl",
+            "jmp 3f",
+            "2:",
+            "add {at}, 16",
+            "movdqa {block}, [{at}]",
+            "pcmpeqb {block}, {zero}",
+            "pmovmskb {found:e}, {block}",
+            "3:",
+            "test {found:e}, {found:e}",
+            "jz 2b",
+            "bsf {found:e}, {found:e}",
+            "sub {at}, {text}",
+            "add {at}, {found}",
+            zero = out(xmm_reg) _,
+            block = out(xmm_reg) _,
+            text = in(reg) text,
+            at = out(reg) length,
+            found = out(reg) _,
+            out("ecx") _,
+            options(nostack, readonly),
+        );
+    }
+    length
+}

@@ -22,7 +22,8 @@ use crate::warden::Warden;
 pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let plan = start.approved.plan();
     let (id, pid) = (Id(plan.id), plan.caller.pid);
-    if !plan.caller.is_alive() {
+    // With a descriptor it is followed wherever it has got to.
+    if plan.caller.pidfd.is_none() && !plan.caller.is_alive() {
         let text = "the caller ended, so its command cannot be followed".to_owned();
         return refuse(warden, start, Refusal::Failed, text).await;
     }
