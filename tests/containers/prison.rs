@@ -39,7 +39,19 @@ impl Prison {
         policy: &str,
         more: impl FnOnce(Spec<'static>) -> Spec<'static>,
     ) -> Self {
-        let house = house(policy);
+        Self::of(house(policy), image, more)
+    }
+
+    /// The same, with a warden that knows the engine.
+    pub(crate) fn with_engine(
+        image: &str,
+        policy: &str,
+        more: impl FnOnce(Spec<'static>) -> Spec<'static>,
+    ) -> Self {
+        Self::of(house_with(policy, &["--engine", &engine::get().address]), image, more)
+    }
+
+    fn of(house: House, image: &str, more: impl FnOnce(Spec<'static>) -> Spec<'static>) -> Self {
         let container = more(inside(&house, engine::get().container(image))).start();
         Self { container, house }
     }
@@ -63,9 +75,13 @@ impl Prison {
 
 /// A warden with a jail `box` and a jail `other`.
 pub(crate) fn house(policy: &str) -> House {
+    house_with(policy, &[])
+}
+
+fn house_with(policy: &str, extra: &[&str]) -> House {
     let policy =
         format!("{policy}\njails:\n  box: {{commands: {TOOLS}}}\n  other: {{commands: {TOOLS}}}\n");
-    let house = House::new(&policy);
+    let house = House::with(&policy, extra);
     // It listens before it has made its jails, and answers after.
     house.json(&["status", "--json"]);
     house

@@ -3,6 +3,7 @@
 //!
 //! A case is a script. It runs twice, and only its PATH differs: what it starts by name is the image's, or the shim.
 
+mod exec;
 mod processes;
 mod programs;
 mod streams;
@@ -19,27 +20,39 @@ use crate::support::text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Native,
-    Handoff,
+    Shimmed,
 }
 
-pub(crate) const WAYS: [Way; 2] = [Way::Native, Way::Handoff];
+/// Everything is allowed, and the warden stays with it.
+const SUPERVISED: &str = "default_action: allow\non_unparsed: allow\nrules:\n  - {command: '*', action: allow, executor: mirror, \
+                          supervised: true}\n";
+
+pub(crate) const WAYS: [Way; 2] = [Way::Native, Way::Shimmed];
 
 /// A container in which tools are run natively or by their shims.
 pub(crate) struct Stage {
     pub(crate) image: &'static str,
     prison: Prison,
+    /// How the warden says that it ran what was shimmed.
+    method: &'static str,
 }
 
 impl Stage {
     pub(crate) fn new(image: &'static str) -> Self {
-        Self { image, prison: Prison::new(image, MIRROR) }
+        Self { image, prison: Prison::new(image, MIRROR), method: "handoff" }
+    }
+
+    /// The same, where the engine starts what is shimmed.
+    pub(crate) fn by_exec(image: &'static str) -> Self {
+        let prison = Prison::with_engine(image, SUPERVISED, |spec| spec.user("1000:1000"));
+        Self { image, prison, method: "exec" }
     }
 
     /// Words of a program in the container, this way.
     pub(crate) fn command(&self, way: Way, options: &[&str], words: &[&str]) -> Command {
         match way {
             Way::Native => self.prison.container.exec_with(options, words),
-            Way::Handoff => self.prison.governed(options, words),
+            Way::Shimmed => self.prison.governed(options, words),
         }
     }
 
@@ -65,12 +78,16 @@ impl Stage {
     /// Compares what comes of a script, and gives what came of it natively.
     pub(crate) fn same(&self, options: &[&str], script: &str, input: &[u8]) -> Output {
         let asked = self.asked();
-        let [native, handoff] = WAYS.map(|way| self.run(way, options, script, input));
+        let [native, shimmed] = WAYS.map(|way| self.run(way, options, script, input));
         let what = format!("{}: {script}", self.image);
-        assert_eq!(handoff.status, native.status, "{what}: {} {}", said(&native), said(&handoff));
-        assert!(handoff.stdout == native.stdout, "{what}: {} {}", said(&native), said(&handoff));
-        assert!(handoff.stderr == native.stderr, "{what}: {} {}", said(&native), said(&handoff));
+        assert_eq!(shimmed.status, native.status, "{what}: {} {}", said(&native), said(&shimmed));
+        assert!(shimmed.stdout == native.stdout, "{what}: {} {}", said(&native), said(&shimmed));
+        assert!(shimmed.stderr == native.stderr, "{what}: {} {}", said(&native), said(&shimmed));
         assert!(self.asked() > asked, "{what}: nothing was governed");
+        let started = self.prison.house.ledger().into_iter().filter(|r| r["event"] == "started");
+        for record in started {
+            assert_eq!(record["method"], self.method, "{what}");
+        }
         native
     }
 

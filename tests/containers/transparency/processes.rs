@@ -16,7 +16,7 @@ fn every_exit_code() {
 fn the_ledger_has_the_exit_code_and_the_signal_from_the_kernel() {
     for image in IMAGES {
         let stage = Stage::new(image);
-        stage.run(Way::Handoff, &[], "sh -c 'exit 7'; sh -c 'kill -KILL $$'; true", b"");
+        stage.run(Way::Shimmed, &[], "sh -c 'exit 7'; sh -c 'kill -KILL $$'; true", b"");
         let finished = stage.prison.records("finished", 2);
         assert_eq!(finished[0]["exit_code"], 7, "{image}: {finished:?}");
         assert_eq!(finished[1]["signal"], 9, "{image}: {finished:?}");

@@ -23,7 +23,7 @@ fn each(case: impl Fn(&mut Pty)) {
         for way in WAYS {
             let asked = stage.asked();
             case(&mut shell(&stage, way));
-            assert_eq!(stage.asked() > asked, way == Way::Handoff, "{image} {way:?}");
+            assert_eq!(stage.asked() > asked, way == Way::Shimmed, "{image} {way:?}");
         }
     }
 }

@@ -86,7 +86,7 @@ fn a_tool_is_looked_for_as_a_shell_would() {
         stage.same(&[], setup, b"");
         for (way, path) in [
             (Way::Native, "/tmp/own:/usr/bin:/bin"),
-            (Way::Handoff, "/clawrden/bin:/tmp/own:/usr/bin:/bin"),
+            (Way::Shimmed, "/clawrden/bin:/tmp/own:/usr/bin:/bin"),
         ] {
             let output = stage.run(way, &[], &format!("PATH={path}; ls -d"), b"");
             assert_eq!(

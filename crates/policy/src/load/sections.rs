@@ -1,34 +1,15 @@
 //! The sections beside the rules: `allowed_paths`, `unshimmed`, `env` and `jails`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::report::Report;
 use super::yaml::Node;
 use crate::env::EnvRules;
 use crate::matchers::glob::{Glob, Kind};
 use crate::matchers::paths;
+use crate::places::is_system_folder;
 use crate::policy::{DEFAULT_HOLD, Jail};
-
-/// Folders that are no workspace, and nothing in them is.
-const SYSTEM: &[&str] = &[
-    "/bin",
-    "/boot",
-    "/clawrden",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/proc",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/run",
-    "/var/lib/docker",
-    "/var/lib/containers",
-    "/var/lib/clawrden",
-];
 
 /// Most jails in one policy.
 const MAX_JAILS: usize = 1_000;
@@ -91,12 +72,7 @@ fn workspace(node: &Node, report: &mut Report<'_>) -> Vec<String> {
     let mut folders = Vec::new();
     for (at, text) in report.words(node, "a folder such as `/work`").unwrap_or_default() {
         let plain = String::from_utf8_lossy(&paths::normalise(text.as_bytes())).into_owned();
-        let is_system = SYSTEM.iter().any(|folder| {
-            plain == "/"
-                || plain
-                    .strip_prefix(folder)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
+        let is_system = is_system_folder(Path::new(&plain));
         if !text.starts_with('/') || paths::climbs(text.as_bytes()) {
             let help = "write an absolute path without `..`, such as `/work`";
             report.add(at.at, format!("bad folder `{text}`"), help);

@@ -18,7 +18,7 @@ use crate::engine::{Container, MountKind, NewExec};
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root};
 use crate::process::tree::{Scope, end_tree};
-use crate::process::{Identity, proc, status};
+use crate::process::{Identity, Status, proc, status};
 use crate::running::{Order, Run};
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
@@ -48,13 +48,19 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(way) => way,
         Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
     };
+    // As it was when it asked: a client that was told to send its descriptors blocks signals.
+    let seen = match plan.caller.pid.ok_or_else(unknown).and_then(|pid| status(pid).map_err(unread))
+    {
+        Ok(seen) => seen,
+        Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
     if plan.invocation.version_2()
         && let Err(error) = start.reply.want_descriptors().await
     {
         let text = format!("the caller left before its command started: {error}");
         return refuse(warden, start, Refusal::Failed, text).await;
     }
-    let prepared = match prepare(warden, plan).await {
+    let prepared = match prepare(warden, plan, seen).await {
         Ok(prepared) => prepared,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
@@ -212,24 +218,30 @@ fn bounding_set(status: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()
 }
 
+fn unknown() -> String {
+    "the caller, or its tool, is not known".to_owned()
+}
+
+fn unread(error: impl std::fmt::Display) -> String {
+    format!("the caller cannot be looked at: {error}")
+}
+
 /// The plan with its files opened again, found unchanged.
-async fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
+async fn prepare(warden: &Warden, plan: &Plan, seen: Status) -> Result<Prepared, String> {
     let (Some(pid), Some(uid), Some(gid), Some(tool)) =
         (plan.caller.pid, plan.caller.uid, plan.caller.gid, plan.tool.as_ref())
     else {
-        return Err("the caller, or its tool, is not known".to_owned());
+        return Err(unknown());
     };
     let version_2 = plan.invocation.version_2();
     if plan.cwd.is_none() && !version_2 {
         return Err("the working directory does not exist".to_owned());
     }
-    let unread = |error: &dyn std::fmt::Display| format!("the caller cannot be looked at: {error}");
-    let root = Root::of(pid).map_err(|error| unread(&error))?;
+    let root = Root::of(pid).map_err(unread)?;
     let Reopened { tool: opened, cwd } =
         reopen(root, tool, plan.cwd.as_ref(), &warden.workers).await?;
-    let status = status(pid).map_err(|error| unread(&error))?;
-    let limits = limits_of(pid).map_err(|error| unread(&error))?;
-    let nice = nice_of(pid).map_err(|error| unread(&error))?;
+    let limits = limits_of(pid).map_err(unread)?;
+    let nice = nice_of(pid).map_err(unread)?;
     // Everything above was read of a pid; it was the caller's if the caller still is.
     if !plan.caller.is_alive() {
         return Err("the caller ended before its command started".to_owned());
@@ -255,12 +267,12 @@ async fn prepare(warden: &Warden, plan: &Plan) -> Result<Prepared, String> {
         version_2,
         uid,
         gid,
-        groups: status.groups,
-        umask: status.umask.unwrap_or(0o077),
+        groups: seen.groups,
+        umask: seen.umask.unwrap_or(0o077),
         nice,
         limits,
-        ignored: if version_2 { status.ignored } else { 0 },
-        blocked: if version_2 { status.blocked } else { 0 },
+        ignored: if version_2 { seen.ignored } else { 0 },
+        blocked: if version_2 { seen.blocked } else { 0 },
         tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),
         grace_ms: u32::try_from(warden.config.grace.as_millis()).unwrap_or(u32::MAX),
         cwd: cwd.as_ref().map(|cwd| (device_number(cwd.id.device), cwd.id.inode)),

@@ -3,25 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Container, MountKind};
+use clawrden_policy::is_system_folder;
 
-/// Folders that are the system's, in a container and on a host: neither they nor what is in them is shared.
-const SYSTEM: &[&str] = &[
-    "/bin",
-    "/boot",
-    "/clawrden",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/proc",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/run",
-];
+use crate::engine::{Container, MountKind};
 
 /// A folder that a ghost gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +30,9 @@ impl Kept {
     fn holds_back(&self, source: &Path) -> bool {
         let source = usual(source);
         let all = || self.files.iter().chain(&self.folders).map(|path| usual(path));
-        source == Path::new("/")
-            || all().any(|path| path.starts_with(&source))
+        all().any(|path| path.starts_with(&source))
             || self.folders.iter().any(|folder| source.starts_with(usual(folder)))
-            || is_system(&source)
+            || is_system_folder(&source)
     }
 }
 
@@ -60,10 +43,6 @@ fn usual(path: &Path) -> PathBuf {
         Ok(rest) => Path::new("/run").join(rest),
         Err(_) => path.to_owned(),
     }
-}
-
-fn is_system(path: &Path) -> bool {
-    SYSTEM.iter().any(|folder| path.starts_with(folder))
 }
 
 /// A path without anything that leads elsewhere.
@@ -89,7 +68,7 @@ pub(super) fn of_container(container: &Container, declared: &[String], kept: &Ke
         };
         let target = &mount.destination;
         let is_shared = is_plain(target)
-            && !is_system(Path::new(target))
+            && !is_system_folder(Path::new(target))
             && fits(target, &mount.kind, mount.is_read_only);
         is_shared.then(|| Shared {
             source,
