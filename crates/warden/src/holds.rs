@@ -193,7 +193,11 @@ impl Holds {
 
     fn write(&self, kept: &Kept) -> Result<(), HoldError> {
         let path = self.path.clone();
-        let written = switch::write_file(&self.path, kept);
+        let written = match &self.unread {
+            // What it says, nobody here knows; written over, it would be forgotten with the next restart.
+            Some(why) => Err(std::io::Error::other(format!("{why}; mend or remove it"))),
+            None => switch::write_file(&self.path, kept),
+        };
         written.map_err(|source| SwitchError::NotKept { path, source }.into())
     }
 
@@ -303,6 +307,18 @@ mod tests {
             let text = Holds::open(&path).against(["web"], &Whereabouts::Nowhere);
             assert!(text.is_some_and(|text| text.contains("cannot be understood")), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_not_written_over() {
+        let (_folder, path) = place();
+        std::fs::write(&path, "{\"held\":").unwrap();
+        let holds = Holds::open(&path);
+        assert!(holds.hold(&jail("web"), stopped(false)).is_err());
+        assert!(holds.set_frozen(&[], false).is_err(), "as every kill and resume does");
+        assert_eq!(holds.release(&jail("db")).unwrap(), None);
+        assert_eq!(std::fs::read(&path).unwrap(), b"{\"held\":");
+        assert!(Holds::open(&path).against(["web"], &Whereabouts::Nowhere).is_some());
     }
 
     #[test]
