@@ -84,6 +84,13 @@ impl Judges {
         self.all().map(|(jail, _)| &jail.name)
     }
 
+    /// What each of them says that a ghost may share with its caller.
+    pub(crate) fn workspaces(&self) -> impl Iterator<Item = &[String]> {
+        self.all().flat_map(|(jail, policies)| {
+            policies.all().map(|one| one.policy.workspace(jail.name.as_str()))
+        })
+    }
+
     fn all(&self) -> impl Iterator<Item = &(Arc<Jail>, Arc<Policies>)> {
         std::iter::once(&self.door).chain(&self.home)
     }

@@ -93,13 +93,13 @@ async fn find(
 /// The folders that it shares with its caller, the working directory among them.
 fn share(warden: &Warden, plan: &Plan, home: Option<&Container>) -> Result<Vec<Shared>, Unmade> {
     let jail = plan.jail.name.as_str();
-    let policy = plan.jail.policy();
-    let declared = policy.workspace(jail);
     let kept = kept(warden);
-    let shared = match home {
+    // By all that judged it: a change of the policy gives no more to what was decided before it.
+    let each = plan.judges.workspaces().map(|declared| match home {
         Some(container) => workspace::of_container(container, declared, &kept),
         None => workspace::of_host(declared, &kept),
-    };
+    });
+    let shared = workspace::of_all(each);
     let Some(cwd) = &plan.cwd else {
         let text = "the working directory is unknown or deleted, so no ghost can be in it";
         return Err(Unmade::Denied(text.to_owned()));

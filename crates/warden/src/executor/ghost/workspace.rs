@@ -90,6 +90,14 @@ pub(super) fn of_host(declared: &[String], kept: &Kept) -> Vec<Shared> {
     shared.collect()
 }
 
+/// What all of these have.
+pub(super) fn of_all(each: impl Iterator<Item = Vec<Shared>>) -> Vec<Shared> {
+    let common = |before: Vec<Shared>, one: Vec<Shared>| {
+        before.into_iter().filter(|shared| one.contains(shared)).collect()
+    };
+    each.reduce(common).unwrap_or_default()
+}
+
 /// Whether the path lies in one of them.
 pub(super) fn holds(shared: &[Shared], path: &[u8]) -> bool {
     use std::os::unix::ffi::OsStrExt;
@@ -193,6 +201,18 @@ mod tests {
         let shared = of_host(&["/work".to_owned()], &kept());
         assert!(holds(&shared, b"/work") && holds(&shared, b"/work/a/b"));
         assert!(!holds(&shared, b"/workshop") && !holds(&shared, b"/"));
+    }
+
+    #[test]
+    fn a_policy_that_shares_more_gives_nothing_that_another_one_does_not() {
+        let of = |folders: &[&str]| {
+            let folders: Vec<String> = folders.iter().map(|&folder| folder.to_owned()).collect();
+            of_host(&folders, &kept())
+        };
+        let both = of_all([of(&["/work", "/home/u"]), of(&["/more", "/work"])].into_iter());
+        assert_eq!(targets(&both), ["/work"]);
+        assert!(of_all([of(&["/work"]), of(&[])].into_iter()).is_empty());
+        assert!(of_all(std::iter::empty()).is_empty());
     }
 
     #[test]
