@@ -16,7 +16,7 @@ use super::{Begun, Refusal, Start, begin, finish, refuse, whereabouts};
 use crate::containers::Whereabouts;
 use crate::engine::{Container, MountKind, NewExec};
 use crate::ledger::{Id, Method, Started};
-use crate::plan::{Plan, Root};
+use crate::plan::{Plan, Root, SHIMS};
 use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Status, proc, status};
 use crate::running::{Order, Run};
@@ -28,9 +28,6 @@ const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Connections of strangers until it is given up: a prisoner may know the socket, and connect to it as well.
 const STRANGERS: usize = 64;
-
-/// The folder of shims in a prisoner whose image has its own.
-const SHIMS: &str = "/clawrden/bin";
 
 /// How the folders begin that runners come in by, in the jail's own.
 pub(super) const DOOR: &str = "exec-";
@@ -181,7 +178,7 @@ fn way_in(plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
         )
     })?;
     let bin = plan.jail.bin.as_ref().and_then(|bin| mounted(container, bin));
-    let bin = bin.unwrap_or_else(|| SHIMS.to_owned());
+    let bin = bin.unwrap_or_else(|| String::from_utf8_lossy(SHIMS).into_owned());
     let (Some(pid), Some(uid), Some(gid)) = (plan.caller.pid, plan.caller.uid, plan.caller.gid)
     else {
         return Err("who the caller is is not known here".to_owned());

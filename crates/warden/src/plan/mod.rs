@@ -338,7 +338,7 @@ fn asked_for(jail: &Jail, invocation: &Invocation) -> Option<Vec<u8>> {
 }
 
 /// The folder of shims in a prisoner of an image of its own.
-const SHIMS: &[u8] = b"/clawrden/bin";
+pub(crate) const SHIMS: &[u8] = b"/clawrden/bin";
 
 /// The jail that the caller is a prisoner of, where it came through the door of another one. Looked up only while
 /// another one has prisoners.

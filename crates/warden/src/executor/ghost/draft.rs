@@ -8,15 +8,13 @@ use super::inside::Inside;
 use super::ready::Ready;
 use super::workspace;
 use crate::executor::supervision::{Prepared, device_number};
+use crate::jails::FALLBACK_PATH;
 use crate::plan::{Plan, base_name, local as kept_environment, value};
 use crate::process::status;
 use crate::warden::Warden;
 
 /// What a caller may at most leave open in the files that the command makes, where its own mask is not known.
 const UMASK: u32 = 0o077;
-
-/// Where tools are where an image does not say.
-const PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A plan that lacks what only the ghost itself can tell.
 pub(super) struct Draft {
@@ -98,9 +96,9 @@ fn environment(
         });
         env.push(entry);
     }
-    let path = value(env.iter().map(Vec::as_slice), b"PATH").unwrap_or(PATH).to_vec();
+    let path = value(env.iter().map(Vec::as_slice), b"PATH").unwrap_or(FALLBACK_PATH).to_vec();
     if !env.iter().any(|entry| entry.starts_with(b"PATH=")) {
-        env.push([b"PATH=", PATH].concat());
+        env.push([b"PATH=", FALLBACK_PATH].concat());
     }
     (env, path, kept.stripped)
 }
