@@ -42,8 +42,8 @@ struct Kept {
 pub(crate) struct Holds {
     path: PathBuf,
     kept: Mutex<Kept>,
-    /// Why the file was not understood.
-    unread: Option<String>,
+    /// Why the file was not understood, and since when everything is stopped for it.
+    unread: Option<(String, u64)>,
 }
 
 impl Scope {
@@ -74,7 +74,8 @@ impl Holds {
         let (kept, unread) = match switch::read_file(path, MAX_FILE) {
             Ok(kept) => (kept.unwrap_or_default(), None),
             Err(why) => {
-                (Kept::default(), Some(format!("{} cannot be understood: {why}", path.display())))
+                let why = format!("{} cannot be understood: {why}", path.display());
+                (Kept::default(), Some((why, switch::now_ms())))
             }
         };
         Self { path: path.to_owned(), kept: Mutex::new(kept), unread }
@@ -83,6 +84,13 @@ impl Holds {
     /// Everything that is stopped alone.
     pub(crate) fn all(&self) -> Vec<Held> {
         self.kept().held.clone()
+    }
+
+    /// The stop of everything that a file which cannot be understood is.
+    pub(crate) fn unread(&self) -> Option<Stopped> {
+        let (why, since_ms) = self.unread.as_ref()?;
+        let by = format!("the warden: {why}; mend or remove that file and restart the warden");
+        Some(Stopped { since_ms: *since_ms, by, paused: false })
     }
 
     /// Whether containers are stopped alone.
@@ -113,7 +121,7 @@ impl Holds {
         jails: impl IntoIterator<Item = &'j str>,
         container: &Whereabouts,
     ) -> Option<String> {
-        if let Some(why) = &self.unread {
+        if let Some((why, _)) = &self.unread {
             return Some(format!(
                 "everything is stopped, as the warden does not know what is: {why}; mend or remove that file and \
                  restart the warden"
@@ -195,7 +203,7 @@ impl Holds {
         let path = self.path.clone();
         let written = match &self.unread {
             // What it says, nobody here knows; written over, it would be forgotten with the next restart.
-            Some(why) => Err(std::io::Error::other(format!("{why}; mend or remove it"))),
+            Some((why, _)) => Err(std::io::Error::other(format!("{why}; mend or remove it"))),
             None => switch::write_file(&self.path, kept),
         };
         written.map_err(|source| SwitchError::NotKept { path, source }.into())
@@ -304,8 +312,10 @@ mod tests {
         let (_folder, path) = place();
         for odd in ["", "{", "null", "{\"held\":1}", "{\"halted\":[]}"] {
             std::fs::write(&path, odd).unwrap();
-            let text = Holds::open(&path).against(["web"], &Whereabouts::Nowhere);
+            let holds = Holds::open(&path);
+            let text = holds.against(["web"], &Whereabouts::Nowhere);
             assert!(text.is_some_and(|text| text.contains("cannot be understood")), "{odd:?}");
+            assert!(holds.unread().is_some_and(|shown| shown.by.contains("held.json")), "{odd:?}");
         }
     }
 

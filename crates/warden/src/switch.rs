@@ -172,7 +172,7 @@ pub(crate) fn write_file(path: &Path, kept: &impl Serialize) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

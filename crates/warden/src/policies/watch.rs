@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,16 +47,27 @@ const TO_FILES: WatchMask = WatchMask::MODIFY.union(WatchMask::ATTRIB);
 
 /// The sign that something may have changed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Changes(Arc<Notify>);
+pub(crate) struct Changes(Arc<Sign>);
+
+#[derive(Debug, Default)]
+struct Sign {
+    given: Notify,
+    heard: AtomicBool,
+}
 
 impl Changes {
+    /// Whether somebody watches who would give it.
+    pub(crate) fn are_heard(&self) -> bool {
+        self.0.heard.load(Ordering::Relaxed)
+    }
+
     /// Waits for a change, and then until it has been quiet.
     pub(crate) async fn settled(&self) {
-        self.0.notified().await;
+        self.0.given.notified().await;
         let end = Instant::now() + MOST;
         while Instant::now() < end {
             tokio::select! {
-                () = self.0.notified() => {}
+                () = self.0.given.notified() => {}
                 () = sleep(QUIET) => return,
             }
         }
@@ -63,7 +75,7 @@ impl Changes {
 
     /// Something may have changed.
     pub(crate) fn tell(&self) {
-        self.0.notify_one();
+        self.0.given.notify_one();
     }
 }
 
@@ -91,6 +103,7 @@ impl Watching {
         let inotify = Inotify::init()?;
         let watches = inotify.watches();
         let seen = Arc::default();
+        changes.0.heard.store(true, Ordering::Relaxed);
         let hearing = tokio::spawn(hear(watch::inotify(inotify)?, Arc::clone(&seen), changes));
         let mut watching = Self { paths, watches, seen, hearing: hearing.abort_handle() };
         watching.renew();
@@ -173,6 +186,7 @@ async fn hear(mut inotify: AsyncFd<Inotify>, seen: Arc<Mutex<Seen>>, changes: Ch
             Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, "the policy's files are watched no longer: `clawrden policy reload` reads them");
+                changes.0.heard.store(false, Ordering::Relaxed);
                 return;
             }
             Err(_not_yet) => {}

@@ -54,7 +54,7 @@ impl Backend for Control {
             pid: std::process::id(),
             uid: warden.uid,
             started_ms: warden.started_ms,
-            stopped: warden.switch.stopped(),
+            stopped: warden.switch.stopped().or_else(|| warden.holds.unread()),
             held: warden.holds.all(),
             jails: warden.jails.status(policy.error.as_ref().map(|error| &error.message[..])),
             pending: warden.approvals.len(),

@@ -22,6 +22,7 @@ use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unread, Watching};
 pub(super) struct Own {
     source: Source,
     state: Mutex<State>,
+    changes: Changes,
     /// One reading after the other. Nothing else is locked while it waits; the watches are `None` where there are none.
     reading: Mutex<Option<Watching>>,
 }
@@ -29,7 +30,6 @@ pub(super) struct Own {
 struct State {
     sourced: Sourced,
     since_ms: u64,
-    watched: bool,
     fault: Option<PolicyFault>,
     /// Since when the files cannot be read because they are written.
     unsteady: Option<Instant>,
@@ -56,8 +56,9 @@ struct Read {
 impl Own {
     pub(super) fn new(source: Source, sourced: Sourced) -> Self {
         let since_ms = Now::read().ms;
-        let state = State { sourced, since_ms, watched: false, fault: None, unsteady: None };
-        Self { source, state: Mutex::new(state), reading: Mutex::default() }
+        let state = State { sourced, since_ms, fault: None, unsteady: None };
+        let changes = Changes::default();
+        Self { source, state: Mutex::new(state), changes, reading: Mutex::default() }
     }
 
     /// What is in force.
@@ -71,7 +72,7 @@ impl Own {
             source: state.sourced.source.clone(),
             fingerprint: state.sourced.policy.fingerprint().to_owned(),
             since_ms: state.since_ms,
-            watched: state.watched,
+            watched: self.changes.are_heard(),
             error: state.fault.clone(),
         }
     }
@@ -88,7 +89,7 @@ impl Own {
 impl Warden {
     /// Reads the policy anew whenever its files change or SIGHUP comes. Never ends.
     pub(super) async fn follow_policy(self: Arc<Self>, mut hangup: Signal) {
-        let changes = Changes::default();
+        let changes = self.own.changes.clone();
         let watching = {
             let (warden, changes) = (Arc::clone(&self), changes.clone());
             tokio::task::spawn_blocking(move || warden.watch_policy(&changes))
@@ -121,7 +122,6 @@ impl Warden {
         match watching {
             Ok(watching) => {
                 *self.own.reading() = Some(watching);
-                self.own.state().watched = true;
                 // It may have changed since it was read.
                 changes.tell();
             }
