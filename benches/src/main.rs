@@ -11,6 +11,7 @@ mod crowd;
 mod decide;
 mod engine;
 mod frames;
+mod history;
 mod house;
 mod load;
 mod machine;
@@ -82,6 +83,8 @@ enum Part {
     Breakdown,
     /// One command inside a container.
     Containers,
+    /// History over a million requests.
+    History,
 }
 
 fn main() -> Outcome<()> {
@@ -95,7 +98,7 @@ fn main() -> Outcome<()> {
     let bench = Bench::new(args.clawrden, args.quick)?;
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(machine::describe(bench.dir()));
-    let parts: [(Part, Measure); 9] = [
+    let parts: [(Part, Measure); 10] = [
         (Part::Spawn, spawn::measure),
         (Part::Streams, streams::measure),
         (Part::Crowd, crowd::measure),
@@ -105,6 +108,7 @@ fn main() -> Outcome<()> {
         (Part::Shim, plain::measure),
         (Part::Breakdown, breakdown::measure),
         (Part::Containers, containers::measure),
+        (Part::History, history::measure),
     ];
     let start = Instant::now();
     for (part, measure) in parts.into_iter().filter(|&(part, _)| wanted(part)) {

@@ -17,8 +17,9 @@ use tokio::net::UnixStream;
 
 use crate::error::ErrorBody;
 use crate::types::{
-    AnswerRequest, Answered, History, HistoryQuery, JailInfo, JailList, JailRequest, KillReport,
-    KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, Status,
+    AnswerRequest, Answered, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
+    KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest,
+    Status,
 };
 
 /// Bytes of an answer's body. A longer one is refused.
@@ -156,6 +157,15 @@ impl Client {
     pub async fn history(&self, query: &HistoryQuery) -> Result<History, ClientError> {
         let query = query_string(query)?;
         self.get(format!("/api/history{query}")).await
+    }
+
+    /// `POST /api/index/rebuild`: the ledger's index is made anew, in the background.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn rebuild_index(&self) -> Result<IndexStatus, ClientError> {
+        let nothing = serde_json::json!({});
+        self.post("/api/index/rebuild".to_owned(), &nothing, TIMEOUT).await
     }
 
     /// `POST /api/kill`.

@@ -34,6 +34,9 @@ pub struct Status {
     pub policy: PolicyStatus,
     /// The state of the ledger.
     pub ledger: LedgerStatus,
+    /// The index that makes history fast.
+    #[serde(default)]
+    pub index: IndexStatus,
     /// The container engine.
     #[serde(default)]
     pub engine: EngineStatus,
@@ -168,6 +171,21 @@ pub struct LedgerStatus {
     pub error: Option<String>,
 }
 
+/// The state of the ledger's index.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexStatus {
+    /// Its file; empty from a warden that has none.
+    pub path: String,
+    /// `ready`, `building` or `off`. History is answered in each of them; it is slow where this is not `ready`.
+    pub state: String,
+    /// The sequence number of the newest record that is in it; 0 for none.
+    pub sequence: u64,
+    /// How much of the ledger is read, in percent, while it is built.
+    pub percent: Option<u8>,
+    /// Why there is none, or why the last one was given up.
+    pub error: Option<String>,
+}
+
 /// The container engine's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineStatus {
@@ -294,6 +312,25 @@ pub struct HistoryQuery {
     /// A jail's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jail: Option<String>,
+    /// Words: each stands somewhere in what is known of the request (command line, folder, rule, reason, answer, error
+    /// …), small and capital letters of ASCII being the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What came of an ask: `approved`, `denied`, `expired` or `caller_left`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Where it ran: `mirror`, `ghost` or `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
+    /// A part of the rule's name, such as `policy.yaml:12`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// An exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// A container's name, or the start of its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Not before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,

@@ -13,6 +13,7 @@ mod decision;
 pub mod engine;
 mod executor;
 pub(crate) mod holds;
+pub mod index;
 mod intercom;
 pub mod jails;
 mod laps;

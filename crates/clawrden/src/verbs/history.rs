@@ -17,6 +17,7 @@ Examples:
   clawrden history
   clawrden history --decision deny --since 1h
   clawrden history --command 'npm*' --jail ci --limit 200
+  clawrden history --text 'left-pad lockfile' --outcome approved
   clawrden history --since 2026-05-04 --until '2026-05-04 12:00' --all --json";
 
 /// Show what was asked, decided and done
@@ -35,6 +36,24 @@ pub(crate) struct Args {
     /// A jail
     #[arg(long, value_name = "NAME")]
     jail: Option<String>,
+    /// Words, each of which stands somewhere: in the command line, the folder, the rule, the reason, the answer …
+    #[arg(long, value_name = "WORDS")]
+    text: Option<String>,
+    /// What came of an ask
+    #[arg(long, value_name = "OUTCOME", value_parser = ["approved", "denied", "expired", "caller_left"])]
+    outcome: Option<String>,
+    /// Where it ran
+    #[arg(long, value_name = "EXECUTOR", value_parser = ["mirror", "ghost", "local"])]
+    executor: Option<String>,
+    /// A part of the rule's name, such as `policy.yaml:12`
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
+    /// An exit code
+    #[arg(long, value_name = "CODE", allow_negative_numbers = true)]
+    exit_code: Option<i32>,
+    /// A container's name, or the start of its id
+    #[arg(long, value_name = "NAME")]
+    container: Option<String>,
     /// Not before: a span back from now, or a moment
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -92,6 +111,12 @@ fn query(args: Args, now_ms: u64) -> Result<HistoryQuery, Failure> {
         decision: args.decision,
         caller: args.caller,
         jail: args.jail,
+        text: args.text,
+        outcome: args.outcome,
+        executor: args.executor,
+        rule: args.rule,
+        exit_code: args.exit_code,
+        container: args.container,
         since_ms: time("--since", args.since)?,
         until_ms: time("--until", args.until)?,
         limit: Some(if args.all { WHOLE_PAGE } else { args.limit }),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clawrden_api::{
-    EngineStatus, JailStatus, PolicyStatus, PrisonerStatus, Queue, Status, display,
+    EngineStatus, IndexStatus, JailStatus, PolicyStatus, PrisonerStatus, Queue, Status, display,
 };
 
 use crate::failure::Outcome;
@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     policy(&status.policy, now);
     prisoners(&status, now);
     ledger(&status);
+    index(&status.index, args.verbose);
     engine(&status.engine);
     if args.verbose {
         println!("\nmethods");
@@ -243,6 +244,25 @@ fn ledger(status: &Status) {
     if let Some(error) = &ledger.error {
         let text = format!("it cannot be written, so nothing runs: {}", display::text(error));
         println!("{}", paint(Tone::Bad, &text));
+    }
+}
+
+/// The ledger's index, where there is more to say than that it is as it should be.
+fn index(index: &IndexStatus, verbose: bool) {
+    let path = display::text(&index.path);
+    let error = index.error.as_deref().map(display::text).unwrap_or_default();
+    match &index.state[..] {
+        "building" => {
+            let why = if error.is_empty() { error } else { format!(" ({error})") };
+            let percent = index.percent.unwrap_or(0);
+            println!("index {percent} % built; history is slow until it is done{why}");
+        }
+        "off" => {
+            let text = format!("no index, so history is slow: {error}");
+            println!("{}", paint(Tone::Warn, text.trim_end_matches([':', ' '])));
+        }
+        "ready" if verbose => println!("index {path}, up to record {}", index.sequence),
+        _ => {}
     }
 }
 

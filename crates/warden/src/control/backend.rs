@@ -1,9 +1,9 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorBody, History, HistoryQuery, JailInfo, JailList, JailRequest,
-    KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest,
-    Status,
+    AnswerRequest, Answered, ErrorBody, History, HistoryQuery, IndexStatus, JailInfo, JailList,
+    JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
+    ResumeRequest, Status,
 };
 
 use super::peer::{Peer, Refusal};
@@ -60,6 +60,12 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When the ledger cannot be read.
     fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody>;
+
+    /// `POST /api/index/rebuild`. It is done in the background; `status` tells how far it is.
+    ///
+    /// # Errors
+    /// None that a backend has to have.
+    fn rebuild_index(&self) -> Result<IndexStatus, ErrorBody>;
 
     /// `POST /api/kill`.
     ///

@@ -10,6 +10,9 @@ use crate::jails::JailName;
 /// Entries of one page.
 pub const MAX_LIMIT: usize = 1000;
 
+/// Bytes of a text that is looked for.
+const MAX_TEXT: usize = 1000;
+
 /// What `decision` can be.
 const DECISIONS: [&str; 6] = ["allow", "ask", "deny", "approved", "denied", "expired"];
 
@@ -44,6 +47,27 @@ fn check(query: &HistoryQuery) -> Result<(), String> {
     }
     if let Some(error) = query.jail.as_deref().and_then(|given| JailName::new(given).err()) {
         return Err(format!("jail: {error}"));
+    }
+    let outcomes = &DECISIONS[3..];
+    for (name, given, known) in [
+        ("outcome", &query.outcome, [outcomes, &["caller_left"]].concat()),
+        ("executor", &query.executor, vec!["mirror", "ghost", "local"]),
+    ] {
+        if let Some(given) = given.as_deref().filter(|given| !known.contains(given)) {
+            return Err(format!("{name}: {given:?} is none of {}", known.join(", ")));
+        }
+    }
+    for (name, given) in [("text", &query.text), ("rule", &query.rule)] {
+        match given.as_deref().map(str::trim) {
+            Some("") => return Err(format!("{name}: empty; leave it away to have any")),
+            Some(text) if text.len() > MAX_TEXT => {
+                return Err(format!("{name}: {} bytes are more than {MAX_TEXT}", text.len()));
+            }
+            _ => {}
+        }
+    }
+    if query.container.as_deref().is_some_and(|given| !is_caller(&format!("container:{given}"))) {
+        return Err("container: no container has such a name".to_owned());
     }
     if let Some(limit) = query.limit.filter(|given| !(1..=MAX_LIMIT).contains(given)) {
         return Err(format!("limit: {limit} is not within 1 and {MAX_LIMIT}"));
@@ -84,6 +108,9 @@ mod tests {
         assert_eq!(found.command.as_deref(), Some("git *"));
         assert_eq!((found.limit, found.cursor), (Some(1000), Some(9)));
         assert_eq!(ask("/api/history").unwrap(), HistoryQuery::default());
+        let uri = "/api/history?text=a%20b&outcome=caller_left&executor=ghost&rule=p:1&exit_code=-1&container=x";
+        let found = ask(uri).unwrap();
+        assert_eq!((found.text.as_deref(), found.exit_code), (Some("a b"), Some(-1)));
         for caller in ["0", "pid:1", "3f2a", "some-prisoner"] {
             assert!(ask(&format!("/api/history?caller={caller}")).is_ok(), "{caller}");
         }
@@ -109,6 +136,12 @@ mod tests {
             ("jail=../x", "jail"),
             ("command=", "command"),
             ("colour=red", "colour"),
+            ("outcome=allow", "outcome"),
+            ("executor=docker", "executor"),
+            ("text=%20", "text"),
+            ("rule=", "rule"),
+            ("exit_code=x", "exit_code"),
+            ("container=a/b", "container"),
         ] {
             let message = ask(&format!("/api/history?{given}")).unwrap_err();
             assert!(message.contains(field), "{given}: {message}");

@@ -55,6 +55,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/api/queue/{id}/approve", post(approve))
         .route("/api/queue/{id}/deny", post(deny))
         .route("/api/history", get(read_history))
+        .route("/api/index/rebuild", post(rebuild_index))
         .route("/api/kill", post(kill))
         .route("/api/resume", post(resume))
         .route("/api/jails", get(jails).post(create_jail))
@@ -213,6 +214,11 @@ async fn reload_policy(
 ) -> Answer {
     let given = read(&control, given, body::MAX_BODY).await?;
     with_body(given, move |Nothing {}| control.backend.reload_policy(&peer)).await
+}
+
+async fn rebuild_index(State(control): State<Control>, given: Body) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |Nothing {}| control.backend.rebuild_index()).await
 }
 
 async fn register(

@@ -6,12 +6,15 @@
 mod argv;
 mod backward;
 mod error;
+mod filter;
+mod forward;
 mod history;
 mod id;
 mod line;
 mod place;
 mod record;
 mod verify;
+mod wake;
 mod writer;
 
 #[cfg(test)]
@@ -26,7 +29,10 @@ use clawrden_api::{History, HistoryQuery, LedgerStatus};
 
 pub use argv::{Argv, Fold, MAX_ARGV};
 pub use error::LedgerError;
+pub(crate) use filter::{Filter, Who, line, texts, tool};
+pub(crate) use forward::{Mark, Step};
 pub use history::{DEFAULT_LIMIT, MAX_LIMIT, MAX_PARTS};
+pub(crate) use history::{Read, Seen};
 pub use id::{BadId, Id};
 pub use line::MAX_LINE;
 pub use record::*;
@@ -35,6 +41,7 @@ pub use verify::{Broken, Summary, VerifyError, verify};
 use line::Stamp;
 use place::{Place, open_to_read};
 use verify::{Walk, last_line};
+use wake::Wake;
 use writer::{Encoded, Start, Writer};
 
 /// How a ledger is kept.
@@ -67,6 +74,8 @@ pub struct Ledger {
     dry_run: bool,
     place: Place,
     writer: Mutex<Writer>,
+    /// Wakes who follows when something was written.
+    wake: Wake,
     /// Held for as long as the ledger is open.
     _lock: File,
 }
@@ -105,7 +114,14 @@ impl Ledger {
         let path = place.active();
         let writer = Writer::new(place.clone(), file, head, start, options.segment_bytes.max(1));
         let dry_run = options.dry_run;
-        let ledger = Self { path, dry_run, place, writer: Mutex::new(writer), _lock: lock };
+        let ledger = Self {
+            path,
+            dry_run,
+            place,
+            writer: Mutex::new(writer),
+            wake: Wake::default(),
+            _lock: lock,
+        };
         if let Some(record) = recovery.record() {
             ledger.append(&[record])?;
         }
@@ -121,7 +137,9 @@ impl Ledger {
     pub fn append(&self, records: &[Record]) -> Result<u64, LedgerError> {
         let encoded = Encoded::new(records)?;
         let stamp = Stamp::new(now_ms()).of_dry_run(self.dry_run);
-        self.writer().append(&encoded, &stamp)
+        let sequence = self.writer().append(&encoded, &stamp)?;
+        self.wake.up();
+        Ok(sequence)
     }
 
     /// What `status` shows.
@@ -148,6 +166,56 @@ impl Ledger {
     pub fn history(&self, query: &HistoryQuery) -> Result<History, LedgerError> {
         let view = self.writer().view();
         history::search(&self.place, view, query)
+    }
+
+    /// Hands whole lines behind `mark` to `read`, oldest first, and moves the mark: about `budget` bytes.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(crate) fn read_on(
+        &self,
+        mark: &mut Mark,
+        budget: usize,
+        read: impl FnMut(&[u8]),
+    ) -> Result<Step, LedgerError> {
+        let view = self.writer().view();
+        forward::step(&self.place, &view, mark, budget, read)
+    }
+
+    /// Whether `mark` was made in this ledger.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(crate) fn knows(&self, mark: &Mark) -> Result<bool, LedgerError> {
+        let view = self.writer().view();
+        forward::is_known(&self.place, &view, mark)
+    }
+
+    /// What wakes the one thread that follows when something was written.
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// The newest record's sequence number; 0 for none.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.writer().head().seq
+    }
+
+    /// Bytes of the whole ledger, and of those that are before `mark`.
+    ///
+    /// # Errors
+    /// When a file cannot be looked at.
+    pub(crate) fn sizes(&self, mark: &Mark) -> Result<(u64, u64), LedgerError> {
+        let view = self.writer().view();
+        forward::sizes(&self.place, &view, mark)
+    }
+
+    /// The file beside the ledger that ends in `.suffix`.
+    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".");
+        name.push(suffix);
+        PathBuf::from(name)
     }
 
     /// A panic elsewhere while the writer was held does not close the ledger: the writer changes its state only when a

@@ -16,6 +16,15 @@ pub(crate) fn give_memory_back() {
     }
 }
 
+/// Gives back what the allocator keeps of a larger work that is done.
+pub(crate) fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it only looks at memory that is free, under the allocator's own lock.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Makes a write beyond the limit on a file's size fail, where it would end this process.
 pub(crate) fn outlive_file_size_limit() {
     // SAFETY: ignoring a signal installs no code of ours; no thread relies on its default action.

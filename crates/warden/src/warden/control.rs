@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, JailInfo, JailList,
-    JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
-    ResumeRequest, Status,
+    AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo,
+    JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
+    PrisonerRequest, Queue, ResumeRequest, Status,
 };
 
 use super::Warden;
@@ -62,6 +62,7 @@ impl Backend for Control {
             dry_run: warden.config.dry_run,
             policy,
             ledger: warden.ledger.status(),
+            index: warden.index.status(),
             engine: warden.engine_status(),
             methods: warden.method_map(),
             cautions: vec![if warden.uid == 0 { ROOT } else { SAME_USER }.to_owned()],
@@ -108,13 +109,18 @@ impl Backend for Control {
     }
 
     fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody> {
-        self.0.ledger.history(&query).map_err(|error| {
+        self.0.index.history(&self.0.ledger, &query).map_err(|error| {
             let code = match error {
                 LedgerError::BadFilter { .. } => ErrorCode::BadRequest,
                 _ => ErrorCode::Internal,
             };
             refused(code, error.to_string())
         })
+    }
+
+    fn rebuild_index(&self) -> Result<IndexStatus, ErrorBody> {
+        self.0.index.rebuild(&self.0.ledger);
+        Ok(self.0.index.status())
     }
 
     fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {

@@ -22,6 +22,7 @@ use crate::containers::{Containers, Members};
 use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool};
 use crate::holds::Holds;
+use crate::index::Index;
 use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
@@ -48,7 +49,9 @@ pub(crate) struct Warden {
     pub(crate) exit_info: ExitInfo,
     pub(crate) pool: Arc<Pool>,
     pub(crate) ghosts: Ghosts,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
+    /// What makes history fast.
+    pub(crate) index: Arc<Index>,
     pub(crate) approvals: Approvals,
     pub(crate) jails: Jails,
     pub(crate) running: Arc<Running>,

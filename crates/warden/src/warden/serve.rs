@@ -20,6 +20,7 @@ use crate::containers::{Containers, Members};
 use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool, clear_doors, reap, warden_id};
 use crate::holds::Holds;
+use crate::index::{Follower, Index};
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
 use crate::ledger::{self, Ledger, LedgerError, Record};
@@ -114,6 +115,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
     let options = ledger::Options { dry_run: config.dry_run, ..ledger::Options::default() };
     let (ledger, recovery) = Ledger::open(&audit, &options)?;
+    let ledger = Arc::new(ledger);
+    let index = Arc::new(Index::of(&ledger));
     let control_path = config.control.clone().unwrap_or_else(|| places.control_socket());
     let control = bind_private(&control_path, places.control_mode())?;
     let intercom_path = config.intercom.clone().unwrap_or_else(|| places.default_socket());
@@ -140,6 +143,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         pool: Arc::clone(&pool),
         ghosts: Ghosts::new(warden_id(&audit), places.run().join("ghosts"), places.state()),
         ledger,
+        index,
         approvals: Approvals::new(seed),
         jails: Jails::default(),
         running: Arc::<Running>::default(),
@@ -165,6 +169,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         places,
     });
     pool.fill();
+    let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);
     clear_doors(&warden.places.run().join("jails"));
     let default = JailName::default_jail();
@@ -210,6 +215,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     warden.record(&[Record::WardenStopped(ledger::WardenStopped { reason: why.to_owned() })]);
     warden.doors().clear();
     drop(control);
+    let _ = tokio::task::spawn_blocking(move || drop(indexing)).await;
     Ok(())
 }
 

@@ -107,6 +107,7 @@ impl Backend for Fake {
             running: 0,
             dry_run: false,
             policy: PolicyStatus::default(),
+            index: clawrden_api::IndexStatus::default(),
             ledger: LedgerStatus { path: String::new(), sequence: 0, error: None },
             engine: EngineStatus::default(),
             methods: BTreeMap::new(),
@@ -144,6 +145,11 @@ impl Backend for Fake {
     fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody> {
         self.note(format!("history {:?} {:?}", query.limit, query.decision));
         Ok(History { entries: Vec::new(), next: None })
+    }
+
+    fn rebuild_index(&self) -> Result<clawrden_api::IndexStatus, ErrorBody> {
+        self.note("rebuild".to_owned());
+        Ok(clawrden_api::IndexStatus::default())
     }
 
     fn kill(&self, _peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {

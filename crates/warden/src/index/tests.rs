@@ -1,0 +1,419 @@
+//! The index against the ledger: whatever is asked, both say the same.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clawrden_api::HistoryQuery;
+
+use super::*;
+use crate::ledger::*;
+
+struct Fixture {
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn ledger(&self, segment_bytes: u64) -> Ledger {
+        let path = self.folder.path().join("ledger.jsonl");
+        Ledger::open(&path, &Options { segment_bytes, ..Options::default() }).unwrap().0
+    }
+
+    fn index(&self) -> PathBuf {
+        self.folder.path().join("ledger.jsonl.index")
+    }
+}
+
+/// A row of numbers that look like chance and are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[usize::try_from(self.below(all.len() as u64)).unwrap()]
+    }
+}
+
+fn id(n: u64) -> Id {
+    let mut bytes = [7; 16];
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    Id(bytes)
+}
+
+fn requested(n: u64, chance: &mut Chance) -> Record {
+    let word = format!("file-{}.txt", chance.below(500));
+    let argv = match chance.below(5) {
+        0 => vec!["git", chance.of(&["push", "pull", "status"])],
+        1 => vec!["/usr/bin/git", "commit", "-m", &word],
+        2 => vec!["NPM", "install", &word],
+        3 => vec!["ls"],
+        _ => vec!["grep", "git push", "übel", &word],
+    };
+    let long = "y".repeat(5000);
+    let argv = if chance.below(200) == 0 { vec!["echo", &long, "hidden"] } else { argv };
+    let container = (chance.below(3) == 0).then(|| Container {
+        id: format!("{:064x}", chance.below(4)),
+        name: chance.of(&["agent", "worker"]).to_owned(),
+        image: "node:22".to_owned(),
+    });
+    Record::Requested(Requested {
+        id: id(n),
+        jail: chance.of(&["dev", "ci"]).to_owned(),
+        caller: Caller {
+            uid: Some(1000),
+            gid: None,
+            pid: Some(u32::try_from(chance.below(50)).unwrap()),
+            container,
+            prisoner: (chance.below(2) == 0).then(|| "p1".to_owned()),
+        },
+        argv: Argv::new(&argv),
+        cwd: Some(format!("/app/{}", chance.below(9))),
+        executable: None,
+        version: 2,
+    })
+}
+
+fn decided(n: u64, decision: &str) -> Record {
+    Record::Decided(Decided {
+        id: id(n),
+        decision: decision.to_owned(),
+        rule: Some(format!("/etc/policy.yaml:{}", n % 7)),
+        reason: "it Writes".to_owned(),
+        suggest: None,
+        noticed: Vec::new(),
+        let_through: false,
+        executor: if n.is_multiple_of(5) { "ghost" } else { "mirror" }.to_owned(),
+        run_as: None,
+    })
+}
+
+fn answered(n: u64, why: &str) -> Answered {
+    let (approver, channel) = ("alice".to_owned(), "cli".to_owned());
+    let reason = Some(why.to_owned());
+    Answered { id: id(n), entry: id(n), approver, channel, reason, kept_until_ms: None }
+}
+
+fn finished(n: u64, exit_code: i32) -> Record {
+    Record::Finished(Finished {
+        id: id(n),
+        exit_code: Some(exit_code),
+        signal: None,
+        exit_source: "kernel".to_owned(),
+        duration_ms: 3,
+        timed_out: false,
+        cancelled: false,
+        bytes_out: None,
+        error: None,
+    })
+}
+
+/// Requests `from` to `to`; what comes of one comes soon or hundreds of records later.
+fn fill(ledger: &Ledger, from: u64, to: u64) {
+    let mut chance = Chance(from + 1);
+    let mut late = Vec::new();
+    for n in from..to {
+        let mut records = vec![requested(n, &mut chance)];
+        match chance.below(4) {
+            0 => records.push(decided(n, "deny")),
+            1 => {
+                records.push(decided(n, "ask"));
+                late.push(Record::Approved(answered(n, "looks Fine")));
+                late.push(finished(n, 2));
+            }
+            2 => {
+                records.push(decided(n, "ask"));
+                late.push(Record::Denied(answered(n, "use the cache")));
+            }
+            _ => records.extend([decided(n, "allow"), finished(n, 0)]),
+        }
+        ledger.append(&records).unwrap();
+        if late.len() > 400 {
+            ledger.append(&std::mem::take(&mut late)).unwrap();
+        }
+    }
+    ledger.append(&late).unwrap();
+}
+
+fn queries() -> Vec<HistoryQuery> {
+    let all = HistoryQuery::default;
+    let some = |text: &str| Some(text.to_owned());
+    let mut queries = vec![
+        all(),
+        HistoryQuery { limit: Some(1000), ..all() },
+        HistoryQuery { cursor: Some(9000), ..all() },
+        HistoryQuery { cursor: Some(1), ..all() },
+        HistoryQuery { decision: some("ask"), outcome: some("approved"), ..all() },
+        HistoryQuery { decision: some("denied"), exit_code: Some(2), ..all() },
+        HistoryQuery { exit_code: Some(2), executor: some("ghost"), rule: some(":5"), ..all() },
+        HistoryQuery { exit_code: Some(77), ..all() },
+        HistoryQuery { until_ms: Some(0), ..all() },
+        HistoryQuery { since_ms: Some(1), until_ms: Some(u64::MAX), ..all() },
+        HistoryQuery { since_ms: Some(u64::MAX), ..all() },
+        HistoryQuery { jail: some("ci"), text: some("fine FILE-77"), ..all() },
+    ];
+    for command in [
+        "git",
+        "g*",
+        "N?M",
+        "git push",
+        "push",
+        "l",
+        "ls",
+        "hidden",
+        "file-77.txt",
+        "",
+        "[x",
+        "übel",
+    ] {
+        queries.push(HistoryQuery { command: some(command), ..all() });
+        queries.push(HistoryQuery { command: some(command), cursor: Some(20_000), ..all() });
+    }
+    for caller in ["1000", "pid:7", "p1", "container:agent", "container:0000", "container:none"] {
+        queries.push(HistoryQuery { caller: some(caller), ..all() });
+    }
+    for container in ["worker", "00", "x"] {
+        queries.push(HistoryQuery { container: some(container), ..all() });
+    }
+    for text in
+        ["writes", "use cache", "policy.yaml:3", "a", "ÜBEL", "übel", "/app/4", "zz", "yyy hidden"]
+    {
+        queries.push(HistoryQuery { text: some(text), limit: Some(300), ..all() });
+    }
+    queries
+}
+
+fn assert_same(index: &Index, ledger: &Ledger) {
+    for query in queries() {
+        let found = index.ask(ledger, |store| store.search(&query)).unwrap().unwrap();
+        let truth = ledger.history(&query).unwrap();
+        let short = |history: &History| {
+            history.entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+        };
+        assert_eq!(short(&found), short(&truth), "{query:?}");
+        assert_eq!(found, truth, "{query:?}");
+    }
+}
+
+#[test]
+fn the_index_says_what_the_ledger_says_to_every_query() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(700_000);
+    fill(&ledger, 0, 9000);
+    let index = Index::of(&ledger);
+    let mut steps = 0;
+    index
+        .build(&ledger, |read, all| {
+            assert!(read <= all);
+            steps += 1;
+        })
+        .unwrap();
+    assert!(steps > 1, "progress is told");
+    assert_same(&index, &ledger);
+    // Led on in small steps, over the ends of blocks, with late news of requests in blocks that are closed.
+    fill(&ledger, 9000, 9010);
+    ledger.append(&[finished(3, 77), Record::Approved(answered(11, "zz after all"))]).unwrap();
+    assert_same(&index, &ledger);
+    fill(&ledger, 9010, 13_000);
+    assert_same(&index, &ledger);
+}
+
+#[test]
+fn pages_of_the_index_are_stable_while_requests_come_in() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(1 << 30);
+    fill(&ledger, 0, 500);
+    let index = Index::of(&ledger);
+    index.build(&ledger, |_, _| ()).unwrap();
+    let mut query = HistoryQuery { limit: Some(7), ..HistoryQuery::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = index.history(&ledger, &query).unwrap();
+        seen.extend(page.entries.iter().map(|entry| entry.id.clone()));
+        fill(&ledger, 1000 + seen.len() as u64, 1001 + seen.len() as u64);
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (0..500).rev().map(|n| id(n).to_string()).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_index_is_gone_on_with_after_a_restart() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 0, 300);
+    let index = Index::of(&ledger);
+    index.keep(&ledger).unwrap();
+    drop((index, ledger));
+    let inode = fs::metadata(fixture.index()).unwrap().ino();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 300, 600);
+    let index = Index::of(&ledger);
+    index.keep(&ledger).unwrap();
+    assert_eq!(fs::metadata(fixture.index()).unwrap().ino(), inode, "not made anew");
+    assert_eq!(index.status().sequence, ledger.sequence());
+    assert_same(&index, &ledger);
+}
+
+#[test]
+fn an_index_that_is_deleted_damaged_or_anothers_is_made_anew() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 0, 300);
+    let other = Fixture::new();
+    let others = other.ledger(100_000);
+    fill(&others, 40, 900);
+    Index::of(&others).keep(&others).unwrap();
+    let path = fixture.index();
+    let form = |path: &Path| {
+        let db = rusqlite::Connection::open(path).unwrap();
+        db.execute_batch("UPDATE about SET value = '0' WHERE name = 'form'").unwrap();
+    };
+    let harms: [(&str, &dyn Fn()); 5] = [
+        ("deleted", &|| fs::remove_file(&path).unwrap()),
+        ("no database", &|| fs::write(&path, "nothing of the kind").unwrap()),
+        ("empty", &|| fs::write(&path, "").unwrap()),
+        ("of another form", &|| form(&path)),
+        ("another's", &|| {
+            fs::copy(other.index(), &path).unwrap();
+        }),
+    ];
+    for (name, harm) in harms {
+        let index = Index::of(&ledger);
+        index.keep(&ledger).unwrap();
+        drop(index);
+        harm();
+        let index = Index::of(&ledger);
+        index.keep(&ledger).unwrap();
+        assert_eq!(index.status().state, "ready", "{name}");
+        assert_same(&index, &ledger);
+    }
+}
+
+#[test]
+fn an_index_that_is_deleted_while_it_is_open_is_made_anew() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 0, 300);
+    let index = Index::of(&ledger);
+    index.keep(&ledger).unwrap();
+    fs::remove_file(fixture.index()).unwrap();
+    assert_same(&index, &ledger);
+    index.keep(&ledger).unwrap();
+    assert!(fixture.index().exists());
+    assert_same(&index, &ledger);
+}
+
+#[test]
+fn without_an_index_history_comes_from_the_ledger() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 0, 50);
+    let index = Index::of(&ledger);
+    let query = HistoryQuery::default();
+    assert_eq!(index.status().state, "off");
+    assert_eq!(index.history(&ledger, &query).unwrap(), ledger.history(&query).unwrap());
+    // Something is in its place that is not ours to remove.
+    fs::create_dir(fixture.index()).unwrap();
+    let error = index.keep(&ledger).unwrap_err();
+    index.give_up(&mut index.store(), &error);
+    assert!(index.status().error.is_some());
+    assert_eq!(index.history(&ledger, &query).unwrap().entries.len(), 50);
+}
+
+#[test]
+fn nothing_is_opened_through_a_link() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 0, 50);
+    let index = Index::of(&ledger);
+    index.keep(&ledger).unwrap();
+    drop(index);
+    let elsewhere = fixture.folder.path().join("elsewhere");
+    fs::rename(fixture.index(), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, fixture.index()).unwrap();
+    let before = fs::read(&elsewhere).unwrap();
+    let index = Index::of(&ledger);
+    // Refused, or made anew in the place of the link; the file behind it is left alone.
+    let _ = index.keep(&ledger);
+    assert_eq!(fs::read(&elsewhere).unwrap(), before);
+}
+
+#[test]
+fn the_index_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    fill(&ledger, 0, 5);
+    Index::of(&ledger).keep(&ledger).unwrap();
+    for entry in fs::read_dir(fixture.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+    }
+}
+
+#[test]
+fn the_follower_is_behind_by_less_than_a_second() {
+    let fixture = Fixture::new();
+    let ledger = Arc::new(fixture.ledger(100_000));
+    let index = Arc::new(Index::of(&ledger));
+    let follower = Follower::start(&index, &ledger);
+    for n in 0..5 {
+        fill(&ledger, n * 10, n * 10 + 10);
+        let written = Instant::now();
+        while index.status().sequence != ledger.sequence() {
+            assert!(written.elapsed() < Duration::from_secs(20), "{:?}", index.status());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    // Asked for, it is made anew.
+    let before = fs::metadata(fixture.index()).unwrap().ino();
+    index.rebuild(&ledger);
+    let began = Instant::now();
+    while fs::metadata(fixture.index()).map_or(before, |about| about.ino()) == before {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(follower);
+    assert_eq!(Arc::strong_count(&ledger), 1);
+    assert_same(&index, &ledger);
+}
+
+#[test]
+fn approvals_of_the_same_command_are_counted() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(1 << 30);
+    let ask = |n: u64, jail: &str, argv: &[&str]| {
+        let Record::Requested(mut request) = requested(n, &mut Chance(1)) else { panic!() };
+        request.jail = jail.to_owned();
+        request.argv = Argv::new(argv);
+        ledger.append(&[Record::Requested(request), decided(n, "ask")]).unwrap();
+    };
+    for n in 0..9000 {
+        ask(n, "dev", if n.is_multiple_of(3) { &["git", "push"] } else { &["git", "push", "-f"] });
+        if n.is_multiple_of(9) {
+            ledger.append(&[Record::Approved(answered(n, "fine"))]).unwrap();
+        }
+    }
+    ask(9000, "ci", &["git", "push"]);
+    ledger.append(&[Record::Approved(answered(9000, "fine"))]).unwrap();
+    let index = Index::of(&ledger);
+    let argv = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(index.approvals(&ledger, "dev", &argv("git push"), 10_000), None);
+    index.keep(&ledger).unwrap();
+    let count = |jail, text| index.approvals(&ledger, jail, &argv(text), 10_000);
+    assert_eq!(count("dev", "git push"), Some(1000));
+    assert_eq!(count("dev", "git push -f"), Some(0));
+    assert_eq!(count("ci", "git push"), Some(1));
+    assert_eq!(count("dev", "git pull"), Some(0));
+}
