@@ -8,8 +8,10 @@
 pub mod client;
 pub mod display;
 pub mod error;
+pub mod role;
 pub mod types;
 
 pub use client::{Client, ClientError};
-pub use error::{ErrorBody, ErrorCode};
+pub use error::{ErrorBody, ErrorCode, Problem};
+pub use role::Role;
 pub use types::*;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The warden's version.
     pub version: String,
@@ -47,7 +48,7 @@ pub struct Status {
 }
 
 /// The policy that the warden serves with, for all jails but those of runs that brought their own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyStatus {
     /// Where it came from.
     pub source: String,
@@ -62,7 +63,7 @@ pub struct PolicyStatus {
 }
 
 /// Why a changed policy is not in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyFault {
     /// The whole diagnosis.
     pub message: String,
@@ -77,7 +78,7 @@ pub struct PolicyFault {
 }
 
 /// The answer to `POST /api/policy/reload`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyReloaded {
     /// Where the policy came from.
     pub source: String,
@@ -90,7 +91,7 @@ pub struct PolicyReloaded {
 }
 
 /// The kill switch, thrown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stopped {
     /// Since when.
     pub since_ms: u64,
@@ -101,7 +102,7 @@ pub struct Stopped {
 }
 
 /// A jail or a container that is stopped alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
     /// The jail, if it is one.
@@ -115,7 +116,7 @@ pub struct Held {
 }
 
 /// One jail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JailStatus {
     /// Its name.
     pub name: String,
@@ -142,7 +143,7 @@ pub struct JailStatus {
 }
 
 /// One prisoner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PrisonerStatus {
     /// Its id.
     pub id: String,
@@ -161,7 +162,7 @@ pub struct PrisonerStatus {
 }
 
 /// The ledger's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerStatus {
     /// The file that is written.
     pub path: String,
@@ -172,7 +173,7 @@ pub struct LedgerStatus {
 }
 
 /// The state of the ledger's index.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IndexStatus {
     /// Its file; empty from a warden that has none.
     pub path: String,
@@ -187,7 +188,7 @@ pub struct IndexStatus {
 }
 
 /// The container engine's state.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EngineStatus {
     /// Where it answers, or where it is looked for; empty when none is to be used.
     pub address: String,
@@ -200,7 +201,7 @@ pub struct EngineStatus {
 }
 
 /// Who asked, as the kernel says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Caller {
     /// User id.
     pub uid: Option<u32>,
@@ -216,7 +217,7 @@ pub struct Caller {
 }
 
 /// The container that a caller is in, as the container engine tells of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CallerContainer {
     /// Its whole id.
     pub id: String,
@@ -227,7 +228,7 @@ pub struct CallerContainer {
 }
 
 /// One entry of `GET /api/queue`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueEntry {
     /// The whole id, 32 hex digits.
     pub id: String,
@@ -267,15 +268,31 @@ pub struct QueueEntry {
     pub callers: u32,
 }
 
+/// The query of `GET /api/queue`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueQuery {
+    /// At most so many entries, 1 to 1000; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
 /// `GET /api/queue`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queue {
     /// Oldest first.
     pub entries: Vec<QueueEntry>,
+    /// The cursor of the next page; `None` at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The body of `POST /api/queue/{id}/approve` and `…/deny`; `{id}` may be a prefix of at least four digits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerRequest {
     /// Why. A denial's reason goes to the agent.
@@ -284,7 +301,7 @@ pub struct AnswerRequest {
 }
 
 /// The answer to an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Answered {
     /// The whole id.
     pub id: String,
@@ -297,7 +314,7 @@ pub struct Answered {
 }
 
 /// The query of `GET /api/history`. Everything given must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
     /// A glob on the tool's name, or a part of the command line.
@@ -339,6 +356,7 @@ pub struct HistoryQuery {
     pub until_ms: Option<u64>,
     /// At most so many entries, 1 to 1000; 50 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
     /// `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -346,7 +364,7 @@ pub struct HistoryQuery {
 }
 
 /// `GET /api/history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct History {
     /// Newest first.
     pub entries: Vec<HistoryEntry>,
@@ -355,7 +373,7 @@ pub struct History {
 }
 
 /// Everything the ledger knows of one request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryEntry {
     /// The sequence number of its first record.
     pub sequence: u64,
@@ -409,7 +427,7 @@ pub struct HistoryEntry {
 }
 
 /// The body of `POST /api/kill`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillRequest {
     /// Freeze rather than end.
@@ -428,7 +446,7 @@ pub struct KillRequest {
 
 /// The body of `POST /api/resume`. Without a jail or a container it takes back what was said of everything, and leaves
 /// alone what is stopped by itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRequest {
     /// This jail.
@@ -440,7 +458,7 @@ pub struct ResumeRequest {
 }
 
 /// The answer to `POST /api/kill` and `POST /api/resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KillReport {
     /// Processes that were ended, frozen or thawed, those of containers not counted.
     pub processes: usize,
@@ -454,7 +472,7 @@ pub struct KillReport {
 }
 
 /// The body of `POST /api/prisoners`: a `clawrden run` makes itself known before it starts its command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrisonerRequest {
     /// The wanted jail; absent: one is found or made for this policy.
@@ -482,7 +500,7 @@ pub struct PrisonerRequest {
 }
 
 /// The answer to `POST /api/prisoners`. The prisoner ends when the process that registered it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PrisonerAnswer {
     /// The prisoner's id.
     pub id: String,
@@ -501,7 +519,7 @@ pub struct PrisonerAnswer {
 }
 
 /// A policy that travels with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySource {
     /// What to call it in rules and diagnoses: a path.
@@ -511,7 +529,7 @@ pub struct PolicySource {
 }
 
 /// `GET /api/jails`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JailList {
     /// By name.
     pub jails: Vec<JailInfo>,
@@ -520,7 +538,7 @@ pub struct JailList {
 }
 
 /// `GET /api/jails/{name}`, and the answer to `POST /api/jails`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JailInfo {
     /// Its name.
     pub name: String,
@@ -547,7 +565,7 @@ pub struct JailInfo {
 }
 
 /// A container in a jail.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JailContainer {
     /// Its whole id.
     pub id: String,
@@ -566,7 +584,7 @@ pub struct JailContainer {
 }
 
 /// The body of `POST /api/jails`. The jail stays until it is deleted, over restarts of the warden.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JailRequest {
     /// Its name.

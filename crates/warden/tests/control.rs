@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clawrden_api::{ErrorBody, ErrorCode, Queue};
 use clawrden_warden::control::Limits;
 use clawrden_warden::process::Identity;
-use support::{Served, ask, helper, request};
+use support::{Served, ask, header, helper, request, whole};
 
 const ANSWERED: &str = "aaaa0000000000000000000000000000";
 const WAITING: &str = "bbbb0000000000000000000000000000";
@@ -342,4 +342,67 @@ fn another_user_is_refused_although_the_socket_is_open_to_it() {
         .unwrap();
     assert!(String::from_utf8_lossy(&said.stdout).contains("said:403"), "{said:?}");
     assert_eq!(served.backend.refusals(), ["GET /api/status: ForeignUser(4711)"]);
+}
+
+#[test]
+fn every_answer_has_an_id_of_its_own_and_nothing_that_a_browser_could_misuse() {
+    let served = Served::start(Limits::default());
+    let mut ids = std::collections::BTreeSet::new();
+    for (method, path) in
+        [("GET", "/healthz"), ("GET", "/api/status"), ("GET", "/nothing"), ("PUT", "/api/queue")]
+    {
+        let (head, body) = whole(&served.path, &request(method, path, ""));
+        let id = header(&head, "x-request-id").unwrap();
+        assert!(ids.insert(id.to_owned()), "{id} came twice");
+        assert_eq!(header(&head, "x-content-type-options"), Some("nosniff"), "{head}");
+        assert_eq!(header(&head, "x-frame-options"), Some("deny"), "{head}");
+        assert!(header(&head, "content-security-policy").unwrap().contains("'none'"), "{head}");
+        assert_eq!(header(&head, "cache-control"), Some("no-store"), "{head}");
+        if !head.contains(" 200 ") {
+            assert_eq!(header(&head, "content-type"), Some("application/problem+json"), "{head}");
+            let problem: clawrden_api::Problem = serde_json::from_str(&body).unwrap();
+            assert_eq!(problem.request_id, id);
+        }
+    }
+}
+
+#[test]
+fn the_description_is_served_and_a_queue_that_a_client_has_is_not_sent_again() {
+    let served = Served::start(Limits::default());
+    served.backend.fill_queue(30);
+    let (head, body) = whole(&served.path, &request("GET", "/api/openapi.json", ""));
+    assert!(head.contains(" 200 "), "{head}");
+    let described: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(described["paths"]["/api/queue/{id}/approve"]["post"].is_object());
+    let (_, body) = whole(&served.path, &request("GET", "/api/queue?limit=20", ""));
+    let page: Queue = serde_json::from_str(&body).unwrap();
+    assert_eq!(page.entries.len(), 20);
+    let rest = format!("/api/queue?limit=20&cursor={}", page.next.unwrap());
+    let (head, body) = whole(&served.path, &request("GET", &rest, ""));
+    let page: Queue = serde_json::from_str(&body).unwrap();
+    assert_eq!((page.entries.len(), page.next), (10, None));
+    let tag = header(&head, "etag").unwrap().replace("w/", "W/");
+    let again = request("GET", &rest, "")
+        .replace("connection:", &format!("if-none-match: {tag}\r\nconnection:"));
+    let (head, body) = whole(&served.path, &again);
+    assert!(head.contains(" 304 "), "{head}");
+    assert_eq!(body, "");
+}
+
+#[test]
+fn a_head_over_its_bounds_is_refused() {
+    let served = Served::start(Limits::default());
+    let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(200_000));
+    for headers in [many, long] {
+        let mut stream = UnixStream::connect(&served.path).unwrap();
+        let head = format!("GET /api/status HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        // It may close before it has read all of it.
+        let _ = stream.write_all(head.as_bytes());
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 431 "), "{text}");
+    }
+    assert!(served.backend.calls().is_empty());
 }

@@ -42,8 +42,8 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     let (status, queue) = block_on(async {
         let status = connection.client.status().await?;
         let queue = match status.pending {
-            0 => Queue { entries: Vec::new() },
-            _ if args.json => Queue { entries: Vec::new() },
+            0 => Queue { entries: Vec::new(), next: None },
+            _ if args.json => Queue { entries: Vec::new(), next: None },
             _ => connection.client.queue().await?,
         };
         Ok((status, queue))

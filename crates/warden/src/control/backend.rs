@@ -6,6 +6,7 @@ use clawrden_api::{
     ResumeRequest, Status,
 };
 
+use super::actor::Actor;
 use super::peer::{Peer, Refusal};
 
 /// A person's answer to a request that waits.
@@ -49,7 +50,7 @@ pub trait Backend: Send + Sync + 'static {
     /// `LedgerUnavailable` when the answer cannot be recorded.
     fn answer(
         &self,
-        peer: &Peer,
+        actor: &Actor,
         id: &str,
         verdict: Verdict,
         request: AnswerRequest,
@@ -72,13 +73,13 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When nothing at all could be done, as for a jail or container that is not there; what could not be done in part
     /// is in the report.
-    fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody>;
+    fn kill(&self, actor: &Actor, request: KillRequest) -> Result<KillReport, ErrorBody>;
 
     /// `POST /api/resume`.
     ///
     /// # Errors
     /// When the kill switch stays thrown.
-    fn resume(&self, peer: &Peer, request: ResumeRequest) -> Result<KillReport, ErrorBody>;
+    fn resume(&self, actor: &Actor, request: ResumeRequest) -> Result<KillReport, ErrorBody>;
 
     /// `GET /api/jails`.
     ///
@@ -96,27 +97,28 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     /// `BadRequest` for a bad name of a jail or a tool, `Conflict` for a name that is taken.
-    fn create_jail(&self, peer: &Peer, request: JailRequest) -> Result<JailInfo, ErrorBody>;
+    fn create_jail(&self, actor: &Actor, request: JailRequest) -> Result<JailInfo, ErrorBody>;
 
     /// `DELETE /api/jails/{name}`. The name is unchecked. Gives what it was.
     ///
     /// # Errors
     /// `BadRequest` for a bad name, `NotFound` for none, `Conflict` for one that is in use or in the policy.
-    fn delete_jail(&self, peer: &Peer, name: &str) -> Result<JailInfo, ErrorBody>;
+    fn delete_jail(&self, actor: &Actor, name: &str) -> Result<JailInfo, ErrorBody>;
 
     /// `POST /api/policy/reload`.
     ///
     /// # Errors
     /// `BadPolicy` when the files do not load; the policy before stays in force.
-    fn reload_policy(&self, peer: &Peer) -> Result<PolicyReloaded, ErrorBody>;
+    fn reload_policy(&self, actor: &Actor) -> Result<PolicyReloaded, ErrorBody>;
 
-    /// `POST /api/prisoners`. The prisoner ends when the peer's process does.
+    /// `POST /api/prisoners`. The prisoner ends when the process does that registers it, so it can be done on the
+    /// Unix socket only.
     ///
     /// # Errors
     /// `BadPolicy` for a policy that does not load, `BadRequest` for a bad name, `Conflict` at a limit.
     fn register_prisoner(
         &self,
-        peer: &Peer,
+        actor: &Actor,
         request: PrisonerRequest,
     ) -> Result<PrisonerAnswer, ErrorBody>;
 }

@@ -25,7 +25,7 @@ pub(super) fn query(uri: &Uri) -> Result<HistoryQuery, Failure> {
 }
 
 /// The innermost cause, which names the field.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

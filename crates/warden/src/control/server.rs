@@ -24,6 +24,12 @@ use super::stream::Stream;
 /// How long to wait before accepting again when the kernel has no descriptors for us.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Headers of a request. One with more is refused with 431.
+const MAX_HEADERS: usize = 64;
+
+/// Bytes of a request's head. A longer one is refused with 431.
+const MAX_HEAD: usize = 32 * 1024;
+
 /// The bounds of the control API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -129,6 +135,7 @@ async fn connection(
         TowerToHyperService::new(routes::for_peer(router, backend, peer, Arc::clone(&seated.seat)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+    http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
     let io = TokioIo::new(Stream::new(stream, limits.write));
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {

@@ -11,7 +11,7 @@ use clawrden_api::{
 use super::Warden;
 use super::prisoners::refused;
 use crate::approvals::{self, AnswerError, Now};
-use crate::control::{Backend, Peer, Refusal, Verdict};
+use crate::control::{Actor, Backend, Peer, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
 use crate::request::denied;
 
@@ -70,20 +70,20 @@ impl Backend for Control {
     }
 
     fn queue(&self) -> Result<Queue, ErrorBody> {
-        Ok(Queue { entries: self.0.approvals.queue() })
+        Ok(Queue { entries: self.0.approvals.queue(), next: None })
     }
 
     fn answer(
         &self,
-        peer: &Peer,
+        actor: &Actor,
         id: &str,
         verdict: Verdict,
         request: AnswerRequest,
     ) -> Result<Answered, ErrorBody> {
         let verdict = approvals::Verdict {
             approve: verdict == Verdict::Approve,
-            who: who(peer),
-            channel: "cli".to_owned(),
+            who: actor.who.clone(),
+            channel: actor.channel.to_owned(),
             reason: request.reason.filter(|reason| !reason.is_empty()),
         };
         // What ran out of time holds no place that an answer needs.
@@ -123,12 +123,12 @@ impl Backend for Control {
         Ok(self.0.index.status())
     }
 
-    fn kill(&self, peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {
-        self.0.kill(who(peer), request)
+    fn kill(&self, actor: &Actor, request: KillRequest) -> Result<KillReport, ErrorBody> {
+        self.0.kill(actor.who.clone(), request)
     }
 
-    fn resume(&self, peer: &Peer, request: ResumeRequest) -> Result<KillReport, ErrorBody> {
-        self.0.resume(who(peer), request)
+    fn resume(&self, actor: &Actor, request: ResumeRequest) -> Result<KillReport, ErrorBody> {
+        self.0.resume(actor.who.clone(), request)
     }
 
     fn jails(&self) -> Result<JailList, ErrorBody> {
@@ -139,23 +139,28 @@ impl Backend for Control {
         self.0.show_jail(name)
     }
 
-    fn create_jail(&self, peer: &Peer, request: JailRequest) -> Result<JailInfo, ErrorBody> {
-        self.0.create_jail(who(peer), request)
+    fn create_jail(&self, actor: &Actor, request: JailRequest) -> Result<JailInfo, ErrorBody> {
+        self.0.create_jail(actor.who.clone(), request)
     }
 
-    fn delete_jail(&self, peer: &Peer, name: &str) -> Result<JailInfo, ErrorBody> {
-        self.0.delete_jail(who(peer), name)
+    fn delete_jail(&self, actor: &Actor, name: &str) -> Result<JailInfo, ErrorBody> {
+        self.0.delete_jail(actor.who.clone(), name)
     }
 
-    fn reload_policy(&self, peer: &Peer) -> Result<PolicyReloaded, ErrorBody> {
-        self.0.reload_asked(&who(peer))
+    fn reload_policy(&self, actor: &Actor) -> Result<PolicyReloaded, ErrorBody> {
+        self.0.reload_asked(&actor.who)
     }
 
     fn register_prisoner(
         &self,
-        peer: &Peer,
+        actor: &Actor,
         request: PrisonerRequest,
     ) -> Result<PrisonerAnswer, ErrorBody> {
+        let Some(peer) = &actor.peer else {
+            let text =
+                "a prisoner is held by a process on this machine: register it on the Unix socket";
+            return Err(refused(ErrorCode::Forbidden, text.to_owned()));
+        };
         self.0.register(peer, request)
     }
 }
@@ -200,14 +205,6 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })
         .collect()
-}
-
-/// The person behind a peer, as far as the system knows: the user, by name where it has one.
-fn who(peer: &Peer) -> String {
-    match crate::sys::users::name_of(peer.uid) {
-        Some(name) => format!("{name} (uid {})", peer.uid),
-        None => format!("uid {}", peer.uid),
-    }
 }
 
 // By value, as `map_err` gives it.

@@ -20,7 +20,7 @@ use clawrden_api::{
     JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus, PolicyReloaded,
     PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
-use clawrden_warden::control::{Backend, Limits, Peer, Refusal, Verdict, serve_with};
+use clawrden_warden::control::{Actor, Backend, Limits, Peer, Refusal, Verdict, serve_with};
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
 
@@ -118,17 +118,17 @@ impl Backend for Fake {
     fn queue(&self) -> Result<Queue, ErrorBody> {
         self.note("queue".to_owned());
         let entries = self.0.lock().unwrap().entries;
-        Ok(Queue { entries: (0..entries).map(entry).collect() })
+        Ok(Queue { entries: (0..entries).map(entry).collect(), next: None })
     }
 
     fn answer(
         &self,
-        peer: &Peer,
+        actor: &Actor,
         id: &str,
         verdict: Verdict,
         request: AnswerRequest,
     ) -> Result<Answered, ErrorBody> {
-        assert!(peer.identity().is_ok());
+        assert!(actor.peer.as_ref().unwrap().identity().is_ok());
         let error = |code, message: &str| Err(ErrorBody { code, message: message.to_owned() });
         if id.starts_with("aaaa") {
             return error(ErrorCode::Conflict, "answered before");
@@ -152,13 +152,13 @@ impl Backend for Fake {
         Ok(clawrden_api::IndexStatus::default())
     }
 
-    fn kill(&self, _peer: &Peer, request: KillRequest) -> Result<KillReport, ErrorBody> {
+    fn kill(&self, _actor: &Actor, request: KillRequest) -> Result<KillReport, ErrorBody> {
         let reason = request.reason.filter(|reason| reason.len() < 100);
         self.note(format!("kill {} {reason:?}", request.pause));
         Ok(KillReport { processes: 0, containers: 0, stopped: None, problems: Vec::new() })
     }
 
-    fn resume(&self, _peer: &Peer, request: ResumeRequest) -> Result<KillReport, ErrorBody> {
+    fn resume(&self, _actor: &Actor, request: ResumeRequest) -> Result<KillReport, ErrorBody> {
         let jail = request.jail.map(|jail| format!(" {jail}"));
         self.note(format!("resume{}", jail.unwrap_or_default()));
         Ok(KillReport { processes: 0, containers: 0, stopped: None, problems: Vec::new() })
@@ -174,17 +174,17 @@ impl Backend for Fake {
         Err(ErrorBody { code: ErrorCode::NotFound, message: "no such jail".to_owned() })
     }
 
-    fn create_jail(&self, _peer: &Peer, request: JailRequest) -> Result<JailInfo, ErrorBody> {
+    fn create_jail(&self, _actor: &Actor, request: JailRequest) -> Result<JailInfo, ErrorBody> {
         self.note(format!("create {:?} {:?}", request.name, request.commands));
         Ok(JailInfo::default())
     }
 
-    fn delete_jail(&self, _peer: &Peer, name: &str) -> Result<JailInfo, ErrorBody> {
+    fn delete_jail(&self, _actor: &Actor, name: &str) -> Result<JailInfo, ErrorBody> {
         self.note(format!("delete {name:?}"));
         Ok(JailInfo::default())
     }
 
-    fn reload_policy(&self, _peer: &Peer) -> Result<PolicyReloaded, ErrorBody> {
+    fn reload_policy(&self, _actor: &Actor) -> Result<PolicyReloaded, ErrorBody> {
         self.note("reload".to_owned());
         Err(ErrorBody {
             code: ErrorCode::BadPolicy,
@@ -194,7 +194,7 @@ impl Backend for Fake {
 
     fn register_prisoner(
         &self,
-        _peer: &Peer,
+        _actor: &Actor,
         request: PrisonerRequest,
     ) -> Result<PrisonerAnswer, ErrorBody> {
         self.note(format!("register {:?}", request.command));
@@ -303,6 +303,22 @@ pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, 
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
     let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
     (status, body)
+}
+
+/// Head and body of a whole answer.
+pub(crate) fn whole(socket: &Path, request: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+/// A header of an answer's head.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 /// One answer from a connection that stays open.

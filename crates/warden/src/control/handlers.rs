@@ -1,0 +1,212 @@
+//! What each route does: takes its request apart, asks the backend on a thread that may block, and gives its answer.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use clawrden_api::{ErrorBody, ErrorCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use super::actor::Actor;
+use super::backend::Verdict;
+use super::reply::{Failure, plain, tagged};
+use super::routes::{Control, blocking, shown};
+use super::{body, history, openapi, pages};
+
+/// Digits of a request's id, and of the shortest prefix that stands for one.
+const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
+
+/// The body of a route that takes no values.
+#[derive(serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+type Answer = Result<Response, Failure>;
+
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+pub(super) async fn describe(headers: HeaderMap) -> Answer {
+    ask(&headers, || Ok(openapi::description())).await
+}
+
+pub(super) async fn status(State(control): State<Control>, headers: HeaderMap) -> Answer {
+    ask(&headers, move || control.backend.status()).await
+}
+
+pub(super) async fn queue(State(control): State<Control>, headers: HeaderMap, uri: Uri) -> Answer {
+    let wanted = pages::wanted(&uri)?;
+    ask(&headers, move || Ok(wanted.of(control.backend.queue()?))).await
+}
+
+pub(super) async fn read_history(
+    State(control): State<Control>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
+    let query = history::query(&uri)?;
+    ask(&headers, move || control.backend.history(query)).await
+}
+
+pub(super) async fn approve(
+    control: State<Control>,
+    actor: Extension<Arc<Actor>>,
+    id: Result<Path<String>, PathRejection>,
+    given: Body,
+) -> Answer {
+    answer(control, actor, id, Verdict::Approve, given).await
+}
+
+pub(super) async fn deny(
+    control: State<Control>,
+    actor: Extension<Arc<Actor>>,
+    id: Result<Path<String>, PathRejection>,
+    given: Body,
+) -> Answer {
+    answer(control, actor, id, Verdict::Deny, given).await
+}
+
+async fn answer(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    id: Result<Path<String>, PathRejection>,
+    verdict: Verdict,
+    given: Body,
+) -> Answer {
+    let Path(id) =
+        id.map_err(|error| Failure::new(ErrorCode::BadRequest, format!("the id: {error}")))?;
+    let given = read(&control, given, body::MAX_BODY).await?;
+    let id = request_id(&id)?;
+    with_body(given, move |given| control.backend.answer(&actor, &id, verdict, given)).await
+}
+
+pub(super) async fn kill(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given| control.backend.kill(&actor, given)).await
+}
+
+pub(super) async fn resume(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given| control.backend.resume(&actor, given)).await
+}
+
+pub(super) async fn jails(State(control): State<Control>, headers: HeaderMap) -> Answer {
+    ask(&headers, move || control.backend.jails()).await
+}
+
+pub(super) async fn jail(
+    State(control): State<Control>,
+    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let name = jail_name(name)?;
+    ask(&headers, move || control.backend.jail(&name)).await
+}
+
+pub(super) async fn create_jail(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given| control.backend.create_jail(&actor, given)).await
+}
+
+pub(super) async fn delete_jail(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let name = jail_name(name)?;
+    ask(&HeaderMap::new(), move || control.backend.delete_jail(&actor, &name)).await
+}
+
+fn jail_name(name: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
+    let name = name.map_err(|error| {
+        Failure::new(ErrorCode::BadRequest, format!("the name of the jail: {error}"))
+    });
+    Ok(name?.0)
+}
+
+pub(super) async fn reload_policy(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |Nothing {}| control.backend.reload_policy(&actor)).await
+}
+
+pub(super) async fn rebuild_index(State(control): State<Control>, given: Body) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |Nothing {}| control.backend.rebuild_index()).await
+}
+
+pub(super) async fn register(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_PRISONER_BODY).await?;
+    with_body(given, move |given| control.backend.register_prisoner(&actor, given)).await
+}
+
+/// A whole id or a prefix of one, in small letters.
+fn request_id(given: &str) -> Result<String, Failure> {
+    if !given.bytes().all(|b| b.is_ascii_hexdigit()) || given.len() > *ID_DIGITS.end() {
+        return Err(Failure::new(
+            ErrorCode::NotFound,
+            format!("there is no request {:?}", shown(given)),
+        ));
+    }
+    if given.len() < *ID_DIGITS.start() {
+        let message = format!("{given:?} is too short; give {} digits or more", ID_DIGITS.start());
+        return Err(Failure::new(ErrorCode::BadRequest, message));
+    }
+    Ok(given.to_ascii_lowercase())
+}
+
+async fn read(control: &Control, given: Body, limit: usize) -> Result<Vec<u8>, Failure> {
+    body::read(given, limit, control.body_deadline).await
+}
+
+/// Understands the body and asks the backend, both on a thread that may block: a body can be of megabytes.
+async fn with_body<T, R>(
+    given: Vec<u8>,
+    question: impl FnOnce(T) -> Result<R, ErrorBody> + Send + 'static,
+) -> Answer
+where
+    T: DeserializeOwned,
+    R: Serialize + Send + 'static,
+{
+    blocking(move || Ok(plain(question(body::parse(&given)?)?))).await
+}
+
+/// Asks the backend and writes its answer, both on a thread that may block: a queue can be of megabytes.
+async fn ask<R: Serialize + Send + 'static>(
+    headers: &HeaderMap,
+    question: impl FnOnce() -> Result<R, ErrorBody> + Send + 'static,
+) -> Answer {
+    let known = headers.get(IF_NONE_MATCH).cloned();
+    blocking(move || {
+        let known = known.map(|value| (IF_NONE_MATCH, value));
+        tagged(&known.into_iter().collect(), &question()?)
+    })
+    .await
+}

@@ -1,0 +1,201 @@
+//! The OpenAPI description, made from the table of routes and the types that travel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clawrden_api::{ErrorCode, Problem};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::table::{Gives, Least, Method, ROUTES, Route, Shape, Takes};
+
+/// What every route that wants to know who asks can say.
+const COMMON: [ErrorCode; 5] = [
+    ErrorCode::Unauthorized,
+    ErrorCode::Forbidden,
+    ErrorCode::Misdirected,
+    ErrorCode::TooMany,
+    ErrorCode::Internal,
+];
+
+/// What every route that reads a body can say.
+const WITH_BODY: [ErrorCode; 3] = [ErrorCode::BadRequest, ErrorCode::TooSlow, ErrorCode::TooLarge];
+
+/// The whole description.
+#[must_use]
+pub fn description() -> Value {
+    let mut paths = Map::new();
+    let mut schemas = Schemas::default();
+    schemas.add(Problem::name().into_owned(), Problem::schema(), Problem::schemas);
+    for route in ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_ascii_lowercase()] = operation(route, &mut schemas);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Clawrden's control API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Times are milliseconds since the Unix epoch, durations are milliseconds. Text that a \
+                            prisoner chose is given as it is: whoever shows it makes it harmless first.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.0,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "A token of `clawrden token create`."},
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": "clawrden_session",
+                    "description": "A session of the web page. What changes something carries `X-CSRF-Token` as well.",
+                },
+            },
+        },
+    })
+}
+
+#[derive(Default)]
+struct Schemas(BTreeMap<String, RefOr<Schema>>);
+
+impl Schemas {
+    fn add(
+        &mut self,
+        name: String,
+        schema: RefOr<Schema>,
+        parts: fn(&mut Vec<(String, RefOr<Schema>)>),
+    ) {
+        self.0.insert(name, schema);
+        let mut found = Vec::new();
+        parts(&mut found);
+        self.0.extend(found);
+    }
+
+    /// Keeps the type, and gives what refers to it.
+    fn refer(&mut self, shape: &Shape) -> Value {
+        let name = (shape.name)().into_owned();
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        self.add(name, (shape.schema)(), shape.parts);
+        reference
+    }
+}
+
+fn operation(route: &Route, schemas: &mut Schemas) -> Value {
+    let mut operation = json!({
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "parameters": parameters(route),
+        "responses": responses(route, schemas),
+        "security": [{"token": []}, {"session": []}],
+    });
+    match route.least {
+        Least::Anyone => operation["security"] = json!([]),
+        Least::Role(role) => operation["x-least-role"] = json!(role),
+    }
+    if let Takes::Body(shape) = &route.takes {
+        operation["requestBody"] = json!({
+            "content": {"application/json": {"schema": schemas.refer(shape)}},
+        });
+    }
+    operation
+}
+
+/// Such as `post_queue_id_approve`.
+fn operation_id(route: &Route) -> String {
+    let words =
+        route.path.split(['/', '{', '}', '.', '-']).filter(|w| !w.is_empty() && *w != "api");
+    let words: Vec<&str> = words.collect();
+    format!("{}_{}", route.method.as_str().to_ascii_lowercase(), words.join("_"))
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let mut all = Vec::new();
+    for name in route.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
+        all.push(
+            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
+        );
+    }
+    let Takes::Query(shape) = &route.takes else { return all };
+    let Ok(schema) = serde_json::to_value((shape.schema)()) else { return all };
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let mut schema = schema.clone();
+        let text = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        // What is absent from a query is left away; there is no null in it.
+        if let Some(kinds) = schema["type"].as_array() {
+            let kind = kinds.iter().find(|kind| *kind != "null").cloned();
+            schema["type"] = kind.unwrap_or_else(|| json!("string"));
+        }
+        all.push(json!({"name": name, "in": "query", "description": text, "schema": schema}));
+    }
+    all
+}
+
+fn responses(route: &Route, schemas: &mut Schemas) -> Value {
+    let mut all = Map::new();
+    let content = match &route.gives {
+        Gives::Json(shape) => json!({"application/json": {"schema": schemas.refer(shape)}}),
+        Gives::Document => json!({"application/json": {"schema": {"type": "object"}}}),
+        Gives::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
+    };
+    all.insert("200".to_owned(), json!({"description": "Done.", "content": content}));
+    if route.method == Method::Get && matches!(route.gives, Gives::Json(_)) {
+        let text = "Nothing has changed since the answer with this ETag.";
+        all.insert("304".to_owned(), json!({"description": text}));
+    }
+    let mut codes: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();
+    let common = if route.least == Least::Anyone { &[][..] } else { &COMMON[..] };
+    let body = if matches!(route.takes, Takes::Body(_)) { &WITH_BODY[..] } else { &[][..] };
+    for code in route.errors.iter().chain(common).chain(body) {
+        codes.entry(code.status()).or_default().insert(code.as_str());
+    }
+    for (status, codes) in codes {
+        let codes: Vec<&str> = codes.into_iter().collect();
+        let problem = json!({"$ref": "#/components/schemas/Problem"});
+        all.insert(
+            status.to_string(),
+            json!({
+                "description": format!("`{}`", codes.join("`, `")),
+                "content": {"application/problem+json": {"schema": problem}},
+            }),
+        );
+    }
+    Value::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_table_is_described_and_nothing_else() {
+        let description = description();
+        let mut described = BTreeSet::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                described.insert((path.clone(), method.to_ascii_uppercase()));
+            }
+        }
+        let there: BTreeSet<_> = ROUTES
+            .iter()
+            .map(|route| (route.path.to_owned(), route.method.as_str().to_owned()))
+            .collect();
+        assert_eq!(described, there);
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_schema_and_every_operation_has_a_name_of_its_own() {
+        let description = description();
+        let text = description.to_string();
+        let schemas = description["components"]["schemas"].as_object().unwrap();
+        let mut references = 0;
+        for rest in text.split("\"#/components/schemas/").skip(1) {
+            let name = rest.split('"').next().unwrap();
+            assert!(schemas.contains_key(name), "{name} is nowhere");
+            references += 1;
+        }
+        assert!(references > 50, "{references}");
+        let ids: BTreeSet<_> = ROUTES.iter().map(operation_id).collect();
+        assert_eq!(ids.len(), ROUTES.len());
+        assert!(ids.contains("post_queue_id_approve"), "{ids:?}");
+    }
+}

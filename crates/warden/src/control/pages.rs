@@ -1,0 +1,100 @@
+//! One page of the queue. A cursor names the entry that came last, so that entries which are answered meanwhile shift
+//! nothing.
+
+use axum::extract::Query;
+use axum::http::Uri;
+use clawrden_api::{ErrorCode, Queue, QueueEntry, QueueQuery};
+
+use super::history::{MAX_LIMIT, cause};
+use super::reply::Failure;
+
+/// The query of `GET /api/queue`, checked.
+pub(super) struct Wanted {
+    limit: usize,
+    after: Option<(u64, String)>,
+}
+
+pub(super) fn wanted(uri: &Uri) -> Result<Wanted, Failure> {
+    let bad = |message| Failure::new(ErrorCode::BadRequest, message);
+    let Query(query) = Query::<QueueQuery>::try_from_uri(uri)
+        .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
+    if let Some(limit) = query.limit.filter(|given| !(1..=MAX_LIMIT).contains(given)) {
+        return Err(bad(format!("limit: {limit} is not within 1 and {MAX_LIMIT}")));
+    }
+    let after = match query.cursor {
+        None => None,
+        Some(cursor) => {
+            Some(position(&cursor).ok_or_else(|| bad(format!("cursor: {cursor:?} is none")))?)
+        }
+    };
+    Ok(Wanted { limit: query.limit.unwrap_or(usize::MAX), after })
+}
+
+fn position(cursor: &str) -> Option<(u64, String)> {
+    let (since_ms, id) = cursor.split_once('-')?;
+    let is_id = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    Some((since_ms.parse().ok()?, id.to_owned())).filter(|_| is_id)
+}
+
+impl Wanted {
+    /// The page of a queue that is oldest first.
+    pub(super) fn of(&self, queue: Queue) -> Queue {
+        let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
+        let mut entries = queue.entries;
+        if let Some(after) = &self.after {
+            let begin = entries.partition_point(|entry| place(entry) <= *after);
+            entries.drain(..begin);
+        }
+        let more = entries.len() > self.limit;
+        entries.truncate(self.limit);
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|entry| format!("{}-{}", entry.since_ms, entry.id));
+        Queue { entries, next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(ids: impl IntoIterator<Item = u64>) -> Queue {
+        let entry = |n: u64| {
+            let json = serde_json::json!({
+                "id": format!("{n:032x}"), "short": "", "jail": "", "caller": {}, "argv": [], "executor": "",
+                "reason": "", "noticed": [], "labels": {}, "since_ms": n / 3, "expires_ms": 0, "callers": 0,
+            });
+            serde_json::from_value::<QueueEntry>(json).unwrap()
+        };
+        Queue { entries: ids.into_iter().map(entry).collect(), next: None }
+    }
+
+    fn ask(query: &str) -> Result<Wanted, Failure> {
+        wanted(&format!("/api/queue?{query}").parse().unwrap())
+    }
+
+    #[test]
+    fn pages_have_every_entry_once_although_some_go_meanwhile() {
+        let mut seen = Vec::new();
+        let mut cursor = String::new();
+        for round in 0.. {
+            let page = ask(&format!("limit=4{cursor}")).unwrap();
+            // The last one of each page goes before the next is asked for.
+            let page = page.of(queue((0..18).filter(|n| round == 0 || n % 4 != 3)));
+            seen.extend(page.entries.iter().map(|e| e.id.clone()));
+            let Some(next) = page.next else { break };
+            cursor = format!("&cursor={next}");
+        }
+        seen.dedup();
+        assert!(seen.is_sorted());
+        assert_eq!(seen.len(), 15, "0 to 17 without 7, 11 and 15: {seen:?}");
+    }
+
+    #[test]
+    fn without_a_limit_everything_comes_and_nonsense_is_refused() {
+        let all = ask("").unwrap().of(queue(0..2000));
+        assert_eq!((all.entries.len(), all.next), (2000, None));
+        for bad in ["limit=0", "limit=1001", "cursor=", "cursor=1-x", "cursor=7", "colour=red"] {
+            assert!(ask(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The table of routes: what there is, who may use it at least, what it takes and gives. The router, the check of roles
+//! and the OpenAPI description are all made from it.
+
+use std::borrow::Cow;
+
+use axum::routing::{MethodRouter, delete, get, post};
+use clawrden_api::{
+    AnswerRequest, Answered, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo, JailList,
+    JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
+    QueueQuery, ResumeRequest, Role, Status,
+};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use super::handlers::{self as does, Nothing};
+use super::routes::Control;
+
+/// A method of HTTP that some route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// Only reads.
+    Get,
+    /// Changes something.
+    Post,
+    /// Removes something.
+    Delete,
+}
+
+impl Method {
+    /// As it is written in a request.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Least {
+    /// Everybody: it tells nothing but that the warden lives.
+    Anyone,
+    /// Who has this role or a higher one.
+    Role(Role),
+}
+
+/// One route.
+pub struct Route {
+    /// Its method.
+    pub method: Method,
+    /// Its path; what stands in braces is a value.
+    pub path: &'static str,
+    /// Who may use it.
+    pub least: Least,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    pub(super) handler: fn() -> MethodRouter<Control>,
+    pub(super) takes: Takes,
+    pub(super) gives: Gives,
+    /// What it says besides what every route can say.
+    pub(super) errors: &'static [ErrorCode],
+}
+
+/// What a request carries.
+pub(super) enum Takes {
+    Nothing,
+    Query(Shape),
+    Body(Shape),
+}
+
+/// What an answer carries.
+pub(super) enum Gives {
+    Json(Shape),
+    /// A JSON object that is described elsewhere.
+    Document,
+    Text,
+}
+
+/// A type's schema.
+pub(super) struct Shape {
+    pub(super) name: fn() -> Cow<'static, str>,
+    pub(super) schema: fn() -> RefOr<Schema>,
+    pub(super) parts: fn(&mut Vec<(String, RefOr<Schema>)>),
+}
+
+const fn shape<T: ToSchema>() -> Shape {
+    Shape { name: T::name, schema: T::schema, parts: T::schemas }
+}
+
+const fn query<T: ToSchema>() -> Takes {
+    Takes::Query(shape::<T>())
+}
+
+const fn body<T: ToSchema>() -> Takes {
+    Takes::Body(shape::<T>())
+}
+
+const fn json<T: ToSchema>() -> Gives {
+    Gives::Json(shape::<T>())
+}
+
+/// The route that answers everybody: the warden lives.
+pub(super) const LIVENESS: &str = "/healthz";
+
+/// Where the description is.
+pub(super) const DESCRIPTION: &str = "/api/openapi.json";
+
+const VIEWER: Least = Least::Role(Role::Viewer);
+const APPROVER: Least = Least::Role(Role::Approver);
+const ADMIN: Least = Least::Role(Role::Admin);
+
+use ErrorCode::{
+    Ambiguous, BadPolicy, BadRequest, Conflict, DeniedByPolicy, GoingDown, LedgerUnavailable,
+    NotFound,
+};
+use Method::{Delete, Get, Post};
+
+/// Every route.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    Route { method: Get, path: LIVENESS, least: Least::Anyone, summary: "Tell that the warden lives.",
+        handler: || get(does::alive), takes: Takes::Nothing, gives: Gives::Text, errors: &[] },
+    Route { method: Get, path: DESCRIPTION, least: VIEWER, summary: "Describe this API as OpenAPI 3.1.",
+        handler: || get(does::describe), takes: Takes::Nothing, gives: Gives::Document, errors: &[] },
+    Route { method: Get, path: "/api/status", least: VIEWER, summary: "Tell how the warden is.",
+        handler: || get(does::status), takes: Takes::Nothing, gives: json::<Status>(), errors: &[] },
+    Route { method: Get, path: "/api/queue", least: VIEWER, summary: "List what waits for a person, oldest first.",
+        handler: || get(does::queue), takes: query::<QueueQuery>(), gives: json::<Queue>(), errors: &[BadRequest] },
+    Route { method: Post, path: "/api/queue/{id}/approve", least: APPROVER, summary: "Let a request run, once.",
+        handler: || post(does::approve), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
+        errors: &[NotFound, Conflict, Ambiguous, DeniedByPolicy, LedgerUnavailable] },
+    Route { method: Post, path: "/api/queue/{id}/deny", least: APPROVER, summary: "Refuse a request.",
+        handler: || post(does::deny), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
+        errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
+    Route { method: Get, path: "/api/history", least: VIEWER, summary: "List what was asked, newest first.",
+        handler: || get(does::read_history), takes: query::<HistoryQuery>(), gives: json::<History>(), errors: &[BadRequest] },
+    Route { method: Post, path: "/api/kill", least: APPROVER, summary: "Throw the kill switch, for everything or one jail or container.",
+        handler: || post(does::kill), takes: body::<KillRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
+    Route { method: Post, path: "/api/resume", least: APPROVER, summary: "Take the kill switch back.",
+        handler: || post(does::resume), takes: body::<ResumeRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
+    Route { method: Get, path: "/api/jails", least: VIEWER, summary: "List the jails.",
+        handler: || get(does::jails), takes: Takes::Nothing, gives: json::<JailList>(), errors: &[] },
+    Route { method: Post, path: "/api/jails", least: ADMIN, summary: "Create a jail.",
+        handler: || post(does::create_jail), takes: body::<JailRequest>(), gives: json::<JailInfo>(), errors: &[Conflict, LedgerUnavailable] },
+    Route { method: Get, path: "/api/jails/{name}", least: VIEWER, summary: "Show a jail.",
+        handler: || get(does::jail), takes: Takes::Nothing, gives: json::<JailInfo>(), errors: &[BadRequest, NotFound] },
+    Route { method: Delete, path: "/api/jails/{name}", least: ADMIN, summary: "Delete a jail.",
+        handler: || delete(does::delete_jail), takes: Takes::Nothing, gives: json::<JailInfo>(),
+        errors: &[BadRequest, NotFound, Conflict, LedgerUnavailable] },
+    Route { method: Post, path: "/api/policy/reload", least: ADMIN, summary: "Read the policy's files anew.",
+        handler: || post(does::reload_policy), takes: body::<Nothing>(), gives: json::<PolicyReloaded>(), errors: &[BadPolicy, Conflict] },
+    Route { method: Post, path: "/api/index/rebuild", least: ADMIN, summary: "Make the ledger's index anew, in the background.",
+        handler: || post(does::rebuild_index), takes: body::<Nothing>(), gives: json::<IndexStatus>(), errors: &[] },
+    Route { method: Post, path: "/api/prisoners", least: ADMIN, summary: "Make the calling process known as a prisoner's holder; on the Unix socket only.",
+        handler: || post(does::register), takes: body::<PrisonerRequest>(), gives: json::<PrisonerAnswer>(),
+        errors: &[BadPolicy, Conflict, GoingDown] },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_route_is_there_twice_and_only_liveness_is_for_everybody() {
+        let all: BTreeSet<_> = ROUTES.iter().map(|route| (route.path, route.method)).collect();
+        assert_eq!(all.len(), ROUTES.len());
+        for route in ROUTES {
+            assert_eq!(route.least == Least::Anyone, route.path == LIVENESS, "{}", route.path);
+            let changes = route.method != Method::Get;
+            assert!(!changes || route.least != VIEWER, "{} is for viewers", route.path);
+        }
+    }
+}
