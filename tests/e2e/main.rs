@@ -14,6 +14,7 @@ mod lifecycle;
 mod ordinary_user;
 mod reload;
 mod run;
+mod running;
 mod sandbox;
 mod suggest;
 mod version_1;

@@ -3,6 +3,8 @@
 //! It never waits without end, never holds more than [`MAX_ANSWER`] bytes, and never takes an answer that it does not
 //! understand for a yes.
 
+mod running;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -9,9 +9,11 @@ pub mod client;
 pub mod display;
 pub mod error;
 pub mod role;
+pub mod running;
 pub mod types;
 
 pub use client::{Client, ClientError};
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use role::Role;
+pub use running::*;
 pub use types::*;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Action, Decision, Executor, Ghost, Notice, Policy, Timeout};
+use clawrden_policy::{Action, Decision, Executor, Ghost, Notice, Policy, RuleId, Timeout};
 
 use crate::again::{Case, Objection};
 use crate::approvals::Loan;
@@ -44,6 +44,7 @@ pub(crate) struct Approved {
     executor: Executor,
     ghost: Option<Arc<Ghost>>,
     supervised: bool,
+    rule: Option<RuleId>,
     timeout: Timeout,
     /// The person's word, where it took one.
     loan: Option<Loan>,
@@ -187,8 +188,8 @@ impl Judged {
     }
 
     fn approved(self) -> Approved {
-        let Decision { executor, ghost, supervised, timeout, .. } = self.decision;
-        Approved { plan: self.plan, executor, ghost, supervised, timeout, loan: None }
+        let Decision { executor, ghost, supervised, rule, timeout, .. } = self.decision;
+        Approved { plan: self.plan, executor, ghost, supervised, rule, timeout, loan: None }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -334,6 +335,11 @@ impl Approved {
     /// Whether the warden stays with what is mirrored.
     pub(crate) fn is_supervised(&self) -> bool {
         self.supervised
+    }
+
+    /// The rule that decided, as it is shown.
+    pub(crate) fn rule(&self) -> Option<&str> {
+        self.rule.as_ref().map(|rule| &*rule.text)
     }
 
     pub(crate) fn timeout(&self) -> Timeout {

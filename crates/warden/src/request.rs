@@ -354,7 +354,7 @@ fn question(judged: &mut Judged) -> Ask {
         details: Details {
             jail: plan.jail.name.to_string(),
             caller,
-            argv: shown(plan),
+            argv: shown(plan, SHOWN_BYTES),
             cwd: plan.meant_cwd().map(|cwd| lossy(&cwd.path)),
             executable: plan.meant_tool().map(|tool| lossy(&tool.resolved)),
             executor: decision.executor.as_str().to_owned(),
@@ -370,9 +370,8 @@ fn question(judged: &mut Judged) -> Ask {
     }
 }
 
-/// The argument vector for a person: all of it, unless it is very long.
-fn shown(plan: &Plan) -> Vec<String> {
-    let mut room = SHOWN_BYTES;
+/// The argument vector for a person: all of it, unless it is longer than `room` bytes.
+pub(crate) fn shown(plan: &Plan, mut room: usize) -> Vec<String> {
     let mut shown = Vec::new();
     let mut all = plan.invocation.argv();
     for arg in all.by_ref() {

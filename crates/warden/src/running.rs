@@ -1,6 +1,9 @@
-//! What runs at this moment, so that the kill switch and a shutdown can reach all of it.
+//! What runs at this moment, so that the kill switch, a person and a shutdown can reach all of it.
 
-use std::collections::HashMap;
+mod card;
+mod told;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +11,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::jails::JailName;
 use crate::plan::RequestId;
+use crate::process::usage::Tree;
+
+pub(crate) use card::Card;
+pub(crate) use told::Unstoppable;
+
+/// Commands that have ended and are still known by their ids. Of older ones nothing is known here.
+const REMEMBERED: usize = 4096;
 
 /// What a running command is told from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +25,11 @@ pub(crate) enum Order {
     /// End the whole tree.
     End {
         /// Why, for the person who waits at the other end.
+        why: String,
+    },
+    /// End the whole tree, politely first: a person wants this command to end.
+    Stop {
+        /// Who says so and why, for the one who waits at the other end.
         why: String,
     },
     /// Stop the whole tree where it stands.
@@ -28,8 +43,35 @@ pub(crate) enum Order {
 /// The commands that run.
 #[derive(Debug)]
 pub(crate) struct Running {
-    entries: Mutex<HashMap<RequestId, (Origin, mpsc::UnboundedSender<Order>)>>,
+    table: Mutex<Table>,
     count: watch::Sender<usize>,
+}
+
+/// In the order in which they began: a request's id is its client's word, and may come twice.
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    entries: BTreeMap<u64, Entry>,
+    ended: VecDeque<RequestId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: RequestId,
+    origin: Origin,
+    card: Card,
+    /// Where its processes are, once it has some.
+    tree: Option<Tree>,
+    state: State,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Starting,
+    Running,
+    Paused,
+    Ending,
 }
 
 /// Whom a command runs for.
@@ -45,43 +87,43 @@ pub(crate) struct Origin {
 #[derive(Debug)]
 pub(crate) struct Run {
     registry: Arc<Running>,
-    id: RequestId,
+    number: u64,
     orders: mpsc::UnboundedReceiver<Order>,
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { entries: Mutex::default(), count: watch::Sender::new(0) }
+        Self { table: Mutex::default(), count: watch::Sender::new(0) }
     }
 }
 
 impl Running {
-    fn entries(
-        &self,
-    ) -> MutexGuard<'_, HashMap<RequestId, (Origin, mpsc::UnboundedSender<Order>)>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a command that is about to start. From here on orders reach it.
-    pub(crate) fn enter(self: &Arc<Self>, id: RequestId, origin: Origin) -> Run {
+    pub(crate) fn enter(self: &Arc<Self>, id: RequestId, origin: Origin, card: Card) -> Run {
         let (sender, orders) = mpsc::unbounded_channel();
-        let mut entries = self.entries();
-        entries.insert(id, (origin, sender));
-        self.count.send_replace(entries.len());
-        Run { registry: Arc::clone(self), id, orders }
+        let mut table = self.table();
+        let number = table.next;
+        table.next += 1;
+        let entry = Entry { id, origin, card, tree: None, state: State::Starting, orders: sender };
+        table.entries.insert(number, entry);
+        self.count.send_replace(table.entries.len());
+        Run { registry: Arc::clone(self), number, orders }
     }
 
     /// Gives every running command that `meant` likes an order, and says how many these are.
     pub(crate) fn order(&self, order: &Order, meant: impl Fn(&Origin) -> bool) -> usize {
-        let entries = self.entries();
-        let meant = entries.values().filter(|(origin, _)| meant(origin));
-        // A receiver that is gone belongs to a command that has ended.
-        meant.filter(|(_, sender)| sender.send(order.clone()).is_ok()).count()
+        let mut table = self.table();
+        let meant = table.entries.values_mut().filter(|entry| meant(&entry.origin));
+        meant.map(|entry| entry.order(order.clone())).filter(|&taken| taken).count()
     }
 
     /// Whether this command runs.
     pub(crate) fn holds(&self, id: RequestId) -> bool {
-        self.entries().contains_key(&id)
+        self.table().entries.values().any(|entry| entry.id == id)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -94,7 +136,7 @@ impl Running {
         patience: Duration,
         meant: impl Fn(&Origin) -> bool,
     ) -> usize {
-        let left = || self.entries().values().filter(|(origin, _)| meant(origin)).count();
+        let left = || self.table().entries.values().filter(|entry| meant(&entry.origin)).count();
         let mut count = self.count.subscribe();
         // It is told of each that begins or ends.
         let empty = async { while left() > 0 && count.changed().await.is_ok() {} };
@@ -102,9 +144,40 @@ impl Running {
         let _ = tokio::time::timeout(patience, empty).await;
         left()
     }
+
+    /// Waits until this command has ended, at most for `patience`. Whether it has.
+    pub(crate) async fn ended(&self, id: RequestId, patience: Duration) -> bool {
+        let mut count = self.count.subscribe();
+        let gone = async { while self.holds(id) && count.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(patience, gone).await;
+        !self.holds(id)
+    }
+}
+
+impl Entry {
+    /// Whether there is somebody who takes it: a receiver that is gone belongs to a command that has ended.
+    fn order(&mut self, order: Order) -> bool {
+        self.state = match (&order, self.state) {
+            (Order::End { .. } | Order::Stop { .. }, _) | (_, State::Ending) => State::Ending,
+            (Order::Freeze, _) => State::Paused,
+            (Order::Thaw, State::Paused) => State::Running,
+            (_, state) => state,
+        };
+        self.orders.send(order).is_ok()
+    }
 }
 
 impl Run {
+    /// Tells where its processes are. It counts as running from here on.
+    pub(crate) fn is_in(&self, tree: Tree) {
+        let mut table = self.registry.table();
+        let Some(entry) = table.entries.get_mut(&self.number) else { return };
+        entry.tree = Some(tree);
+        if entry.state == State::Starting {
+            entry.state = State::Running;
+        }
+    }
+
     /// The next order. Cancel-safe; never resolves when there is none.
     pub(crate) async fn order(&mut self) -> Order {
         match self.orders.recv().await {
@@ -116,9 +189,14 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let mut entries = self.registry.entries();
-        entries.remove(&self.id);
-        self.registry.count.send_replace(entries.len());
+        let mut table = self.registry.table();
+        if let Some(entry) = table.entries.remove(&self.number) {
+            if table.ended.len() == REMEMBERED {
+                table.ended.pop_front();
+            }
+            table.ended.push_back(entry.id);
+        }
+        self.registry.count.send_replace(table.entries.len());
     }
 }
 
@@ -133,7 +211,10 @@ mod tests {
     #[tokio::test]
     async fn an_order_reaches_everything_that_runs() {
         let running = Arc::new(Running::default());
-        let (mut a, b) = (running.enter([1; 16], of("web")), running.enter([2; 16], of("db")));
+        let (mut a, b) = (
+            running.enter([1; 16], of("web"), Card::default()),
+            running.enter([2; 16], of("db"), Card::default()),
+        );
         assert_eq!(running.order(&Order::Freeze, |_| true), 2);
         assert_eq!(a.order().await, Order::Freeze);
         drop(b);
@@ -146,7 +227,10 @@ mod tests {
     #[tokio::test]
     async fn an_order_for_one_jail_leaves_others_alone() {
         let running = Arc::new(Running::default());
-        let (mut a, mut b) = (running.enter([1; 16], of("web")), running.enter([2; 16], of("db")));
+        let (mut a, mut b) = (
+            running.enter([1; 16], of("web"), Card::default()),
+            running.enter([2; 16], of("db"), Card::default()),
+        );
         let web = |origin: &Origin| *origin == of("web");
         assert_eq!(running.order(&Order::Thaw, web), 1);
         assert_eq!(a.order().await, Order::Thaw);

@@ -42,7 +42,11 @@ pub(crate) fn send(
     done()
 }
 
-fn check_id(id: &str) -> Result<(), Failure> {
+/// Digits that can name a request.
+///
+/// # Errors
+/// [`Failure::Usage`] for anything else.
+pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
     let fits = (4..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
     if fits {
         return Ok(());

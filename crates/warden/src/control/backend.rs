@@ -8,6 +8,7 @@ use clawrden_api::{
 
 use super::actor::Actor;
 use super::peer::{Peer, Refusal};
+use super::running::Commands;
 
 /// A person's answer to a request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Verdict {
 
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
 /// client as it is; its code decides the HTTP status.
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Commands + Send + Sync + 'static {
     /// The id of the prisoner that a process belongs to, `None` for nobody's.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-type Answer = Result<Response, Failure>;
+pub(super) type Answer = Result<Response, Failure>;
 
 pub(super) async fn alive() -> &'static str {
     "ok\n"
@@ -168,7 +168,7 @@ pub(super) async fn register(
 }
 
 /// A whole id or a prefix of one, in small letters.
-fn request_id(given: &str) -> Result<String, Failure> {
+pub(super) fn request_id(given: &str) -> Result<String, Failure> {
     if !given.bytes().all(|b| b.is_ascii_hexdigit()) || given.len() > *ID_DIGITS.end() {
         return Err(Failure::new(
             ErrorCode::NotFound,
@@ -182,12 +182,12 @@ fn request_id(given: &str) -> Result<String, Failure> {
     Ok(given.to_ascii_lowercase())
 }
 
-async fn read(control: &Control, given: Body, limit: usize) -> Result<Vec<u8>, Failure> {
+pub(super) async fn read(control: &Control, given: Body, limit: usize) -> Result<Vec<u8>, Failure> {
     body::read(given, limit, control.body_deadline).await
 }
 
 /// Understands the body and asks the backend, both on a thread that may block: a body can be of megabytes.
-async fn with_body<T, R>(
+pub(super) async fn with_body<T, R>(
     given: Vec<u8>,
     question: impl FnOnce(T) -> Result<R, ErrorBody> + Send + 'static,
 ) -> Answer
@@ -199,7 +199,7 @@ where
 }
 
 /// Asks the backend and writes its answer, both on a thread that may block: a queue can be of megabytes.
-async fn ask<R: Serialize + Send + 'static>(
+pub(super) async fn ask<R: Serialize + Send + 'static>(
     headers: &HeaderMap,
     question: impl FnOnce() -> Result<R, ErrorBody> + Send + 'static,
 ) -> Answer {

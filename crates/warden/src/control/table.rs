@@ -7,13 +7,14 @@ use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo, JailList,
     JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
-    QueueQuery, ResumeRequest, Role, Status,
+    QueueQuery, ResumeRequest, Role, RunningList, Status, StopReport, StopRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::handlers::{self as does, Nothing};
 use super::routes::Control;
+use super::running;
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +138,11 @@ pub static ROUTES: &[Route] = &[
         errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
     Route { method: Get, path: "/api/history", least: VIEWER, summary: "List what was asked, newest first.",
         handler: || get(does::read_history), takes: query::<HistoryQuery>(), gives: json::<History>(), errors: &[BadRequest] },
+    Route { method: Get, path: "/api/running", least: VIEWER, summary: "List what runs, oldest first.",
+        handler: || get(running::list), takes: Takes::Nothing, gives: json::<RunningList>(), errors: &[] },
+    Route { method: Post, path: "/api/running/{id}/stop", least: APPROVER, summary: "End a running command.",
+        handler: || post(running::stop), takes: body::<StopRequest>(), gives: json::<StopReport>(),
+        errors: &[NotFound, Conflict, Ambiguous] },
     Route { method: Post, path: "/api/kill", least: APPROVER, summary: "Throw the kill switch, for everything or one jail or container.",
         handler: || post(does::kill), takes: body::<KillRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
     Route { method: Post, path: "/api/resume", least: APPROVER, summary: "Take the kill switch back.",

@@ -120,7 +120,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
 async fn ordered(run: &mut Run) -> String {
     loop {
         match run.order().await {
-            Order::End { why } => return why,
+            Order::End { why } | Order::Stop { why } => return why,
             Order::Leave => return "the warden went down; nothing ran".to_owned(),
             Order::Freeze => return "everything was paused while it began; nothing ran".to_owned(),
             Order::Thaw => {}

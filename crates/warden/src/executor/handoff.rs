@@ -11,9 +11,10 @@ use super::{Begun, Refusal, Start, begin, finish, refuse};
 use crate::caller::Caller;
 use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
-use crate::process::cgroup::{CgroupError, Leaf};
+use crate::process::cgroup::{CgroupError, Leaf, processes_in};
 use crate::process::pidfd::Why;
 use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
+use crate::process::usage::Tree;
 use crate::process::{ExitStatus, Identity};
 use crate::running::{Order, Run};
 use crate::warden::Warden;
@@ -67,7 +68,8 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     drop(spent);
     crate::crash::point("after_ack");
-    let mut watch = Watch { warden, id, caller, leaf, clock, timed_out: false };
+    run.is_in(tree(&caller, leaf.as_ref()));
+    let mut watch = Watch { warden, id, caller, leaf, clock, timed_out: false, stopped: None };
     let status = watch.follow(&mut run, start.reply, report, timeout.duration()).await;
     let timed_out = watch.timed_out;
     let finished = match status {
@@ -79,7 +81,15 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Told::Shim(status) => exit(id, clock, "shim", status),
         Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
     };
-    finish(warden, Finished { timed_out, ..finished }, None);
+    let error = watch.stopped;
+    finish(warden, Finished { timed_out, error, ..finished }, None);
+}
+
+/// Where the processes of a tool are that its caller has become.
+fn tree(caller: &Caller, leaf: Option<&Leaf>) -> Tree {
+    let (caller, leaf) = (caller.clone(), leaf.map(|leaf| leaf.path().to_owned()));
+    let members = move || leaf.as_deref().map(processes_in).unwrap_or_default();
+    Tree::of_tool(move || caller.identity(), members)
 }
 
 /// Who said how the tool ended.
@@ -97,6 +107,8 @@ struct Watch<'a> {
     leaf: Option<Leaf>,
     clock: Instant,
     timed_out: bool,
+    /// Who has stopped it and why, where a person has.
+    stopped: Option<String>,
 }
 
 impl Watch<'_> {
@@ -143,6 +155,10 @@ impl Watch<'_> {
                 }
                 order = run.order() => match order {
                     Order::End { .. } => self.end(),
+                    Order::Stop { why } => {
+                        self.stopped.get_or_insert(why);
+                        self.end();
+                    }
                     Order::Freeze => self.each(freeze_tree, Leaf::freeze),
                     Order::Thaw => self.each(thaw_tree, Leaf::thaw),
                     Order::Leave => return Told::Kernel(ExitStatus::Unknown(Why::Refused("the warden went down".to_owned()))),

@@ -25,7 +25,7 @@ use crate::containers::Whereabouts;
 use crate::decision::Approved;
 use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
-use crate::running::Run;
+use crate::running::{Card, Run};
 use crate::warden::Warden;
 
 pub(crate) use ghost::{Ghosts, clear_doors, reap, warden_id};
@@ -146,7 +146,8 @@ struct Begun {
 /// client knows.
 async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Begun> {
     let plan = start.approved.plan();
-    let run = warden.running.enter(plan.id, plan.origin());
+    let card = Card::new(&start.approved, &started);
+    let run = warden.running.enter(plan.id, plan.origin(), card);
     if let Some(text) = warden.stopped_for(plan) {
         start.abandon(warden, "stopped by the kill switch".to_owned());
         // A caller that has left needs no answer.

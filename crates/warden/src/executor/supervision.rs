@@ -19,6 +19,7 @@ use crate::plan::Opened;
 use crate::process::Identity;
 use crate::process::cgroup::{CgroupError, Leaf};
 use crate::process::tree::{Report, Scope, descendants, freeze_tree, thaw_tree};
+use crate::process::usage::Tree;
 use crate::running::{Order, Run};
 
 /// How long a runner may take to end its tree, and its client to hear of it, once nothing is polite any more.
@@ -60,6 +61,8 @@ pub(super) struct Supervision {
     grace: Duration,
     /// When a runner that was told to end its tree counts as stuck, where somebody else can end it.
     overdue: Option<tokio::time::Instant>,
+    /// Who has stopped it and why, where a person has.
+    stopped: Option<String>,
 }
 
 /// A plan with its files opened again, found unchanged.
@@ -93,6 +96,7 @@ impl Supervision {
             container: None,
             grace: Duration::ZERO,
             overdue: None,
+            stopped: None,
         }
     }
 
@@ -141,12 +145,14 @@ impl Supervision {
                         tracing::debug!(%id, pid, "a supervised tool runs");
                         crate::crash::point("tool_started");
                         has_started = true;
+                        self.run.is_in(self.tree());
                         _entered = laps.map(|(laps, (identity, lap))| laps.enter(identity, lap, pid));
                         deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
                     }
                     Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {
                         let too_much = bytes_out > self.most_out;
                         let error = too_much.then(|| format!("it wrote more than the {} bytes that it may", self.most_out));
+                        let error = self.stopped.take().or(error);
                         return Finished { bytes_out: Some(bytes_out), cancelled, timed_out, ..ended(id, clock, Some(status), error) };
                     }
                     Ok(Some(FromRunner::Failed { text, .. })) => {
@@ -234,6 +240,10 @@ impl Supervision {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::End { why } => self.stop(EXIT_UNREACHABLE, &why, true).await,
+            Order::Stop { why } => {
+                self.stop(EXIT_UNREACHABLE, &why, false).await;
+                self.stopped.get_or_insert(why);
+            }
             Order::Freeze | Order::Thaw if self.container.is_some() => {
                 self.pause(order == Order::Freeze).await;
             }
@@ -241,6 +251,16 @@ impl Supervision {
             Order::Thaw => self.each(thaw_below_first, Leaf::thaw),
             Order::Leave => self.stop(EXIT_UNREACHABLE, "the warden went down", false).await,
         }
+    }
+
+    /// Where its processes are.
+    fn tree(&self) -> Tree {
+        let leaf = self.runner.leaf().cloned();
+        let members = move || {
+            let inside = leaf.as_ref().and_then(|leaf| leaf.with_what_is_there(Leaf::processes));
+            inside.unwrap_or_default()
+        };
+        Tree::of_runner(self.runner.pid(), members)
     }
 
     async fn stop(&mut self, code: u8, text: &str, now: bool) {

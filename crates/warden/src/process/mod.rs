@@ -8,6 +8,7 @@ pub mod namespaces;
 pub mod pidfd;
 pub mod proc;
 pub mod tree;
+pub mod usage;
 
 pub use ancestry::{ancestors, cgroup_of, descends_from};
 pub use methods::Methods;

@@ -6,6 +6,7 @@ mod engine;
 mod jails;
 mod prisoners;
 mod reload;
+mod running;
 mod serve;
 mod stop;
 

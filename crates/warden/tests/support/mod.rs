@@ -18,9 +18,12 @@ use std::time::Duration;
 use clawrden_api::{
     AnswerRequest, Answered, Caller, EngineStatus, ErrorBody, ErrorCode, History, HistoryQuery,
     JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus, PolicyReloaded,
-    PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
+    PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, RunningList,
+    Status, StopReport, StopRequest,
 };
-use clawrden_warden::control::{Actor, Backend, Limits, Peer, Refusal, Verdict, serve_with};
+use clawrden_warden::control::{
+    Actor, Backend, Commands, Limits, Peer, Refusal, Verdict, serve_with,
+};
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
 
@@ -69,6 +72,18 @@ impl Fake {
             memory.delay
         };
         std::thread::sleep(delay);
+    }
+}
+
+impl Commands for Fake {
+    fn running(&self) -> Result<RunningList, ErrorBody> {
+        self.note("running".to_owned());
+        Ok(RunningList::default())
+    }
+
+    fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody> {
+        self.note(format!("stop {id} {:?} by {}", request.reason, actor.who));
+        Ok(StopReport { id: id.to_owned(), ended: true })
     }
 }
 

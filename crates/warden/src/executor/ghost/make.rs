@@ -94,7 +94,7 @@ pub(super) async fn begun(
             biased;
             made = &mut made => return made,
             order = run.order() => match order {
-                Order::End { why } => why,
+                Order::End { why } | Order::Stop { why } => why,
                 Order::Leave => "the warden went down; nothing ran".to_owned(),
                 Order::Freeze => "everything was paused while it began; nothing ran".to_owned(),
                 Order::Thaw => continue,

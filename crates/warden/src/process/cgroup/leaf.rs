@@ -73,17 +73,7 @@ impl Leaf {
     /// The processes in it and below it.
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
-        let mut groups = directories(&self.path);
-        groups.push(self.path.clone());
-        let lists =
-            groups.iter().filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok());
-        // A process of a pid namespace that we do not see is listed as 0.
-        lists
-            .flat_map(|list| {
-                list.lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>()
-            })
-            .filter(|&pid| pid != 0)
-            .collect()
+        processes_in(&self.path)
     }
 
     /// Sends a signal once to each process in it.
@@ -211,6 +201,20 @@ impl Leaf {
             .and_then(|mut opened| io::Write::write_all(&mut opened, text.as_bytes()));
         written.map_err(|source| CgroupError::File { operation: "write", path, source })
     }
+}
+
+/// The processes in the cgroup of this directory and below it.
+#[must_use]
+pub fn processes_in(group: &Path) -> Vec<u32> {
+    let mut groups = directories(group);
+    groups.push(group.to_owned());
+    let lists =
+        groups.iter().filter_map(|group| fs::read_to_string(group.join("cgroup.procs")).ok());
+    // A process of a pid namespace that we do not see is listed as 0.
+    lists
+        .flat_map(|list| list.lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>())
+        .filter(|&pid| pid != 0)
+        .collect()
 }
 
 impl Drop for Leaf {

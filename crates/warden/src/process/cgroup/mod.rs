@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
-pub use leaf::Leaf;
+pub use leaf::{Leaf, processes_in};
 
 use super::namespaces::Namespaces;
 use super::proc::{Identity, ProcessError};

@@ -1,0 +1,152 @@
+//! What a tree of processes uses: processor time and resident memory, read of /proc.
+//!
+//! No controller of cgroups is on, so that these tell no more than who is in them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::proc::{self, Identity};
+use super::tree::descendants;
+
+/// Which processes are those of a command.
+#[derive(Clone)]
+pub struct Tree {
+    root: Arc<dyn Fn() -> Option<Identity> + Send + Sync>,
+    /// The root is the tool; otherwise it only waits for it.
+    is_tool: bool,
+    /// What the root and its ended children had used when the command began, in clock ticks.
+    before: u64,
+    /// Those in its cgroup, where it has one.
+    members: Arc<dyn Fn() -> Vec<u32> + Send + Sync>,
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("is_tool", &self.is_tool).finish_non_exhaustive()
+    }
+}
+
+impl Tree {
+    /// What a runner, process `pid`, has started from here on, and those that `members` gives. Reads /proc.
+    #[must_use]
+    pub fn of_runner(pid: u32, members: impl Fn() -> Vec<u32> + Send + Sync + 'static) -> Self {
+        let root = Identity::of(pid).ok();
+        let before = Figures::of(pid).map_or(0, |figures| figures.own + figures.children);
+        Self { root: Arc::new(move || root), is_tool: false, before, members: Arc::new(members) }
+    }
+
+    /// The tool that `root` gives, what it has started, and those that `members` gives.
+    #[must_use]
+    pub fn of_tool(
+        root: impl Fn() -> Option<Identity> + Send + Sync + 'static,
+        members: impl Fn() -> Vec<u32> + Send + Sync + 'static,
+    ) -> Self {
+        Self { root: Arc::new(root), is_tool: true, before: 0, members: Arc::new(members) }
+    }
+}
+
+/// What is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Milliseconds of processor time, of children that have ended as well.
+    pub cpu_ms: u64,
+    /// Bytes of resident memory; what processes share counts for each of them.
+    pub memory: u64,
+    /// Processes.
+    pub processes: usize,
+}
+
+/// What `tree` uses at the moment; `None` when its root has gone. Blocks.
+#[must_use]
+pub fn usage(tree: &Tree) -> Option<Usage> {
+    let root_is = (tree.root)()?;
+    let below = descendants(root_is).ok()?;
+    let mut pids: BTreeSet<u32> = below.into_iter().map(|process| process.pid).collect();
+    pids.extend((tree.members)());
+    pids.remove(&root_is.pid);
+    let root = Figures::of(root_is.pid)?;
+    let mut ticks = root.own + root.children;
+    let (mut pages, mut processes) = if tree.is_tool { (root.pages, 1) } else { (0, 0) };
+    for figures in pids.into_iter().filter_map(Figures::of) {
+        ticks += figures.own + figures.children;
+        pages += figures.pages;
+        processes += 1;
+    }
+    // What was read of its number was its own if it still is.
+    root_is.is_alive().then(|| Usage {
+        cpu_ms: ticks.saturating_sub(tree.before) * 1000 / rustix::param::clock_ticks_per_second(),
+        memory: pages * rustix::param::page_size() as u64,
+        processes,
+    })
+}
+
+/// Of one process: clock ticks of its own and of its ended children, pages that are resident.
+struct Figures {
+    own: u64,
+    children: u64,
+    pages: u64,
+}
+
+impl Figures {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&proc::read(pid, "stat").ok()?)
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let end = text.iter().rposition(|&b| b == b')')?;
+        let fields = text[end + 1..].split(u8::is_ascii_whitespace).filter(|f| !f.is_empty());
+        let fields: Vec<&[u8]> = fields.collect();
+        // Counted as in proc_pid_stat(5), where the state, the first of these, is the third.
+        let number = |at: usize| -> Option<u64> {
+            std::str::from_utf8(fields.get(at - 3)?).ok()?.parse().ok()
+        };
+        Some(Self {
+            own: number(14)? + number(15)?,
+            children: number(16)?.saturating_add(number(17)?),
+            pages: number(24)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_tree_is_measured_with_what_its_ended_children_used() {
+        let script = "x=; for i in 1 2 3 4 5 6; do (i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done); done; \
+                      echo done; read -r line";
+        let mut shell = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let root = Identity::of(shell.id()).ok();
+        let tree = Tree::of_tool(move || root, Vec::new);
+        let mut out = shell.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut out, &mut [0; 5]).unwrap();
+        let used = usage(&tree).unwrap();
+        assert_eq!(used.processes, 1);
+        assert!(used.cpu_ms >= 20, "{used:?}");
+        assert!(used.memory >= 100_000, "{used:?}");
+        let from_here = Tree::of_runner(shell.id(), Vec::new);
+        assert_eq!(usage(&from_here).unwrap(), Usage::default(), "from here on nothing was used");
+        drop(shell.stdin.take());
+        let start = Instant::now();
+        while shell.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(10) {}
+        assert_eq!(usage(&tree), None);
+    }
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let text = b"77 (a) R 1 (b) S 41 9 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 3 0 9 10 11 12";
+        let figures = Figures::parse(text).unwrap();
+        assert_eq!((figures.own, figures.children, figures.pages), (11, 15, 11));
+        assert!(Figures::parse(b"77 (a) S 1 2").is_none());
+    }
+}

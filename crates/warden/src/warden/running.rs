@@ -1,0 +1,47 @@
+//! What people are told of running commands, and stopping one of them.
+
+use clawrden_api::{ErrorBody, ErrorCode, RunningList, StopReport, StopRequest, display};
+use tokio::runtime::Handle;
+
+use super::control::Control;
+use super::prisoners::refused;
+use crate::control::{Actor, Commands};
+use crate::ledger::{self, Id, Record};
+use crate::process::usage::usage;
+use crate::running::Unstoppable;
+
+impl Commands for Control {
+    fn running(&self) -> Result<RunningList, ErrorBody> {
+        Ok(self.0.running.list())
+    }
+
+    fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody> {
+        let warden = &self.0;
+        let by = actor.who.clone();
+        let reason = request.reason.filter(|reason| !reason.is_empty());
+        let mut why = format!("stopped by {by}");
+        if let Some(reason) = &reason {
+            why = format!("{why}: {}", display::text(reason));
+        }
+        let (found, trees) = warden.running.find(id).map_err(|error| {
+            let code = match error {
+                Unstoppable::Unknown(_) => ErrorCode::NotFound,
+                Unstoppable::Ended(_) => ErrorCode::Conflict,
+                Unstoppable::Ambiguous { .. } => ErrorCode::Ambiguous,
+            };
+            refused(code, error.to_string())
+        })?;
+        warden.record(&[Record::Killed(ledger::Killed {
+            id: Some(Id(found)),
+            prisoner: None,
+            by,
+            reason,
+            processes: trees.iter().filter_map(usage).map(|used| used.processes).sum(),
+            containers: 0,
+        })]);
+        warden.running.stop(found, &why);
+        let patience = warden.config.grace + super::serve::LAST_WORDS;
+        let ended = Handle::current().block_on(warden.running.ended(found, patience));
+        Ok(StopReport { id: Id(found).to_string(), ended })
+    }
+}
