@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::failure::{Failure, Outcome};
-use crate::{run, sys, verbs};
+use crate::{run, sys, top, verbs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -33,6 +33,7 @@ enum Verb {
     Run(run::Args),
     Warden(verbs::warden::Args),
     Status(verbs::status::Args),
+    Top(top::Args),
     Queue(verbs::queue::Args),
     Approve(verbs::approve::Args),
     Deny(verbs::deny::Args),
@@ -80,6 +81,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Run(args) => run::run(args, control),
         Verb::Warden(args) => verbs::warden::run(args, control),
         Verb::Status(args) => verbs::status::run(&args, control),
+        Verb::Top(args) => top::run(&args, control),
         Verb::Queue(args) => verbs::queue::run(&args, control),
         Verb::Approve(args) => verbs::approve::run(args, control),
         Verb::Deny(args) => verbs::deny::run(args, control),

@@ -13,6 +13,7 @@ mod install;
 mod output;
 mod run;
 mod sys;
+mod top;
 mod verbs;
 mod when;
 

@@ -1,0 +1,168 @@
+//! What is known, what is looked at, and what is being typed.
+
+use clawrden_api::{ClientError, HistoryEntry, QueueEntry, RunningEntry, Status, display};
+
+/// What the warden said last.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) status: Status,
+    pub(super) queue: Vec<QueueEntry>,
+    pub(super) running: Vec<RunningEntry>,
+    pub(super) history: Vec<HistoryEntry>,
+}
+
+/// One of the lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    Queue,
+    Running,
+    History,
+}
+
+impl Page {
+    pub(super) const ALL: [Self; 3] = [Self::Queue, Self::Running, Self::History];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "Queue",
+            Self::Running => "Running",
+            Self::History => "History",
+        }
+    }
+
+    pub(super) fn next(self) -> Self {
+        let at = Self::ALL.iter().position(|&page| page == self).unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()]
+    }
+}
+
+/// What the keys mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Moving about.
+    List,
+    /// One request, whole, scrolled by so many lines.
+    Detail(u16),
+    /// The keys.
+    Help,
+    /// A line is typed.
+    Typing { what: Typed, text: String },
+    /// Everything is about to be stopped; for that, `e` or `p`.
+    Kill,
+}
+
+/// What a typed line is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// What the lists must contain.
+    Filter,
+    /// Why this request is denied.
+    Denial(String),
+    /// Why this command is stopped.
+    Stop(String),
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) known: Known,
+    /// Why it is not known any better.
+    pub(super) stale: Option<String>,
+    pub(super) page: Page,
+    pub(super) mode: Mode,
+    pub(super) filter: String,
+    /// The selected row of each page, by the id of its request: rows come and go.
+    selected: [Option<String>; 3],
+    /// What came of the last order.
+    pub(super) told: Option<String>,
+}
+
+impl Model {
+    pub(super) fn new(known: Known) -> Self {
+        Self {
+            known,
+            stale: None,
+            page: Page::Queue,
+            mode: Mode::List,
+            filter: String::new(),
+            selected: [None, None, None],
+            told: None,
+        }
+    }
+
+    /// Takes what the warden says, or that it says nothing.
+    pub(super) fn learn(&mut self, said: Result<Known, ClientError>) {
+        match said {
+            Ok(known) => {
+                self.known = known;
+                self.stale = None;
+            }
+            Err(error) => self.stale = Some(error.to_string()),
+        }
+    }
+
+    fn slot(&self) -> usize {
+        Page::ALL.iter().position(|&page| page == self.page).unwrap_or(0)
+    }
+
+    fn fits(&self, argv: &[String], jail: &str) -> bool {
+        let wanted = self.filter.to_lowercase();
+        wanted.is_empty()
+            || display::exact(argv).to_lowercase().contains(&wanted)
+            || jail.to_lowercase().contains(&wanted)
+    }
+
+    pub(super) fn queue(&self) -> Vec<&QueueEntry> {
+        self.known.queue.iter().filter(|entry| self.fits(&entry.argv, &entry.jail)).collect()
+    }
+
+    pub(super) fn running(&self) -> Vec<&RunningEntry> {
+        self.known.running.iter().filter(|entry| self.fits(&entry.argv, &entry.jail)).collect()
+    }
+
+    pub(super) fn history(&self) -> Vec<&HistoryEntry> {
+        self.known.history.iter().filter(|entry| self.fits(&entry.argv, &entry.jail)).collect()
+    }
+
+    /// The ids of the rows of this page.
+    fn ids(&self) -> Vec<&str> {
+        match self.page {
+            Page::Queue => self.queue().into_iter().map(|entry| &entry.id[..]).collect(),
+            Page::Running => self.running().into_iter().map(|entry| &entry.id[..]).collect(),
+            Page::History => self.history().into_iter().map(|entry| &entry.id[..]).collect(),
+        }
+    }
+
+    /// The selected row of this page; the first where none was chosen or the chosen one has gone.
+    pub(super) fn row(&self) -> Option<usize> {
+        let ids = self.ids();
+        let chosen = self.selected[self.slot()].as_deref();
+        let at = ids.iter().position(|&id| Some(id) == chosen);
+        at.or((!ids.is_empty()).then_some(0))
+    }
+
+    /// The id of the selected row.
+    pub(super) fn id(&self) -> Option<String> {
+        Some(self.ids()[self.row()?].to_owned())
+    }
+
+    /// Whether the selected row is one that was looked at before: what has only slipped under the cursor is not answered.
+    pub(super) fn is_chosen(&self) -> bool {
+        let chosen = self.selected[self.slot()].as_deref();
+        chosen.is_some() && chosen == self.id().as_deref()
+    }
+
+    /// Chooses a row.
+    pub(super) fn choose(&mut self, row: usize) {
+        let slot = self.slot();
+        let ids = self.ids();
+        let id = ids.get(row.min(ids.len().saturating_sub(1))).map(|&id| id.to_owned());
+        self.selected[slot] = id;
+    }
+
+    /// Moves by rows.
+    pub(super) fn step(&mut self, by: isize) {
+        let row = self.row().unwrap_or(0);
+        self.choose(if self.is_chosen() { row.saturating_add_signed(by) } else { row });
+    }
+}

@@ -1,0 +1,170 @@
+use clawrden_api::{HistoryEntry, QueueEntry, RunningEntry};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::draw;
+use super::keys::{Order, press};
+use super::model::{Known, Mode, Model, Page};
+
+const NOW: u64 = 1_777_900_000_000;
+
+fn queued(id: &str, argv: &[&str]) -> QueueEntry {
+    let json = serde_json::json!({
+        "id": id, "short": &id[..4], "jail": "web", "caller": {"uid": 1000, "pid": 7}, "argv": argv,
+        "cwd": "/work", "executable": "/usr/bin/tool", "executor": "mirror", "rule": "policy.yaml:3",
+        "reason": "it asks", "noticed": [], "labels": {}, "since_ms": NOW - 5000, "expires_ms": NOW + 60_000,
+        "callers": 1,
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+fn model(queue: Vec<QueueEntry>) -> Model {
+    let status = serde_json::json!({
+        "version": "0", "pid": 1, "uid": 0, "started_ms": NOW, "stopped": null, "jails": [], "pending": 0, "running": 0,
+        "ledger": {"path": "/l", "sequence": 1, "error": null}, "methods": {}, "cautions": [],
+    });
+    Model::new(Known {
+        status: serde_json::from_value(status).unwrap(),
+        queue,
+        running: vec![RunningEntry {
+            id: "c".repeat(32),
+            short: "cccc".into(),
+            jail: "web".into(),
+            argv: vec!["sleep".into(), "9".into()],
+            started_ms: NOW - 1000,
+            cpu_ms: Some(1500),
+            memory: Some(3_000_000),
+            ..RunningEntry::default()
+        }],
+        history: vec![HistoryEntry {
+            id: "d".repeat(32),
+            time_ms: NOW - 9000,
+            argv: vec!["ls".into()],
+            decision: Some("allow".into()),
+            exit_code: Some(2),
+            ..HistoryEntry::default()
+        }],
+    })
+}
+
+fn two() -> Model {
+    model(vec![
+        queued(&"a".repeat(32), &["npm", "install"]),
+        queued(&"b".repeat(32), &["git", "push"]),
+    ])
+}
+
+fn key(code: KeyCode) -> KeyEvent {
+    KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+fn types(model: &mut Model, text: &str) -> Vec<Order> {
+    text.chars().filter_map(|c| press(model, key(KeyCode::Char(c)))).collect()
+}
+
+/// The picture on a terminal of 80 columns and 24 lines.
+fn picture(model: &Model) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| draw::all(frame, model, NOW)).unwrap();
+    terminal.backend().to_string()
+}
+
+#[test]
+fn the_queue_shows_what_waits_and_which_keys_answer() {
+    let shown = picture(&two());
+    for part in ["1 Queue 2", "2 Running 1", "aaaa", "npm install", "git push", "a approve", "web"]
+    {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+}
+
+#[test]
+fn running_and_history_have_pages_of_their_own() {
+    let mut model = two();
+    assert_eq!(types(&mut model, "2"), []);
+    assert!(picture(&model).contains("sleep 9") && picture(&model).contains("1.5 s"));
+    press(&mut model, key(KeyCode::Tab));
+    assert!(picture(&model).contains("exit 2") && picture(&model).contains("ls"));
+}
+
+#[test]
+fn what_was_not_chosen_is_not_answered() {
+    let mut model = two();
+    assert_eq!(types(&mut model, "a"), [], "the first press chooses");
+    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "a".repeat(32) }]);
+    model.known.queue.remove(0);
+    assert_eq!(types(&mut model, "a"), [], "another one has slipped under the cursor");
+    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "b".repeat(32) }]);
+}
+
+#[test]
+fn a_denial_takes_its_reason_and_can_be_given_up() {
+    let mut model = two();
+    types(&mut model, "jj");
+    assert_eq!(types(&mut model, "duse npm ci"), []);
+    assert!(picture(&model).contains("deny, because: use npm ci_"));
+    let denied = Order::Deny { id: "b".repeat(32), reason: Some("use npm ci".into()) };
+    assert_eq!(press(&mut model, key(KeyCode::Enter)), Some(denied));
+    types(&mut model, "dq");
+    assert_eq!(press(&mut model, key(KeyCode::Esc)), None);
+    assert_eq!(model.mode, Mode::List);
+}
+
+#[test]
+fn stopping_everything_takes_two_keys_and_says_what_it_reaches() {
+    let mut model = two();
+    assert_eq!(types(&mut model, "K"), []);
+    assert!(picture(&model).contains("1 running commands"), "{}", picture(&model));
+    assert_eq!(types(&mut model, "x"), []);
+    assert_eq!(types(&mut model, "Kp"), [Order::Kill { pause: true }]);
+    assert_eq!(types(&mut model, "Ke"), [Order::Kill { pause: false }]);
+}
+
+#[test]
+fn a_filter_narrows_every_page() {
+    let mut model = two();
+    types(&mut model, "/GIT");
+    press(&mut model, key(KeyCode::Enter));
+    let shown = picture(&model);
+    assert!(shown.contains("git push") && !shown.contains("npm install"), "{shown}");
+    model.page = Page::History;
+    assert!(picture(&model).contains("nothing matches"));
+}
+
+#[test]
+fn the_whole_request_is_shown_and_scrolled() {
+    let mut model = model(vec![queued(&"e".repeat(32), &["echo", &"x".repeat(4000)])]);
+    press(&mut model, key(KeyCode::Enter));
+    assert!(matches!(model.mode, Mode::Detail(0)));
+    assert!(!picture(&model).contains("policy.yaml:3"), "below the fold");
+    for _ in 0..6 {
+        press(&mut model, key(KeyCode::PageDown));
+    }
+    assert!(picture(&model).contains("policy.yaml:3"), "{}", picture(&model));
+    assert_eq!(types(&mut model, "q"), []);
+    assert_eq!(model.mode, Mode::List);
+}
+
+#[test]
+fn what_a_prisoner_wrote_reaches_no_terminal() {
+    let model = model(vec![queued(&"e".repeat(32), &["echo", "\u{1b}[2J\u{202e}evil\r\n"])]);
+    let shown = picture(&model);
+    assert!(
+        !shown.contains('\u{1b}') && !shown.contains('\u{202e}') && shown.contains("evil"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_warden_that_is_stopped_or_gone_is_said_on_every_page() {
+    let mut model = two();
+    model.known.status.stopped =
+        Some(clawrden_api::Stopped { since_ms: NOW, by: "root (uid 0)".into(), paused: false });
+    for page in Page::ALL {
+        model.page = page;
+        assert!(picture(&model).contains("Everything is stopped by root (uid 0)"));
+    }
+    model.stale = Some("nobody is there".into());
+    assert!(picture(&model).contains("No answer: nobody is there"));
+}
