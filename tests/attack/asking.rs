@@ -66,22 +66,29 @@ fn time_that_runs_out_is_a_denial_and_a_late_yes_changes_nothing() {
     nothing_started(&house);
 }
 
+/// Callers that look for a warden that has gone for a second only.
+fn impatient() -> House {
+    House::new(&format!("jails: {{default: {{commands: [touch], reconnect: 1s}}}}{POLICY}"))
+}
+
 #[test]
 fn a_warden_that_is_killed_while_somebody_waits_lets_nothing_run() {
-    let mut house = House::new(POLICY);
+    let mut house = impatient();
     let (child, short) = waiting(&house);
     house.crash();
     let said = ends_without_running(&house, child, 125);
-    assert!(said.contains("nothing ran"), "{said}");
+    assert!(said.contains("did not come back in time; nothing ran"), "{said}");
     house.restart();
-    assert_eq!(house.json(&["queue", "--json"])["entries"], serde_json::json!([]));
-    assert_eq!(house.cli(&["approve", &short]).status.code(), Some(1), "an id of the last warden");
+    let parked = house.pending();
+    assert_eq!((&parked["short"], &parked["callers"]), (&short.into(), &0.into()));
+    assert!(house.cli(&["approve", parked["id"].as_str().unwrap()]).status.success());
+    std::thread::sleep(std::time::Duration::from_millis(200));
     nothing_started(&house);
 }
 
 #[test]
 fn a_warden_that_goes_down_in_order_lets_nothing_run_either() {
-    let mut house = House::new(POLICY);
+    let mut house = impatient();
     let (child, _) = waiting(&house);
     let pid = rustix::process::Pid::from_child(&house.warden);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -92,16 +99,77 @@ fn a_warden_that_goes_down_in_order_lets_nothing_run_either() {
 
 #[test]
 fn an_id_is_not_used_again_after_a_restart() {
-    let mut house = House::new(POLICY);
+    let mut house = impatient();
     let (first, short) = waiting(&house);
     house.crash();
     ends_without_running(&house, first, 125);
     house.restart();
+    assert!(house.cli(&["deny", &short]).status.success());
+    house.crash();
+    house.restart();
+    let denied = house.shimmed("touch").arg(house.path("mark")).status().unwrap();
+    assert_eq!(denied.code(), Some(126));
     let (mut second, other) = waiting(&house);
     assert_ne!(short, other);
     assert_eq!(house.cli(&["approve", &short]).status.code(), Some(1));
     second.kill().unwrap();
     second.wait().unwrap();
+    assert!(!house.path("mark").exists());
+}
+
+#[test]
+fn only_the_process_that_waited_has_its_place_after_a_restart() {
+    let mut house = House::new(POLICY);
+    let (mut child, short) = waiting(&house);
+    // Whoever saw the id of a request of its own user, and says it with the very same words.
+    let id = [0x5a; 16];
+    let tool = house.bin().join("touch");
+    let mark = house.path("mark");
+    let words = [b"touch", mark.as_os_str().as_encoded_bytes()];
+    let env: Vec<Vec<u8>> = std::env::vars_os()
+        .map(|(name, value)| [name.as_encoded_bytes(), b"=", value.as_encoded_bytes()].concat())
+        .collect();
+    let request = clawrden_protocol::RequestV2::new(
+        id,
+        None,
+        tool.as_os_str().as_encoded_bytes(),
+        house.dir.path().as_os_str().as_encoded_bytes(),
+        words,
+        env.iter().map(Vec::as_slice),
+    );
+    let request = request.unwrap().encode().unwrap();
+    let mut own = raw::connect(&house.socket());
+    own.write_all(&request).unwrap();
+    let asked = |n: usize| {
+        let ledger = house.ledger();
+        let count = ledger.iter().filter(|record| record["event"] == "requested").count();
+        (count == n).then_some(())
+    };
+    until("it to be asked about", || asked(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    house.crash();
+    house.restart();
+    // Another process with the same id: a request of its own. This one with another id: the same.
+    let script = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; \
+                  open my $f, '<', $ARGV[1] or die; local $/; my $request = <$f>; print $s $request; \
+                  $s->flush; sysread $s, my $ack, 1; 1 while sysread $s, $ack, 9999";
+    std::fs::write(house.path("request"), &request).unwrap();
+    let mut perl = std::process::Command::new("perl");
+    perl.args(["-e", script]).arg(house.socket()).arg(house.path("request"));
+    let mut thief = perl.spawn().unwrap();
+    until("the other one to be asked about", || {
+        let ledger = house.ledger();
+        let count = ledger.iter().filter(|record| record["event"] == "requested").count();
+        (count == 3).then_some(())
+    });
+    assert!(house.ledger().iter().all(|record| record["event"] != "reconnected"));
+    let mut again = raw::connect(&house.socket());
+    again.write_all(&request).unwrap();
+    house.event("reconnected");
+    thief.kill().unwrap();
+    thief.wait().unwrap();
+    assert_eq!(house.cli(&["deny", &short]).status.code(), Some(0), "all of them share the entry");
     assert!(!house.path("mark").exists());
 }
 

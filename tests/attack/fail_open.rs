@@ -256,7 +256,7 @@ impl Drop for Disk {
 #[test]
 fn a_full_disk_lets_nothing_run_until_there_is_room_again() {
     let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
-    let Some(disk) = Disk::new(&dir.path().join("disk"), "64k") else {
+    let Some(disk) = Disk::new(&dir.path().join("disk"), "512k") else {
         eprintln!("no file system can be mounted here; a limit on the ledger's size stands for it");
         return a_ledger_at_its_size_limit_lets_nothing_run_until_it_can_be_written_again();
     };

@@ -8,6 +8,7 @@
 mod support;
 
 mod any_moment;
+mod asking;
 mod points;
 mod reload;
 mod runners;

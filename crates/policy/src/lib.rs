@@ -44,5 +44,5 @@ pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};
 pub use load::{MAX_POLICY_BYTES, parse_duration};
 pub use places::is_system_folder;
-pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, Jail, Policy};
+pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, DEFAULT_RECONNECT, Jail, Policy};
 pub use suggest::{Answer, BothWays, Left, Past, Suggestion, Suggestions};

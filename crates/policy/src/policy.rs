@@ -22,6 +22,9 @@ pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// How long a shim waits for a person before it tells its caller to come back: 100 seconds.
 pub const DEFAULT_HOLD: Duration = Duration::from_secs(100);
 
+/// How long a shim that waits for a person looks for a warden that has gone, unless the jail says otherwise.
+pub const DEFAULT_RECONNECT: Duration = Duration::from_secs(60);
+
 /// A loaded policy. Share it as `Arc<Policy>`.
 #[derive(Debug)]
 pub struct Policy {
@@ -78,6 +81,8 @@ pub struct Jail {
     pub hardened: bool,
     /// How long a shim waits for a person; `None` is for ever.
     pub hold: Option<Duration>,
+    /// How long a shim that waits for a person looks for a warden that has gone.
+    pub reconnect: Duration,
     /// The folders that its ghosts share with it; absolute and plain.
     pub workspace: Vec<String>,
 }
@@ -149,6 +154,12 @@ impl Policy {
     #[must_use]
     pub fn hold(&self, jail: &str) -> Option<Duration> {
         self.jails.get(jail).map_or(Some(DEFAULT_HOLD), |jail| jail.hold)
+    }
+
+    /// How long a shim of this jail that waits for a person looks for a warden that has gone.
+    #[must_use]
+    pub fn reconnect(&self, jail: &str) -> Duration {
+        self.jails.get(jail).map_or(DEFAULT_RECONNECT, |jail| jail.reconnect)
     }
 
     /// The jails that the policy names, by name.

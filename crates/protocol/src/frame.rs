@@ -28,6 +28,7 @@ const STILL_WAITING: u8 = 36;
 const WANT_DESCRIPTORS: u8 = 37;
 const STOPPED: u8 = 38;
 const FAILURE: u8 = 39;
+const RECONNECT: u8 = 40;
 
 /// The bytes of a frame before its payload: type and length.
 pub const HEAD: usize = 5;
@@ -89,6 +90,8 @@ pub enum ToClient<'a> {
     WantDescriptors,
     /// The tool was stopped by this signal; stop as well, and send `SIGCONT` when you go on.
     Stopped(u8),
+    /// Should this connection break while you wait, look for the warden for so many seconds.
+    Reconnect(u16),
     /// The command ended by our doing, or could not start. The last frame.
     Failure {
         /// The code to exit with.
@@ -229,6 +232,7 @@ impl<'a> ToClient<'a> {
             EXIT_BY_SIGNAL => r.u8().map(Self::ExitBySignal),
             WANT_DESCRIPTORS => Some(Self::WantDescriptors),
             STOPPED => r.u8().map(Self::Stopped),
+            RECONNECT => r.u16().map(Self::Reconnect),
             other => return Err(ProtocolError::UnknownFrame(other)),
         };
         frame.filter(|_| r.is_empty()).ok_or(shape(kind))
@@ -252,6 +256,7 @@ impl<'a> ToClient<'a> {
             Self::StillWaiting(text) => put(out, STILL_WAITING, &[text.as_bytes()]),
             Self::WantDescriptors => put(out, WANT_DESCRIPTORS, &[]),
             Self::Stopped(signal) => put(out, STOPPED, &[&[signal]]),
+            Self::Reconnect(seconds) => put(out, RECONNECT, &[&seconds.to_be_bytes()]),
             Self::Failure { code, text } => put(out, FAILURE, &[&[code], text.as_bytes()]),
         }
     }

@@ -30,6 +30,10 @@ pub const MAX_RUNNER_MESSAGE: u32 = 16 * 1024 * 1024;
 /// How long a client may take from connecting to the last byte of its request. Then it is closed.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a client that was told that it waits looks for the warden again when the connection breaks, unless the
+/// warden has told it another time. Then it gives up.
+pub const RECONNECT: Duration = Duration::from_secs(60);
+
 /// Exit code: still waiting for a person; nothing ran; repeat the command.
 pub const EXIT_STILL_WAITING: u8 = 75;
 /// Exit code: the command ran out of its time.

@@ -112,6 +112,12 @@ fn answers_are_as_documented() {
     ToClient::Denial { rule: "policy.yaml:3", reason: "no" }.encode(&mut encoded);
     assert_eq!(encoded, denial[1..]);
 
+    let reconnect = &all["reconnect"];
+    assert_eq!(Ack::try_from(reconnect[0]), Ok(Ack::Pending));
+    let mut encoded = Vec::new();
+    ToClient::Reconnect(10).encode(&mut encoded);
+    assert_eq!(encoded, reconnect[1..]);
+
     let mut encoded = Vec::new();
     let set = Strings::new(b"A=bc\0").unwrap();
     ToClient::Handoff(Handoff { report: false, by_path: false, path: b"/bin/ls", set })

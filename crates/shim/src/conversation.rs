@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use clawrden_protocol::Ack;
 use clawrden_protocol::error::ProtocolError;
 use clawrden_protocol::frame::{ToClient, starts_frame};
-use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE};
+use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE, RECONNECT};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::RecvFlags;
 
@@ -16,6 +16,9 @@ use crate::socket::{self, send_all};
 use crate::sys::waits::{IN, Waits};
 use crate::sys::{process, start::Start};
 use crate::{caller, handoff, streams};
+
+/// Milliseconds between two looks for a warden that has gone.
+const PAUSE: u64 = 100;
 
 /// How far the warden has come with our request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +45,21 @@ pub(crate) fn run(start: &Start) -> ! {
     };
     // A warden that closes early may have said why before, so the answer is read in any case.
     let _ = send_all(&socket, &request);
-    drop(request);
-    Conversation { socket, inbox: Inbox::new(), stage: Stage::Asked }.run(start)
+    let (patience, left) = (RECONNECT.as_secs() * 1000, 0);
+    let inbox = Inbox::new();
+    Conversation { path, request, socket, inbox, stage: Stage::Asked, patience, left }.run(start)
 }
 
 struct Conversation {
+    path: Vec<u8>,
+    request: Vec<u8>,
     socket: OwnedFd,
     inbox: Inbox,
     stage: Stage,
+    /// Milliseconds for which the warden is looked for again, should it go while a person is asked.
+    patience: u64,
+    /// What is left of them. None before a person is asked, nor once the command is allowed: it might run twice.
+    left: u64,
 }
 
 impl Conversation {
@@ -64,7 +74,10 @@ impl Conversation {
             match Ack::try_from(byte) {
                 Ok(Ack::Allowed) => self.allowed(start),
                 Ok(Ack::Denied) => self.denied(),
-                Ok(Ack::Pending) if self.stage == Stage::Asked => self.stage = Stage::Pending,
+                Ok(Ack::Pending) if self.stage == Stage::Asked => {
+                    self.stage = Stage::Pending;
+                    self.left = self.patience;
+                }
                 Ok(Ack::Pending) => self.malformed(&ProtocolError::UnknownAck(byte)),
                 Err(error) => self.malformed(&error),
             }
@@ -73,10 +86,15 @@ impl Conversation {
 
     /// A frame while a person is asked.
     fn waiting(&mut self) {
-        let (kind, payload) = self.frame();
+        // Cut off, it comes again or not; what was asked once more is answered from the front.
+        let Some((kind, payload)) = self.frame() else { return };
         match ToClient::parse(kind, &payload) {
             Ok(ToClient::Notice(text)) => say::line(text),
             Ok(ToClient::StillWaiting(text)) => say::fail(EXIT_STILL_WAITING, text),
+            Ok(ToClient::Reconnect(seconds)) => {
+                self.patience = u64::from(seconds) * 1000;
+                self.left = self.patience;
+            }
             Ok(ToClient::Failure { code, text }) => say::fail(code, text),
             Ok(_) => self.malformed(&ProtocolError::UnknownFrame(kind)),
             Err(error) => self.malformed(&error),
@@ -84,7 +102,8 @@ impl Conversation {
     }
 
     fn denied(&mut self) -> ! {
-        let (kind, payload) = self.frame();
+        self.left = 0;
+        let (kind, payload) = self.frame().unwrap_or_default();
         match ToClient::parse(kind, &payload) {
             Ok(ToClient::Denial { rule, reason }) => say::fail(EXIT_DENIED, &denial(rule, reason)),
             Ok(ToClient::Failure { code, text }) => say::fail(code, text),
@@ -95,9 +114,10 @@ impl Conversation {
 
     fn allowed(mut self, start: &Start) -> ! {
         self.stage = Stage::Allowed;
+        self.left = 0;
         loop {
             match self.inbox.next() {
-                Ok(Next::More) => self.receive(),
+                Ok(Next::More) => drop(self.receive()),
                 Ok(Next::Stream(..)) => streams::run(self.socket, self.inbox, streams::By::Frames),
                 Ok(Next::Frame(kind, range)) => {
                     match ToClient::parse(kind, self.inbox.bytes(range)) {
@@ -117,12 +137,16 @@ impl Conversation {
         }
     }
 
-    /// A whole control frame. It is copied: these come once or twice in a request's life.
-    fn frame(&mut self) -> (u8, Vec<u8>) {
+    /// A whole control frame; `None` when the request was made anew meanwhile. It is copied: these come once or twice in
+    /// a request's life.
+    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             match self.inbox.next() {
-                Ok(Next::More) => self.receive(),
-                Ok(Next::Frame(kind, range)) => return (kind, self.inbox.bytes(range).into()),
+                Ok(Next::More) if self.receive() => return None,
+                Ok(Next::More) => {}
+                Ok(Next::Frame(kind, range)) => {
+                    return Some((kind, self.inbox.bytes(range).into()));
+                }
                 Ok(Next::Stream(kind, _)) => {
                     self.malformed(&ProtocolError::UnknownFrame(kind));
                 }
@@ -135,23 +159,45 @@ impl Conversation {
         loop {
             match self.inbox.peek() {
                 Some(byte) => return byte,
-                None => self.receive(),
+                None => drop(self.receive()),
             }
         }
     }
 
-    fn receive(&mut self) {
+    /// Receives something; `true` where that is the answer to the request that was made anew.
+    fn receive(&mut self) -> bool {
         // Who sleeps in a receive is woken whenever the other side takes something; who polls is not.
         let mut waits = Waits::new();
         waits.add(self.socket.as_fd(), IN);
         waits.wait(None);
         match self.inbox.receive(self.socket.as_fd(), RecvFlags::empty(), ROOM) {
-            Ok(1..) => {}
+            Ok(1..) => return false,
+            _ if self.left > 0 => self.again(),
             Ok(0) => say::fail(EXIT_UNREACHABLE, self.lost()),
             Err(error) => {
                 say::fail(EXIT_UNREACHABLE, &[self.lost(), " (", &words(error), ")"].concat())
             }
         }
+        true
+    }
+
+    /// Looks for a warden that has gone, and asks it the very same: it knows by the id what has waited before.
+    fn again(&mut self) {
+        self.stage = Stage::Asked;
+        self.inbox = Inbox::new();
+        while self.left > 0 {
+            Waits::new().wait(Some(PAUSE));
+            self.left = self.left.saturating_sub(PAUSE);
+            if let Ok(socket) = socket::connect(&self.path) {
+                let _ = send_all(&socket, &self.request);
+                self.socket = socket;
+                return;
+            }
+        }
+        say::fail(
+            EXIT_UNREACHABLE,
+            "the warden went away while the command waited, and did not come back in time; nothing ran",
+        )
     }
 
     fn lost(&self) -> &'static str {

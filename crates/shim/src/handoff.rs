@@ -34,7 +34,7 @@ fn execute(start: &Start, plan: &Handoff<'_>) -> ! {
     environment(start.env(), &set).into_iter().for_each(|entry| env.push(entry));
     let error = process::execute_or_shell(&path, &argv, &env);
     let code = if error == Errno::NOENT { EXIT_NO_SUCH_TOOL } else { EXIT_UNREACHABLE };
-    let path = String::from_utf8_lossy(plan.path);
+    let path = say::shown(plan.path);
     say::fail(code, &["allowed, but ", &path, " cannot be executed (", &words(error), ")"].concat())
 }
 

@@ -38,6 +38,15 @@ pub(crate) fn line_of(text: &str) -> Vec<u8> {
     whole.into_bytes()
 }
 
+/// Bytes as text: as they are where they are UTF-8, else with a question mark for each that is not ASCII. What the
+/// standard library has for this is much larger.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().map(|&b| if b.is_ascii() { char::from(b) } else { '?' }).collect(),
+    }
+}
+
 /// Control characters, C0 and C1, and those that turn the direction of writing, as something that shows.
 fn harmless(c: char) -> char {
     match c {
@@ -121,6 +130,12 @@ mod tests {
     #[test]
     fn ordinary_text_stays_as_it_is() {
         assert_eq!(line_of("déjà vu"), "clawrden: déjà vu\n".as_bytes());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_show_what_of_them_is() {
+        assert_eq!(shown("déjà".as_bytes()), "déjà");
+        assert_eq!(shown(b"a\xffb"), "a?b");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::say::{decimal, words};
+use crate::say::{self, decimal, words};
 use crate::sys::process::c_string;
 use crate::sys::{signal::above_standard, start::Start};
 
@@ -89,7 +89,7 @@ pub(crate) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> 
 
 /// The line that says that the warden cannot be reached, and what cures it.
 pub(crate) fn unreachable(path: &[u8], error: Errno) -> String {
-    let path = String::from_utf8_lossy(path);
+    let path = say::shown(path);
     let remedy = match error {
         Errno::PERM => {
             "The agent's own sandbox forbids Unix sockets; allow them: Claude Code \

@@ -1,10 +1,14 @@
 //! Judging a request again that waits for a person: what the policy denies by then, nobody can approve.
 //! It only ever refuses; what a later policy would allow is still asked.
 
+mod past;
+
 use clawrden_policy::{Action, Facts, Links};
 
-use crate::containers::Whereabouts;
-use crate::plan::{Judges, Plan};
+use crate::jails::Jails;
+use crate::plan::Plan;
+pub(crate) use past::PastCase;
+use past::{Door, Where};
 
 /// Bytes of the longest argument vector that is kept for this. A longer request cannot be approved after a change.
 const MAX_WORDS: usize = 16 * 1024;
@@ -14,7 +18,7 @@ const MAX_WORDS: usize = 16 * 1024;
 pub(crate) struct Case {
     jail: Box<str>,
     /// What judged it.
-    judges: Judges,
+    door: Door,
     name: Vec<u8>,
     path: Option<Vec<u8>>,
     tool: Option<Vec<u8>>,
@@ -25,7 +29,7 @@ pub(crate) struct Case {
     gid: Option<u32>,
     tty: Option<bool>,
     changed_env: Vec<Vec<u8>>,
-    container: Whereabouts,
+    container: Where,
 }
 
 /// Where links lead is not known.
@@ -55,7 +59,7 @@ impl Case {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
             Self {
                 jail: facts.jail.into(),
-                judges: plan.judges.clone(),
+                door: Door::Open(plan.judges.clone()),
                 name: facts.name.to_vec(),
                 path: owned(facts.path),
                 tool: owned(facts.tool),
@@ -67,14 +71,15 @@ impl Case {
                 gid: facts.gid,
                 tty: facts.tty,
                 changed_env: facts.changed_env.iter().map(|name| name.to_vec()).collect(),
-                container: plan.caller.container.clone(),
+                container: Where::Seen(plan.caller.container.clone()),
             }
         })
     }
 
-    /// What the policies in force have against it by now.
-    pub(crate) fn objection(&self) -> Option<Objection> {
-        let judges = self.judges.renewed()?;
+    /// What the policies in force have against it by now. One that an earlier warden judged is judged anew by the jails of
+    /// the same names; while there is none, by whoever comes back to use the approval.
+    pub(crate) fn objection(&self, jails: &Jails) -> Option<Objection> {
+        let judges = self.door.renewed(jails)?;
         let Some(words) = &self.words else {
             let reason = "the policy was changed while it waited, and it is too long to be judged again; \
                           repeat the command";
@@ -122,6 +127,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::containers::Whereabouts;
+    use crate::plan::Judges;
     use clawrden_policy::Policy;
 
     use crate::jails::{InForce, Jail, JailName, Origin};
@@ -140,7 +147,7 @@ mod tests {
         let jail = Arc::new(jail);
         let case = Case {
             jail: "dev".into(),
-            judges: Judges::of(&jail, None),
+            door: Door::Open(Judges::of(&jail, None)),
             name: b"git".to_vec(),
             path: Some(b"/usr/bin/git".to_vec()),
             tool: Some(b"git".to_vec()),
@@ -150,7 +157,7 @@ mod tests {
             tty: None,
             gid: Some(1000),
             changed_env: Vec::new(),
-            container: Whereabouts::default(),
+            container: Where::Seen(Whereabouts::default()),
         };
         (jail, case)
     }
@@ -158,10 +165,10 @@ mod tests {
     #[test]
     fn the_rule_that_denies_by_now_is_named() {
         let (jail, case) = waiting();
-        assert_eq!(case.objection(), None);
+        assert_eq!(case.objection(&Jails::default()), None);
         let denies = "rules: [{command: git, args: 'push **', action: deny, reason: 'closed'}]";
         jail.put_in_force(in_force(denies), []);
-        let objection = case.objection().unwrap();
+        let objection = case.objection(&Jails::default()).unwrap();
         assert_eq!(objection.rule.as_deref(), Some("p.yaml:1"));
         assert_eq!(objection.reason, "closed");
     }
@@ -172,7 +179,7 @@ mod tests {
         for rule in ["{command: git, action: allow}", "{command: git, action: ask, timeout: 3s}"] {
             let text = format!("default_action: deny\nrules: [{rule}]");
             jail.put_in_force(in_force(&text), []);
-            assert_eq!(case.objection(), None, "{rule}");
+            assert_eq!(case.objection(&Jails::default()), None, "{rule}");
         }
     }
 
@@ -181,10 +188,10 @@ mod tests {
         let (jail, mut case) = waiting();
         let exact = "default_action: deny\nrules: [{command: git, args: push, action: allow}]";
         jail.put_in_force(in_force(exact), []);
-        assert_eq!(case.objection(), None);
+        assert_eq!(case.objection(&Jails::default()), None);
         case.words = Some(b"git\0push\0\0".to_vec());
-        assert!(case.objection().is_some(), "an empty word is a word");
+        assert!(case.objection(&Jails::default()).is_some(), "an empty word is a word");
         case.words = None;
-        assert!(case.objection().unwrap().reason.contains("too long"));
+        assert!(case.objection(&Jails::default()).unwrap().reason.contains("too long"));
     }
 }

@@ -9,7 +9,8 @@ use clawrden_policy::{Action, Decision, Executor, Ghost, Notice, Policy, RuleId,
 use crate::again::{Case, Objection};
 use crate::approvals::Loan;
 use crate::intercom::Account;
-use crate::plan::{HostError, Plan, PlanError, Sight, Workers};
+use crate::jails::Jails;
+use crate::plan::{HostError, Plan, PlanError, RequestId, Sight, Workers};
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
 const LARGE: usize = 16 * 1024;
@@ -196,6 +197,18 @@ impl Judged {
         &self.plan
     }
 
+    /// It is the request `id` that comes again on another connection.
+    pub(crate) fn goes_on_as(&mut self, id: RequestId) {
+        self.plan.id = id;
+    }
+
+    /// A person was asked about it before, so a person is still to answer, whatever a later policy would allow.
+    pub(crate) fn stays_asked(&mut self) {
+        if self.decision.action == Action::Allow {
+            self.decision.action = Action::Ask;
+        }
+    }
+
     pub(crate) fn decision(&self) -> &Decision {
         &self.decision
     }
@@ -212,8 +225,8 @@ impl Judged {
     }
 
     /// What the policies in force have against it by now. One whose case was not kept was judged just now.
-    pub(crate) fn objection(&self) -> Option<Objection> {
-        self.case.as_ref()?.objection()
+    pub(crate) fn objection(&self, jails: &Jails) -> Option<Objection> {
+        self.case.as_ref()?.objection(jails)
     }
 
     /// Whether the shim becomes the tool, with the words that it has itself.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clawrden_policy::Action;
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -146,7 +147,12 @@ async fn command(
             return;
         }
     };
-    let records = vec![requested, decided(&judged)];
+    let mut judged = judged;
+    let records = match comes_back(warden, &mut judged) {
+        Some(reconnected) if judged.decision().action == Action::Ask => vec![reconnected],
+        Some(reconnected) => vec![reconnected, decided(&judged)],
+        None => vec![requested, decided(&judged)],
+    };
     match judged.verdict() {
         Verdict::Allow(approved) => execute(warden, Start { approved, reply, records }).await,
         Verdict::Deny(judged) => {
@@ -168,6 +174,25 @@ async fn command(
     }
 }
 
+/// Whether it is a request that waits, or was answered, while its caller had lost the warden: it goes on as that one.
+fn comes_back(warden: &Warden, judged: &mut Judged) -> Option<Record> {
+    let plan = judged.plan();
+    let client = Id(plan.invocation.client()?);
+    let is_asked = judged.decision().action == Action::Ask;
+    if !is_asked && !warden.approvals.expects_callers() {
+        return None;
+    }
+    let (id, entry) = warden.approvals.known(&plan.identity, client, caller_key(&plan.caller))?;
+    judged.goes_on_as(id.0);
+    judged.stays_asked();
+    Some(Record::Reconnected(ledger::Reconnected { id, entry }))
+}
+
+fn caller_key(caller: &Caller) -> CallerKey {
+    let start = caller.identity().map(|identity| identity.start_ticks);
+    CallerKey { pid: caller.pid, start }
+}
+
 /// Asks a person, and waits for as long as the caller does.
 async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     let warden = &warden;
@@ -186,6 +211,7 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         let _ = reply.deny(&judged.rule(), text).await;
         return;
     }
+    warden.take_up_approvals();
     let ticket = match warden.approvals.ask(question(&mut judged), crate::approvals::Now::read()) {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
@@ -204,8 +230,9 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     judged.slim();
     let mut ticket = ticket;
     match wait_for_answer(warden, &judged, &mut reply, &mut ticket).await {
-        Some(answer) => Box::pin(settle(warden, judged, reply, answer)).await,
-        None => {
+        Waited::Answered(answer) => Box::pin(settle(warden, judged, reply, answer)).await,
+        Waited::CutOff => ticket.stay(),
+        Waited::Left => {
             let mut records = vec![Record::CallerLeft(ledger::CallerLeft { id })];
             if let Left::Parked(entry) = ticket.leave() {
                 records.push(Record::Parked(ledger::Parked { id, entry }));
@@ -215,20 +242,41 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     }
 }
 
-/// `None` when the caller left, or was sent away after `hold`.
+/// What waiting for a person came to.
+enum Waited {
+    Answered(Answer),
+    /// The caller left, or was sent away after `hold`.
+    Left,
+    /// The warden goes down, and the caller will come back to the next one.
+    CutOff,
+}
+
 async fn wait_for_answer(
     warden: &Warden,
     judged: &Judged,
     reply: &mut Reply,
     ticket: &mut Ticket,
-) -> Option<Answer> {
+) -> Waited {
     let short = ticket.short.clone();
-    reply.pending().await.ok()?;
-    crate::crash::point("after_pending");
     let jail = &judged.plan().jail;
+    let can_come_back = judged.plan().invocation.client().is_some() && !warden.config.ephemeral;
+    let reconnect = jail.policy().reconnect(jail.name.as_str());
+    let reconnect = if can_come_back { reconnect } else { Duration::ZERO };
+    let pending = match judged.plan().invocation.client() {
+        Some(_) => reply.pending_for(reconnect).await,
+        None => reply.pending().await,
+    };
+    if pending.is_err() {
+        return Waited::Left;
+    }
+    crate::crash::point("after_pending");
+    let now_ms = crate::approvals::Now::read().ms;
+    let before = Duration::from_millis(now_ms.saturating_sub(ticket.since_ms));
+    // One that comes back has waited for a part of it, and was told what for.
     let hold = jail.policy().hold(jail.name.as_str());
+    let hold = hold.map(|hold| hold.saturating_sub(before).max(SILENCE));
+    let mut told = before > SILENCE;
     let mut closing = warden.closing();
-    let mut told = false;
     let silence = tokio::time::sleep(SILENCE);
     tokio::pin!(silence);
     let patience = wait::at_most(hold);
@@ -236,12 +284,12 @@ async fn wait_for_answer(
     loop {
         tokio::select! {
             biased;
-            answer = ticket.answered() => return Some(answer),
+            answer = ticket.answered() => return Waited::Answered(answer),
             interruption = reply.interrupted() => {
                 if interruption == Interruption::Cancelled {
                     let _ = reply.fail(EXIT_UNREACHABLE, "cancelled while it waited; nothing ran").await;
                 }
-                return None;
+                return Waited::Left;
             }
             () = &mut silence, if !told => {
                 told = true;
@@ -249,11 +297,16 @@ async fn wait_for_answer(
                     "waiting for approval {short} ({}); answer with: clawrden approve {short}",
                     judged.decision().reason
                 );
-                reply.notice(&text).await.ok()?;
+                if reply.notice(&text).await.is_err() {
+                    return Waited::Left;
+                }
             }
             () = closed(&mut closing) => {
+                if !reconnect.is_zero() {
+                    return Waited::CutOff;
+                }
                 let _ = reply.fail(EXIT_UNREACHABLE, "the warden is going down; nothing ran").await;
-                return None;
+                return Waited::Left;
             }
             () = &mut patience => {
                 let text = format!(
@@ -261,7 +314,7 @@ async fn wait_for_answer(
                      or run: clawrden wait {short}"
                 );
                 let _ = reply.still_waiting(&text).await;
-                return None;
+                return Waited::Left;
             }
         }
     }
@@ -287,7 +340,7 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     }
     let loan = warden.approvals.lend(approval);
     let unchanged = judged.recall(&warden.workers).await;
-    if let Some(objection) = judged.objection() {
+    if let Some(objection) = judged.objection(&warden.jails) {
         let Objection { rule, reason } = objection;
         records.push(denied(id, rule.clone(), reason.clone()));
         warden.record(&records);
@@ -314,16 +367,17 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
 
 async fn refuse(warden: &Warden, judged: &Judged, mut reply: Reply, denial: Denial) {
     let text = refusal_text(&denial);
-    if matches!(denial.why, Refusal::Superseded) {
-        warden.record(&[failed(Id(judged.plan().id), text.clone())]);
-    }
+    let heard = denial.clone();
     // What a person has to say comes before what the policy has, and so does what it says by now.
     let (rule, told) = match denial.why {
         Refusal::Policy { rule, .. } => (rule.unwrap_or_default(), text),
         Refusal::Person { reason: Some(_), .. } => (judged.rule(), text),
         _ => (judged.rule(), judged.decision().with_suggestion(&text)),
     };
-    let _ = reply.deny(&rule, &told).await;
+    // One that could not be told has gone, and is told when it comes back.
+    if reply.deny(&rule, &told).await.is_ok() {
+        warden.approvals.told(&heard);
+    }
 }
 
 fn refusal_text(denial: &Denial) -> String {
@@ -347,10 +401,8 @@ fn question(judged: &mut Judged) -> Ask {
     Ask {
         identity: plan.identity,
         id: Id(plan.id),
-        key: CallerKey {
-            pid: plan.caller.pid,
-            start: plan.caller.identity().map(|identity| identity.start_ticks),
-        },
+        client: plan.invocation.client().map(Id),
+        key: caller_key(&plan.caller),
         details: Details {
             jail: plan.jail.name.to_string(),
             caller,

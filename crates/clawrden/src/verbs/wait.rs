@@ -4,14 +4,18 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clawrden_api::display;
 use clawrden_protocol::WaitRequest;
-use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE};
+use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE, RECONNECT};
 
 use crate::failure::{Failure, Outcome};
 use crate::verbs::heard::{self, Heard};
 use crate::verbs::socket;
+
+/// Between two looks for a warden that has gone.
+const PAUSE: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -47,9 +51,36 @@ pub(crate) fn run(args: &Args) -> Outcome {
             socket.display()
         ))
     };
-    let mut stream = UnixStream::connect(&socket).map_err(unreachable)?;
-    stream.write_all(&request).map_err(unreachable)?;
-    listen(&mut stream)
+    let ask = || {
+        let mut stream = UnixStream::connect(&socket)?;
+        stream.write_all(&request)?;
+        Ok(stream)
+    };
+    let mut stream = ask().map_err(unreachable)?;
+    loop {
+        match listen(&mut stream) {
+            // A warden that is started anew knows what waits. Nothing runs by this, so it may be asked as often.
+            Err(Failure::Unreachable(gone)) => {
+                let again = look_again(ask);
+                stream = again.ok_or(Failure::Unreachable(gone))?;
+            }
+            heard => return heard,
+        }
+    }
+}
+
+/// Looks for a warden that has gone, for as long as a shim does.
+fn look_again(ask: impl Fn() -> std::io::Result<UnixStream>) -> Option<UnixStream> {
+    let gone = Instant::now();
+    loop {
+        std::thread::sleep(PAUSE);
+        if let Ok(stream) = ask() {
+            return Some(stream);
+        }
+        if gone.elapsed() > RECONNECT {
+            return None;
+        }
+    }
 }
 
 fn listen(from: &mut impl Read) -> Outcome {

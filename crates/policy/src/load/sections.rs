@@ -9,13 +9,14 @@ use crate::env::EnvRules;
 use crate::matchers::glob::{Glob, Kind};
 use crate::matchers::paths;
 use crate::places::is_system_folder;
-use crate::policy::{DEFAULT_HOLD, Jail};
+use crate::policy::{DEFAULT_HOLD, DEFAULT_RECONNECT, Jail};
 
 /// Most jails in one policy.
 const MAX_JAILS: usize = 1_000;
 
 pub(super) const ENV_KEYS: &[&str] = &["keep", "strip", "dangerous", "ignore_dangerous"];
-pub(super) const JAIL_KEYS: &[&str] = &["commands", "hardened", "hold", "rules", "workspace"];
+pub(super) const JAIL_KEYS: &[&str] =
+    &["commands", "hardened", "hold", "reconnect", "rules", "workspace"];
 
 pub(super) fn allowed_paths(node: &Node, report: &mut Report<'_>) -> Option<Vec<Glob>> {
     let words = report.words(node, "a path")?;
@@ -110,6 +111,7 @@ fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
         commands: Vec::new(),
         hardened: false,
         hold: Some(DEFAULT_HOLD),
+        reconnect: DEFAULT_RECONNECT,
         workspace: Vec::new(),
     };
     for (key, node) in report.fields(node, "what the jail is", JAIL_KEYS)? {
@@ -123,6 +125,9 @@ fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
             "rules" => {}
             "workspace" => jail.workspace = workspace(node, report),
             "hardened" => jail.hardened = report.boolean(node).unwrap_or(false),
+            "reconnect" => {
+                jail.reconnect = report.duration(node).flatten().unwrap_or_default();
+            }
             _ => jail.hold = report.duration(node).flatten(),
         }
     }

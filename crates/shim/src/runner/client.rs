@@ -69,7 +69,7 @@ impl Client {
 
     /// Queues that the command ended by our doing, or did not start.
     pub(super) fn tell_failure(&mut self, code: u8, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
+        let text = say::shown(text);
         if self.version_2 {
             self.outbox.put(|out| ToClient::Failure { code, text: &text }.encode(out));
             return;

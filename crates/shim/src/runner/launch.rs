@@ -2,7 +2,6 @@
 //!
 //! The client's descriptors are received here and nowhere else: one that hangs can be ended with this process.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
@@ -13,7 +12,7 @@ use rustix::io::{Errno, FdFlags};
 
 use super::intake::{self, Inherited};
 use super::{Failure, OWN, identity};
-use crate::say::{decimal, words};
+use crate::say::{self, decimal, words};
 use crate::sys::modes::Modes;
 use crate::sys::process::{self, Words};
 use crate::sys::turns::Flag;
@@ -188,7 +187,7 @@ impl Launch<'_> {
         };
         let code = if error == Errno::NOENT { EXIT_NO_SUCH_TOOL } else { EXIT_UNREACHABLE };
         let name = plan.argv.first().map(Vec::as_slice).unwrap_or_default();
-        let name = String::from_utf8_lossy(name);
+        let name = say::shown(name);
         let text = ["allowed, but ", &name, " cannot be executed (", &words(error), ")"].concat();
         self.tell(&Failure::new(code, text))
     }

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 use super::identity::Identity;
 use crate::ledger::Id;
 
 /// A moment, on the clock that measures and on the clock that people read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// For deadlines.
     pub instant: Instant,
@@ -64,6 +66,8 @@ pub struct Approval {
     pub answered_ms: u64,
     /// It was not given to this request but kept, or handed on by another that did not use it.
     pub kept: bool,
+    /// The request that it was given to, or that asked last.
+    pub(super) ask: Id,
     pub(super) identity: Identity,
     pub(super) until: Now,
 }
@@ -89,12 +93,14 @@ pub struct Denial {
     pub entry: Id,
     /// Who or what refused it.
     pub why: Refusal,
+    /// The request that is refused; of a kept one, the request that asked last.
+    pub(super) ask: Id,
     /// Until when it is kept if its caller does not take it; `None` if it is not.
-    pub(super) until: Option<Instant>,
+    pub(super) until: Option<Now>,
 }
 
 /// Who or what refused a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// A person.
     Person {
@@ -141,7 +147,7 @@ pub struct Answered {
     pub told: Vec<Id>,
     /// The request that asked last, where nobody waits: the answer is kept for the next one like it.
     pub parked: Option<Id>,
-    /// Until when it is kept, in milliseconds since the epoch.
+    /// Until when it is kept, in milliseconds since the epoch: no caller is there to take it.
     pub kept_until_ms: Option<u64>,
     /// The entry under which the other callers go on waiting.
     pub reopened: Option<Id>,
@@ -192,6 +198,9 @@ pub enum AnswerError {
         "{0} answers are kept for callers that have gone; answer again when some were used or ran out"
     )]
     TooManyKept(usize),
+    /// The answer could not be kept, so it was not given.
+    #[error("the answer cannot be kept and is therefore not given: {0}")]
+    NotKept(String),
     /// The answer could not be recorded, so it was not given.
     #[error("the answer is not recorded and therefore not given: {0}")]
     NotRecorded(String),

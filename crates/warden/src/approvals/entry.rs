@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clawrden_api::{Caller, QueueEntry};
+use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
 use crate::again::Case;
@@ -16,8 +17,10 @@ use crate::ledger::Id;
 pub struct Ask {
     /// What makes it the same question as another.
     pub identity: Identity,
-    /// The request's id: the client's own choice, or a random one for a version 1 client.
+    /// The request's id.
     pub id: Id,
+    /// What the client calls it, by which it finds its place again; `None` for one that cannot come back.
+    pub client: Option<Id>,
     /// The process that asks.
     pub key: CallerKey,
     /// What a person is shown.
@@ -29,7 +32,7 @@ pub struct Ask {
 }
 
 /// A process, told apart from every other that has had or will have its number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerKey {
     /// Its id; `None` is unknown and the same as nobody.
     pub pid: Option<u32>,
@@ -44,7 +47,7 @@ impl CallerKey {
 }
 
 /// What a person is shown of a request. Long argument vectors are to be folded before.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
     /// The jail.
     pub jail: String,

@@ -1,10 +1,11 @@
 //! Identity: what makes two requests the same question to a person.
 //! Whatever could change what runs or for whom is in it; nothing that a request can leave out makes it fit another.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over everything that an answer is given for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity(pub [u8; 32]);
 
 impl Identity {

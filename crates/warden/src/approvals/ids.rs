@@ -24,6 +24,13 @@ impl Maker {
         Self { seed, made: 0 }
     }
 
+    /// A seed for another one, which makes other ids.
+    pub(super) fn another(&mut self) -> [u8; 32] {
+        self.made += 1;
+        let of = Sha256::new_with_prefix(b"another").chain_update(self.seed);
+        of.chain_update(self.made.to_be_bytes()).finalize().into()
+    }
+
     pub(super) fn make(&mut self) -> Id {
         self.made += 1;
         let digest =

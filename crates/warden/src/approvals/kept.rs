@@ -1,11 +1,14 @@
-//! Answers that wait for a caller: one-use grants, and denials that the next identical request gets.
-//! Each is given out once. What ran out of time is never given out.
+//! Answers that wait for a caller: one-use grants, denials that the next identical request gets, and what callers that a
+//! restart has cut off will hear when they are back. Each is given out once. What ran out of time is never given out.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use super::answer::{Approval, Denial};
+use super::answer::{Answer, Approval, Denial, Now};
+use super::entry::CallerKey;
 use super::identity::Identity;
+use super::lasting;
+use super::store::{Change, Kind};
 use crate::ledger::Id;
 
 /// Answers that are kept for callers that have gone. Beyond it, further answers are not taken.
@@ -15,7 +18,36 @@ pub const MAX_KEPT: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     grants: HashMap<Identity, VecDeque<Approval>>,
-    denials: HashMap<Identity, (Denial, Instant)>,
+    denials: HashMap<Identity, (Denial, Now)>,
+    /// By what the client calls its request.
+    returns: HashMap<(Id, Identity), Return>,
+}
+
+/// The answer for a caller that is expected back.
+#[derive(Debug)]
+pub(super) struct Return {
+    pub(super) client: Id,
+    pub(super) key: CallerKey,
+    pub(super) identity: Identity,
+    pub(super) answer: Answer,
+}
+
+impl Return {
+    /// The request.
+    pub(super) fn ask(&self) -> Id {
+        match &self.answer {
+            Answer::Approved(approval) => approval.ask,
+            Answer::Denied(denial) => denial.ask,
+        }
+    }
+
+    /// The entry that was answered.
+    fn entry(&self) -> Id {
+        match &self.answer {
+            Answer::Approved(approval) => approval.entry,
+            Answer::Denied(denial) => denial.entry,
+        }
+    }
 }
 
 impl Kept {
@@ -36,40 +68,96 @@ impl Kept {
     }
 
     /// Keeps a denial; of several, the newest. Without room it is dropped, and a person is asked again.
-    pub(super) fn deny(&mut self, identity: Identity, denial: Denial, until: Instant) {
-        if !self.is_full() || self.denials.contains_key(&identity) {
-            self.denials.insert(identity, (denial, until));
+    pub(super) fn deny(
+        &mut self,
+        identity: Identity,
+        denial: Denial,
+        until: Now,
+    ) -> Option<Change> {
+        if self.is_full() && !self.denials.contains_key(&identity) {
+            return None;
         }
+        let change = lasting::denial(&identity, &denial, until);
+        self.denials.insert(identity, (denial, until));
+        Some(change)
     }
 
     /// The denial that the next identical request gets.
     pub(super) fn take_denial(&mut self, identity: &Identity, now: Instant) -> Option<Denial> {
         let (denial, until) = self.denials.remove(identity)?;
-        (until > now).then_some(denial)
+        (until.instant > now).then_some(denial)
     }
 
     /// The grant that the next identical request uses, the oldest first.
     pub(super) fn take_grant(&mut self, identity: &Identity, now: Instant) -> Option<Approval> {
         let grants = self.grants.get_mut(identity)?;
-        let found = std::iter::from_fn(|| grants.pop_front()).find(|g| g.until.instant > now);
+        let found = grants.iter().position(|grant| grant.until.instant > now);
+        let found = found.and_then(|at| grants.remove(at));
         if grants.is_empty() {
             self.grants.remove(identity);
         }
         found
     }
 
+    /// Keeps an answer for a caller that is expected back.
+    pub(super) fn expect(&mut self, expected: Return) {
+        self.returns.insert((expected.client, expected.identity), expected);
+    }
+
+    /// The request and the entry of a caller that has an answer here.
+    pub(super) fn expected(
+        &self,
+        identity: &Identity,
+        client: Id,
+        key: CallerKey,
+    ) -> Option<(Id, Id)> {
+        let found = self.returns.get(&(client, *identity))?;
+        found.key.is_same_process(key).then(|| (found.ask(), found.entry()))
+    }
+
+    /// The answer for the caller that is back.
+    pub(super) fn take_return(
+        &mut self,
+        identity: &Identity,
+        client: Id,
+        key: CallerKey,
+    ) -> Option<Answer> {
+        self.expected(identity, client, key)?;
+        self.returns.remove(&(client, *identity)).map(|found| found.answer)
+    }
+
+    /// Everybody who was expected, and is no more.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Return> + use<> {
+        std::mem::take(&mut self.returns).into_values()
+    }
+
     /// Until when the approval of this entry is kept, if it is.
     pub(super) fn until(&self, identity: &Identity, entry: Id, now: Instant) -> Option<u64> {
-        let mut grants = self.grants.get(identity)?.iter();
-        grants.find(|g| g.entry == entry && g.until.instant > now).map(|g| g.until.ms)
+        let grants = self.grants.get(identity)?.iter();
+        let mut valid = grants.filter(|grant| grant.until.instant > now);
+        valid.find(|grant| grant.entry == entry).map(|grant| grant.until.ms)
     }
 
     /// Forgets what ran out of time.
-    pub(super) fn expire(&mut self, now: Instant) {
-        self.denials.retain(|_, (_, until)| *until > now);
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.denials.retain(|identity, (_, until)| {
+            let lasts = until.instant > now;
+            if !lasts {
+                changes.push(Change::Remove(Kind::Denial, identity.0.to_vec()));
+            }
+            lasts
+        });
         self.grants.retain(|_, grants| {
-            grants.retain(|g| g.until.instant > now);
+            grants.retain(|grant| {
+                let lasts = grant.until.instant > now;
+                if !lasts {
+                    changes.push(lasting::no_grant(grant));
+                }
+                lasts
+            });
             !grants.is_empty()
         });
+        changes
     }
 }

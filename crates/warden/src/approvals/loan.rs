@@ -27,11 +27,15 @@ impl Loan {
         self.approval.as_ref().is_some_and(|approval| approval.covers(identity))
     }
 
-    /// Keeps it from going back by itself: what it is for is announced. Whoever learns for certain that nothing was
-    /// started with it may still give back what this returns.
-    #[must_use = "an approval that is dropped is lost; give it back if nothing ran"]
-    pub fn spend(mut self) -> Option<Approval> {
-        self.approval.take().map(|approval| *approval)
+    /// Keeps it from going back by itself, now and after a restart: what it is for is announced. Whoever learns for
+    /// certain that nothing was started with it may still give back what this returns.
+    ///
+    /// # Errors
+    /// When a restart would give it back: nothing may be started with it, and it goes back.
+    pub fn spend(mut self) -> Result<Option<Approval>, String> {
+        let Some(approval) = &self.approval else { return Ok(None) };
+        self.approvals.use_up(approval)?;
+        Ok(self.approval.take().map(|approval| *approval))
     }
 }
 

@@ -2,21 +2,26 @@
 //!
 //! Nothing here runs anything. An answer of yes is an [`Approval`], which one waiting caller gets, or the next one that
 //! asks the same; no caller, no run. No time that passes, no caller that leaves and no bound that is reached ever makes
-//! a yes out of anything else. No I/O and no clock of its own, but when a caller leaves.
+//! a yes out of anything else. No clock of its own, but when a caller leaves; and no I/O but of what lasts beyond the
+//! warden's end, see [`store`].
 
 mod answer;
+mod answering;
 mod entry;
 mod identity;
 mod ids;
 mod kept;
+mod lasting;
 mod loan;
 mod remembered;
 mod state;
+mod store;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,13 +35,16 @@ pub use entry::{Ask, CallerKey, Details};
 pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
+pub use lasting::Restored;
 pub use loan::Loan;
 pub use remembered::MAX_REMEMBERED;
+pub use store::StoreError;
 pub use watch::{Standing, Told, Watch};
 
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
-use state::{Gap, Place, Put, State};
+use state::{Gap, Lasting, Place, Put, Shut, State};
+use store::Store;
 
 /// Entries that are open at once. Beyond it a request is denied at once.
 pub const MAX_OPEN: usize = 16 * 1024;
@@ -61,6 +69,9 @@ pub const GRANT_LIFE: Duration = Duration::from_secs(30 * 60);
 const fn share_of(bound: usize) -> usize {
     bound / 4 * 3
 }
+
+/// How long after a failure the file of what lasts is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The queue and the answers that are kept. Clones are the same queue.
 #[derive(Clone)]
@@ -96,6 +107,29 @@ pub enum Full {
     /// The entry has all the callers it may have.
     #[error("too many callers wait for the same approval; repeat the command later")]
     Callers,
+    /// A restart would forget it.
+    #[error(
+        "the approvals cannot be kept, so nobody is asked; `clawrden status` and the log say why"
+    )]
+    Unkept,
+}
+
+/// A caller that a restart has cut off, and that has not come back in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lapsed {
+    /// The request.
+    pub request: Id,
+    /// The entry that nobody waits for any more.
+    pub parked: Option<Id>,
+}
+
+/// What was found when a queue was opened.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Everything that goes on.
+    pub restored: Vec<Restored>,
+    /// The file could not be understood, and lies there by now.
+    pub aside: Option<PathBuf>,
 }
 
 /// A caller's place in the queue. Dropping it says that the caller has gone.
@@ -105,6 +139,8 @@ pub struct Ticket {
     pub entry: Id,
     /// Enough of its digits to name it.
     pub short: String,
+    /// Since when the caller has waited, over restarts, in milliseconds since the epoch.
+    pub since_ms: u64,
     identity: Identity,
     place: Place,
     receiver: oneshot::Receiver<Answer>,
@@ -124,11 +160,92 @@ pub enum Left {
 }
 
 impl Approvals {
-    /// An empty queue. `seed` is 32 bytes from the kernel's random generator, fresh for each start of the warden: ids
-    /// are derived from it.
+    /// An empty queue that ends with this process. `seed` is 32 bytes from the kernel's random generator, fresh for each
+    /// start of the warden: ids are derived from it.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self { state: Arc::new(Mutex::new(State::new(seed))) }
+    }
+
+    /// The queue that lasts in the file at `path`, once [`Approvals::take_up`] was called. Callers that were cut off and
+    /// are still there, as `is_there` says, have `patience` to come back. `seed` as for [`Approvals::new`]. One process
+    /// has the file at a time: that is for the caller of this to see to.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub fn open(
+        seed: [u8; 32],
+        path: PathBuf,
+        patience: Duration,
+        is_there: fn(CallerKey) -> bool,
+    ) -> Result<Self, StoreError> {
+        if let Err(refused @ StoreError::Refused { .. }) = store::claim(&path) {
+            return Err(refused);
+        }
+        let mut state = State::new(seed);
+        state.store = Lasting::Shut(Shut { path, patience, is_there, next: Instant::now() });
+        Ok(Self { state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// Takes up what the last warden left, the first time that this is possible; before, nobody is asked. `None` at every
+    /// other time.
+    #[must_use = "what goes on is to be recorded"]
+    pub fn take_up(&self, now: Now) -> Option<Recovered> {
+        let mut state = self.state();
+        let Lasting::Shut(shut) = &mut state.store else { return None };
+        if shut.next > now.instant {
+            return None;
+        }
+        shut.next = now.after(AGAIN).instant;
+        let (patience, is_there) = (shut.patience, shut.is_there);
+        match Store::open(&shut.path) {
+            Ok(opened) => match take_up(&mut state, opened, is_there, now) {
+                Ok(recovered) => {
+                    let some = !recovered.restored.is_empty();
+                    state.away_until = some.then(|| now.after(patience).instant);
+                    Some(recovered)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "nobody can be asked");
+                    None
+                }
+            },
+            Err(error) => {
+                tracing::error!(%error, "nobody can be asked");
+                None
+            }
+        }
+    }
+
+    /// The request and the entry of a caller that has waited for the very same before: it is back from a connection that
+    /// broke. `client` is what it calls its request.
+    #[must_use]
+    pub fn known(&self, identity: &Identity, client: Id, key: CallerKey) -> Option<(Id, Id)> {
+        self.state().known(identity, client, key)
+    }
+
+    /// Whether callers may be on their way back.
+    #[must_use]
+    pub fn expects_callers(&self) -> bool {
+        self.state().away_until.is_some()
+    }
+
+    /// Lets go of callers that have not come back in time.
+    #[must_use = "who has left is to be recorded"]
+    pub fn lapse(&self, now: Now) -> Vec<Lapsed> {
+        self.state().lapse(now)
+    }
+
+    /// A caller has heard its denial.
+    pub fn told(&self, denial: &Denial) {
+        if denial.until.is_some() || matches!(denial.why, Refusal::Expired(_)) {
+            self.state().write_if_possible(&[lasting::told(denial.ask)]);
+        }
+    }
+
+    /// An approval is used: nothing gives it back by itself any more, nor does a restart.
+    fn use_up(&self, approval: &Approval) -> Result<(), String> {
+        self.state().write(&[lasting::no_grant(approval)])
     }
 
     /// Takes a request that needs a person's answer. Identical ones share an entry.
@@ -139,9 +256,10 @@ impl Approvals {
             Put::Granted(approval) => Asked::Granted(approval),
             Put::Denied(denial) => Asked::Denied(denial),
             Put::Full(full) => Asked::Full(full),
-            Put::Waiting { entry, place, receiver } => Asked::Wait(Ticket {
+            Put::Waiting { entry, place, since_ms, receiver } => Asked::Wait(Ticket {
                 entry,
                 short: state.short(entry),
+                since_ms,
                 identity,
                 place,
                 receiver,
@@ -233,6 +351,23 @@ impl Approvals {
     }
 }
 
+fn take_up(
+    state: &mut State,
+    opened: store::Opened,
+    is_there: fn(CallerKey) -> bool,
+    now: Now,
+) -> Result<Recovered, StoreError> {
+    let store::Opened { mut store, rows, same_boot, aside } = opened;
+    // Into a state of its own: what cannot be taken up whole is not taken up at all.
+    let mut fresh = State::new(state.maker.another());
+    let (restored, changes) = lasting::restore(&mut fresh, rows, (same_boot, &is_there), now);
+    store.write(&changes)?;
+    store.adopt()?;
+    fresh.store = Lasting::In(store);
+    *state = fresh;
+    Ok(Recovered { restored, aside })
+}
+
 impl Ticket {
     /// Waits for the answer. May be dropped and called again, until it has given one.
     pub async fn answered(&mut self) -> Answer {
@@ -240,7 +375,8 @@ impl Ticket {
             Ok(answer) => answer,
             // No sender is dropped unused; if one were, nothing may run.
             Err(_) => {
-                Answer::Denied(Denial { entry: self.entry, why: Refusal::Superseded, until: None })
+                let (why, entry) = (Refusal::Superseded, self.entry);
+                Answer::Denied(Denial { entry, why, ask: entry, until: None })
             }
         }
     }
@@ -255,6 +391,13 @@ impl Ticket {
         self.go()
     }
 
+    /// The warden goes down: the place is the caller's when it is back. What it was answered meanwhile it hears then.
+    pub fn stay(mut self) {
+        self.has_left = true;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.stay(&self.identity, self.place);
+    }
+
     fn go(&mut self) -> Left {
         self.has_left = true;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -265,11 +408,7 @@ impl Ticket {
         }
         match self.receiver.try_recv() {
             Ok(Answer::Approved(approval)) => state.hand_on(approval, Now::read()),
-            Ok(Answer::Denied(denial)) => {
-                if let Some(until) = denial.until {
-                    state.kept.deny(self.identity, denial, until);
-                }
-            }
+            Ok(Answer::Denied(denial)) => state.keep_denial(self.identity, denial),
             Err(_) => {}
         }
         Left::Answered

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::identity::Identity;
 use crate::ledger::Id;
 
@@ -10,7 +12,7 @@ use crate::ledger::Id;
 pub const MAX_REMEMBERED: usize = 4096;
 
 /// What came of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Approved,
     Denied { reason: Option<String> },
@@ -28,7 +30,7 @@ impl Outcome {
 }
 
 /// An answered entry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Remembered {
     pub(super) jail: String,
     pub(super) uid: Option<u32>,
@@ -51,10 +53,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// The one that is forgotten when another is added.
+    pub(super) fn next_forgotten(&self) -> Option<Id> {
+        self.order.front().copied().filter(|_| self.order.len() >= MAX_REMEMBERED)
+    }
+
     pub(super) fn add(&mut self, id: Id, remembered: Remembered) {
-        if self.order.len() >= MAX_REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
+        if let Some(oldest) = self.next_forgotten() {
+            self.order.pop_front();
             self.by_id.remove(&oldest);
         }
         self.order.push_back(id);

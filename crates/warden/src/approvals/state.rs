@@ -2,38 +2,60 @@
 //! An entry is closed before anybody is told, so that no answer is given twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clawrden_api::QueueEntry;
 use tokio::sync::oneshot;
 
-use super::answer::{
-    Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
-};
+use super::answer::{Answer, AnswerError, Approval, Denial, Now, Refusal};
 use super::entry::{Ask, CallerKey, Details, Times};
 use super::identity::Identity;
 use super::ids::{Maker, Prefix, digits_needed, shortened};
-use super::kept::{Kept, MAX_KEPT};
+use super::kept::Kept;
+use super::lasting;
 use super::remembered::{Memory, Outcome, Remembered};
+use super::store::{Change, Store};
 use super::watch::Told;
-use super::{
-    Full, GRANT_LIFE, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of,
-};
-use crate::again::{Case, Objection};
+use super::{Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
+use crate::again::Case;
 use crate::ledger::Id;
 
 pub(super) struct State {
-    maker: Maker,
+    pub(super) maker: Maker,
     pub(super) entries: BTreeMap<Id, Entry>,
-    by_identity: HashMap<Identity, Id>,
-    expiries: BTreeSet<(Instant, Id)>,
+    pub(super) by_identity: HashMap<Identity, Id>,
+    pub(super) expiries: BTreeSet<(Instant, Id)>,
     pub(super) kept: Kept,
     pub(super) memory: Memory,
     /// What each jail holds, and all together under the name of none.
     held: HashMap<String, Held>,
     all: Held,
-    next_serial: u64,
+    pub(super) next_serial: u64,
+    /// Where it lasts. Each change is there before it is made here.
+    pub(super) store: Lasting,
+    /// Until when callers that a restart has cut off may come back.
+    pub(super) away_until: Option<Instant>,
+}
+
+/// Where the queue lasts.
+pub(super) enum Lasting {
+    /// Nowhere: it ends with this process.
+    Not,
+    /// There.
+    In(Store),
+    /// Nowhere yet, and nobody is asked meanwhile: the file could not be opened so far.
+    Shut(Shut),
+}
+
+/// A file that is still to be opened.
+pub(super) struct Shut {
+    pub(super) path: PathBuf,
+    pub(super) patience: Duration,
+    pub(super) is_there: fn(CallerKey) -> bool,
+    /// When it is tried again.
+    pub(super) next: Instant,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,38 +66,49 @@ struct Held {
 
 /// One question to a person.
 pub(super) struct Entry {
+    /// The id that it had first, by which the store knows it.
+    pub(super) row: Id,
     pub(super) identity: Identity,
     pub(super) details: Details,
-    since_ms: u64,
-    expires: Now,
-    timeout: Duration,
-    case: Option<Arc<Case>>,
+    pub(super) since_ms: u64,
+    pub(super) expires: Now,
+    pub(super) timeout: Duration,
+    pub(super) case: Option<Arc<Case>>,
     /// Oldest first, which is the order of their serial numbers.
-    callers: VecDeque<Waiting>,
+    pub(super) callers: VecDeque<Waiting>,
     /// Requests whose callers have gone, the newest last.
-    gone: VecDeque<Id>,
+    pub(super) gone: VecDeque<Id>,
     pub(super) watchers: Vec<oneshot::Sender<Told>>,
 }
 
-struct Waiting {
-    place: Place,
-    ask: Id,
-    key: CallerKey,
-    sender: oneshot::Sender<Answer>,
+pub(super) struct Waiting {
+    pub(super) place: Place,
+    pub(super) ask: Id,
+    pub(super) client: Option<Id>,
+    pub(super) key: CallerKey,
+    pub(super) since_ms: u64,
+    pub(super) seat: Seat,
+}
+
+/// Whether a caller is there to hear the answer.
+pub(super) enum Seat {
+    Here(oneshot::Sender<Answer>),
+    /// The warden was restarted, and it has not come back yet.
+    Away,
 }
 
 /// A caller's place in the row, and which of its connections has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    serial: u64,
-    connection: u64,
+    pub(super) serial: u64,
+    pub(super) connection: u64,
 }
 
 /// What became of an ask.
 pub(super) enum Put {
     Granted(Approval),
     Denied(Denial),
-    Waiting { entry: Id, place: Place, receiver: oneshot::Receiver<Answer> },
+    Waiting { entry: Id, place: Place, since_ms: u64, receiver: oneshot::Receiver<Answer> },
     Full(Full),
 }
 
@@ -100,7 +133,7 @@ impl Entry {
         self.details.bytes() + self.case.as_ref().map_or(0, |case| case.bytes())
     }
 
-    fn remembered(&self, outcome: Outcome, by: &str, when_ms: u64) -> Remembered {
+    pub(super) fn remembered(&self, outcome: Outcome, by: &str, when_ms: u64) -> Remembered {
         Remembered {
             jail: self.details.jail.clone(),
             uid: self.details.caller.uid,
@@ -126,26 +159,87 @@ impl State {
             held: HashMap::new(),
             all: Held::default(),
             next_serial: 0,
+            store: Lasting::Not,
+            away_until: None,
         }
     }
 
+    /// Makes these changes last, all or none.
+    pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), String> {
+        match &mut self.store {
+            Lasting::Not => Ok(()),
+            Lasting::In(store) => store.write(changes).map_err(|error| error.to_string()),
+            Lasting::Shut(_) => Err("their file could not be opened".to_owned()),
+        }
+    }
+
+    /// The same where what is lost by a failure is only asked of a person once more.
+    pub(super) fn write_if_possible(&mut self, changes: &[Change]) {
+        if let Err(error) = self.write(changes) {
+            tracing::warn!(error, "a restart would not know of a change to the approvals");
+        }
+    }
+
+    /// The request and the entry of a caller that has waited for the very same before, or has an answer to it.
+    pub(super) fn known(
+        &self,
+        identity: &Identity,
+        client: Id,
+        key: CallerKey,
+    ) -> Option<(Id, Id)> {
+        if let Some(found) = self.kept.expected(identity, client, key) {
+            return Some(found);
+        }
+        let &id = self.by_identity.get(identity)?;
+        let mut callers = self.entries.get(&id)?.callers.iter();
+        let is_it = |c: &&Waiting| c.client == Some(client) && c.key.is_same_process(key);
+        Some((callers.find(is_it)?.ask, id))
+    }
+
     pub(super) fn ask(&mut self, ask: Ask, now: Now) -> Put {
+        let (sender, receiver) = oneshot::channel();
+        let mut caller = Waiting {
+            place: Place { serial: 0, connection: 0 },
+            ask: ask.id,
+            client: ask.client,
+            key: ask.key,
+            since_ms: now.ms,
+            seat: Seat::Here(sender),
+        };
+        let open = self.by_identity.get(&ask.identity).copied();
+        // Whoever comes back finds its own answer, or its own place, before anything that others left.
+        if let Some(client) = ask.client
+            && let Some(answer) = self.kept.take_return(&ask.identity, client, ask.key)
+        {
+            return match answer {
+                Answer::Approved(approval) => Put::Granted(approval),
+                Answer::Denied(denial) => Put::Denied(denial),
+            };
+        }
+        let connection = self.serial();
+        if let Some(id) = open
+            && let Some(entry) = self.entries.get_mut(&id)
+        {
+            match take_place_again(entry, caller, connection) {
+                Ok((place, since_ms)) => {
+                    return Put::Waiting { entry: id, place, since_ms, receiver };
+                }
+                Err(newcomer) => caller = newcomer,
+            }
+        }
         // A person's no comes before an older yes.
         if let Some(denial) = self.kept.take_denial(&ask.identity, now.instant) {
+            self.write_if_possible(&[lasting::no_denial(&ask.identity)]);
             return Put::Denied(denial);
         }
         if let Some(approval) = self.kept.take_grant(&ask.identity, now.instant) {
             return Put::Granted(approval);
         }
-        let (sender, receiver) = oneshot::channel();
-        let serial = self.serial();
-        let place = Place { serial, connection: serial };
-        let caller = Waiting { place, ask: ask.id, key: ask.key, sender };
-        if let Some(&id) = self.by_identity.get(&ask.identity)
-            && let Some(entry) = self.entries.get_mut(&id)
-        {
-            return match join(entry, caller) {
-                Ok(place) => Put::Waiting { entry: id, place, receiver },
+        let place = Place { serial: connection, connection };
+        caller.place = place;
+        if let Some(id) = open {
+            return match self.join(id, caller) {
+                Ok(()) => Put::Waiting { entry: id, place, since_ms: now.ms, receiver },
                 Err(full) => Put::Full(full),
             };
         }
@@ -154,18 +248,43 @@ impl State {
         if let Err(full) = has_room(held, self.all, bytes) {
             return Put::Full(full);
         }
-        let id = self.open(Entry {
+        let id = self.maker.make();
+        let entry = Entry {
+            row: id,
             identity: ask.identity,
             details: ask.details,
             since_ms: now.ms,
             expires: now.after(ask.timeout),
             timeout: ask.timeout,
             case: ask.case,
-            callers: VecDeque::from([caller]),
+            callers: VecDeque::new(),
             gone: VecDeque::new(),
             watchers: Vec::new(),
-        });
-        Put::Waiting { entry: id, place, receiver }
+        };
+        let changes = [lasting::entry(id, &entry), lasting::caller(id, &caller, false)];
+        if let Err(error) = self.write(&changes) {
+            tracing::error!(error, "a request cannot be kept, so nobody is asked");
+            return Put::Full(Full::Unkept);
+        }
+        self.open_as(id, Entry { callers: VecDeque::from([caller]), ..entry });
+        Put::Waiting { entry: id, place, since_ms: now.ms, receiver }
+    }
+
+    /// Adds a caller to an open entry.
+    fn join(&mut self, id: Id, caller: Waiting) -> Result<(), Full> {
+        let Some(entry) = self.entries.get(&id) else { return Err(Full::Queue) };
+        if entry.callers.len() >= MAX_CALLERS {
+            return Err(Full::Callers);
+        }
+        let change = lasting::caller(entry.row, &caller, false);
+        if let Err(error) = self.write(&[change]) {
+            tracing::error!(error, "a request cannot be kept, so nobody is asked");
+            return Err(Full::Unkept);
+        }
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.callers.push_back(caller);
+        }
+        Ok(())
     }
 
     fn serial(&mut self) -> u64 {
@@ -173,13 +292,7 @@ impl State {
         self.next_serial
     }
 
-    fn open(&mut self, entry: Entry) -> Id {
-        let id = self.maker.make();
-        self.open_as(id, entry);
-        id
-    }
-
-    fn open_as(&mut self, id: Id, entry: Entry) {
+    pub(super) fn open_as(&mut self, id: Id, entry: Entry) {
         let bytes = entry.bytes();
         for held in [&mut self.all, self.held.entry(entry.details.jail.clone()).or_default()] {
             held.entries += 1;
@@ -190,7 +303,7 @@ impl State {
         self.entries.insert(id, entry);
     }
 
-    fn close(&mut self, id: Id) -> Option<Entry> {
+    pub(super) fn close(&mut self, id: Id) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         let bytes = entry.bytes();
         self.all.entries -= 1;
@@ -207,212 +320,9 @@ impl State {
         Some(entry)
     }
 
-    /// A person's answer. `record` is called when it is certain that the answer is taken, and before anybody is told.
-    pub(super) fn answer(
-        &mut self,
-        id: &str,
-        verdict: Verdict,
-        now: Now,
-        record: impl FnOnce(&Answered) -> Result<(), String>,
-    ) -> Result<Answered, AnswerError> {
-        let id = self.resolve(id)?;
-        let Some(entry) = self.entries.get(&id) else {
-            return Err(AnswerError::Unknown(id.to_string()));
-        };
-        if entry.expires.instant <= now.instant {
-            let by = "the clock: nobody had answered in time".to_owned();
-            let when_ms = entry.expires.ms;
-            return Err(AnswerError::AlreadyAnswered { entry: id, answer: "expired", by, when_ms });
-        }
-        let is_parked = entry.callers.is_empty();
-        // An approval may come back from its caller, so there must be room for it in any case.
-        if (verdict.approve || is_parked) && self.kept.is_full() {
-            return Err(AnswerError::TooManyKept(MAX_KEPT));
-        }
-        let kept_until = if verdict.approve {
-            now.after(GRANT_LIFE)
-        } else {
-            earlier(entry.expires, now.after(GRANT_LIFE))
-        };
-        let told = if verdict.approve { 1 } else { usize::MAX };
-        let answered = Answered {
-            entry: id,
-            approved: verdict.approve,
-            told: entry.callers.iter().map(|c| c.ask).take(told).collect(),
-            parked: entry.gone.back().copied().filter(|_| is_parked),
-            kept_until_ms: is_parked.then_some(kept_until.ms),
-            reopened: (verdict.approve && entry.callers.len() > 1).then(|| self.maker.make()),
-        };
-        record(&answered).map_err(AnswerError::NotRecorded)?;
-        if verdict.approve {
-            let identity = entry.identity;
-            let approval = Approval {
-                entry: id,
-                who: verdict.who,
-                channel: verdict.channel,
-                reason: verdict.reason,
-                answered_ms: now.ms,
-                kept: false,
-                identity,
-                until: kept_until,
-            };
-            self.approve(id, approval, answered.reopened);
-        } else {
-            self.deny(id, verdict, now, kept_until);
-        }
-        Ok(answered)
-    }
-
-    /// Closes the entry and gives the approval to its oldest caller. The others go on waiting as entry `reopened`.
-    fn approve(&mut self, id: Id, approval: Approval, reopened: Option<Id>) {
-        let Some(mut entry) = self.close(id) else { return self.kept.grant(approval) };
-        let mut remembered =
-            entry.remembered(Outcome::Approved, &approval.who, approval.answered_ms);
-        let oldest = entry.callers.pop_front();
-        let watchers = std::mem::take(&mut entry.watchers);
-        if entry.callers.is_empty() {
-            let kept_until_ms = oldest.is_none().then_some(approval.until.ms);
-            tell(watchers, &Told::Approved { by: approval.who.clone(), kept_until_ms });
-        } else {
-            entry.watchers = watchers;
-            entry.gone.clear();
-            let next = reopened.unwrap_or_else(|| self.maker.make());
-            remembered.reopened = Some(next);
-            self.open_as(next, entry);
-        }
-        self.memory.add(id, remembered);
-        let undelivered = match oldest {
-            Some(caller) => caller.sender.send(Answer::Approved(approval)).err(),
-            None => Some(Answer::Approved(approval)),
-        };
-        if let Some(Answer::Approved(approval)) = undelivered {
-            self.kept.grant(approval);
-        }
-    }
-
-    fn deny(&mut self, id: Id, verdict: Verdict, now: Now, kept_until: Now) {
-        let Some(entry) = self.close(id) else { return };
-        let outcome = Outcome::Denied { reason: verdict.reason.clone() };
-        self.memory.add(id, entry.remembered(outcome, &verdict.who, now.ms));
-        let told = Told::Denied { by: verdict.who.clone(), reason: verdict.reason.clone() };
-        let denial = Denial {
-            entry: id,
-            why: Refusal::Person {
-                who: verdict.who,
-                channel: verdict.channel,
-                reason: verdict.reason,
-                answered_ms: now.ms,
-            },
-            until: Some(kept_until.instant),
-        };
-        tell(entry.watchers, &told);
-        if entry.callers.is_empty() {
-            self.kept.deny(entry.identity, denial.clone(), kept_until.instant);
-        }
-        for caller in entry.callers {
-            // One that is gone keeps its denial when its ticket is dropped.
-            let _ = caller.sender.send(Answer::Denied(denial.clone()));
-        }
-    }
-
-    /// What is needed to judge an entry again.
-    pub(super) fn case(&self, id: &str) -> Result<Option<Arc<Case>>, AnswerError> {
-        let id = self.resolve(id)?;
-        Ok(self.entries.get(&id).and_then(|entry| entry.case.clone()))
-    }
-
-    /// The policy denies it: everybody who waits is told, and nothing is kept.
-    pub(super) fn refuse(
-        &mut self,
-        id: &str,
-        objection: &Objection,
-        now: Now,
-        record: impl FnOnce(&[Id]) -> Result<(), String>,
-    ) -> Result<(), AnswerError> {
-        let id = self.resolve(id)?;
-        let Some(entry) = self.entries.get(&id) else {
-            return Err(AnswerError::Unknown(id.to_string()));
-        };
-        let mut requests: Vec<Id> = entry.callers.iter().map(|caller| caller.ask).collect();
-        if requests.is_empty() {
-            requests.extend(entry.gone.back());
-        }
-        record(&requests).map_err(AnswerError::NotRecorded)?;
-        let Some(entry) = self.close(id) else { return Ok(()) };
-        let by = "the policy".to_owned();
-        let reason = Some(objection.reason.clone());
-        let outcome = Outcome::Denied { reason: reason.clone() };
-        self.memory.add(id, entry.remembered(outcome, &by, now.ms));
-        tell(entry.watchers, &Told::Denied { by, reason });
-        let Objection { rule, reason } = objection.clone();
-        let denial = Denial { entry: id, why: Refusal::Policy { rule, reason }, until: None };
-        for caller in entry.callers {
-            // One that is gone is judged anew when it comes back.
-            let _ = caller.sender.send(Answer::Denied(denial.clone()));
-        }
-        Ok(())
-    }
-
-    /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.
-    pub(super) fn hand_on(&mut self, approval: Approval, now: Now) {
-        if approval.until.instant <= now.instant {
-            return;
-        }
-        let approval = Approval { kept: true, ..approval };
-        let waiting = self.by_identity.get(&approval.identity).copied();
-        match waiting.filter(|id| self.entries.get(id).is_some_and(|e| !e.callers.is_empty())) {
-            Some(id) => self.approve(id, approval, None),
-            None => self.kept.grant(approval),
-        }
-    }
-
-    /// A caller went. Its entry is parked if it was the last.
-    pub(super) fn leave(&mut self, identity: &Identity, place: Place) -> Gap {
-        let Some(&id) = self.by_identity.get(identity) else { return Gap::None };
-        let Some(entry) = self.entries.get_mut(&id) else { return Gap::None };
-        let Ok(at) = entry.callers.binary_search_by_key(&place.serial, |c| c.place.serial) else {
-            return Gap::None;
-        };
-        if entry.callers[at].place != place {
-            return Gap::None;
-        }
-        if let Some(caller) = entry.callers.remove(at) {
-            if entry.gone.len() >= MAX_GONE {
-                entry.gone.pop_front();
-            }
-            entry.gone.push_back(caller.ask);
-        }
-        if entry.callers.is_empty() { Gap::Parked(id) } else { Gap::Others }
-    }
-
-    pub(super) fn expire(&mut self, now: Now) -> Vec<ExpiredEntry> {
-        self.kept.expire(now.instant);
-        let mut expired = Vec::new();
-        while let Some(&(instant, id)) = self.expiries.first() {
-            if instant > now.instant {
-                break;
-            }
-            let Some(entry) = self.close(id) else {
-                self.expiries.remove(&(instant, id));
-                continue;
-            };
-            self.memory.add(id, entry.remembered(Outcome::Expired, "", now.ms));
-            tell(entry.watchers, &Told::Expired);
-            let mut requests: Vec<Id> = entry.callers.iter().map(|c| c.ask).collect();
-            if requests.is_empty() {
-                requests.extend(entry.gone.back());
-            }
-            for caller in entry.callers {
-                let why = Refusal::Expired(entry.timeout);
-                let _ = caller.sender.send(Answer::Denied(Denial { entry: id, why, until: None }));
-            }
-            expired.push(ExpiredEntry { entry: id, requests, after: entry.timeout });
-        }
-        expired
-    }
-
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|&(instant, _)| instant)
+        let first = self.expiries.first().map(|&(instant, _)| instant);
+        first.into_iter().chain(self.away_until).min()
     }
 
     pub(super) fn queue(&self) -> Vec<QueueEntry> {
@@ -431,7 +341,7 @@ impl State {
         shortened(id, open.max(digits_needed(id, &self.memory.by_id)))
     }
 
-    fn resolve(&self, text: &str) -> Result<Id, AnswerError> {
+    pub(super) fn resolve(&self, text: &str) -> Result<Id, AnswerError> {
         let prefix = Prefix::new(text).ok_or_else(|| AnswerError::Malformed(text.to_owned()))?;
         let open: Vec<Id> = prefix.among(&self.entries).collect();
         let answered: Vec<Id> = prefix.among(&self.memory.by_id).collect();
@@ -456,22 +366,22 @@ impl State {
     }
 }
 
-/// Adds a caller to an entry, or gives a caller that asks again its own place back.
-fn join(entry: &mut Entry, caller: Waiting) -> Result<Place, Full> {
+/// Gives a caller that asks again its own place back, and says since when it has waited; else the caller.
+fn take_place_again(
+    entry: &mut Entry,
+    caller: Waiting,
+    connection: u64,
+) -> Result<(Place, u64), Waiting> {
     let again = |c: &&mut Waiting| c.ask == caller.ask && c.key.is_same_process(caller.key);
-    if let Some(before) = entry.callers.iter_mut().find(again) {
-        let place = Place { serial: before.place.serial, connection: caller.place.connection };
-        let old = std::mem::replace(before, Waiting { place, ..caller });
-        let denial = Denial { entry: Id([0; 16]), why: Refusal::Superseded, until: None };
-        let _ = old.sender.send(Answer::Denied(denial));
-        return Ok(place);
+    let Some(before) = entry.callers.iter_mut().find(again) else { return Err(caller) };
+    let (place, since_ms) = (Place { connection, ..before.place }, before.since_ms);
+    let old = std::mem::replace(before, Waiting { place, since_ms, ..caller });
+    if let Seat::Here(sender) = old.seat {
+        let why = Refusal::Superseded;
+        let denial = Denial { entry: Id([0; 16]), why, ask: old.ask, until: None };
+        let _ = sender.send(Answer::Denied(denial));
     }
-    if entry.callers.len() >= MAX_CALLERS {
-        return Err(Full::Callers);
-    }
-    let place = caller.place;
-    entry.callers.push_back(caller);
-    Ok(place)
+    Ok((place, since_ms))
 }
 
 fn has_room(jail: Held, all: Held, bytes: usize) -> Result<(), Full> {
@@ -484,11 +394,7 @@ fn has_room(jail: Held, all: Held, bytes: usize) -> Result<(), Full> {
     Ok(())
 }
 
-fn earlier(a: Now, b: Now) -> Now {
-    if a.instant < b.instant { a } else { b }
-}
-
-fn tell(watchers: Vec<oneshot::Sender<Told>>, told: &Told) {
+pub(super) fn tell(watchers: Vec<oneshot::Sender<Told>>, told: &Told) {
     for watcher in watchers {
         // One that has gone does not need to know.
         let _ = watcher.send(told.clone());

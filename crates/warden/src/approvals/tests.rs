@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clocks;
+mod lasting;
 mod policy;
 mod properties;
 mod stories;
@@ -49,6 +50,7 @@ fn ask(command: &str, n: u8) -> Ask {
     Ask {
         identity: same.identity(),
         id: request(n),
+        client: Some(request(n)),
         key: CallerKey { pid: Some(u32::from(n)), start: Some(7) },
         details: Details {
             jail: "dev".to_owned(),

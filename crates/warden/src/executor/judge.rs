@@ -7,7 +7,7 @@ use clawrden_protocol::limits::EXIT_UNREACHABLE;
 
 use super::{Start, returned};
 use crate::approvals::{Loan, Now};
-use crate::ledger::Id;
+use crate::ledger::{Failed, Id, Record};
 use crate::warden::Warden;
 
 /// Records the decision and tells it. A person's word is used up by that, unless the client did not get it.
@@ -33,7 +33,16 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
         return start.reply.close();
     }
-    let spent = start.approved.take_loan().and_then(Loan::spend);
+    let spent = match start.approved.take_loan().map(Loan::spend).transpose() {
+        Ok(spent) => spent.flatten(),
+        Err(error) => {
+            let text =
+                format!("that its approval is used cannot be kept, so nothing is allowed: {error}");
+            warden.record(&[Record::Failed(Failed { id, error: text.clone() })]);
+            let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
+            return start.reply.close();
+        }
+    };
     if start.reply.done("it may run").await.is_err()
         && let Some(approval) = spent
     {

@@ -163,8 +163,22 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
         let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
         return None;
     }
-    let spent = start.approved.take_loan().and_then(Loan::spend);
     crate::crash::point("after_intent");
+    let spent = match start.approved.take_loan().map(Loan::spend).transpose() {
+        Ok(spent) => spent.flatten(),
+        Err(error) => {
+            let text =
+                format!("that its approval is used cannot be kept, so nothing runs: {error}");
+            tracing::error!(%error, "an approval could not be used");
+            warden.record(&[Record::Failed(Failed {
+                id: Id(start.approved.plan().id),
+                error: text.clone(),
+            })]);
+            let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
+            return None;
+        }
+    };
+    crate::crash::point("after_spent");
     Some(Begun { run, spent })
 }
 

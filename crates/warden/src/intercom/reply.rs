@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use clawrden_protocol::frame::Handoff;
-use clawrden_protocol::limits::EXIT_DENIED;
+use clawrden_protocol::limits::{EXIT_DENIED, RECONNECT};
 use clawrden_protocol::{Ack, FrameBuffer, FromClient, ToClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -97,6 +97,18 @@ impl Reply {
             return Ok(());
         }
         self.send(&[Ack::Pending as u8]).await
+    }
+
+    /// The same for a client that looks for the warden again for so long, should this connection break.
+    pub(crate) async fn pending_for(&mut self, reconnect: Duration) -> io::Result<()> {
+        if self.pending || !self.version_2 || reconnect == RECONNECT {
+            return self.pending().await;
+        }
+        self.pending = true;
+        let mut bytes = vec![Ack::Pending as u8];
+        let seconds = u16::try_from(reconnect.as_secs()).unwrap_or(u16::MAX);
+        ToClient::Reconnect(seconds).encode(&mut bytes);
+        self.send(&bytes).await
     }
 
     /// One line for whoever waits. Version 1 has no way to be told.

@@ -35,6 +35,10 @@ pub enum Record {
     CallerLeft(CallerLeft),
     /// The entry waits on without a caller.
     Parked(Parked),
+    /// The warden was restarted, and the request, or the answer to it, goes on as it was.
+    Restored(Restored),
+    /// The caller is back from a connection that broke, and waits on.
+    Reconnected(Reconnected),
     /// A kept approval let this request run.
     GrantUsed(Answered),
     /// Nothing was started with an approval that this request had: the next identical one has it.
@@ -239,6 +243,36 @@ pub struct CallerLeft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
     /// The request whose caller was the last to leave.
+    pub id: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+}
+
+/// Payload of [`Record::Restored`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The request.
+    pub id: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+    /// `waiting` (its caller may come back), `parked`, `approved` and `denied` (nobody has had the answer yet), or
+    /// `dropped`: an approval that cannot be told from one that was used before the machine crashed.
+    pub state: String,
+    /// Until when it waits, or the answer is kept, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// Who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    /// Through what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// Payload of [`Record::Reconnected`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconnected {
+    /// The request.
     pub id: Id,
     /// The entry of the queue.
     pub entry: Id,

@@ -76,6 +76,14 @@ impl Invocation {
         matches!(self.words, Words::V2(_))
     }
 
+    /// What the client calls its request, where it can come back and ask after it.
+    pub(crate) fn client(&self) -> Option<[u8; 16]> {
+        match &self.words {
+            Words::V2(request) if !request.judge => Some(request.id),
+            Words::V1(_) | Words::V2(_) => None,
+        }
+    }
+
     /// Whether the client only wants to know whether it may.
     pub(crate) fn only_judged(&self) -> bool {
         matches!(&self.words, Words::V2(RequestV2 { judge: true, .. }))

@@ -103,7 +103,7 @@ impl Backend for Control {
         Ok(Answered {
             id: answered.entry.to_string(),
             answer: if answered.approved { "approved" } else { "denied" }.to_owned(),
-            delivered: !answered.told.is_empty(),
+            delivered: answered.kept_until_ms.is_none(),
             kept_until_ms: answered.kept_until_ms,
         })
     }
@@ -170,7 +170,9 @@ impl Control {
     fn judge_again(&self, id: &str, who: &str) -> Result<(), ErrorBody> {
         let warden = &self.0;
         let case = warden.approvals.case(id).map_err(answer_error)?;
-        let Some(objection) = case.and_then(|case| case.objection()) else { return Ok(()) };
+        let Some(objection) = case.and_then(|case| case.objection(&warden.jails)) else {
+            return Ok(());
+        };
         let record = |requests: &[Id]| {
             let denied = |&id: &Id| {
                 let reason = format!("{} (when {who} approved it)", objection.reason);
@@ -215,7 +217,7 @@ fn answer_error(error: AnswerError) -> ErrorBody {
         AnswerError::Unknown(_) => ErrorCode::NotFound,
         AnswerError::Ambiguous { .. } => ErrorCode::Ambiguous,
         AnswerError::AlreadyAnswered { .. } | AnswerError::TooManyKept(_) => ErrorCode::Conflict,
-        AnswerError::NotRecorded(_) => ErrorCode::LedgerUnavailable,
+        AnswerError::NotRecorded(_) | AnswerError::NotKept(_) => ErrorCode::LedgerUnavailable,
     };
     refused(code, error.to_string())
 }

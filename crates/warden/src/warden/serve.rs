@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_policy::Policy;
+use clawrden_protocol::limits::RECONNECT;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use super::Warden;
 use super::jails::{Created, created_path};
 use super::reload::Own;
-use crate::approvals::{Approvals, Now};
+use crate::approvals::{self, Approvals, Now, StoreError};
 use crate::config::{Config, ExitCodes};
 use crate::containers::{Containers, Members};
 use crate::engine::Engine;
@@ -25,13 +26,16 @@ use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
 use crate::ledger::{self, Ledger, LedgerError, Record};
 use crate::policies::{Source, Unread};
-use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
+use crate::process::{ExitInfo, Identity, Methods, Namespaces, ProcessError};
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
 use crate::switch::Switch;
 
 /// How long an ephemeral warden waits for its first prisoner.
 const FIRST_PRISONER: Duration = Duration::from_secs(30);
+
+/// How much later than they look for it callers may come back to a restarted warden.
+const LATE: Duration = Duration::from_secs(5);
 
 /// How long supervised commands have beyond the grace when the warden goes down.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -54,6 +58,9 @@ pub enum ServeError {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// What waits for a person cannot be kept.
+    #[error(transparent)]
+    Approvals(#[from] StoreError),
     /// A socket cannot be had.
     #[error(transparent)]
     Socket(#[from] BindError),
@@ -133,6 +140,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut seed = [0; 32];
     let got = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty());
     got.map_err(|errno| system("the kernel gives no random bytes")(errno.into()))?;
+    let declared_jails = policy.policy.jails().map(|(_, jail)| jail.reconnect);
+    let patience = declared_jails.fold(RECONNECT, Duration::max) + LATE;
+    let path = approvals_path(&audit);
+    let approvals = Approvals::open(seed, path, patience, is_there)?;
     let engine = Engine::new(config.engine.clone());
     let warden = Arc::new(Warden {
         uid: rustix::process::getuid().as_raw(),
@@ -144,7 +155,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         ghosts: Ghosts::new(warden_id(&audit), places.run().join("ghosts"), places.state()),
         ledger,
         index,
-        approvals: Approvals::new(seed),
+        approvals,
         jails: Jails::default(),
         running: Arc::<Running>::default(),
         switch,
@@ -171,6 +182,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     pool.fill();
     let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);
+    warden.take_up_approvals();
     clear_doors(&warden.places.run().join("jails"));
     let default = JailName::default_jail();
     let own = (Origin::Own, warden.own.sourced());
@@ -241,6 +253,19 @@ fn switch_path(config: &Config, places: &Places) -> PathBuf {
     }
 }
 
+/// Whether a process still is.
+fn is_there(key: approvals::CallerKey) -> bool {
+    let identity = key.pid.zip(key.start).map(|(pid, start_ticks)| Identity { pid, start_ticks });
+    identity.is_some_and(Identity::is_alive)
+}
+
+/// What waits for a person lies beside the ledger, which one warden has at a time.
+fn approvals_path(audit: &std::path::Path) -> PathBuf {
+    let mut name = audit.file_name().unwrap_or_default().to_owned();
+    name.push(".approvals");
+    audit.with_file_name(name)
+}
+
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -271,6 +296,31 @@ impl Warden {
             methods: self.method_map(),
         })]);
         tracing::info!(methods = ?self.method_map(), "what the kernel offers");
+    }
+
+    /// Takes up what the last warden left, once, and records what goes on.
+    pub(crate) fn take_up_approvals(&self) {
+        let Some(approvals::Recovered { restored, aside }) = self.approvals.take_up(Now::read())
+        else {
+            return;
+        };
+        if let Some(aside) = aside {
+            tracing::warn!(aside = %aside.display(), "what waited and what was kept is asked anew: it cannot be understood");
+        }
+        self.due.notify_one();
+        let record = |restored: &approvals::Restored| {
+            let (approver, channel) = restored.answered.clone().unzip();
+            Record::Restored(ledger::Restored {
+                id: restored.request,
+                entry: restored.entry,
+                state: restored.state.to_owned(),
+                until_ms: restored.until_ms,
+                approver,
+                channel,
+            })
+        };
+        let records: Vec<Record> = restored.iter().map(record).collect();
+        self.record(&records);
     }
 
     /// Makes the jails that the policy names.
@@ -309,6 +359,12 @@ impl Warden {
     }
 
     pub(super) fn expire(&self) {
+        for approvals::Lapsed { request: id, parked } in self.approvals.lapse(Now::read()) {
+            let left = Record::CallerLeft(ledger::CallerLeft { id });
+            let parked = parked.map(|entry| Record::Parked(ledger::Parked { id, entry }));
+            let records: Vec<Record> = [Some(left), parked].into_iter().flatten().collect();
+            self.record(&records);
+        }
         for expired in self.approvals.expire(Now::read()) {
             let records: Vec<Record> = expired
                 .requests

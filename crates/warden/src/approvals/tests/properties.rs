@@ -21,6 +21,8 @@ enum Step {
     AnswerOld(usize, bool),
     /// Time passes, seconds.
     Pass(u64),
+    /// The warden dies, and another serves. Callers are back at once, or never.
+    Restart(bool),
 }
 
 fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
@@ -34,6 +36,7 @@ fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
         4 => (pick(), any::<bool>()).prop_map(|(n, yes)| Step::Answer(n, yes)),
         1 => (pick(), any::<bool>()).prop_map(|(n, yes)| Step::AnswerOld(n, yes)),
         1 => time.prop_map(Step::Pass),
+        1 => any::<bool>().prop_map(Step::Restart),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -41,6 +44,7 @@ fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
 struct Held {
     ticket: Ticket,
     command: u8,
+    process: u8,
     id: Id,
 }
 
@@ -57,13 +61,26 @@ struct World {
     /// Requests that were told no: they must never hear yes.
     refused: Vec<Id>,
     next: u128,
+    folder: tempfile::TempDir,
+}
+
+fn start(folder: &tempfile::TempDir, starts: u128, now: Now) -> Approvals {
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(&starts.to_be_bytes());
+    let path = folder.path().join("approvals");
+    let queue = Approvals::open(seed, path, Duration::from_secs(60), |_| true).unwrap();
+    // It is tried from the moment on that it was opened.
+    let _ = queue.take_up(Now { instant: now.instant.max(Instant::now()), ..now }).unwrap();
+    queue
 }
 
 impl World {
     fn new() -> Self {
         let clock = Clock::new();
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            queue: queue(),
+            queue: start(&folder, 0, clock.0),
+            folder,
             clock,
             now: clock.0,
             held: Vec::new(),
@@ -97,6 +114,7 @@ impl World {
                     self.answer(self.entries[n % self.entries.len()], approve);
                 }
             }
+            Step::Restart(back) => self.restart(back),
             Step::Pass(seconds) => {
                 self.now = self.now.after(Duration::from_secs(seconds));
                 for expired in self.queue.expire(self.now) {
@@ -112,6 +130,43 @@ impl World {
         }
     }
 
+    fn restart(&mut self, back: bool) {
+        let held: Vec<(u8, u8, Id)> = std::mem::take(&mut self.held)
+            .into_iter()
+            .map(|held| {
+                held.ticket.stay();
+                (held.command, held.process, held.id)
+            })
+            .collect();
+        self.next += 1;
+        self.queue = start(&self.folder, self.next, self.now);
+        for (command, process, id) in held.into_iter().filter(|_| back) {
+            let it = Ask { id, client: Some(id), ..ask(&command.to_string(), process) };
+            // One whose answer was taken by nobody has it still, and one that expired was told so.
+            let known = self.queue.known(&it.identity, id, it.key);
+            assert!(known.is_some_and(|(request, _)| request == id), "its place is not lost");
+            match self.queue.ask(it, self.now) {
+                Asked::Granted(approval) => {
+                    assert!(!approval.kept && !self.refused.contains(&id));
+                    self.ran_with(command, approval);
+                }
+                Asked::Denied(denial) => {
+                    self.refused.push(id);
+                    self.queue.told(&denial);
+                }
+                Asked::Wait(ticket) => self.held.push(Held { ticket, command, process, id }),
+                Asked::Full(full) => panic!("{full}"),
+            }
+        }
+        let lapsed = self.queue.lapse(self.now.after(Duration::from_secs(61)));
+        assert!(!back || lapsed.is_empty(), "everybody is back");
+    }
+
+    fn ran_with(&mut self, command: u8, approval: Approval) {
+        let _ = self.queue.lend(approval).spend().unwrap();
+        self.ran(command);
+    }
+
     fn take(&mut self, n: usize) -> Option<Held> {
         (!self.held.is_empty()).then(|| self.held.swap_remove(n % self.held.len()))
     }
@@ -119,14 +174,14 @@ impl World {
     fn ask(&mut self, command: u8, process: u8) {
         self.next += 1;
         let id = Id(self.next.to_be_bytes());
-        let ask = Ask { id, ..ask(&command.to_string(), process) };
+        let ask = Ask { id, client: Some(id), ..ask(&command.to_string(), process) };
         match self.queue.ask(ask, self.now) {
             Asked::Granted(approval) => {
                 assert!(approval.kept);
-                self.ran(command);
+                self.ran_with(command, approval);
             }
             Asked::Denied(denial) => assert!(matches!(denial.why, Refusal::Person { .. })),
-            Asked::Wait(ticket) => self.held.push(Held { ticket, command, id }),
+            Asked::Wait(ticket) => self.held.push(Held { ticket, command, process, id }),
             Asked::Full(full) => panic!("{full}"),
         }
     }
@@ -145,11 +200,12 @@ impl World {
             Some(Answer::Denied(denial)) => {
                 assert!(denial.why != Refusal::Superseded, "nobody asked twice");
                 self.refused.push(held.id);
+                self.queue.told(&denial);
             }
             Some(Answer::Approved(approval)) => {
                 assert!(!self.refused.contains(&held.id), "it was told no before");
                 if uses_it {
-                    self.ran(held.command);
+                    self.ran_with(held.command, approval);
                 } else {
                     self.queue.give_back(approval, self.now);
                 }
@@ -192,7 +248,7 @@ impl World {
                 let id = Id(self.next.to_be_bytes());
                 let ask = Ask { id, ..ask(&command.to_string(), 9) };
                 match self.queue.ask(ask, self.now) {
-                    Asked::Granted(_) => self.ran(command),
+                    Asked::Granted(approval) => self.ran_with(command, approval),
                     Asked::Denied(_) => {}
                     Asked::Wait(_) => break,
                     Asked::Full(full) => panic!("{full}"),
@@ -203,7 +259,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn no_approval_makes_two_runs_and_none_is_lost(steps in steps(false)) {

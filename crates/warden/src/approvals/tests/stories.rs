@@ -173,7 +173,7 @@ fn a_loan_that_is_dropped_goes_back_once_and_one_that_is_spent_never() {
     let again = granted(&queue, "ci", 3, clock.0);
     assert!(again.kept);
     wait(&queue, ask("ci", 4), clock.0).leave();
-    let spent = queue.lend(again).spend();
+    let spent = queue.lend(again).spend().unwrap();
     wait(&queue, ask("ci", 5), clock.0).leave();
     // What is known to be unused for certain may go back after that, as it is the same one.
     queue.give_back(spent.unwrap(), clock.0);

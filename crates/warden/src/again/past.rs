@@ -1,0 +1,172 @@
+//! A case as it lasts beyond the warden's end, and what takes the place of what does not: the jails by their names, and
+//! of a container what rules look at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clawrden_policy::{Contained, ContainerFacts};
+use serde::{Deserialize, Serialize};
+
+use super::Case;
+use crate::containers::Whereabouts;
+use crate::jails::{Jail, JailName, Jails};
+use crate::plan::Judges;
+
+/// What judges.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// What judged it in this warden.
+    Open(Judges),
+    /// The jails whose policies judged it in an earlier one.
+    Named { door: String, home: Option<String> },
+}
+
+/// Where the caller is.
+#[derive(Debug)]
+pub(super) enum Where {
+    /// As it was found.
+    Seen(Whereabouts),
+    /// What rules look at of it.
+    Past(Place),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Place {
+    Nowhere,
+    Unknown,
+    In { name: String, image: String, labels: BTreeMap<String, String> },
+}
+
+/// A [`Case`] in words that last. Bytes are text with one character for each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PastCase {
+    jail: String,
+    door: String,
+    home: Option<String>,
+    name: String,
+    path: Option<String>,
+    tool: Option<String>,
+    words: Option<String>,
+    cwd: Option<String>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    tty: Option<bool>,
+    changed_env: Vec<String>,
+    container: Place,
+}
+
+impl Door {
+    /// The policies of this moment; `None` where they have not changed, or where the jail is not there.
+    pub(super) fn renewed(&self, jails: &Jails) -> Option<Judges> {
+        let (door, home) = match self {
+            Self::Open(judges) => return judges.renewed(),
+            Self::Named { door, home } => (door, home),
+        };
+        let named = |name: &String| -> Option<Arc<Jail>> { jails.get(&JailName::new(name).ok()?) };
+        Some(Judges::of(&named(door)?, home.as_ref().and_then(named).as_ref()))
+    }
+
+    fn names(&self) -> (String, Option<String>) {
+        match self {
+            Self::Named { door, home } => (door.clone(), home.clone()),
+            Self::Open(judges) => {
+                let mut names = judges.jails().map(ToString::to_string);
+                (names.next().unwrap_or_default(), names.next())
+            }
+        }
+    }
+}
+
+impl Where {
+    pub(super) fn facts(&self) -> Contained<'_> {
+        match self {
+            Self::Seen(seen) => seen.facts(),
+            Self::Past(Place::Nowhere) => Contained::Nowhere,
+            Self::Past(Place::Unknown) => Contained::Unknown,
+            Self::Past(Place::In { name, image, labels }) => {
+                Contained::In(ContainerFacts { name, image, labels })
+            }
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Self::Past(place) => place.clone(),
+            Self::Seen(seen) => match (seen, seen.container()) {
+                (_, Some(found)) => Place::In {
+                    name: found.name.clone(),
+                    image: found.image.clone(),
+                    labels: found.labels.clone(),
+                },
+                (Whereabouts::Nowhere, None) => Place::Nowhere,
+                _ => Place::Unknown,
+            },
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| char::from(byte)).collect()
+}
+
+/// What is no such text has no bytes, and no rule for it is looked for.
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect()
+}
+
+impl Case {
+    /// The case for a later warden.
+    pub(crate) fn past(&self) -> PastCase {
+        let (door, home) = self.door.names();
+        let owned = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(text);
+        PastCase {
+            jail: self.jail.to_string(),
+            door,
+            home,
+            name: text(&self.name),
+            path: owned(&self.path),
+            tool: owned(&self.tool),
+            words: owned(&self.words),
+            cwd: owned(&self.cwd),
+            uid: self.uid,
+            gid: self.gid,
+            tty: self.tty,
+            changed_env: self.changed_env.iter().map(|name| text(name)).collect(),
+            container: self.container.place(),
+        }
+    }
+}
+
+impl From<PastCase> for Case {
+    fn from(past: PastCase) -> Self {
+        let owned = |text: Option<String>| text.as_deref().map(bytes);
+        Self {
+            jail: past.jail.into(),
+            door: Door::Named { door: past.door, home: past.home },
+            name: bytes(&past.name),
+            path: owned(past.path),
+            tool: owned(past.tool),
+            words: owned(past.words),
+            cwd: owned(past.cwd),
+            uid: past.uid,
+            gid: past.gid,
+            tty: past.tty,
+            changed_env: past.changed_env.iter().map(|name| bytes(name)).collect(),
+            container: Where::Past(past.container),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_last() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(bytes(&text(&all)), all);
+        let json = serde_json::to_string(&text(&all)).unwrap();
+        assert_eq!(bytes(&serde_json::from_str::<String>(&json).unwrap()), all);
+    }
+}

@@ -1,0 +1,431 @@
+//! What of the queue and its answers lasts beyond the warden's end, as rows of the store, and how it is taken up again.
+//!
+//! A restart gives nothing away: what had run out of time is expired, callers get the time that they may take to come
+//! back, and an approval that a crash of the machine may have given back after it was used is dropped.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, Approval, Denial, Now, Refusal, millis};
+use super::entry::{CallerKey, Details};
+use super::identity::Identity;
+use super::kept::Return;
+use super::remembered::Remembered;
+use super::state::{Entry, Place, Seat, State, Waiting};
+use super::store::{Change, Kind, Row};
+use super::{GRANT_LIFE, MAX_GONE};
+use crate::again::{Case, PastCase};
+use crate::ledger::Id;
+
+/// A deadline, on the clock that people read and on the one that only goes forward, which holds until the next boot.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Deadline {
+    ms: u64,
+    steady_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryRow {
+    id: Id,
+    identity: Identity,
+    details: Details,
+    since_ms: u64,
+    expires: Deadline,
+    timeout_ms: u64,
+    case: Option<PastCase>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CallerRow {
+    serial: u64,
+    ask: Id,
+    client: Option<Id>,
+    key: CallerKey,
+    since_ms: u64,
+    gone: bool,
+}
+
+/// A caller that is to hear an answer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct To {
+    pub(super) client: Id,
+    pub(super) key: CallerKey,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GrantRow {
+    ask: Id,
+    identity: Identity,
+    entry: Id,
+    who: String,
+    channel: String,
+    reason: Option<String>,
+    answered_ms: u64,
+    until: Deadline,
+    to: Option<To>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DenialRow {
+    ask: Id,
+    identity: Identity,
+    entry: Id,
+    why: Refusal,
+    until: Option<Deadline>,
+    to: Option<To>,
+}
+
+/// What was taken up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The request; of several whose callers have gone, the one that asked last.
+    pub request: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+    /// How it stands.
+    pub state: &'static str,
+    /// Until when it waits, or the answer is kept, in milliseconds since the epoch.
+    pub until_ms: Option<u64>,
+    /// Who answered, and through what.
+    pub answered: Option<(String, String)>,
+}
+
+impl Deadline {
+    fn of(at: Now) -> Self {
+        let left = at.instant.saturating_duration_since(Instant::now());
+        Self { ms: at.ms, steady_ms: steady_ms().saturating_add(millis(left)) }
+    }
+
+    /// The same moment for this process. Never later than `most` from `now`, whatever a clock says.
+    fn restored(self, same_boot: bool, now: Now, most: Duration) -> Now {
+        let left = if same_boot {
+            self.steady_ms.saturating_sub(steady_ms())
+        } else {
+            self.ms.saturating_sub(now.ms)
+        };
+        now.after(Duration::from_millis(left).min(most))
+    }
+}
+
+fn steady_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanoseconds) =
+        (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
+}
+
+fn put(kind: Kind, key: &[u8], row: &impl Serialize) -> Change {
+    // These are plain structs, which always fit into JSON; an empty row is passed over when it is read.
+    Change::Put(kind, key.to_vec(), serde_json::to_string(row).unwrap_or_default())
+}
+
+/// An entry under `id`.
+pub(super) fn entry(id: Id, entry: &Entry) -> Change {
+    let row = EntryRow {
+        id,
+        identity: entry.identity,
+        details: entry.details.clone(),
+        since_ms: entry.since_ms,
+        expires: Deadline::of(entry.expires),
+        timeout_ms: millis(entry.timeout),
+        case: entry.case.as_ref().map(|case| case.past()),
+    };
+    put(Kind::Entry, &entry.row.0, &row)
+}
+
+/// An entry is closed, and nobody waits in it.
+pub(super) fn no_entry(entry: &Entry) -> [Change; 2] {
+    let key = entry.row;
+    [Change::Remove(Kind::Entry, key.0.to_vec()), Change::RemoveBelow(Kind::Caller, key)]
+}
+
+fn caller_key(row: Id, ask: Id) -> Vec<u8> {
+    [row.0, ask.0].concat()
+}
+
+/// One who waits in the entry of `row`, or has gone.
+pub(super) fn caller(row: Id, caller: &Waiting, gone: bool) -> Change {
+    let &Waiting { ask, client, key, since_ms, .. } = caller;
+    let serial = caller.place.serial;
+    let about = CallerRow { serial, ask, client, key, since_ms, gone };
+    put(Kind::Caller, &caller_key(row, ask), &about)
+}
+
+/// Whoever it was waits there no more, and is not remembered.
+pub(super) fn no_caller(row: Id, ask: Id) -> Change {
+    Change::Remove(Kind::Caller, caller_key(row, ask))
+}
+
+/// An approval: for `to` alone, or for whoever asks the same next.
+pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
+    let row = GrantRow {
+        ask: approval.ask,
+        identity: approval.identity,
+        entry: approval.entry,
+        who: approval.who.clone(),
+        channel: approval.channel.clone(),
+        reason: approval.reason.clone(),
+        answered_ms: approval.answered_ms,
+        until: Deadline::of(approval.until),
+        to,
+    };
+    put(Kind::Grant, &approval.entry.0, &row)
+}
+
+/// An approval that is used up.
+pub(super) fn no_grant(approval: &Approval) -> Change {
+    Change::Remove(Kind::Grant, approval.entry.0.to_vec())
+}
+
+fn denial_row(
+    identity: &Identity,
+    denial: &Denial,
+    until: Option<Now>,
+    to: Option<To>,
+) -> DenialRow {
+    let &Denial { entry, ask, ref why, .. } = denial;
+    let (why, until) = (why.clone(), until.map(Deadline::of));
+    DenialRow { ask, identity: *identity, entry, why, until, to }
+}
+
+/// A denial that the next identical request gets.
+pub(super) fn denial(identity: &Identity, denial: &Denial, until: Now) -> Change {
+    put(Kind::Denial, &identity.0, &denial_row(identity, denial, Some(until), None))
+}
+
+/// It was given out.
+pub(super) fn no_denial(identity: &Identity) -> Change {
+    Change::Remove(Kind::Denial, identity.0.to_vec())
+}
+
+/// A denial that its caller has not heard yet.
+pub(super) fn untold(identity: &Identity, denial: &Denial, to: To) -> Change {
+    put(Kind::Untold, &denial.ask.0, &denial_row(identity, denial, denial.until, Some(to)))
+}
+
+/// It was told.
+pub(super) fn told(ask: Id) -> Change {
+    Change::Remove(Kind::Untold, ask.0.to_vec())
+}
+
+/// An entry that was answered.
+pub(super) fn past(id: Id, remembered: &Remembered) -> Change {
+    put(Kind::Past, &id.0, remembered)
+}
+
+/// One that is remembered no more.
+pub(super) fn no_past(id: Id) -> Change {
+    Change::Remove(Kind::Past, id.0.to_vec())
+}
+
+impl Waiting {
+    /// Who it is, should it have to come back.
+    pub(super) fn to(&self) -> Option<To> {
+        Some(To { client: self.client?, key: self.key })
+    }
+}
+
+/// Takes up what the last warden left. Gives what is to be recorded, and what changes in the store by it.
+pub(super) fn restore(
+    state: &mut State,
+    rows: Vec<Row>,
+    (same_boot, is_there): (bool, &dyn Fn(CallerKey) -> bool),
+    now: Now,
+) -> (Vec<Restored>, Vec<Change>) {
+    let (restored, changes) = (Vec::new(), Vec::new());
+    let mut restoring = Restoring { state, same_boot, is_there, now, restored, changes };
+    let mut callers: BTreeMap<Vec<u8>, Vec<CallerRow>> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for row in rows {
+        let taken = match row.kind {
+            kind if kind == Kind::Entry as u8 => {
+                read(&row).map(|entry: EntryRow| entries.push((row.key.clone(), entry)))
+            }
+            kind if kind == Kind::Caller as u8 => read(&row).map(|caller: CallerRow| {
+                let entry = row.key.get(..16).unwrap_or_default().to_vec();
+                callers.entry(entry).or_default().push(caller);
+            }),
+            kind if kind == Kind::Grant as u8 => read(&row).map(|grant| restoring.grant(grant)),
+            kind if kind == Kind::Denial as u8 || kind == Kind::Untold as u8 => {
+                read(&row).map(|denial| restoring.denial(&row, denial))
+            }
+            kind if kind == Kind::Past as u8 => read(&row)
+                .zip(id_of(&row.key))
+                .map(|(past, id): (Remembered, Id)| restoring.state.memory.add(id, past)),
+            _ => None,
+        };
+        if taken.is_none() {
+            tracing::warn!(kind = row.kind, "a row of the kept approvals cannot be understood");
+        }
+    }
+    for (key, entry) in entries {
+        if let Some(row) = id_of(&key) {
+            restoring.entry(row, entry, callers.remove(&key).unwrap_or_default());
+        }
+    }
+    (restoring.restored, restoring.changes)
+}
+
+fn read<T: DeserializeOwned>(row: &Row) -> Option<T> {
+    serde_json::from_str(&row.text).ok()
+}
+
+fn id_of(key: &[u8]) -> Option<Id> {
+    key.try_into().ok().map(Id)
+}
+
+struct Restoring<'a> {
+    state: &'a mut State,
+    same_boot: bool,
+    is_there: &'a dyn Fn(CallerKey) -> bool,
+    now: Now,
+    restored: Vec<Restored>,
+    changes: Vec<Change>,
+}
+
+impl Restoring<'_> {
+    /// Whether it is still the same process, on the same kernel.
+    fn may_come_back(&self, key: CallerKey) -> bool {
+        self.same_boot && (self.is_there)(key)
+    }
+
+    fn entry(&mut self, key: Id, row: EntryRow, mut callers: Vec<CallerRow>) {
+        callers.sort_by_key(|caller| caller.serial);
+        let timeout = Duration::from_millis(row.timeout_ms);
+        let mut entry = Entry {
+            row: key,
+            identity: row.identity,
+            details: row.details,
+            since_ms: row.since_ms,
+            expires: row.expires.restored(self.same_boot, self.now, timeout),
+            timeout,
+            case: row.case.map(|case| std::sync::Arc::new(Case::from(case))),
+            callers: VecDeque::new(),
+            gone: VecDeque::new(),
+            watchers: Vec::new(),
+        };
+        for caller in callers {
+            let CallerRow { serial, ask, client, key: process, since_ms, gone } = caller;
+            self.state.next_serial = self.state.next_serial.max(serial);
+            if gone || client.is_none() || !self.may_come_back(process) {
+                entry.gone.push_back(ask);
+                if entry.gone.len() > MAX_GONE {
+                    self.changes.extend(entry.gone.pop_front().map(|ask| no_caller(key, ask)));
+                }
+                continue;
+            }
+            let place = Place { serial, connection: serial };
+            entry.callers.push_back(Waiting {
+                place,
+                ask,
+                client,
+                key: process,
+                since_ms,
+                seat: Seat::Away,
+            });
+        }
+        let state = if entry.callers.is_empty() { "parked" } else { "waiting" };
+        let asks: Vec<Id> = match entry.callers.is_empty() {
+            true => entry.gone.back().copied().into_iter().collect(),
+            false => entry.callers.iter().map(|caller| caller.ask).collect(),
+        };
+        let until_ms = Some(entry.expires.ms);
+        self.restored.extend(asks.into_iter().map(|request| Restored {
+            request,
+            entry: row.id,
+            state,
+            until_ms,
+            answered: None,
+        }));
+        self.state.open_as(row.id, entry);
+    }
+
+    fn grant(&mut self, row: GrantRow) {
+        let until = row.until.restored(self.same_boot, self.now, GRANT_LIFE);
+        let approval = Approval {
+            entry: row.entry,
+            who: row.who,
+            channel: row.channel,
+            reason: row.reason,
+            answered_ms: row.answered_ms,
+            kept: false,
+            ask: row.ask,
+            identity: row.identity,
+            until,
+        };
+        let has_run_out = until.instant <= self.now.instant;
+        let mut restored = Restored {
+            request: row.ask,
+            entry: row.entry,
+            state: "approved",
+            until_ms: Some(until.ms),
+            answered: Some((approval.who.clone(), approval.channel.clone())),
+        };
+        if has_run_out || !self.same_boot {
+            self.changes.push(no_grant(&approval));
+            if has_run_out {
+                return;
+            }
+            (restored.state, restored.until_ms) = ("dropped", None);
+        } else {
+            match row.to {
+                Some(To { client, key }) if self.may_come_back(key) => {
+                    self.state.kept.expect(Return {
+                        client,
+                        key,
+                        identity: row.identity,
+                        answer: Answer::Approved(approval),
+                    });
+                }
+                Some(_) => {
+                    self.changes.push(grant(&approval, None));
+                    self.state.kept.grant(approval);
+                }
+                None => self.state.kept.grant(approval),
+            }
+        }
+        self.restored.push(restored);
+    }
+
+    fn denial(&mut self, from: &Row, row: DenialRow) {
+        let until = row.until.map(|until| until.restored(self.same_boot, self.now, GRANT_LIFE));
+        let answered = match &row.why {
+            Refusal::Person { who, channel, .. } => Some((who.clone(), channel.clone())),
+            _ => None,
+        };
+        let denial = Denial { entry: row.entry, why: row.why, ask: row.ask, until };
+        let lasts = until.filter(|until| until.instant > self.now.instant);
+        match (row.to, lasts) {
+            (Some(To { client, key }), _) if self.may_come_back(key) => {
+                self.state.kept.expect(Return {
+                    client,
+                    key,
+                    identity: row.identity,
+                    answer: Answer::Denied(denial),
+                });
+            }
+            (to, Some(until)) => {
+                let change = self.state.kept.deny(row.identity, denial, until);
+                if to.is_some() {
+                    self.changes.push(told(row.ask));
+                    self.changes.extend(change);
+                }
+            }
+            (to, None) => {
+                let kind = if to.is_some() { Kind::Untold } else { Kind::Denial };
+                self.changes.push(Change::Remove(kind, from.key.clone()));
+                return;
+            }
+        }
+        self.restored.push(Restored {
+            request: row.ask,
+            entry: row.entry,
+            state: "denied",
+            until_ms: until.map(|until| until.ms),
+            answered,
+        });
+    }
+}
