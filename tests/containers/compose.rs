@@ -9,6 +9,20 @@ use serde_json::Value;
 use crate::support::engine::{self, Engine};
 use crate::support::{clawrden, text, until};
 
+/// Bob has the same image with its tools locked away, and the warden a secret.
+const LOCKED: &str = "version: '2.4'
+services:
+  warden: {volumes: ['./token:/etc/clawrden/token:ro']}
+  bob: {image: IMAGE, build: {args: {LOCK: --lock}}}
+";
+
+/// Before the rules that are there: numbered lines come from a ghost, which has a secret.
+const COUNTED: &str = "secrets:
+  token: {from_file: /etc/clawrden/token, as_file: token}
+rules:
+  - {command: cat, args: [-n], action: ask, executor: ghost, secrets: [token]}
+";
+
 /// A project that goes with the test.
 struct Project {
     engine: &'static Engine,
@@ -25,6 +39,13 @@ impl Project {
         let copied = Command::new("cp").arg("-a").arg(deploy).arg(dir.path()).status().unwrap();
         assert!(copied.success());
         let project = Self { engine, dir, name: format!("clawrden-test-{}", std::process::id()) };
+        let locked = LOCKED.replace("IMAGE", &format!("{}-locked", project.name));
+        fs::write(project.folder().join("docker-compose.override.yml"), locked).unwrap();
+        let policy = project.folder().join("policy.yaml");
+        let stock = fs::read_to_string(&policy).unwrap();
+        assert!(stock.contains("rules:\n"));
+        fs::write(&policy, stock.replace("rules:\n", COUNTED)).unwrap();
+        fs::write(project.folder().join("token"), "hush").unwrap();
         let prepared =
             Command::new(project.folder().join("prepare")).arg(clawrden().get_program()).output();
         well(&prepared.unwrap(), "prepare");
@@ -61,6 +82,16 @@ impl Project {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Answers the one question that there is, and gives it.
+    fn answer(&self, verb: &str, more: &[&str]) -> Value {
+        let entry = until("the question", || {
+            self.warden(&["queue", "--json"])["entries"].as_array()?.first().cloned()
+        });
+        let id = entry["id"].as_str().unwrap();
+        well(&self.within("warden", &[&["clawrden", verb, id], more].concat()), verb);
+        entry
+    }
+
     fn inspect(&self, service: &str) -> Value {
         let ids = text(&self.compose(&["ps", "-q", service]).output().unwrap().stdout);
         let all = self.engine.say(&["inspect", "--type=container", ids.trim()]);
@@ -83,19 +114,67 @@ fn well(output: &Output, what: &str) {
     assert!(output.status.success(), "{what}: {}{}", text(&output.stdout), text(&output.stderr));
 }
 
+/// An allowed mirror, a locked tool, and an approved ghost: right bytes, right codes.
+fn every_executor(project: &Project) {
+    for service in ["alice", "bob"] {
+        let output = project.within(service, &["cat", "/etc/debian_version", "/no-such-file"]);
+        assert_eq!(output.status.code(), Some(1), "{service}: {output:?}");
+        assert!(text(&output.stdout).starts_with("13."), "{service}: {output:?}");
+        // In a ghost of its own, with the workspace and the secret.
+        let made = project.within(service, &["sh", "-c", "printf 'a\\nb\\n' >/workspace/two"]);
+        well(&made, "a file of the workspace");
+        for (words, code, told) in [
+            (
+                &["cat", "-n", "two", "/run/secrets/token"][..],
+                0,
+                "     1\ta\n     2\tb\n     3\thush",
+            ),
+            (&["cat", "-n", "/no-such-file"], 1, ""),
+            (&["rm", "two"], 0, ""),
+        ] {
+            let exec = [&["exec", "-T", service], words].concat();
+            let asked = project.compose(&exec).stdout(Stdio::piped()).spawn().unwrap();
+            project.answer("approve", &[]);
+            let output = asked.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{service} {words:?}: {output:?}");
+            assert_eq!(text(&output.stdout), told, "{service} {words:?}");
+        }
+        let gone = project.within(service, &["sh", "-c", "[ ! -e /workspace/two ]"]);
+        well(&gone, "what a ghost has removed");
+    }
+    let ledger = project.within("warden", &["cat", "/var/lib/clawrden/ledger.jsonl"]);
+    let records: Vec<Value> =
+        text(&ledger.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let jail_of = |id: &Value| {
+        let asked = records.iter().find(|one| one["event"] == "requested" && one["id"] == *id);
+        asked.unwrap()["jail"].as_str().unwrap()
+    };
+    let ways = |jail: &str| {
+        let started = records.iter().filter(|one| one["event"] == "started");
+        let of_jail = started.filter(|one| jail_of(&one["id"]) == jail);
+        let way = |one: &Value| format!("{}", one["method"].as_str().unwrap());
+        of_jail.map(way).collect::<std::collections::BTreeSet<String>>()
+    };
+    assert_eq!(ways("alice"), ["handoff", "runner"].map(str::to_owned).into());
+    assert_eq!(ways("bob"), ["exec", "runner"].map(str::to_owned).into());
+}
+
 #[test]
 fn two_prisoners_are_governed_and_apart() {
     let project = Project::up();
 
-    // The agent's three tasks: allowed, allowed, denied.
-    let logs = until("the agents to have tried all", || {
-        let logs =
-            text(&project.compose(&["logs", "--no-color", "alice"]).output().unwrap().stdout);
-        (logs.matches("it ended with").count() == 3).then_some(logs)
-    });
-    assert!(logs.contains("it would delete everything"), "{logs}");
-    assert_eq!(logs.matches("it ended with 0").count(), 2, "{logs}");
-    assert_eq!(logs.matches("it ended with 126").count(), 1, "{logs}");
+    // The agents' three tasks: allowed, allowed, denied.
+    for agent in ["alice", "bob"] {
+        let logs = until("the agents to have tried all", || {
+            let logs =
+                text(&project.compose(&["logs", "--no-color", agent]).output().unwrap().stdout);
+            (logs.matches("it ended with").count() == 3).then_some(logs)
+        });
+        assert!(logs.contains("it would delete everything"), "{logs}");
+        assert_eq!(logs.matches("it ended with 0").count(), 2, "{logs}");
+        assert_eq!(logs.matches("it ended with 126").count(), 1, "{logs}");
+    }
+    every_executor(&project);
 
     // Each at its own door, known by its container.
     let history = project.warden(&["history", "--json"]);
@@ -139,12 +218,8 @@ fn two_prisoners_are_governed_and_apart() {
 
     // What is asked waits for a person.
     let asked = project.compose(&["exec", "-T", "bob", "git", "--version"]).spawn().unwrap();
-    let entry = until("the question", || {
-        project.warden(&["queue", "--json"])["entries"].as_array()?.first().cloned()
-    });
+    let entry = project.answer("deny", &["--reason", "no git here"]);
     assert_eq!(entry["jail"], "bob", "{entry}");
-    let id = entry["id"].as_str().unwrap();
-    well(&project.within("warden", &["clawrden", "deny", id, "--reason", "no git here"]), "deny");
     let denied = asked.wait_with_output().unwrap();
     assert_eq!(denied.status.code(), Some(126), "{denied:?}");
 
@@ -157,6 +232,12 @@ fn two_prisoners_are_governed_and_apart() {
             text(&project.compose(&["logs", "--no-color", "alice"]).output().unwrap().stdout);
         (logs.matches("it ended with 0").count() == 3).then_some(())
     });
+
+    // What it stops is its prisoners, which have its doors by volumes, and not itself.
+    let report = project.warden(&["kill", "--jail", "bob", "--json"]);
+    assert_eq!(report["containers"], 1, "{report}");
+    assert_eq!(project.inspect("bob")["State"]["Running"], false);
+    assert_eq!(project.inspect("warden")["State"]["Running"], true);
     let compose = fs::read_to_string(project.folder().join("docker-compose.yml")).unwrap();
     assert!(!compose.contains("privileged:"), "nothing is privileged");
 }

@@ -18,3 +18,4 @@ mod install;
 mod jails;
 mod prison;
 mod transparency;
+mod within;

@@ -85,6 +85,17 @@ fn outermost(path: &[u8], own: &[u8]) -> Option<(String, Vec<u8>)> {
     None
 }
 
+/// Every id that a path names, in its order.
+pub(super) fn ids(path: &[u8]) -> Vec<String> {
+    let mut before: &[u8] = b"";
+    let mut found = Vec::new();
+    for part in path.split(|&byte| byte == b'/') {
+        found.extend(container(part, before));
+        before = part;
+    }
+    found
+}
+
 /// The id that a cgroup's name stands for: of Docker's and Podman's, made by themselves or by systemd.
 fn container(name: &[u8], before: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;

@@ -40,6 +40,8 @@ struct Inner {
     members: BTreeMap<(String, JailName), Member>,
     /// What is wrong with the labels of a container.
     problems: BTreeMap<String, String>,
+    /// Containers whose labels speak to another warden on the same engine.
+    anothers: BTreeSet<String>,
 }
 
 /// The containers in the jails of one warden.
@@ -93,10 +95,24 @@ impl Members {
         JailName::new(name).ok()
     }
 
-    /// Takes what there is at the engine. What only asked and is not there any more is forgotten. Gives the jails that
-    /// this concerns.
-    pub(crate) fn replace(&self, all: &[Listed]) -> BTreeSet<JailName> {
+    /// Hears that a container's labels speak to another warden. Before its labels are heard.
+    pub(crate) fn is_anothers(&self, id: &str) {
         let mut inner = self.inner();
+        if inner.anothers.len() < MOST {
+            inner.anothers.insert(id.to_owned());
+        }
+    }
+
+    /// Whether these labels say anything to this warden.
+    pub(crate) fn minds(&self, labels: &BTreeMap<String, String>) -> bool {
+        !self.ignores_labels && labels.contains_key(ENABLED_LABEL)
+    }
+
+    /// Takes what there is at the engine, of which `anothers` says what speaks to another warden. What only asked and is not there any more is forgotten. Gives the jails that
+    /// this concerns.
+    pub(crate) fn replace(&self, all: &[Listed], anothers: BTreeSet<String>) -> BTreeSet<JailName> {
+        let mut inner = self.inner();
+        inner.anothers = anothers;
         let mut touched: BTreeSet<JailName> =
             inner.members.values().map(|member| member.jail.clone()).collect();
         let there = |id: &str| all.iter().find(|one| one.id == id);
@@ -203,6 +219,9 @@ impl Inner {
         labels: &BTreeMap<String, String>,
         running: Running,
     ) -> Option<JailName> {
+        if self.anothers.contains(what.0) {
+            return None;
+        }
         match labelled(what, labels, running) {
             Ok(None) => None,
             Ok(Some(member)) => {
@@ -226,6 +245,7 @@ impl Inner {
 
     fn forget(&mut self, id: &str) -> Option<JailName> {
         self.problems.remove(id);
+        self.anothers.remove(id);
         let mut jail = None;
         self.members.retain(|_, member| {
             let goes = member.id == id;
@@ -298,6 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn a_container_that_speaks_to_another_warden_is_in_no_jail_of_this_one() {
+        let members = Members::default();
+        members.is_anothers("a");
+        assert_eq!(members.hear(&event("a", Action::Created, WEB)), None);
+        assert_eq!(members.hear(&event("a", Action::Started, WEB)), None);
+        assert_eq!(members.hear(&event("b", Action::Started, WEB)), Some(web()));
+        members.hear(&event("a", Action::Removed, WEB));
+        assert_eq!(members.all().len(), 1);
+    }
+
+    #[test]
     fn odd_names_are_told_and_make_no_jail() {
         let members = Members::default();
         for (id, jail, tools) in
@@ -326,7 +357,7 @@ mod tests {
             mounts: Vec::new(),
             running: Running::Paused,
         };
-        assert_eq!(members.replace(&[listed]), [web()].into());
+        assert_eq!(members.replace(&[listed], BTreeSet::new()), [web()].into());
         let found = members.all();
         assert_eq!((found.len(), &found[0].name[..]), (1, "new-name"));
         assert_eq!(found[0].running, Running::Paused);

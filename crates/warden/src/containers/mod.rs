@@ -2,23 +2,28 @@
 //! is truly in it. Nothing that the caller itself says is looked at, and what cannot be told is never taken for "none".
 
 mod cgroup;
+mod doors;
 mod members;
 mod namespace;
+mod vantage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clawrden_policy::{Contained, ContainerFacts};
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
 use crate::engine::{Action, Container, Engine, EngineError, Event};
 use crate::process::ProcessError;
 use crate::process::namespaces::Namespace;
 use cgroup::{Place, Seen};
+pub(crate) use doors::{Door, Doors};
 pub(crate) use members::{ENABLED_LABEL, Member, Members};
+pub(crate) use vantage::{OutOfReach, Vantage};
 
 /// Containers that are remembered. Of more, all are asked about anew.
 const MOST: usize = 4096;
@@ -170,6 +175,8 @@ pub(crate) struct Containers {
     own: Vec<u8>,
     namespace: Option<Namespace>,
     cache: Mutex<Cache>,
+    /// Where the warden itself is; never changes, once it is known.
+    vantage: OnceCell<Arc<Vantage>>,
 }
 
 impl Containers {
@@ -179,7 +186,17 @@ impl Containers {
             own: fs::read("/proc/self/cgroup").unwrap_or_default(),
             namespace: namespace::of(std::process::id()).ok(),
             cache: Mutex::default(),
+            vantage: OnceCell::new(),
         }
+    }
+
+    /// Where the warden itself is, for its engine.
+    ///
+    /// # Errors
+    /// While that is not known and the engine does not answer.
+    pub(crate) async fn vantage(&self) -> Result<Arc<Vantage>, EngineError> {
+        let find = async || Vantage::find(&self.engine, &self.own).await.map(Arc::new);
+        self.vantage.get_or_try_init(find).await.cloned()
     }
 
     /// Whether an engine answered the last time, so that it is worth to say where callers are also where no rule asks.
@@ -253,6 +270,24 @@ impl Containers {
             cache.by_id.insert(id.to_owned(), Arc::clone(&known));
         }
         Ok(known)
+    }
+
+    /// What tells the warden's own folders among the mounts of containers.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub(crate) async fn doors(&self) -> Result<Doors, EngineError> {
+        let vantage = self.vantage().await?;
+        let folders = match self.engine.folders_of_volumes().await {
+            Ok(folders) => folders,
+            Err(error) if error.is_absent() => return Err(error),
+            // Not every engine's socket lets that be asked; what is mounted by its own path is found all the same.
+            Err(error) => {
+                tracing::debug!(%error, "which volumes are names of folders is not known");
+                BTreeMap::new()
+            }
+        };
+        Ok(Doors { vantage, folders })
     }
 
     /// Hears what happens at the engine, so that nothing outdated is known. While it does not answer, what is known

@@ -21,6 +21,7 @@
 //! | [`Engine::create_exec`], [`Engine::start_exec`] | a process more in a running container, detached from us |
 //! | [`Engine::inspect_exec`] | whether it runs, its pid as the engine's host counts, its exit code |
 //! | [`Engine::inspect_image`] | one image: id, user, environment, entrypoint, command |
+//! | [`Engine::folders_of_volumes`] | the volumes that are names of folders, with the folders |
 //! | [`Engine::pull_image`] | fetches one, telling how far it is |
 //!
 //! An engine that is not there is [`EngineError::Absent`] from every call; the next call looks for it again, so that
@@ -35,6 +36,7 @@ mod events;
 mod exec;
 mod images;
 mod names;
+mod volumes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

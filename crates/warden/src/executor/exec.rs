@@ -14,7 +14,7 @@ use super::runner::Runner;
 use super::supervision::{Prepared, Supervision, device_number, ended};
 use super::{Begun, Refusal, Start, begin, finish, refuse, whereabouts};
 use crate::containers::Whereabouts;
-use crate::engine::{Container, MountKind, NewExec};
+use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
 use crate::process::tree::{Scope, end_tree};
@@ -41,7 +41,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let plan = start.approved.plan();
     let id = Id(plan.id);
     let at = whereabouts(warden, &plan.caller).await;
-    let way = match way_in(plan, &at) {
+    let way = match way_in(warden, plan, &at).await {
         Ok(way) => way,
         Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
     };
@@ -159,7 +159,7 @@ impl Way {
 }
 
 /// The way into the caller's container. The text says why there is none.
-fn way_in(plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
+async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
     let container = at.known().map_err(|why| {
         format!("its tool is locked or supervised, so the engine has to start it, and {why}")
     })?;
@@ -169,7 +169,10 @@ fn way_in(plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
             .to_owned());
     };
     let folder = plan.jail.socket.parent().map(Path::to_owned).unwrap_or_default();
-    let folder_inside = mounted(container, &folder).ok_or_else(|| {
+    let doors = warden.containers.doors().await.map_err(|error| error.to_string())?;
+    let mounted =
+        |path: &Path| doors.mounted(&container.mounts, &doors.door(path)).map(str::to_owned);
+    let folder_inside = mounted(&folder).ok_or_else(|| {
         format!(
             "the folder of jail {} is not mounted into the caller's container, so nothing started in there can reach \
              the warden; mount {} at /run/clawrden",
@@ -177,7 +180,7 @@ fn way_in(plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
             folder.display()
         )
     })?;
-    let bin = plan.jail.bin.as_ref().and_then(|bin| mounted(container, bin));
+    let bin = plan.jail.bin.as_ref().and_then(|bin| mounted(bin));
     let bin = bin.unwrap_or_else(|| String::from_utf8_lossy(SHIMS).into_owned());
     let (Some(pid), Some(uid), Some(gid)) = (plan.caller.pid, plan.caller.uid, plan.caller.gid)
     else {
@@ -192,14 +195,6 @@ fn way_in(plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
         user: if is_as_caller { format!("{uid}:{gid}") } else { "0:0".to_owned() },
         is_as_caller,
     })
-}
-
-/// Where a folder of this side is mounted.
-fn mounted(container: &Container, folder: &Path) -> Option<String> {
-    let real = std::fs::canonicalize(folder).ok()?;
-    let is_it = |source: &str| Path::new(source) == folder || Path::new(source) == real;
-    let binds = container.mounts.iter().filter(|mount| mount.kind == MountKind::Bind);
-    binds.filter(|mount| is_it(&mount.source)).map(|mount| mount.destination.clone()).next()
 }
 
 /// Whether root in the caller's container can become the caller.

@@ -28,7 +28,7 @@ use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
 use crate::running::{Card, Run};
 use crate::warden::Warden;
 
-pub(crate) use ghost::{Ghosts, clear_doors, reap, warden_id};
+pub(crate) use ghost::{Ghosts, clear_doors, reap};
 pub(crate) use pool::Pool;
 
 /// What stands between an approved plan and its start: what is still to be recorded, and the client.

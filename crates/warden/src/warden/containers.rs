@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::Warden;
-use crate::containers::short;
-use crate::engine::{EngineError, Listed, Running};
+use crate::containers::{Door, Doors, short};
+use crate::engine::{EngineError, Listed, Mount, Running};
 use crate::holds::Scope;
 use crate::jails::JailName;
 use crate::running::Origin;
@@ -83,11 +83,15 @@ impl Warden {
             Ok(listed) => listed,
             Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
         };
+        let ways = match self.ways().await {
+            Ok(ways) => ways,
+            Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
+        };
         let mut done = Vec::new();
         let mut thawed = Vec::new();
         for id in frozen {
             let found = listed.iter().find(|one| one.id == id);
-            let jails = found.map(|found| self.jails_of(found)).unwrap_or_default();
+            let jails = found.map(|found| self.jails_of(found, &ways)).unwrap_or_default();
             let origin = Origin { jails: jails.into_iter().collect(), container: Some(id.clone()) };
             if self.is_paused(&origin) {
                 continue;
@@ -128,10 +132,11 @@ impl Warden {
                 found.insert(member.id, member.name);
             }
         }
-        match self.engine.list_containers(&[], false).await {
-            Ok(listed) => {
+        match self.there().await {
+            Ok((listed, ways)) => {
                 for one in listed {
-                    if self.jails_of(&one).iter().any(|jail| is_meant(jail, &one.id)) {
+                    let jails = self.jails_of(&one, &ways);
+                    if jails.iter().any(|jail| is_meant(jail, &one.id)) {
                         found.insert(one.id, one.name);
                     }
                 }
@@ -146,22 +151,64 @@ impl Warden {
         (found.into_iter().collect(), problems)
     }
 
-    /// The jails that a container is in: that of its label, those whose folder is mounted into it, and those where it
-    /// asked for something.
-    fn jails_of(&self, container: &Listed) -> BTreeSet<JailName> {
+    /// The containers that run, and what tells whose they are.
+    async fn there(&self) -> Result<(Vec<Listed>, Ways), EngineError> {
+        let ways = self.ways().await?;
+        Ok((self.engine.list_containers(&[], false).await?, ways))
+    }
+
+    /// What leads from containers to this warden.
+    pub(super) async fn ways(&self) -> Result<Ways, EngineError> {
+        let doors = self.containers.doors().await?;
+        let mut ours = Vec::new();
+        for jail in self.jails.all() {
+            // The default jail's socket lies among everything else.
+            let folder = jail.socket.parent().filter(|_| !jail.name.is_default());
+            let paths = folder.into_iter().chain([&*jail.socket]);
+            ours.extend(paths.map(|path| (Some(jail.name.clone()), doors.door(path))));
+        }
+        let run = self.places.run();
+        ours.push((None, doors.door(&run)));
+        let jails = doors.door(&run.join("jails"));
+        Ok(Ways { doors, ours, jails })
+    }
+
+    /// The jails that a container is in: that of its label unless it has only another warden's door, those whose folder
+    /// is mounted into it, and those where it asked for something. The warden's own container has all the folders and
+    /// is in no jail.
+    fn jails_of(&self, container: &Listed, ways: &Ways) -> BTreeSet<JailName> {
+        if ways.doors.vantage().is_own(&container.id) {
+            return BTreeSet::new();
+        }
         let members = self.members.all().into_iter().filter(|member| member.id == container.id);
         let mut jails: BTreeSet<JailName> = members.map(|member| member.jail).collect();
-        jails.extend(self.members.by_label(&container.labels));
-        for jail in self.jails.all() {
-            let Some(folder) = jail.socket.parent() else { continue };
-            // The default jail's socket lies among everything else.
-            let inside = |source: &std::path::Path| {
-                source == jail.socket || (!jail.name.is_default() && source == folder)
-            };
-            if container.mounts.iter().any(|mount| inside(std::path::Path::new(&mount.source))) {
-                jails.insert(jail.name.clone());
-            }
+        if !ways.is_anothers(&container.mounts) {
+            jails.extend(self.members.by_label(&container.labels));
         }
+        jails.extend(ways.jails(&container.mounts));
         jails
+    }
+}
+
+/// What leads from containers to a warden.
+pub(super) struct Ways {
+    doors: Doors,
+    /// Each with the jail that it leads to; to several without.
+    ours: Vec<(Option<JailName>, Door)>,
+    /// The folder of them all, where the doors of jails will be that are not made yet.
+    jails: Door,
+}
+
+impl Ways {
+    /// Whether a container with these mounts has another warden's door, and none of this one's.
+    pub(super) fn is_anothers(&self, mounts: &[Mount]) -> bool {
+        self.doors.is_anothers(mounts, self.ours.iter().map(|(_, door)| door))
+            && !self.doors.has_part(mounts, &self.jails)
+    }
+
+    fn jails(&self, mounts: &[Mount]) -> impl Iterator<Item = JailName> {
+        let mounted =
+            self.ours.iter().filter(|(_, door)| self.doors.mounted(mounts, door).is_some());
+        mounted.filter_map(|(jail, _)| jail.clone())
     }
 }

@@ -7,7 +7,7 @@ use clawrden_api::EngineStatus;
 
 use super::Warden;
 use crate::containers::ENABLED_LABEL;
-use crate::engine::Event;
+use crate::engine::{Action, EngineError, Event};
 use crate::jails::{Jail, JailName};
 
 impl Warden {
@@ -40,7 +40,12 @@ impl Warden {
             self.containers.hear(&event);
             let touched = match &event {
                 Event::Connected(_) => self.take_stock().await,
-                Event::Container { .. } => self.members.hear(&event).into_iter().collect(),
+                Event::Container { id, action, labels, .. } => {
+                    if *action == Action::Created && self.members.minds(labels) {
+                        self.look_whose(id).await;
+                    }
+                    self.members.hear(&event).into_iter().collect()
+                }
                 Event::Lost(error) => {
                     tracing::info!(%error, "no container engine");
                     BTreeSet::new()
@@ -63,12 +68,35 @@ impl Warden {
 
     /// Learns which containers want to be governed.
     async fn take_stock(&self) -> BTreeSet<JailName> {
-        match self.engine.list_containers(&[], true).await {
-            Ok(listed) => self.members.replace(&listed),
+        let (listed, ways) = (self.engine.list_containers(&[], true).await, self.ways().await);
+        match listed.and_then(|listed| Ok((listed, ways?))) {
+            Ok((listed, ways)) => {
+                let labelled = listed.iter().filter(|one| self.members.minds(&one.labels));
+                let anothers = labelled.filter(|one| ways.is_anothers(&one.mounts));
+                let anothers = anothers.map(|one| one.id.clone()).collect();
+                self.members.replace(&listed, anothers)
+            }
             Err(error) => {
                 let label = ENABLED_LABEL;
                 tracing::warn!(%error, label, "which containers there are is not known");
                 BTreeSet::new()
+            }
+        }
+    }
+
+    /// Finds out whether a container that wants to be governed has the door of another warden, before its labels are
+    /// taken for words to this one.
+    async fn look_whose(&self, id: &str) {
+        let found = async { Ok((self.engine.inspect_container(id).await?, self.ways().await?)) };
+        match found.await {
+            Ok((container, ways)) if ways.is_anothers(&container.mounts) => {
+                self.members.is_anothers(id);
+            }
+            Ok(_) => {}
+            // It has gone already, or nothing can be asked: its labels make it governed, which does no harm.
+            Err(error) => {
+                let error: EngineError = error;
+                tracing::debug!(%error, id, "what is mounted into a container is not known");
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::approvals::{self, Approvals, Now, StoreError};
 use crate::config::{Config, ExitCodes};
 use crate::containers::{Containers, Members};
 use crate::engine::Engine;
-use crate::executor::{Ghosts, Pool, clear_doors, reap, warden_id};
+use crate::executor::{Ghosts, Pool, clear_doors, reap};
 use crate::holds::Holds;
 use crate::index::{Follower, Index};
 use crate::jails::runner::{RunnerError, RunnerFile};
@@ -152,7 +152,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         exit_info,
         methods,
         pool: Arc::clone(&pool),
-        ghosts: Ghosts::new(warden_id(&audit), places.run().join("ghosts"), places.state()),
+        ghosts: Ghosts::new(audit.clone(), &places.run(), places.state()),
         ledger,
         index,
         approvals,

@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::inside::{self, Amiss, Inside, Sought};
 use super::ready::Ready;
 use super::secrets::Values;
+use crate::containers::OutOfReach;
 use crate::engine::{Engine, EngineError, NewContainer};
 use crate::executor::door::Door;
 use crate::executor::runner::Runner;
@@ -37,19 +38,21 @@ pub(super) fn making(
     plan: &Plan,
     draft: &Draft,
 ) -> Result<Making, String> {
-    let door = Door::open(&warden.ghosts.folder, &id.to_string())
+    let (ghosts, vantage) = (&warden.ghosts, &ready.vantage);
+    let reached = |error: OutOfReach| format!("the ghost cannot be given its socket: {error}");
+    let door = Door::open(ghosts.folder(vantage).map_err(reached)?, &id.to_string())
         .map_err(|error| format!("the ghost's socket cannot be made: {error}"))?;
     let new = container::plan(Parts {
         id,
-        warden: &warden.ghosts.id,
+        warden: &ghosts.id(vantage),
         image: ready.image.id.clone(),
         who: &ready.who,
         network: ghost.image.network.as_deref(),
         limits: ghost.limits,
         shared: &ready.shared,
         has_secrets: ready.secrets.has_files(),
-        door: door.folder().display().to_string(),
-        runner: warden.ghosts.runner()?,
+        door: vantage.on_host(door.folder()).map_err(reached)?.display().to_string(),
+        runner: ghosts.runner(vantage)?,
     });
     let (Some(caller), Some(cwd)) = (plan.caller.pid, plan.cwd.clone()) else {
         return Err("the caller is not known".to_owned());

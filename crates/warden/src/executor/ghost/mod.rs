@@ -14,7 +14,7 @@ mod secrets;
 mod user;
 mod workspace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use super::supervision::{Supervision, ended};
 use super::{Begun, Refusal, Start, begin, finish, local, refuse};
+use crate::containers::{OutOfReach, Vantage};
 use crate::jails::runner::RunnerFile;
 use crate::ledger::{self, Id, Method, Started};
 use crate::warden::Warden;
@@ -31,17 +32,19 @@ use draft::{complete, prepare};
 use make::{Made, begun, making};
 use ready::{Ready, Unmade, get_ready};
 
-pub(crate) use reap::{clear_doors, reap, warden_id};
+use reap::warden_id;
+pub(crate) use reap::{clear_doors, reap};
 
 /// Ghosts that are being made at once: an engine that makes more at once makes none of them faster.
 const MAKING: usize = 8;
 
 /// What the ghosts of one warden share.
 pub(crate) struct Ghosts {
-    /// What tells them from another warden's.
-    pub(crate) id: String,
-    /// The folder of their doors.
-    pub(crate) folder: PathBuf,
+    /// The ledger, whose place tells them from another warden's.
+    ledger: PathBuf,
+    /// The folders that their doors may be in: the usual one, and one for a warden in a container that shares only its
+    /// state with the engine's host.
+    pub(crate) folders: [PathBuf; 2],
     /// Where the runner's file is made.
     state: PathBuf,
     /// That file, once a ghost has needed it.
@@ -50,12 +53,31 @@ pub(crate) struct Ghosts {
 }
 
 impl Ghosts {
-    pub(crate) fn new(id: String, folder: PathBuf, state: PathBuf) -> Self {
-        Self { id, folder, state, runner: Mutex::default(), making: Semaphore::new(MAKING) }
+    pub(crate) fn new(ledger: PathBuf, run: &Path, state: PathBuf) -> Self {
+        let folders = [run, &state].map(|above| above.join("ghosts"));
+        let making = Semaphore::new(MAKING);
+        Self { ledger, folders, state, runner: Mutex::default(), making }
+    }
+
+    /// What tells them from another warden's: two wardens on one host have two ledgers.
+    fn id(&self, vantage: &Vantage) -> String {
+        match vantage.on_host(&self.ledger) {
+            Ok(path) => warden_id(&path),
+            Err(_) => warden_id(&self.ledger),
+        }
+    }
+
+    /// The folder for a door that the engine can give away.
+    fn folder(&self, vantage: &Vantage) -> Result<&Path, OutOfReach> {
+        let [usual, other] = &self.folders;
+        match vantage.reaches(usual) {
+            Ok(()) => Ok(usual),
+            Err(_) => vantage.reaches(other).map(|()| &**other),
+        }
     }
 
     /// The path of the runner's program, for the engine.
-    fn runner(&self) -> Result<String, String> {
+    fn runner(&self, vantage: &Vantage) -> Result<String, String> {
         let mut file = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match &mut *file {
             Some(file) => file,
@@ -63,7 +85,8 @@ impl Ghosts {
                 none.insert(RunnerFile::in_folder(&self.state).map_err(|error| error.to_string())?)
             }
         };
-        Ok(file.path().display().to_string())
+        let path = vantage.on_host(file.path()).map_err(|error| error.to_string())?;
+        Ok(path.display().to_string())
     }
 }
 

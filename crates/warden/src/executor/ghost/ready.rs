@@ -1,5 +1,8 @@
 //! Whether a ghost may be, and what it is made of: everything that is known before there is anything of it.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use clawrden_policy::Ghost;
 use tokio::sync::mpsc;
 
@@ -7,6 +10,7 @@ use super::secrets::Values;
 use super::user::Who;
 use super::workspace::{Kept, Shared};
 use super::{image, secrets, user, workspace};
+use crate::containers::Vantage;
 use crate::engine::{Container, EngineError, Image};
 use crate::executor::whereabouts;
 use crate::intercom::Reply;
@@ -38,6 +42,8 @@ pub(super) struct Ready {
     pub(super) who: Who,
     pub(super) shared: Vec<Shared>,
     pub(super) secrets: Values,
+    /// Where the warden is, for the engine that makes it.
+    pub(super) vantage: Arc<Vantage>,
 }
 
 /// Finds out whether it may be, and what it is made of; fetches its image. Meanwhile the caller is told, and may leave.
@@ -75,9 +81,10 @@ async fn find(
     let about = warden.engine.about().await?;
     let at = whereabouts(warden, &plan.caller).await;
     let home = at.known().map_err(|why| Unmade::Denied(why.to_string()))?.map(AsRef::as_ref);
+    let vantage = warden.containers.vantage().await?;
     let who = user::who(ghost.image.user, &plan.caller, home.is_some(), about.maps_users);
     let who = who.map_err(Unmade::Denied)?;
-    let shared = share(warden, plan, home)?;
+    let shared = share(warden, plan, home, &vantage)?;
     out_of_reach(warden, plan, ghost, &who, home)?;
     let image = image::find(&warden.engine, &ghost.image, home, |line| {
         // Nobody listens any more when the caller has gone.
@@ -87,13 +94,18 @@ async fn find(
     let wanted = ghost.secrets.clone();
     let secrets = tokio::task::spawn_blocking(move || secrets::read(&wanted)).await;
     let secrets = secrets.map_err(|error| Unmade::Failed(error.to_string()))?;
-    Ok(Ready { image, who, shared, secrets: secrets.map_err(Unmade::Failed)? })
+    Ok(Ready { image, who, shared, secrets: secrets.map_err(Unmade::Failed)?, vantage })
 }
 
 /// The folders that it shares with its caller, the working directory among them.
-fn share(warden: &Warden, plan: &Plan, home: Option<&Container>) -> Result<Vec<Shared>, Unmade> {
+fn share(
+    warden: &Warden,
+    plan: &Plan,
+    home: Option<&Container>,
+    vantage: &Vantage,
+) -> Result<Vec<Shared>, Unmade> {
     let jail = plan.jail.name.as_str();
-    let kept = kept(warden);
+    let kept = kept(warden, vantage);
     // By all that judged it: a change of the policy gives no more to what was decided before it.
     let each = plan.judges.workspaces().map(|declared| match home {
         Some(container) => workspace::of_container(container, declared, &kept),
@@ -118,7 +130,7 @@ fn share(warden: &Warden, plan: &Plan, home: Option<&Container>) -> Result<Vec<S
 }
 
 /// The warden's own places, and the engine's.
-fn kept(warden: &Warden) -> Kept {
+fn kept(warden: &Warden, vantage: &Vantage) -> Kept {
     let (places, config) = (&warden.places, &warden.config);
     let run = places.run();
     let mut files =
@@ -128,7 +140,17 @@ fn kept(warden: &Warden) -> Kept {
     files.push(places.config().to_owned());
     files.push("/run/docker.sock".into());
     files.push("/run/podman/podman.sock".into());
-    let folders = vec![run.join("jails"), warden.ghosts.folder.clone(), places.state()];
+    let mut folders = vec![run.join("jails"), places.state()];
+    folders.extend(warden.ghosts.folders.iter().cloned());
+    let doors = warden.jails.all();
+    let doors = doors.iter().filter(|jail| !jail.name.is_default());
+    folders.extend(doors.filter_map(|jail| jail.socket.parent().map(Path::to_owned)));
+    // What the engine calls them, where that is something else.
+    let moved =
+        |all: &[PathBuf]| all.iter().filter_map(|path| vantage.on_host(path).ok()).collect();
+    let (more_files, more_folders): (Vec<_>, Vec<_>) = (moved(&files), moved(&folders));
+    files.extend(more_files);
+    folders.extend(more_folders);
     Kept { files, folders }
 }
 

@@ -1,6 +1,6 @@
 //! Ghosts that a warden left behind when it ended without a word: the next one on the same ledger removes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,8 @@ use crate::warden::Warden;
 /// How long until an engine that does not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// A warden's id for its ghosts: two wardens on one host have two ledgers.
-pub(crate) fn warden_id(ledger: &Path) -> String {
-    let path = std::fs::canonicalize(ledger).unwrap_or_else(|_| ledger.to_owned());
+/// A warden's id for its ghosts, by where its ledger is for the engine.
+pub(super) fn warden_id(path: &Path) -> String {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
     clawrden_protocol::request::hex(&digest[..16])
 }
@@ -28,9 +27,8 @@ pub(crate) async fn reap(warden: Arc<Warden>) {
         return;
     }
     // What lies there is of no use to anybody.
-    let folder = warden.ghosts.folder.clone();
-    let left = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    for entry in left {
+    let entries = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in warden.ghosts.folders.iter().flat_map(entries) {
         let is_of_now = entry
             .file_name()
             .to_str()
@@ -57,7 +55,8 @@ pub(crate) fn clear_doors(jails: &Path) {
 }
 
 async fn once(warden: &Warden) -> Result<(), EngineError> {
-    let own = format!("{WARDEN}={}", warden.ghosts.id);
+    let vantage = warden.containers.vantage().await?;
+    let own = format!("{WARDEN}={}", warden.ghosts.id(&vantage));
     let mut failed = Ok(());
     for left in warden.engine.list_containers(&[&own], true).await? {
         let request = left.labels.get(GHOST).and_then(|id| id.parse::<Id>().ok());

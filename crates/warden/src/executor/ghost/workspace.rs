@@ -28,11 +28,15 @@ pub(super) struct Kept {
 
 impl Kept {
     fn holds_back(&self, source: &Path) -> bool {
+        self.is_ours(source) || is_system_folder(&usual(source))
+    }
+
+    /// Of a volume too, which engines keep where everything is the system's.
+    fn is_ours(&self, source: &Path) -> bool {
         let source = usual(source);
-        let all = || self.files.iter().chain(&self.folders).map(|path| usual(path));
-        all().any(|path| path.starts_with(&source))
+        let mut all = self.files.iter().chain(&self.folders).map(|path| usual(path));
+        all.any(|path| path.starts_with(&source))
             || self.folders.iter().any(|folder| source.starts_with(usual(folder)))
-            || is_system_folder(&source)
     }
 }
 
@@ -63,8 +67,8 @@ pub(super) fn of_container(container: &Container, declared: &[String], kept: &Ke
     let mounts = container.mounts.iter().filter_map(|mount| {
         let source = match &mount.kind {
             MountKind::Bind if !kept.holds_back(Path::new(&mount.source)) => mount.source.clone(),
-            MountKind::Volume(name) => name.clone(),
-            MountKind::Bind | MountKind::Other => return None,
+            MountKind::Volume(name) if !kept.is_ours(Path::new(&mount.source)) => name.clone(),
+            MountKind::Volume(_) | MountKind::Bind | MountKind::Other => return None,
         };
         let target = &mount.destination;
         let is_shared = is_plain(target)

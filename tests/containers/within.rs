@@ -1,0 +1,250 @@
+//! A warden that is in a container itself, beside its prisoner's: what it gives to other containers lies on volumes, and
+//! the engine has other paths for all of it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::prison::PATH;
+use crate::support::engine::{self, Container};
+use crate::support::{clawrden, text, until};
+
+const POLICY: &str = "default_action: deny
+on_unparsed: allow
+ghost_images: {'*': same}
+jails:
+  box: {commands: [cat, wc, sh, head, sort, id, ls, pwd, tee], workspace: [/work]}
+rules:
+  - {command: [cat, id, exit], action: allow}
+  - {command: wc, action: allow}
+  - {command: sh, action: allow, supervised: true}
+  - {command: sort, action: allow, executor: ghost}
+  - {command: head, action: ask, executor: ghost}
+  - {command: tee, action: ask}
+  - {command: ls, container: {image: '*debian*'}, action: allow}
+  - {command: pwd, action: allow, executor: local}
+";
+
+/// Moves `wc` to where only root goes, and puts the shim into its place.
+const LOCK: &str = "mkdir -p /clawrden/locked/usr/bin && chmod 700 /clawrden/locked && mv /usr/bin/wc \
+                    /clawrden/locked/usr/bin/ && ln -s /clawrden/bin/clawrden-shim /usr/bin/wc && chown 1000:1000 /work";
+
+/// A warden and a prisoner, each in a container. Dropped in this order.
+struct Lodge {
+    prisoner: Container<'static>,
+    warden: Container<'static>,
+    _volumes: Volumes,
+    _dir: tempfile::TempDir,
+}
+
+/// Volumes that go with the test.
+struct Volumes(Vec<String>);
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            let _ = engine::get().docker().args(["volume", "rm", "-f", name]).output();
+        }
+    }
+}
+
+impl Lodge {
+    /// `options` are the warden's, such as `--pid host`; without `has_state` its state is on no volume.
+    fn new(options: &[&str], has_state: bool) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let engine = engine::get();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = |what: &str| format!("clawrden-test-{}-{number}-{what}", std::process::id());
+        let (door, state, work) = (name("door"), name("state"), name("work"));
+        let dir = tempfile::Builder::new().prefix("clawrden-lodge-").tempdir().unwrap();
+        let (policy, shims) = (dir.path().join("policy.yaml"), dir.path().join("shims"));
+        std::fs::write(&policy, POLICY).unwrap();
+        let tools = ["cat", "wc", "sh", "head", "sort", "id", "ls", "pwd", "tee"];
+        let made = clawrden().arg("shims").arg(&shims).args(tools).output().unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let _ = std::os::unix::fs::symlink("clawrden-shim", shims.join("clawrden-runner"));
+
+        let socket = engine.address.strip_prefix("unix://").unwrap();
+        let mut spec = engine
+            .container("debian12")
+            .mount_read_only(Path::new(clawrden().get_program()), "/usr/local/bin/clawrden")
+            .mount_read_only(&policy, "/etc/clawrden/policy.yaml")
+            .mount(Path::new(socket), "/var/run/docker.sock")
+            .mount(Path::new(&door), "/run/clawrden/jails/box")
+            .option("--tmpfs")
+            .option("/run")
+            .option("--network")
+            .option("none")
+            .option("--cap-add")
+            .option("SYS_PTRACE")
+            .command(&["/usr/local/bin/clawrden", "warden"]);
+        if has_state {
+            spec = spec.mount(Path::new(&state), "/var/lib/clawrden");
+        }
+        for option in options {
+            spec = spec.option(option);
+        }
+        let warden = spec.start();
+        let lodge = |prisoner| Self {
+            prisoner,
+            warden,
+            _volumes: Volumes(vec![door.clone(), state.clone(), work.clone()]),
+            _dir: dir,
+        };
+        let prisoner = engine
+            .container("debian13")
+            .user("1000:1000")
+            .mount_read_only(Path::new(&door), "/run/clawrden")
+            .mount_read_only(&shims, "/clawrden/bin")
+            .mount(Path::new(&work), "/work");
+        let lodge = lodge(prisoner.start());
+        until("the warden to serve", || {
+            lodge.cli(&["status", "--json"]).status.success().then_some(())
+        });
+        let path = format!("PATH={PATH}");
+        let as_root = ["-u", "0", "-e", &path];
+        let locked = lodge.prisoner.exec_with(&as_root, &["/bin/sh", "-c", LOCK]).output().unwrap();
+        assert!(locked.status.success(), "{}", text(&locked.stderr));
+        lodge
+    }
+
+    fn cli(&self, words: &[&str]) -> Output {
+        let words = [&["/usr/local/bin/clawrden"], words].concat();
+        self.warden.exec(&words).output().unwrap()
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let output = self.cli(words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let path = format!("PATH=/clawrden/bin:{PATH}");
+        self.prisoner.exec_with(&["-i", "-w", "/work", "-e", &path], words)
+    }
+
+    fn start(&self, words: &[&str]) -> Child {
+        let mut command = self.command(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn run(&self, words: &[&str], input: &[u8]) -> Output {
+        let mut child = self.start(words);
+        // Who is refused reads nothing.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
+    /// Answers the one question that there is.
+    fn answer(&self, verb: &str) {
+        let id = until("the question", || {
+            let queue = self.json(&["queue", "--json"]);
+            Some(queue["entries"].as_array()?.first()?["id"].as_str()?.to_owned())
+        });
+        let answered = self.cli(&[verb, &id]);
+        assert!(answered.status.success(), "{}", text(&answered.stderr));
+    }
+
+    /// What the ledger says of `event`, in its order.
+    fn records(&self, event: &str) -> Vec<Value> {
+        let output = self.warden.exec(&["cat", "/var/lib/clawrden/ledger.jsonl"]).output().unwrap();
+        let lines = text(&output.stdout);
+        let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.filter(|record| record["event"] == event).collect()
+    }
+}
+
+impl Drop for Lodge {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the warden's log ---\n{}", self.warden.logs());
+        }
+    }
+}
+
+#[track_caller]
+fn well(output: &Output, told: &str) {
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stdout), told, "{output:?}");
+}
+
+#[track_caller]
+fn refused(output: &Output, told: &str) {
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_warden_in_a_container_runs_everything_where_it_belongs() {
+    let lodge = Lodge::new(&["--pid", "host"], true);
+    let version = lodge.prisoner.exec(&["/usr/bin/cat", "/etc/debian_version"]).output().unwrap();
+    well(&lodge.run(&["cat", "/etc/debian_version"], b""), &text(&version.stdout));
+    // A locked tool and a supervised one, by the engine's exec.
+    well(&lodge.run(&["wc", "-c"], b"\0\xff12345"), "7\n");
+    let output = lodge.run(&["sh", "-c", "id -u; exit 7"], b"");
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(7), "1000\n"));
+    // Ghosts with the caller's volume.
+    let put = lodge.prisoner.exec(&["/bin/sh", "-c", "printf 'b\\na\\nc\\n' >/work/lines"]);
+    assert!({ put }.status().unwrap().success());
+    well(&lodge.run(&["sort", "lines", "-o", "sorted"], b""), "");
+    let asked = lodge.start(&["head", "-n", "2", "sorted"]);
+    lodge.answer("approve");
+    well(&asked.wait_with_output().unwrap(), "a\nb\n");
+    let asked = lodge.start(&["head", "sorted"]);
+    lodge.answer("deny");
+    assert_eq!(asked.wait_with_output().unwrap().status.code(), Some(126));
+    let missing = lodge.run(&["sort", "no-such-file"], b"");
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    // A rule that looks at the container, and one that would run on the warden's side.
+    assert!(lodge.run(&["ls", "/"], b"").status.success());
+    refused(&lodge.run(&["pwd"], b""), "");
+
+    let started = lodge.records("started");
+    let how: Vec<(&str, &str)> = started
+        .iter()
+        .map(|one| (one["executor"].as_str().unwrap(), one["method"].as_str().unwrap()))
+        .collect();
+    let (exec, ghost) = (("mirror", "exec"), ("ghost", "runner"));
+    let handoff = ("mirror", "handoff");
+    // Within the supervised shell, `id` is a command of its own.
+    assert_eq!(how, [handoff, exec, exec, handoff, ghost, ghost, ghost, handoff]);
+    let named = lodge.records("requested");
+    assert!(named.iter().all(|one| one["caller"]["container"]["id"] == *lodge.prisoner.id));
+    until("no ghost to be left", || {
+        let all = engine::get().docker().args(["ps", "-a", "--format", "{{.Names}}"]).output();
+        let all = text(&all.unwrap().stdout);
+        let of = |one: &Value| format!("clawrden-ghost-{}", one["id"].as_str().unwrap());
+        started.iter().all(|one| !all.contains(&of(one))).then_some(())
+    });
+}
+
+#[test]
+fn the_kill_switch_finds_who_has_the_door_by_a_volume_and_not_the_warden_itself() {
+    let lodge = Lodge::new(&["--pid", "host"], true);
+    let state = |container: &Container<'_>| {
+        container.inspect()["State"]["Status"].as_str().unwrap().to_owned()
+    };
+    // It has no label and has asked for nothing.
+    let report = lodge.json(&["kill", "--jail", "box", "--pause", "--json"]);
+    assert_eq!(report["containers"], 1, "{report}");
+    assert_eq!((state(&lodge.prisoner), state(&lodge.warden)), ("paused".into(), "running".into()));
+    assert_eq!(lodge.json(&["resume", "--jail", "box", "--json"])["containers"], 1);
+    assert_eq!(state(&lodge.prisoner), "running");
+    let report = lodge.json(&["kill", "--jail", "box", "--json"]);
+    assert_eq!(report["containers"], 1, "{report}");
+    assert_eq!((state(&lodge.prisoner), state(&lodge.warden)), ("exited".into(), "running".into()));
+}
+
+#[test]
+fn a_ghost_for_which_nothing_is_mounted_says_what_to_mount() {
+    let lodge = Lodge::new(&["--pid", "host"], false);
+    well(&lodge.run(&["wc", "-c"], b"123"), "3\n");
+    let output = lodge.run(&["sort", "/dev/null"], b"");
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(told.contains("mount a volume at") && told.contains("/var/lib/clawrden"), "{told}");
+}
