@@ -213,6 +213,7 @@ fn before_the_start() -> [Record; 3] {
             stripped: Vec::new(),
             run_as: None,
             ghost: None,
+            record: None,
         }),
     ]
 }
@@ -228,5 +229,6 @@ fn after_the_end() -> Record {
         cancelled: false,
         bytes_out: None,
         error: None,
+        recording: None,
     })
 }

@@ -251,6 +251,7 @@ fn started(id: Id, executor: &str) -> Record {
         stripped: Vec::new(),
         run_as: None,
         ghost: None,
+        record: None,
     })
 }
 
@@ -266,6 +267,7 @@ fn finished(id: Id, chance: &mut Chance) -> Record {
         cancelled: false,
         bytes_out: None,
         error: None,
+        recording: None,
     })
 }
 

@@ -131,6 +131,7 @@ fn records(n: u8) -> [Record; 4] {
             cancelled: false,
             bytes_out: None,
             error: None,
+            recording: None,
         }),
         Record::Resumed(Resumed { by: "alice".to_owned(), jail: None, container: None }),
     ]

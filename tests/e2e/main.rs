@@ -12,6 +12,7 @@ mod hooks;
 mod layers;
 mod lifecycle;
 mod ordinary_user;
+mod recording;
 mod reload;
 mod run;
 mod running;

@@ -3,7 +3,10 @@
 //! It never waits without end, never holds more than [`MAX_ANSWER`] bytes, and never takes an answer that it does not
 //! understand for a yes.
 
+mod recordings;
 mod running;
+
+pub use recordings::RecordingStream;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -268,13 +271,18 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(protocol);
         }
-        match serde_json::from_slice::<ErrorBody>(&bytes) {
-            Ok(body) => Err(ClientError::Api(body)),
-            Err(_) => {
-                let text = String::from_utf8_lossy(&bytes);
-                let shown: String = text.chars().take(SHOWN).collect();
-                Err(ClientError::Protocol(format!("status {} with {shown:?}", status.as_u16())))
-            }
+        Err(refusal(status, &bytes))
+    }
+}
+
+/// What an answer says that is no success.
+fn refusal(status: StatusCode, bytes: &[u8]) -> ClientError {
+    match serde_json::from_slice::<ErrorBody>(bytes) {
+        Ok(body) => ClientError::Api(body),
+        Err(_) => {
+            let text = String::from_utf8_lossy(bytes);
+            let shown: String = text.chars().take(SHOWN).collect();
+            ClientError::Protocol(format!("status {} with {shown:?}", status.as_u16()))
         }
     }
 }

@@ -8,12 +8,14 @@
 pub mod client;
 pub mod display;
 pub mod error;
+pub mod recordings;
 pub mod role;
 pub mod running;
 pub mod types;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, RecordingStream};
 pub use error::{ErrorBody, ErrorCode, Problem};
+pub use recordings::*;
 pub use role::Role;
 pub use running::*;
 pub use types::*;

@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+mod cast;
 mod cli;
 mod failure;
 mod harden;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ghosts::{Ghost, GhostRule};
+use crate::recording::Recording;
 
 /// What is to happen with a request. Ordered from mild to strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +141,8 @@ pub struct Decision {
     pub(crate) given: Option<Arc<GhostRule>>,
     /// With [`Executor::Mirror`]: the warden stays with it and starts it in the prisoner's container itself.
     pub supervised: bool,
+    /// What of it is recorded. With it, nothing is handed off.
+    pub record: Option<Recording>,
     /// How long it may run.
     pub timeout: Timeout,
     /// How long a person has to answer an `ask`.

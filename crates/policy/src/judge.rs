@@ -294,6 +294,7 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         ghost: None,
         given: None,
         supervised: false,
+        record: None,
         timeout: Timeout::None,
         approval_timeout: policy.approval_timeout,
         noticed: Vec::new(),
@@ -330,6 +331,7 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         ghost: None,
         given: rule.and_then(|rule| rule.ghost.clone()),
         supervised: rule.is_some_and(|rule| rule.supervised),
+        record: policy.record.with(rule.map(|rule| rule.record).unwrap_or_default()),
         timeout: timeout(policy, rule),
         approval_timeout: rule
             .and_then(|rule| rule.approval_timeout)

@@ -4,7 +4,9 @@
 use std::fmt;
 
 use crate::decision::{Decision, Executor, Timeout};
+use crate::load::recording::Said;
 use crate::policy::Policy;
+use crate::recording::Recording;
 
 /// Which part of a policy a file is. Ordered from the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,12 +102,15 @@ pub(crate) fn strictest<'p>(
         let is_own = std::ptr::eq(layer, policy);
         let is_above = own.is_some() && !is_own;
         if is_above {
+            let usual = layer.record.with(Said::default());
+            whole.record = Recording::both(whole.record, usual);
             bound(&mut whole, layer.default_timeout.map_or(Timeout::None, Timeout::Default));
             if layer.says.approval_timeout {
                 whole.approval_timeout = whole.approval_timeout.min(layer.approval_timeout);
             }
         }
         let Some(said) = (if is_own { own.take() } else { voice(layer) }) else { continue };
+        whole.record = Recording::both(whole.record, said.decision.record);
         bound(&mut whole, said.decision.timeout);
         whole.approval_timeout = whole.approval_timeout.min(said.decision.approval_timeout);
         if let Some(executor) = said.executor.filter(|_| is_above) {

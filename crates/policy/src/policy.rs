@@ -12,6 +12,7 @@ use crate::decision::{Action, Executor};
 use crate::env::EnvRules;
 use crate::ghosts::{GhostImage, GhostImages, Secret};
 use crate::index::Index;
+use crate::load::recording::Usual;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
 use crate::rule::Rule;
@@ -36,6 +37,7 @@ pub struct Policy {
     /// What a denial or a question says where its rule gives no reason.
     pub(crate) default_reason: Option<Box<str>>,
     pub(crate) default_suggest: Option<Arc<str>>,
+    pub(crate) record: Usual,
     pub(crate) allowed_paths: Option<Vec<Glob>>,
     pub(crate) env: EnvRules,
     pub(crate) jails: BTreeMap<String, Jail>,
@@ -99,6 +101,7 @@ impl Policy {
             approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
             default_reason: None,
             default_suggest: None,
+            record: Usual::default(),
             allowed_paths: None,
             env: EnvRules::default(),
             jails: BTreeMap::new(),

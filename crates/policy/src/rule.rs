@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::conditions::Conditions;
 use crate::decision::{Action, Executor, RuleId};
 use crate::ghosts::GhostRule;
+use crate::load::recording::Said;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
@@ -31,6 +32,8 @@ pub(crate) struct Rule {
     pub(crate) ghost: Option<Arc<GhostRule>>,
     /// For the executor `mirror`: the warden stays with it.
     pub(crate) supervised: bool,
+    /// What of it is recorded, as far as it says.
+    pub(crate) record: Said,
 }
 
 /// What a rule says about time.

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Action, Decision, Executor, Ghost, Notice, Policy, RuleId, Timeout};
+use clawrden_policy::{
+    Action, Decision, Executor, Ghost, Notice, Policy, Recorded, Recording, RuleId, Timeout,
+};
 
 use crate::again::{Case, Objection};
 use crate::approvals::Loan;
@@ -45,6 +47,7 @@ pub(crate) struct Approved {
     executor: Executor,
     ghost: Option<Arc<Ghost>>,
     supervised: bool,
+    record: Option<Recording>,
     rule: Option<RuleId>,
     timeout: Timeout,
     /// The person's word, where it took one.
@@ -189,8 +192,8 @@ impl Judged {
     }
 
     fn approved(self) -> Approved {
-        let Decision { executor, ghost, supervised, rule, timeout, .. } = self.decision;
-        Approved { plan: self.plan, executor, ghost, supervised, rule, timeout, loan: None }
+        let Decision { executor, ghost, supervised, record, rule, timeout, .. } = self.decision;
+        Approved { plan: self.plan, executor, ghost, supervised, record, rule, timeout, loan: None }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -232,7 +235,8 @@ impl Judged {
     /// Whether the shim becomes the tool, with the words that it has itself.
     fn is_handed_off(&self) -> bool {
         let is_locked = self.plan.tool.as_ref().is_some_and(|tool| tool.locked);
-        self.decision.executor == Executor::Mirror && !self.decision.supervised && !is_locked
+        let is_watched = self.decision.supervised || self.decision.record.is_some();
+        self.decision.executor == Executor::Mirror && !is_watched && !is_locked
     }
 
     /// Lets go of everything that a waiting request does not need.
@@ -293,6 +297,10 @@ impl Judged {
                 format!("it gets the secret {}, and so does any code that it runs", secret.name)
             }));
         }
+        noticed.extend(self.decision.record.map(|wanted| match wanted.what {
+            Recorded::Output => "what it shows is recorded".to_owned(),
+            Recorded::Session => "what it shows and what is typed is recorded".to_owned(),
+        }));
         if self.plan.invocation.only_judged() {
             noticed.push(
                 "an agent's hook asks: the agent runs it by itself, and its end is not recorded"
@@ -348,6 +356,11 @@ impl Approved {
     /// Whether the warden stays with what is mirrored.
     pub(crate) fn is_supervised(&self) -> bool {
         self.supervised
+    }
+
+    /// What of it is recorded.
+    pub(crate) fn recording(&self) -> Option<Recording> {
+        self.record
     }
 
     /// The rule that decided, as it is shown.

@@ -23,6 +23,7 @@ mod lock;
 mod plan;
 pub(crate) mod policies;
 pub mod process;
+mod recording;
 mod request;
 mod running;
 pub mod sockets;

@@ -11,6 +11,7 @@ use crate::failure::{Failure, Outcome};
 
 pub(crate) mod answer;
 pub(crate) mod approve;
+pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod deny;
 pub(crate) mod harden;
@@ -23,6 +24,7 @@ pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod ps;
 pub(crate) mod queue;
+pub(crate) mod replay;
 pub(crate) mod resume;
 pub(crate) mod shims;
 pub(crate) mod status;

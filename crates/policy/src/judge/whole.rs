@@ -111,6 +111,7 @@ impl<'p, 't> Judge<'p, 't> {
         decision.run_as.clone_from(&own.run_as);
         decision.given.clone_from(&own.given);
         decision.supervised = own.supervised;
+        decision.record = own.record;
         if own.rule.is_none() && self.mirrored {
             decision.executor = Executor::Mirror;
         }
@@ -143,6 +144,7 @@ impl<'p, 't> Judge<'p, 't> {
             ghost: None,
             given: None,
             supervised: false,
+            record: None,
             timeout: self.policy.default_timeout.map_or(Timeout::None, Timeout::Default),
             approval_timeout: layer.approval_timeout.min(self.policy.approval_timeout),
             noticed: Vec::new(),

@@ -164,6 +164,7 @@ impl<'r> Scope<'r> {
             dangerous_env: _,
             ghost: _,
             supervised: _,
+            record: _,
         } = rule;
         let mut sources: Vec<&str> = commands.iter().map(NamePattern::source).collect();
         sources.sort_unstable();

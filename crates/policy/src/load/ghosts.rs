@@ -223,7 +223,12 @@ fn memory(node: &Node, report: &mut Report<'_>) -> Option<u64> {
     size(node, MIN_MEMORY, "at least `6m`", report)
 }
 
-fn size(node: &Node, least: u64, help_of_least: &str, report: &mut Report<'_>) -> Option<u64> {
+pub(super) fn size(
+    node: &Node,
+    least: u64,
+    help_of_least: &str,
+    report: &mut Report<'_>,
+) -> Option<u64> {
     let text = report.word(node, "a size such as `512m`")?;
     let shift = match text.bytes().last() {
         Some(b'k') => 10,

@@ -7,6 +7,7 @@ mod examples;
 mod ghosts;
 pub(crate) mod layers;
 mod outcome;
+pub(crate) mod recording;
 mod report;
 mod rules;
 mod secrets;

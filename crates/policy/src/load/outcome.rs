@@ -4,20 +4,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::recording;
 use super::report::Report;
 use super::rules::sentence;
 use super::yaml::{Node, Value};
 use crate::policy::Policy;
 
 /// Keys that a rule will have once something does what they say.
-pub(super) const NOT_ENFORCED: &[&str] = &["approvers", "quorum", "on_no_approver", "record"];
+pub(super) const NOT_ENFORCED: &[&str] = &["approvers", "quorum", "on_no_approver"];
 
 /// Most characters of a suggestion: with its reason it has to fit into what an agent is told.
 const MAX_SUGGEST: usize = 300;
 
 /// What `defaults` has.
-pub(super) const DEFAULT_KEYS: &[&str] =
-    &["action", "executor", "timeout", "approval_timeout", "reason", "suggest"];
+pub(super) const DEFAULT_KEYS: &[&str] = &[
+    "action",
+    "executor",
+    "timeout",
+    "approval_timeout",
+    "reason",
+    "suggest",
+    "record",
+    "record_bytes",
+];
 
 /// Reads `defaults` into `policy`; `root` is the whole file.
 pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &mut Report<'_>) {
@@ -50,6 +59,8 @@ pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &m
                 policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
             }
             "reason" => policy.default_reason = sentence(node, report).map(Into::into),
+            "record" => policy.record.record = recording::record(node, report).flatten(),
+            "record_bytes" => policy.record.bytes = recording::bytes(node, report),
             _ => policy.default_suggest = suggest(node, report),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::conditions;
 use super::ghosts;
 use super::outcome;
+use super::recording;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
@@ -34,6 +35,8 @@ pub(super) const KEYS: &[&str] = &[
     "limits",
     "fallback",
     "supervised",
+    "record",
+    "record_bytes",
     "name",
     "dangerous_env",
     "jail",
@@ -112,6 +115,10 @@ fn rule(
         }
         report.boolean(node).unwrap_or_default()
     });
+    let record = recording::Said {
+        record: get("record").and_then(|node| recording::record(node, report)),
+        bytes: get("record_bytes").and_then(|node| recording::bytes(node, report)),
+    };
     let run_as = get("run_as").and_then(|node| {
         if place != Executor::Local {
             let help = "only a local run has a user of its own: write `executor: local` beside it";
@@ -150,6 +157,7 @@ fn rule(
         dangerous_env,
         ghost: ghost.map(Arc::new),
         supervised,
+        record,
     })
 }
 

@@ -9,6 +9,7 @@ pub mod history;
 pub mod openapi;
 mod pages;
 pub mod peer;
+pub mod recordings;
 mod reply;
 mod routes;
 pub mod running;

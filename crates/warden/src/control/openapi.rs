@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::recordings::CAST;
 use super::table::{Gives, Least, Method, ROUTES, Route, Shape, Takes};
 
 /// What every route that wants to know who asks can say.
@@ -136,6 +137,7 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
         Gives::Json(shape) => json!({"application/json": {"schema": schemas.refer(shape)}}),
         Gives::Document => json!({"application/json": {"schema": {"type": "object"}}}),
         Gives::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
+        Gives::Cast => json!({CAST: {"schema": {"type": "string"}}}),
     };
     all.insert("200".to_owned(), json!({"description": "Done.", "content": content}));
     if route.method == Method::Get && matches!(route.gives, Gives::Json(_)) {

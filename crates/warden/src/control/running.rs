@@ -12,6 +12,7 @@ use clawrden_api::{ErrorBody, ErrorCode, RunningList, StopReport, StopRequest};
 use super::actor::Actor;
 use super::body;
 use super::handlers::{Answer, ask, read, request_id, with_body};
+use super::recordings::Source;
 use super::reply::Failure;
 use super::routes::Control;
 
@@ -28,6 +29,12 @@ pub trait Commands {
     /// # Errors
     /// `NotFound` for an unknown id, `Ambiguous` for a prefix of several, `Conflict` for one that has ended.
     fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody>;
+
+    /// `GET /api/recordings/{id}`. `id` has 4 to 32 small hex digits.
+    ///
+    /// # Errors
+    /// `NotFound` for none, `Ambiguous` for a prefix of several.
+    fn recording(&self, id: &str) -> Result<Source, ErrorBody>;
 }
 
 pub(super) async fn list(State(control): State<Control>, headers: HeaderMap) -> Answer {

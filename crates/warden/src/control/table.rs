@@ -7,14 +7,14 @@ use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo, JailList,
     JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
-    QueueQuery, ResumeRequest, Role, RunningList, Status, StopReport, StopRequest,
+    QueueQuery, RecordingQuery, ResumeRequest, Role, RunningList, Status, StopReport, StopRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::handlers::{self as does, Nothing};
 use super::routes::Control;
-use super::running;
+use super::{recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,8 @@ pub(super) enum Gives {
     /// A JSON object that is described elsewhere.
     Document,
     Text,
+    /// A recording, with its facts in a header.
+    Cast,
 }
 
 /// A type's schema.
@@ -143,6 +145,9 @@ pub static ROUTES: &[Route] = &[
     Route { method: Post, path: "/api/running/{id}/stop", least: APPROVER, summary: "End a running command.",
         handler: || post(running::stop), takes: body::<StopRequest>(), gives: json::<StopReport>(),
         errors: &[NotFound, Conflict, Ambiguous] },
+    Route { method: Get, path: "/api/recordings/{id}", least: VIEWER, summary: "Give a recording, and go on with it while its command runs.",
+        handler: || get(recordings::recording), takes: query::<RecordingQuery>(), gives: Gives::Cast,
+        errors: &[BadRequest, NotFound, Ambiguous] },
     Route { method: Post, path: "/api/kill", least: APPROVER, summary: "Throw the kill switch, for everything or one jail or container.",
         handler: || post(does::kill), takes: body::<KillRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
     Route { method: Post, path: "/api/resume", least: APPROVER, summary: "Take the kill switch back.",

@@ -12,13 +12,14 @@ use super::door::{Door, SOCKET};
 use super::reopen::{Reopened, reopen};
 use super::runner::Runner;
 use super::supervision::{Prepared, Supervision, device_number, ended};
-use super::{Begun, Refusal, Start, begin, finish, refuse, whereabouts};
+use super::{Begun, Refusal, Start, begin, finish, record, refuse, whereabouts};
 use crate::containers::Whereabouts;
 use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
 use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Status, proc, status};
+use crate::recording::Secrets;
 use crate::running::{Order, Run};
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
@@ -52,13 +53,20 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
     if plan.invocation.version_2()
+        && start.approved.recording().is_none()
         && let Err(error) = start.reply.want_descriptors().await
     {
         let text = format!("the caller left before its command started: {error}");
         return refuse(warden, start, Refusal::Failed, text).await;
     }
-    let prepared = match prepare(warden, plan, seen).await {
+    let prepared = prepare(warden, plan, seen).await;
+    let prepared = prepared.and_then(|prepared| record::fit(&start.approved, prepared));
+    let prepared = match prepared {
         Ok(prepared) => prepared,
+        Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
+    let recording = match record::begin(warden, &start.approved, Secrets::default()).await {
+        Ok(recording) => recording,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
     let started = Started {
@@ -69,9 +77,11 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         stripped: Vec::new(),
         run_as: None,
         ghost: None,
+        record: record::word(&start.approved),
     };
     let limit = start.approved.timeout().duration();
     let Some(Begun { mut run, mut spent }) = begin(warden, &mut start, started).await else {
+        record::discard(recording).await;
         return start.reply.close();
     };
     let clock = Instant::now();
@@ -83,6 +93,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let (runner, door) = match entered {
         Ok(entered) => entered,
         Err(text) => {
+            record::discard(recording).await;
             finish(warden, ended(id, clock, None, Some(text.clone())), spent);
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
             return start.reply.close();
@@ -94,11 +105,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let runner_is = Identity::of(runner.pid());
     let mut supervision = Supervision::new(id, run, runner, clock, limit);
     let finished = match way.finish(prepared, runner_is.as_ref().ok()) {
-        Ok(prepared) => match supervision.start(prepared, start.reply).await {
-            Ok(()) => supervision.follow(None).await,
-            Err(error) => ended(id, clock, None, Some(error.to_string())),
-        },
+        Ok(prepared) => supervision.run(prepared, start.reply, recording, None).await,
         Err(text) => {
+            record::discard(recording).await;
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
             start.reply.close();
             ended(id, clock, None, Some(text))
@@ -161,10 +170,12 @@ impl Way {
 /// The way into the caller's container. The text says why there is none.
 async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
     let container = at.known().map_err(|why| {
-        format!("its tool is locked or supervised, so the engine has to start it, and {why}")
+        format!(
+            "its tool is locked, supervised or recorded, so the engine has to start it, and {why}"
+        )
     })?;
     let Some(container) = container else {
-        return Err("its tool is locked or supervised, which takes the engine of the caller's container, and the caller \
+        return Err("its tool is locked, supervised or recorded, which takes the engine of the caller's container, and the caller \
                     is in none; use `executor: local`"
             .to_owned());
     };

@@ -51,6 +51,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         method: Method::Handoff,
         pid,
         stripped: Vec::new(),
+        record: None,
     };
     let Some(Begun { mut run, spent }) = begin(warden, &mut start, started).await else { return };
     // For as long as it is followed, its process is no other one.
@@ -218,5 +219,6 @@ fn unknown(id: Id, clock: Instant, why: &str) -> Finished {
         cancelled: false,
         bytes_out: None,
         error: None,
+        recording: None,
     }
 }

@@ -8,10 +8,11 @@ use clawrden_protocol::runner::{Plan as RunnerPlan, Streams};
 use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
 use super::supervision::{Prepared, Supervision, device_number, ended};
-use super::{Begun, Refusal, Start, begin, finish, refuse, run_as};
+use super::{Begun, Refusal, Start, begin, finish, record, refuse, run_as};
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{OnHost, Plan, Root, local as local_environment};
 use crate::process::{Namespaces, status};
+use crate::recording::Secrets;
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
 
@@ -27,8 +28,10 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(place) => place,
         Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
     };
+    let is_recorded = start.approved.recording().is_some();
     // While the client finds its descriptors, the warden prepares the run.
     if plan.invocation.version_2()
+        && !is_recorded
         && let Err(error) = start.reply.want_descriptors().await
     {
         let text = format!("the caller left before its command started: {error}");
@@ -38,8 +41,13 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Place::Host(host) => run_as::prepare(warden, plan, host).await,
         Place::Caller(seen) => prepare(warden, plan, seen).await,
     };
+    let prepared = prepared.and_then(|prepared| record::fit(&start.approved, prepared));
     let prepared = match prepared {
         Ok(prepared) => prepared,
+        Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
+    let recording = match record::begin(warden, &start.approved, Secrets::default()).await {
+        Ok(recording) => recording,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
     let started = Started {
@@ -50,10 +58,12 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         stripped: crate::ledger::names(prepared.stripped.clone()),
         run_as: plan.on_host.as_deref().and_then(OnHost::record),
         ghost: None,
+        record: record::word(&start.approved),
     };
     let limit = start.approved.timeout().duration();
     let of = (plan.identity, plan.lap);
     let Some(Begun { run, mut spent }) = begin(warden, &mut start, started).await else {
+        record::discard(recording).await;
         return start.reply.close();
     };
     let clock = Instant::now();
@@ -61,16 +71,15 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(runner) => runner,
         Err(error) => {
             tracing::error!(%error, "a supervised run could not be started");
+            record::discard(recording).await;
             finish(warden, ended(id, clock, None, Some(error.to_string())), spent);
             return start.reply.close();
         }
     };
     crate::crash::point("runner_taken");
     let mut supervision = Supervision::new(id, run, runner, clock, limit);
-    let finished = match supervision.start(prepared, start.reply).await {
-        Ok(()) => supervision.follow(Some((&warden.laps, of))).await,
-        Err(error) => ended(id, clock, None, Some(error.to_string())),
-    };
+    let laps = Some((&warden.laps, of));
+    let finished = supervision.run(prepared, start.reply, recording, laps).await;
     // The runner's own word that the tool was not executed is certain; its silence is not.
     spent = spent.filter(|_| supervision.refused_to_start);
     finish(warden, finished, spent);

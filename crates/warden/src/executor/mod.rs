@@ -10,6 +10,7 @@ mod handoff;
 mod judge;
 mod local;
 mod pool;
+mod record;
 mod reopen;
 mod run_as;
 mod runner;
@@ -80,7 +81,7 @@ async fn run(warden: &Arc<Warden>, start: Start) {
     }
     match start.approved.executor() {
         // A shim cannot become what its caller cannot reach.
-        Executor::Mirror if start.approved.is_supervised() || is_locked(&start) => {
+        Executor::Mirror if is_watched(&start) => {
             exec::run(warden, start).await;
         }
         Executor::Mirror if start.approved.plan().invocation.version_2() => {
@@ -104,8 +105,12 @@ async fn whereabouts(warden: &Warden, caller: &Caller) -> Whereabouts {
     }
 }
 
-fn is_locked(start: &Start) -> bool {
-    start.approved.plan().tool.as_ref().is_some_and(|tool| tool.locked)
+/// Whether the warden stays with what runs in the prisoner: its tool is locked away, or the policy wants it so.
+fn is_watched(start: &Start) -> bool {
+    let Start { approved, .. } = start;
+    approved.is_supervised()
+        || approved.recording().is_some()
+        || approved.plan().tool.as_ref().is_some_and(|tool| tool.locked)
 }
 
 /// Why an approved plan does not run after all.

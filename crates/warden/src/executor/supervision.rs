@@ -20,6 +20,7 @@ use crate::process::Identity;
 use crate::process::cgroup::{CgroupError, Leaf};
 use crate::process::tree::{Report, Scope, descendants, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
+use crate::recording::{self, Relay, Way};
 use crate::running::{Order, Run};
 
 /// How long a runner may take to end its tree, and its client to hear of it, once nothing is polite any more.
@@ -63,6 +64,8 @@ pub(super) struct Supervision {
     overdue: Option<tokio::time::Instant>,
     /// Who has stopped it and why, where a person has.
     stopped: Option<String>,
+    /// What records it.
+    relay: Option<Relay>,
 }
 
 /// A plan with its files opened again, found unchanged.
@@ -97,6 +100,7 @@ impl Supervision {
             grace: Duration::ZERO,
             overdue: None,
             stopped: None,
+            relay: None,
         }
     }
 
@@ -105,13 +109,38 @@ impl Supervision {
         Self { container: Some((engine, id)), ..self }
     }
 
-    pub(super) async fn start(
+    /// Starts it and follows it until the tool itself has ended, and its recording with it. Of one that runs in the
+    /// warden's own pid namespace `laps` are noted.
+    pub(super) async fn run(
         &mut self,
         prepared: Prepared,
         reply: Reply,
+        recording: Option<recording::Begun>,
+        laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>,
+    ) -> Finished {
+        let mut finished = match self.start(prepared, reply, recording).await {
+            Ok(()) => self.follow(laps).await,
+            Err(error) => ended(self.id, self.clock, None, Some(error.to_string())),
+        };
+        if let Some(relay) = self.relay.take() {
+            finished.recording = Some(relay.end().await);
+        }
+        finished
+    }
+
+    async fn start(
+        &mut self,
+        prepared: Prepared,
+        reply: Reply,
+        recording: Option<recording::Begun>,
     ) -> Result<(), RunnerError> {
         let Prepared { plan, tool, cwd, .. } = prepared;
-        let connection = reply.into_connection()?;
+        let mut connection = reply.into_connection()?;
+        if let Some(begun) = recording {
+            let way = Way { pid: self.runner.pid(), is_ours: self.runner.leaf().is_some() };
+            let (relay, end) = Relay::start(begun, connection, way)?;
+            (self.relay, connection) = (Some(relay), end);
+        }
         self.most_out = plan.most_out;
         self.grace = Duration::from_millis(plan.grace_ms.into());
         let mut files = vec![connection.as_fd(), tool.fd.as_fd()];
@@ -126,11 +155,7 @@ impl Supervision {
         started
     }
 
-    /// Until the tool itself has ended. Of one that runs in the warden's own pid namespace `laps` are noted.
-    pub(super) async fn follow(
-        &mut self,
-        laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>,
-    ) -> Finished {
+    async fn follow(&mut self, laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>) -> Finished {
         let mut _entered = None;
         let (id, clock) = (self.id, self.clock);
         let (mut timed_out, mut has_started) = (false, false);
@@ -328,5 +353,6 @@ pub(super) fn ended(
         cancelled: false,
         bytes_out: None,
         error,
+        recording: None,
     }
 }

@@ -13,6 +13,7 @@ mod id;
 mod line;
 mod place;
 mod record;
+mod recorded;
 mod verify;
 mod wake;
 mod writer;
@@ -166,6 +167,15 @@ impl Ledger {
     pub fn history(&self, query: &HistoryQuery) -> Result<History, LedgerError> {
         let view = self.writer().view();
         history::search(&self.place, view, query)
+    }
+
+    /// What the end of a request says of its recording. Reads files and may take long: not for an async task.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn recorded(&self, id: Id) -> Result<Option<Recorded>, LedgerError> {
+        let view = self.writer().view();
+        recorded::find(&self.place, view, id)
     }
 
     /// Hands whole lines behind `mark` to `read`, oldest first, and moves the mark: about `budget` bytes.

@@ -311,6 +311,9 @@ pub struct Started {
     /// The container that it runs in, where that is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ghost: Option<Ghost>,
+    /// What of it is recorded: `output` or `session`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
 }
 
 /// Part of [`Started`]: a ghost.
@@ -370,6 +373,21 @@ pub struct Finished {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_out: Option<u64>,
     /// What failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its recording, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recorded>,
+}
+
+/// Part of [`Finished`]: the file of its recording, as it was closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// SHA-256 of its bytes, in hex.
+    pub sha256: String,
+    /// How many these are.
+    pub bytes: u64,
+    /// Why it is not whole, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -547,6 +565,7 @@ mod tests {
             cancelled: false,
             bytes_out: None,
             error: None,
+            recording: None,
         });
         let json = serde_json::to_string(&record).unwrap();
         assert_eq!(

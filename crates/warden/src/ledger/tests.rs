@@ -85,6 +85,7 @@ fn started(n: u64) -> Record {
         stripped: Vec::new(),
         run_as: None,
         ghost: None,
+        record: None,
     })
 }
 
@@ -99,6 +100,7 @@ fn finished(n: u64, exit_code: i32) -> Record {
         cancelled: false,
         bytes_out: None,
         error: None,
+        recording: None,
     })
 }
 

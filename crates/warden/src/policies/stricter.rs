@@ -1,7 +1,7 @@
 //! The stricter of two decisions about one request, by policies from before and after a change.
 //! What they do not agree on never gives more than either of them.
 
-use clawrden_policy::{Action, Decision, Executor, Timeout};
+use clawrden_policy::{Action, Decision, Executor, Recording, Timeout};
 
 /// The stricter one. Where the earlier policy makes the difference, `why` stands in the reason.
 pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
@@ -11,6 +11,7 @@ pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
         && new.supervised == old.supervised;
     let (timeout, approval_timeout) =
         (shorter(new.timeout, old.timeout), new.approval_timeout.min(old.approval_timeout));
+    let record = Recording::both(new.record, old.record);
     let is_old = old.action > new.action
         || (old.action == new.action
             && !same_place
@@ -38,6 +39,7 @@ pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
         }
     }
     decision.supervised |= other_supervised;
+    decision.record = record;
     decision.timeout = timeout;
     decision.approval_timeout = approval_timeout;
     decision

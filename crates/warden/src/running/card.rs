@@ -38,7 +38,7 @@ impl Card {
             method: Some(started.method),
             rule: approved.rule().map(str::to_owned),
             run_as: started.run_as.as_ref().map(|found| found.user.clone()),
-            recording: None,
+            recording: started.record.clone(),
             started_ms: Now::read().ms,
         }
     }

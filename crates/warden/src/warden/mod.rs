@@ -31,6 +31,7 @@ use crate::ledger::{Ledger, Record};
 use crate::plan::{Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
+use crate::recording::Recordings;
 use crate::running::Running;
 use crate::sockets::Bound;
 use crate::switch::Switch;
@@ -51,6 +52,7 @@ pub(crate) struct Warden {
     pub(crate) pool: Arc<Pool>,
     pub(crate) ghosts: Ghosts,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) recordings: Arc<Recordings>,
     /// What makes history fast.
     pub(crate) index: Arc<Index>,
     pub(crate) approvals: Approvals,

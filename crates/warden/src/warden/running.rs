@@ -1,13 +1,17 @@
 //! What people are told of running commands, and stopping one of them.
 
-use clawrden_api::{ErrorBody, ErrorCode, RunningList, StopReport, StopRequest, display};
+use clawrden_api::{
+    ErrorBody, ErrorCode, RecordingFacts, RunningList, StopReport, StopRequest, display,
+};
 use tokio::runtime::Handle;
 
 use super::control::Control;
 use super::prisoners::refused;
+use crate::control::recordings::Source;
 use crate::control::{Actor, Commands};
-use crate::ledger::{self, Id, Record};
+use crate::ledger::{self, Id, Record, Recorded};
 use crate::process::usage::usage;
+use crate::recording::{Found, Missing};
 use crate::running::Unstoppable;
 
 impl Commands for Control {
@@ -43,5 +47,28 @@ impl Commands for Control {
         let patience = warden.config.grace + super::serve::LAST_WORDS;
         let ended = Handle::current().block_on(warden.running.ended(found, patience));
         Ok(StopReport { id: Id(found).to_string(), ended })
+    }
+
+    fn recording(&self, id: &str) -> Result<Source, ErrorBody> {
+        let warden = &self.0;
+        let found = warden.recordings.find(id).map_err(|error| {
+            let code = match error {
+                Missing::Unknown(_) => ErrorCode::NotFound,
+                Missing::Ambiguous(..) => ErrorCode::Ambiguous,
+                Missing::Io(_) => ErrorCode::Internal,
+            };
+            refused(code, error.to_string())
+        })?;
+        let Found { id, file, progress } = found;
+        let live = progress.is_some();
+        // What goes on has no end yet.
+        let end = if live { Ok(None) } else { warden.ledger.recorded(id) };
+        let end = end.map_err(|error| refused(ErrorCode::Internal, error.to_string()))?;
+        let (sha256, bytes, error) = match end {
+            Some(Recorded { sha256, bytes, error }) => (Some(sha256), Some(bytes), error),
+            None => (None, None, None),
+        };
+        let facts = RecordingFacts { id: id.to_string(), live, sha256, bytes, error };
+        Ok(Source { facts, file, progress })
     }
 }

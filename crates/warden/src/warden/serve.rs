@@ -27,6 +27,7 @@ use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Place
 use crate::ledger::{self, Ledger, LedgerError, Record};
 use crate::policies::{Source, Unread};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces, ProcessError};
+use crate::recording::Recordings;
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
 use crate::switch::Switch;
@@ -154,6 +155,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         pool: Arc::clone(&pool),
         ghosts: Ghosts::new(audit.clone(), &places.run(), places.state()),
         ledger,
+        recordings: Arc::new(Recordings::beside(&audit)),
         index,
         approvals,
         jails: Jails::default(),

@@ -21,6 +21,7 @@ use clawrden_api::{
     PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, RunningList,
     Status, StopReport, StopRequest,
 };
+use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
     Actor, Backend, Commands, Limits, Peer, Refusal, Verdict, serve_with,
 };
@@ -84,6 +85,11 @@ impl Commands for Fake {
     fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody> {
         self.note(format!("stop {id} {:?} by {}", request.reason, actor.who));
         Ok(StopReport { id: id.to_owned(), ended: true })
+    }
+
+    fn recording(&self, id: &str) -> Result<Source, ErrorBody> {
+        self.note(format!("recording {id}"));
+        Err(ErrorBody { code: ErrorCode::NotFound, message: "there is none".to_owned() })
     }
 }
 

@@ -23,10 +23,11 @@ use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use tokio::sync::Semaphore;
 
 use super::supervision::{Supervision, ended};
-use super::{Begun, Refusal, Start, begin, finish, local, refuse};
+use super::{Begun, Refusal, Start, begin, finish, local, record, refuse};
 use crate::containers::{OutOfReach, Vantage};
 use crate::jails::runner::RunnerFile;
 use crate::ledger::{self, Id, Method, Started};
+use crate::recording::Secrets;
 use crate::warden::Warden;
 use draft::{complete, prepare};
 use make::{Made, begun, making};
@@ -116,6 +117,11 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(prepared) => prepared,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
+    let hidden = Secrets::of(ready.secrets.values());
+    let recording = match record::begin(warden, &start.approved, hidden).await {
+        Ok(recording) => recording,
+        Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
     let started = Started {
         id,
         executor: "ghost".to_owned(),
@@ -123,17 +129,20 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         pid: None,
         stripped: ledger::names(prepared.stripped.clone()),
         run_as: None,
-        ghost: Some(record(&ghost, &ready)),
+        ghost: Some(told(&ghost, &ready)),
+        record: record::word(&start.approved),
     };
     let limit = start.approved.timeout().duration();
     let making = making(warden, id, &ghost, &ready, plan, &prepared);
     let Some(Begun { mut run, mut spent }) = begin(warden, &mut start, started).await else {
+        record::discard(recording).await;
         return start.reply.close();
     };
     let clock = Instant::now();
     let making = match making {
         Ok(making) => making,
         Err(text) => {
+            record::discard(recording).await;
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
             return finish(warden, ended(id, clock, None, Some(text)), spent);
         }
@@ -142,6 +151,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let Made { held, runner, inside, _door } = match made {
         Ok(made) => made,
         Err((code, text)) => {
+            record::discard(recording).await;
             // Before the client is told, who may ask again at once. Nothing but the runner has run.
             finish(warden, ended(id, clock, None, Some(text.clone())), spent);
             let _ = start.reply.fail(code, &text).await;
@@ -152,17 +162,14 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let prepared = complete(prepared, inside);
     let supervision = Supervision::new(id, run, runner, clock, limit);
     let mut supervision = supervision.in_container(warden.engine.clone(), held.id().to_owned());
-    let finished = match supervision.start(prepared, start.reply).await {
-        Ok(()) => supervision.follow(None).await,
-        Err(error) => ended(id, clock, None, Some(error.to_string())),
-    };
+    let finished = supervision.run(prepared, start.reply, recording, None).await;
     spent = spent.filter(|_| supervision.refused_to_start);
     finish(warden, finished, spent);
     supervision.end_all().await;
     held.gone().await;
 }
 
-fn record(ghost: &Ghost, ready: &Ready) -> ledger::Ghost {
+fn told(ghost: &Ghost, ready: &Ready) -> ledger::Ghost {
     ledger::Ghost {
         image: ghost.image.image.clone(),
         image_id: ready.image.id.clone(),

@@ -140,7 +140,8 @@ fn kept(warden: &Warden, vantage: &Vantage) -> Kept {
     files.push(places.config().to_owned());
     files.push("/run/docker.sock".into());
     files.push("/run/podman/podman.sock".into());
-    let mut folders = vec![run.join("jails"), places.state()];
+    let mut folders =
+        vec![run.join("jails"), places.state(), warden.recordings.folder().to_owned()];
     folders.extend(warden.ghosts.folders.iter().cloned());
     let doors = warden.jails.all();
     let doors = doors.iter().filter(|jail| !jail.name.is_default());

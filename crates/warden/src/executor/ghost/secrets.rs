@@ -71,6 +71,13 @@ fn file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Values {
+    /// The values themselves.
+    pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        let value = |entry: &Vec<u8>| entry.iter().position(|&b| b == b'=').map_or(0, |at| at + 1);
+        let variables = self.variables.iter().map(move |entry| &entry[value(entry)..]);
+        variables.chain(self.files.iter().map(|(_, value)| &value[..]))
+    }
+
     pub(super) fn has_files(&self) -> bool {
         !self.files.is_empty()
     }

@@ -1,0 +1,264 @@
+//! The route of recordings. What a watcher gets is read of the file, beside the command and its recording: whoever reads
+//! slowly holds nobody up, and is let go.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use clawrden_api::{ErrorCode, RECORDING_HEADER, RecordingFacts, RecordingQuery};
+use hyper::body::{Body, Bytes, Frame};
+use tokio::sync::{mpsc, watch};
+
+use super::handlers::Answer;
+use super::reply::Failure;
+use super::routes::{Control, blocking};
+use super::running::command_id;
+
+/// The type of a recording.
+pub(super) const CAST: &str = "application/x-asciicast";
+
+/// Bytes that are read at once.
+const PIECE: usize = 64 * 1024;
+
+/// Pieces that wait for a watcher.
+const WAITING: usize = 4;
+
+/// How long a watcher may take for a piece.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
+
+/// The line that a watcher gets who was too slow.
+const DROPPED: &[u8] = b"[0.0, \"m\", \"clawrden: you read too slowly, and see no more of it\"]\n";
+
+/// A recording, as the backend gives it.
+pub struct Source {
+    /// What is known of it.
+    pub facts: RecordingFacts,
+    /// Its file.
+    pub file: File,
+    /// How many bytes of whole lines are in it, while it goes on. The sender goes at its end.
+    pub progress: Option<watch::Receiver<u64>>,
+}
+
+pub(super) async fn recording(
+    State(control): State<Control>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Answer {
+    let id = command_id(id)?;
+    let Query(query) = Query::<RecordingQuery>::try_from_uri(&uri).map_err(|error| {
+        Failure::new(ErrorCode::BadRequest, format!("the query is not understood: {error}"))
+    })?;
+    let source = blocking(move || Ok(control.backend.recording(&id)?)).await?;
+    Ok(answer(source, query))
+}
+
+fn answer(source: Source, query: RecordingQuery) -> Response {
+    let Source { facts, file, progress } = source;
+    let (pieces, receiver) = mpsc::channel(WAITING);
+    let is_dropped = Arc::new(AtomicBool::new(false));
+    let watched = Watched { pieces: receiver, is_dropped: Arc::clone(&is_dropped), ended: false };
+    tokio::spawn(async move {
+        let pump = Pump { file: Arc::new(file), at: 0, pieces, is_dropped };
+        if let Err(error) = pump.run(progress, query).await {
+            tracing::warn!(%error, "a recording cannot be read");
+        }
+    });
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CAST));
+    // What a header cannot carry is of no use to a program.
+    let text = serde_json::to_string(&facts).unwrap_or_default();
+    let text: String = text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(RECORDING_HEADER, value);
+    }
+    (headers, axum::body::Body::new(watched)).into_response()
+}
+
+/// Reads a recording for one watcher.
+struct Pump {
+    file: Arc<File>,
+    at: u64,
+    pieces: mpsc::Sender<Bytes>,
+    is_dropped: Arc<AtomicBool>,
+}
+
+impl Pump {
+    async fn run(
+        mut self,
+        progress: Option<watch::Receiver<u64>>,
+        query: RecordingQuery,
+    ) -> io::Result<()> {
+        let Some(mut progress) = progress else {
+            if query.new {
+                return self.first_line().await.map(|_| ());
+            }
+            return self.up_to(u64::MAX).await.map(|_| ());
+        };
+        let now = *progress.borrow_and_update();
+        if query.new {
+            if !self.first_line().await? {
+                return Ok(());
+            }
+            self.at = now;
+        } else if !self.up_to(now).await? {
+            return Ok(());
+        }
+        while query.follow {
+            tokio::select! {
+                changed = progress.changed() => {
+                    let end = if changed.is_ok() { *progress.borrow_and_update() } else { u64::MAX };
+                    if !self.up_to(end).await? || changed.is_err() {
+                        return Ok(());
+                    }
+                }
+                () = self.pieces.closed() => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what there is up to `end`. `false`: the watcher has gone, or must go.
+    async fn up_to(&mut self, end: u64) -> io::Result<bool> {
+        while self.at < end {
+            let most = usize::try_from(end - self.at).map_or(PIECE, |left| left.min(PIECE));
+            let piece = self.read(most).await?;
+            if piece.is_empty() {
+                break;
+            }
+            self.at += piece.len() as u64;
+            if !self.give(piece).await {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn first_line(&mut self) -> io::Result<bool> {
+        let piece = self.read(PIECE).await?;
+        let end = piece.iter().position(|&b| b == b'\n').map_or(0, |at| at + 1);
+        self.at = end as u64;
+        Ok(self.give(piece.slice(..end)).await)
+    }
+
+    async fn read(&self, most: usize) -> io::Result<Bytes> {
+        let (file, at) = (Arc::clone(&self.file), self.at);
+        let reading = move || {
+            let mut piece = vec![0; most];
+            let n = file.read_at(&mut piece, at)?;
+            piece.truncate(n);
+            Ok(Bytes::from(piece))
+        };
+        tokio::task::spawn_blocking(reading).await.map_err(io::Error::other)?
+    }
+
+    async fn give(&self, piece: Bytes) -> bool {
+        match tokio::time::timeout(PATIENCE, self.pieces.send(piece)).await {
+            Ok(sent) => sent.is_ok(),
+            Err(_) => {
+                self.is_dropped.store(true, Ordering::Release);
+                false
+            }
+        }
+    }
+}
+
+/// The body of an answer.
+struct Watched {
+    pieces: mpsc::Receiver<Bytes>,
+    is_dropped: Arc<AtomicBool>,
+    ended: bool,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match self.pieces.poll_recv(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            Poll::Ready(None) => {
+                self.ended = true;
+                let was_slow = self.is_dropped.load(Ordering::Acquire);
+                let last = was_slow.then(|| Ok(Frame::data(Bytes::from_static(DROPPED))));
+                Poll::Ready(last)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn source(progress: Option<watch::Receiver<u64>>, text: &str) -> (Source, File) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut writer = File::create(&path).unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        let file = File::open(&path).unwrap();
+        (Source { facts: RecordingFacts::default(), file, progress }, writer)
+    }
+
+    async fn whole(response: Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_recording_that_goes_on_is_followed_to_its_end() {
+        let (sender, progress) = watch::channel(4);
+        let (source, mut writer) = source(Some(progress), "one\ntwo\n");
+        let response = answer(source, RecordingQuery { follow: true, new: false });
+        let reading = tokio::spawn(whole(response));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        sender.send_replace(8);
+        writer.write_all(b"three\n").unwrap();
+        drop(sender);
+        assert_eq!(reading.await.unwrap(), "one\ntwo\nthree\n");
+    }
+
+    #[tokio::test]
+    async fn from_now_on_is_the_first_line_and_what_comes() {
+        let (sender, progress) = watch::channel(8);
+        let (source, mut writer) = source(Some(progress), "one\ntwo\n");
+        let response = answer(source, RecordingQuery { follow: true, new: true });
+        let reading = tokio::spawn(whole(response));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        writer.write_all(b"three\n").unwrap();
+        sender.send_replace(14);
+        drop(sender);
+        assert_eq!(reading.await.unwrap(), "one\nthree\n");
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_reads_nothing_is_let_go_and_told_so() {
+        let (_sender, progress) = watch::channel(u64::MAX);
+        let (source, _writer) = source(Some(progress), &"x".repeat(PIECE * (WAITING + 3)));
+        let response = answer(source, RecordingQuery { follow: true, new: false });
+        tokio::time::sleep(PATIENCE * 3).await;
+        let text = whole(response).await;
+        assert!(text.ends_with("and see no more of it\"]\n"), "{}", &text[text.len() - 90..]);
+        assert!(text.len() < PIECE * (WAITING + 2), "{}", text.len());
+    }
+}

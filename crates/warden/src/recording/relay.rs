@@ -1,0 +1,290 @@
+//! Standing between a client and its runner: bytes go on unchanged in both directions, and no more of them are held than
+//! one piece each way, so that who reads slowly slows down who writes.
+//!
+//! It is a thread of its own for each recorded run: a disk that is slow, or hangs, keeps nobody else waiting.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use tokio::sync::oneshot;
+
+use super::Begun;
+use super::tap::Tap;
+use crate::ledger::Recorded;
+
+/// Bytes of a piece.
+const PIECE: usize = 256 * 1024;
+
+/// Bytes that are held for a client that reads nothing, once its tool has ended: what a runner and a connection can hold
+/// by then is less.
+const LAST: usize = 4 * 1024 * 1024;
+
+/// How long the end of a recording may take, until it counts as unfinished.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of the thread's stack.
+const STACK: usize = 256 * 1024;
+
+/// Where a runner is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// It sees the warden's own files.
+    pub(crate) is_ours: bool,
+}
+
+/// A recording that goes on.
+pub(crate) struct Relay {
+    wake: Arc<OwnedFd>,
+    done: oneshot::Receiver<Recorded>,
+}
+
+impl Relay {
+    /// Stands between `client` and a runner, and gives the end that is for the runner.
+    ///
+    /// # Errors
+    /// When there is no descriptor or thread left.
+    pub(crate) fn start(begun: Begun, client: OwnedFd, way: Way) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (sender, done) = oneshot::channel();
+        let relay = Self { wake: Arc::clone(&wake), done };
+        std::thread::Builder::new().name("recording".to_owned()).stack_size(STACK).spawn(
+            move || {
+                Carrier {
+                    tap: Some(Tap::new(begun, way)),
+                    done: Some(sender),
+                    client: Some(client),
+                    runner: Some(ours.into()),
+                    wake: Some(wake),
+                    out: Lane::default(),
+                    into: Lane::default(),
+                }
+                .run();
+            },
+        )?;
+        Ok((relay, theirs.into()))
+    }
+
+    /// The recording, once the tool has ended: what is left of its output is taken even if its client takes none.
+    pub(crate) async fn end(self) -> Recorded {
+        let lost =
+            |why: &str| Recorded { sha256: String::new(), bytes: 0, error: Some(why.to_owned()) };
+        // It can only fail by a counter that is full, and then it is readable.
+        let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+        match tokio::time::timeout(PATIENCE, self.done).await {
+            Ok(Ok(recorded)) => recorded,
+            Ok(Err(_)) => lost("what was recording it has failed"),
+            Err(_) => lost("it could not be finished in time"),
+        }
+    }
+}
+
+/// Bytes on their way in one direction.
+#[derive(Default)]
+struct Lane {
+    bytes: Vec<u8>,
+    /// Of which so many have gone.
+    gone: usize,
+    /// No more come.
+    ended: bool,
+    /// The other side knows that.
+    told: bool,
+}
+
+impl Lane {
+    fn is_empty(&self) -> bool {
+        self.gone == self.bytes.len()
+    }
+
+    /// Takes what is there, up to a piece. `false`: there is nothing more to come.
+    fn fill(&mut self, from: BorrowedFd<'_>, mut look: impl FnMut(&[u8])) -> bool {
+        if self.is_empty() {
+            self.bytes.clear();
+            self.gone = 0;
+        }
+        let before = self.bytes.len();
+        self.bytes.reserve(PIECE);
+        match recv(from, spare_capacity(&mut self.bytes), RecvFlags::DONTWAIT) {
+            Ok(_) if self.bytes.len() > before => look(&self.bytes[before..]),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Ok(_) | Err(_) => {
+                self.ended = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends what the other side takes. `false`: it takes no more, ever.
+    fn drain(&mut self, into: BorrowedFd<'_>) -> bool {
+        while !self.is_empty() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(into, &self.bytes[self.gone..], flags) {
+                Ok(n) => self.gone += n,
+                Err(Errno::AGAIN) => return true,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+struct Carrier {
+    tap: Option<Tap>,
+    done: Option<oneshot::Sender<Recorded>>,
+    client: Option<OwnedFd>,
+    runner: Option<OwnedFd>,
+    /// Ready once the tool has ended; gone once that was seen.
+    wake: Option<Arc<OwnedFd>>,
+    /// From the runner to the client.
+    out: Lane,
+    /// From the client to the runner.
+    into: Lane,
+}
+
+impl Carrier {
+    fn run(mut self) {
+        while self.client.is_some() || self.runner.is_some() {
+            let Some([client, runner]) = self.wait() else { break };
+            self.hear_client(client);
+            self.hear_runner(runner);
+            self.pass_on();
+        }
+        self.finish();
+    }
+
+    /// Waits until something can be done, and says what of client and runner; `None` when that cannot be waited for.
+    fn wait(&mut self) -> Option<[PollFlags; 2]> {
+        let when = |is: bool, flag: PollFlags| if is { flag } else { PollFlags::empty() };
+        let room = if self.wake.is_none() { LAST } else { 1 };
+        let hear_out = !self.out.ended && self.out.bytes.len() - self.out.gone < room;
+        let hear_in = !self.into.ended && self.into.is_empty();
+        let client = when(hear_in, PollFlags::IN) | when(!self.out.is_empty(), PollFlags::OUT);
+        let runner = when(hear_out, PollFlags::IN) | when(!self.into.is_empty(), PollFlags::OUT);
+        let mut fds = Vec::with_capacity(3);
+        fds.extend(self.client.as_ref().map(|fd| PollFd::new(fd, client)));
+        fds.extend(self.runner.as_ref().map(|fd| PollFd::new(fd, runner)));
+        fds.extend(self.wake.as_ref().map(|fd| PollFd::new(&**fd, PollFlags::IN)));
+        loop {
+            match poll(&mut fds, None) {
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a recorded run cannot be followed");
+                    return None;
+                }
+            }
+        }
+        let mut found = fds.iter().map(PollFd::revents);
+        let mut of = |is: bool| {
+            let flags = if is { found.next() } else { None };
+            flags.unwrap_or(PollFlags::empty())
+        };
+        let (client, runner) = (of(self.client.is_some()), of(self.runner.is_some()));
+        let ended = of(self.wake.is_some()).contains(PollFlags::IN);
+        if ended {
+            self.wake = None;
+        }
+        Some([client, runner])
+    }
+
+    fn hear_client(&mut self, found: PollFlags) {
+        let Some(client) = &self.client else { return };
+        let has_gone = found.intersects(PollFlags::HUP | PollFlags::ERR);
+        let Self { tap, into, .. } = self;
+        let mut goes_on = true;
+        if !into.ended && into.is_empty() && (found.contains(PollFlags::IN) || has_gone) {
+            goes_on = into.fill(client.as_fd(), |bytes| {
+                if let Some(tap) = tap {
+                    tap.given(bytes);
+                }
+            });
+        }
+        // Who has gone is still heard to the end of what it said, as far as that can be passed on.
+        if has_gone && (!goes_on || into.ended || !into.is_empty() && !self.passes_in()) {
+            self.client_gone();
+        }
+    }
+
+    /// Sends input on. `false`: some of it stays.
+    fn passes_in(&mut self) -> bool {
+        let Some(runner) = &self.runner else { return false };
+        self.into.drain(runner.as_fd()) && self.into.is_empty()
+    }
+
+    /// The runner finds out by its own connection.
+    fn client_gone(&mut self) {
+        self.passes_in();
+        self.client = None;
+        self.runner = None;
+        self.finish();
+    }
+
+    fn hear_runner(&mut self, found: PollFlags) {
+        let Some(runner) = &self.runner else { return };
+        if !found.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            return;
+        }
+        // Of one that has gone there is no more than a connection holds.
+        let is_last = self.wake.is_none() || found.contains(PollFlags::HUP);
+        let room = if is_last { LAST } else { 1 };
+        if self.out.ended || self.out.bytes.len() - self.out.gone >= room {
+            return;
+        }
+        let Self { tap, out, .. } = self;
+        let goes_on = out.fill(runner.as_fd(), |bytes| {
+            if let Some(tap) = tap {
+                tap.shown(bytes);
+            }
+        });
+        if !goes_on {
+            self.runner = None;
+        }
+    }
+
+    fn pass_on(&mut self) {
+        if let Some(client) = &self.client
+            && !self.out.drain(client.as_fd())
+        {
+            return self.client_gone();
+        }
+        if let Some(runner) = &self.runner {
+            // A runner that takes nothing more says how it ended all the same.
+            if !self.into.drain(runner.as_fd()) {
+                self.into.bytes.clear();
+                self.into.gone = 0;
+            }
+            if self.into.ended && self.into.is_empty() && !self.into.told {
+                self.into.told = true;
+                let _ = shutdown(runner, Shutdown::Write);
+            }
+            return;
+        }
+        // Who waits for the command's end comes before who writes it down.
+        if self.out.is_empty() {
+            self.client = None;
+        }
+        self.finish();
+    }
+
+    /// Closes the recording and gives it away, once.
+    fn finish(&mut self) {
+        if let (Some(tap), Some(done)) = (self.tap.take(), self.done.take()) {
+            // Who does not listen any more has counted it as lost.
+            let _ = done.send(tap.end());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
