@@ -14,6 +14,8 @@ use clawrden_protocol::frame::HEAD;
 use clawrden_protocol::runner::{FromRunner, ToRunner};
 use clawrden_protocol::{FrameBuffer, FromClient, Request, RequestV2, ToClient, note};
 
+use clawrden_warden::redaction::Redactor;
+
 pub use ledger::ledger;
 pub use wrapped::wrapped;
 
@@ -21,7 +23,7 @@ pub use wrapped::wrapped;
 pub type Entry = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ENTRIES: [(&str, Entry); 9] = [
+pub const ENTRIES: [(&str, Entry); 10] = [
     ("request", request),
     ("frames", frames),
     ("runner", runner),
@@ -31,6 +33,7 @@ pub const ENTRIES: [(&str, Entry); 9] = [
     ("wrapped", wrapped),
     ("display", display),
     ("ledger", ledger),
+    ("redaction", redaction),
 ];
 
 /// Bytes of the longest policy that is tried; a longer one only takes longer.
@@ -226,5 +229,26 @@ pub fn display(data: &[u8]) {
         display::rfc3339(number(0)),
     ] {
         assert!(shown.is_ascii() && shown.chars().all(is_plain), "{shown:?}");
+    }
+}
+
+/// What is not marked stays byte by byte, text stays text and JSON stays JSON, and what is marked has nothing more to mark.
+pub fn redaction(data: &[u8]) {
+    let redactor = Redactor::default();
+    let words: Vec<&[u8]> = data.split(|&b| b == 0).collect();
+    if let Some(redacted) = redactor.argv(&words) {
+        assert_eq!(redacted.argv.len(), words.len());
+        assert!(redacted.count > 0);
+        assert!(redacted.argv.iter().zip(&words).any(|(marked, word)| **marked != **word));
+    }
+    let text = String::from_utf8_lossy(data);
+    let (marked, count) = redactor.text(&text);
+    assert_eq!(count == 0, marked == text);
+    let json = serde_json::json!({ "a": text, "b": [text, 1] });
+    let bytes = json.to_string();
+    if let Some(marked) = redactor.json(bytes.as_bytes()) {
+        let marked: serde_json::Value =
+            serde_json::from_slice(&marked).expect("it is JSON as before");
+        assert_eq!(marked["b"][1], 1);
     }
 }

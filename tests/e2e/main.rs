@@ -17,6 +17,7 @@ mod reload;
 mod run;
 mod running;
 mod sandbox;
+mod secrets;
 mod suggest;
 mod version_1;
 mod waiting;

@@ -170,6 +170,11 @@ impl Policy {
         self.jails.iter().map(|(name, jail)| (name.as_str(), jail))
     }
 
+    /// The secrets that it declares, by name.
+    pub fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
+        self.secrets.values()
+    }
+
     /// The `env:` section.
     #[must_use]
     pub fn env(&self) -> &EnvRules {

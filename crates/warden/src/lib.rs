@@ -24,6 +24,7 @@ mod plan;
 pub(crate) mod policies;
 pub mod process;
 mod recording;
+pub mod redaction;
 mod request;
 mod running;
 pub mod sockets;

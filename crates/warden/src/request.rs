@@ -23,6 +23,7 @@ use crate::jails::{Jail, Prisoner};
 use crate::laps::Astray;
 use crate::ledger::{self, Argv, Id, Record};
 use crate::plan::{Invocation, Plan, RequestId, Unplanned};
+use crate::redaction;
 use crate::wait;
 use crate::warden::Warden;
 
@@ -407,14 +408,14 @@ fn question(judged: &mut Judged) -> Ask {
             jail: plan.jail.name.to_string(),
             caller,
             argv: shown(plan, SHOWN_BYTES),
-            cwd: plan.meant_cwd().map(|cwd| lossy(&cwd.path)),
-            executable: plan.meant_tool().map(|tool| lossy(&tool.resolved)),
+            cwd: plan.meant_cwd().map(|cwd| clean(lossy(&cwd.path))),
+            executable: plan.meant_tool().map(|tool| clean(lossy(&tool.resolved))),
             executor: decision.executor.as_str().to_owned(),
             run_as: decision.run_as.as_ref().map(ToString::to_string),
             rule: decision.rule.as_ref().map(ToString::to_string),
-            reason: decision.reason.clone(),
+            reason: clean(decision.reason.clone()),
             suggest: decision.suggest.as_ref().map(ToString::to_string),
-            noticed: judged.noticed(),
+            noticed: judged.noticed().into_iter().map(clean).collect(),
             labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
         },
         case,
@@ -424,8 +425,14 @@ fn question(judged: &mut Judged) -> Ask {
 
 /// The argument vector for a person: all of it, unless it is longer than `room` bytes.
 pub(crate) fn shown(plan: &Plan, mut room: usize) -> Vec<String> {
+    let argv: Vec<&[u8]> = plan.invocation.argv().collect();
+    let redacted = redaction::ours().argv(&argv);
+    let argv = match &redacted {
+        Some(redacted) => redacted.argv.iter().map(|arg| &**arg).collect(),
+        None => argv,
+    };
     let mut shown = Vec::new();
-    let mut all = plan.invocation.argv();
+    let mut all = argv.into_iter();
     for arg in all.by_ref() {
         let text = lossy(&arg[..arg.len().min(room)]);
         room = room.saturating_sub(text.len() + 1);
@@ -440,6 +447,10 @@ pub(crate) fn shown(plan: &Plan, mut room: usize) -> Vec<String> {
         shown.push(format!("… and {left} more arguments"));
     }
     shown
+}
+
+fn clean(text: String) -> String {
+    redaction::ours().clean(text)
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -29,7 +29,7 @@ use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
 use crate::running::{Card, Run};
 use crate::warden::Warden;
 
-pub(crate) use ghost::{Ghosts, clear_doors, reap};
+pub(crate) use ghost::{Ghosts, clear_doors, learn, reap};
 pub(crate) use pool::Pool;
 
 /// What stands between an approved plan and its start: what is still to be recorded, and the client.

@@ -25,6 +25,10 @@ impl Bits {
         self.0.iter().all(|&word| word == 0)
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     pub(super) fn and(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
     }
@@ -60,8 +64,7 @@ impl Bits {
 
     /// What to keep.
     pub(super) fn to_kept(&self) -> Vec<u8> {
-        let count: u32 = self.0.iter().map(|word| word.count_ones()).sum();
-        if count as usize > MAX_LIST {
+        if self.count() > MAX_LIST {
             return self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
         }
         self.descending().flat_map(u16::to_le_bytes).collect()

@@ -12,6 +12,9 @@ use super::bits::{BLOCK, Bits, block_of, place_of};
 use super::rows::{self, signed};
 use super::terms::{Clause, Term, Terms, part};
 
+/// What looking for the terms that begin the same costs, in requests that it might have held for.
+const LIKE: usize = 1000;
+
 /// The tables.
 pub(super) const TABLES: &str = "CREATE TABLE postings(block INTEGER, term BLOB, places BLOB NOT NULL, \
      PRIMARY KEY(block, term)) STRICT, WITHOUT ROWID; \
@@ -79,7 +82,11 @@ pub(super) fn within(db: &Connection, end: u64, times: (u64, u64)) -> rusqlite::
 }
 
 /// The requests of a block for which a condition holds, as far as terms tell.
-pub(super) fn matching(db: &Connection, block: u64, clause: &Clause<'_>) -> rusqlite::Result<Bits> {
+pub(super) fn matching(
+    db: &Connection,
+    block: u64,
+    clause: &mut Clause<'_>,
+) -> rusqlite::Result<Bits> {
     Ok(match clause {
         Clause::Term(term) => places(db, block, term)?,
         Clause::Like(begin, holds) => {
@@ -88,6 +95,7 @@ pub(super) fn matching(db: &Connection, block: u64, clause: &Clause<'_>) -> rusq
             // No term goes on with more than one 0xFF: texts are UTF-8.
             let mut end = begin.clone();
             end.push(0xFF);
+            let begin = &*begin;
             let mut statement = db.prepare_cached(sql)?;
             let mut found = statement.query(params![signed(block), begin, end])?;
             let mut bits = Bits::NONE;
@@ -107,8 +115,11 @@ pub(super) fn matching(db: &Connection, block: u64, clause: &Clause<'_>) -> rusq
         }
         Clause::All(clauses) => {
             let mut left: Option<Bits> = None;
-            for clause in clauses {
+            clauses.sort_by_key(|&(count, _)| count);
+            for (count, clause) in clauses {
                 let found = matching(db, block, clause)?;
+                // Many terms are read for one of these, however few it holds for.
+                *count = found.count() + if matches!(clause, Clause::Like(..)) { LIKE } else { 1 };
                 match &mut left {
                     None => left = Some(found),
                     Some(left) => left.and(&found),

@@ -27,6 +27,9 @@ const FORM: &str = "1";
 /// Bytes of the ledger that are taken in at once.
 const BUDGET: usize = 1024 * 1024;
 
+/// Bytes of a page: as many that the posting of a common term needs no second one.
+const PAGE: u32 = 8192;
+
 /// Kilobytes that SQLite keeps of the file in memory.
 const CACHE: u32 = 1024;
 
@@ -257,10 +260,10 @@ impl Store {
                 }
             }
         }
-        let clause = condition(filter);
+        let mut clause = condition(filter);
         let last = block_of(end).saturating_add(1).min(self.sealed);
         for block in blocks::within(&self.db, last, times)? {
-            let bits = blocks::matching(&self.db, block, &clause)?;
+            let bits = blocks::matching(&self.db, block, &mut clause)?;
             for place in bits.descending() {
                 let seq = block * BLOCK + u64::from(place);
                 if seq >= end {
@@ -354,6 +357,7 @@ fn connect(path: &Path, build: bool) -> Result<Connection, IndexError> {
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     if build {
         // Half an index is thrown away: nothing of it needs to survive.
+        db.pragma_update(None, "page_size", PAGE)?;
         db.pragma_update(None, "journal_mode", "OFF")?;
         db.pragma_update(None, "synchronous", "OFF")?;
         db.pragma_update(None, "cache_size", -i64::from(BUILD_CACHE))?;

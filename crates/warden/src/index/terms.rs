@@ -43,7 +43,9 @@ pub(super) enum Clause<'a> {
     Term(Term),
     /// It has one that begins so and is accepted.
     Like(Term, Accepts<'a>),
-    All(Vec<Clause<'a>>),
+    /// All of these hold. With each, how many requests of a block it held for when it was last looked at: what holds for
+    /// few is asked first.
+    All(Vec<(usize, Clause<'a>)>),
     Any(Vec<Clause<'a>>),
 }
 
@@ -149,7 +151,11 @@ pub(super) fn condition<'a>(filter: &'a Filter<'_>) -> Clause<'a> {
     if all.is_empty() {
         all.push(Clause::Term(vec![ALL]));
     }
-    Clause::All(all)
+    together(all)
+}
+
+fn together(clauses: Vec<Clause<'_>>) -> Clause<'_> {
+    Clause::All(clauses.into_iter().map(|clause| (0, clause)).collect())
 }
 
 fn term(kind: u8, text: &[u8]) -> Term {
@@ -178,7 +184,7 @@ fn contains(part: &str) -> Clause<'static> {
     } else {
         let every = bytes.len().div_ceil(MAX_PARTS);
         let parts = bytes.windows(3).step_by(every);
-        Clause::All(parts.map(|part| Clause::Term(term(PART, part))).collect())
+        together(parts.map(|part| Clause::Term(term(PART, part))).collect())
     };
     Clause::Any(vec![parts, Clause::Term(vec![LONG])])
 }

@@ -1,5 +1,6 @@
 //! How an argument vector is written down: as text for people, as base64 where the text is not the truth, folded
-//! where it is long. A folded vector still proves what it was by its SHA-256; nothing is dropped without a mark.
+//! where it is long. A folded vector still proves what it was by its SHA-256; nothing is dropped without a mark. Secrets are
+//! marked first, and the hash is over the marked arguments: from a hash of the rest and a secret, a short one is guessed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::id::hex_into;
+use crate::redaction;
 
 /// Bytes of an argument vector, one more counted for each argument's end, that a record holds. A longer one is folded:
 /// its first so many bytes are kept.
@@ -20,6 +22,9 @@ pub struct Argv {
     /// The same arguments' bytes in base64, where one of them is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argv_raw: Option<Vec<String>>,
+    /// How many secrets were replaced by marks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redacted: usize,
     /// Set where the vector was too long to be kept whole.
     #[serde(flatten)]
     pub fold: Option<Fold>,
@@ -34,14 +39,21 @@ pub struct Fold {
     pub argc: usize,
     /// How many bytes there were, each argument's end counted as one.
     pub argv_bytes: usize,
-    /// SHA-256 in hex over every argument, each followed by a NUL.
+    /// SHA-256 in hex over every argument, secrets replaced by their marks, each followed by a NUL.
     pub argv_sha256: String,
 }
 
 impl Argv {
-    /// Takes the arguments as the caller gave them.
+    /// Takes the arguments as the caller gave them, and marks what is a secret.
     #[must_use]
     pub fn new<A: AsRef<[u8]>>(argv: &[A]) -> Self {
+        match redaction::ours().argv(argv) {
+            None => Self::of(argv),
+            Some(redacted) => Self { redacted: redacted.count, ..Self::of(&redacted.argv) },
+        }
+    }
+
+    fn of<A: AsRef<[u8]>>(argv: &[A]) -> Self {
         let bytes = argv.iter().map(|a| a.as_ref().len() + 1).sum();
         if bytes <= MAX_ARGV {
             return Self::kept(argv.iter().map(AsRef::as_ref), None);
@@ -74,8 +86,14 @@ impl Argv {
         let text = kept.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect();
         let is_text = kept.iter().all(|a| std::str::from_utf8(a).is_ok());
         let raw = (!is_text).then(|| kept.iter().map(|a| STANDARD.encode(a)).collect());
-        Self { argv: text, argv_raw: raw, fold }
+        Self { argv: text, argv_raw: raw, redacted: 0, fold }
     }
+}
+
+// The attribute that names it gives a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -126,6 +144,28 @@ mod tests {
         let json = serde_json::to_string(&argv).unwrap();
         assert!(json.contains(r#""folded":true"#), "the fold stands beside the arguments");
         assert_eq!(serde_json::from_str::<Argv>(&json).unwrap(), argv);
+    }
+
+    #[test]
+    fn secrets_are_marked_in_every_form_of_the_arguments() {
+        let argv = Argv::new(&[&b"mysql"[..], b"-phunter2", b"\xff", b"--token=abc"]);
+        assert_eq!(argv.argv[1], "-p[redacted:password]");
+        assert_eq!(argv.redacted, 2);
+        let raw = argv.argv_raw.clone().unwrap();
+        assert_eq!(STANDARD.decode(&raw[1]).unwrap(), b"-p[redacted:password]");
+        let json = serde_json::to_string(&argv).unwrap();
+        assert!(json.contains(r#""redacted":2"#), "{json}");
+        assert_eq!(serde_json::from_str::<Argv>(&json).unwrap(), argv);
+    }
+
+    #[test]
+    fn the_hash_of_a_folded_vector_does_not_depend_on_its_secrets() {
+        let long = vec![b'x'; MAX_ARGV];
+        let hash = |secret: &[u8]| {
+            let argv = Argv::new(&[&b"tool"[..], b"--password", secret, &long]);
+            argv.fold.unwrap().argv_sha256
+        };
+        assert_eq!(hash(b"hunter2"), hash(b"hunter3"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::jails::{Baseline, InForce, Jail, JailName, Origin, Prisoner};
 use crate::ledger::{self, Argv, Record};
 use crate::policies::{Brought, Sourced};
 use crate::process::{Identity, Namespaces};
+use crate::redaction;
 use crate::sockets::{Bound, bind_private};
 
 impl Warden {
@@ -125,8 +126,12 @@ impl Warden {
             jail: jail.name.clone(),
             root,
             pidfd,
-            labels: request.labels.clone(),
-            command: request.command.clone(),
+            labels: request
+                .labels
+                .iter()
+                .map(|(name, label)| (name.clone(), redaction::ours().clean(label.clone())))
+                .collect(),
+            command: redaction::ours().clean_argv(&request.command),
             baseline,
             namespaces,
             unattended: request.unattended,

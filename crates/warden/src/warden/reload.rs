@@ -213,6 +213,7 @@ impl Warden {
     }
 
     fn put_in_force(&self, sourced: &Sourced) {
+        crate::executor::learn(&sourced.policy);
         let since_ms = Now::read().ms;
         let fingerprint = sourced.policy.fingerprint();
         {

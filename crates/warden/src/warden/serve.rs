@@ -120,6 +120,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let source = Source::new(config.policy.as_deref(), places.policy(), places.rules());
     let policy = source.take(None)?;
     let policy_name = policy.source.clone();
+    crate::executor::learn(&policy.policy);
     let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
     let options = ledger::Options { dry_run: config.dry_run, ..ledger::Options::default() };
     let (ledger, recovery) = Ledger::open(&audit, &options)?;

@@ -35,6 +35,7 @@ use ready::{Ready, Unmade, get_ready};
 
 use reap::warden_id;
 pub(crate) use reap::{clear_doors, reap};
+pub(crate) use secrets::learn;
 
 /// Ghosts that are being made at once: an engine that makes more at once makes none of them faster.
 const MAKING: usize = 8;

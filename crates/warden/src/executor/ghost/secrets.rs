@@ -6,8 +6,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use clawrden_policy::{Secret, SecretForm, SecretSource};
+use clawrden_policy::{Policy, Secret, SecretForm, SecretSource};
 use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
+
+use crate::redaction;
 
 /// Bytes of a secret. A longer one is refused.
 const MOST: u64 = 64 * 1024;
@@ -28,14 +30,10 @@ pub(super) struct Values {
 pub(super) fn read(secrets: &[Arc<Secret>]) -> Result<Values, String> {
     let mut values = Values::default();
     for secret in secrets {
-        let found = match &secret.source {
-            SecretSource::File(path) => file(path).map_err(|error| error.to_string()),
-            SecretSource::Variable(name) => std::env::var_os(name)
-                .map(std::os::unix::ffi::OsStringExt::into_vec)
-                .ok_or_else(|| format!("the warden has no variable {name}")),
-        };
-        let value =
-            found.map_err(|why| format!("the secret {} cannot be had: {why}", secret.name))?;
+        let value = value(secret)
+            .map_err(|why| format!("the secret {} cannot be had: {why}", secret.name))?;
+        // From here on it may turn up in what the command's descendants ask for.
+        redaction::ours().declare([(secret.name.to_string(), value.clone())]);
         match &secret.form {
             SecretForm::File(name) => values.files.push((name.clone(), value)),
             SecretForm::Variable(_) if value.contains(&0) => {
@@ -50,6 +48,25 @@ pub(super) fn read(secrets: &[Arc<Secret>]) -> Result<Values, String> {
         }
     }
     Ok(values)
+}
+
+/// Has the values of a policy's secrets marked wherever they would be written. Blocks. One that cannot be had is left
+/// out: it is nowhere else either.
+pub(crate) fn learn(policy: &Policy) {
+    let values = policy.secrets().filter_map(|secret| {
+        let value = value(secret).ok()?;
+        Some((secret.name.to_string(), value))
+    });
+    redaction::ours().declare(values);
+}
+
+fn value(secret: &Secret) -> Result<Vec<u8>, String> {
+    match &secret.source {
+        SecretSource::File(path) => file(path).map_err(|error| error.to_string()),
+        SecretSource::Variable(name) => std::env::var_os(name)
+            .map(std::os::unix::ffi::OsStringExt::into_vec)
+            .ok_or_else(|| format!("the warden has no variable {name}")),
+    }
 }
 
 fn file(path: &Path) -> io::Result<Vec<u8>> {

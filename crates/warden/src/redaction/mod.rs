@@ -1,0 +1,274 @@
+//! Redaction: what is a secret, or looks like one, is replaced by a mark before anything is written or shown.
+//!
+//! It is pure, and never changes what is judged or executed. It errs to the side of marking too much where a name says
+//! that a secret follows, and is exact where only the shape tells. What looks like nothing is not found: a secret that a
+//! prisoner wants to show can always be shown.
+
+mod names;
+mod options;
+mod scan;
+mod shapes;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use options::Options;
+
+/// What every mark begins with. It ends with `]` and names the kind of secret in between.
+pub const MARK: &str = "[redacted:";
+
+/// Bytes of a declared secret, at least: shorter ones stand in too much that is none.
+const LEAST: usize = 5;
+
+/// Values that are remembered of declared secrets, older ones of the same name included.
+const MAX_VALUES: usize = 1000;
+
+/// The one of this process: a warden's ledger, queue and status have no other.
+pub fn ours() -> &'static Redactor {
+    static OURS: LazyLock<Redactor> = LazyLock::new(Redactor::default);
+    &OURS
+}
+
+/// Finds secrets, and knows those that the policy declares.
+#[derive(Debug, Default)]
+pub struct Redactor {
+    declared: RwLock<Option<Arc<Declared>>>,
+}
+
+#[derive(Debug)]
+struct Declared {
+    /// Name of the secret, by value.
+    values: BTreeMap<Vec<u8>, Arc<str>>,
+    kinds: Vec<Arc<str>>,
+    search: AhoCorasick,
+}
+
+/// A place that is to be marked.
+#[derive(Debug, Clone)]
+struct Found {
+    range: Range<usize>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Known(&'static str),
+    Declared(Arc<str>),
+}
+
+/// What is left of an argument vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redacted<'a> {
+    /// The arguments, marks in place.
+    pub argv: Vec<Cow<'a, [u8]>>,
+    /// How many marks.
+    pub count: usize,
+}
+
+impl Redactor {
+    /// Remembers the values of declared secrets, so that they are found wherever they stand. Those that were told before
+    /// stay: a secret that was replaced is still one.
+    pub fn declare(&self, secrets: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let mut place = self.declared.write().unwrap_or_else(PoisonError::into_inner);
+        let mut values = place.as_ref().map(|declared| declared.values.clone()).unwrap_or_default();
+        let before = values.len();
+        for (name, value) in secrets {
+            let name: Arc<str> = name.into();
+            // A value of several lines is found by each of them as well.
+            for part in std::iter::once(&value[..]).chain(value.split(|&b| b == b'\n')) {
+                let part = part.trim_ascii();
+                if part.len() >= LEAST && values.len() < MAX_VALUES {
+                    values.entry(part.to_vec()).or_insert_with(|| Arc::clone(&name));
+                }
+            }
+        }
+        if values.len() == before {
+            return;
+        }
+        let mut search = AhoCorasick::builder();
+        // Too many for an automaton cannot be: they are counted.
+        if let Ok(search) = search.match_kind(MatchKind::LeftmostLongest).build(values.keys()) {
+            let kinds = values.values().map(Arc::clone).collect();
+            *place = Some(Arc::new(Declared { values, kinds, search }));
+        }
+    }
+
+    /// The arguments with every secret marked; `None` where there is none, and nothing is allocated then.
+    #[must_use]
+    pub fn argv<'a, A: AsRef<[u8]>>(&self, argv: &'a [A]) -> Option<Redacted<'a>> {
+        let declared = self.declared();
+        let mut options = Options::default();
+        let mut result: Option<Redacted<'a>> = None;
+        let mut is_line = false;
+        for (at, argument) in argv.iter().enumerate() {
+            let argument = argument.as_ref();
+            let mut found = Vec::new();
+            if let Some((range, kind)) = options.next(argument) {
+                found.push(Found { range, kind: Kind::Known(kind) });
+            }
+            let words = if is_line { Words::Line } else { Words::One };
+            find(argument, words, declared.as_deref(), &mut found);
+            // What a shell is given behind `-c` is a line.
+            is_line = argument.first() == Some(&b'-') && argument.last() == Some(&b'c');
+            if found.is_empty() {
+                if let Some(result) = &mut result {
+                    result.argv.push(Cow::Borrowed(argument));
+                }
+                continue;
+            }
+            let result = result.get_or_insert_with(|| Redacted {
+                argv: argv[..at].iter().map(|before| Cow::Borrowed(before.as_ref())).collect(),
+                count: 0,
+            });
+            let (marked, count) = mark(argument, found);
+            result.count += count;
+            result.argv.push(Cow::Owned(marked));
+        }
+        result
+    }
+
+    /// A text with every secret marked, and how many; the text itself where there is none.
+    #[must_use]
+    pub fn text<'a>(&self, text: &'a str) -> (Cow<'a, str>, usize) {
+        let (marked, count) = self.bytes(text.as_bytes());
+        match marked {
+            Cow::Borrowed(_) => (Cow::Borrowed(text), 0),
+            // Cut at ASCII only, so it is text as before.
+            Cow::Owned(marked) => {
+                (Cow::Owned(String::from_utf8_lossy(&marked).into_owned()), count)
+            }
+        }
+    }
+
+    /// The same for bytes.
+    #[must_use]
+    pub fn bytes<'a>(&self, text: &'a [u8]) -> (Cow<'a, [u8]>, usize) {
+        let mut found = Vec::new();
+        find(text, Words::Line, self.declared().as_deref(), &mut found);
+        if found.is_empty() {
+            return (Cow::Borrowed(text), 0);
+        }
+        let (marked, count) = mark(text, found);
+        (Cow::Owned(marked), count)
+    }
+
+    /// A JSON object with every secret in its strings marked; `None` where there is none. What a list of arguments means
+    /// is not looked at: that is for [`Redactor::argv`], before there is JSON.
+    #[must_use]
+    pub fn json(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let declared = self.declared();
+        let mut found = Vec::new();
+        find(text, Words::Json, declared.as_deref(), &mut found);
+        if found.is_empty() {
+            return None;
+        }
+        for found in &mut found {
+            // No mark goes beyond the string that it is in.
+            let rest = &text[found.range.clone()];
+            let quote = (0..rest.len()).find(|&at| {
+                let before = rest[..at].iter().rev().take_while(|&&b| b == b'\\').count();
+                rest[at] == b'"' && before.is_multiple_of(2)
+            });
+            found.range.end = quote.map_or(found.range.end, |at| found.range.start + at);
+        }
+        found.retain(|found| !found.range.is_empty());
+        let (marked, _) = mark(text, found);
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&marked).is_ok() {
+            return Some(marked);
+        }
+        // A mark split an escape, or took what is no string.
+        let mut value: serde_json::Value = serde_json::from_slice(text).ok()?;
+        self.value(&mut value);
+        serde_json::to_vec(&value).ok()
+    }
+
+    fn value(&self, value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) => {
+                let (marked, count) = self.text(text);
+                if count > 0 {
+                    *text = marked.into_owned();
+                }
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(|v| self.value(v)),
+            serde_json::Value::Object(fields) => fields.values_mut().for_each(|v| self.value(v)),
+            _ => {}
+        }
+    }
+
+    /// A text of our own or of a person's, for writing and showing.
+    #[must_use]
+    pub fn clean(&self, text: String) -> String {
+        match self.text(&text) {
+            (Cow::Owned(marked), _) => marked,
+            (Cow::Borrowed(_), _) => text,
+        }
+    }
+
+    /// Arguments for showing.
+    #[must_use]
+    pub fn clean_argv(&self, argv: &[String]) -> Vec<String> {
+        let Some(redacted) = self.argv(argv) else { return argv.to_vec() };
+        let words = redacted.argv.iter();
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    fn declared(&self) -> Option<Arc<Declared>> {
+        self.declared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    /// One argument.
+    One,
+    /// A line, or a sentence: words are told apart.
+    Line,
+    /// JSON: strings are told apart.
+    Json,
+}
+
+/// Everything in `text` that is to be marked, in any order.
+fn find(text: &[u8], words: Words, declared: Option<&Declared>, found: &mut Vec<Found>) {
+    scan::scan(text, words, &mut |range, kind| {
+        found.push(Found { range, kind: Kind::Known(kind) });
+    });
+    for hit in declared.into_iter().flat_map(|declared| declared.search.find_iter(text)) {
+        let kind = declared.and_then(|declared| declared.kinds.get(hit.pattern().as_usize()));
+        let kind = kind.map_or(Kind::Known("secret"), |name| Kind::Declared(Arc::clone(name)));
+        found.push(Found { range: hit.range(), kind });
+    }
+}
+
+/// Puts the marks in. Places that touch each other become one.
+fn mark(text: &[u8], mut found: Vec<Found>) -> (Vec<u8>, usize) {
+    found.sort_by_key(|found| (found.range.start, usize::MAX - found.range.end));
+    let mut out = Vec::with_capacity(text.len());
+    let (mut at, mut count) = (0, 0);
+    for Found { range, kind } in found {
+        if range.start < at {
+            // Within one that is marked, or going on behind it: nothing of it stays.
+            at = at.max(range.end);
+            continue;
+        }
+        out.extend_from_slice(&text[at..range.start]);
+        out.extend_from_slice(MARK.as_bytes());
+        match &kind {
+            Kind::Known(kind) => out.extend_from_slice(kind.as_bytes()),
+            Kind::Declared(name) => out.extend_from_slice(name.as_bytes()),
+        }
+        out.push(b']');
+        count += 1;
+        at = range.end;
+    }
+    out.extend_from_slice(&text[at..]);
+    (out, count)
+}
