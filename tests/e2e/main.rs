@@ -11,6 +11,7 @@ mod dry_run;
 mod hooks;
 mod layers;
 mod lifecycle;
+mod metrics;
 mod ordinary_user;
 mod recording;
 mod reload;

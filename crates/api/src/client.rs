@@ -131,6 +131,15 @@ impl Client {
         self.get("/api/status".to_owned()).await
     }
 
+    /// `GET /metrics`, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let page = self.answer(Method::GET, "/metrics".to_owned(), Vec::new(), TIMEOUT).await?;
+        String::from_utf8(page.into()).map_err(protocol)
+    }
+
     /// `GET /api/queue`.
     ///
     /// # Errors
@@ -263,13 +272,24 @@ impl Client {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.answer(method, path, body, timeout).await?).map_err(protocol)
+    }
+
+    /// The body of an answer that is no refusal.
+    async fn answer(
+        &self,
+        method: Method,
+        path: String,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Bytes, ClientError> {
         let timeout = self.timeout.unwrap_or(timeout);
         let call = Call { method, path, body, socket: &self.path };
         let (status, bytes) = tokio::time::timeout(timeout, exchange(call))
             .await
             .map_err(|_| ClientError::TimedOut { path: self.path.clone(), after: timeout })??;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(protocol);
+            return Ok(bytes);
         }
         Err(refusal(status, &bytes))
     }

@@ -115,6 +115,8 @@ codes! {
     LedgerUnavailable "ledger_unavailable" 503 "The ledger cannot be written";
     /// 503: the warden goes down and takes nobody in; another may be started when it has gone.
     GoingDown "going_down" 503 "The warden goes down";
+    /// 503: something is missing that serving requests needs; the message says what.
+    NotReady "not_ready" 503 "The warden is not ready";
 }
 
 #[cfg(test)]

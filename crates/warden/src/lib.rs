@@ -20,6 +20,7 @@ mod laps;
 pub mod layers;
 pub mod ledger;
 mod lock;
+pub(crate) mod metrics;
 mod plan;
 pub(crate) mod policies;
 pub mod process;

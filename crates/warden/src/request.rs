@@ -1,9 +1,9 @@
 //! The way of one command: read, planned, judged, perhaps asked about, executed or refused. One direction.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use clawrden_policy::Action;
+use clawrden_policy::{Action, Decision};
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -22,6 +22,7 @@ use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::laps::Astray;
 use crate::ledger::{self, Argv, Id, Record};
+use crate::metrics::AnswerKind;
 use crate::plan::{Invocation, Plan, RequestId, Unplanned};
 use crate::redaction;
 use crate::wait;
@@ -88,6 +89,7 @@ async fn command(
     invocation: Invocation,
     stream: UnixStream,
 ) {
+    let began = Instant::now();
     let mut reply = Reply::new(stream, invocation.version_2());
     jail.count_request();
     if let Some(prisoner) = &prisoner {
@@ -127,6 +129,7 @@ async fn command(
     let requested = requested(&plan);
     let container = plan.caller.container.container();
     if let Some(text) = container.and_then(|found| strangeness(found, plan.jail.name.as_str())) {
+        plan.jail.counts().decided(Action::Deny, began.elapsed());
         warden.record(&[requested, denied(Id(id), None, text.clone())]);
         let _ = reply.deny("", &text).await;
         return;
@@ -135,6 +138,7 @@ async fn command(
         warden.members.saw(container, &plan.jail.name);
     }
     if let Some(text) = warden.stopped_for(&plan) {
+        plan.jail.counts().decided(Action::Deny, began.elapsed());
         warden.record(&[requested, denied(Id(id), None, text.clone())]);
         let _ = reply.deny("", &text).await;
         return;
@@ -148,6 +152,9 @@ async fn command(
             return;
         }
     };
+    let Decision { action, rule, .. } = judged.decision();
+    judged.plan().jail.counts().decided(*action, began.elapsed());
+    warden.metrics.rules.count(rule.as_ref(), *action);
     let mut judged = judged;
     let records = match comes_back(warden, &mut judged) {
         Some(reconnected) if judged.decision().action == Action::Ask => vec![reconnected],
@@ -230,8 +237,12 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     warden.due.notify_one();
     judged.slim();
     let mut ticket = ticket;
+    let began = Instant::now();
     match wait_for_answer(warden, &judged, &mut reply, &mut ticket).await {
-        Waited::Answered(answer) => Box::pin(settle(warden, judged, reply, answer)).await,
+        Waited::Answered(answer) => {
+            warden.metrics.waited(AnswerKind::from(&answer), began.elapsed());
+            Box::pin(settle(warden, judged, reply, answer)).await;
+        }
         Waited::CutOff => ticket.stay(),
         Waited::Left => {
             let mut records = vec![Record::CallerLeft(ledger::CallerLeft { id })];

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::jails::JailName;
+use crate::ledger::Finished;
+use crate::metrics::Meter;
 use crate::plan::RequestId;
 use crate::process::usage::Tree;
 
@@ -64,6 +66,8 @@ struct Entry {
     tree: Option<Tree>,
     state: State,
     orders: mpsc::UnboundedSender<Order>,
+    /// Once its intent is written.
+    meter: Option<Meter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +112,8 @@ impl Running {
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
-        let entry = Entry { id, origin, card, tree: None, state: State::Starting, orders: sender };
+        let (tree, state, meter) = (None, State::Starting, None);
+        let entry = Entry { id, origin, card, tree, state, orders: sender, meter };
         table.entries.insert(number, entry);
         self.count.send_replace(table.entries.len());
         Run { registry: Arc::clone(self), number, orders }
@@ -124,6 +129,23 @@ impl Running {
     /// Whether this command runs.
     pub(crate) fn holds(&self, id: RequestId) -> bool {
         self.table().entries.values().any(|entry| entry.id == id)
+    }
+
+    /// Counts a command that starts, until it is no longer here.
+    pub(crate) fn starts(&self, id: RequestId, meter: Meter) {
+        let mut table = self.table();
+        if let Some(entry) = table.entries.values_mut().rev().find(|entry| entry.id == id) {
+            entry.meter = Some(meter);
+        }
+    }
+
+    /// Counts how a command ended.
+    pub(crate) fn finished(&self, how: &Finished) {
+        let table = self.table();
+        let entry = table.entries.values().find(|entry| entry.id == how.id.0);
+        if let Some(meter) = entry.and_then(|entry| entry.meter.as_ref()) {
+            meter.finished(how);
+        }
     }
 
     pub(crate) fn count(&self) -> usize {

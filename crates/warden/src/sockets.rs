@@ -79,6 +79,13 @@ impl Bound {
         &self.listener
     }
 
+    /// Whether whoever looks for it there finds it.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -88,9 +95,7 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let is_ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
-        if is_ours {
+        if self.is_in_place() {
             // Failing leaves a stale socket, which the next holder replaces.
             let _left = fs::remove_file(&self.path);
         }

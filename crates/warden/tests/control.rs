@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clawrden_api::{ErrorBody, ErrorCode, Queue};
-use clawrden_warden::control::Limits;
+use clawrden_warden::control::{Limits, Readiness};
 use clawrden_warden::process::Identity;
 use support::{Served, ask, header, helper, request, whole};
 
@@ -102,6 +102,57 @@ fn liveness_is_told_to_everybody_and_nothing_else() {
         let said = helper(&[]).arg(path).args(["GET", path_asked]).output().unwrap();
         assert!(String::from_utf8_lossy(&said.stdout).contains("said:403"), "{said:?}");
     }
+}
+
+#[test]
+fn readiness_says_what_is_missing() {
+    let served = Served::start(Limits::default());
+    assert_eq!(ask(&served.path, "GET", "/readyz", ""), (200, "ready\n".to_owned()));
+    let notes = vec!["the policy's files do not load".to_owned()];
+    served.backend.be(Readiness { missing: Vec::new(), notes: notes.clone() });
+    let noted = "ready\nnote: the policy's files do not load\n".to_owned();
+    assert_eq!(ask(&served.path, "GET", "/readyz", ""), (200, noted));
+    served.backend.be(Readiness { missing: vec!["a\nready".to_owned(), "b".to_owned()], notes });
+    let (status, text) = ask(&served.path, "GET", "/readyz", "");
+    assert_eq!(status, 503, "{text}");
+    let error: ErrorBody = serde_json::from_str(&text).unwrap();
+    assert_eq!((error.code, &*error.message), (ErrorCode::NotReady, "a\nready; b"));
+    assert_eq!(ask(&served.path, "POST", "/readyz", "").0, 405);
+}
+
+#[test]
+fn metrics_come_in_the_format_that_is_accepted() {
+    let served = Served::start(Limits::default());
+    for (accept, kind) in [
+        ("*/*", "content-type: text/plain; version=0.0.4"),
+        (
+            "application/openmetrics-text; version=1.0.0",
+            "content-type: application/openmetrics-text",
+        ),
+    ] {
+        let mut stream = UnixStream::connect(&served.path).unwrap();
+        let asked = format!(
+            "GET /metrics HTTP/1.1\r\nhost: warden\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 200") && said.contains(kind), "{said}");
+        assert!(said.ends_with("clawrden_pending 0\n"), "{said}");
+    }
+    assert_eq!(served.backend.calls(), ["metrics Prometheus", "metrics OpenMetrics"]);
+}
+
+#[test]
+fn a_prisoner_learns_no_metrics() {
+    let served = Served::start(Limits::default());
+    served.backend.imprison(Identity::own().unwrap());
+    let path = served.path.to_str().unwrap();
+    for asked in ["/metrics", "/readyz"] {
+        let said = helper(&[]).arg(path).args(["GET", asked]).output().unwrap();
+        assert!(String::from_utf8_lossy(&said.stdout).contains("said:403"), "{said:?}");
+    }
+    assert_eq!(served.backend.calls(), Vec::<String>::new());
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod loan;
 mod remembered;
 mod state;
 mod store;
+mod waiting;
 mod watch;
 
 #[cfg(test)]

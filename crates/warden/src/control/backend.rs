@@ -9,6 +9,7 @@ use clawrden_api::{
 use super::actor::Actor;
 use super::peer::{Peer, Refusal};
 use super::running::Commands;
+use crate::metrics::Format;
 
 /// A person's answer to a request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,15 @@ pub enum Verdict {
     Approve,
     /// It may not.
     Deny,
+}
+
+/// Whether the warden can serve requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What keeps it from that, one sentence each; nothing when it is ready.
+    pub missing: Vec<String>,
+    /// What else whoever looks should know.
+    pub notes: Vec<String>,
 }
 
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
@@ -31,6 +41,15 @@ pub trait Backend: Commands + Send + Sync + 'static {
     /// Records that somebody was refused. `request` is method and path as the client wrote them,
     /// the path cut at 200 bytes.
     fn refused(&self, peer: &Peer, request: &str, why: &Refusal);
+
+    /// `GET /readyz`.
+    fn readiness(&self) -> Readiness;
+
+    /// `GET /metrics`.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn metrics(&self, format: Format) -> Result<String, ErrorBody>;
 
     /// `GET /api/status`.
     ///

@@ -6,6 +6,7 @@ pub mod backend;
 pub mod body;
 mod handlers;
 pub mod history;
+mod metrics;
 pub mod openapi;
 mod pages;
 pub mod peer;
@@ -18,8 +19,9 @@ mod server;
 mod stream;
 pub mod table;
 
+pub use crate::metrics::Format;
 pub use actor::Actor;
-pub use backend::{Backend, Verdict};
+pub use backend::{Backend, Readiness, Verdict};
 pub use peer::{Peer, Refusal};
 pub use running::Commands;
 pub use server::{Limits, serve, serve_with};

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::handlers::{self as does, Nothing};
+use super::metrics;
 use super::routes::Control;
 use super::{recordings, running};
 
@@ -117,7 +118,7 @@ const ADMIN: Least = Least::Role(Role::Admin);
 
 use ErrorCode::{
     Ambiguous, BadPolicy, BadRequest, Conflict, DeniedByPolicy, GoingDown, LedgerUnavailable,
-    NotFound,
+    NotFound, NotReady,
 };
 use Method::{Delete, Get, Post};
 
@@ -126,6 +127,10 @@ use Method::{Delete, Get, Post};
 pub static ROUTES: &[Route] = &[
     Route { method: Get, path: LIVENESS, least: Least::Anyone, summary: "Tell that the warden lives.",
         handler: || get(does::alive), takes: Takes::Nothing, gives: Gives::Text, errors: &[] },
+    Route { method: Get, path: "/readyz", least: VIEWER, summary: "Tell whether requests can be served, and else what is missing.",
+        handler: || get(metrics::ready), takes: Takes::Nothing, gives: Gives::Text, errors: &[NotReady] },
+    Route { method: Get, path: "/metrics", least: VIEWER, summary: "Give the metrics, for Prometheus or as OpenMetrics.",
+        handler: || get(metrics::metrics), takes: Takes::Nothing, gives: Gives::Text, errors: &[] },
     Route { method: Get, path: DESCRIPTION, least: VIEWER, summary: "Describe this API as OpenAPI 3.1.",
         handler: || get(does::describe), takes: Takes::Nothing, gives: Gives::Document, errors: &[] },
     Route { method: Get, path: "/api/status", least: VIEWER, summary: "Tell how the warden is.",

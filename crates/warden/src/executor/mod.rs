@@ -26,6 +26,7 @@ use crate::containers::Whereabouts;
 use crate::decision::Approved;
 use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
+use crate::metrics::Meter;
 use crate::running::{Card, Run};
 use crate::warden::Warden;
 
@@ -183,6 +184,9 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
             return None;
         }
     };
+    let plan = start.approved.plan();
+    let meter = Meter::start(plan.jail.counts(), start.approved.executor());
+    warden.running.starts(plan.id, meter);
     crate::crash::point("after_spent");
     Some(Begun { run, spent })
 }
@@ -191,6 +195,7 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
 /// while it cannot be written it counts as used.
 fn finish(warden: &Warden, finished: Finished, unused: Option<Approval>) {
     crate::crash::point("before_finished");
+    warden.running.finished(&finished);
     let Some(approval) = unused else { return warden.record(&[Record::Finished(finished)]) };
     let returned = returned(finished.id, &approval);
     match warden.ledger.append(&[Record::Finished(finished), returned]) {

@@ -9,6 +9,7 @@ use clawrden_api::JailStatus;
 use clawrden_policy::Policy;
 
 use super::{JailName, Prisoner};
+use crate::metrics::JailCounts;
 use crate::policies::{Brought, InForce, Policies};
 use crate::process::{self, Identity, ProcessError};
 
@@ -73,6 +74,7 @@ pub struct Jail {
     pub origin: Origin,
     policies: RwLock<Arc<Policies>>,
     requests: AtomicU64,
+    counts: Arc<JailCounts>,
 }
 
 impl Jail {
@@ -96,6 +98,7 @@ impl Jail {
             origin,
             policies,
             requests: AtomicU64::new(0),
+            counts: Arc::default(),
         }
     }
 
@@ -153,6 +156,11 @@ impl Jail {
         if let Some(released) = policies.released(prisoner) {
             *policies = Arc::new(released);
         }
+    }
+
+    /// What else is counted there.
+    pub(crate) fn counts(&self) -> &Arc<JailCounts> {
+        &self.counts
     }
 
     /// Counts one request.

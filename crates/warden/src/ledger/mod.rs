@@ -24,7 +24,7 @@ mod tests;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clawrden_api::{History, HistoryQuery, LedgerStatus};
 
@@ -39,6 +39,7 @@ pub use line::MAX_LINE;
 pub use record::*;
 pub use verify::{Broken, Summary, VerifyError, verify};
 
+use crate::metrics::Books;
 use line::Stamp;
 use place::{Place, open_to_read};
 use verify::{Walk, last_line};
@@ -77,6 +78,7 @@ pub struct Ledger {
     writer: Mutex<Writer>,
     /// Wakes who follows when something was written.
     wake: Wake,
+    books: Books,
     /// Held for as long as the ledger is open.
     _lock: File,
 }
@@ -121,6 +123,7 @@ impl Ledger {
             place,
             writer: Mutex::new(writer),
             wake: Wake::default(),
+            books: Books::default(),
             _lock: lock,
         };
         if let Some(record) = recovery.record() {
@@ -136,11 +139,31 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: nothing is written, and what was to be recorded must not be done. The next call tries again.
     pub fn append(&self, records: &[Record]) -> Result<u64, LedgerError> {
-        let encoded = Encoded::new(records)?;
-        let stamp = Stamp::new(now_ms()).of_dry_run(self.dry_run);
-        let sequence = self.writer().append(&encoded, &stamp)?;
-        self.wake.up();
-        Ok(sequence)
+        let began = Instant::now();
+        let written = Encoded::new(records).and_then(|encoded| {
+            let stamp = Stamp::new(now_ms()).of_dry_run(self.dry_run);
+            self.writer().append(&encoded, &stamp)
+        });
+        match &written {
+            Ok(_) => {
+                self.wake.up();
+                self.books.wrote(records, began.elapsed());
+            }
+            Err(_) => self.books.failed(),
+        }
+        written
+    }
+
+    /// What is counted of it.
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Why nothing can be written, as far as can be told without writing. Looks at the file, so it may block.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let mut writer = self.writer();
+        let known = writer.error().map(str::to_owned);
+        known.or_else(|| writer.check().err().map(|error| error.to_string()))
     }
 
     /// What `status` shows.

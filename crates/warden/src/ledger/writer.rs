@@ -200,7 +200,8 @@ impl Writer {
         Ok(())
     }
 
-    fn check(&mut self) -> Result<(), LedgerError> {
+    /// Whether the file is the one that was written, and whole.
+    pub(super) fn check(&mut self) -> Result<(), LedgerError> {
         let changed = |what| LedgerError::Changed { path: self.path.clone(), what };
         match self.sink.size().map_err(LedgerError::io("look at", &self.path))? {
             None => Err(changed("it was removed".to_owned())),

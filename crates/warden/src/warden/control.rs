@@ -11,7 +11,7 @@ use clawrden_api::{
 use super::Warden;
 use super::prisoners::refused;
 use crate::approvals::{self, AnswerError, Now};
-use crate::control::{Actor, Backend, Peer, Refusal, Verdict};
+use crate::control::{Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
 use crate::request::denied;
 
@@ -44,6 +44,15 @@ impl Backend for Control {
             },
             why: format!("{request}: {why}"),
         })]);
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.0.readiness()
+    }
+
+    fn metrics(&self, format: Format) -> Result<String, ErrorBody> {
+        let page = self.0.metrics_page(format);
+        page.map_err(|_| refused(ErrorCode::Internal, "the metrics cannot be written".to_owned()))
     }
 
     fn status(&self) -> Result<Status, ErrorBody> {

@@ -4,6 +4,7 @@ mod containers;
 mod control;
 mod engine;
 mod jails;
+mod metrics;
 mod prisoners;
 mod reload;
 mod running;
@@ -28,6 +29,7 @@ use crate::intercom::{Gate, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
+use crate::metrics::Metrics;
 use crate::plan::{Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
@@ -58,6 +60,7 @@ pub(crate) struct Warden {
     pub(crate) approvals: Approvals,
     pub(crate) jails: Jails,
     pub(crate) running: Arc<Running>,
+    pub(crate) metrics: Metrics,
     pub(crate) switch: Switch,
     pub(crate) gate: Arc<Gate>,
     pub(crate) turns: Arc<Turns>,
@@ -99,7 +102,7 @@ struct Admission {
 
 /// A jail's socket, and what ends its listener.
 struct Door {
-    _socket: Bound,
+    socket: Bound,
     closing: watch::Sender<bool>,
 }
 

@@ -51,7 +51,7 @@ impl Warden {
         let jail = self.jails.add(jail)?;
         self.record(&[loaded]);
         let (closing, closed) = watch::channel(false);
-        self.doors().insert(name, Door { _socket: socket, closing });
+        self.doors().insert(name, Door { socket, closing });
         tokio::spawn(listen(Arc::clone(self), Arc::clone(&jail), listener, closed));
         Ok(jail)
     }

@@ -232,6 +232,8 @@ impl Warden {
             .collect();
         crate::crash::point("policy_in_force");
         tracing::info!(policy = sourced.source, fingerprint, "another policy is in force");
+        self.metrics.accepted.add(1);
+        self.metrics.rules.forget();
         self.record(&records);
         crate::crash::point("policy_recorded");
     }
@@ -248,6 +250,7 @@ impl Warden {
             Err(error) => {
                 let error = error.to_string();
                 tracing::error!(error, jail = jail_name, "the policy before stays in force there");
+                self.metrics.refused.add(1);
                 let source = jail.in_force().name.clone();
                 let refused = ledger::PolicyRefused { source, jail: jail_name, error };
                 return Some(Record::PolicyRefused(refused));
@@ -276,6 +279,7 @@ impl Warden {
         };
         if fault.is_some() {
             tracing::info!("the policy's files say again what is in force");
+            self.metrics.accepted.add(1);
             self.record(&[Record::PolicyLoaded(ledger::PolicyLoaded {
                 source: known.source.clone(),
                 fingerprint: known.policy.fingerprint().to_owned(),
@@ -321,6 +325,7 @@ impl Warden {
             error = message,
             "the policy's files do not load: the policy before stays in force"
         );
+        self.metrics.refused.add(1);
         self.record(&[Record::PolicyRefused(ledger::PolicyRefused {
             source,
             jail: "*".to_owned(),

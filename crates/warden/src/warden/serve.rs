@@ -161,6 +161,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         approvals,
         jails: Jails::default(),
         running: Arc::<Running>::default(),
+        metrics: crate::metrics::Metrics::default(),
         switch,
         gate: Arc::default(),
         turns: Arc::default(),
@@ -183,6 +184,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         places,
     });
     pool.fill();
+    warden.metrics.accepted.add(1);
     let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);
     warden.take_up_approvals();

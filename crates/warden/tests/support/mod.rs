@@ -23,7 +23,7 @@ use clawrden_api::{
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Actor, Backend, Commands, Limits, Peer, Refusal, Verdict, serve_with,
+    Actor, Backend, Commands, Format, Limits, Peer, Readiness, Refusal, Verdict, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -36,6 +36,7 @@ struct Memory {
     is_blind: bool,
     entries: usize,
     delay: Duration,
+    readiness: Readiness,
 }
 
 #[derive(Default)]
@@ -60,6 +61,10 @@ impl Fake {
 
     pub(crate) fn fill_queue(&self, entries: usize) {
         self.0.lock().unwrap().entries = entries;
+    }
+
+    pub(crate) fn be(&self, readiness: Readiness) {
+        self.0.lock().unwrap().readiness = readiness;
     }
 
     pub(crate) fn be_slow(&self, delay: Duration) {
@@ -112,6 +117,16 @@ impl Backend for Fake {
 
     fn refused(&self, _peer: &Peer, request: &str, why: &Refusal) {
         self.0.lock().unwrap().refusals.push(format!("{request}: {why:?}"));
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.note("readiness".to_owned());
+        self.0.lock().unwrap().readiness.clone()
+    }
+
+    fn metrics(&self, format: Format) -> Result<String, ErrorBody> {
+        self.note(format!("metrics {format:?}"));
+        Ok("clawrden_pending 0\n".to_owned())
     }
 
     fn status(&self) -> Result<Status, ErrorBody> {
