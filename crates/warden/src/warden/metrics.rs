@@ -151,7 +151,10 @@ impl Warden {
         let help = "Writes to the ledger that failed";
         page.counter("ledger_errors", help, books.errors.get())?;
         let help = "How long nothing could be written to the ledger; 0 while it can";
-        page.gauge("ledger_lag_seconds", help, books.lag().as_secs_f64())
+        page.gauge("ledger_lag_seconds", help, books.lag().as_secs_f64())?;
+        let help = "Records of the ledger that its index has not yet; history is slow while there are many";
+        let behind = sequence.saturating_sub(self.index.status().sequence);
+        page.gauge("index_lag_records", help, behind)
     }
 }
 
