@@ -7,7 +7,7 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 25] = [
+pub(crate) const EVENTS: [&str; 27] = [
     "warden_started",
     "warden_stopped",
     "policy_loaded",
@@ -19,6 +19,8 @@ pub(crate) const EVENTS: [&str; 25] = [
     "expired",
     "caller_left",
     "parked",
+    "restored",
+    "reconnected",
     "grant_used",
     "approval_returned",
     "started",
@@ -112,20 +114,22 @@ fn place(record: &Record) -> usize {
         Record::Expired(_) => 8,
         Record::CallerLeft(_) => 9,
         Record::Parked(_) => 10,
-        Record::GrantUsed(_) => 11,
-        Record::ApprovalReturned(_) => 12,
-        Record::Started(_) => 13,
-        Record::Finished(_) => 14,
-        Record::Killed(_) => 15,
-        Record::Stopped(_) => 16,
-        Record::Resumed(_) => 17,
-        Record::JailCreated(_) => 18,
-        Record::JailDeleted(_) => 19,
-        Record::PrisonerStarted(_) => 20,
-        Record::PrisonerEnded(_) => 21,
-        Record::ControlRefused(_) => 22,
-        Record::Recovered(_) => 23,
-        Record::Failed(_) => 24,
+        Record::Restored(_) => 11,
+        Record::Reconnected(_) => 12,
+        Record::GrantUsed(_) => 13,
+        Record::ApprovalReturned(_) => 14,
+        Record::Started(_) => 15,
+        Record::Finished(_) => 16,
+        Record::Killed(_) => 17,
+        Record::Stopped(_) => 18,
+        Record::Resumed(_) => 19,
+        Record::JailCreated(_) => 20,
+        Record::JailDeleted(_) => 21,
+        Record::PrisonerStarted(_) => 22,
+        Record::PrisonerEnded(_) => 23,
+        Record::ControlRefused(_) => 24,
+        Record::Recovered(_) => 25,
+        Record::Failed(_) => 26,
     }
 }
 

@@ -91,6 +91,7 @@ fn a_command_runs_until_its_meter_is_dropped() {
         cancelled: false,
         bytes_out: None,
         error: None,
+        recording: None,
     };
     meter.finished(&how);
     how.timed_out = true;
