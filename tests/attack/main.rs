@@ -9,6 +9,7 @@ mod support;
 mod asking;
 mod clock;
 mod conditions;
+mod door;
 mod environment;
 mod exhaustion;
 mod fail_open;

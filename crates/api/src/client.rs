@@ -3,7 +3,9 @@
 //! It never waits without end, never holds more than [`MAX_ANSWER`] bytes, and never takes an answer that it does not
 //! understand for a yes.
 
+mod access;
 mod recordings;
+mod remote;
 mod running;
 
 pub use recordings::RecordingStream;
@@ -18,6 +20,7 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use crate::error::ErrorBody;
@@ -26,6 +29,8 @@ use crate::types::{
     KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest,
     Status,
 };
+use remote::{Remote, Wire};
+pub use remote::{RemoteError, Trust};
 
 /// Bytes of an answer's body. A longer one is refused.
 pub const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -39,10 +44,12 @@ pub const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Characters of an answer that is no JSON, shown in the error.
 const SHOWN: usize = 200;
 
-/// A client of one warden's control socket.
+/// A client of one warden's control API.
 #[derive(Debug, Clone)]
 pub struct Client {
+    /// The control socket, or for a warden elsewhere its address, to be shown.
     path: PathBuf,
+    remote: Option<Remote>,
     timeout: Option<Duration>,
 }
 
@@ -101,13 +108,23 @@ struct Call<'a> {
     path: String,
     body: Vec<u8>,
     socket: &'a Path,
+    remote: Option<&'a Remote>,
 }
 
 impl Client {
     /// A client of the warden whose control socket is at `path`. Nothing is connected yet.
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), timeout: None }
+        Self { path: path.into(), remote: None, timeout: None }
+    }
+
+    /// A client of the warden that serves its API at `url` over TCP, with a token. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`RemoteError`]: nothing is sent then.
+    pub fn remote(url: &str, token: &str, trust: Trust<'_>) -> Result<Self, RemoteError> {
+        let remote = Some(Remote::new(url, token, trust)?);
+        Ok(Self { path: PathBuf::from(url), remote, timeout: None })
     }
 
     /// The same client, with another limit to how long any call may take.
@@ -284,7 +301,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Bytes, ClientError> {
         let timeout = self.timeout.unwrap_or(timeout);
-        let call = Call { method, path, body, socket: &self.path };
+        let call = Call { method, path, body, socket: &self.path, remote: self.remote.as_ref() };
         let (status, bytes) = tokio::time::timeout(timeout, exchange(call))
             .await
             .map_err(|_| ClientError::TimedOut { path: self.path.clone(), after: timeout })??;
@@ -309,17 +326,34 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ClientError {
 
 async fn exchange(call: Call<'_>) -> Result<(StatusCode, Bytes), ClientError> {
     let unreachable = |source| ClientError::Unreachable { path: call.socket.to_owned(), source };
-    let stream = UnixStream::connect(call.socket).await.map_err(unreachable)?;
+    match call.remote {
+        None => {
+            let stream = UnixStream::connect(call.socket).await.map_err(unreachable)?;
+            converse(stream, call).await
+        }
+        Some(remote) => match remote.connect().await.map_err(unreachable)? {
+            Wire::Plain(stream) => converse(stream, call).await,
+            Wire::Tls(stream) => converse(stream, call).await,
+        },
+    }
+}
+
+async fn converse<S>(stream: S, call: Call<'_>) -> Result<(StatusCode, Bytes), ClientError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(call.method)
         .uri(call.path)
-        .header(header::HOST, "clawrden")
+        .header(header::HOST, call.remote.map_or("clawrden", |remote| &remote.authority))
         .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT, "application/json")
-        .body(Full::new(Bytes::from(call.body)))
-        .map_err(protocol)?;
+        .header(header::ACCEPT, "application/json");
+    if let Some(remote) = call.remote {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));
+    }
+    let request = request.body(Full::new(Bytes::from(call.body))).map_err(protocol)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| {
             let path = call.socket.to_owned();

@@ -5,6 +5,7 @@
 //! passes it through [`display::command`] first.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod client;
 pub mod display;
 pub mod error;
@@ -13,7 +14,8 @@ pub mod role;
 pub mod running;
 pub mod types;
 
-pub use client::{Client, ClientError, RecordingStream};
+pub use access::*;
+pub use client::{Client, ClientError, RecordingStream, RemoteError, Trust};
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use recordings::*;
 pub use role::Role;

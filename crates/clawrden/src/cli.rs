@@ -24,6 +24,8 @@ pub(crate) struct Cli {
     /// The warden's control socket, where it is not in its usual place
     #[arg(long, global = true, value_name = "PATH")]
     control: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: verbs::elsewhere::Args,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -44,6 +46,8 @@ enum Verb {
     Attach(verbs::attach::Args),
     Replay(verbs::replay::Args),
     Jails(verbs::jails::Args),
+    Token(verbs::token::Args),
+    Dashboard(verbs::dashboard::Args),
     Kill(verbs::kill::Args),
     Resume(verbs::resume::Args),
     Wait(verbs::wait::Args),
@@ -75,6 +79,8 @@ fn dispatch(cli: Cli) -> Outcome {
     let control = cli.control.map(std::path::absolute).transpose();
     let control = control.map_err(|e| Failure::Usage(format!("--control is no path: {e}")))?;
     let control = control.as_deref();
+    let for_elsewhere = !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_) | Verb::Hook(_));
+    verbs::elsewhere::settle(cli.elsewhere, for_elsewhere)?;
     // The warden and `run` live on when a reader goes away, and a hook that a signal ends would let its command run;
     // everything else ends with it, as other tools do.
     if !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_) | Verb::Hook(_)) {
@@ -95,6 +101,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Attach(args) => verbs::attach::run(&args, control),
         Verb::Replay(args) => verbs::replay::run(&args, control),
         Verb::Jails(args) => verbs::jails::run(args, control),
+        Verb::Token(args) => verbs::token::run(args, control),
+        Verb::Dashboard(args) => verbs::dashboard::run(&args, control),
         Verb::Kill(args) => verbs::kill::run(args, control),
         Verb::Resume(args) => verbs::resume::run(args, control),
         Verb::Wait(args) => verbs::wait::run(&args),

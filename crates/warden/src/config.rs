@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::control::ApiConfig;
 use crate::engine::EngineAddress;
 
 /// How long a tool has between SIGTERM and SIGKILL unless somebody says otherwise.
@@ -40,6 +41,8 @@ pub struct Config {
     pub exit_codes: ExitCodes,
     /// Where the container engine is, if there is one.
     pub engine: EngineAddress,
+    /// Where the control API is served over TCP, if it is.
+    pub api: Option<ApiConfig>,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             grace: DEFAULT_GRACE,
             exit_codes: ExitCodes::default(),
             engine: EngineAddress::default(),
+            api: None,
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod redaction;
 mod request;
 mod running;
 pub mod sockets;
+mod strangers;
 pub mod switch;
 pub mod sys;
 mod wait;

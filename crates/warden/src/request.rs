@@ -75,6 +75,7 @@ pub(crate) async fn conduct(
             return Box::pin(wait::serve(&warden, &jail, &caller, &request, reply)).await;
         }
     };
+    warden.strangers.saw(caller.uid);
     let prisoner = warden.jails.attribute(&jail.name, caller.pid);
     let account = Account::new(&jail, prisoner.as_deref(), caller.uid);
     let command = || command(&warden, jail, prisoner, caller, invocation, stream);

@@ -5,9 +5,11 @@ use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::header;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
+use super::remote::Wire;
 use super::{Client, ClientError, MAX_ANSWER, encoded, protocol, refusal};
 use crate::recordings::{RECORDING_HEADER, RecordingFacts, RecordingQuery};
 
@@ -31,15 +33,38 @@ impl Client {
         query: RecordingQuery,
     ) -> Result<RecordingStream, ClientError> {
         let unreachable = |source| ClientError::Unreachable { path: self.path.clone(), source };
-        let stream = UnixStream::connect(&self.path).await.map_err(unreachable)?;
+        match &self.remote {
+            None => {
+                let stream = UnixStream::connect(&self.path).await.map_err(unreachable)?;
+                self.recording_over(stream, id, query).await
+            }
+            Some(remote) => match remote.connect().await.map_err(unreachable)? {
+                Wire::Plain(stream) => self.recording_over(stream, id, query).await,
+                Wire::Tls(stream) => self.recording_over(stream, id, query).await,
+            },
+        }
+    }
+
+    async fn recording_over<S>(
+        &self,
+        stream: S,
+        id: &str,
+        query: RecordingQuery,
+    ) -> Result<RecordingStream, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
         let RecordingQuery { follow, new } = query;
-        let request = Request::builder()
+        let remote = self.remote.as_ref();
+        let mut request = Request::builder()
             .uri(format!("/api/recordings/{}?follow={follow}&new={new}", encoded(id)))
-            .header(header::HOST, "clawrden")
-            .body(Empty::<Bytes>::new())
-            .map_err(protocol)?;
+            .header(header::HOST, remote.map_or("clawrden", |remote| &remote.authority));
+        if let Some(remote) = remote {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(protocol)?;
         let connection = tokio::spawn(async move {
             // How it ended is told by the body.
             let _ = connection.await;

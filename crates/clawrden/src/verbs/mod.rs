@@ -13,7 +13,9 @@ pub(crate) mod answer;
 pub(crate) mod approve;
 pub(crate) mod attach;
 pub(crate) mod completions;
+pub(crate) mod dashboard;
 pub(crate) mod deny;
+pub(crate) mod elsewhere;
 pub(crate) mod harden;
 pub(crate) mod heard;
 pub(crate) mod history;
@@ -30,6 +32,7 @@ pub(crate) mod resume;
 pub(crate) mod shims;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod token;
 pub(crate) mod uninstall;
 pub(crate) mod wait;
 pub(crate) mod warden;
@@ -40,11 +43,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The control socket that was named, or this user's.
+    /// The warden elsewhere that was named, else the control socket that was, else this user's.
     ///
     /// # Errors
     /// [`Failure::Usage`] where this user has no places.
     pub(crate) fn new(control: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(client) = elsewhere::client() {
+            return Ok(Self { client });
+        }
         let path = match control {
             Some(path) => path.to_owned(),
             None => places()?.control_socket(),

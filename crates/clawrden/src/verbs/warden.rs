@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clawrden_warden::control::ApiConfig;
 use clawrden_warden::engine::EngineAddress;
 use clawrden_warden::{Config, ExitCodes, run_warden};
 use tracing_subscriber::EnvFilter;
@@ -42,6 +43,21 @@ pub(crate) struct Args {
     /// places of Docker and Podman
     #[arg(long, value_name = "ADDRESS", default_value = "auto")]
     engine: EngineAddress,
+    /// Serve the control API over TCP as well, such as 127.0.0.1:8080, for who has a token (`clawrden token create`)
+    #[arg(long, value_name = "ADDRESS")]
+    api: Option<std::net::SocketAddr>,
+    /// The certificate for it, as a PEM file
+    #[arg(long, value_name = "FILE", requires = "api", requires = "api_key")]
+    api_cert: Option<PathBuf>,
+    /// The certificate's key, as a PEM file
+    #[arg(long, value_name = "FILE", requires = "api_cert")]
+    api_key: Option<PathBuf>,
+    /// TLS by a certificate that the warden makes for itself and keeps; its log says the fingerprint
+    #[arg(long, requires = "api", conflicts_with = "api_cert")]
+    api_tls: bool,
+    /// A name by which the API may be called, besides localhost and numbers
+    #[arg(long = "api-host", value_name = "NAME", requires = "api")]
+    api_hosts: Vec<String>,
     /// End when the last `clawrden run` has ended
     #[arg(long)]
     ephemeral: bool,
@@ -57,6 +73,12 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A log that cannot be written is no reason to end: complaining of it would be a panic.
     log.with_ansi(colours).log_internal_errors(false).init();
+    let api = args.api.map(|listen| ApiConfig {
+        listen,
+        certificate: args.api_cert.zip(args.api_key),
+        own_certificate: args.api_tls,
+        hosts: args.api_hosts,
+    });
     let config = Config {
         intercom: args.socket,
         control: control.map(Path::to_owned),
@@ -67,6 +89,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         grace: args.grace,
         exit_codes: args.exit_codes,
         engine: args.engine,
+        api,
     };
     run_warden(config).map_err(|e| Failure::Refused(chain(&e)))?;
     done()

@@ -224,7 +224,7 @@ impl State {
 
     /// A caller went. Its entry is parked if it was the last.
     pub(super) fn leave(&mut self, identity: &Identity, place: Place) -> Gap {
-        let Some((id, at)) = self.find(identity, place) else { return Gap::None };
+        let Some((id, at)) = self.caller_at(identity, place) else { return Gap::None };
         let changes = self.gone(id, at);
         self.write_if_possible(&changes);
         match self.entries.get(&id) {
@@ -235,14 +235,14 @@ impl State {
 
     /// The warden goes down, and the caller is expected back by the next one.
     pub(super) fn stay(&mut self, identity: &Identity, place: Place) {
-        if let Some((id, at)) = self.find(identity, place)
+        if let Some((id, at)) = self.caller_at(identity, place)
             && let Some(caller) = self.entries.get_mut(&id).and_then(|e| e.callers.get_mut(at))
         {
             caller.seat = Seat::Away;
         }
     }
 
-    fn find(&self, identity: &Identity, place: Place) -> Option<(Id, usize)> {
+    fn caller_at(&self, identity: &Identity, place: Place) -> Option<(Id, usize)> {
         let &id = self.by_identity.get(identity)?;
         let callers = &self.entries.get(&id)?.callers;
         let at = callers.binary_search_by_key(&place.serial, |c| c.place.serial).ok()?;

@@ -322,6 +322,14 @@ impl Approvals {
         self.state().queue()
     }
 
+    /// What waits under this id; as for [`Approvals::answer`].
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub fn find(&self, id: &str) -> Result<QueueEntry, AnswerError> {
+        self.state().find(id)
+    }
+
     /// How many entries are open, parked ones included.
     #[must_use]
     pub fn len(&self) -> usize {

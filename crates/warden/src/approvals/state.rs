@@ -328,11 +328,19 @@ impl State {
     pub(super) fn queue(&self) -> Vec<QueueEntry> {
         let mut all: Vec<(&Id, &Entry)> = self.entries.iter().collect();
         all.sort_by_key(|(id, entry)| (entry.since_ms, **id));
-        let show = |(&id, entry): (&Id, &Entry)| {
-            let times = Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms };
-            entry.details.show(id, self.short(id), times, entry.callers.len())
-        };
-        all.into_iter().map(show).collect()
+        all.into_iter().map(|(&id, entry)| self.show(id, entry)).collect()
+    }
+
+    fn show(&self, id: Id, entry: &Entry) -> QueueEntry {
+        let times = Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms };
+        entry.details.show(id, self.short(id), times, entry.callers.len())
+    }
+
+    /// What waits under this id.
+    pub(super) fn find(&self, id: &str) -> Result<QueueEntry, AnswerError> {
+        let id = self.resolve(id)?;
+        let entry = self.entries.get(&id).ok_or_else(|| AnswerError::Unknown(id.to_string()))?;
+        Ok(self.show(id, entry))
     }
 
     /// The fewest digits that name the entry among all that are open or remembered.

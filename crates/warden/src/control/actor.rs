@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clawrden_api::Role;
+use clawrden_api::{ErrorBody, ErrorCode, KillRequest, ResumeRequest, Role, Scope};
 
 use super::peer::Peer;
 
@@ -11,12 +11,16 @@ use super::peer::Peer;
 pub struct Actor {
     /// The person, for people and for the ledger.
     pub who: String,
-    /// Through what: `cli` …
+    /// Through what: `cli` for the Unix socket, `api` for a token, `web` for a session.
     pub channel: &'static str,
     /// What they may do.
     pub role: Role,
+    /// For what.
+    pub scope: Scope,
     /// The process, where it came by the Unix socket.
     pub peer: Option<Arc<Peer>>,
+    /// The id of the session, where it is one.
+    pub session: Option<String>,
 }
 
 impl Actor {
@@ -26,6 +30,36 @@ impl Actor {
             Some(name) => format!("{name} (uid {})", peer.uid),
             None => format!("uid {}", peer.uid),
         };
-        Self { who, channel: "cli", role: Role::Admin, peer: Some(Arc::clone(peer)) }
+        Self {
+            who,
+            channel: "cli",
+            role: Role::Admin,
+            scope: Scope::default(),
+            peer: Some(Arc::clone(peer)),
+            session: None,
+        }
+    }
+
+    /// Whether it may stop what the request is about.
+    pub(super) fn may_kill(&self, request: &KillRequest) -> Result<(), ErrorBody> {
+        self.may_stop(request.jail.as_deref(), request.container.is_some())
+    }
+
+    /// Whether it may let go on what the request is about.
+    pub(super) fn may_resume(&self, request: &ResumeRequest) -> Result<(), ErrorBody> {
+        self.may_stop(request.jail.as_deref(), request.container.is_some())
+    }
+
+    fn may_stop(&self, jail: Option<&str>, has_container: bool) -> Result<(), ErrorBody> {
+        let within = jail.is_some_and(|jail| self.scope.has_jail(jail)) && !has_container;
+        if self.scope.jails.is_empty() || within {
+            return Ok(());
+        }
+        let text = format!(
+            "{} may stop and resume the jails {} alone; name one of them",
+            self.who,
+            self.scope.jails.join(", ")
+        );
+        Err(ErrorBody { code: ErrorCode::Forbidden, message: text })
     }
 }

@@ -1,9 +1,9 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorBody, History, HistoryQuery, IndexStatus, JailInfo, JailList,
-    JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
-    ResumeRequest, Status,
+    AnswerRequest, Answered, ConfigInfo, ErrorBody, History, HistoryQuery, IndexStatus, JailInfo,
+    JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
+    PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status, TokenInfo,
 };
 
 use super::actor::Actor;
@@ -29,6 +29,22 @@ pub struct Readiness {
     pub notes: Vec<String>,
 }
 
+/// Something about who may use the API, to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessChange {
+    /// A token is made; it opens nothing before this is recorded.
+    TokenCreated(TokenInfo),
+    /// A token or session opens nothing more.
+    Revoked {
+        /// Its id.
+        id: String,
+        /// Who said so.
+        by: String,
+    },
+    /// Somebody has logged in.
+    SessionOpened(SessionInfo),
+}
+
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
 /// client as it is; its code decides the HTTP status.
 pub trait Backend: Commands + Send + Sync + 'static {
@@ -51,6 +67,25 @@ pub trait Backend: Commands + Send + Sync + 'static {
     /// When they cannot be written.
     fn metrics(&self, format: Format) -> Result<String, ErrorBody>;
 
+    /// Whether processes of prisoners run as this user, who is then refused over TCP. Never the warden's own user, nor root:
+    /// there nobody could be told from a prisoner.
+    fn is_prisoners_user(&self, uid: u32) -> bool;
+
+    /// Records that somebody was refused over TCP. `from` is an address, `request` as for [`Backend::refused`].
+    fn refused_at(&self, from: &str, request: &str, why: &str);
+
+    /// Records a change of who may use the API.
+    ///
+    /// # Errors
+    /// `LedgerUnavailable`; then nothing new is opened.
+    fn access_changed(&self, change: AccessChange) -> Result<(), ErrorBody>;
+
+    /// `GET /api/config`, without what is about the API.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn config(&self) -> Result<ConfigInfo, ErrorBody>;
+
     /// `GET /api/status`.
     ///
     /// # Errors
@@ -63,7 +98,8 @@ pub trait Backend: Commands + Send + Sync + 'static {
     /// When the queue cannot be told.
     fn queue(&self) -> Result<Queue, ErrorBody>;
 
-    /// `POST /api/queue/{id}/approve` and `…/deny`. `id` has 4 to 32 small hex digits.
+    /// `POST /api/queue/{id}/approve` and `…/deny`. `id` has 4 to 32 small hex digits. Whether the actor's scope has the
+    /// request's jail and rule is looked at here.
     ///
     /// # Errors
     /// `NotFound` for an unknown id, `Ambiguous` for a prefix of several, `Conflict` for an answered one,

@@ -38,22 +38,56 @@ pub(super) async fn describe(headers: HeaderMap) -> Answer {
     ask(&headers, || Ok(openapi::description())).await
 }
 
-pub(super) async fn status(State(control): State<Control>, headers: HeaderMap) -> Answer {
-    ask(&headers, move || control.backend.status()).await
+pub(super) async fn status(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    headers: HeaderMap,
+) -> Answer {
+    ask(&headers, move || {
+        let mut status = control.backend.status()?;
+        if !actor.scope.jails.is_empty() {
+            status.jails.retain(|jail| actor.scope.has_jail(&jail.name));
+            status
+                .held
+                .retain(|held| held.jail.as_ref().is_some_and(|jail| actor.scope.has_jail(jail)));
+        }
+        Ok(status)
+    })
+    .await
 }
 
-pub(super) async fn queue(State(control): State<Control>, headers: HeaderMap, uri: Uri) -> Answer {
+pub(super) async fn queue(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
     let wanted = pages::wanted(&uri)?;
-    ask(&headers, move || Ok(wanted.of(control.backend.queue()?))).await
+    ask(&headers, move || {
+        let mut queue = control.backend.queue()?;
+        queue.entries.retain(|entry| actor.scope.has_jail(&entry.jail));
+        Ok(wanted.of(queue))
+    })
+    .await
 }
 
 pub(super) async fn read_history(
     State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let query = history::query(&uri)?;
-    ask(&headers, move || control.backend.history(query)).await
+    let mut query = history::query(&uri)?;
+    if let [jail] = &actor.scope.jails[..] {
+        query.jail.get_or_insert_with(|| jail.clone());
+    }
+    ask(&headers, move || {
+        let mut page = control.backend.history(query)?;
+        // A page may be shorter than was wanted, and empty although there is a next one.
+        page.entries.retain(|entry| actor.scope.has_jail(&entry.jail));
+        Ok(page)
+    })
+    .await
 }
 
 pub(super) async fn approve(
@@ -94,7 +128,11 @@ pub(super) async fn kill(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, body::MAX_BODY).await?;
-    with_body(given, move |given| control.backend.kill(&actor, given)).await
+    with_body(given, move |given| {
+        actor.may_kill(&given)?;
+        control.backend.kill(&actor, given)
+    })
+    .await
 }
 
 pub(super) async fn resume(
@@ -103,19 +141,40 @@ pub(super) async fn resume(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, body::MAX_BODY).await?;
-    with_body(given, move |given| control.backend.resume(&actor, given)).await
+    with_body(given, move |given| {
+        actor.may_resume(&given)?;
+        control.backend.resume(&actor, given)
+    })
+    .await
 }
 
-pub(super) async fn jails(State(control): State<Control>, headers: HeaderMap) -> Answer {
-    ask(&headers, move || control.backend.jails()).await
+pub(super) async fn jails(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    headers: HeaderMap,
+) -> Answer {
+    ask(&headers, move || {
+        let mut list = control.backend.jails()?;
+        if !actor.scope.jails.is_empty() {
+            list.jails.retain(|jail| actor.scope.has_jail(&jail.name));
+            list.problems.clear();
+        }
+        Ok(list)
+    })
+    .await
 }
 
 pub(super) async fn jail(
     State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
     headers: HeaderMap,
     name: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let name = jail_name(name)?;
+    if !actor.scope.has_jail(&name) {
+        let text = format!("there is no jail {:?} for {}", shown(&name), actor.who);
+        return Err(Failure::new(ErrorCode::NotFound, text));
+    }
     ask(&headers, move || control.backend.jail(&name)).await
 }
 

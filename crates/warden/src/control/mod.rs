@@ -1,9 +1,12 @@
-//! The control API: HTTP over a Unix socket, for the person who runs the warden. Who asks comes from the kernel. A
+//! The control API: HTTP over a Unix socket, for the person who runs the warden, where who asks comes from the kernel; and
+//! over TCP where that is wanted, for who has a token. A
 //! prisoner, a process that has ended and a process that cannot be seen get nothing but a refusal, and it is recorded.
 
+pub mod access;
 pub mod actor;
 pub mod backend;
 pub mod body;
+mod credentials;
 mod handlers;
 pub mod history;
 mod metrics;
@@ -20,8 +23,9 @@ mod stream;
 pub mod table;
 
 pub use crate::metrics::Format;
+pub use access::{Access, AccessError, ApiConfig};
 pub use actor::Actor;
-pub use backend::{Backend, Readiness, Verdict};
+pub use backend::{AccessChange, Backend, Readiness, Verdict};
 pub use peer::{Peer, Refusal};
 pub use running::Commands;
-pub use server::{Limits, serve, serve_with};
+pub use server::{Limits, serve, serve_tcp, serve_with};

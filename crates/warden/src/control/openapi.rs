@@ -49,7 +49,8 @@ pub fn description() -> Value {
                 "token": {"type": "http", "scheme": "bearer", "description": "A token of `clawrden token create`."},
                 "session": {
                     "type": "apiKey", "in": "cookie", "name": "clawrden_session",
-                    "description": "A session of the web page. What changes something carries `X-CSRF-Token` as well.",
+                    "description": "A session of the web page. Each of its requests carries `X-CSRF-Token` as well; the cookie alone opens \
+                                    nothing. Under TLS its name is `__Host-clawrden_session`.",
                 },
             },
         },
@@ -90,7 +91,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         "security": [{"token": []}, {"session": []}],
     });
     match route.least {
-        Least::Anyone => operation["security"] = json!([]),
+        Least::Anyone | Least::Login => operation["security"] = json!([]),
         Least::Role(role) => operation["x-least-role"] = json!(role),
     }
     if let Takes::Body(shape) = &route.takes {

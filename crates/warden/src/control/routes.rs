@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -12,32 +13,57 @@ use axum::{Extension, Router};
 use clawrden_api::{ErrorCode, Role};
 use tracing::Instrument;
 
+use super::access::{Access, Visitor, only_reads};
 use super::actor::Actor;
 use super::backend::Backend;
 use super::peer::Peer;
 use super::reply::{self, Failure};
 use super::seats::Seat;
-use super::table::{LIVENESS, Least, ROUTES};
+use super::table::{LIVENESS, Least, ROUTES, SESSION};
 
 #[derive(Clone)]
 pub(super) struct Control {
     pub(super) backend: Arc<dyn Backend>,
+    pub(super) access: Arc<Access>,
     pub(super) body_deadline: Duration,
+}
+
+impl Control {
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        access: Arc<Access>,
+        body_deadline: Duration,
+    ) -> Self {
+        Self { backend, access, body_deadline }
+    }
 }
 
 /// Bytes of a path that are repeated in messages and records.
 const MAX_SHOWN: usize = 200;
 
-/// What admission looks at: whom to ask, who it is, and where it sits.
-type Admission = (Arc<dyn Backend>, Arc<Peer>, Arc<Seat>);
+/// At which end of the warden a connection came in, and from whom.
+#[derive(Clone)]
+pub(super) enum From {
+    Socket(Arc<Peer>),
+    Tcp(Visitor),
+}
 
-/// All routes, without admission: see [`for_peer`].
+/// What admission looks at: whom to ask, who it is, and where it sits.
+#[derive(Clone)]
+struct Admission {
+    control: Control,
+    from: From,
+    seat: Arc<Seat>,
+}
+
+/// All routes, without admission: see [`for_one`].
 pub(super) fn router(control: Control) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let mut handler = (route.handler)();
         if let Least::Role(role) = route.least {
-            handler = handler.route_layer(from_fn_with_state(role, require));
+            let needed = (role, route.keeps_scope());
+            handler = handler.route_layer(from_fn_with_state(needed, require));
         }
         router = router.route(route.path, handler);
     }
@@ -52,14 +78,11 @@ pub(super) fn router(control: Control) -> Router {
         .with_state(control)
 }
 
-/// The routes for one connection. Every request is admitted anew: the peer may have ended, or become a prisoner.
-pub(super) fn for_peer(
-    router: Router,
-    backend: Arc<dyn Backend>,
-    peer: Arc<Peer>,
-    seat: Arc<Seat>,
-) -> Router {
-    router.layer(from_fn_with_state((backend, peer, seat), admit)).layer(from_fn(conduct))
+/// The routes for one connection. Every request is admitted anew: the peer may have ended, or become a prisoner; a token
+/// may have been revoked.
+pub(super) fn for_one(router: Router, control: Control, from: From, seat: Arc<Seat>) -> Router {
+    let admission = Admission { control, from, seat };
+    router.layer(from_fn_with_state(admission, admit)).layer(from_fn(conduct))
 }
 
 /// Gives a request its id, and its answer what all answers have.
@@ -71,7 +94,7 @@ async fn conduct(request: Request, next: Next) -> Response {
     let response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), begin.elapsed().as_millis());
     span.in_scope(|| {
-        if matches!(method, Method::GET | Method::HEAD) {
+        if only_reads(&method) {
             tracing::debug!(%method, ?path, status, took_ms = took, "answered");
         } else {
             tracing::info!(%method, ?path, status, took_ms = took, "answered");
@@ -80,40 +103,66 @@ async fn conduct(request: Request, next: Next) -> Response {
     reply::finish(response, &id)
 }
 
-async fn admit(
-    State((backend, peer, seat)): State<Admission>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if request.uri().path() == LIVENESS {
+async fn admit(State(admission): State<Admission>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path == LIVENESS {
         return next.run(request).await;
     }
-    let asked = format!("{} {}", request.method(), shown(request.uri().path()));
-    let admitted = blocking(move || match peer.admit(&*backend) {
-        Ok(()) => Ok(Actor::of_peer(&peer)),
-        Err(why) => {
-            backend.refused(&peer, &asked, &why);
-            Err(Failure::new(ErrorCode::Forbidden, why.to_string()))
+    let Admission { control, from, seat } = admission;
+    let is_login = path == SESSION && request.method() == Method::POST;
+    let (mut parts, body) = request.into_parts();
+    let admitted = match &from {
+        From::Socket(peer) => of_socket(&control, peer, &parts).await.map(Some),
+        From::Tcp(visitor) => {
+            parts.extensions.insert(*visitor);
+            match control.access.is_called(&parts) {
+                Err(failure) => Err(failure),
+                Ok(()) if is_login => Ok(None),
+                Ok(()) => {
+                    let (head, visitor) = (parts.clone(), *visitor);
+                    let Control { access, backend, .. } = control;
+                    blocking(move || access.admit(&head, visitor, &*backend)).await.map(Some)
+                }
+            }
         }
-    });
-    match admitted.await {
+    };
+    match admitted {
         Ok(actor) => {
-            request.extensions_mut().insert(Arc::new(actor));
+            if let Some(actor) = actor {
+                parts.extensions.insert(Arc::new(actor));
+            }
             let _serving = seat.serve();
-            next.run(request).await
+            next.run(Request::from_parts(parts, body)).await
         }
         Err(failure) => failure.into_response(),
     }
 }
 
+async fn of_socket(control: &Control, peer: &Arc<Peer>, parts: &Parts) -> Result<Actor, Failure> {
+    let asked = format!("{} {}", parts.method, shown(parts.uri.path()));
+    let (peer, backend) = (Arc::clone(peer), Arc::clone(&control.backend));
+    let admitted = move || match peer.admit(&*backend) {
+        Ok(()) => Ok(Actor::of_peer(&peer)),
+        Err(why) => {
+            backend.refused(&peer, &asked, &why);
+            Err(Failure::new(ErrorCode::Forbidden, why.to_string()))
+        }
+    };
+    blocking(admitted).await
+}
+
 /// Lets through who has the role. Nobody has one whom admission did not name.
 async fn require(
-    State(least): State<Role>,
+    State((least, keeps_scope)): State<(Role, bool)>,
     actor: Option<Extension<Arc<Actor>>>,
     request: Request,
     next: Next,
 ) -> Response {
     match actor {
+        Some(Extension(actor)) if !keeps_scope && !actor.scope.jails.is_empty() => {
+            let text = format!("this is not for {}, who is bounded to some jails", actor.who);
+            Failure::new(ErrorCode::Forbidden, text).into_response()
+        }
         Some(Extension(actor)) if actor.role >= least => next.run(request).await,
         Some(Extension(actor)) => {
             let text = format!("this needs the role {least}, and {} has {}", actor.who, actor.role);

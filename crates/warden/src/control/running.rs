@@ -37,8 +37,17 @@ pub trait Commands {
     fn recording(&self, id: &str) -> Result<Source, ErrorBody>;
 }
 
-pub(super) async fn list(State(control): State<Control>, headers: HeaderMap) -> Answer {
-    ask(&headers, move || control.backend.running()).await
+pub(super) async fn list(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    headers: HeaderMap,
+) -> Answer {
+    ask(&headers, move || {
+        let mut list = control.backend.running()?;
+        list.entries.retain(|entry| actor.scope.has_jail(&entry.jail));
+        Ok(list)
+    })
+    .await
 }
 
 pub(super) async fn stop(

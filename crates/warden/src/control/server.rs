@@ -1,6 +1,7 @@
 //! Accepting connections, with a bound on how many, and on how long each step of a client may take.
 
 use std::future::Future;
+use std::io;
 use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,14 +11,16 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::access::{self, Access};
 use super::backend::Backend;
 use super::peer::Peer;
-use super::routes::{self, Control};
+use super::routes::{self, Control, From};
 use super::seats::{Seated, Seats};
 use super::stream::Stream;
 
@@ -59,34 +62,90 @@ impl Default for Limits {
     }
 }
 
-/// Serves the control API until `shutdown` is ready and the open requests are answered. The listener must be in
-/// non-blocking mode, as [`bind_private`](crate::sockets::bind_private) gives it.
+/// Serves the control API on its Unix socket until `shutdown` is ready and the open requests are answered. The listener
+/// must be in non-blocking mode, as [`bind_private`](crate::sockets::bind_private) gives it.
 pub async fn serve(
     listener: UnixListener,
     backend: Arc<dyn Backend>,
+    access: Arc<Access>,
     shutdown: impl Future<Output = ()>,
 ) {
-    serve_with(listener, backend, shutdown, Limits::default()).await;
+    serve_with(listener, backend, access, shutdown, Limits::default()).await;
 }
 
 /// As [`serve`], with bounds of one's own.
 pub async fn serve_with(
     listener: UnixListener,
     backend: Arc<dyn Backend>,
+    access: Arc<Access>,
     shutdown: impl Future<Output = ()>,
     limits: Limits,
 ) {
-    let control = Control { backend: Arc::clone(&backend), body_deadline: limits.body };
-    let router = routes::router(control);
+    run(listener, over_socket, Control::new(backend, access, limits.body), shutdown, limits).await;
+}
+
+/// Serves the control API over TCP, by TLS where `access` has a certificate. The listener must be in non-blocking mode.
+pub async fn serve_tcp(
+    listener: TcpListener,
+    backend: Arc<dyn Backend>,
+    access: Arc<Access>,
+    shutdown: impl Future<Output = ()>,
+    limits: Limits,
+) {
+    run(listener, over_tcp, Control::new(backend, access, limits.body), shutdown, limits).await;
+}
+
+/// What each connection gets.
+#[derive(Clone)]
+struct House {
+    router: Router,
+    control: Control,
+    stopped: watch::Receiver<bool>,
+    limits: Limits,
+}
+
+/// What connections come in by.
+trait Listens {
+    type Stream;
+
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listens for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+impl Listens for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+async fn run<L: Listens, F>(
+    listener: L,
+    receive: impl Fn(L::Stream, House, Seated) -> F,
+    control: Control,
+    shutdown: impl Future<Output = ()>,
+    limits: Limits,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let seats = Seats::new(limits.connections);
     let (stop, stopped) = watch::channel(false);
+    let house = House { router: routes::router(control.clone()), control, stopped, limits };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         while connections.try_join_next().is_some() {}
         let seated = async {
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, std::io::Error>((seats.sit().await, stream))
+            let stream = listener.next().await?;
+            Ok::<_, io::Error>((seats.sit().await, stream))
         };
         let seated = tokio::select! {
             () = &mut shutdown => break,
@@ -94,12 +153,7 @@ pub async fn serve_with(
         };
         match seated {
             Ok((seated, stream)) => {
-                let router = router.clone();
-                let backend = Arc::clone(&backend);
-                let stopped = stopped.clone();
-                connections.spawn(async move {
-                    connection(stream, router, backend, stopped, limits, seated).await;
-                });
+                connections.spawn(receive(stream, house.clone(), seated));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a control connection");
@@ -116,23 +170,45 @@ pub async fn serve_with(
     connections.shutdown().await;
 }
 
-async fn connection(
-    stream: UnixStream,
-    router: Router,
-    backend: Arc<dyn Backend>,
-    mut stopped: watch::Receiver<bool>,
-    limits: Limits,
-    seated: Seated,
-) {
-    let peer = match Peer::of(stream.as_fd()) {
-        Ok(peer) => Arc::new(peer),
-        Err(error) => {
-            tracing::warn!(%error, "cannot tell who is on a control connection");
-            return;
+async fn over_socket(stream: UnixStream, house: House, seated: Seated) {
+    match Peer::of(stream.as_fd()) {
+        Ok(peer) => connection(stream, From::Socket(Arc::new(peer)), house, seated).await,
+        Err(error) => tracing::warn!(%error, "cannot tell who is on a control connection"),
+    }
+}
+
+async fn over_tcp(stream: TcpStream, house: House, seated: Seated) {
+    let addresses = stream.peer_addr().and_then(|peer| Ok((peer, stream.local_addr()?)));
+    // One that is gone already has no address any more.
+    let Ok((peer, own)) = addresses else { return };
+    // Answers are small and whole: waiting for more to send only makes them late.
+    let _ = stream.set_nodelay(true);
+    let tls = house.control.access.tls().cloned();
+    let is_secure = tls.is_some();
+    let looked = tokio::task::spawn_blocking(move || access::visitor(peer, own, is_secure)).await;
+    let Ok(visitor) = looked else { return };
+    let from = From::Tcp(visitor);
+    let Some(tls) = tls else { return connection(stream, from, house, seated).await };
+    let shaken = async {
+        tokio::select! {
+            shaken = timeout(house.limits.head, tls.accept(stream)) => shaken.ok(),
+            () = seated.seat.gone() => None,
         }
     };
-    let service =
-        TowerToHyperService::new(routes::for_peer(router, backend, peer, Arc::clone(&seated.seat)));
+    match shaken.await {
+        Some(Ok(stream)) => connection(stream, from, house, seated).await,
+        Some(Err(error)) => tracing::debug!(%error, %peer, "no TLS could be agreed on"),
+        None => {}
+    }
+}
+
+async fn connection<S>(stream: S, from: From, house: House, seated: Seated)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let House { router, control, mut stopped, limits } = house;
+    let seat = Arc::clone(&seated.seat);
+    let service = TowerToHyperService::new(routes::for_one(router, control, from, seat));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head);
     http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo, JailList,
-    JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue,
-    QueueQuery, RecordingQuery, ResumeRequest, Role, RunningList, Status, StopReport, StopRequest,
+    AnswerRequest, Answered, ConfigInfo, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo,
+    JailList, JailRequest, KillReport, KillRequest, LoginLink, LoginRequest, PolicyReloaded,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, ResumeRequest, Revoked,
+    Role, RunningList, Session, Status, StopReport, StopRequest, TokenList, TokenMade,
+    TokenRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use super::credentials as opens;
 use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
@@ -45,6 +48,8 @@ impl Method {
 pub enum Least {
     /// Everybody: it tells nothing but that the warden lives.
     Anyone,
+    /// Everybody who comes by TCP: what opens a session is in the body.
+    Login,
     /// Who has this role or a higher one.
     Role(Role),
 }
@@ -64,6 +69,14 @@ pub struct Route {
     pub(super) gives: Gives,
     /// What it says besides what every route can say.
     pub(super) errors: &'static [ErrorCode],
+}
+
+impl Route {
+    /// Whether it looks at the jails that somebody is bounded to. Where it does not, only the unbounded may use it.
+    #[must_use]
+    pub fn keeps_scope(&self) -> bool {
+        KEEP_SCOPE.contains(&(self.method, self.path))
+    }
 }
 
 /// What a request carries.
@@ -111,6 +124,28 @@ pub(super) const LIVENESS: &str = "/healthz";
 
 /// Where the description is.
 pub(super) const DESCRIPTION: &str = "/api/openapi.json";
+
+/// Where sessions begin and end.
+pub(super) const SESSION: &str = "/api/session";
+
+/// The routes that show and do nothing of other jails to who is bounded to some.
+const KEEP_SCOPE: &[(Method, &str)] = &[
+    (Get, LIVENESS),
+    (Get, DESCRIPTION),
+    (Get, "/api/status"),
+    (Get, "/api/queue"),
+    (Post, "/api/queue/{id}/approve"),
+    (Post, "/api/queue/{id}/deny"),
+    (Get, "/api/history"),
+    (Get, "/api/running"),
+    (Post, "/api/kill"),
+    (Post, "/api/resume"),
+    (Get, "/api/jails"),
+    (Get, "/api/jails/{name}"),
+    (Get, SESSION),
+    (Post, SESSION),
+    (Delete, SESSION),
+];
 
 const VIEWER: Least = Least::Role(Role::Viewer);
 const APPROVER: Least = Least::Role(Role::Approver);
@@ -173,6 +208,25 @@ pub static ROUTES: &[Route] = &[
     Route { method: Post, path: "/api/prisoners", least: ADMIN, summary: "Make the calling process known as a prisoner's holder; on the Unix socket only.",
         handler: || post(does::register), takes: body::<PrisonerRequest>(), gives: json::<PrisonerAnswer>(),
         errors: &[BadPolicy, Conflict, GoingDown] },
+    Route { method: Get, path: "/api/config", least: VIEWER, summary: "Tell what the warden was started with.",
+        handler: || get(opens::config), takes: Takes::Nothing, gives: json::<ConfigInfo>(), errors: &[] },
+    Route { method: Get, path: "/api/tokens", least: ADMIN, summary: "List tokens and sessions, without what makes them open anything.",
+        handler: || get(opens::tokens), takes: Takes::Nothing, gives: json::<TokenList>(), errors: &[] },
+    Route { method: Post, path: "/api/tokens", least: ADMIN, summary: "Make a token; it is told this once.",
+        handler: || post(opens::create_token), takes: body::<TokenRequest>(), gives: json::<TokenMade>(),
+        errors: &[Conflict, LedgerUnavailable] },
+    Route { method: Delete, path: "/api/tokens/{id}", least: ADMIN, summary: "Revoke a token with its sessions, or one session.",
+        handler: || delete(opens::revoke), takes: Takes::Nothing, gives: json::<Revoked>(),
+        errors: &[BadRequest, NotFound, LedgerUnavailable] },
+    Route { method: Post, path: "/api/login-links", least: ADMIN, summary: "Make a link that opens one session within a minute; on the Unix socket only.",
+        handler: || post(opens::link), takes: body::<Nothing>(), gives: json::<LoginLink>(), errors: &[Conflict] },
+    Route { method: Get, path: SESSION, least: VIEWER, summary: "Tell who asks.",
+        handler: || get(opens::session), takes: Takes::Nothing, gives: json::<Session>(), errors: &[] },
+    Route { method: Post, path: SESSION, least: Least::Login, summary: "Open a session of the web page, by a link's code or by a token.",
+        handler: || post(opens::log_in), takes: body::<LoginRequest>(), gives: json::<Session>(),
+        errors: &[Conflict, LedgerUnavailable] },
+    Route { method: Delete, path: SESSION, least: VIEWER, summary: "End the session that asks.",
+        handler: || delete(opens::log_out), takes: Takes::Nothing, gives: json::<Revoked>(), errors: &[Conflict] },
 ];
 
 #[cfg(test)]
@@ -187,7 +241,8 @@ mod tests {
         assert_eq!(all.len(), ROUTES.len());
         for route in ROUTES {
             assert_eq!(route.least == Least::Anyone, route.path == LIVENESS, "{}", route.path);
-            let changes = route.method != Method::Get;
+            assert_eq!(route.least == Least::Login, route.path == SESSION && route.method == Post);
+            let changes = route.method != Get && route.path != SESSION;
             assert!(!changes || route.least != VIEWER, "{} is for viewers", route.path);
         }
     }

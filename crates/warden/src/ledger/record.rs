@@ -63,6 +63,12 @@ pub enum Record {
     PrisonerEnded(PrisonerEnded),
     /// Somebody who may not use the control plane tried to.
     ControlRefused(ControlRefused),
+    /// A token for the control API is made.
+    TokenCreated(TokenCreated),
+    /// A token or a session opens nothing more.
+    AccessRevoked(AccessRevoked),
+    /// Somebody has logged in at the web page.
+    SessionOpened(SessionOpened),
     /// Bytes that are no whole line were set aside.
     Recovered(Recovered),
     /// A request could not be served.
@@ -495,6 +501,51 @@ pub struct ControlRefused {
     pub peer: Caller,
     /// Why it was refused.
     pub why: String,
+}
+
+/// Payload of [`Record::TokenCreated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCreated {
+    /// The token's id; what opens is nowhere.
+    pub token: String,
+    /// Whose it is.
+    pub name: String,
+    /// What its owner may do.
+    pub role: clawrden_api::Role,
+    /// For which jails alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jails: Vec<String>,
+    /// For which rules alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// Until when, in milliseconds since the epoch.
+    pub expires_ms: u64,
+    /// On whose word.
+    pub by: String,
+}
+
+/// Payload of [`Record::AccessRevoked`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessRevoked {
+    /// The token or the session.
+    pub revoked: String,
+    /// On whose word.
+    pub by: String,
+}
+
+/// Payload of [`Record::SessionOpened`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOpened {
+    /// The session's id; what opens is nowhere.
+    pub session: String,
+    /// Whose it is.
+    pub who: String,
+    /// What they may do.
+    pub role: clawrden_api::Role,
+    /// From where.
+    pub from: String,
+    /// Until when, in milliseconds since the epoch.
+    pub expires_ms: u64,
 }
 
 /// Payload of [`Record::Recovered`].

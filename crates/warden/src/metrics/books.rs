@@ -7,7 +7,7 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 27] = [
+pub(crate) const EVENTS: [&str; 30] = [
     "warden_started",
     "warden_stopped",
     "policy_loaded",
@@ -33,6 +33,9 @@ pub(crate) const EVENTS: [&str; 27] = [
     "prisoner_started",
     "prisoner_ended",
     "control_refused",
+    "token_created",
+    "access_revoked",
+    "session_opened",
     "recovered",
     "failed",
 ];
@@ -128,8 +131,11 @@ fn place(record: &Record) -> usize {
         Record::PrisonerStarted(_) => 22,
         Record::PrisonerEnded(_) => 23,
         Record::ControlRefused(_) => 24,
-        Record::Recovered(_) => 25,
-        Record::Failed(_) => 26,
+        Record::TokenCreated(_) => 25,
+        Record::AccessRevoked(_) => 26,
+        Record::SessionOpened(_) => 27,
+        Record::Recovered(_) => 28,
+        Record::Failed(_) => 29,
     }
 }
 

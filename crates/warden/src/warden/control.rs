@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use clawrden_api::{
-    AnswerRequest, Answered, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo,
-    JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
+    AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
     PrisonerRequest, Queue, ResumeRequest, Status,
 };
 
 use super::Warden;
 use super::prisoners::refused;
 use crate::approvals::{self, AnswerError, Now};
-use crate::control::{Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
+use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
 use crate::request::denied;
 
@@ -53,6 +53,61 @@ impl Backend for Control {
     fn metrics(&self, format: Format) -> Result<String, ErrorBody> {
         let page = self.0.metrics_page(format);
         page.map_err(|_| refused(ErrorCode::Internal, "the metrics cannot be written".to_owned()))
+    }
+
+    fn is_prisoners_user(&self, uid: u32) -> bool {
+        self.0.strangers.has(uid) || uid == crate::sys::peer::overflow_uid()
+    }
+
+    fn refused_at(&self, from: &str, request: &str, why: &str) {
+        tracing::warn!(from, ?request, why, "somebody was refused at the control plane");
+        self.0.record(&[Record::ControlRefused(ledger::ControlRefused {
+            peer: ledger::Caller::default(),
+            why: format!("{from}: {request}: {why}"),
+        })]);
+    }
+
+    fn access_changed(&self, change: AccessChange) -> Result<(), ErrorBody> {
+        let record = match change {
+            AccessChange::TokenCreated(token) => Record::TokenCreated(ledger::TokenCreated {
+                token: token.id,
+                name: token.name,
+                role: token.role,
+                jails: token.scope.jails,
+                rules: token.scope.rules,
+                expires_ms: token.expires_ms,
+                by: token.created_by,
+            }),
+            AccessChange::Revoked { id, by } => {
+                Record::AccessRevoked(ledger::AccessRevoked { revoked: id, by })
+            }
+            AccessChange::SessionOpened(session) => Record::SessionOpened(ledger::SessionOpened {
+                session: session.id,
+                who: session.who,
+                role: session.role,
+                from: session.address,
+                expires_ms: session.expires_ms,
+            }),
+        };
+        self.0.ledger.append(&[record]).map(|_| ()).map_err(|error| {
+            let text = format!("the ledger cannot be written, so nobody is given access: {error}");
+            refused(ErrorCode::LedgerUnavailable, text)
+        })
+    }
+
+    fn config(&self) -> Result<ConfigInfo, ErrorBody> {
+        let Warden { config, places, .. } = &*self.0;
+        let shown = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        Ok(ConfigInfo {
+            intercom: shown(config.intercom.clone().unwrap_or_else(|| places.default_socket())),
+            control: shown(config.control.clone().unwrap_or_else(|| places.control_socket())),
+            ledger: shown(self.0.ledger.path().to_owned()),
+            policy: self.0.own.status().source,
+            grace_ms: u64::try_from(config.grace.as_millis()).unwrap_or(u64::MAX),
+            ephemeral: config.ephemeral,
+            dry_run: config.dry_run,
+            ..ConfigInfo::default()
+        })
     }
 
     fn status(&self) -> Result<Status, ErrorBody> {
@@ -97,6 +152,7 @@ impl Backend for Control {
         };
         // What ran out of time holds no place that an answer needs.
         self.0.expire();
+        let id = &self.within(actor, id)?;
         if verdict.approve {
             self.judge_again(id, &verdict.who)?;
         }
@@ -175,6 +231,28 @@ impl Backend for Control {
 }
 
 impl Control {
+    /// The whole id of what somebody wants to answer, if they may.
+    fn within(&self, actor: &Actor, id: &str) -> Result<String, ErrorBody> {
+        if actor.scope.is_all() {
+            return Ok(id.to_owned());
+        }
+        let entry = self.0.approvals.find(id).map_err(answer_error)?;
+        if !actor.scope.has_jail(&entry.jail) {
+            // As for one that is not there: of other jails nothing is told.
+            return Err(answer_error(AnswerError::Unknown(id.to_owned())));
+        }
+        if !actor.scope.has_rule(entry.rule.as_deref()) {
+            let rule = entry.rule.as_deref().unwrap_or("the default action");
+            let text = format!(
+                "{rule} asks for this, and {} may answer to {} alone",
+                actor.who,
+                actor.scope.rules.join(", ")
+            );
+            return Err(refused(ErrorCode::Forbidden, text));
+        }
+        Ok(entry.id)
+    }
+
     /// Denies what the policy in force denies by now, and tells so whoever would approve it.
     fn judge_again(&self, id: &str, who: &str) -> Result<(), ErrorBody> {
         let warden = &self.0;

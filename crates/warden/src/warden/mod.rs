@@ -36,6 +36,7 @@ use crate::process::{ExitInfo, Identity, Methods, Namespaces};
 use crate::recording::Recordings;
 use crate::running::Running;
 use crate::sockets::Bound;
+use crate::strangers::Strangers;
 use crate::switch::Switch;
 use reload::Own;
 
@@ -65,6 +66,8 @@ pub(crate) struct Warden {
     pub(crate) gate: Arc<Gate>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) laps: Arc<Laps>,
+    /// Users other than its own that prisoners run as.
+    pub(crate) strangers: Strangers,
     kinds: Arc<Kinds>,
     pub(crate) workers: Workers,
     /// The container engine, which need not be there.

@@ -18,6 +18,7 @@ use super::reload::Own;
 use crate::approvals::{self, Approvals, Now, StoreError};
 use crate::config::{Config, ExitCodes};
 use crate::containers::{Containers, Members};
+use crate::control::{Access, AccessError, Limits};
 use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool, clear_doors, reap};
 use crate::holds::Holds;
@@ -30,6 +31,7 @@ use crate::process::{ExitInfo, Identity, Methods, Namespaces, ProcessError};
 use crate::recording::Recordings;
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
+use crate::strangers::Strangers;
 use crate::switch::Switch;
 
 /// How long an ephemeral warden waits for its first prisoner.
@@ -68,6 +70,9 @@ pub enum ServeError {
     /// The runner cannot be had.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// The API cannot be served over TCP.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// /proc is missing.
     #[error("the warden needs /proc: {0}")]
     Proc(#[from] ProcessError),
@@ -137,6 +142,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let switch_path = switch_path(&config, &places);
     let switch = Switch::open(&switch_path);
+    let (access, api) =
+        Access::open(&switch_path.with_extension("tokens.json"), config.api.as_ref())?;
+    let access = Arc::new(access);
     let runner = RunnerFile::provide(&places.state())?;
     let pool = Arc::new(Pool::new(runner, methods.cgroups.clone()));
     let mut seed = [0; 32];
@@ -166,6 +174,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         gate: Arc::default(),
         turns: Arc::default(),
         laps: Arc::default(),
+        strangers: Strangers::new(rustix::process::getuid().as_raw()),
         kinds: Arc::default(),
         workers: crate::plan::Workers::default(),
         baseline: Baseline::own(),
@@ -194,16 +203,36 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     warden.open_jail(default, Vec::new(), false, own, intercom)?;
     warden.open_declared_jails()?;
     warden.open_created_jails();
-    let (down, going_down) = tokio::sync::oneshot::channel::<()>();
+    let (down, going_down) = watch::channel(false);
+    let down_is_said = |mut going_down: watch::Receiver<bool>| async move {
+        // It counts as said when nobody is left to say it.
+        let _ = going_down.wait_for(|&down| down).await;
+    };
     let listener = control.listener().try_clone().and_then(tokio::net::UnixListener::from_std);
+    let backend: Arc<dyn crate::control::Backend> =
+        Arc::new(super::control::Control(Arc::clone(&warden)));
     let served = tokio::spawn(crate::control::serve(
         listener.map_err(system("the control socket cannot be listened on"))?,
-        Arc::new(super::control::Control(Arc::clone(&warden))),
-        async move {
-            // It counts as said when nobody is left to say it.
-            let _ = going_down.await;
-        },
+        Arc::clone(&backend),
+        Arc::clone(&access),
+        down_is_said(going_down.clone()),
     ));
+    let api = match api {
+        None => None,
+        Some(api) => {
+            let listener = tokio::net::TcpListener::from_std(api);
+            Some(tokio::spawn(crate::control::serve_tcp(
+                listener.map_err(system("the API cannot be listened on"))?,
+                backend,
+                Arc::clone(&access),
+                down_is_said(going_down),
+                Limits::default(),
+            )))
+        }
+    };
+    if let Some((url, fingerprint)) = access.place() {
+        tracing::info!(url, fingerprint, "the API is served over TCP");
+    }
     tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = policy_name, "the warden serves");
     let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
     let listening = tokio::spawn(Arc::clone(&warden).follow_engine());
@@ -228,7 +257,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     warden.drain().await;
     warden.pool.close();
     drop(down);
-    let _ = tokio::time::timeout(LAST_WORDS, served).await;
+    let all = async {
+        let _ = served.await;
+        if let Some(api) = api {
+            let _ = api.await;
+        }
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, all).await;
     warden.record(&[Record::WardenStopped(ledger::WardenStopped { reason: why.to_owned() })]);
     warden.doors().clear();
     drop(control);

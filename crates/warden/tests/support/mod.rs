@@ -1,5 +1,6 @@
 //! A backend that remembers what it was asked, a server around it, and clients.
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::zombie_processes,
@@ -8,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,14 +18,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, EngineStatus, ErrorBody, ErrorCode, History, HistoryQuery,
-    JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus, PolicyReloaded,
-    PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, RunningList,
-    Status, StopReport, StopRequest,
+    AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode, History,
+    HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus,
+    PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
+    ResumeRequest, RunningList, Status, StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Actor, Backend, Commands, Format, Limits, Peer, Readiness, Refusal, Verdict, serve_with,
+    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Format, Limits, Peer, Readiness,
+    Refusal, Verdict, serve_tcp, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -34,6 +37,8 @@ struct Memory {
     refusals: Vec<String>,
     prisoner: Option<Identity>,
     is_blind: bool,
+    prisoners_user: Option<u32>,
+    keeps_no_record: bool,
     entries: usize,
     delay: Duration,
     readiness: Readiness,
@@ -57,6 +62,14 @@ impl Fake {
 
     pub(crate) fn know_nothing(&self) {
         self.0.lock().unwrap().is_blind = true;
+    }
+
+    pub(crate) fn imprison_user(&self, uid: u32) {
+        self.0.lock().unwrap().prisoners_user = Some(uid);
+    }
+
+    pub(crate) fn keep_no_record(&self) {
+        self.0.lock().unwrap().keeps_no_record = true;
     }
 
     pub(crate) fn fill_queue(&self, entries: usize) {
@@ -127,6 +140,28 @@ impl Backend for Fake {
     fn metrics(&self, format: Format) -> Result<String, ErrorBody> {
         self.note(format!("metrics {format:?}"));
         Ok("clawrden_pending 0\n".to_owned())
+    }
+
+    fn is_prisoners_user(&self, uid: u32) -> bool {
+        self.0.lock().unwrap().prisoners_user == Some(uid)
+    }
+
+    fn refused_at(&self, from: &str, request: &str, why: &str) {
+        self.0.lock().unwrap().refusals.push(format!("{from}: {request}: {why}"));
+    }
+
+    fn access_changed(&self, change: AccessChange) -> Result<(), ErrorBody> {
+        if self.0.lock().unwrap().keeps_no_record {
+            let message = "no record".to_owned();
+            return Err(ErrorBody { code: ErrorCode::LedgerUnavailable, message });
+        }
+        self.note(format!("{change:?}"));
+        Ok(())
+    }
+
+    fn config(&self) -> Result<ConfigInfo, ErrorBody> {
+        self.note("config".to_owned());
+        Ok(ConfigInfo::default())
     }
 
     fn status(&self) -> Result<Status, ErrorBody> {
@@ -271,6 +306,9 @@ fn entry(number: usize) -> QueueEntry {
 /// A server that runs until it is dropped.
 pub(crate) struct Served {
     pub(crate) path: PathBuf,
+    /// Where it is served over TCP.
+    pub(crate) address: SocketAddr,
+    pub(crate) tokens: PathBuf,
     pub(crate) backend: Arc<Fake>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -284,6 +322,16 @@ impl Served {
         let path = folder.path().join("control.sock");
         let bound = bind_private(&path, 0o600).unwrap();
         let listener = bound.listener().try_clone().unwrap();
+        let tokens = folder.path().join("tokens.json");
+        let api = ApiConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            certificate: None,
+            own_certificate: false,
+            hosts: vec!["warden.example".to_owned()],
+        };
+        let (access, tcp) = Access::open(&tokens, Some(&api)).unwrap();
+        let (access, tcp) = (Arc::new(access), tcp.unwrap());
+        let address = tcp.local_addr().unwrap();
         let backend = Arc::new(Fake::default());
         let shared: Arc<dyn Backend> = Arc::clone(&backend) as Arc<dyn Backend>;
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -292,12 +340,31 @@ impl Served {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.unwrap().block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let stopped = async { drop(stopped.await) };
-                serve_with(listener, shared, stopped, limits).await;
+                let tcp = tokio::net::TcpListener::from_std(tcp).unwrap();
+                let (end, ended) = tokio::sync::watch::channel(());
+                let ends = |mut ended: tokio::sync::watch::Receiver<()>| async move {
+                    drop(ended.changed().await);
+                };
+                let over_tcp = serve_tcp(
+                    tcp,
+                    Arc::clone(&shared),
+                    Arc::clone(&access),
+                    ends(ended.clone()),
+                    limits,
+                );
+                let over_tcp = tokio::spawn(over_tcp);
+                let over_socket =
+                    tokio::spawn(serve_with(listener, shared, access, ends(ended), limits));
+                drop(stopped.await);
+                drop(end);
+                over_socket.await.unwrap();
+                over_tcp.await.unwrap();
             });
         });
         Self {
             path,
+            address,
+            tokens,
             backend,
             stop: Some(stop),
             thread: Some(thread),
@@ -350,6 +417,36 @@ pub(crate) fn whole(socket: &Path, request: &str) -> (String, String) {
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     (head.to_ascii_lowercase(), body.to_owned())
+}
+
+/// Head and body of an answer over TCP, which closes behind it.
+pub(crate) fn over_tcp(served: &Served, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    // A refusal may come before all was read, and the rest is then a reset.
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    (head.to_owned(), body.to_owned())
+}
+
+/// A token, made over the Unix socket.
+pub(crate) fn token(served: &Served, request: &str) -> String {
+    let (status, body) = ask(&served.path, "POST", "/api/tokens", request);
+    assert_eq!(status, 200, "{body}");
+    let made: serde_json::Value = serde_json::from_str(&body).unwrap();
+    made["token"].as_str().unwrap().to_owned()
+}
+
+/// A request with further headers, each on a line of its own.
+pub(crate) fn with_headers(method: &str, path: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\
+         {headers}\r\n{body}"
+    )
 }
 
 /// A header of an answer's head.

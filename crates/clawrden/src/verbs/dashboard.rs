@@ -1,0 +1,35 @@
+//! `clawrden dashboard`: a link that opens one session of the web page.
+
+use std::path::Path;
+
+use crate::failure::Outcome;
+use crate::output::print_json;
+use crate::verbs::{Connection, block_on, done};
+
+const EXAMPLES: &str = "\
+The link can be used once, within a minute. The warden must serve its API: clawrden warden --api 127.0.0.1:8080
+
+Examples:
+  clawrden dashboard
+  xdg-open \"$(clawrden dashboard)\"";
+
+/// Print a link that opens a session of the web page, once
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    let link = block_on(connection.client.login_link())?.map_err(Connection::failure)?;
+    if args.json {
+        print_json(&link)?;
+    } else {
+        println!("{}", link.url);
+    }
+    done()
+}

@@ -1,0 +1,72 @@
+//! A warden elsewhere, for every verb that asks one: where it is, the token for it, and by what it is known.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use clawrden_api::{Client, Trust};
+
+use crate::failure::Failure;
+use crate::verbs::{chain, read_bounded};
+
+/// Bytes of a file with a token.
+const MAX_TOKEN: u64 = 4096;
+
+/// Where a warden elsewhere is
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A warden elsewhere, such as https://warden.example:8080
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        conflicts_with = "control",
+        requires = "token_file"
+    )]
+    host: Option<String>,
+    /// The file with the token for it (mode 0600)
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// SHA-256 of its certificate, as its log says it
+    #[arg(long, global = true, value_name = "HEX", conflicts_with = "ca")]
+    fingerprint: Option<String>,
+    /// The authorities that may have signed its certificate, as a PEM file
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+/// Set once, before any verb runs.
+static CLIENT: OnceLock<Client> = OnceLock::new();
+
+/// The client of the warden that `--host` names.
+pub(crate) fn client() -> Option<Client> {
+    CLIENT.get().cloned()
+}
+
+/// Reads what `--host` and its like say.
+///
+/// # Errors
+/// [`Failure::Usage`] for a verb that is about this machine, an address that is none, and a token that cannot be read.
+pub(crate) fn settle(args: Args, is_asked_elsewhere: bool) -> Result<(), Failure> {
+    let Some((url, file)) = args.host.zip(args.token_file) else { return Ok(()) };
+    if !is_asked_elsewhere {
+        let text =
+            "--host is for verbs that ask a warden; this one is about the machine that it runs on";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let bad = |why: String| Failure::Usage(format!("--token-file {}: {why}", file.display()));
+    let mode = std::fs::metadata(&file).map_err(|e| bad(e.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(bad("others may read it (chmod 600)".to_owned()));
+    }
+    let token = read_bounded(&file, MAX_TOKEN).map_err(|e| bad(e.to_string()))?;
+    let trust = match (&args.fingerprint, &args.ca) {
+        (Some(fingerprint), _) => Trust::Fingerprint(fingerprint),
+        (None, Some(file)) => Trust::Authority(file),
+        (None, None) => Trust::System,
+    };
+    let client = Client::remote(&url, &token, trust).map_err(|e| Failure::Usage(chain(&e)))?;
+    // It is set by nobody else.
+    let _ = CLIENT.set(client);
+    Ok(())
+}

@@ -1,0 +1,453 @@
+//! Who may use the control API over TCP: by a token, or by a session of the web page. Nobody is let in by where they
+//! come from; some are kept out by it.
+
+mod hosts;
+mod lockout;
+mod neighbour;
+mod secret;
+mod sessions;
+mod tls;
+mod tokens;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use clawrden_api::{
+    ErrorCode, LoginLink, LoginRequest, Revoked, Session, SessionInfo, TokenInfo, TokenList,
+    TokenMade, TokenRequest,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::actor::Actor;
+use super::backend::{AccessChange, Backend};
+use super::reply::Failure;
+use hosts::Hosts;
+use lockout::{Failed, Lockout};
+use sessions::{Owner, Sessions};
+use tls::Tls;
+use tokens::Tokens;
+
+pub use lockout::{TOLERATED, WINDOW};
+pub use sessions::{LINK_LIFE_MS, MAX_SESSIONS, SESSION_LIFE_MS};
+pub use tls::TlsError;
+pub use tokens::{MAX_TOKENS, TokenError};
+
+/// The header that carries the second half of a session.
+pub const CSRF: &str = "x-csrf-token";
+
+/// Where the API is served over TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// Address and port; port 0 for one that is free.
+    pub listen: SocketAddr,
+    /// Certificate and key, as PEM files.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// TLS by a certificate that the warden makes for itself, where none is given.
+    pub own_certificate: bool,
+    /// Names by which it may be called, besides `localhost` and numbers.
+    pub hosts: Vec<String>,
+}
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The tokens cannot be had.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// There is no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// It would be spoken in the clear.
+    #[error(
+        "{0} can be reached from other machines, and tokens would travel there in the clear: give --api-cert and \
+         --api-key, or --api-tls for a certificate of the warden's own, or listen on 127.0.0.1"
+    )]
+    InTheClear(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// Everything that decides about who comes by TCP, and the tokens that are made for them.
+pub struct Access {
+    tokens: Tokens,
+    sessions: Sessions,
+    lockout: Lockout,
+    hosts: Hosts,
+    named: Vec<String>,
+    /// Where it is served, and how its certificate is known.
+    place: Option<(String, Option<String>)>,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Where a connection over TCP comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visitor {
+    pub(super) address: SocketAddr,
+    /// The user at the other end, where that is on this machine.
+    pub(super) uid: Option<u32>,
+    /// The connection is TLS.
+    pub(super) is_secure: bool,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Reads the tokens that are kept at `path`, and listens where that is wanted.
+    ///
+    /// # Errors
+    /// [`AccessError`]: nothing is served then.
+    pub fn open(
+        path: &Path,
+        api: Option<&ApiConfig>,
+    ) -> Result<(Self, Option<std::net::TcpListener>), AccessError> {
+        let tokens = Tokens::open(path)?;
+        let named = api.map(|api| api.hosts.clone()).unwrap_or_default();
+        let mut access = Self {
+            tokens,
+            sessions: Sessions::default(),
+            lockout: Lockout::default(),
+            hosts: Hosts::new(&named),
+            named,
+            place: None,
+            tls: None,
+        };
+        let Some(api) = api else { return Ok((access, None)) };
+        let tls = match &api.certificate {
+            Some((certificate, key)) => Some(Tls::given(certificate, key)?),
+            None if api.own_certificate => {
+                Some(Tls::own(&path.with_extension("tls.pem"), &api.hosts)?)
+            }
+            None => None,
+        };
+        if tls.is_none() && !api.listen.ip().to_canonical().is_loopback() {
+            return Err(AccessError::InTheClear(api.listen));
+        }
+        let bind = || {
+            let listener = std::net::TcpListener::bind(api.listen)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) =
+            bind().map_err(|source| AccessError::Bind { address: api.listen, source })?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let host = match (api.hosts.first(), address.ip().is_unspecified()) {
+            (Some(name), _) => format!("{name}:{}", address.port()),
+            (None, true) => format!("localhost:{}", address.port()),
+            (None, false) => address.to_string(),
+        };
+        let (acceptor, fingerprint) = tls.map(|tls| (tls.acceptor, tls.fingerprint)).unzip();
+        access.place = Some((format!("{scheme}://{host}"), fingerprint));
+        access.tls = acceptor;
+        Ok((access, Some(listener)))
+    }
+
+    /// Where it is served over TCP, and the certificate's SHA-256 there.
+    #[must_use]
+    pub fn place(&self) -> Option<(&str, Option<&str>)> {
+        self.place.as_ref().map(|(url, print)| (url.as_str(), print.as_deref()))
+    }
+
+    /// Names by which it may be called, besides `localhost` and numbers.
+    #[must_use]
+    pub fn hosts(&self) -> &[String] {
+        &self.named
+    }
+
+    pub(super) fn tls(&self) -> Option<&TlsAcceptor> {
+        self.tls.as_ref()
+    }
+
+    /// Whether a request calls a host that is served here, from a page of it or from none.
+    pub(super) fn is_called(&self, parts: &Parts) -> Result<(), Failure> {
+        let called = self.hosts.called(&parts.uri, &parts.headers, parts.version);
+        let called = called.map_err(|why| Failure::new(ErrorCode::Misdirected, why))?;
+        hosts::from_own_page(&parts.headers, &called)
+            .map_err(|why| Failure::new(ErrorCode::Forbidden, why))
+    }
+
+    /// Who a request over TCP comes from. May write a file.
+    pub(super) fn admit(
+        &self,
+        parts: &Parts,
+        visitor: Visitor,
+        backend: &dyn Backend,
+    ) -> Result<Actor, Failure> {
+        let asked = format!("{} {}", parts.method, super::routes::shown(parts.uri.path()));
+        self.not_a_prisoner(visitor, backend, &asked)?;
+        let wrong = |why: &str| self.wrong(visitor, backend, &asked, why);
+        let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
+        if let Some(given_first) = given.next() {
+            let token =
+                given_first.to_str().ok().and_then(bearer).filter(|_| given.next().is_none());
+            let token = token.ok_or_else(|| wrong("its Authorization is no bearer token"))?;
+            let info = self.tokens.find(token, now_ms());
+            let info = info.ok_or_else(|| wrong("its token does not hold"))?;
+            return Ok(token_actor(info));
+        }
+        let cookies: Vec<&str> = cookies(&parts.headers, visitor.is_secure).collect();
+        if cookies.is_empty() {
+            let text =
+                "this needs a token (`clawrden token create`) or a session (`clawrden dashboard`)";
+            return Err(Failure::new(ErrorCode::Unauthorized, text));
+        }
+        let found = cookies.iter().find_map(|cookie| self.session(cookie));
+        let (info, csrf) = found.ok_or_else(|| wrong("its session does not hold"))?;
+        // A cookie goes to every port of its host, whoever listens there: alone it opens nothing.
+        let said = parts.headers.get(CSRF).map(header::HeaderValue::as_bytes);
+        if !sessions::is_csrf(said, &csrf) {
+            return Err(wrong("it has a session's cookie without its X-CSRF-Token"));
+        }
+        let site = parts.headers.get("sec-fetch-site").map(header::HeaderValue::as_bytes);
+        if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+            return Err(Failure::new(ErrorCode::Forbidden, "another page may not use a session"));
+        }
+        Ok(Actor {
+            who: info.who,
+            channel: "web",
+            role: info.role,
+            scope: info.scope,
+            peer: None,
+            session: Some(info.id),
+        })
+    }
+
+    fn session(&self, cookie: &str) -> Option<(SessionInfo, String)> {
+        let now = now_ms();
+        let (info, csrf) = self.sessions.find(cookie, now)?;
+        let holds = info.token.as_ref().is_none_or(|token| self.tokens.holds(token, now));
+        holds.then_some((info, csrf))
+    }
+
+    /// Refuses a user whose processes are governed, and a neighbour of whom nothing can be told.
+    fn not_a_prisoner(
+        &self,
+        visitor: Visitor,
+        backend: &dyn Backend,
+        asked: &str,
+    ) -> Result<(), Failure> {
+        if !visitor.address.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let why = match visitor.uid {
+            Some(uid) if !backend.is_prisoners_user(uid) => return Ok(()),
+            Some(uid) => {
+                format!("prisoners run as uid {uid}, and prisoners may not use the control API")
+            }
+            None => "whose connection this is cannot be told".to_owned(),
+        };
+        if self.lockout.failed(visitor.address.ip(), Instant::now()) != Failed::StillOut {
+            backend.refused_at(&visitor.address.to_string(), asked, &why);
+        }
+        Err(Failure::new(ErrorCode::Forbidden, why))
+    }
+
+    /// What somebody gets who tried to open with what does not open.
+    fn wrong(&self, visitor: Visitor, backend: &dyn Backend, asked: &str, why: &str) -> Failure {
+        let from = visitor.address.to_string();
+        let locked = |text: &str| Failure::new(ErrorCode::TooMany, text);
+        match self.lockout.failed(visitor.address.ip(), Instant::now()) {
+            Failed::Counted => {
+                backend.refused_at(&from, asked, why);
+                Failure::new(ErrorCode::Unauthorized, format!("nobody is let in: {why}"))
+            }
+            Failed::LockedOut => {
+                backend.refused_at(&from, asked, &format!("{why}; it is the {TOLERATED}th failure within a minute, and further ones are not recorded"));
+                locked("too many failures came from this address; wait a minute")
+            }
+            Failed::StillOut => locked("too many failures came from this address; wait a minute"),
+        }
+    }
+
+    /// `POST /api/session`. Gives what to answer, and the cookie to set.
+    pub(super) fn log_in(
+        &self,
+        given: LoginRequest,
+        visitor: Visitor,
+        backend: &dyn Backend,
+    ) -> Result<(Session, String), Failure> {
+        let asked = "POST /api/session";
+        self.not_a_prisoner(visitor, backend, asked)?;
+        let wrong = |why: &str| self.wrong(visitor, backend, asked, why);
+        let now = now_ms();
+        let (owner, until) = match given {
+            LoginRequest { code: Some(code), token: None } => {
+                let owner = self.sessions.spend(&code, now);
+                (
+                    owner.ok_or_else(|| {
+                        wrong("the link was used before, or is older than a minute")
+                    })?,
+                    u64::MAX,
+                )
+            }
+            LoginRequest { code: None, token: Some(token) } => {
+                let info = self.tokens.find(&token, now);
+                let info = info.ok_or_else(|| wrong("its token does not hold"))?;
+                let (id, until) = (info.id.clone(), info.expires_ms);
+                let Actor { who, role, scope, .. } = token_actor(info);
+                (Owner { who, role, scope, token: Some(id) }, until)
+            }
+            _ => {
+                let text = "give either the code of a link of `clawrden dashboard`, or a token";
+                return Err(Failure::new(ErrorCode::BadRequest, text));
+            }
+        };
+        let opened = self.sessions.open(owner, visitor.address.ip().to_string(), now, until);
+        let opened = opened.map_err(|error| no_random(&error))?;
+        let recorded = backend.access_changed(AccessChange::SessionOpened(opened.info.clone()));
+        if let Err(error) = recorded {
+            self.sessions.end(|info| info.id == opened.info.id);
+            return Err(error.into());
+        }
+        let SessionInfo { who, role, scope, expires_ms, .. } = opened.info;
+        let life = (expires_ms.saturating_sub(now)) / 1000;
+        let cookie = set_cookie(&opened.cookie, life, visitor.is_secure);
+        let session =
+            Session { who, role, scope, csrf: Some(opened.csrf), expires_ms: Some(expires_ms) };
+        Ok((session, cookie))
+    }
+
+    /// `DELETE /api/session`. Gives the cookie that takes the other away.
+    pub(super) fn log_out(&self, actor: &Actor, is_secure: bool) -> (Revoked, String) {
+        let id = actor.session.clone().unwrap_or_default();
+        let sessions = self.sessions.end(|info| info.id == id);
+        (Revoked { id, sessions }, set_cookie("", 0, is_secure))
+    }
+
+    /// `POST /api/login-links`.
+    pub(super) fn link(&self, actor: &Actor) -> Result<LoginLink, Failure> {
+        let Some((url, _)) = self.place() else {
+            let text = "this warden serves no web page; start it with --api 127.0.0.1:8080";
+            return Err(Failure::new(ErrorCode::Conflict, text));
+        };
+        if actor.peer.is_none() {
+            let text = "links are made on the Unix socket only; log in with a token instead";
+            return Err(Failure::new(ErrorCode::Forbidden, text));
+        }
+        let (who, role, scope) = (actor.who.clone(), actor.role, actor.scope.clone());
+        let made = self.sessions.link(Owner { who, role, scope, token: None }, now_ms());
+        let (code, expires_ms) = made.map_err(|error| no_random(&error))?;
+        Ok(LoginLink { url: format!("{url}/login#{code}"), expires_ms })
+    }
+
+    /// `POST /api/tokens`. It is recorded before it opens anything.
+    pub(super) fn create_token(
+        &self,
+        actor: &Actor,
+        request: TokenRequest,
+        backend: &dyn Backend,
+    ) -> Result<TokenMade, Failure> {
+        let now = now_ms();
+        let (info, token) = self.tokens.draft(request, &actor.who, now).map_err(token_failure)?;
+        backend.access_changed(AccessChange::TokenCreated(info.clone()))?;
+        self.tokens.add(info.clone(), &token, now).map_err(token_failure)?;
+        Ok(TokenMade { token, info })
+    }
+
+    /// `GET /api/tokens`.
+    pub(super) fn list(&self) -> TokenList {
+        let now = now_ms();
+        TokenList { tokens: self.tokens.list(now), sessions: self.sessions.list(now) }
+    }
+
+    /// `DELETE /api/tokens/{id}`: of a token, or of a session alone. It opens nothing more, recorded or not.
+    pub(super) fn revoke(
+        &self,
+        actor: &Actor,
+        id: &str,
+        backend: &dyn Backend,
+    ) -> Result<Revoked, Failure> {
+        let removed = self.tokens.remove(id);
+        let ends = |info: &SessionInfo| info.id == id || info.token.as_deref() == Some(id);
+        let sessions = self.sessions.end(ends);
+        if !removed.map_err(token_failure)? && sessions == 0 {
+            let text = format!("there is no token or session {:?}", super::routes::shown(id));
+            return Err(Failure::new(ErrorCode::NotFound, text));
+        }
+        let (id, by) = (id.to_owned(), actor.who.clone());
+        backend.access_changed(AccessChange::Revoked { id: id.clone(), by })?;
+        Ok(Revoked { id, sessions })
+    }
+}
+
+/// Who is at the other end of a connection over TCP. Reads /proc for one of this machine.
+pub(super) fn visitor(address: SocketAddr, own: SocketAddr, is_secure: bool) -> Visitor {
+    let is_near = address.ip().to_canonical().is_loopback();
+    let uid = if is_near { neighbour::user_of(address, own).ok().flatten() } else { None };
+    Visitor { address, uid, is_secure }
+}
+
+/// Whether a request only reads.
+pub(super) fn only_reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn token_actor(info: TokenInfo) -> Actor {
+    Actor {
+        who: format!("{} (token {})", info.name, info.id),
+        channel: "api",
+        role: info.role,
+        scope: info.scope,
+        peer: None,
+        session: None,
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Under TLS the name itself says that the cookie came from this host, for all of it, by TLS.
+fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { "__Host-clawrden_session" } else { "clawrden_session" }
+}
+
+/// The values of every cookie that could be a session's: another page of this host may have set one as well.
+fn cookies(headers: &HeaderMap, is_secure: bool) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs =
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(name, _)| *name == cookie_name(is_secure)).map(|(_, value)| value)
+}
+
+fn set_cookie(value: &str, life_s: u64, is_secure: bool) -> String {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let name = cookie_name(is_secure);
+    format!("{name}={value}; Path=/; Max-Age={life_s}; HttpOnly; SameSite=Strict{secure}")
+}
+
+fn no_random(error: &std::io::Error) -> Failure {
+    Failure::new(ErrorCode::Internal, format!("the kernel gives no random bytes: {error}"))
+}
+
+// By value, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
+fn token_failure(error: TokenError) -> Failure {
+    let code = match &error {
+        TokenError::Bad(_) => ErrorCode::BadRequest,
+        TokenError::TooMany => ErrorCode::Conflict,
+        TokenError::Unusable { .. } | TokenError::NotKept { .. } | TokenError::NoRandom(_) => {
+            ErrorCode::Internal
+        }
+    };
+    Failure::new(code, error.to_string())
+}
+
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

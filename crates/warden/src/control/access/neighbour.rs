@@ -1,0 +1,75 @@
+//! Which user is at the other end of a TCP connection of this machine, as the kernel's tables say.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+/// The user whose socket has the address `peer` and is connected to `own`; `None` when there is none such: it is closed,
+/// or in another network namespace. Reads /proc, and takes longer the more connections there are.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub(super) fn user_of(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<u32>> {
+    for (table, wide) in [("/proc/net/tcp", false), ("/proc/net/tcp6", true)] {
+        let text = match std::fs::read_to_string(table) {
+            // A kernel without IPv6.
+            Err(error) if wide && error.kind() == io::ErrorKind::NotFound => continue,
+            text => text?,
+        };
+        let Some((peer, own)) = written(peer, wide).zip(written(own, wide)) else { continue };
+        if let Some(uid) = find(&text, &peer, &own) {
+            return Ok(Some(uid));
+        }
+    }
+    Ok(None)
+}
+
+fn find(table: &str, local: &str, remote: &str) -> Option<u32> {
+    table.lines().skip(1).find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let is_it = words.next()? == local && words.next()? == remote;
+        // State, queues, timer, retransmissions, then the user.
+        is_it.then(|| words.nth(4)?.parse().ok()).flatten()
+    })
+}
+
+/// An address as the table has it: 32-bit words in the order of this machine's bytes, in hex.
+fn written(address: SocketAddr, wide: bool) -> Option<String> {
+    let bytes = match (address.ip(), wide) {
+        (IpAddr::V4(v4), false) => v4.octets().to_vec(),
+        (IpAddr::V4(v4), true) => v4.to_ipv6_mapped().octets().to_vec(),
+        (IpAddr::V6(v6), true) => v6.octets().to_vec(),
+        (IpAddr::V6(v6), false) => v6.to_ipv4_mapped()?.octets().to_vec(),
+    };
+    let words = bytes.chunks_exact(4).map(|word| {
+        let word = <[u8; 4]>::try_from(word).unwrap_or_default();
+        format!("{:08X}", u32::from_ne_bytes(word))
+    });
+    Some(format!("{}:{:04X}", words.collect::<String>(), address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn the_user_of_a_connection_is_found() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let port = listener.local_addr().unwrap().port();
+            let target = if address.starts_with("127") { "127.0.0.1" } else { "::1" };
+            let stream = TcpStream::connect((target, port)).unwrap();
+            let (accepted, peer) = listener.accept().unwrap();
+            let uid = user_of(peer, accepted.local_addr().unwrap()).unwrap();
+            assert_eq!(uid, Some(rustix::process::getuid().as_raw()), "{address}");
+            drop(stream);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_not_there_is_nobodys() {
+        let (peer, own) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        assert_eq!(user_of(peer, own).unwrap(), None);
+    }
+}

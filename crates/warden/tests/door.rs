@@ -1,0 +1,341 @@
+//! The door of the control API over TCP: who gets in, with what, and to what.
+
+mod support;
+
+use clawrden_api::Role;
+use clawrden_warden::control::Limits;
+use clawrden_warden::control::table::{Least, Method, ROUTES, Route};
+use support::{Served, ask, header, over_tcp, token, with_headers};
+
+const WAITING: &str = "bbbb0000000000000000000000000000";
+
+/// A request that a route would carry out, or refuse for what it says.
+fn request(route: &Route, headers: &str) -> String {
+    let path = route.path.replace("{id}", WAITING).replace("{name}", "default");
+    let body = if route.method == Method::Post { "{}" } else { "" };
+    let kind = "content-type: application/json\r\n";
+    with_headers(route.method.as_str(), &path, &format!("{headers}{kind}"), body)
+}
+
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// Not a test: a client in a process of its own, see [`support::helper`].
+#[test]
+fn helper_client() {
+    support::be_a_client();
+}
+
+#[test]
+fn no_route_but_liveness_answers_who_is_not_known() {
+    let served = Served::start(Limits::default());
+    for route in ROUTES {
+        let (head, body) = over_tcp(&served, &request(route, ""));
+        let expected = match route.least {
+            Least::Anyone => 200,
+            // What it needs is in the body, and there is nothing.
+            Least::Login => 400,
+            Least::Role(_) => 401,
+        };
+        assert_eq!(status(&head), expected, "{} {}: {body}", route.method.as_str(), route.path);
+    }
+    for path in ["/", "/api", "/nothing", "/api/queue/x"] {
+        let (head, _) = over_tcp(&served, &with_headers("GET", path, "", ""));
+        assert_eq!(status(&head), 401, "{path}");
+    }
+    assert!(served.backend.calls().is_empty(), "{:?}", served.backend.calls());
+}
+
+#[test]
+fn each_role_gets_to_its_routes_and_to_no_others() {
+    let served = Served::start(Limits::default());
+    for role in Role::ALL {
+        let token = token(&served, &format!(r#"{{"role":"{role}"}}"#));
+        for route in ROUTES {
+            let Least::Role(least) = route.least else { continue };
+            let (head, body) = over_tcp(&served, &request(route, &bearer(&token)));
+            let may = role >= least;
+            // Some can be done on the Unix socket only, and say so.
+            let told_off = body.contains("this needs the role");
+            assert_eq!(told_off, !may, "{role} {} {}: {body}", route.method.as_str(), route.path);
+            assert_eq!(may, !(status(&head) == 403 && told_off));
+            assert_ne!(status(&head), 401, "{role} {}", route.path);
+            let (head, _) =
+                over_tcp(&served, &with_headers("GET", "/nothing", &bearer(&token), ""));
+            assert_eq!(status(&head), 404);
+        }
+    }
+}
+
+#[test]
+fn who_is_bounded_to_jails_sees_and_does_nothing_of_others() {
+    let served = Served::start(Limits::default());
+    served.backend.fill_queue(3);
+    let mine = token(&served, r#"{"role":"approver","jails":["default"]}"#);
+    let other = token(&served, r#"{"role":"approver","jails":["other"]}"#);
+    let queue = |token: &str| {
+        let (_, body) = over_tcp(&served, &with_headers("GET", "/api/queue", &bearer(token), ""));
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        body["entries"].as_array().unwrap().len()
+    };
+    assert_eq!((queue(&mine), queue(&other)), (3, 0));
+    let does = |token: &str, path: &str, body: &str| {
+        let (head, body) = over_tcp(&served, &with_headers("POST", path, &bearer(token), body));
+        (status(&head), body)
+    };
+    let (code, body) = does(&other, "/api/kill", r#"{"jail":"default"}"#);
+    assert_eq!(code, 403, "{body}");
+    for path in ["/api/kill", "/api/resume"] {
+        assert_eq!(does(&other, path, "{}").0, 403, "everything");
+        assert_eq!(does(&other, path, r#"{"jail":"other","container":"x"}"#).0, 403);
+        assert_eq!(does(&other, path, r#"{"jail":"other"}"#).0, 200);
+    }
+    for route in ROUTES.iter().filter(|route| !route.keeps_scope()) {
+        let (head, _) = over_tcp(&served, &request(route, &bearer(&mine)));
+        assert_eq!(status(&head), 403, "{}", route.path);
+    }
+    let (head, _) =
+        over_tcp(&served, &with_headers("GET", "/api/jails/default", &bearer(&other), ""));
+    assert_eq!(status(&head), 404);
+}
+
+#[test]
+fn a_token_that_is_revoked_or_wrong_opens_nothing_and_is_nowhere() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"viewer","name":"alice"}"#);
+    let get = |headers: &str| {
+        status(&over_tcp(&served, &with_headers("GET", "/api/status", headers, "")).0)
+    };
+    assert_eq!(get(&bearer(&token)), 200);
+    assert_eq!(get(&format!("authorization: bearer {token}\r\n")), 200);
+    let altered =
+        format!("{}{}", &token[..token.len() - 1], if token.ends_with('A') { 'B' } else { 'A' });
+    for headers in [
+        bearer(&altered),
+        bearer(""),
+        format!("authorization: Basic {token}\r\n"),
+        format!("authorization: {token}\r\n"),
+        format!("{}{}", bearer(&token), bearer(&token)),
+    ] {
+        assert_eq!(get(&headers), 401, "{headers}");
+    }
+    let (head, _) =
+        over_tcp(&served, &with_headers("GET", &format!("/api/status?token={token}"), "", ""));
+    assert_eq!(status(&head), 401, "a token in a URL is none");
+    let (_, list) = ask(&served.path, "GET", "/api/tokens", "");
+    let secret = token.rsplit('_').next().unwrap();
+    let kept = std::fs::read_to_string(&served.tokens).unwrap();
+    for place in
+        [&list, &kept, &format!("{:?}{:?}", served.backend.calls(), served.backend.refusals())]
+    {
+        assert!(!place.contains(secret), "{place}");
+    }
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let id = list["tokens"][0]["id"].as_str().unwrap();
+    assert_eq!(ask(&served.path, "DELETE", &format!("/api/tokens/{id}"), "").0, 200);
+    assert_eq!(ask(&served.path, "DELETE", &format!("/api/tokens/{id}"), "").0, 404);
+    assert_eq!(get(&bearer(&token)), 401);
+}
+
+#[test]
+fn a_token_that_cannot_be_recorded_is_not_made() {
+    let served = Served::start(Limits::default());
+    served.backend.keep_no_record();
+    let (status, body) = ask(&served.path, "POST", "/api/tokens", r#"{"role":"admin"}"#);
+    assert_eq!(status, 503, "{body}");
+    let (_, list) = ask(&served.path, "GET", "/api/tokens", "");
+    assert!(list.contains("\"tokens\":[]"), "{list}");
+}
+
+#[test]
+fn guessing_is_locked_out_without_a_record_of_each_try_and_who_has_a_token_gets_in() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let mut codes = Vec::new();
+    for n in 0..50 {
+        let guess = bearer(&format!("clawrden_{n:08x}_guess"));
+        codes.push(status(&over_tcp(&served, &with_headers("GET", "/api/status", &guess, "")).0));
+    }
+    assert_eq!(codes[..9], [401; 9]);
+    assert_eq!(codes[9..], [429; 41]);
+    assert_eq!(served.backend.refusals().len(), 10);
+    let (head, _) = over_tcp(&served, &with_headers("GET", "/api/status", &bearer(&token), ""));
+    assert_eq!(status(&head), 200, "nobody is kept out by a neighbour");
+}
+
+#[test]
+fn a_host_that_is_not_served_is_refused_whatever_else_is_right() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"admin"}"#);
+    let get = |line: &str, host: &str| {
+        let head = format!("{line}\r\n{host}connection: close\r\n{}\r\n", bearer(&token));
+        status(&over_tcp(&served, &head).0)
+    };
+    let port = served.address.port();
+    for host in ["localhost", "127.0.0.1", "[::1]", "WARDEN.example", &format!("localhost:{port}")]
+    {
+        assert_eq!(get("GET /api/status HTTP/1.1", &format!("host: {host}\r\n")), 200, "{host}");
+    }
+    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a@localhost"]
+    {
+        assert_eq!(get("GET /api/status HTTP/1.1", &format!("host: {host}\r\n")), 421, "{host}");
+    }
+    assert_ne!(get("GET /api/status HTTP/1.0", ""), 200, "a request that names no host");
+    assert_ne!(get("GET /api/status HTTP/1.1", "host: localhost\r\nhost: localhost\r\n"), 200);
+    let absolute = |host: &str| format!("GET http://{host}/api/status HTTP/1.1");
+    assert_eq!(get(&absolute("localhost"), "host: localhost\r\n"), 200);
+    assert_eq!(get(&absolute("evil.example"), "host: localhost\r\n"), 421);
+    assert_eq!(get(&absolute("evil.example"), "host: evil.example\r\n"), 421);
+}
+
+#[test]
+fn a_page_of_elsewhere_is_refused_whatever_else_is_right() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"admin"}"#);
+    for (origin, expected) in [
+        ("http://localhost", 200),
+        ("http://localhost:3000", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ] {
+        let headers = format!("{}origin: {origin}\r\n", bearer(&token));
+        let (head, _) = over_tcp(&served, &with_headers("POST", "/api/kill", &headers, ""));
+        assert_eq!(status(&head), expected, "{origin}");
+        assert!(!head.contains("access-control-allow"), "{head}");
+    }
+}
+
+#[test]
+fn a_path_that_is_written_otherwise_is_another_path() {
+    let served = Served::start(Limits::default());
+    let viewer = token(&served, r#"{"role":"viewer"}"#);
+    for path in [
+        "//api/kill",
+        "/api//kill",
+        "/api/kill/",
+        "/api/./kill",
+        "/api/x/../kill",
+        "/api%2fkill",
+        "/API/kill",
+        "/api/kill%00",
+        "/%61pi/kill",
+        "/api/kill;x",
+        "/healthz/../api/kill",
+        "/healthz%2f..%2fapi/kill",
+    ] {
+        let (head, body) = over_tcp(&served, &with_headers("POST", path, &bearer(&viewer), "{}"));
+        assert!(matches!(status(&head), 400 | 403 | 404 | 405), "{path}: {head} {body}");
+    }
+    assert!(!served.backend.calls().iter().any(|call| call.starts_with("kill")));
+}
+
+#[test]
+fn one_request_is_not_read_as_two() {
+    let served = Served::start(Limits::default());
+    let viewer = token(&served, r#"{"role":"viewer"}"#);
+    let hidden = format!("POST /api/kill HTTP/1.1\r\nhost: localhost\r\n{}\r\n", bearer(&viewer));
+    for headers in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "content-length: 5\r\ncontent-length: 6\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+        "transfer-encoding: xchunked\r\n",
+        "content-length: +5\r\n",
+        "content-length : 5\r\n",
+    ] {
+        let head = format!(
+            "POST /api/session HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n0\r\n\r\n{hidden}"
+        );
+        let (answer, rest) = over_tcp(&served, &head);
+        let answers = format!("{answer}{rest}").matches("HTTP/1.1 ").count();
+        assert!(answers <= 1, "{headers}: {answer}\n{rest}");
+    }
+}
+
+#[test]
+fn a_session_needs_its_cookie_and_its_second_half_and_ends_when_it_is_told_to() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"approver","name":"bob"}"#);
+    let kind = "content-type: application/json\r\n";
+    let login = |body: &str, kind: &str| {
+        over_tcp(&served, &with_headers("POST", "/api/session", kind, body))
+    };
+    let with_token = format!(r#"{{"token":"{token}"}}"#);
+    assert_eq!(
+        status(&login(&with_token, "content-type: text/plain\r\n").0),
+        400,
+        "as a form would"
+    );
+    let (head, body) = login(&with_token, kind);
+    assert_eq!(status(&head), 200, "{body}");
+    let cookie = header(&head, "set-cookie").unwrap();
+    for word in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(word), "{cookie}");
+    }
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let session: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let csrf = session["csrf"].as_str().unwrap();
+    let get = |headers: &str| over_tcp(&served, &with_headers("GET", "/api/session", headers, ""));
+    let whole = format!("cookie: x=y; {cookie}\r\nx-csrf-token: {csrf}\r\n");
+    let (head, body) = get(&whole);
+    assert_eq!(status(&head), 200, "{body}");
+    assert!(body.contains("bob (token ") && !body.contains(csrf), "{body}");
+    assert_eq!(status(&get(&format!("cookie: {cookie}\r\n")).0), 401, "the cookie alone");
+    assert_eq!(status(&get(&format!("cookie: {cookie}\r\nx-csrf-token: x\r\n")).0), 401);
+    assert_eq!(status(&get(&format!("x-csrf-token: {csrf}\r\n")).0), 401);
+    assert_eq!(status(&get(&format!("{whole}sec-fetch-site: cross-site\r\n")).0), 403);
+    let (head, _) = over_tcp(&served, &with_headers("DELETE", "/api/session", &whole, ""));
+    assert_eq!(status(&head), 200);
+    assert!(header(&head, "set-cookie").unwrap().contains("Max-Age=0"));
+    assert_eq!(status(&get(&whole).0), 401);
+}
+
+#[test]
+fn a_link_opens_one_session_and_a_revoked_session_ends() {
+    let served = Served::start(Limits::default());
+    let (code, body) = ask(&served.path, "POST", "/api/login-links", "");
+    assert_eq!(code, 200, "{body}");
+    let link: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let (page, code) = link["url"].as_str().unwrap().split_once('#').unwrap();
+    assert_eq!(page, format!("http://warden.example:{}/login", served.address.port()));
+    let body = format!(r#"{{"code":"{code}"}}"#);
+    let kind = "content-type: application/json\r\n";
+    let login = || over_tcp(&served, &with_headers("POST", "/api/session", kind, &body));
+    let (head, session) = login();
+    assert_eq!(status(&head), 200, "{session}");
+    assert_eq!(status(&login().0), 401, "a second time");
+    let session: serde_json::Value = serde_json::from_str(&session).unwrap();
+    let cookie = header(&head, "set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let headers =
+        format!("cookie: {cookie}\r\nx-csrf-token: {}\r\n", session["csrf"].as_str().unwrap());
+    let get = || status(&over_tcp(&served, &with_headers("GET", "/api/tokens", &headers, "")).0);
+    assert_eq!(get(), 200);
+    let (_, list) = ask(&served.path, "GET", "/api/tokens", "");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let id = list["sessions"][0]["id"].as_str().unwrap();
+    assert_eq!(ask(&served.path, "DELETE", &format!("/api/tokens/{id}"), "").0, 200);
+    assert_eq!(get(), 401);
+    let by_tcp = token(&served, r#"{"role":"admin"}"#);
+    let (head, _) =
+        over_tcp(&served, &with_headers("POST", "/api/login-links", &bearer(&by_tcp), ""));
+    assert_eq!(status(&head), 403, "links are made on the socket");
+}
+
+#[test]
+fn a_user_that_prisoners_run_as_is_refused_with_any_token() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"admin"}"#);
+    served.backend.imprison_user(rustix::process::getuid().as_raw());
+    let (head, body) = over_tcp(&served, &with_headers("GET", "/api/status", &bearer(&token), ""));
+    assert_eq!(status(&head), 403, "{body}");
+    assert!(body.contains("prisoners run as uid"), "{body}");
+    assert_eq!(served.backend.refusals().len(), 1);
+    let login = format!(r#"{{"token":"{token}"}}"#);
+    let kind = "content-type: application/json\r\n";
+    let (head, _) = over_tcp(&served, &with_headers("POST", "/api/session", kind, &login));
+    assert_eq!(status(&head), 403);
+}

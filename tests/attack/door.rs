@@ -1,0 +1,156 @@
+//! The control API over TCP: nobody gets in without a token, and a token is told to nobody.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use crate::nothing_started;
+use crate::support::{House, clawrden, text, until};
+
+const POLICY: &str = "
+default_action: deny
+rules:
+  - {command: touch, action: ask}
+";
+
+/// The address and the certificate's fingerprint of a house's API.
+fn place(house: &House) -> (String, Option<String>) {
+    let line = until("the log to say where the API is", || {
+        let log = fs::read_to_string(house.path("warden.log")).unwrap();
+        log.lines().find(|line| line.contains("served over TCP")).map(str::to_owned)
+    });
+    let word = |name: &str| {
+        let rest = line.split(&format!("{name}=\"")).nth(1)?;
+        Some(rest.split('"').next()?.to_owned())
+    };
+    (word("url").unwrap(), word("fingerprint"))
+}
+
+/// A token in a file for its owner alone.
+fn token(house: &House, name: &str, words: &[&str]) -> (String, PathBuf) {
+    let made = house.cli(&[&["token", "create", "--name", name][..], words].concat());
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let (token, file) = (text(&made.stdout).trim().to_owned(), house.path(name));
+    fs::write(&file, &token).unwrap();
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    (token, file)
+}
+
+/// A verb of the CLI for a warden elsewhere.
+fn elsewhere(url: &str, file: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let output =
+        clawrden().args(["--host", url, "--token-file"]).arg(file).args(words).output().unwrap();
+    (output.status.code(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
+}
+
+/// A `touch` that waits for a person.
+fn waiting(house: &House) -> (Child, String) {
+    let mut touch = house.shimmed("touch");
+    let child = touch.arg(house.path("mark")).stderr(Stdio::null()).spawn().unwrap();
+    (child, house.pending()["short"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_approver_elsewhere_answers_by_tls_for_their_jails_alone_and_the_ledger_says_who() {
+    let house = House::with(POLICY, &["--api", "127.0.0.1:0", "--api-tls"]);
+    let (url, fingerprint) = place(&house);
+    let fingerprint = fingerprint.unwrap();
+    assert!(url.starts_with("https://"), "{url}");
+    let (_, other) = token(&house, "other", &["--role", "approver", "--jail", "elsewhere"]);
+    let (_, viewer) = token(&house, "viewer", &["--role", "viewer"]);
+    let (_, alice) = token(&house, "alice", &["--role", "approver", "--jail", "default"]);
+    let (mut child, short) = waiting(&house);
+    let ask = |file: &Path, words: &[&str]| {
+        elsewhere(&url, file, &[&["--fingerprint", &fingerprint][..], words].concat())
+    };
+    assert_eq!(ask(&other, &["approve", &short]).0, Some(1));
+    assert!(ask(&other, &["queue"]).1.contains("nothing waits"));
+    assert_eq!(ask(&viewer, &["approve", &short]).0, Some(1));
+    assert!(ask(&viewer, &["queue"]).1.contains(&short));
+    nothing_started(&house);
+    let wrong = "ab".repeat(32);
+    let (code, said) = elsewhere(&url, &alice, &["--fingerprint", &wrong, "approve", &short]);
+    assert_eq!(code, Some(3), "a certificate of somebody else: {said}");
+    let (code, said) = elsewhere(&url, &alice, &["approve", &short]);
+    assert_eq!(code, Some(3), "a certificate that nobody vouches for: {said}");
+    nothing_started(&house);
+    let (code, said) = ask(&alice, &["approve", &short]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(child.wait().unwrap().success());
+    let approved = house.event("approved");
+    assert_eq!(approved["channel"], "api");
+    assert!(approved["approver"].as_str().unwrap().starts_with("alice (token "), "{approved}");
+}
+
+#[test]
+fn a_token_is_in_no_log_no_ledger_no_file_of_the_warden_and_no_process_list() {
+    let house = House::with(POLICY, &["--api", "127.0.0.1:0"]);
+    let (url, _) = place(&house);
+    let (secret, file) = token(&house, "bob", &["--role", "admin"]);
+    assert_eq!(elsewhere(&url, &file, &["status"]).0, Some(0));
+    let (code, said) = elsewhere(&url, &file, &["token", "list"]);
+    assert_eq!(code, Some(0), "{said}");
+    let secret = secret.rsplit('_').next().unwrap();
+    assert!(!said.contains(secret), "{said}");
+    for entry in fs::read_dir(house.dir.path()).unwrap().flatten() {
+        if entry.path() == file || !entry.path().is_file() {
+            continue;
+        }
+        let bytes = fs::read(entry.path()).unwrap();
+        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!found, "{}", entry.path().display());
+    }
+    for name in ["cmdline", "environ"] {
+        let shown = fs::read(format!("/proc/{}/{name}", house.warden.id())).unwrap();
+        assert!(!text(&shown).contains(secret));
+    }
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    let (code, said) = elsewhere(&url, &file, &["status"]);
+    assert_eq!(code, Some(2), "a token that others may read is not used: {said}");
+}
+
+#[test]
+fn a_warden_that_others_could_hear_does_not_start_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("policy.yaml"), POLICY).unwrap();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let output = clawrden()
+            .args(["warden", "--api", address, "--socket"])
+            .arg(path("warden.sock"))
+            .arg("--control")
+            .arg(path("control.sock"))
+            .arg("--policy")
+            .arg(path("policy.yaml"))
+            .arg("--audit")
+            .arg(path("ledger.jsonl"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{address}");
+        assert!(text(&output.stderr).contains("in the clear"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn nobody_is_let_in_by_being_near() {
+    let house = House::with(POLICY, &["--api", "127.0.0.1:0"]);
+    let (url, _) = place(&house);
+    let address = url.strip_prefix("http://").unwrap();
+    let (mut child, short) = waiting(&house);
+    for path in ["/api/status", "/api/queue", &format!("/api/queue/{short}/approve")] {
+        let method = if path.ends_with("approve") { "POST" } else { "GET" };
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = "host: localhost\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(format!("{method} {path} HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert!(!answer.contains("touch"), "{answer}");
+    }
+    nothing_started(&house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
