@@ -152,7 +152,7 @@ fn every_executor(project: &Project) {
     let ways = |jail: &str| {
         let started = records.iter().filter(|one| one["event"] == "started");
         let of_jail = started.filter(|one| jail_of(&one["id"]) == jail);
-        let way = |one: &Value| format!("{}", one["method"].as_str().unwrap());
+        let way = |one: &Value| one["method"].as_str().unwrap().to_owned();
         of_jail.map(way).collect::<std::collections::BTreeSet<String>>()
     };
     assert_eq!(ways("alice"), ["handoff", "runner"].map(str::to_owned).into());

@@ -13,6 +13,7 @@ mod cell;
 mod compose;
 mod exec;
 mod ghost;
+mod hardened;
 mod images;
 mod install;
 mod jails;

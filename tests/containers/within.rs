@@ -223,6 +223,31 @@ fn a_warden_in_a_container_runs_everything_where_it_belongs() {
 }
 
 #[test]
+fn without_the_hosts_pids_nothing_runs_and_it_is_said_what_to_add() {
+    let lodge = Lodge::new(&[], true);
+    // By handoff, exec and ghost; by a rule about containers; on the warden's side; and asked.
+    for words in [
+        &["cat", "/etc/hostname"][..],
+        &["wc"],
+        &["sh", "-c", "exit 0"],
+        &["sort"],
+        &["ls"],
+        &["pwd"],
+        &["tee"],
+    ] {
+        let output = lodge.run(words, b"");
+        assert_eq!(output.status.code(), Some(125), "{words:?}: {output:?}");
+        assert!(text(&output.stderr).contains("`pid: host`"), "{words:?}: {output:?}");
+        assert_eq!(text(&output.stdout), "");
+    }
+    let requested = lodge.records("requested");
+    assert!(requested.iter().all(|one| one["jail"] == "box"), "{requested:?}");
+    assert_eq!((requested.len(), lodge.records("started").len()), (7, 0));
+    // It is ended by its door all the same.
+    assert_eq!(lodge.json(&["kill", "--jail", "box", "--json"])["containers"], 1);
+}
+
+#[test]
 fn the_kill_switch_finds_who_has_the_door_by_a_volume_and_not_the_warden_itself() {
     let lodge = Lodge::new(&["--pid", "host"], true);
     let state = |container: &Container<'_>| {

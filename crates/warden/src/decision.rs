@@ -114,6 +114,20 @@ impl Judged {
         {
             self.decision = refused(self.decision, ELSEWHERE);
         }
+        if self.plan.hardened
+            && self.decision.action != Action::Deny
+            && self.decision.executor == Executor::Mirror
+            && !self.plan.invocation.only_judged()
+            && let Some(tool) = &self.plan.tool
+            && !tool.locked
+        {
+            let path = String::from_utf8_lossy(&tool.path).into_owned();
+            let why = format!(
+                "the jail or the container is hardened, where the prisoner runs nothing itself, and {path} is not \
+                 locked away; make the image with `clawrden harden --lock`, or give the rule `executor: ghost`"
+            );
+            self.decision = refused(self.decision, &why);
+        }
         if let Some(ghost) = &self.decision.ghost {
             // A person approves what a ghost gets along with the command.
             self.plan.identity = self.plan.identity.within(&format!("{ghost:?}"));

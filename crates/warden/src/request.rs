@@ -113,7 +113,7 @@ async fn command(
         Ok(plan) => warden.laps.straighten(plan, sight).await,
         Err(unplanned) => Err(Astray::Unplanned(unplanned)),
     };
-    let plan = match straight {
+    let mut plan = match straight {
         Ok(plan) => plan,
         Err(Astray::Circle(plan, text)) => {
             warden.record(&[requested(&plan), failed(Id(id), text.clone())]);
@@ -144,6 +144,7 @@ async fn command(
         let _ = reply.deny("", &text).await;
         return;
     }
+    plan.hardened = warden.hardens(&plan);
     let judged = match Judged::of(plan, sight).await {
         Ok(judged) => judged,
         Err(error) => {

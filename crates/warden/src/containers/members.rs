@@ -13,8 +13,10 @@ use crate::jails::shims::is_tool_name;
 pub(crate) const ENABLED_LABEL: &str = "clawrden.enabled";
 /// The label that names tools to intercept, with commas between them.
 const TOOLS_LABEL: &str = "clawrden.cmds";
-/// The label whose value `hardened` says that a container's own tools are locked away.
+/// The label that says how a container is governed.
 const MODE_LABEL: &str = "clawrden.mode";
+/// Its one value: nothing is handed off, so that tools have to be locked away.
+const HARDENED: &str = "hardened";
 
 /// Containers that are remembered; more are not.
 const MOST: usize = 4096;
@@ -52,6 +54,11 @@ pub(crate) struct Members {
     ignores_labels: bool,
 }
 
+/// Whether labels say that nothing is handed off to who is in the container.
+pub(crate) fn is_hardened(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(MODE_LABEL).is_some_and(|mode| mode == HARDENED)
+}
+
 /// What labels say: nothing, a member, or something that cannot be.
 fn labelled(
     (id, name, image): (&str, &str, &str),
@@ -69,6 +76,11 @@ fn labelled(
     let tools = labels.get(TOOLS_LABEL).map_or("", String::as_str).split(',').map(str::trim);
     let tools: BTreeSet<String> =
         tools.filter(|tool| !tool.is_empty()).map(str::to_owned).collect();
+    if let Some(mode) = labels.get(MODE_LABEL).filter(|mode| *mode != HARDENED) {
+        return Err(format!(
+            "container {name}: {MODE_LABEL}: {mode:?} is no mode; `{HARDENED}` is"
+        ));
+    }
     if let Some(bad) = tools.iter().find(|tool| !is_tool_name(tool)) {
         return Err(format!("container {name}: {TOOLS_LABEL}: {bad:?} cannot name a tool"));
     }
@@ -78,7 +90,7 @@ fn labelled(
         image: image.to_owned(),
         jail,
         tools,
-        is_hardened: labels.get(MODE_LABEL).is_some_and(|mode| mode == "hardened"),
+        is_hardened: is_hardened(labels),
         is_labelled: true,
         running,
     }))
@@ -170,7 +182,7 @@ impl Members {
             image: container.image.clone(),
             jail: jail.clone(),
             tools: BTreeSet::new(),
-            is_hardened: false,
+            is_hardened: is_hardened(&container.labels),
             is_labelled: false,
             running: Running::Yes,
         };
@@ -331,6 +343,10 @@ mod tests {
     #[test]
     fn odd_names_are_told_and_make_no_jail() {
         let members = Members::default();
+        let soft = [("clawrden.enabled", "true"), ("clawrden.mode", "soft")];
+        assert_eq!(members.hear(&event("m", Action::Started, &soft)), None);
+        assert!(members.problems()[0].contains("is no mode"), "{:?}", members.problems());
+        members.hear(&event("m", Action::Removed, &[]));
         for (id, jail, tools) in
             [("a", "../x", ""), ("b", "", ""), ("c", "a/b", ""), ("d", "web", "../sh")]
         {

@@ -22,7 +22,7 @@ use crate::process::ProcessError;
 use crate::process::namespaces::Namespace;
 use cgroup::{Place, Seen};
 pub(crate) use doors::{Door, Doors};
-pub(crate) use members::{ENABLED_LABEL, Member, Members};
+pub(crate) use members::{ENABLED_LABEL, Member, Members, is_hardened};
 pub(crate) use vantage::{OutOfReach, Vantage};
 
 /// Containers that are remembered. Of more, all are asked about anew.

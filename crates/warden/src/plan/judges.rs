@@ -84,6 +84,15 @@ impl Judges {
         self.all().map(|(jail, _)| &jail.name)
     }
 
+    /// Whether any of them says that its jail is hardened.
+    pub(crate) fn harden(&self) -> bool {
+        self.all().any(|(jail, policies)| {
+            let name = jail.name.as_str();
+            let mut jails = policies.all().flat_map(|one| one.policy.jails());
+            jails.any(|(declared, jail)| declared == name && jail.hardened)
+        })
+    }
+
     /// What each of them says that a ghost may share with its caller.
     pub(crate) fn workspaces(&self) -> impl Iterator<Item = &[String]> {
         self.all().flat_map(|(jail, policies)| {

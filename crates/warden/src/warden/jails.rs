@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::Warden;
 use super::prisoners::refused;
 use super::serve::ServeError;
-use crate::containers::Member;
+use crate::containers::{Member, is_hardened};
 use crate::engine::Running;
 use crate::holds::Scope;
 use crate::jails::shims::is_tool_name;
 use crate::jails::{Jail, JailName, Origin};
 use crate::ledger::{self, Record};
+use crate::plan::Plan;
 use crate::switch;
 
 /// Bytes of the file of jails that were created.
@@ -86,6 +87,19 @@ pub(super) fn no_such_jail(name: &JailName) -> ErrorBody {
 }
 
 impl Warden {
+    /// Whether nothing is handed off to the caller of `plan`, as its jail's policy or its container's label says. What
+    /// its container is not known of may be any of those that have asked there or say that they belong there.
+    pub(crate) fn hardens(&self, plan: &Plan) -> bool {
+        plan.judges.harden()
+            || match plan.caller.container.known() {
+                Ok(found) => found.is_some_and(|found| is_hardened(&found.labels)),
+                Err(_) => {
+                    let inside = plan.judges.jails().flat_map(|jail| self.members.inside(jail));
+                    inside.into_iter().any(|member| member.is_hardened)
+                }
+            }
+    }
+
     /// Makes the jails that people created.
     pub(super) fn open_created_jails(self: &Arc<Self>) {
         for name in self.created.names() {
