@@ -113,7 +113,10 @@ impl Pump {
         } else if !self.up_to(now).await? {
             return Ok(());
         }
-        while query.follow {
+        if !query.follow {
+            return Ok(());
+        }
+        loop {
             tokio::select! {
                 changed = progress.changed() => {
                     let end = if changed.is_ok() { *progress.borrow_and_update() } else { u64::MAX };
@@ -124,7 +127,6 @@ impl Pump {
                 () = self.pieces.closed() => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// Gives what there is up to `end`. `false`: the watcher has gone, or must go.

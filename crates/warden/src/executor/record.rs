@@ -32,7 +32,7 @@ pub(super) async fn begin(
         secrets,
     };
     let recordings = Arc::clone(&warden.recordings);
-    let begun = tokio::task::spawn_blocking(move || recordings.begin(subject)).await;
+    let begun = tokio::task::spawn_blocking(move || recordings.begin(&subject)).await;
     let begun = begun.map_err(|error| error.to_string())?;
     begun.map(Some).map_err(|error| {
         format!("its rule wants a recording, and that cannot be begun: {error}; nothing ran")

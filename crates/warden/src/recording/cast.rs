@@ -91,7 +91,7 @@ impl Cast {
         file: File,
         header: &Header,
         wanted: Recording,
-        secrets: Secrets,
+        secrets: &Secrets,
     ) -> io::Result<(Self, Progress)> {
         let (progress, receiver) = watch::channel(0);
         let channel = || Channel { filter: Filter::new(secrets.clone()), text: Text::default() };
@@ -241,7 +241,7 @@ mod tests {
         let file = File::create(&path).unwrap();
         let secrets = Secrets::default();
         let (mut cast, progress) =
-            Cast::begin(file, &Header::of(&subject), subject.wanted, secrets).unwrap();
+            Cast::begin(file, &Header::of(&subject), subject.wanted, &secrets).unwrap();
         act(&mut cast);
         cast.flush();
         assert!(*progress.borrow() > 0);
@@ -324,17 +324,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_ends_it_with_what_is_there() {
-        let full = OpenOptionsFull::open();
+        let full = File::options().write(true).open("/dev/full").unwrap();
         let subject = subject(What::Output, 1 << 20);
-        let begun = Cast::begin(full, &Header::of(&subject), subject.wanted, Secrets::default());
+        let begun = Cast::begin(full, &Header::of(&subject), subject.wanted, &Secrets::default());
         assert!(begun.is_err(), "without room for its header there is none");
-    }
-
-    struct OpenOptionsFull;
-
-    impl OpenOptionsFull {
-        fn open() -> File {
-            File::options().write(true).open("/dev/full").unwrap()
-        }
     }
 }

@@ -92,7 +92,7 @@ impl Recordings {
     ///
     /// # Errors
     /// When its file cannot be made, or is there already: an id is its client's word.
-    pub(crate) fn begin(&self, subject: Subject) -> io::Result<Begun> {
+    pub(crate) fn begin(&self, subject: &Subject) -> io::Result<Begun> {
         let made = DirBuilder::new().mode(0o700).create(&self.folder);
         match made {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -106,7 +106,7 @@ impl Recordings {
             .custom_flags(libc::O_NOFOLLOW)
             .open(&path)?;
         let keyboard = subject.tty.is_some_and(|(bits, ..)| bits & 1 != 0);
-        match Cast::begin(file, &Header::of(&subject), subject.wanted, subject.secrets) {
+        match Cast::begin(file, &Header::of(subject), subject.wanted, &subject.secrets) {
             Ok((cast, progress)) => {
                 let mut live = self.live();
                 // What has ended is not looked at any more.

@@ -18,7 +18,7 @@ fn scene(what: What) -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let recordings = Recordings::beside(&dir.path().join("ledger.jsonl"));
     let begun = recordings
-        .begin(Subject {
+        .begin(&Subject {
             id: [7; 16],
             jail: "dev".to_owned(),
             title: "cat".to_owned(),
