@@ -228,6 +228,54 @@ pub(crate) fn policies() -> Vec<(&'static str, String)> {
                 "",
             ),
         ),
+        ("many lists", filled("", |n| format!("k{n}: [{}]\n", "x,".repeat(9_000)), "")),
+        ("many lists of lists", filled("", |n| format!("k{n}: [{}]\n", "[],".repeat(9_000)), "")),
+        ("many mappings", {
+            let pairs: String = (0..5_000).map(|k| format!("k{k}: v,")).collect();
+            filled("x:\n", |_| format!("- {{{pairs}}}\n"), "")
+        }),
+        ("tags in many lists", filled("", |n| format!("k{n}: [{}]\n", "!a b,".repeat(9_000)), "")),
+        ("anchors in many lists", {
+            filled("", |n| format!("k{n}: [{}]\n", "&a b,".repeat(9_000)), "")
+        }),
+        ("misspelt keys in many lists", {
+            filled("", |n| format!("k{n}: [{}]\n", "{a: b},".repeat(9_000)), "")
+        }),
+        ("rules of many keys, the last one wrong", {
+            let rule = |n| {
+                format!(
+                    "- {{command: c{n}, args: [\"verb{n} -f ...\", \"verb{n} /srv/*\"], action: ask, \
+                     reason: rule {n}}}\n"
+                )
+            };
+            filled("rules:\n", rule, "- {command: a, action: dny}\n")
+        }),
+        ("structured rules, the last one wrong", {
+            let rule = |n| {
+                format!(
+                    "- {{command: c{n}, action: allow, args: {{subcommand: s{n}, flags: {{only: [-a, --all]}}}}, \
+                     reason: a rule of the team for {n}}}\n"
+                )
+            };
+            filled("rules:\n", rule, "- {command: a, action: dny}\n")
+        }),
+        ("regular expressions of long rules", {
+            let rule = |n| regex(&format!("^v{n}{}$", "x".repeat(60)));
+            filled("rules:\n", rule, "")
+        }),
+        ("large regular expressions of long rules", {
+            let rule = |n| regex(&format!("{n}\\w{{8}}{}", "x".repeat(60)));
+            filled("rules:\n", rule, "")
+        }),
+        ("rules of a team", {
+            let rule = |n| {
+                format!(
+                    "- command: tool-{n}\n  args: verb{n} --force\n  action: deny\n  reason: \"This needs a \
+                     word with the people who run the place, number {n}.\"\n"
+                )
+            };
+            filled("rules:\n", rule, "")
+        }),
         ("variables", filled("env: {keep: [", |n| format!("V{n}*,"), "]}\n")),
         ("images", filled("ghost_images:\n", |n| format!("  t{n}: a\n"), "")),
     ]

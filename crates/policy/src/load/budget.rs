@@ -7,9 +7,11 @@ use crate::matchers::glob;
 use crate::matchers::regexes::Regexes;
 
 /// Most bytes that braces may spell out in one file, each spelling counted with [`EACH_WORD`] for every word.
-const MAX_SPELLED: usize = 10_000_000;
+const MAX_SPELLED: usize = 8_500_000;
 /// What a word of a spelling takes beside its bytes.
 const EACH_WORD: usize = 128;
+/// Most flags of all tools of a file.
+const MAX_FLAGS: usize = 20_000;
 /// Most flags that the subcommands of one file may take over from others by `like`.
 const MAX_COPIED: usize = 20_000;
 
@@ -18,6 +20,7 @@ const MAX_COPIED: usize = 20_000;
 pub(super) struct Budget {
     spelled: usize,
     copied: usize,
+    flags: usize,
     pub(super) regexes: Regexes,
 }
 
@@ -39,6 +42,26 @@ impl Report<'_> {
         if within {
             let help = "write lists of patterns in place of braces, or several files";
             self.add(node.at, "the braces of this file spell out too much", help);
+        }
+        false
+    }
+
+    /// Whether nothing more is to be made of this file: what it may take is used up, and that was reported.
+    pub(super) fn is_spent(&self) -> bool {
+        let Budget { spelled, copied, flags, regexes } = &self.budget;
+        *spelled > MAX_SPELLED || *copied > MAX_COPIED || *flags > MAX_FLAGS || regexes.is_spent()
+    }
+
+    /// Whether so many flags of a tool may still be named.
+    pub(super) fn may_name(&mut self, at: At, flags: usize) -> bool {
+        let within = self.budget.flags <= MAX_FLAGS;
+        self.budget.flags += flags;
+        if self.budget.flags <= MAX_FLAGS {
+            return true;
+        }
+        if within {
+            let fact = format!("the tools of this file have more than {MAX_FLAGS} flags");
+            self.add(at, fact, "name those that take a value: of others nothing has to be known");
         }
         false
     }

@@ -3,6 +3,7 @@
 
 mod read;
 
+pub(super) use self::read::are_too_many;
 #[cfg(test)]
 pub(super) use self::read::{EXAMPLE_KEYS, TEST_KEYS};
 use self::read::{Example, Wanted};
@@ -30,6 +31,9 @@ pub(super) fn check(
     jail: Option<&str>,
     report: &mut Report<'_>,
 ) -> usize {
+    if are_too_many(root, report) {
+        return 0;
+    }
     let examples = read::read(root, report);
     if report.is_clean() {
         judge_all(policy, &examples, jail, report);

@@ -180,12 +180,18 @@ fn file(
     }
     let mut report = Report::new(name, text);
     let policy = yaml::read(text, &mut report).and_then(|root| {
+        if examples::are_too_many(&root, &mut report) {
+            return None;
+        }
         let mut policy = Policy::closed();
         let name = Arc::from(name);
         layers::keep_to(layer, &root, &mut report);
         fill(&mut policy, &root, &name, &mut report)?;
         layers::take_packs(&mut policy, &root, (packs, within), &mut report);
-        policy.index = Index::new(&policy.rules);
+        // It takes a while, and what is refused needs none.
+        if report.is_clean() {
+            policy.index = Index::new(&policy.rules);
+        }
         layers::jail_rules(&mut policy, &root, &name, &mut report);
         // A pack's own examples were tried when it was made.
         if layer != Layer::Pack {

@@ -75,6 +75,9 @@ pub(super) fn rules(
     };
     let mut rules = Vec::with_capacity(items.len());
     for (item, index) in items.iter().zip(0..) {
+        if report.is_spent() {
+            break;
+        }
         rules.extend(rule(item, index, (file, known), report));
     }
     Some(rules)

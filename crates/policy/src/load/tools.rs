@@ -21,6 +21,9 @@ pub(super) fn tools(node: &Node, report: &mut Report<'_>) -> Option<OwnTools> {
     }
     let mut tools = OwnTools::default();
     for (key, name, value) in entries {
+        if report.is_spent() {
+            break;
+        }
         let Some(name) = report.tool_name(key, name) else { continue };
         let mut tool = Extension::of(&name);
         read(value, &mut tool, report);
@@ -97,6 +100,9 @@ fn words<'n>(node: &'n Node, what: &str, report: &mut Report<'_>) -> Option<Vec<
     let words = report.words(node, what)?;
     if words.len() > MAX_LIST {
         report.add(node.at, format!("the list has more than {MAX_LIST} entries"), "");
+        return None;
+    }
+    if !report.may_name(node.at, words.len()) {
         return None;
     }
     Some(words.into_iter().map(|(_, word)| word).collect())

@@ -340,6 +340,9 @@ impl Word {
 
 /// Every way to choose from the braces of flags.
 fn spell_out(split: &[String]) -> Result<Vec<Vec<String>>, String> {
+    if !split.iter().any(|word| word.contains('{')) {
+        return Ok(vec![split.to_vec()]);
+    }
     let mut all: Vec<Vec<String>> = vec![Vec::new()];
     let mut ended = false;
     for word in split {
@@ -352,6 +355,10 @@ fn spell_out(split: &[String]) -> Result<Vec<Vec<String>>, String> {
             vec![word.clone()]
         };
         ended |= word == "--";
+        if let [only] = &choices[..] {
+            all.iter_mut().for_each(|words| words.push(only.clone()));
+            continue;
+        }
         if all.len() * choices.len() > glob::MAX_ALTERNATIVES {
             return Err(glob::GlobError::TooManyAlternatives.to_string());
         }

@@ -12,7 +12,11 @@ const MAX_BYTES: usize = 1024;
 /// Bytes that a compiled regular expression may take, and as many for its cache: the first size that suffices is
 /// what it counts for. More than the last is refused.
 const SIZES: [usize; 4] = [1 << 12, 1 << 14, 1 << 16, 1 << 18];
-/// Bytes that all of them may count for; those that the first size suffices for are free. Beyond it none is compiled.
+/// What one counts for that the first size suffices for.
+const LEAST: usize = 1 << 11;
+/// What one that is too large counts for: it took as long to find that out.
+const TOO_LARGE: usize = 1 << 20;
+/// Bytes that all of them may count for. Beyond it none is compiled.
 const MAX_IN_ALL: usize = 4 << 20;
 
 /// Compiles regular expressions.
@@ -43,12 +47,19 @@ impl Regexes {
         self.sized(&format!("\\A(?:{text})\\z"))
     }
 
+    /// Whether none is compiled any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.used >= MAX_IN_ALL
+    }
+
     fn sized(&mut self, text: &str) -> Result<Regex, String> {
         if let Some(known) = self.known.get(text) {
             return Ok(known.clone());
         }
-        for size in SIZES {
-            if self.used >= MAX_IN_ALL {
+        // No `\\w` of all alphabets fits into less.
+        let large = text.contains("\\w") || text.contains("\\W");
+        for size in SIZES.into_iter().skip(if large { 2 } else { 0 }) {
+            if self.is_spent() {
                 return Err(format!(
                     "the regular expressions of this file compile to more than {MAX_IN_ALL} bytes; \
                      make them simpler: `[0-9]` for `\\d`, `[a-z]` for `\\w`"
@@ -56,7 +67,7 @@ impl Regexes {
             }
             match build(text, size) {
                 Ok(regex) => {
-                    self.used += if size > SIZES[0] { size } else { 0 };
+                    self.used += if size > SIZES[0] { size } else { LEAST };
                     self.known.insert(text.into(), regex.clone());
                     return Ok(regex);
                 }
@@ -65,7 +76,7 @@ impl Regexes {
             }
         }
         let most = SIZES.last().copied().unwrap_or_default();
-        self.used += most;
+        self.used += TOO_LARGE;
         Err(format!("it compiles to more than {most} bytes; make it simpler"))
     }
 }
@@ -110,12 +121,15 @@ mod tests {
     }
 
     #[test]
-    fn small_ones_are_free() {
+    fn small_ones_count_for_little() {
         let mut regexes = Regexes::default();
-        for n in 0..5000 {
+        for n in 0..2000 {
             assert!(regexes.compile(&format!("^v{n}[0-9.]+$"), Action::Allow).is_ok(), "{n}");
         }
-        assert_eq!(regexes.used, 0);
+        assert_eq!(regexes.used, 2000 * LEAST);
+        let more = (2000..20_000)
+            .take_while(|n| regexes.compile(&format!("^v{n}[0-9.]+$"), Action::Allow).is_ok());
+        assert_eq!(more.count(), MAX_IN_ALL / LEAST - 2000);
     }
 
     #[test]

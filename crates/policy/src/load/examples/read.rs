@@ -64,12 +64,28 @@ pub(super) fn read<'n>(root: &'n Node, report: &mut Report<'_>) -> Vec<Example<'
             _ => report.wrong_type(node, "a list of tests, each `- {command: …, expect: …}`"),
         }
     }
-    if examples.len() > MAX_EXAMPLES
-        && let Some(example) = examples.get(MAX_EXAMPLES)
-    {
-        report.add(example.at, format!("more than {MAX_EXAMPLES} examples in one file"), "");
-    }
     examples
+}
+
+/// Whether there are too many examples, which is reported. Nothing of them is looked at.
+pub(in crate::load) fn are_too_many(root: &Node, report: &mut Report<'_>) -> bool {
+    let of_rules = get(root, "rules").map(items).unwrap_or_default().iter();
+    let of_rules = of_rules.flat_map(|rule| {
+        ["match", "not_match"].into_iter().filter_map(|key| get(rule, key)).flat_map(one_or_many)
+    });
+    let tests = get(root, "tests").map(items).unwrap_or_default();
+    let Some(beyond) = of_rules.chain(tests).nth(MAX_EXAMPLES) else { return false };
+    let help =
+        "give those that show what a rule is for, or put some of the rules into another file";
+    report.add(beyond.at, format!("more than {MAX_EXAMPLES} examples in one file"), help);
+    true
+}
+
+fn one_or_many(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        _ => std::slice::from_ref(node),
+    }
 }
 
 /// The value of a key of a mapping. Duplicates were reported when the rest was read.
