@@ -11,6 +11,7 @@ pub mod control;
 mod crash;
 mod decision;
 pub mod engine;
+pub mod events;
 mod executor;
 pub(crate) mod holds;
 pub mod index;

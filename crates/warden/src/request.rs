@@ -236,6 +236,8 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         }
         Asked::Wait(ticket) => ticket,
     };
+    let entry = ticket.entry;
+    warden.ledger.events().waiting(|| warden.approvals.find(&entry.to_string()).ok());
     warden.due.notify_one();
     judged.slim();
     let mut ticket = ticket;

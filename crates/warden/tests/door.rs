@@ -1,6 +1,13 @@
 //! The door of the control API over TCP: who gets in, with what, and to what.
 
+// Helpers of tests are no tests to clippy.
+#![allow(clippy::unwrap_used)]
+
 mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use clawrden_api::Role;
 use clawrden_warden::control::Limits;
@@ -338,4 +345,68 @@ fn a_user_that_prisoners_run_as_is_refused_with_any_token() {
     let kind = "content-type: application/json\r\n";
     let (head, _) = over_tcp(&served, &with_headers("POST", "/api/session", kind, &login));
     assert_eq!(status(&head), 403);
+}
+
+/// A stream of events, and what it says first.
+fn listen(served: &Served, headers: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let asked =
+        with_headers("GET", "/api/events", headers, "").replace("connection: close\r\n", "");
+    stream.write_all(asked.as_bytes()).unwrap();
+    let said = hear(&mut stream, "\n\n");
+    (stream, said)
+}
+
+/// Reads until `what` was said, or the stream has ended.
+fn hear(stream: &mut TcpStream, what: &str) -> String {
+    let (mut heard, mut buffer) = (String::new(), [0; 4096]);
+    while !heard.contains(what) {
+        match stream.read(&mut buffer) {
+            Ok(n @ 1..) => heard.push_str(&String::from_utf8_lossy(&buffer[..n])),
+            _ => break,
+        }
+    }
+    heard
+}
+
+#[test]
+fn more_listeners_than_seats_hear_and_keep_nobody_out() {
+    let served = Served::start(Limits { connections: 8, ..Limits::default() });
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let mut all: Vec<_> = (0..200).map(|_| listen(&served, &bearer(&token))).collect();
+    for (_, said) in &all {
+        assert!(said.contains("event: hello"), "{said}");
+    }
+    let get =
+        || status(&over_tcp(&served, &with_headers("GET", "/api/status", &bearer(&token), "")).0);
+    assert_eq!(get(), 200);
+    served.alarm();
+    for (stream, _) in &mut all {
+        let heard = hear(stream, "ledger_failed");
+        assert!(heard.contains("event: ledger_failed"), "{heard}");
+    }
+}
+
+#[test]
+fn there_is_a_bound_on_listeners_and_beyond_it_a_plain_no() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let all: Vec<_> = (0..1024).map(|_| listen(&served, &bearer(&token)).0).collect();
+    let (head, body) = over_tcp(&served, &with_headers("GET", "/api/events", &bearer(&token), ""));
+    assert_eq!(status(&head), 429, "{body}");
+    drop(all);
+}
+
+#[test]
+fn a_revoked_token_hears_no_more() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let (mut stream, _) = listen(&served, &bearer(&token));
+    let id = token.split('_').nth(1).unwrap();
+    assert_eq!(ask(&served.path, "DELETE", &format!("/api/tokens/{id}"), "").0, 200);
+    std::thread::sleep(Duration::from_millis(1100));
+    served.alarm();
+    let heard = hear(&mut stream, "bye");
+    assert!(heard.contains("event: bye") && !heard.contains("ledger_failed"), "{heard}");
 }

@@ -21,6 +21,8 @@ pub struct Actor {
     pub peer: Option<Arc<Peer>>,
     /// The id of the session, where it is one.
     pub session: Option<String>,
+    /// The id of the token, where it came by one.
+    pub token: Option<String>,
 }
 
 impl Actor {
@@ -37,6 +39,7 @@ impl Actor {
             scope: Scope::default(),
             peer: Some(Arc::clone(peer)),
             session: None,
+            token: None,
         }
     }
 

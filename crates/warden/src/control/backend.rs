@@ -80,6 +80,9 @@ pub trait Backend: Commands + Send + Sync + 'static {
     /// `LedgerUnavailable`; then nothing new is opened.
     fn access_changed(&self, change: AccessChange) -> Result<(), ErrorBody>;
 
+    /// What happens, for `GET /api/events`.
+    fn events(&self) -> crate::events::Events;
+
     /// `GET /api/config`, without what is about the API.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod running;
 mod seats;
 mod server;
 mod stream;
+mod streams;
 pub mod table;
 
 pub use crate::metrics::Format;

@@ -137,6 +137,7 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
     let content = match &route.gives {
         Gives::Json(shape) => json!({"application/json": {"schema": schemas.refer(shape)}}),
         Gives::Document => json!({"application/json": {"schema": {"type": "object"}}}),
+        Gives::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
         Gives::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Gives::Cast => json!({CAST: {"schema": {"type": "string"}}}),
     };

@@ -131,6 +131,7 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
             if let Some(actor) = actor {
                 parts.extensions.insert(Arc::new(actor));
             }
+            parts.extensions.insert(Arc::clone(&seat));
             let _serving = seat.serve();
             next.run(Request::from_parts(parts, body)).await
         }

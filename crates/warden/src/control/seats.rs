@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const WELCOME: Duration = Duration::from_millis(100);
 pub(super) struct Seats {
     limit: usize,
     taken: Mutex<Taken>,
-    freed: Notify,
+    freed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -31,6 +32,9 @@ pub(super) struct Seat {
     /// `None` while it is being served.
     idle_since: Mutex<Option<Instant>>,
     leave: Notify,
+    /// It needs no seat any more, and is not sent away.
+    stands: AtomicBool,
+    freed: Arc<Notify>,
 }
 
 /// A seat that is taken, until this is dropped.
@@ -45,7 +49,7 @@ pub(super) struct Serving<'a>(&'a Seat);
 
 impl Seats {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, taken: Mutex::default(), freed: Notify::new() })
+        Arc::new(Self { limit, taken: Mutex::default(), freed: Arc::default() })
     }
 
     /// A seat: a free one, that of the connection that has sat idle for longest, or the next that gets free.
@@ -70,6 +74,9 @@ impl Seats {
     fn try_sit(self: &Arc<Self>) -> Result<Seated, Option<Instant>> {
         let mut taken = self.taken();
         if taken.seats.len() >= self.limit {
+            taken.seats.retain(|_, seat| !seat.stands.load(Ordering::SeqCst));
+        }
+        if taken.seats.len() >= self.limit {
             let idle = |(&number, seat): (&u64, &Arc<Seat>)| Some((seat.idle_since()?, number));
             let (since, number) = taken.seats.iter().filter_map(idle).min().ok_or(None)?;
             let later = since + WELCOME;
@@ -82,8 +89,12 @@ impl Seats {
         }
         let number = taken.next;
         taken.next += 1;
-        let seat =
-            Arc::new(Seat { idle_since: Mutex::new(Some(Instant::now())), leave: Notify::new() });
+        let seat = Arc::new(Seat {
+            idle_since: Mutex::new(Some(Instant::now())),
+            leave: Notify::new(),
+            stands: AtomicBool::new(false),
+            freed: Arc::clone(&self.freed),
+        });
         taken.seats.insert(number, Arc::clone(&seat));
         Ok(Seated { seats: Arc::clone(self), number, seat })
     }
@@ -98,6 +109,13 @@ impl Seat {
     pub(super) fn serve(&self) -> Serving<'_> {
         self.set(None);
         Serving(self)
+    }
+
+    /// It is served for as long as it lasts, and another may sit down.
+    pub(super) fn stand(&self) {
+        self.stands.store(true, Ordering::SeqCst);
+        self.freed.notify_waiters();
+        self.freed.notify_one();
     }
 
     fn idle_since(&self) -> Option<Instant> {

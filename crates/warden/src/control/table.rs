@@ -18,6 +18,7 @@ use super::credentials as opens;
 use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
+use super::streams;
 use super::{recordings, running};
 
 /// A method of HTTP that some route takes.
@@ -94,6 +95,8 @@ pub(super) enum Gives {
     Text,
     /// A recording, with its facts in a header.
     Cast,
+    /// Server-sent events.
+    Events,
 }
 
 /// A type's schema.
@@ -137,6 +140,7 @@ const KEEP_SCOPE: &[(Method, &str)] = &[
     (Post, "/api/queue/{id}/approve"),
     (Post, "/api/queue/{id}/deny"),
     (Get, "/api/history"),
+    (Get, "/api/events"),
     (Get, "/api/running"),
     (Post, "/api/kill"),
     (Post, "/api/resume"),
@@ -180,6 +184,8 @@ pub static ROUTES: &[Route] = &[
         errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
     Route { method: Get, path: "/api/history", least: VIEWER, summary: "List what was asked, newest first.",
         handler: || get(does::read_history), takes: query::<HistoryQuery>(), gives: json::<History>(), errors: &[BadRequest] },
+    Route { method: Get, path: "/api/events", least: VIEWER, summary: "Tell what happens, as server-sent events.",
+        handler: || get(streams::events), takes: Takes::Nothing, gives: Gives::Events, errors: &[] },
     Route { method: Get, path: "/api/running", least: VIEWER, summary: "List what runs, oldest first.",
         handler: || get(running::list), takes: Takes::Nothing, gives: json::<RunningList>(), errors: &[] },
     Route { method: Post, path: "/api/running/{id}/stop", least: APPROVER, summary: "End a running command.",

@@ -39,6 +39,7 @@ pub use line::MAX_LINE;
 pub use record::*;
 pub use verify::{Broken, Summary, VerifyError, verify};
 
+use crate::events::Events;
 use crate::metrics::Books;
 use line::Stamp;
 use place::{Place, open_to_read};
@@ -76,6 +77,7 @@ pub struct Ledger {
     dry_run: bool,
     place: Place,
     writer: Mutex<Writer>,
+    events: Events,
     /// Wakes who follows when something was written.
     wake: Wake,
     books: Books,
@@ -122,6 +124,7 @@ impl Ledger {
             dry_run,
             place,
             writer: Mutex::new(writer),
+            events: Events::default(),
             wake: Wake::default(),
             books: Books::default(),
             _lock: lock,
@@ -148,8 +151,12 @@ impl Ledger {
             Ok(_) => {
                 self.wake.up();
                 self.books.wrote(records, began.elapsed());
+                self.events.recorded(records);
             }
-            Err(_) => self.books.failed(),
+            Err(error) => {
+                self.books.failed();
+                self.events.alarm(&error.to_string());
+            }
         }
         written
     }
@@ -175,6 +182,11 @@ impl Ledger {
             sequence: writer.head().seq,
             error: writer.error().map(str::to_owned),
         }
+    }
+
+    /// What is written, for who listens.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// The file that is written.

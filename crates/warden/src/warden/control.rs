@@ -95,6 +95,10 @@ impl Backend for Control {
         })
     }
 
+    fn events(&self) -> crate::events::Events {
+        self.0.ledger.events().clone()
+    }
+
     fn config(&self) -> Result<ConfigInfo, ErrorBody> {
         let Warden { config, places, .. } = &*self.0;
         let shown = |path: std::path::PathBuf| path.to_string_lossy().into_owned();

@@ -250,6 +250,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         () = warden.attend() => "the last prisoner ended",
     };
     tracing::info!(why, "the warden goes down");
+    warden.ledger.events().close();
     following.abort();
     listening.abort();
     reaping.abort();

@@ -37,6 +37,7 @@ struct Memory {
     refusals: Vec<String>,
     prisoner: Option<Identity>,
     is_blind: bool,
+    events: clawrden_warden::events::Events,
     prisoners_user: Option<u32>,
     keeps_no_record: bool,
     entries: usize,
@@ -157,6 +158,10 @@ impl Backend for Fake {
         }
         self.note(format!("{change:?}"));
         Ok(())
+    }
+
+    fn events(&self) -> clawrden_warden::events::Events {
+        self.0.lock().unwrap().events.clone()
     }
 
     fn config(&self) -> Result<ConfigInfo, ErrorBody> {
@@ -373,6 +378,11 @@ impl Served {
         }
     }
 
+    /// An event that everybody hears.
+    pub(crate) fn alarm(&self) {
+        self.backend.0.lock().unwrap().events.alarm("disk full");
+    }
+
     /// Stops the server and gives the socket up.
     pub(crate) fn stop(self) {
         drop(self);
@@ -425,8 +435,16 @@ pub(crate) fn over_tcp(served: &Served, request: &str) -> (String, String) {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
     // A refusal may come before all was read, and the rest is then a reset.
-    let _ = stream.read_to_end(&mut bytes);
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..n]);
+        let text = String::from_utf8_lossy(&bytes);
+        // It goes on for ever.
+        if text.contains("text/event-stream") && text.contains("\r\n\r\n") {
+            break;
+        }
+    }
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     (head.to_owned(), body.to_owned())

@@ -222,6 +222,7 @@ impl Access {
             scope: info.scope,
             peer: None,
             session: Some(info.id),
+            token: info.token,
         })
     }
 
@@ -230,6 +231,16 @@ impl Access {
         let (info, csrf) = self.sessions.find(cookie, now)?;
         let holds = info.token.as_ref().is_none_or(|token| self.tokens.holds(token, now));
         holds.then_some((info, csrf))
+    }
+
+    /// Whether what somebody came in by still opens.
+    pub(super) fn still_holds(&self, actor: &Actor) -> bool {
+        let now = now_ms();
+        match (&actor.session, &actor.token) {
+            (Some(session), _) => self.sessions.list(now).iter().any(|info| info.id == *session),
+            (None, Some(token)) => self.tokens.holds(token, now),
+            (None, None) => true,
+        }
     }
 
     /// Refuses a user whose processes are governed, and a neighbour of whom nothing can be told.
@@ -403,6 +414,7 @@ fn token_actor(info: TokenInfo) -> Actor {
         scope: info.scope,
         peer: None,
         session: None,
+        token: Some(info.id),
     }
 }
 

@@ -1,0 +1,94 @@
+//! `GET /api/events`: what happens, as server-sent events, for as long as the client reads.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use clawrden_api::ErrorCode;
+use futures_util::stream::unfold;
+use tokio::time::timeout;
+
+use super::actor::Actor;
+use super::handlers::Answer;
+use super::reply::Failure;
+use super::routes::{Control, blocking};
+use super::seats::Seat;
+use crate::events::{Listener, News};
+
+/// How often something is sent where nothing happens, so that both sides know that the other is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a revoked token or an ended session still hears.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+struct Reading {
+    listener: Listener,
+    control: Control,
+    actor: Arc<Actor>,
+    checked: Instant,
+    is_over: bool,
+}
+
+pub(super) async fn events(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    Extension(seat): Extension<Arc<Seat>>,
+    headers: HeaderMap,
+) -> Answer {
+    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).map(str::to_owned);
+    let (backend, scope) = (Arc::clone(&control.backend), actor.scope.clone());
+    let listener = blocking(move || {
+        let events = backend.events();
+        let (listener, is_first) = events.listen(scope, last.as_deref()).map_err(|()| {
+            Failure::new(ErrorCode::TooMany, "there are enough listeners; close some of them")
+        })?;
+        if is_first {
+            for entry in backend.queue()?.entries {
+                events.know(entry.id, &entry.jail);
+            }
+            for entry in backend.running()?.entries {
+                events.know(entry.id, &entry.jail);
+            }
+        }
+        Ok(listener)
+    });
+    let listener = listener.await?;
+    // It stays for long, and takes no seat from those who ask and go.
+    seat.stand();
+    let reading = Reading { listener, control, actor, checked: Instant::now(), is_over: false };
+    let frames = unfold(reading, |mut reading| async move {
+        if reading.is_over {
+            return None;
+        }
+        let frames = reading.next().await;
+        Some((Ok::<_, Infallible>(frames), reading))
+    });
+    let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+    Ok((kind, Body::from_stream(frames)).into_response())
+}
+
+impl Reading {
+    async fn next(&mut self) -> String {
+        let news = timeout(HEARTBEAT, self.listener.news()).await;
+        if self.checked.elapsed() >= CHECK_EVERY {
+            self.checked = Instant::now();
+            if !self.control.access.still_holds(&self.actor) {
+                self.is_over = true;
+                return "event: bye\ndata: {}\n\n".to_owned();
+            }
+        }
+        match news {
+            Ok(News::Frames(frames)) => frames,
+            Ok(News::Last(frame)) => {
+                self.is_over = true;
+                frame
+            }
+            Err(_) => ": alive\n\n".to_owned(),
+        }
+    }
+}

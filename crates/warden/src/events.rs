@@ -1,0 +1,460 @@
+//! Events: what happens, told to who listens at the control plane at this moment.
+//!
+//! All listeners read one ring of bounded length; none has a buffer of its own, and nobody is waited for. While nobody
+//! listens, and nobody did a minute ago, an event costs one atomic load.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use clawrden_api::Scope;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::ledger::{Id, Record};
+
+/// Events that are kept for who comes back or reads slowly.
+pub const MAX_EVENTS: usize = 4096;
+
+/// Bytes of kept events.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Listeners at once. A further one is refused.
+pub const MAX_LISTENERS: usize = 1024;
+
+/// How long events are kept after the last listener went, for one that comes back.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// Requests and entries whose jails are known.
+const MAX_KNOWN: usize = 64 * 1024;
+
+/// What happens. Clones are the same.
+#[derive(Clone)]
+pub struct Events(Arc<Shared>);
+
+struct Shared {
+    /// Events are kept.
+    is_wanted: AtomicBool,
+    listeners: AtomicUsize,
+    ring: Mutex<Ring>,
+    /// The number of the next event; the highest number says that there will be none.
+    next: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Ring {
+    /// Names the time since when every event is kept. Numbers of another one say nothing.
+    epoch: u64,
+    /// The number of the first that is kept.
+    first: u64,
+    events: VecDeque<Kept>,
+    bytes: usize,
+    last_left: Option<Instant>,
+    jails: HashMap<String, String>,
+    known: VecDeque<String>,
+}
+
+struct Kept {
+    /// `None`: it is about all jails.
+    about: About,
+    frame: String,
+}
+
+/// Whom an event is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum About {
+    Everybody,
+    Jail(String),
+    /// Only for who is bounded to no jails.
+    Unknown,
+}
+
+/// One who listens, until this is dropped.
+pub(crate) struct Listener {
+    events: Events,
+    scope: Scope,
+    epoch: u64,
+    next: u64,
+    news: watch::Receiver<u64>,
+    /// What is to be said first.
+    greeting: Option<String>,
+}
+
+/// What a listener gets next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Whole frames.
+    Frames(String),
+    /// The last frame; there will be none after it.
+    Last(String),
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            is_wanted: AtomicBool::new(false),
+            listeners: AtomicUsize::new(0),
+            ring: Mutex::default(),
+            next: watch::Sender::new(0),
+        }))
+    }
+}
+
+impl Events {
+    /// Whether anybody would hear.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.is_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether this listener is the first since nothing was kept; then what is open is to be made known by
+    /// [`Events::know`]. `last` is the id that the listener heard last.
+    ///
+    /// # Errors
+    /// When there are enough listeners.
+    pub(crate) fn listen(&self, scope: Scope, last: Option<&str>) -> Result<(Listener, bool), ()> {
+        if self.0.listeners.fetch_add(1, Ordering::SeqCst) >= MAX_LISTENERS {
+            self.0.listeners.fetch_sub(1, Ordering::SeqCst);
+            return Err(());
+        }
+        let mut ring = self.ring();
+        let is_first = !self.0.is_wanted.swap(true, Ordering::SeqCst);
+        if is_first {
+            // Unlike that of another start of the warden.
+            let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let clock = u64::try_from(clock.unwrap_or_default().as_micros()).unwrap_or(u64::MAX);
+            ring.epoch = clock.max(ring.epoch + 1);
+        }
+        let end = ring.end();
+        let resumed = last.and_then(|last| ring.behind(last));
+        let greeting = match (last, resumed) {
+            (Some(_), None) => Some(ring.reset("events are missing: read everything anew")),
+            _ => Some(format!(
+                "id: {:x}-{}\nevent: hello\ndata: {{}}\n\n",
+                ring.epoch,
+                resumed.unwrap_or(end)
+            )),
+        };
+        let listener = Listener {
+            events: self.clone(),
+            scope,
+            epoch: ring.epoch,
+            next: resumed.unwrap_or(end),
+            news: self.0.next.subscribe(),
+            greeting,
+        };
+        Ok((listener, is_first))
+    }
+
+    /// In which jail an open request or entry is.
+    pub(crate) fn know(&self, id: String, jail: &str) {
+        self.ring().know(id, jail);
+    }
+
+    /// Something waits for a person. `entry` is made only if anybody would hear.
+    pub(crate) fn waiting(&self, entry: impl FnOnce() -> Option<clawrden_api::QueueEntry>) {
+        if self.is_wanted()
+            && let Some(entry) = entry()
+        {
+            let about = About::Jail(entry.jail.clone());
+            self.ring().know(entry.id.clone(), &entry.jail);
+            self.publish("waiting", about, &json!({ "entry": entry }));
+        }
+    }
+
+    /// Records that are in the ledger.
+    pub(crate) fn recorded(&self, records: &[Record]) {
+        if !self.is_wanted() {
+            return;
+        }
+        for record in records {
+            self.record(record);
+        }
+    }
+
+    /// The ledger cannot be written.
+    pub fn alarm(&self, error: &str) {
+        if self.is_wanted() {
+            self.publish("ledger_failed", About::Everybody, &json!({ "error": error }));
+        }
+    }
+
+    /// There will be no more: every listener is let go.
+    pub(crate) fn close(&self) {
+        self.0.next.send_replace(u64::MAX);
+    }
+
+    fn record(&self, record: &Record) {
+        let of = |id: &Id| self.ring().about(&id.to_string());
+        let about = match record {
+            Record::Requested(requested) => {
+                return self.ring().know(requested.id.to_string(), &requested.jail);
+            }
+            Record::Approved(r) | Record::Denied(r) => match of(&r.id) {
+                About::Unknown => of(&r.entry),
+                known => known,
+            },
+            Record::Expired(r) => of(&r.id),
+            Record::CallerLeft(r) => of(&r.id),
+            Record::Parked(r) => of(&r.id),
+            Record::Started(r) => of(&r.id),
+            Record::Finished(r) => of(&r.id),
+            Record::Killed(r) => r.id.as_ref().map_or(About::Unknown, of),
+            Record::Stopped(r) => stopped(r.jail.as_ref(), r.container.is_some()),
+            Record::Resumed(r) => stopped(r.jail.as_ref(), r.container.is_some()),
+            Record::PolicyLoaded(r) => jail(&r.jail),
+            Record::PolicyRefused(r) => jail(&r.jail),
+            Record::PrisonerStarted(r) => jail(&r.jail),
+            _ => return,
+        };
+        let Ok(mut data) = serde_json::to_value(record) else { return };
+        let Some(name) = data.get("event").and_then(Value::as_str).map(str::to_owned) else {
+            return;
+        };
+        if let About::Jail(jail) = &about {
+            data["jail"] = json!(jail);
+        }
+        self.publish(&name, about, &data);
+    }
+
+    fn publish(&self, name: &str, about: About, data: &Value) {
+        let mut ring = self.ring();
+        if self.0.listeners.load(Ordering::SeqCst) == 0
+            && ring.last_left.is_none_or(|left| left.elapsed() > LINGER)
+        {
+            self.0.is_wanted.store(false, Ordering::SeqCst);
+            ring.forget();
+            return;
+        }
+        // The number of the event behind it: who has heard this one goes on there.
+        let number = ring.end() + 1;
+        let frame = format!("id: {:x}-{number}\nevent: {name}\ndata: {data}\n\n", ring.epoch);
+        ring.push(Kept { about, frame });
+        drop(ring);
+        self.0.next.send_if_modified(|next| {
+            let is_open = *next != u64::MAX;
+            if is_open {
+                *next = number;
+            }
+            is_open
+        });
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn jail(name: &str) -> About {
+    if name == "*" { About::Everybody } else { About::Jail(name.to_owned()) }
+}
+
+fn stopped(jail: Option<&String>, has_container: bool) -> About {
+    match jail {
+        Some(jail) => About::Jail(jail.clone()),
+        None if has_container => About::Unknown,
+        None => About::Everybody,
+    }
+}
+
+impl Ring {
+    /// The number of the next event.
+    fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    /// The number at which who heard `last` goes on, if everything since is kept.
+    fn behind(&self, last: &str) -> Option<u64> {
+        let (epoch, number) = last.split_once('-')?;
+        let number: u64 = number.parse().ok()?;
+        let same = u64::from_str_radix(epoch, 16).ok()? == self.epoch;
+        (same && (self.first..=self.end()).contains(&number)).then_some(number)
+    }
+
+    fn push(&mut self, kept: Kept) {
+        self.bytes += kept.frame.len();
+        self.events.push_back(kept);
+        while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
+            let Some(gone) = self.events.pop_front() else { break };
+            self.bytes -= gone.frame.len();
+            self.first += 1;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.first = self.end();
+        self.events = VecDeque::new();
+        self.bytes = 0;
+        self.jails = HashMap::new();
+        self.known = VecDeque::new();
+    }
+
+    fn know(&mut self, id: String, jail: &str) {
+        if self.jails.insert(id.clone(), jail.to_owned()).is_none() {
+            self.known.push_back(id);
+        }
+        while self.known.len() > MAX_KNOWN {
+            let Some(oldest) = self.known.pop_front() else { break };
+            self.jails.remove(&oldest);
+        }
+    }
+
+    fn about(&self, id: &str) -> About {
+        self.jails.get(id).map_or(About::Unknown, |jail| About::Jail(jail.clone()))
+    }
+
+    fn reset(&self, why: &str) -> String {
+        let data = json!({ "why": why });
+        format!("id: {:x}-{}\nevent: reset\ndata: {data}\n\n", self.epoch, self.end())
+    }
+}
+
+impl Listener {
+    /// What is next. May be dropped and called again.
+    pub(crate) async fn news(&mut self) -> News {
+        if let Some(greeting) = self.greeting.take() {
+            return News::Frames(greeting);
+        }
+        loop {
+            if *self.news.borrow_and_update() == u64::MAX {
+                return News::Last("event: bye\ndata: {}\n\n".to_owned());
+            }
+            match self.read() {
+                Some(News::Frames(frames)) if frames.is_empty() => {}
+                Some(news) => return news,
+                None => {}
+            }
+            if self.news.changed().await.is_err() {
+                return News::Last("event: bye\ndata: {}\n\n".to_owned());
+            }
+        }
+    }
+
+    /// Everything from where it is to the end, if there is anything.
+    fn read(&mut self) -> Option<News> {
+        let ring = self.events.ring();
+        if ring.epoch != self.epoch || self.next < ring.first {
+            return Some(News::Last(ring.reset("you read too slowly: read everything anew")));
+        }
+        if self.next >= ring.end() {
+            return None;
+        }
+        let from = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX);
+        let mut frames = String::new();
+        for kept in ring.events.iter().skip(from) {
+            let may = match &kept.about {
+                About::Everybody => true,
+                About::Jail(jail) => self.scope.has_jail(jail),
+                About::Unknown => self.scope.jails.is_empty(),
+            };
+            if may {
+                frames.push_str(&kept.frame);
+            }
+        }
+        self.next = ring.end();
+        Some(News::Frames(frames))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.events.ring().last_left = Some(Instant::now());
+        self.events.0.listeners.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger;
+
+    fn left(n: u8) -> Record {
+        Record::CallerLeft(ledger::CallerLeft { id: Id([n; 16]) })
+    }
+
+    fn in_jail(jail: &str) -> Scope {
+        Scope { jails: vec![jail.to_owned()], rules: Vec::new() }
+    }
+
+    async fn frames(listener: &mut Listener) -> String {
+        match listener.news().await {
+            News::Frames(frames) | News::Last(frames) => frames,
+        }
+    }
+
+    fn last_id(frames: &str) -> String {
+        let line = frames.lines().rev().find_map(|line| line.strip_prefix("id: "));
+        line.unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_while_nobody_listens() {
+        let events = Events::default();
+        events.recorded(&[left(1)]);
+        assert!(!events.is_wanted() && events.ring().events.is_empty());
+        let (mut listener, is_first) = events.listen(Scope::default(), None).unwrap();
+        assert!(is_first && frames(&mut listener).await.contains("event: hello"));
+        events.recorded(&[left(1)]);
+        assert!(frames(&mut listener).await.contains("event: caller_left"));
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_hears_what_it_missed_or_that_it_missed_something() {
+        let events = Events::default();
+        let (mut first, _) = events.listen(Scope::default(), None).unwrap();
+        frames(&mut first).await;
+        events.recorded(&[left(1)]);
+        let heard = last_id(&frames(&mut first).await);
+        drop(first);
+        events.recorded(&[left(2), left(3)]);
+        let (mut again, is_first) = events.listen(Scope::default(), Some(&heard)).unwrap();
+        assert!(!is_first && frames(&mut again).await.contains("event: hello"));
+        let missed = frames(&mut again).await;
+        assert_eq!(missed.matches("event: caller_left").count(), 2, "{missed}");
+        for stranger in ["", "x", "1-1", "ffffffffffff-0", &format!("{heard}9")] {
+            let (mut other, _) = events.listen(Scope::default(), Some(stranger)).unwrap();
+            assert!(frames(&mut other).await.contains("event: reset"), "{stranger}");
+        }
+        for _ in 0..=MAX_EVENTS {
+            events.recorded(&[left(4)]);
+        }
+        let (mut late, _) = events.listen(Scope::default(), Some(&heard)).unwrap();
+        assert!(frames(&mut late).await.contains("event: reset"));
+        let slow = again.news().await;
+        assert!(matches!(&slow, News::Last(frame) if frame.contains("too slowly")), "{slow:?}");
+    }
+
+    #[tokio::test]
+    async fn who_is_bounded_to_a_jail_hears_of_it_alone() {
+        let events = Events::default();
+        let (mut mine, _) = events.listen(in_jail("mine"), None).unwrap();
+        frames(&mut mine).await;
+        events.know(Id([1; 16]).to_string(), "mine");
+        events.know(Id([2; 16]).to_string(), "other");
+        events.recorded(&[left(2), left(3), left(1)]);
+        let heard = frames(&mut mine).await;
+        assert_eq!(heard.matches("event: ").count(), 1, "{heard}");
+        assert!(heard.contains(r#""jail":"mine""#), "{heard}");
+        events.alarm("disk full");
+        assert!(frames(&mut mine).await.contains("event: ledger_failed"));
+    }
+
+    #[tokio::test]
+    async fn listeners_are_bounded_and_let_go_at_the_end() {
+        let events = Events::default();
+        let mut all: Vec<_> =
+            (0..MAX_LISTENERS).map(|_| events.listen(Scope::default(), None).unwrap().0).collect();
+        assert!(events.listen(Scope::default(), None).is_err());
+        drop(all.pop());
+        assert!(events.listen(Scope::default(), None).is_ok());
+        events.close();
+        frames(&mut all[0]).await;
+        assert!(matches!(all[0].news().await, News::Last(_)));
+    }
+}
