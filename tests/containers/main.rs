@@ -17,6 +17,8 @@ mod hardened;
 mod images;
 mod install;
 mod jails;
+mod podman;
 mod prison;
+mod rootless;
 mod transparency;
 mod within;

@@ -92,3 +92,18 @@ pub(crate) fn inside<'e>(house: &House, spec: Spec<'e>) -> Spec<'e> {
     spec.mount_read_only(&house.path("jails/box"), "/run/clawrden")
         .mount_read_only(&house.path("clawrden/jails/box/bin"), "/clawrden/bin")
 }
+
+/// The command lines of what runs in a container, by its cgroup.
+pub(crate) fn processes(container: &str) -> Vec<String> {
+    let read = |pid: &str, file: &str| std::fs::read(format!("/proc/{pid}/{file}")).ok();
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let line = |pid: String| {
+        let cgroup = crate::support::text(&read(&pid, "cgroup")?);
+        let words = read(&pid, "cmdline")?;
+        let words = String::from_utf8_lossy(words.strip_suffix(&[0])?).replace('\0', " ");
+        cgroup.contains(container).then_some(words)
+    };
+    pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())).filter_map(line).collect()
+}

@@ -17,7 +17,7 @@ pub const LABEL: &str = "clawrden-test.process";
 
 /// The images that there are; `scripts/images` says what each is.
 pub const IMAGES: &[&str] =
-    &["alpine", "debian12", "debian13", "python-slim", "node", "distroless"];
+    &["alpine", "debian12", "debian13", "zsh", "python-slim", "node", "distroless"];
 
 /// An engine that answers.
 pub struct Engine {
@@ -50,6 +50,13 @@ fn hold(run: &Path) -> File {
     users
 }
 
+/// The address of another kind of engine, which is started where it does not run.
+pub fn kind(name: &str) -> String {
+    let started =
+        script("engine").args(["start", name]).env_remove("CLAWRDEN_TEST_ENGINE").output();
+    said(&started.unwrap())
+}
+
 /// An engine of one test's own, to stop and start; it ends with the test. Its images are to be put on it first.
 pub struct Own {
     pub engine: Engine,
@@ -71,6 +78,24 @@ impl Own {
         let _used = Some(hold(dir));
         let started = Self::script(dir, "engine").arg("start").output().unwrap();
         Engine { address: said(&started), _used }
+    }
+
+    /// The same, with the containers that it had.
+    pub fn restart_with_containers(&mut self) {
+        let dir = self.dir.path();
+        let _used = Some(hold(dir));
+        let started =
+            Self::script(dir, "engine").arg("start").env("CLAWRDEN_TEST_KEEP", "1").output();
+        self.engine = Engine { address: said(&started.unwrap()), _used };
+    }
+
+    /// Ends the daemon as a crash would; its containers run on.
+    pub fn kill(&mut self) {
+        let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        super::until("the engine to be gone", || {
+            (!Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists()).then_some(())
+        });
     }
 
     fn script(dir: &Path, name: &str) -> Command {
@@ -121,6 +146,11 @@ fn said(output: &Output) -> String {
 }
 
 impl Engine {
+    /// One that goes by itself.
+    pub fn at(address: String) -> Self {
+        Self { address, _used: None }
+    }
+
     /// Docker's client for this engine.
     pub fn docker(&self) -> Command {
         // Debian's first: another program of that name may come before it on PATH.

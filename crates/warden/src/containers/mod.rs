@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
-use crate::engine::{Action, Container, Engine, EngineError, Event};
+use crate::engine::{Action, Container, Engine, EngineError, Event, Listed};
 use crate::process::ProcessError;
 use crate::process::namespaces::Namespace;
 use cgroup::{Place, Seen};
@@ -28,8 +28,8 @@ pub(crate) use vantage::{OutOfReach, Vantage};
 /// Containers that are remembered. Of more, all are asked about anew.
 const MOST: usize = 4096;
 
-/// How long a caller's container may be asked about before it counts as unknown.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a caller's container may be asked about before it counts as unknown. Podman on a busy machine takes seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The label that says which jail a container belongs to.
 pub(crate) const JAIL_LABEL: &str = "clawrden.jail";
@@ -81,9 +81,15 @@ pub(crate) enum Unknown {
         /// Why.
         source: EngineError,
     },
+    /// The engine does not tell which containers there are.
+    #[error("the engine cannot say in which container the caller is: {0}")]
+    NotListed(EngineError),
     /// The engine took too long.
     #[error("the engine does not say in time what container {} is", short(.0))]
     TooSlow(String),
+    /// The engine took too long to tell all of its containers.
+    #[error("the engine does not say in time in which of its containers the caller is")]
+    TooMany,
     /// It is not where the container is.
     #[error("the caller's cgroup names container {}, and the caller is not in it", short(.0))]
     Elsewhere(String),
@@ -225,10 +231,17 @@ impl Containers {
         let (id, place) = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id, place } => (id, place),
             Seen::Several => return Err(Unknown::Several),
-            Seen::Nothing if Some(namespace?) == self.namespace => {
-                return Ok(Whereabouts::Nowhere);
+            Seen::Nothing => {
+                let namespace = namespace?;
+                if Some(namespace) == self.namespace {
+                    return Ok(Whereabouts::Nowhere);
+                }
+                let asked = self.by_namespace(namespace, pid);
+                return match tokio::time::timeout(PATIENCE, asked).await {
+                    Ok(found) => found.map(Whereabouts::In),
+                    Err(_) => Err(Unknown::TooMany),
+                };
             }
-            Seen::Nothing => return Err(Unknown::NoContainer),
         };
         let namespace = namespace?;
         let holds = |known: &Known| {
@@ -290,6 +303,40 @@ impl Containers {
         Ok(Doors { vantage, folders })
     }
 
+    /// The container without a cgroup of its own that has the caller's pid namespace: an engine that is run by a user may
+    /// be unable to give one.
+    async fn by_namespace(
+        &self,
+        namespace: Namespace,
+        pid: u32,
+    ) -> Result<Arc<Container>, Unknown> {
+        let holds = |known: &Known| {
+            known.place == Place::default() && namespace::is_below(known.namespace, namespace, pid)
+        };
+        let known = self.cache().by_id.values().find(|known| holds(known)).cloned();
+        if let Some(known) = known {
+            return Ok(Arc::clone(&known.container));
+        }
+        let generation = self.cache().generation;
+        let mut found: Option<Arc<Known>> = None;
+        for Listed { id, .. } in
+            self.engine.list_containers(&[], false).await.map_err(Unknown::NotListed)?
+        {
+            let Ok(container) = self.engine.inspect_container(&id).await else { continue };
+            let Some(known) = unnamed(container).filter(|known| holds(known)) else { continue };
+            // Two containers can share a namespace; then it tells nothing.
+            if found.replace(Arc::new(known)).is_some() {
+                return Err(Unknown::Several);
+            }
+        }
+        let known = found.ok_or(Unknown::NoContainer)?;
+        let mut cache = self.cache();
+        if cache.generation == generation {
+            cache.by_id.insert(known.container.id.clone(), Arc::clone(&known));
+        }
+        Ok(Arc::clone(&known.container))
+    }
+
     /// Hears what happens at the engine, so that nothing outdated is known. While it does not answer, what is known
     /// holds: an id is never given twice.
     pub(crate) fn hear(&self, event: &Event) {
@@ -297,8 +344,9 @@ impl Containers {
         match event {
             Event::Connected(_) => cache.by_id.clear(),
             Event::Container { action: Action::Created, .. } | Event::Lost(_) => return,
+            // What has started may have the namespace of one that was alone in it.
             Event::Container { id, .. } => {
-                cache.by_id.remove(id);
+                cache.by_id.retain(|known, at| known != id && at.place != Place::default());
             }
         }
         cache.generation += 1;
@@ -311,6 +359,17 @@ impl Containers {
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A container whose first process is in no cgroup that names one, and in a pid namespace that is not the warden's.
+fn unnamed(container: Container) -> Option<Known> {
+    let first = container.pid?;
+    let text = crate::process::proc::read(first, "cgroup").ok()?;
+    let namespace = namespace::of(first).ok()?;
+    let is_own = namespace::of(std::process::id()).ok()? == namespace;
+    let is_named = cgroup::seen(&text, b"") != Seen::Nothing;
+    let known = Known { container: Arc::new(container), place: Place::default(), namespace };
+    (!is_named && !is_own).then_some(known)
 }
 
 /// Why a container is not served at a jail's socket: it is another jail's.

@@ -1,5 +1,6 @@
 //! Finding the engine, agreeing on a version of its API, and bounding every call in time.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const NO_LIMIT: u64 = 10 * 365 * 24 * 60 * 60;
 
 /// Characters of the engine's own words that are passed on.
 const LONGEST_MESSAGE: usize = 500;
+
+/// Who owns what belongs to somebody outside of our user namespace.
+const OVERFLOW: u32 = 65_534;
 
 /// An engine that answered.
 #[derive(Debug, Clone)]
@@ -64,6 +68,14 @@ impl<'a> Call<'a> {
                     404 => EngineError::NotFound { kind, name, message },
                     409 => EngineError::Conflict { kind, name, message },
                     500 if is_conflict(&message) => EngineError::Conflict { kind, name, message },
+                    // Docker's, of a registry that has no such tag.
+                    500 if message.contains("manifest unknown") => {
+                        EngineError::NotFound { kind, name, message }
+                    }
+                    // Podman's, of a network that a container is to be made with.
+                    500 if message.ends_with("network not found") => {
+                        EngineError::NotFound { kind, name, message }
+                    }
                     status => EngineError::Refused { status, message },
                 }
             }
@@ -144,6 +156,10 @@ impl Engine {
         if let Known::Connected(connection) = &*self.known() {
             return Ok(connection.clone());
         }
+        let _turn = self.shared.connecting.lock().await;
+        if let Known::Connected(connection) = &*self.known() {
+            return Ok(connection.clone());
+        }
         let found = self.find().await;
         *self.known() = match &found {
             Ok(connection) => Known::Connected(connection.clone()),
@@ -186,7 +202,8 @@ async fn connect(socket: &Path) -> Result<Connection, EngineError> {
     let docker = client(socket, &address, Some(spoken))?;
     let call = Call::question("describe itself", Kind::Engine, "");
     let info: SystemInfo = within(call, &address, async { docker.info().await }).await?;
-    let about = describe(address, spoken, version, info);
+    let owner = std::fs::metadata(socket).map_or(0, |found| found.uid());
+    let about = describe(address, spoken, version, info, owner);
     tracing::info!(
         address = about.address,
         name = about.name,
@@ -262,9 +279,13 @@ fn describe(
     spoken: (usize, usize),
     version: SystemVersion,
     info: SystemInfo,
+    owner: u32,
 ) -> About {
     let name = version.components.into_iter().flatten().next().map(|component| component.name);
     let name = name.map(|name| if name == "Engine" { "Docker Engine".to_owned() } else { name });
+    // Podman of 4.3 does not say so itself. Of nobody's nothing is known.
+    let is_users = name.as_ref().is_some_and(|name| name.starts_with("Podman"))
+        && ![0, OVERFLOW].contains(&owner);
     let maps = |option: &String| {
         let named = |name: &str| option.split(',').any(|part| part == format!("name={name}"));
         named("userns") || named("rootless")
@@ -277,12 +298,14 @@ fn describe(
         id: cut(&info.id.unwrap_or_default()),
         cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
         cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
-        maps_users: info.security_options.iter().flatten().any(maps),
+        maps_users: info.security_options.iter().flatten().any(maps) || is_users,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::SystemVersionComponents;
+
     use super::*;
 
     #[test]
@@ -310,11 +333,22 @@ mod tests {
             ..SystemInfo::default()
         };
         let maps = |options: &[&str]| {
-            describe(String::new(), (1, 41), SystemVersion::default(), info(options)).maps_users
+            let version = SystemVersion::default();
+            describe(String::new(), (1, 41), version, info(options), 1000).maps_users
         };
         assert!(!maps(&["name=seccomp,profile=default", "name=apparmor"]));
         assert!(maps(&["name=seccomp,profile=default", "name=userns"]));
         assert!(maps(&["name=rootless"]));
+        let podman = |owner| {
+            let component = SystemVersionComponents {
+                name: "Podman Engine".to_owned(),
+                ..SystemVersionComponents::default()
+            };
+            let version =
+                SystemVersion { components: Some(vec![component]), ..SystemVersion::default() };
+            describe(String::new(), (1, 41), version, info(&[]), owner).maps_users
+        };
+        assert_eq!([podman(0), podman(1000), podman(OVERFLOW)], [false, true, false]);
     }
 
     #[test]

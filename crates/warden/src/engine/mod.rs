@@ -61,6 +61,8 @@ pub struct Engine {
 struct Shared {
     address: EngineAddress,
     known: Mutex<Known>,
+    /// Held by whoever connects: the others wait for what it finds.
+    connecting: tokio::sync::Mutex<()>,
 }
 
 /// What is known of the engine.
@@ -111,7 +113,13 @@ impl Engine {
     /// The engine at an address. Nothing is connected, and it need not be there.
     #[must_use]
     pub fn new(address: EngineAddress) -> Self {
-        Self { shared: Arc::new(Shared { address, known: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                address,
+                known: Mutex::default(),
+                connecting: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// Whether one is to be used at all.

@@ -18,7 +18,7 @@ use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
 use crate::process::tree::{Scope, end_tree};
-use crate::process::{Identity, Status, proc, status};
+use crate::process::{Identity, Ids, Status, proc, status};
 use crate::recording::Secrets;
 use crate::running::{Order, Run};
 use crate::sys::limits::{limits_of, nice_of};
@@ -158,11 +158,16 @@ impl Way {
         mut prepared: Prepared,
         runner: Option<&Identity>,
     ) -> Result<Prepared, String> {
+        let runner = runner.ok_or("the runner has gone; nothing ran")?;
+        let ids = Ids::of(runner.pid).map_err(|error| format!("{error}; nothing ran"))?;
+        let plan = &mut prepared.plan;
         if self.is_as_caller {
-            let runner = runner.ok_or("the runner has gone; nothing ran")?;
-            let held = status(runner.pid).map_err(|error| format!("{error}; nothing ran"))?;
-            prepared.plan.groups = held.groups;
+            plan.groups =
+                status(runner.pid).map_err(|error| format!("{error}; nothing ran"))?.groups;
         }
+        // As they are called where the runner takes them: a caller can be in a user namespace of its own making.
+        (plan.uid, plan.gid) = inside(&ids, plan.uid, plan.gid)?;
+        plan.groups = ids.groups_told(&plan.groups);
         Ok(prepared)
     }
 }
@@ -198,6 +203,8 @@ async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, S
         return Err("who the caller is is not known here".to_owned());
     };
     let is_as_caller = !can_become(pid)?;
+    let ids = Ids::of(container.pid.ok_or_else(unknown)?).map_err(unread)?;
+    let (uid, gid) = inside(&ids, uid, gid)?;
     Ok(Way {
         container: container.id.clone(),
         folder,
@@ -206,6 +213,11 @@ async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, S
         user: if is_as_caller { format!("{uid}:{gid}") } else { "0:0".to_owned() },
         is_as_caller,
     })
+}
+
+/// What a caller's user and group are called in its container.
+fn inside(ids: &Ids, uid: u32, gid: u32) -> Result<(u32, u32), String> {
+    ids.user_inside(uid).zip(ids.group_inside(gid)).ok_or_else(unknown)
 }
 
 /// Whether root in the caller's container can become the caller.
@@ -309,7 +321,9 @@ async fn enter(warden: &Warden, id: Id, way: &Way) -> Result<(Runner, Door), Str
         format!("the runner cannot be started in the caller's container: {error}")
     };
     let exec = engine.create_exec(&way.container, &exec).await.map_err(failed)?;
+    crate::crash::point("exec_made");
     engine.start_exec(&exec).await.map_err(failed)?;
+    crate::crash::point("exec_started");
     let arriving = async {
         for _ in 0..STRANGERS {
             let heard = door.next().await;

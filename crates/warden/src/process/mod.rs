@@ -3,12 +3,15 @@
 
 pub mod ancestry;
 pub mod cgroup;
+mod ids;
 mod methods;
 pub mod namespaces;
 pub mod pidfd;
 pub mod proc;
 pub mod tree;
 pub mod usage;
+
+pub(crate) use ids::Ids;
 
 pub use ancestry::{ancestors, cgroup_of, descends_from};
 pub use methods::Methods;

@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn who() -> Who {
-        Who { uid: 1000, gid: 100, groups: vec![27] }
+        Who { uid: 1000, gid: 100, groups: vec![27], on_host: None }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::secrets::Values;
 use super::user::Who;
 use super::workspace::Shared;
 use crate::plan::{Cwd, Depth, Kinds, Opened, Root, Search, Tool};
-use crate::process::status;
+use crate::process::{Ids, Status, status};
 
 /// What is looked for.
 pub(super) struct Sought {
@@ -53,6 +53,8 @@ impl From<io::Error> for Amiss {
 /// Looks, and writes the files of secrets. Blocks.
 pub(super) fn look(sought: Sought) -> Result<Inside, Amiss> {
     let Sought { ghost, caller, shared, cwd, name, path, who, secrets, kinds } = sought;
+    let held = status(ghost).map_err(|error| Amiss::Refused(error.to_string()))?;
+    is_whom(&held, &who)?;
     let (root, theirs) = (Root::of(ghost)?, Root::of(caller)?);
     for Shared { target, .. } in &shared {
         is_same(&root, &theirs, target)?;
@@ -75,10 +77,28 @@ pub(super) fn look(sought: Sought) -> Result<Inside, Amiss> {
     if secrets.has_files() {
         let failed =
             |error| Amiss::Refused(format!("the ghost's secrets cannot be written: {error}"));
-        secrets.write(root.handle(), (who.uid, who.gid)).map_err(failed)?;
+        secrets.write(root.handle(), (held.uids[1], held.gids[1])).map_err(failed)?;
     }
-    let groups = status(ghost).map_err(|error| Amiss::Refused(error.to_string()))?.groups;
+    let groups = Ids::of(ghost)?.groups_told(&held.groups);
     Ok(Inside { tool, opened, cwd: there, groups })
+}
+
+/// Whom the engine has truly made of it, by the kernel: an engine that maps no users, or others than it seemed, would
+/// have it make files of somebody else's.
+fn is_whom(held: &Status, who: &Who) -> Result<(), Amiss> {
+    if held.uids.contains(&0) {
+        return Err(Amiss::Refused(
+            "the engine made the ghost root of this host; give the image a `user`".to_owned(),
+        ));
+    }
+    match who.on_host {
+        Some(wanted) if wanted != (held.uids[1], held.gids[1]) => Err(Amiss::Refused(format!(
+            "the ghost is user {}:{} of this host and its caller {}:{}: the container engine maps users otherwise; give \
+             the image a `user`, or run the caller with its user's own group",
+            held.uids[1], held.gids[1], wanted.0, wanted.1
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Whoever can move folders on the way to what is mounted could have it come from elsewhere. So it must be what the caller

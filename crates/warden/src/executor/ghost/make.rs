@@ -159,13 +159,9 @@ async fn connected(
     door: &Door,
     id: &str,
 ) -> Result<(tokio::net::UnixStream, u32), String> {
-    let is_it = |pid| {
-        let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
-        cgroups.is_ok_and(|text| text.contains(id))
-    };
     tokio::select! {
         biased;
-        runner = door.runner(is_it) => {
+        runner = arrival(engine, door, id) => {
             runner.map_err(|error| format!("the ghost's runner cannot be heard: {error}"))
         }
         code = engine.wait_container(id) => Err(match code {
@@ -175,5 +171,26 @@ async fn connected(
         () = tokio::time::sleep(CONNECTS_WITHIN) => {
             Err(format!("the ghost's runner did not connect within {} s", CONNECTS_WITHIN.as_secs()))
         }
+    }
+}
+
+/// The first connection by the container's own process. A container may have no cgroup that names it, where its engine is
+/// run by a user; then the engine says which its first process is.
+async fn arrival(
+    engine: &Engine,
+    door: &Door,
+    id: &str,
+) -> std::io::Result<(tokio::net::UnixStream, u32)> {
+    loop {
+        let (socket, pid) = door.next().await?;
+        let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
+        if cgroups.is_ok_and(|text| text.contains(id)) {
+            return Ok((socket, pid));
+        }
+        let container = engine.inspect_container(id).await.map_err(std::io::Error::other)?;
+        if container.pid == Some(pid) {
+            return Ok((socket, pid));
+        }
+        tracing::warn!(pid, "a stranger connected in the place of a runner");
     }
 }

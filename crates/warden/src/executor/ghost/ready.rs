@@ -175,11 +175,11 @@ fn out_of_reach(
     };
     // Who sees the warden's processes sees those of containers too; who does not is in a container of its own.
     let sees_all = theirs.pid == warden.namespaces.pid || home.is_none();
-    if sees_all && (plan.caller.uid == Some(who.uid) || plan.caller.uid == Some(0)) {
+    if sees_all && (plan.caller.uid == Some(who.host_uid()) || plan.caller.uid == Some(0)) {
         return Err(Unmade::Denied(format!(
             "the rule gives its ghost {what}, and the caller can reach into whatever runs as user {} on this host; run \
              the prisoner in a container, or give the image a `user` of its own",
-            who.uid
+            who.host_uid()
         )));
     }
     Ok(())

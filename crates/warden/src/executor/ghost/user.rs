@@ -3,7 +3,7 @@
 use clawrden_policy::GhostUser;
 
 use crate::caller::Caller;
-use crate::process::status;
+use crate::process::{Ids, status};
 
 /// A user in a ghost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,15 @@ pub(super) struct Who {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) groups: Vec<u32>,
+    /// User and group that it must be on this host, where it is to be the caller.
+    pub(super) on_host: Option<(u32, u32)>,
+}
+
+impl Who {
+    /// Its user, as this host counts.
+    pub(super) fn host_uid(&self) -> u32 {
+        self.on_host.map_or(self.uid, |(uid, _)| uid)
+    }
 }
 
 /// Reads it of the caller where the policy says no other. `maps` is whether the engine maps users. The text says why
@@ -22,7 +31,7 @@ pub(super) fn who(
     maps: bool,
 ) -> Result<Who, String> {
     let who = match user {
-        GhostUser::Ids { uid, gid } => Who { uid, gid, groups: Vec::new() },
+        GhostUser::Ids { uid, gid } => Who { uid, gid, groups: Vec::new(), on_host: None },
         GhostUser::Caller => of_caller(caller, is_in_container, maps)?,
     };
     if who.uid == 0 && !maps {
@@ -39,50 +48,25 @@ fn of_caller(caller: &Caller, is_in_container: bool, maps: bool) -> Result<Who, 
         return Err(unknown());
     };
     let groups = status(pid).map_err(|error| error.to_string())?.groups;
+    let on_host = Some((uid, gid));
     if !maps {
-        return Ok(Who { uid, gid, groups });
+        return Ok(Who { uid, gid, groups, on_host });
+    }
+    // What an engine that is run by a user calls root is that user. Where it is another engine, the ghost itself tells.
+    if !is_in_container && uid != 0 && uid == rustix::process::geteuid().as_raw() {
+        return Ok(Who { uid: 0, gid: 0, groups: Vec::new(), on_host });
     }
     if !is_in_container {
         return Err("the container engine maps users, so what a ghost makes would not be the caller's; give the \
                     image a `user`"
             .to_owned());
     }
-    let map = |kind: &str| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/{kind}"));
-        text.map_err(|error| format!("the caller's users cannot be read: {error}"))
-    };
-    let (users, their_groups) = (map("uid_map")?, map("gid_map")?);
-    let inside = |map: &str, id: u32| id_inside(map, id).ok_or_else(unknown);
+    let ids =
+        Ids::of(pid).map_err(|error| format!("the caller's users cannot be read: {error}"))?;
     Ok(Who {
-        uid: inside(&users, uid)?,
-        gid: inside(&their_groups, gid)?,
-        groups: groups.iter().filter_map(|group| id_inside(&their_groups, *group)).collect(),
+        uid: ids.user_inside(uid).ok_or_else(unknown)?,
+        gid: ids.group_inside(gid).ok_or_else(unknown)?,
+        groups: groups.iter().filter_map(|group| ids.group_inside(*group)).collect(),
+        on_host,
     })
-}
-
-/// What an id of ours is in the namespace of this map: lines of first id inside, first id outside, and how many.
-fn id_inside(map: &str, id: u32) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
-        let (inside, outside, count) =
-            (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
-        let offset = id.checked_sub(outside).filter(|offset| *offset < count)?;
-        inside.checked_add(offset)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_found_in_the_map_of_its_namespace() {
-        let map = "         0     100000      65536\n     70000          5          1\n";
-        assert_eq!(id_inside(map, 100_000), Some(0));
-        assert_eq!(id_inside(map, 101_000), Some(1_000));
-        assert_eq!(id_inside(map, 165_536), None);
-        assert_eq!(id_inside(map, 5), Some(70_000));
-        assert_eq!(id_inside("0 0 4294967295", 1000), Some(1000));
-        assert_eq!(id_inside("nonsense", 0), None);
-    }
 }
