@@ -2,6 +2,7 @@
 
 mod attacks;
 mod ends;
+mod fetched;
 mod gives;
 
 use std::io::{Read, Write};

@@ -105,6 +105,25 @@ fn the_stand_ins_come_first_however_a_tool_is_started() {
 }
 
 #[test]
+fn zsh_finds_the_stand_ins_with_and_without_login_and_a_terminal() {
+    let (governed, _) = Governed::of("zsh", &["--tools", "ls,git", "--user", "1000"]);
+    for options in [&[][..], &["-e", "PATH=/usr/local/bin:/usr/bin:/bin"], &["-e", "ZDOTDIR=/tmp"]]
+    {
+        for flags in ["-c", "-lc", "-ic", "-lic"] {
+            let output = governed.run(options, &["zsh", flags, "command -v ls git"]);
+            let how = format!("zsh {flags} {options:?} {}", text(&output.stderr));
+            assert_eq!(text(&output.stdout), "/clawrden/bin/ls\n/clawrden/bin/git\n", "{how}");
+        }
+    }
+    is_shim(&governed.run(&[], &["zsh", "-c", "ls"]), "a command of zsh's");
+    // Its own files set PATH after ours, where they may.
+    let script = "mkdir -p /tmp/h && cd /tmp/h && echo 'PATH=/usr/bin:/bin' >.zshrc && echo 'PATH=/usr/bin:/bin' >.zprofile; \
+                  HOME=/tmp/h zsh -c 'command -v ls'";
+    let output = governed.run(&[], &["sh", "-c", script]);
+    assert_eq!(text(&output.stdout), "/clawrden/bin/ls\n", "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_locked_tool_is_out_of_the_prisoners_reach_and_the_others_work() {
     for &(image, tool, other) in IMAGES {
         let words = ["--tools", tool, "--user", "1000:1000", "--lock"];

@@ -7,6 +7,7 @@
 mod support;
 
 mod attack;
+mod builders;
 mod callers;
 mod calls;
 mod cell;
@@ -19,6 +20,7 @@ mod install;
 mod jails;
 mod podman;
 mod prison;
+mod registry;
 mod rootless;
 mod transparency;
 mod within;

@@ -37,7 +37,7 @@ pub struct Image {
 }
 
 /// How far the fetching of an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PullProgress {
     /// The layer that it is about; empty for the whole.
     pub layer: String,

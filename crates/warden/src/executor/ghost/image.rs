@@ -38,7 +38,10 @@ pub(super) async fn find(
             Err(_) => {}
         }
     }
-    let fetched = engine.pull_image(name, progress(name, tell)).await;
+    let mut tell = progress(name, tell);
+    // Before anything is heard, which may take long.
+    tell(PullProgress::default());
+    let fetched = engine.pull_image(name, tell).await;
     fetched.map_err(|error| match error {
         EngineError::NotFound { message, .. } => {
             format!(
