@@ -1,6 +1,7 @@
 //! Ghosts: a tool in a container of its own, made for it and gone afterwards.
 
 mod attacks;
+mod builds;
 mod ends;
 mod fetched;
 mod gives;

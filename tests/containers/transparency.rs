@@ -4,6 +4,7 @@
 //! A case is a script. It runs twice, and only its PATH differs: what it starts by name is the image's, or the shim.
 
 mod exec;
+mod ghost;
 mod processes;
 mod programs;
 mod streams;
@@ -13,6 +14,7 @@ mod words;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use crate::cell::workspace;
 use crate::prison::{IMAGES, MIRROR, Prison};
 use crate::support::text;
 
@@ -27,6 +29,10 @@ pub(crate) enum Way {
 const SUPERVISED: &str = "default_action: allow\non_unparsed: allow\nrules:\n  - {command: '*', action: allow, executor: mirror, \
                           supervised: true}\n";
 
+/// Everything is allowed, in a ghost of the prisoner's own image.
+const GHOSTS: &str = "default_action: allow\non_unparsed: allow\nghost_images: {'*': same}\nrules:\n  - {command: '*', action: \
+                      allow, executor: ghost}\n";
+
 pub(crate) const WAYS: [Way; 2] = [Way::Native, Way::Shimmed];
 
 /// A container in which tools are run natively or by their shims.
@@ -35,17 +41,30 @@ pub(crate) struct Stage {
     prison: Prison,
     /// How the warden says that it ran what was shimmed.
     method: &'static str,
+    /// Where scripts run.
+    cwd: &'static str,
+    _work: Option<tempfile::TempDir>,
 }
 
 impl Stage {
     pub(crate) fn new(image: &'static str) -> Self {
-        Self { image, prison: Prison::new(image, MIRROR), method: "handoff" }
+        let prison = Prison::new(image, MIRROR);
+        Self { image, prison, method: "handoff", cwd: "/tmp", _work: None }
     }
 
     /// The same, where the engine starts what is shimmed.
     pub(crate) fn by_exec(image: &'static str) -> Self {
         let prison = Prison::with_engine(image, SUPERVISED, |spec| spec.user("1000:1000"));
-        Self { image, prison, method: "exec" }
+        Self { image, prison, method: "exec", cwd: "/tmp", _work: None }
+    }
+
+    /// The same, where each tool runs in a ghost of the same image, with a folder of its caller's.
+    pub(crate) fn by_ghost(image: &'static str) -> Self {
+        let work = workspace();
+        let prison = Prison::with_engine(image, GHOSTS, |spec| {
+            spec.user("1000:1000").mount(work.path(), "/work")
+        });
+        Self { image, prison, method: "runner", cwd: "/work", _work: Some(work) }
     }
 
     /// Words of a program in the container, this way.
@@ -59,7 +78,7 @@ impl Stage {
     /// Runs a script this way, fed with `input`.
     pub(crate) fn run(&self, way: Way, options: &[&str], script: &str, input: &[u8]) -> Output {
         let options: Vec<&str> =
-            ["-i", "-w", "/tmp"].into_iter().chain(options.iter().copied()).collect();
+            ["-i", "-w", self.cwd].into_iter().chain(options.iter().copied()).collect();
         // By its place, so that the shell itself is the image's either way.
         let mut command = self.command(way, &options, &["/bin/sh", "-c", script]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

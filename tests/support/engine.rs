@@ -15,7 +15,7 @@ use super::text;
 /// The label of every container that a test made; its value names the process.
 pub const LABEL: &str = "clawrden-test.process";
 
-/// The images that there are; `scripts/images` says what each is.
+/// The images that there are; `scripts/images` says what each is. `node-build`, which is large, is made for who asks.
 pub const IMAGES: &[&str] =
     &["alpine", "debian12", "debian13", "zsh", "python-slim", "node", "distroless"];
 
