@@ -123,6 +123,23 @@ fn an_executable_that_is_replaced_by_a_link_does_not_run() {
 }
 
 #[test]
+fn an_interpreter_that_is_replaced_while_a_script_waits_does_not_run() {
+    for name in ["mirrored", "local"] {
+        let stage = Stage::new();
+        let folder = stage.house.path("interpreters");
+        fs::create_dir(&folder).unwrap();
+        fs::copy("/bin/sh", folder.join("sh")).unwrap();
+        let line = format!("#!{}\n", folder.join("sh").display());
+        write_tool(&stage.tools, name, &format!("{line}echo harmless\n"));
+        let (child, short) = stage.waiting(&mut stage.tool(name));
+        let entry = stage.house.pending();
+        assert_eq!(entry["sha256"].as_str().map(str::len), Some(64), "{entry}");
+        write_tool(&folder, "sh", EVIL);
+        stage.refused_after_approval(child, &short);
+    }
+}
+
+#[test]
 fn an_approval_that_is_kept_is_for_the_file_that_was_approved() {
     for name in ["mirrored", "local"] {
         let stage = Stage::new();

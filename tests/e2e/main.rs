@@ -8,6 +8,7 @@ mod support;
 
 mod decisions;
 mod dry_run;
+mod grants;
 mod hooks;
 mod layers;
 mod lifecycle;

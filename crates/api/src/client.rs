@@ -4,6 +4,7 @@
 //! understand for a yes.
 
 mod access;
+mod grants;
 mod recordings;
 mod remote;
 mod running;

@@ -244,6 +244,9 @@ pub struct QueueEntry {
     pub cwd: Option<String>,
     /// The file that will be executed.
     pub executable: Option<String>,
+    /// SHA-256 of what that file holds, in hex, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Where it will run: `mirror`, `ghost` or `local`.
     pub executor: String,
     /// The user of the warden's host that it will run as, where a rule says so (`run_as`).

@@ -9,10 +9,10 @@ use clawrden_policy::{
 };
 
 use crate::again::{Case, Objection};
-use crate::approvals::Loan;
+use crate::approvals::{Identity, Loan};
 use crate::intercom::Account;
 use crate::jails::Jails;
-use crate::plan::{HostError, Plan, PlanError, RequestId, Sight, Workers};
+use crate::plan::{Contents, Digests, HostError, Plan, PlanError, RequestId, Sight, Workers};
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
 const LARGE: usize = 16 * 1024;
@@ -24,6 +24,8 @@ pub(crate) struct Judged {
     decision: Decision,
     /// For judging it again, once it waits.
     case: Option<Arc<Case>>,
+    /// What its files held when a person was asked.
+    contents: Option<Contents>,
     /// In a dry run: it runs whatever was decided.
     let_through: bool,
 }
@@ -56,7 +58,7 @@ pub(crate) struct Approved {
 
 impl Judged {
     fn new(plan: Box<Plan>, decision: Decision) -> Self {
-        Self { plan, decision, case: None, let_through: false }
+        Self { plan, decision, case: None, contents: None, let_through: false }
     }
 
     /// The same for a request of any size: one so large that judging it would keep others waiting is judged beside
@@ -201,7 +203,7 @@ impl Judged {
     /// Turns an `ask` that a person has consented to into a plan that may run, and takes the consent with it. A
     /// decision other than `ask`, or a consent to something else, makes none.
     pub(crate) fn consented(self, loan: Loan) -> Result<Approved, Loan> {
-        let asked = self.decision.action == Action::Ask && loan.covers(&self.plan.identity);
+        let asked = self.decision.action == Action::Ask && loan.covers(&self.identity());
         if asked { Ok(Approved { loan: Some(loan), ..self.approved() }) } else { Err(loan) }
     }
 
@@ -212,6 +214,30 @@ impl Judged {
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Finds out what its files hold: a person approves that, and nothing that takes its place.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub(crate) async fn keep_contents(
+        &mut self,
+        digests: &Arc<Digests>,
+        workers: &Workers,
+    ) -> Result<(), PlanError> {
+        self.contents = self.plan.contents(digests, workers).await?;
+        Ok(())
+    }
+
+    /// Tells identical requests, for a person's answer: with what their files hold.
+    pub(crate) fn identity(&self) -> Identity {
+        let contents = self.contents.as_ref();
+        contents.map_or(self.plan.identity, |held| self.plan.identity.within(&held.mark()))
+    }
+
+    /// SHA-256 of the file that will run, in hex, where it was read.
+    pub(crate) fn sha256(&self) -> Option<String> {
+        self.contents.as_ref()?.executable()
     }
 
     /// It is the request `id` that comes again on another connection.
@@ -272,15 +298,26 @@ impl Judged {
     ///
     /// # Errors
     /// A sentence that says what has changed.
-    pub(crate) async fn recall(&mut self, workers: &Workers) -> Result<(), String> {
+    pub(crate) async fn recall(
+        &mut self,
+        digests: &Arc<Digests>,
+        workers: &Workers,
+    ) -> Result<(), String> {
         if !self.plan.caller.recall_pidfd() {
             return Err("the caller ended while it waited".to_owned());
         }
-        let unchanged = self.plan.is_unchanged(workers).await.map_err(|error| error.to_string())?;
-        if unchanged {
+        let said = |error: PlanError| error.to_string();
+        if !self.plan.is_unchanged(workers).await.map_err(said)? {
+            return Err("changed after approval: the executable or the working directory is not what it was; repeat the command".to_owned());
+        }
+        let holds = match &self.contents {
+            Some(held) => self.plan.still_holds(held, digests, workers).await.map_err(said)?,
+            None => true,
+        };
+        if holds {
             Ok(())
         } else {
-            Err("changed after approval: the executable or the working directory is not what it was; repeat the command".to_owned())
+            Err("changed after approval: what the executable, or the interpreter of a script, holds is not what it was; repeat the command".to_owned())
         }
     }
 

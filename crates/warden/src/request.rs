@@ -158,6 +158,14 @@ async fn command(
     judged.plan().jail.counts().decided(*action, began.elapsed());
     warden.metrics.rules.count(rule.as_ref(), *action);
     let mut judged = judged;
+    let is_asked = judged.decision().action == Action::Ask;
+    if (is_asked || warden.approvals.expects_callers())
+        && let Err(error) = judged.keep_contents(&warden.digests, &warden.workers).await
+    {
+        warden.record(&[requested, failed(Id(id), error.to_string())]);
+        let _ = reply.fail(EXIT_UNREACHABLE, &error.to_string()).await;
+        return;
+    }
     let records = match comes_back(warden, &mut judged) {
         Some(reconnected) if judged.decision().action == Action::Ask => vec![reconnected],
         Some(reconnected) => vec![reconnected, decided(&judged)],
@@ -192,7 +200,8 @@ fn comes_back(warden: &Warden, judged: &mut Judged) -> Option<Record> {
     if !is_asked && !warden.approvals.expects_callers() {
         return None;
     }
-    let (id, entry) = warden.approvals.known(&plan.identity, client, caller_key(&plan.caller))?;
+    let (id, entry) =
+        warden.approvals.known(&judged.identity(), client, caller_key(&plan.caller))?;
     judged.goes_on_as(id.0);
     judged.stays_asked();
     Some(Record::Reconnected(ledger::Reconnected { id, entry }))
@@ -355,7 +364,7 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
         records.push(grant_used(id, &approval));
     }
     let loan = warden.approvals.lend(approval);
-    let unchanged = judged.recall(&warden.workers).await;
+    let unchanged = judged.recall(&warden.digests, &warden.workers).await;
     if let Some(objection) = judged.objection(&warden.jails) {
         let Objection { rule, reason } = objection;
         records.push(denied(id, rule.clone(), reason.clone()));
@@ -415,7 +424,7 @@ fn question(judged: &mut Judged) -> Ask {
     let mut caller: clawrden_api::Caller = (&plan.caller).into();
     caller.prisoner = plan.prisoner.as_ref().map(|prisoner| prisoner.id.clone());
     Ask {
-        identity: plan.identity,
+        identity: judged.identity(),
         id: Id(plan.id),
         client: plan.invocation.client().map(Id),
         key: caller_key(&plan.caller),
@@ -425,6 +434,7 @@ fn question(judged: &mut Judged) -> Ask {
             argv: shown(plan, SHOWN_BYTES),
             cwd: plan.meant_cwd().map(|cwd| clean(lossy(&cwd.path))),
             executable: plan.meant_tool().map(|tool| clean(lossy(&tool.resolved))),
+            sha256: judged.sha256(),
             executor: decision.executor.as_str().to_owned(),
             run_as: decision.run_as.as_ref().map(ToString::to_string),
             rule: decision.rule.as_ref().map(ToString::to_string),

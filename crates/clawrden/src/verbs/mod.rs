@@ -16,6 +16,7 @@ pub(crate) mod completions;
 pub(crate) mod dashboard;
 pub(crate) mod deny;
 pub(crate) mod elsewhere;
+pub(crate) mod grants;
 pub(crate) mod harden;
 pub(crate) mod heard;
 pub(crate) mod history;

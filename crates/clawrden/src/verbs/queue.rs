@@ -176,6 +176,7 @@ mod tests {
             argv: vec!["npm".into(), "install".into(), "a\u{1b}[2Jb".into()],
             cwd: Some("/work\u{202e}/x".into()),
             executable: Some("/usr/bin/npm".into()),
+            sha256: None,
             executor: "mirror".into(),
             run_as: None,
             rule: None,

@@ -1,10 +1,12 @@
 //! Answers: what a person said about a request, and what came of saying it.
 //! An [`Approval`] cannot be copied: it lets one run happen, and whoever cannot use it gives it back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Details;
 use super::identity::Identity;
 use crate::ledger::Id;
 
@@ -68,6 +70,8 @@ pub struct Approval {
     pub kept: bool,
     /// The request that it was given to, or that asked last.
     pub(super) ask: Id,
+    /// What was approved, for showing it.
+    pub(super) details: Arc<Details>,
     pub(super) identity: Identity,
     pub(super) until: Now,
 }

@@ -358,8 +358,19 @@ fn outlook(id: Id, entry: &Entry, verdict: Verdict, now: Now, reopened: Option<I
     let answered_ms = now.ms;
     if approve {
         let (identity, kept) = (entry.identity, false);
-        let approval =
-            Approval { entry: id, who, channel, reason, answered_ms, kept, ask, identity, until };
+        let details = Arc::new(entry.details.clone());
+        let approval = Approval {
+            entry: id,
+            who,
+            channel,
+            reason,
+            answered_ms,
+            kept,
+            ask,
+            details,
+            identity,
+            until,
+        };
         return Outlook { answered, approval: Some(approval), denial: None };
     }
     let why = Refusal::Person { who, channel, reason, answered_ms };

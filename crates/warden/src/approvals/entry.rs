@@ -59,6 +59,9 @@ pub struct Details {
     pub cwd: Option<String>,
     /// The file that will run.
     pub executable: Option<String>,
+    /// SHA-256 of what it holds, in hex; `None` where it was not read.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// Where it will run.
     pub executor: String,
     /// The user of the warden's host that it will run as, where a rule says so.
@@ -91,6 +94,7 @@ impl Details {
             + list(&self.argv)
             + self.cwd.as_ref().map_or(0, String::len)
             + self.executable.as_ref().map_or(0, String::len)
+            + self.sha256.as_ref().map_or(0, String::len)
             + self.executor.len()
             + self.run_as.as_ref().map_or(0, String::len)
             + self.rule.as_ref().map_or(0, String::len)
@@ -109,6 +113,7 @@ impl Details {
             argv: self.argv.clone(),
             cwd: self.cwd.clone(),
             executable: self.executable.clone(),
+            sha256: self.sha256.clone(),
             executor: self.executor.clone(),
             run_as: self.run_as.clone(),
             rule: self.rule.clone(),

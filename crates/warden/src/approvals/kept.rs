@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::answer::{Answer, Approval, Denial, Now};
 use super::entry::CallerKey;
 use super::identity::Identity;
-use super::lasting;
+use super::lasting::{self, To};
 use super::store::{Change, Kind};
 use crate::ledger::Id;
 
@@ -124,6 +124,49 @@ impl Kept {
     ) -> Option<Answer> {
         self.expected(identity, client, key)?;
         self.returns.remove(&(client, *identity)).map(|found| found.answer)
+    }
+
+    /// Every approval that is here, and whether it is for a caller that is expected back.
+    pub(super) fn approvals(&self) -> impl Iterator<Item = (&Approval, bool)> {
+        let kept = self.grants.values().flatten().map(|grant| (grant, false));
+        let expected = self.returns.values().filter_map(|expected| match &expected.answer {
+            Answer::Approved(approval) => Some((approval, true)),
+            Answer::Denied(_) => None,
+        });
+        kept.chain(expected)
+    }
+
+    /// Takes out the approval of this entry, and says for whom it is.
+    pub(super) fn take_approval(&mut self, entry: Id) -> Option<(Approval, Option<To>)> {
+        let is_it = |expected: &Return| match &expected.answer {
+            Answer::Approved(approval) => approval.entry == entry,
+            Answer::Denied(_) => false,
+        };
+        let key = self.returns.iter().find(|(_, expected)| is_it(expected)).map(|(key, _)| *key);
+        if let Some(expected) = key.and_then(|key| self.returns.remove(&key))
+            && let Answer::Approved(approval) = expected.answer
+        {
+            return Some((approval, Some(To { client: expected.client, key: expected.key })));
+        }
+        let grants = self.grants.values_mut();
+        let mut with_it = grants.filter_map(|grants| {
+            let at = grants.iter().position(|grant| grant.entry == entry)?;
+            grants.remove(at)
+        });
+        let found = with_it.next();
+        self.grants.retain(|_, grants| !grants.is_empty());
+        Some((found?, None))
+    }
+
+    /// Puts back what [`Kept::take_approval`] gave.
+    pub(super) fn put_approval(&mut self, approval: Approval, to: Option<To>) {
+        match to {
+            Some(To { client, key }) => {
+                let (identity, answer) = (approval.identity, Answer::Approved(approval));
+                self.expect(Return { client, key, identity, answer });
+            }
+            None => self.grant(approval),
+        }
     }
 
     /// Everybody who was expected, and is no more.

@@ -58,6 +58,7 @@ pub(super) struct To {
 #[derive(Serialize, Deserialize)]
 struct GrantRow {
     ask: Id,
+    details: Details,
     identity: Identity,
     entry: Id,
     who: String,
@@ -163,6 +164,7 @@ pub(super) fn no_caller(row: Id, ask: Id) -> Change {
 pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
     let row = GrantRow {
         ask: approval.ask,
+        details: Details::clone(&approval.details),
         identity: approval.identity,
         entry: approval.entry,
         who: approval.who.clone(),
@@ -353,6 +355,7 @@ impl Restoring<'_> {
             answered_ms: row.answered_ms,
             kept: false,
             ask: row.ask,
+            details: std::sync::Arc::new(row.details),
             identity: row.identity,
             until,
         };

@@ -8,6 +8,7 @@
 mod answer;
 mod answering;
 mod entry;
+mod grants;
 mod identity;
 mod ids;
 mod kept;

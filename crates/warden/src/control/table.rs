@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorCode, History, HistoryQuery, IndexStatus, JailInfo,
+    AnswerRequest, Answered, ConfigInfo, ErrorCode, GrantList, History, HistoryQuery, IndexStatus, JailInfo,
     JailList, JailRequest, KillReport, KillRequest, LoginLink, LoginRequest, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, ResumeRequest, Revoked,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest, Revoked,
     Role, RunningList, Session, Status, StopReport, StopRequest, TokenList, TokenMade,
     TokenRequest,
 };
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::credentials as opens;
+use super::grants;
 use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
@@ -186,6 +187,11 @@ pub static ROUTES: &[Route] = &[
         handler: || get(does::read_history), takes: query::<HistoryQuery>(), gives: json::<History>(), errors: &[BadRequest] },
     Route { method: Get, path: "/api/events", least: VIEWER, summary: "Tell what happens, as server-sent events.",
         handler: || get(streams::events), takes: Takes::Nothing, gives: Gives::Events, errors: &[] },
+    Route { method: Get, path: "/api/grants", least: VIEWER, summary: "List approvals that were given and not used yet.",
+        handler: || get(grants::list), takes: Takes::Nothing, gives: json::<GrantList>(), errors: &[] },
+    Route { method: Post, path: "/api/grants/{id}/revoke", least: APPROVER, summary: "Take an approval back before it is used.",
+        handler: || post(grants::revoke), takes: body::<RevokeRequest>(), gives: json::<RevokeReport>(),
+        errors: &[NotFound, Ambiguous, LedgerUnavailable] },
     Route { method: Get, path: "/api/running", least: VIEWER, summary: "List what runs, oldest first.",
         handler: || get(running::list), takes: Takes::Nothing, gives: json::<RunningList>(), errors: &[] },
     Route { method: Post, path: "/api/running/{id}/stop", least: APPROVER, summary: "End a running command.",

@@ -41,6 +41,8 @@ pub enum Record {
     Reconnected(Reconnected),
     /// A kept approval let this request run.
     GrantUsed(Answered),
+    /// Somebody took a kept approval back: nothing will run by it.
+    GrantRevoked(GrantRevoked),
     /// Nothing was started with an approval that this request had: the next identical one has it.
     ApprovalReturned(ApprovalReturned),
     /// The command starts; written before it does.
@@ -225,6 +227,22 @@ pub struct ApprovalReturned {
     pub entry: Id,
     /// Until when it is kept, in milliseconds since the epoch: no longer than it would have been without this request.
     pub kept_until_ms: u64,
+}
+
+/// Payload of [`Record::GrantRevoked`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRevoked {
+    /// The request that it was given to, or that asked last.
+    pub id: Id,
+    /// The entry of the queue that was answered.
+    pub entry: Id,
+    /// Who took it back.
+    pub by: String,
+    /// Through what.
+    pub channel: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Payload of [`Record::Expired`].

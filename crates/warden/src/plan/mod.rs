@@ -4,6 +4,7 @@
 //! descriptor, so that a request may wait for a person at the cost of its connection alone; whoever executes it
 //! opens the files again and compares them with what was judged.
 
+mod contents;
 mod environment;
 mod here;
 mod invocation;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use clawrden_policy::{Facts, Policy};
 use thiserror::Error;
 
+pub(crate) use contents::{Contents, Digests};
 pub(crate) use environment::local;
 pub(crate) use environment::value;
 use environment::{changed, every_value, governed_path};

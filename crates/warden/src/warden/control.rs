@@ -302,7 +302,7 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
 
 // By value, as `map_err` gives it.
 #[allow(clippy::needless_pass_by_value)]
-fn answer_error(error: AnswerError) -> ErrorBody {
+pub(super) fn answer_error(error: AnswerError) -> ErrorBody {
     let code = match &error {
         AnswerError::Malformed(_) => ErrorCode::BadRequest,
         AnswerError::Unknown(_) => ErrorCode::NotFound,

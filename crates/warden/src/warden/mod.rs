@@ -3,6 +3,7 @@
 mod containers;
 mod control;
 mod engine;
+mod grants;
 mod jails;
 mod metrics;
 mod prisoners;
@@ -30,7 +31,7 @@ use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
 use crate::metrics::Metrics;
-use crate::plan::{Kinds, Sight, Workers};
+use crate::plan::{Digests, Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
 use crate::recording::Recordings;
@@ -70,6 +71,8 @@ pub(crate) struct Warden {
     pub(crate) strangers: Strangers,
     kinds: Arc<Kinds>,
     pub(crate) workers: Workers,
+    /// What files held that a person was asked about.
+    pub(crate) digests: Arc<Digests>,
     /// The container engine, which need not be there.
     pub(crate) engine: Engine,
     /// Which container a caller is in.

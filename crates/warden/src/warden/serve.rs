@@ -177,6 +177,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         strangers: Strangers::new(rustix::process::getuid().as_raw()),
         kinds: Arc::default(),
         workers: crate::plan::Workers::default(),
+        digests: Arc::default(),
         baseline: Baseline::own(),
         disasters: config.dry_run.then(|| Arc::new(Policy::stock())),
         doors: Mutex::default(),

@@ -18,15 +18,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode, History,
-    HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus,
+    AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode, GrantList,
+    History, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus,
     PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
-    ResumeRequest, RunningList, Status, StopReport, StopRequest,
+    ResumeRequest, RevokeReport, RevokeRequest, RunningList, Status, StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Format, Limits, Peer, Readiness,
-    Refusal, Verdict, serve_tcp, serve_with,
+    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Format, Grants, Limits, Peer,
+    Readiness, Refusal, Verdict, serve_tcp, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -109,6 +109,23 @@ impl Commands for Fake {
     fn recording(&self, id: &str) -> Result<Source, ErrorBody> {
         self.note(format!("recording {id}"));
         Err(ErrorBody { code: ErrorCode::NotFound, message: "there is none".to_owned() })
+    }
+}
+
+impl Grants for Fake {
+    fn grants(&self) -> Result<GrantList, ErrorBody> {
+        self.note("grants".to_owned());
+        Ok(GrantList::default())
+    }
+
+    fn revoke(
+        &self,
+        actor: &Actor,
+        id: &str,
+        request: RevokeRequest,
+    ) -> Result<RevokeReport, ErrorBody> {
+        self.note(format!("revoke {id} {:?} by {}", request.reason, actor.who));
+        Ok(RevokeReport { id: id.to_owned() })
     }
 }
 
@@ -295,6 +312,7 @@ fn entry(number: usize) -> QueueEntry {
         argv: vec!["git".to_owned(), "push".to_owned(), "x".repeat(200)],
         cwd: None,
         executable: None,
+        sha256: None,
         executor: "mirror".to_owned(),
         run_as: None,
         rule: None,
