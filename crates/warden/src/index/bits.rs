@@ -21,10 +21,6 @@ impl Bits {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|&word| word == 0)
-    }
-
     pub(super) fn count(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
@@ -114,6 +110,6 @@ mod tests {
         a.or(&b);
         assert_eq!(a.descending().collect::<Vec<_>>(), [8191, 64, 0]);
         both.and(&Bits::NONE);
-        assert!(both.is_empty());
+        assert_eq!(both.count(), 0);
     }
 }

@@ -10,7 +10,10 @@ use rustc_hash::FxHashMap;
 
 use super::bits::{BLOCK, Bits, block_of, place_of};
 use super::rows::{self, signed};
-use super::terms::{Clause, Term, Terms, part};
+use super::terms::{Clause, Term, Terms, long, part};
+
+/// Requests that are looked at rather than more terms.
+const FEW: usize = 2;
 
 /// What looking for the terms that begin the same costs, in requests that it might have held for.
 const LIKE: usize = 1000;
@@ -87,8 +90,23 @@ pub(super) fn matching(
     block: u64,
     clause: &mut Clause<'_>,
 ) -> rusqlite::Result<Bits> {
+    let long = places(db, block, &long())?;
+    within_block(db, block, clause, &long)
+}
+
+fn within_block(
+    db: &Connection,
+    block: u64,
+    clause: &mut Clause<'_>,
+    long: &Bits,
+) -> rusqlite::Result<Bits> {
     Ok(match clause {
         Clause::Term(term) => places(db, block, term)?,
+        Clause::Part(term) => {
+            let mut bits = places(db, block, term)?;
+            bits.or(long);
+            bits
+        }
         Clause::Like(begin, holds) => {
             let sql =
                 "SELECT term, places FROM postings WHERE block = ?1 AND term >= ?2 AND term < ?3";
@@ -109,7 +127,7 @@ pub(super) fn matching(
         Clause::Any(clauses) => {
             let mut bits = Bits::NONE;
             for clause in clauses {
-                bits.or(&matching(db, block, clause)?);
+                bits.or(&within_block(db, block, clause, long)?);
             }
             bits
         }
@@ -117,14 +135,15 @@ pub(super) fn matching(
             let mut left: Option<Bits> = None;
             clauses.sort_by_key(|&(count, _)| count);
             for (count, clause) in clauses {
-                let found = matching(db, block, clause)?;
+                let found = within_block(db, block, clause, long)?;
                 // Many terms are read for one of these, however few it holds for.
                 *count = found.count() + if matches!(clause, Clause::Like(..)) { LIKE } else { 1 };
                 match &mut left {
                     None => left = Some(found),
                     Some(left) => left.and(&found),
                 }
-                if left.as_ref().is_some_and(Bits::is_empty) {
+                // A few are sooner looked at than excluded.
+                if left.as_ref().is_some_and(|left| left.count() <= FEW) {
                     break;
                 }
             }

@@ -1,5 +1,7 @@
 //! A request as a row: every field a column, so that other tools can read it too.
 
+use std::sync::LazyLock;
+
 use clawrden_api::{Caller, CallerContainer, HistoryEntry};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -113,8 +115,9 @@ pub(super) fn get(
     seq: u64,
     times: (u64, u64),
 ) -> rusqlite::Result<Option<HistoryEntry>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM requests WHERE seq = ?1 AND time_ms BETWEEN ?2 AND ?3");
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!("SELECT {COLUMNS} FROM requests WHERE seq = ?1 AND time_ms BETWEEN ?2 AND ?3")
+    });
     let values = params![signed(seq), signed(times.0), signed(times.1)];
-    db.prepare_cached(&sql)?.query_row(values, from_row).optional()
+    db.prepare_cached(&SQL)?.query_row(values, from_row).optional()
 }

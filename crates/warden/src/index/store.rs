@@ -111,6 +111,8 @@ impl Store {
     pub(super) fn finish(mut self, path: &Path) -> Result<(), IndexError> {
         self.db.execute_batch("CREATE INDEX requests_id ON requests(id)")?;
         self.tell("form", FORM)?;
+        // Of a ledger that has nothing yet, nothing was told.
+        self.tell("mark", &serde_json::to_string(&self.mark).unwrap_or_default())?;
         self.recent = None;
         self.db.close().map_err(|(_, error)| error)?;
         let written = fs::File::open(path).and_then(|built| built.sync_all());

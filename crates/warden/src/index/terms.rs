@@ -41,6 +41,8 @@ type Accepts<'a> = Box<dyn Fn(&[u8]) -> bool + 'a>;
 pub(super) enum Clause<'a> {
     /// It has this one.
     Term(Term),
+    /// Some text has this part; or may have it, because there is more text than is looked at.
+    Part(Term),
     /// It has one that begins so and is accepted.
     Like(Term, Accepts<'a>),
     /// All of these hold. With each, how many requests of a block it held for when it was last looked at: what holds for
@@ -139,15 +141,20 @@ pub(super) fn condition<'a>(filter: &'a Filter<'_>) -> Clause<'a> {
         let holds = move |rule: &[u8]| String::from_utf8_lossy(rule).contains(part);
         Clause::Like(vec![RULE], Box::new(holds))
     }));
-    if let Some((text, glob)) = &filter.command {
-        let mut any = vec![contains(text)];
-        any.extend(glob.as_ref().map(|glob| {
-            let holds = |tool: &[u8]| glob.is_match(&*String::from_utf8_lossy(tool));
-            Clause::Like(vec![TOOL], Box::new(holds))
-        }));
-        all.push(Clause::Any(any));
+    match &filter.command {
+        // A tool's name that is no pattern is a part of the line as well.
+        Some((text, glob)) if text.contains(['*', '?', '[', '{', '\\']) => {
+            let mut any = vec![together(parts(text))];
+            any.extend(glob.as_ref().map(|glob| {
+                let holds = |tool: &[u8]| glob.is_match(&*String::from_utf8_lossy(tool));
+                Clause::Like(vec![TOOL], Box::new(holds))
+            }));
+            all.push(Clause::Any(any));
+        }
+        Some((text, _)) => all.extend(parts(text)),
+        None => {}
     }
-    all.extend(filter.words.iter().map(|word| contains(word)));
+    all.extend(filter.words.iter().flat_map(|word| parts(word)));
     if all.is_empty() {
         all.push(Clause::Term(vec![ALL]));
     }
@@ -176,17 +183,21 @@ fn container(text: &str) -> Clause<'_> {
     ])
 }
 
-/// A text with `part` somewhere in it.
-fn contains(part: &str) -> Clause<'static> {
-    let bytes = part.to_ascii_lowercase().into_bytes();
-    let parts = if bytes.len() < 3 {
-        Clause::Like(term(PART, &bytes), Box::new(|_| true))
-    } else {
-        let every = bytes.len().div_ceil(MAX_PARTS);
-        let parts = bytes.windows(3).step_by(every);
-        together(parts.map(|part| Clause::Term(term(PART, part))).collect())
-    };
-    Clause::Any(vec![parts, Clause::Term(vec![LONG])])
+/// What a text has that has `text` somewhere in it.
+fn parts<'a>(text: &str) -> Vec<Clause<'a>> {
+    let bytes = text.to_ascii_lowercase().into_bytes();
+    let short = (1..3).contains(&bytes.len()).then(|| {
+        let begin = Clause::Like(term(PART, &bytes), Box::new(|_| true));
+        Clause::Any(vec![begin, Clause::Term(vec![LONG])])
+    });
+    let every = bytes.len().div_ceil(MAX_PARTS).max(1);
+    let parts: Vec<_> = bytes.windows(3).step_by(every).map(|part| term(PART, part)).collect();
+    short.into_iter().chain(parts.into_iter().map(Clause::Part)).collect()
+}
+
+/// The term of requests with more text than is looked at.
+pub(super) fn long() -> Term {
+    vec![LONG]
 }
 
 /// The command itself, in its jail.

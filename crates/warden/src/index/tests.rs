@@ -112,7 +112,6 @@ fn finished(n: u64, exit_code: i32) -> Record {
         cancelled: false,
         bytes_out: None,
         error: None,
-        recording: None,
     })
 }
 
@@ -299,6 +298,17 @@ fn an_index_that_is_deleted_damaged_or_anothers_is_made_anew() {
         assert_eq!(index.status().state, "ready", "{name}");
         assert_same(&index, &ledger);
     }
+}
+
+#[test]
+fn an_index_of_an_empty_ledger_is_led_on() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(100_000);
+    let index = Index::of(&ledger);
+    index.keep(&ledger).unwrap();
+    assert_eq!(index.status().state, "ready");
+    fill(&ledger, 0, 50);
+    assert_same(&index, &ledger);
 }
 
 #[test]
