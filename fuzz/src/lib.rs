@@ -247,8 +247,9 @@ pub fn redaction(data: &[u8]) {
     let json = serde_json::json!({ "a": text, "b": [text, 1] });
     let bytes = json.to_string();
     if let Some(marked) = redactor.json(bytes.as_bytes()) {
-        let marked: serde_json::Value =
-            serde_json::from_slice(&marked).expect("it is JSON as before");
+        let Ok(marked) = serde_json::from_slice::<serde_json::Value>(&marked) else {
+            panic!("what was JSON is none any more")
+        };
         assert_eq!(marked["b"][1], 1);
     }
 }

@@ -94,8 +94,18 @@ fn replay(name: &str) {
 fn every_target_is_replayed() {
     let mut names: Vec<&str> = fuzz::ENTRIES.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
-    let known =
-        ["display", "frames", "ledger", "note", "policy", "request", "runner", "shell", "wrapped"];
+    let known = [
+        "display",
+        "frames",
+        "ledger",
+        "note",
+        "policy",
+        "redaction",
+        "request",
+        "runner",
+        "shell",
+        "wrapped",
+    ];
     assert_eq!(names, known);
 }
 
