@@ -6,7 +6,9 @@
 mod characters;
 mod quote;
 mod time;
+mod warnings;
 
 pub use characters::is_plain;
 pub use quote::{MAX_ARGUMENT, MAX_ARGUMENTS, argument, command, exact, text};
 pub use time::{age, duration, rfc3339, short_time};
+pub use warnings::{MAX_WARNINGS, warnings};

@@ -227,6 +227,25 @@ pub struct CallerContainer {
     pub image: String,
 }
 
+/// What helps to judge a request. But for the count, all of it is the prisoner's word: it wrote its command lines and its
+/// files. What could not be read in time is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueContext {
+    /// The command line of the process that started it, secrets marked; empty where it is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parent: Vec<String>,
+    /// The remote of the git repository that its working directory is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_remote: Option<String>,
+    /// The branch that is checked out there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_branch: Option<String>,
+    /// How often exactly this command was approved in this jail before, 100 standing for so many or more; absent where
+    /// the ledger's index cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_before: Option<u32>,
+}
+
 /// One entry of `GET /api/queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueEntry {
@@ -263,6 +282,16 @@ pub struct QueueEntry {
     pub noticed: Vec<String>,
     /// The prisoner's labels.
     pub labels: BTreeMap<String, String>,
+    /// The command as a shell reads it back, exactly; absent where the arguments are too long to be shown whole, or
+    /// where secrets among them are replaced by marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+    /// What is odd about its characters: letters that look like others, and hidden ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What surrounds it.
+    #[serde(default)]
+    pub context: QueueContext,
     /// Since when it waits.
     pub since_ms: u64,
     /// When it is denied as expired.

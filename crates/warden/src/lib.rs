@@ -7,6 +7,7 @@ pub mod approvals;
 mod caller;
 pub mod config;
 pub(crate) mod containers;
+mod context;
 pub mod control;
 mod crash;
 mod decision;

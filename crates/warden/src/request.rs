@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clawrden_api::QueueContext;
 use clawrden_policy::{Action, Decision};
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
@@ -16,6 +17,7 @@ use crate::approvals::{
 };
 use crate::caller::Caller;
 use crate::containers::strangeness;
+use crate::context;
 use crate::decision::{Judged, Verdict};
 use crate::executor::{Start, execute, returned};
 use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
@@ -231,7 +233,12 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         return;
     }
     warden.take_up_approvals();
-    let ticket = match warden.approvals.ask(question(&mut judged), crate::approvals::Now::read()) {
+    let shown = shown(judged.plan(), SHOWN_BYTES);
+    let context = context::of(warden, &judged, shown.argv.clone()).await;
+    let ticket = match warden
+        .approvals
+        .ask(question(&mut judged, shown, context), crate::approvals::Now::read())
+    {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
         }
@@ -417,7 +424,7 @@ fn refusal_text(denial: &Denial) -> String {
     }
 }
 
-fn question(judged: &mut Judged) -> Ask {
+fn question(judged: &mut Judged, shown: Shown, context: QueueContext) -> Ask {
     let case = Some(judged.keep_case());
     let plan = judged.plan();
     let decision = judged.decision();
@@ -431,7 +438,9 @@ fn question(judged: &mut Judged) -> Ask {
         details: Details {
             jail: plan.jail.name.to_string(),
             caller,
-            argv: shown(plan, SHOWN_BYTES),
+            argv: shown.argv,
+            is_exact: shown.is_exact,
+            context,
             cwd: plan.meant_cwd().map(|cwd| clean(lossy(&cwd.path))),
             executable: plan.meant_tool().map(|tool| clean(lossy(&tool.resolved))),
             sha256: judged.sha256(),
@@ -448,10 +457,19 @@ fn question(judged: &mut Judged) -> Ask {
     }
 }
 
-/// The argument vector for a person: all of it, unless it is longer than `room` bytes.
-pub(crate) fn shown(plan: &Plan, mut room: usize) -> Vec<String> {
+/// An argument vector for a person.
+pub(crate) struct Shown {
+    pub(crate) argv: Vec<String>,
+    /// It is all of it, as it was sent.
+    is_exact: bool,
+}
+
+/// The argument vector for a person: all of it, unless it is longer than `room` bytes or has secrets.
+pub(crate) fn shown(plan: &Plan, mut room: usize) -> Shown {
     let argv: Vec<&[u8]> = plan.invocation.argv().collect();
     let redacted = redaction::ours().argv(&argv);
+    let mut is_exact =
+        redacted.is_none() && argv.iter().all(|arg| std::str::from_utf8(arg).is_ok());
     let argv = match &redacted {
         Some(redacted) => redacted.argv.iter().map(|arg| &**arg).collect(),
         None => argv,
@@ -462,6 +480,7 @@ pub(crate) fn shown(plan: &Plan, mut room: usize) -> Vec<String> {
         let text = lossy(&arg[..arg.len().min(room)]);
         room = room.saturating_sub(text.len() + 1);
         let cut = arg.len() > text.len();
+        is_exact &= !cut;
         shown.push(if cut { format!("{text}… ({} bytes)", arg.len()) } else { text });
         if room == 0 {
             break;
@@ -470,8 +489,9 @@ pub(crate) fn shown(plan: &Plan, mut room: usize) -> Vec<String> {
     let left = all.count();
     if left > 0 {
         shown.push(format!("… and {left} more arguments"));
+        is_exact = false;
     }
-    shown
+    Shown { argv: shown, is_exact }
 }
 
 fn clean(text: String) -> String {

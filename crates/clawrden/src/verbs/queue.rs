@@ -114,6 +114,22 @@ fn what(entry: &QueueEntry, full: bool) -> String {
         let how = format!("{}{}", entry.executor, user.unwrap_or_default());
         lines.push(format!("runs {} ({how})", display::text(executable)));
     }
+    let context = &entry.context;
+    if !context.parent.is_empty() {
+        lines.push(format!("started by {} (its word)", display::command(&context.parent)));
+    }
+    let git = [("git remote", &context.git_remote), ("branch", &context.git_branch)];
+    let git = git.iter().filter_map(|(name, value)| {
+        value.as_ref().map(|value| format!("{name} {}", display::text(value)))
+    });
+    let git: Vec<String> = git.collect();
+    if !git.is_empty() {
+        lines.push(format!("{} (its files say so)", git.join(", ")));
+    }
+    if entry.argv.iter().any(|argument| argument.contains("[redacted:")) {
+        lines.push("! secrets are replaced by marks here; what runs has them".to_owned());
+    }
+    lines.extend(entry.warnings.iter().map(|odd| format!("! {}", display::text(odd))));
     lines.extend(entry.noticed.iter().map(|fact| format!("! {}", display::text(fact))));
     lines.join("\n")
 }
@@ -126,6 +142,11 @@ fn why(entry: &QueueEntry, now_ms: u64) -> String {
         None => "the default action".to_owned(),
     });
     lines.push(caller(entry));
+    lines.extend(entry.context.approved_before.map(|times| match times {
+        0 => "never approved before".to_owned(),
+        1 => "approved once before".to_owned(),
+        times => format!("approved {times} times before"),
+    }));
     for (name, value) in &entry.labels {
         lines.push(format!("{}={}", display::text(name), display::text(value)));
     }
@@ -184,6 +205,9 @@ mod tests {
             suggest: Some("use the cache".into()),
             noticed: vec!["NODE_OPTIONS=\u{1b}]0;x\u{7}".into()],
             labels: [("ticket".to_owned(), "A\u{9b}1".to_owned())].into(),
+            exact: None,
+            warnings: Vec::new(),
+            context: clawrden_api::QueueContext::default(),
             since_ms: 0,
             expires_ms: 60_000,
             callers: 0,
@@ -195,6 +219,31 @@ mod tests {
         let text = format!("{}\n{}", what(&entry(), true), why(&entry(), 0));
         let harmless = |c: char| c == '\n' || (!c.is_control() && c != '\u{202e}');
         assert!(text.chars().all(harmless), "{text:?}");
+    }
+
+    #[test]
+    fn what_helps_to_judge_is_shown_and_is_harmless() {
+        let mut odd = entry();
+        odd.argv = vec!["gіt".into(), "--token=[redacted:token]".into()];
+        odd.warnings = display::warnings(&odd.argv);
+        odd.context = clawrden_api::QueueContext {
+            parent: vec!["sh".into(), "-c".into(), "x\u{1b}[2J".into()],
+            git_remote: Some("https://h/x\u{202e}".into()),
+            git_branch: Some("main".into()),
+            approved_before: Some(3),
+        };
+        let text = format!("{}\n{}", what(&odd, false), why(&odd, 0));
+        for part in [
+            "started by sh -c",
+            "git remote https://h/x",
+            "branch main",
+            "looks like `git`",
+            "approved 3 times before",
+            "replaced by marks",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawrden_api::{Caller, QueueEntry};
+use clawrden_api::{Caller, QueueContext, QueueEntry, display};
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
@@ -76,6 +76,10 @@ pub struct Details {
     pub noticed: Vec<String>,
     /// The prisoner's labels.
     pub labels: BTreeMap<String, String>,
+    /// The argument vector is all of it, as it was sent.
+    pub is_exact: bool,
+    /// What surrounds it.
+    pub context: QueueContext,
 }
 
 impl Details {
@@ -101,6 +105,9 @@ impl Details {
             + self.reason.len()
             + self.suggest.as_ref().map_or(0, String::len)
             + list(&self.noticed)
+            + list(&self.context.parent)
+            + self.context.git_remote.as_ref().map_or(0, String::len)
+            + self.context.git_branch.as_ref().map_or(0, String::len)
             + self.labels.iter().map(|(k, v)| text(k) + text(v)).sum::<usize>()
     }
 
@@ -121,6 +128,9 @@ impl Details {
             suggest: self.suggest.clone(),
             noticed: self.noticed.clone(),
             labels: self.labels.clone(),
+            exact: self.is_exact.then(|| display::exact(&self.argv)),
+            warnings: display::warnings(&self.argv),
+            context: self.context.clone(),
             since_ms: times.since_ms,
             expires_ms: times.expires_ms,
             callers: u32::try_from(callers).unwrap_or(u32::MAX),

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorCode, GrantList, History, HistoryQuery, IndexStatus, JailInfo,
-    JailList, JailRequest, KillReport, KillRequest, LoginLink, LoginRequest, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest, Revoked,
-    Role, RunningList, Session, Status, StopReport, StopRequest, TokenList, TokenMade,
-    TokenRequest,
+    AnswerRequest, Answered, ConfigInfo, ErrorCode, GrantList, History, HistoryQuery, IndexStatus,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink, LoginRequest,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery,
+    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RunningList, Session, Status,
+    StopReport, StopRequest, TokenList, TokenMade, TokenRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};

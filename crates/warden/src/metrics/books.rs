@@ -7,7 +7,7 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 30] = [
+pub(crate) const EVENTS: [&str; 31] = [
     "warden_started",
     "warden_stopped",
     "policy_loaded",
@@ -22,6 +22,7 @@ pub(crate) const EVENTS: [&str; 30] = [
     "restored",
     "reconnected",
     "grant_used",
+    "grant_revoked",
     "approval_returned",
     "started",
     "finished",
@@ -120,22 +121,23 @@ fn place(record: &Record) -> usize {
         Record::Restored(_) => 11,
         Record::Reconnected(_) => 12,
         Record::GrantUsed(_) => 13,
-        Record::ApprovalReturned(_) => 14,
-        Record::Started(_) => 15,
-        Record::Finished(_) => 16,
-        Record::Killed(_) => 17,
-        Record::Stopped(_) => 18,
-        Record::Resumed(_) => 19,
-        Record::JailCreated(_) => 20,
-        Record::JailDeleted(_) => 21,
-        Record::PrisonerStarted(_) => 22,
-        Record::PrisonerEnded(_) => 23,
-        Record::ControlRefused(_) => 24,
-        Record::TokenCreated(_) => 25,
-        Record::AccessRevoked(_) => 26,
-        Record::SessionOpened(_) => 27,
-        Record::Recovered(_) => 28,
-        Record::Failed(_) => 29,
+        Record::GrantRevoked(_) => 14,
+        Record::ApprovalReturned(_) => 15,
+        Record::Started(_) => 16,
+        Record::Finished(_) => 17,
+        Record::Killed(_) => 18,
+        Record::Stopped(_) => 19,
+        Record::Resumed(_) => 20,
+        Record::JailCreated(_) => 21,
+        Record::JailDeleted(_) => 22,
+        Record::PrisonerStarted(_) => 23,
+        Record::PrisonerEnded(_) => 24,
+        Record::ControlRefused(_) => 25,
+        Record::TokenCreated(_) => 26,
+        Record::AccessRevoked(_) => 27,
+        Record::SessionOpened(_) => 28,
+        Record::Recovered(_) => 29,
+        Record::Failed(_) => 30,
     }
 }
 

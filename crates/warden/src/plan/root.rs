@@ -56,6 +56,10 @@ impl Opened {
         self.direct
     }
 
+    pub(crate) fn is_file(&self) -> bool {
+        fs::FileType::from_raw_mode(self.mode) == fs::FileType::RegularFile
+    }
+
     pub(crate) fn is_executable_file(&self) -> bool {
         fs::FileType::from_raw_mode(self.mode) == fs::FileType::RegularFile
             && self.mode & 0o111 != 0

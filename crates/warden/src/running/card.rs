@@ -33,7 +33,7 @@ impl Card {
         Self {
             jail: plan.jail.name.to_string(),
             caller,
-            argv: shown(plan, WORDS),
+            argv: shown(plan, WORDS).argv,
             executor: started.executor.clone(),
             method: Some(started.method),
             rule: approved.rule().map(str::to_owned),
