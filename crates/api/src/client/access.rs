@@ -26,7 +26,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; `NotFound` for none of that id.
-    pub async fn revoke(&self, id: &str) -> Result<Revoked, ClientError> {
+    pub async fn revoke_access(&self, id: &str) -> Result<Revoked, ClientError> {
         self.call(Method::DELETE, format!("/api/tokens/{}", encoded(id)), Vec::new(), TIMEOUT).await
     }
 

@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
             }
         }
         Verb::Revoke { id, json } => {
-            let revoked = block_on(client.revoke(&id))?.map_err(Connection::failure)?;
+            let revoked = block_on(client.revoke_access(&id))?.map_err(Connection::failure)?;
             if json {
                 print_json(&revoked)?;
             } else {

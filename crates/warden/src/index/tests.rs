@@ -112,6 +112,7 @@ fn finished(n: u64, exit_code: i32) -> Record {
         cancelled: false,
         bytes_out: None,
         error: None,
+        recording: None,
     })
 }
 
