@@ -179,10 +179,14 @@ fn every_point_can_be_reached() {
             }
         }
     }
-    let ghosts = include_str!("../containers/ghost/ends.rs");
-    let here =
-        [include_str!("points.rs"), include_str!("reload.rs"), include_str!("asking.rs"), ghosts]
-            .concat();
+    let here = [
+        include_str!("points.rs"),
+        include_str!("reload.rs"),
+        include_str!("asking.rs"),
+        include_str!("../containers/ghost/ends.rs"),
+        include_str!("../containers/exec/ends.rs"),
+    ]
+    .concat();
     for point in &named {
         assert!(here.contains(&format!("\"{point}\"")), "nobody is killed at {point}");
     }

@@ -246,6 +246,14 @@ pub struct QueueContext {
     pub approved_before: Option<u32>,
 }
 
+impl QueueContext {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One entry of `GET /api/queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueEntry {
@@ -290,7 +298,7 @@ pub struct QueueEntry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What surrounds it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "QueueContext::is_empty")]
     pub context: QueueContext,
     /// Since when it waits.
     pub since_ms: u64,

@@ -10,6 +10,7 @@ pub(crate) mod containers;
 mod context;
 pub mod control;
 mod crash;
+mod dashboard;
 mod decision;
 pub mod engine;
 pub mod events;

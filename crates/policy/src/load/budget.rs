@@ -49,7 +49,12 @@ impl Report<'_> {
     /// Whether nothing more is to be made of this file: what it may take is used up, and that was reported.
     pub(super) fn is_spent(&self) -> bool {
         let Budget { spelled, copied, flags, regexes } = &self.budget;
-        *spelled > MAX_SPELLED || *copied > MAX_COPIED || *flags > MAX_FLAGS || regexes.is_spent()
+        let used_up = *spelled > MAX_SPELLED
+            || *copied > MAX_COPIED
+            || *flags > MAX_FLAGS
+            || regexes.is_spent();
+        // What is used up to the last bit is all there was to be made, unless something was reported.
+        used_up && !self.is_clean()
     }
 
     /// Whether so many flags of a tool may still be named.

@@ -11,6 +11,7 @@ use super::Case;
 use crate::containers::Whereabouts;
 use crate::jails::{Jail, JailName, Jails};
 use crate::plan::Judges;
+use crate::redaction;
 
 /// What judges.
 #[derive(Debug)]
@@ -116,11 +117,17 @@ fn bytes(text: &str) -> Vec<u8> {
 }
 
 impl Case {
-    /// The case for a later warden.
-    pub(crate) fn past(&self) -> PastCase {
+    /// The case for a later warden; none where it would put a secret into a file. Without it, it is judged again by
+    /// whoever comes back to use the approval.
+    pub(crate) fn past(&self) -> Option<PastCase> {
+        let words: Vec<&[u8]> =
+            self.words.iter().flat_map(|words| words.split(|&byte| byte == 0)).collect();
+        if redaction::ours().argv(&words).is_some() {
+            return None;
+        }
         let (door, home) = self.door.names();
         let owned = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(text);
-        PastCase {
+        Some(PastCase {
             jail: self.jail.to_string(),
             door,
             home,
@@ -134,7 +141,7 @@ impl Case {
             tty: self.tty,
             changed_env: self.changed_env.iter().map(|name| text(name)).collect(),
             container: self.container.place(),
-        }
+        })
     }
 }
 

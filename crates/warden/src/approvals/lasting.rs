@@ -132,7 +132,7 @@ pub(super) fn entry(id: Id, entry: &Entry) -> Change {
         since_ms: entry.since_ms,
         expires: Deadline::of(entry.expires),
         timeout_ms: millis(entry.timeout),
-        case: entry.case.as_ref().map(|case| case.past()),
+        case: entry.case.as_ref().and_then(|case| case.past()),
     };
     put(Kind::Entry, &entry.row.0, &row)
 }

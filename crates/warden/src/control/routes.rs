@@ -20,6 +20,7 @@ use super::peer::Peer;
 use super::reply::{self, Failure};
 use super::seats::Seat;
 use super::table::{LIVENESS, Least, ROUTES, SESSION};
+use crate::dashboard;
 
 #[derive(Clone)]
 pub(super) struct Control {
@@ -40,6 +41,10 @@ impl Control {
 
 /// Bytes of a path that are repeated in messages and records.
 const MAX_SHOWN: usize = 200;
+
+/// Where the web page is: it is the same for everybody and holds nothing of anybody's.
+const PAGES: [&str; 2] = ["/", "/login"];
+const FILES: &str = "/ui/{*file}";
 
 /// At which end of the warden a connection came in, and from whom.
 #[derive(Clone)]
@@ -67,7 +72,11 @@ pub(super) fn router(control: Control) -> Router {
         }
         router = router.route(route.path, handler);
     }
+    for page in PAGES {
+        router = router.route(page, dashboard::start());
+    }
     router
+        .route(FILES, dashboard::file())
         .fallback(async |uri: Uri| {
             Failure::new(ErrorCode::NotFound, format!("there is no route {:?}", shown(uri.path())))
         })
@@ -110,6 +119,8 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
     }
     let Admission { control, from, seat } = admission;
     let is_login = path == SESSION && request.method() == Method::POST;
+    let is_page =
+        only_reads(request.method()) && (PAGES.contains(&path) || path.starts_with("/ui/"));
     let (mut parts, body) = request.into_parts();
     let admitted = match &from {
         From::Socket(peer) => of_socket(&control, peer, &parts).await.map(Some),
@@ -117,7 +128,7 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
             parts.extensions.insert(*visitor);
             match control.access.is_called(&parts) {
                 Err(failure) => Err(failure),
-                Ok(()) if is_login => Ok(None),
+                Ok(()) if is_login || is_page => Ok(None),
                 Ok(()) => {
                     let (head, visitor) = (parts.clone(), *visitor);
                     let Control { access, backend, .. } = control;

@@ -34,6 +34,7 @@ pub(crate) use filter::{Filter, Who, line, texts, tool};
 pub(crate) use forward::{Mark, Step};
 pub use history::{DEFAULT_LIMIT, MAX_LIMIT, MAX_PARTS};
 pub(crate) use history::{Read, Seen};
+pub(crate) use id::hex_into;
 pub use id::{BadId, Id};
 pub use line::MAX_LINE;
 pub use record::*;

@@ -36,10 +36,13 @@ const MAX_DEPTH: usize = 5;
 
 type Sum = [u8; 32];
 
+/// A file in one of its states: which it is, and when it was changed last.
+type State = (FileId, (i64, u32));
+
 /// The digests of files that were read before.
 #[derive(Debug)]
 pub(crate) struct Digests {
-    known: Mutex<HashMap<(FileId, (i64, u32)), Sum>>,
+    known: Mutex<HashMap<State, Sum>>,
     turns: Semaphore,
 }
 

@@ -67,7 +67,7 @@ fn a_list_has_an_end() {
 fn an_alias_of_a_long_word_counts_by_its_length() {
     let text = format!("x: &a \"{}\"\ny: [{}]", "x".repeat(3_200), "*a, ".repeat(100));
     assert!(told(&text).iter().any(|told| told.contains("aliases repeat more than")));
-    let text = format!("x: &a [{}]\ny: [*a]", "x, ".repeat(15_000));
+    let text = format!("x: &a [{}]\ny: [*a]", "x, ".repeat(11_000));
     assert!(told(&text).iter().any(|told| told.contains("aliases repeat more than")));
 }
 

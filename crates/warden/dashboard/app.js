@@ -1,0 +1,142 @@
+// The frame: which page is shown, whether the warden answers, what is stopped.
+
+import { announce, dialog, el, button } from "./dom.js";
+import { counting } from "./show.js";
+import { listen, refresh, start, state, stop } from "./state.js";
+import { whenSignedOut } from "./api.js";
+import * as session from "./session.js";
+import { kill, resume } from "./kill.js";
+import { settings, wanted } from "./settings.js";
+import { alarm } from "./alarm.js";
+import * as queue from "./queue.js";
+import * as running from "./running.js";
+import * as history from "./history.js";
+import * as jails from "./jails.js";
+import * as policy from "./policy.js";
+import * as ledger from "./ledger.js";
+
+const PAGES = { queue, running, history, jails, policy, ledger };
+const NAMES = { queue: "Queue", running: "Running", history: "History", jails: "Jails", policy: "Policy", ledger: "Ledger" };
+
+const nav = document.getElementById("nav");
+const main = document.getElementById("main");
+const live = document.getElementById("live");
+const banners = document.getElementById("banners");
+let leave = () => {};
+let shown = "";
+
+
+/** The page that the address names, and what stands behind it. */
+function address() {
+  const [path, text = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/");
+  return { name: name in PAGES ? name : "queue", rest, query: new URLSearchParams(text) };
+}
+
+function show() {
+  const at = address();
+  leave();
+  main.replaceChildren();
+  for (const link of nav.children) {
+    if (link.dataset.page === at.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${NAMES[at.name]} · Clawrden`;
+  leave = PAGES[at.name].show(main, at) ?? (() => {});
+  if (shown && shown !== at.name) main.focus({ preventScroll: true });
+  shown = at.name;
+}
+
+function frame() {
+  live.dataset.state = state.live;
+  live.textContent = { on: "Live", off: "No answer", wait: "Connecting" }[state.live];
+  const waiting = state.queue.length;
+  const link = nav.querySelector('[data-page="queue"]');
+  link.replaceChildren("Queue", ...(waiting ? [el("span", { class: "count", "aria-label": `, ${waiting} waiting` }, String(waiting))] : []));
+  document.title = document.title.replace(/^(\(\d+\) )?/, waiting ? `(${waiting}) ` : "");
+  const lines = [];
+  const { status } = state;
+  if (state.live === "off") {
+    lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The warden does not answer."),
+      el("span", { class: "grow" }, "What is shown is from before. This page goes on as soon as it is back; no command starts without it.")));
+  }
+  if (status?.stopped) {
+    const { by, since_ms: since, paused } = status.stopped;
+    lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, paused ? "Everything is paused." : "Everything is stopped."),
+      el("span", { class: "grow" }, `By ${by}, `, counting(since, "ago"), ". Every new command is denied."),
+      button("Resume…", "bad", () => resume({}))));
+  }
+  for (const held of status?.held ?? []) {
+    const what = held.jail ? `jail ${held.jail}` : `container ${held.container?.name}`;
+    lines.push(el("div", { class: "banner wait" }, el("span", { class: "grow" }, `The ${what} is ${held.stopped.paused ? "paused" : "stopped"} by ${held.stopped.by}.`),
+      button("Resume…", "small", () => resume(held.jail ? { jail: held.jail } : { container: held.container.id }))));
+  }
+  if (status?.ledger.error) {
+    lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The ledger cannot be written, so nothing runs."), el("span", { class: "grow" }, status.ledger.error)));
+  }
+  if (status?.policy.error) {
+    lines.push(el("div", { class: "banner wait" }, el("span", { class: "grow" }, "The changed policy does not load; the last good one is in force."), el("a", { href: "#/policy" }, "See why")));
+  }
+  if (status?.dry_run) {
+    lines.push(el("div", { class: "banner wait" }, "Dry run: decisions are recorded, and everything but disasters is let through."));
+  }
+  banners.replaceChildren(...lines);
+}
+
+function help() {
+  const keys = [["j, k", "next and previous request"], ["a", "approve"], ["d", "deny, with a reason"], ["x", "mark for answering together"], ["c", "copy the exact command"], ["/", "search"], ["?", "this list"]];
+  dialog("Keys", (close) => [
+    el("dl", { class: "facts" }, keys.map(([key, does]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, does)])),
+    el("div", { class: "dialog-end" }, button("Close", "first", close)),
+  ]);
+}
+
+/** Shows the pages, once it is known who looks. */
+function begin() {
+  for (const name of Object.keys(PAGES)) {
+    nav.append(el("a", { href: `#/${name}`, data: { page: name } }, NAMES[name]));
+  }
+  document.getElementById("kill").hidden = !session.mayAnswer();
+  document.getElementById("settings").hidden = false;
+  addEventListener("hashchange", show);
+  addEventListener("keydown", typed);
+  document.addEventListener("visibilitychange", () => !document.hidden && refresh());
+  listen(frame);
+  alarm(listen, state, wanted, announce);
+  frame();
+  show();
+  start();
+}
+
+function typed(event) {
+  const typing = event.target.closest?.("input, textarea, select, dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "?") help();
+  else if (event.key === "/") {
+    const search = main.querySelector('input[type="search"]');
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  } else PAGES[shown]?.key?.(event);
+}
+
+/** Asks who it is. The page is loaded anew after it, so that nothing of another session is left. */
+function ask(why) {
+  stop();
+  leave();
+  nav.replaceChildren();
+  document.title = "Sign in · Clawrden";
+  session.login(main, why, () => location.reload());
+}
+
+document.getElementById("kill").addEventListener("click", kill);
+document.getElementById("settings").addEventListener("click", settings);
+try {
+  if (await session.find()) {
+    whenSignedOut(() => ask("The session has ended."));
+    begin();
+  } else ask("");
+} catch (error) {
+  ask(error.message);
+}

@@ -1,0 +1,58 @@
+// One request of the queue, as a card.
+
+import { button, el, facts } from "./dom.js";
+import { mayAnswer } from "./session.js";
+import { caller, command, copyable, counting, line, visible } from "./show.js";
+
+/** The card of an entry; `acts` has `approve`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */
+export function card(entry, acts) {
+  const head = `request-${entry.id}`;
+  const approve = button("Approve", "good approve", () => acts.approve(approve), { "aria-describedby": head });
+  const deny = button("Deny…", "bad deny", () => acts.deny(), { "aria-describedby": head });
+  const copy = button("Copy", "quiet small copy", async () => {
+    await navigator.clipboard.writeText(copyable(entry.argv));
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+  }, { title: "Copy the exact command" });
+  const mark = el("input", { type: "checkbox", "aria-label": "Mark for answering together", on: { change: () => acts.mark(mark.checked) } });
+  const callers = el("span", { class: "chip" });
+  const left = el("div", { class: "left", role: "presentation" }, el("div", { class: "left-bar" }));
+  const made = el("li", { class: "card request", tabindex: "0", data: { id: entry.id }, "aria-labelledby": head },
+    el("div", { class: "request-head", id: head },
+      mayAnswer() ? mark : null,
+      el("span", { class: "chip note" }, ...visible(entry.jail)),
+      el("span", { class: "chip" }, entry.run_as ? `${entry.executor} as ${entry.run_as}` : entry.executor),
+      callers,
+      el("span", { class: "grow" }),
+      el("span", { class: "soft" }, counting(entry.since_ms, "ago"), " · ", counting(entry.expires_ms, "until")),
+      el("code", { class: "soft", title: entry.id }, entry.short)),
+    el("div", { class: "command-box" }, command(entry.argv), copy),
+    entry.warnings?.length ? el("ul", { class: "noticed" }, entry.warnings.map((text) => el("li", {}, ...visible(text)))) : null,
+    entry.noticed.length ? el("ul", { class: "noticed" }, entry.noticed.map((text) => el("li", {}, ...visible(text)))) : null,
+    el("p", { class: "why" }, el("strong", {}, ...visible(entry.reason || "The policy asks")), entry.rule ? el("span", { class: "soft" }, " · ", ...visible(entry.rule)) : null),
+    facts([
+      ["directory", entry.cwd === null ? null : el("code", {}, ...visible(entry.cwd))],
+      ["runs", entry.executable ? el("code", {}, ...visible(entry.executable)) : null],
+      ["caller", el("span", {}, caller(entry.caller))],
+      ["labels", Object.keys(entry.labels).length ? el("span", { class: "chips" }, Object.entries(entry.labels).map(([k, v]) => el("span", { class: "chip" }, ...visible(`${k}=${v}`)))) : null],
+      ["started by", entry.context?.parent?.length ? el("code", {}, ...visible(line(entry.context.parent, 200))) : null],
+      ["repository", entry.context?.git_remote || entry.context?.git_branch ? el("span", {}, ...visible([entry.context.git_remote, entry.context.git_branch].filter(Boolean).join(", branch "))) : null],
+      ["approved before", entry.context?.approved_before ? `${entry.context.approved_before} times` : null],
+      ["instead", entry.suggest ? el("span", {}, ...visible(entry.suggest)) : null],
+    ]),
+    left,
+    el("div", { class: "answers", data: { problems: "" } }, el("span", { class: "outcome grow", role: "status" }), mayAnswer() ? [deny, approve] : null),
+  );
+  const whole = Math.max(1, entry.expires_ms - entry.since_ms);
+  made.refresh = (now) => {
+    const parked = now.callers === 0;
+    callers.textContent = parked ? "caller has gone: an approval is kept" : now.callers > 1 ? `${now.callers} callers` : "";
+    callers.hidden = !callers.textContent;
+    callers.className = parked ? "chip wait" : "chip";
+    const part = Math.max(0, Math.min(1, (now.expires_ms - Date.now()) / whole));
+    left.firstChild.style.width = `${(part * 100).toFixed(1)}%`;
+    left.classList.toggle("short", part < 0.15);
+  };
+  made.refresh(entry);
+  return made;
+}

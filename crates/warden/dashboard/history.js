@@ -1,0 +1,127 @@
+// The history: what was asked, decided and done, with search, filters and details.
+
+import { button, dialog, el, facts, field } from "./dom.js";
+import { get, query } from "./api.js";
+import { caller, command, copyable, duration, line, moment, visible } from "./show.js";
+
+const PAGE = 100;
+const DECISIONS = ["", "allow", "ask", "deny", "approved", "denied", "expired", "caller_left"];
+
+export function show(main, at) {
+  const given = at.query;
+  const text = el("input", { type: "search", value: given.get("command") ?? "", placeholder: "A tool, or a part of the command line" });
+  const decision = el("select", {}, DECISIONS.map((value) => el("option", { value, selected: given.get("decision") === value }, value ? value.replace("_", " ") : "any decision")));
+  const jail = el("input", { type: "text", value: given.get("jail") ?? "", placeholder: "any" });
+  const who = el("input", { type: "text", value: given.get("caller") ?? "", placeholder: "uid, pid:N, container:NAME" });
+  const since = el("input", { type: "datetime-local", value: given.get("since") ?? "" });
+  const until = el("input", { type: "datetime-local", value: given.get("until") ?? "" });
+  const body = el("tbody");
+  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const foot = el("div", { class: "list-foot" });
+  const form = el("form", { class: "filters", role: "search", on: { submit: (event) => { event.preventDefault(); go(); } } },
+    el("label", { class: "field wide" }, "Command", text), field("Decision", decision), field("Jail", jail), field("Caller", who), field("From", since), field("To", until),
+    el("button", { type: "submit", class: "button first" }, "Search"));
+  main.append(el("div", { class: "page-head" }, el("h1", {}, "History")), form, problem,
+    el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Requests" }, el("table", {}, el("thead", {}, el("tr", {}, ["When", "Command", "Jail", "Decision", "Where", "End", "Took"].map((name, i) => el("th", { scope: "col", class: i === 6 ? "number" : null }, name)))), body)), foot);
+
+  const ms = (input) => (input.value ? new Date(input.value).getTime() : "");
+  const values = () => ({ command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), since_ms: ms(since), until_ms: ms(until) });
+
+  function go() {
+    const kept = { command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), since: since.value, until: until.value };
+    const address = query("#/history", kept);
+    if (location.hash === address) read();
+    else location.hash = address;
+  }
+
+  let reading = 0;
+  async function read(cursor = null) {
+    const mine = ++reading;
+    if (cursor === null) body.replaceChildren();
+    foot.replaceChildren(el("p", { class: "soft" }, "Reading…"));
+    problem.hidden = true;
+    try {
+      const found = await get(query("/api/history", { ...values(), limit: PAGE, cursor }));
+      if (mine !== reading) return;
+      body.append(...found.entries.map(row));
+      const nothing = !body.children.length;
+      foot.replaceChildren(found.next === null || found.next === undefined
+        ? el("p", { class: "soft" }, nothing ? "Nothing matches." : "That is all.")
+        : button("Older", "", () => read(found.next)));
+    } catch (error) {
+      if (mine !== reading) return;
+      problem.textContent = error.message;
+      problem.hidden = false;
+      foot.replaceChildren();
+    }
+  }
+
+  read();
+  const wanted = at.rest[0];
+  if (wanted) open(wanted);
+  return () => { reading += 1; };
+}
+
+/** What became of it, as a chip. */
+export function verdict(entry) {
+  const kinds = { allow: "good", approved: "good", deny: "bad", denied: "bad", expired: "bad", ask: "wait", caller_left: "wait" };
+  const word = entry.outcome ?? entry.decision ?? "failed";
+  return el("span", { class: `chip ${kinds[word] ?? ""}` }, word.replace("_", " "));
+}
+
+/** How it ended. */
+export function end(entry) {
+  if (entry.timed_out) return el("span", { class: "chip bad" }, "timed out");
+  if (entry.signal !== null && entry.signal !== undefined) return el("span", { class: "chip bad" }, `signal ${entry.signal}`);
+  if (entry.exit_code !== null && entry.exit_code !== undefined) return el("span", { class: `chip ${entry.exit_code === 0 ? "good" : "bad"}` }, `exit ${entry.exit_code}`);
+  if (entry.error) return el("span", { class: "chip bad" }, "failed");
+  return entry.started ? el("span", { class: "chip wait" }, "running, or unknown") : "";
+}
+
+function row(entry) {
+  return el("tr", {},
+    el("td", {}, moment(entry.time_ms)),
+    el("td", {}, el("button", { type: "button", class: "row-link mono", on: { click: () => detail(entry) } }, ...visible(line(entry.argv)))),
+    el("td", {}, ...visible(entry.jail)),
+    el("td", {}, verdict(entry)),
+    el("td", {}, entry.executor ?? ""),
+    el("td", {}, end(entry)),
+    el("td", { class: "number" }, duration(entry.duration_ms)));
+}
+
+async function open(id) {
+  try {
+    const { entries } = await get(query("/api/history", { limit: 1000 }));
+    const entry = entries.find((one) => one.id === id);
+    if (entry) detail(entry);
+  } catch {
+    // The list says what is wrong.
+  }
+}
+
+function detail(entry) {
+  const link = `${location.origin}${location.pathname}#/history/${entry.id}`;
+  dialog("One request", (close) => [
+    command(entry.argv),
+    facts([
+      ["when", moment(entry.time_ms)],
+      ["decision", el("span", { class: "chips" }, verdict(entry), end(entry))],
+      ["rule", entry.rule ? el("span", {}, ...visible(entry.rule)) : null],
+      ["why", entry.reason ? el("span", {}, ...visible(entry.reason)) : null],
+      ["answered by", entry.approver ? el("span", {}, ...visible(`${entry.approver}${entry.kept_answer ? ", to an earlier request" : ""}`)) : null],
+      ["saying", entry.answer ? el("span", {}, ...visible(entry.answer)) : null],
+      ["jail", el("span", {}, ...visible(entry.jail))],
+      ["caller", el("span", {}, caller(entry.caller))],
+      ["directory", entry.cwd ? el("code", {}, ...visible(entry.cwd)) : null],
+      ["ran", entry.executor ? `${entry.executor}${entry.run_as ? ` as ${entry.run_as}` : ""}` : null],
+      ["took", duration(entry.duration_ms)],
+      ["end known from", entry.exit_source],
+      ["failed", entry.error ? el("span", {}, ...visible(entry.error)) : null],
+      ["id", el("code", {}, entry.id)],
+    ]),
+    el("div", { class: "dialog-end" },
+      button("Copy command", "", () => navigator.clipboard.writeText(copyable(entry.argv))),
+      button("Copy link", "", () => navigator.clipboard.writeText(link)),
+      button("Close", "first", close)),
+  ]);
+}

@@ -1,0 +1,41 @@
+// The policy in force, and why a changed one is not.
+
+import { busy, button, el, facts } from "./dom.js";
+import { post } from "./api.js";
+import { counting, visible } from "./show.js";
+import { listen, refresh, state } from "./state.js";
+
+export function show(main) {
+  const body = el("div", { class: "stack" });
+  const told = el("p", { class: "soft", role: "status" });
+  const reload = button("Reload", "", () => busy(reload, async () => {
+    const done = await post("/api/policy/reload");
+    told.textContent = [done.changed ? "The policy is a new one." : "The policy is the same as before.", ...done.problems].join(" ");
+    await refresh();
+  }));
+  main.append(el("div", { class: "page-head", data: { problems: "" } }, el("h1", {}, "Policy"), el("span", { class: "grow" }), told, reload), body);
+  const draw = () => {
+    const policy = state.status?.policy;
+    if (!policy) return;
+    const fault = policy.error;
+    body.replaceChildren(
+      fault ? el("section", { class: "card stack" },
+        el("h2", {}, "The files do not load; the last good policy is in force"),
+        el("p", { class: "soft" }, "Since ", counting(fault.since_ms, "ago"), fault.file ? `, in ${fault.file}${fault.line ? `, line ${fault.line}` : ""}` : ""),
+        el("pre", { class: "command" }, ...lines(fault.message))) : "",
+      el("section", { class: "card" }, facts([
+        ["source", el("span", {}, ...visible(policy.source))],
+        ["in force", counting(policy.since_ms, "ago")],
+        ["fingerprint", el("code", {}, policy.fingerprint)],
+        ["files", policy.watched ? "watched: a change is taken over at once" : "not watched: press Reload after a change"],
+      ])));
+  };
+  const deaf = listen(draw);
+  draw();
+  return deaf;
+}
+
+/** A diagnosis of several lines: its line ends are its own. */
+function lines(text) {
+  return text.split("\n").flatMap((line, at) => [...(at ? ["\n"] : []), ...visible(line)]);
+}

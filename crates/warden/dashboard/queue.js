@@ -1,0 +1,212 @@
+// The queue: what waits for a person, and answering it.
+
+import { announce, busy, button, dialog, el, field } from "./dom.js";
+import { post, get, query } from "./api.js";
+import { copyable, visible } from "./show.js";
+import { card } from "./card.js";
+import { listen, refresh, state } from "./state.js";
+
+/** Cards that are made at first, and further ones whenever the last comes near. */
+const STEP = 40;
+/** Milliseconds for which an answered request stays to be seen. */
+const STAY = 6000;
+
+/** The page as it is now: its cards by id, what is marked, how many may be shown. */
+let page = null;
+
+export function show(main) {
+  const search = el("input", { type: "search", placeholder: "Filter by command, jail, rule", "aria-label": "Filter", on: { input: () => draw(true) } });
+  const bulk = el("div", { class: "bulk card", hidden: true });
+  const list = el("ol", { class: "queue", "aria-label": "Requests that wait, oldest first" });
+  const more = el("div", { class: "more-here" });
+  page = { search, bulk, list, more, cards: new Map(), marked: new Set(), most: STEP, current: null, mine: new Set() };
+  main.append(
+    el("div", { class: "page-head" }, el("h1", {}, "Waiting for an answer"), el("span", { class: "grow" }), search),
+    bulk, list, more,
+  );
+  const nearing = new IntersectionObserver((seen) => {
+    if (seen.some((one) => one.isIntersecting) && page && page.most < matching().length) {
+      page.most += STEP;
+      draw();
+    }
+  }, { rootMargin: "800px" });
+  nearing.observe(more);
+  const deaf = listen(() => draw());
+  draw();
+  return () => {
+    deaf();
+    nearing.disconnect();
+    page = null;
+  };
+}
+
+function matching() {
+  const wanted = page.search.value.trim().toLowerCase();
+  if (!wanted) return state.queue;
+  return state.queue.filter((entry) => [copyable(entry.argv), entry.jail, entry.rule ?? "", entry.reason].join(" ").toLowerCase().includes(wanted));
+}
+
+function draw(fresh = false) {
+  if (fresh) page.most = STEP;
+  const entries = matching();
+  const shown = entries.slice(0, page.most);
+  const ids = new Set(shown.map((entry) => entry.id));
+  const waiting = new Set(state.queue.map((entry) => entry.id));
+  for (const [id, made] of page.cards) {
+    if (ids.has(id) || made.dataset.gone) continue;
+    if (waiting.has(id) || state.live !== "on") drop(id);
+    else answered(id, made);
+  }
+  let before = null;
+  for (const entry of shown) {
+    let made = page.cards.get(entry.id);
+    if (!made) {
+      made = card(entry, acts(entry.id));
+      page.cards.set(entry.id, made);
+      if (before) before.after(made);
+      else page.list.prepend(made);
+    }
+    made.refresh?.(entry);
+    before = made;
+  }
+  for (const id of page.marked) if (!waiting.has(id)) page.marked.delete(id);
+  bulk();
+  page.more.textContent = entries.length > shown.length ? `${(entries.length - shown.length).toLocaleString()} more below` : "";
+  const nothing = !page.cards.size;
+  page.list.hidden = nothing;
+  page.empty?.remove();
+  if (nothing && state.status) {
+    page.empty = el("div", { class: "empty card" },
+      el("h2", {}, state.queue.length ? "Nothing matches the filter" : "Nothing waits"),
+      el("p", {}, state.queue.length ? "" : "When an agent runs a command that your policy asks about, it stands here until somebody answers."));
+    page.list.after(page.empty);
+  }
+}
+
+function acts(id) {
+  return {
+    approve: (pressed) => answer(id, "approve", {}, pressed),
+    deny: () => deny([id]),
+    mark: (on) => {
+      if (on) page.marked.add(id);
+      else page.marked.delete(id);
+      bulk();
+    },
+  };
+}
+
+function drop(id) {
+  page.cards.get(id)?.remove();
+  page.cards.delete(id);
+  if (page.current === id) page.current = null;
+}
+
+/** A request that is no longer waiting: says what became of it, and goes after a while. */
+async function answered(id, made) {
+  made.dataset.gone = "yes";
+  const told = made.querySelector(".outcome");
+  told.textContent = "Answered";
+  made.classList.add("gone");
+  setTimeout(() => {
+    if (!page || page.cards.get(id) !== made) return;
+    drop(id);
+    draw();
+  }, STAY);
+  try {
+    const { entries } = await get(query("/api/history", { limit: 200 }));
+    const entry = entries.find((one) => one.id === made.dataset.request || one.id === id);
+    if (!entry?.outcome) return;
+    const words = { approved: "Approved", denied: "Denied", expired: "Expired: nobody answered in time", caller_left: "The caller left" };
+    told.textContent = `${words[entry.outcome] ?? entry.outcome}${entry.approver ? ` by ${entry.approver}` : ""}${entry.answer ? `: ${entry.answer}` : ""}`;
+    made.classList.add(entry.outcome === "approved" ? "good" : "bad");
+  } catch {
+    // Who answered stands in the history in any case.
+  }
+}
+
+async function answer(id, verdict, body, pressed) {
+  await busy(pressed, async () => {
+    const told = await post(`/api/queue/${id}/${verdict}`, body);
+    const made = page?.cards.get(id);
+    if (made) {
+      made.dataset.gone = "yes";
+      made.classList.add("gone", verdict === "approve" ? "good" : "bad");
+      const kept = told.delivered ? "" : "; its caller has gone, so this holds for the next identical command";
+      made.querySelector(".outcome").textContent = `${verdict === "approve" ? "Approved" : "Denied"} by you${kept}`;
+      announce(`${verdict === "approve" ? "Approved" : "Denied"}`);
+      setTimeout(() => page?.cards.get(id) === made && (drop(id), draw()), STAY);
+    }
+    await refresh();
+  });
+}
+
+function deny(ids) {
+  const reason = el("textarea", { maxlength: "2000", placeholder: "For example: use the lockfile; do not install new packages" });
+  dialog(ids.length === 1 ? "Deny this command" : `Deny ${ids.length} commands`, (close) => {
+    const act = button("Deny", "kill", () => busy(act, async () => {
+      const body = { reason: reason.value.trim() || null };
+      for (const id of ids) await post(`/api/queue/${id}/deny`, body);
+      page?.marked.clear();
+      await refresh();
+      close();
+      announce("Denied");
+    }));
+    return [
+      field("What the agent is told, so that it can act on it", reason),
+      el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
+    ];
+  });
+  reason.focus();
+}
+
+function bulk() {
+  const { marked } = page;
+  page.bulk.hidden = marked.size === 0;
+  if (!marked.size) return;
+  const approve = button(`Approve ${marked.size}`, "good", () => together([...marked], approve));
+  page.bulk.replaceChildren(el("strong", { class: "grow" }, `${marked.size} marked`),
+    button("None", "quiet", () => {
+      for (const id of marked) page.cards.get(id)?.querySelector('input[type="checkbox"]')?.click();
+      marked.clear();
+      bulk();
+    }), approve, button(`Deny ${marked.size}…`, "bad", () => deny([...marked])));
+}
+
+function together(ids) {
+  const entries = ids.map((id) => state.queue.find((entry) => entry.id === id)).filter(Boolean);
+  dialog(`Approve ${entries.length} commands`, (close) => {
+    const act = button(`Approve all ${entries.length}`, "first", () => busy(act, async () => {
+      for (const { id } of entries) await post(`/api/queue/${id}/approve`, {});
+      page?.marked.clear();
+      await refresh();
+      close();
+    }));
+    return [
+      el("ol", { class: "plain-list" }, entries.map((entry) => el("li", {}, el("code", {}, ...visible(copyable(entry.argv).slice(0, 400)))))),
+      el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
+    ];
+  });
+}
+
+/** Keys: j, k, a, d, x, c. */
+export function key(event) {
+  if (!page) return;
+  const cards = [...page.list.children].filter((made) => !made.dataset.gone);
+  const at = cards.findIndex((made) => made.dataset.id === page.current);
+  const go = (to) => {
+    const made = cards[Math.max(0, Math.min(cards.length - 1, to))];
+    if (!made) return;
+    page.current = made.dataset.id;
+    made.focus();
+    made.scrollIntoView({ block: "nearest" });
+  };
+  const made = cards[at];
+  if (event.key === "j") go(at + 1);
+  else if (event.key === "k") go(at < 0 ? 0 : at - 1);
+  else if (made && event.key === "a") made.querySelector(".approve")?.click();
+  else if (made && event.key === "d") made.querySelector(".deny")?.click();
+  else if (made && event.key === "x") made.querySelector('input[type="checkbox"]')?.click();
+  else if (made && event.key === "c") made.querySelector(".copy").click();
+  else return;
+  event.preventDefault();
+}
