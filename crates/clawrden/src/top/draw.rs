@@ -269,7 +269,7 @@ fn of_queued(entry: &QueueEntry, now: u64) -> Pairs {
         ("jail", display::text(&entry.jail)),
         ("caller", caller(&entry.caller)),
         ("asked", display::age(entry.since_ms, now)),
-        ("expires in", display::age(now, entry.expires_ms)),
+        ("expires in", display::age(now, entry.expires_ms).trim_end_matches(" ago").to_owned()),
         ("callers", entry.callers.to_string()),
         ("id", entry.id.clone()),
     ];
