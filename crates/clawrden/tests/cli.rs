@@ -13,7 +13,7 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 24] = [
     "run",
     "warden",
     "status",
@@ -29,6 +29,15 @@ const VERBS: [&str; 15] = [
     "hook",
     "shims",
     "completions",
+    "ps",
+    "stop",
+    "top",
+    "grants",
+    "attach",
+    "replay",
+    "token",
+    "dashboard",
+    "metrics",
 ];
 
 fn stdout(command: &mut Command) -> String {
@@ -58,6 +67,7 @@ fn status(stopped: &str) -> String {
         "prisoners":[{{"id":"p1","pid":9,"command":["agent","a b"],"labels":{{}},"requests":0,"since_ms":0,
         "unattended":false}}]}}],"pending":0,"running":0,"dry_run":false,
         "policy":{{"source":"","fingerprint":"","since_ms":0,"error":null,"watched":false}},"ledger":{{"path":"/l","sequence":4,"error":null}},
+        "index":{{"path":"/i","state":"ready","sequence":4,"percent":null,"error":null}},
         "methods":{{"peer_pidfd":"yes"}},"held":[],"engine":{{"address":"unix:///e","version":"Docker Engine 20.10.24","api":"1.41","error":null}},
         "cautions":["same user: against accident only"]}}"#
     )

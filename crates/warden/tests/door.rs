@@ -410,3 +410,23 @@ fn a_revoked_token_hears_no_more() {
     let heard = hear(&mut stream, "bye");
     assert!(heard.contains("event: bye") && !heard.contains("ledger_failed"), "{heard}");
 }
+
+#[test]
+fn the_web_page_is_given_to_everybody_and_nothing_else_comes_with_it() {
+    let served = Served::start(Limits::default());
+    let get = |path: &str| over_tcp(&served, &with_headers("GET", path, "", ""));
+    for path in ["/", "/login", "/ui/app.js", "/ui/base.css"] {
+        let (head, _) = get(path);
+        assert_eq!(status(&head), 200, "{path}");
+        assert!(head.to_ascii_lowercase().contains("content-security-policy: default-src 'none'"));
+    }
+    for path in ["/ui/", "/ui/../api/status", "/ui/%2e%2e/api/status", "/ui/..%2fapi%2fstatus"] {
+        assert!([401, 404].contains(&status(&get(path).0)), "{path}");
+    }
+    for path in ["//", "/ui", "/login/", "/index.html", "/api/queue"] {
+        assert_eq!(status(&get(path).0), 401, "{path}");
+    }
+    let (head, _) = over_tcp(&served, &with_headers("POST", "/", "", "{}"));
+    assert_eq!(status(&head), 401);
+    assert!(served.backend.calls().is_empty(), "{:?}", served.backend.calls());
+}

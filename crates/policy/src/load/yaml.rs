@@ -12,7 +12,7 @@ use super::text::Text;
 const MAX_DEPTH: usize = 32;
 /// Most keys, values, lists and mappings (their ends counted, too) of a text of at most [`DENSE_BYTES`], and of each so
 /// many bytes of a longer one. Reading takes time by them and not by bytes, 0.2 microseconds for each: with this bound
-/// a megabyte of anything becomes a tree, or is refused, within 50 ms. Ten thousand rules have 120,000 to 260,000.
+/// a megabyte of anything becomes a tree, or is refused, in about 50 ms. Ten thousand rules have 120,000 to 260,000.
 pub(super) const MAX_NODES: usize = 200_000;
 /// See [`MAX_NODES`].
 pub(super) const DENSE_BYTES: usize = 1_000_000;
