@@ -51,7 +51,7 @@ fn no_route_but_liveness_answers_who_is_not_known() {
         };
         assert_eq!(status(&head), expected, "{} {}: {body}", route.method.as_str(), route.path);
     }
-    for path in ["/", "/api", "/nothing", "/api/queue/x"] {
+    for path in ["//", "/api", "/nothing", "/api/queue/x"] {
         let (head, _) = over_tcp(&served, &with_headers("GET", path, "", ""));
         assert_eq!(status(&head), 401, "{path}");
     }
