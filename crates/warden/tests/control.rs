@@ -60,7 +60,6 @@ fn every_error_has_the_one_shape() {
     let served = Served::start(Limits::default());
     let long = "f".repeat(33);
     for (method, path, body, status, code) in [
-        ("GET", "//", "", 404, ErrorCode::NotFound),
         ("GET", "/api/nothing", "", 404, ErrorCode::NotFound),
         ("POST", "/api/queue/cccc/approve", "{}", 404, ErrorCode::NotFound),
         ("POST", "/api/queue/zzzz/deny", "{}", 404, ErrorCode::NotFound),
