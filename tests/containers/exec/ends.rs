@@ -45,10 +45,11 @@ fn wherever_a_warden_is_killed_its_exec_is_recorded_before_it_runs_and_nothing_o
         assert!(!cage.house.warden.wait().unwrap().success(), "{point}");
         assert_eq!(cage.records("started").len(), at, "{point}: each but the first is recorded");
         let ran = cage.container.sh(&format!("test -e /tmp/{point}")).status.success();
+        // In between, how far it came before its runner ended it is not said.
         match at {
             0..=4 => assert!(!ran, "{point}"),
-            6.. => assert!(ran, "{point}"),
-            _ => {}
+            5..=6 => {}
+            _ => assert!(ran, "{point}"),
         }
         cage.house.restart();
         until("nothing to be left of it", || {
