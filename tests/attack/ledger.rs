@@ -126,7 +126,7 @@ fn a_chain_that_was_broken_is_told_and_not_mended() {
     fs::write(&path, &changed).unwrap();
     house.restart();
     let recovered = house.event("recovered");
-    assert!(recovered["broken"].as_str().unwrap().contains("line 1"), "{recovered}");
+    assert!(recovered["broken"].as_str().unwrap().contains("line 2"), "{recovered}");
     assert!(text(&house).starts_with(&changed), "what was there stays as it was");
     assert!(verify(&path).is_err());
 }

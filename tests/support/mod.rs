@@ -206,6 +206,8 @@ fn start(dir: &Path, prefix: &[String], extra: &[String], env: &[(&str, &str)]) 
         .arg(dir.join("policy.yaml"))
         .args(extra)
         .env("CLAWRDEN_LOG", "debug")
+        // The settings of whoever runs the tests are not ours.
+        .env("XDG_CONFIG_HOME", dir.join("config"))
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())

@@ -162,7 +162,7 @@ pub struct PrisonerStatus {
 }
 
 /// The ledger's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LedgerStatus {
     /// The file that is written.
     pub path: String,
@@ -170,6 +170,12 @@ pub struct LedgerStatus {
     pub sequence: u64,
     /// Why it cannot be written at the moment. While it is set, nothing runs.
     pub error: Option<String>,
+    /// The sequence number of the newest record that is known to be on the disk.
+    #[serde(default)]
+    pub on_disk: u64,
+    /// Why the newest signed head did not reach every anchor.
+    #[serde(default)]
+    pub anchor_error: Option<String>,
 }
 
 /// The state of the ledger's index.

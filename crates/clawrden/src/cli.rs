@@ -15,7 +15,7 @@ Exit codes:
   1  refused, not found, or answered before
   2  the command line, or a file that it names, is wrong
   3  the warden cannot be reached
-`clawrden run` returns its command's exit code; `clawrden wait` has 75 and 126 as well.";
+`clawrden run` returns its command's exit code; `clawrden wait` has 75 and 126 as well, `clawrden audit verify` 4, 5 and 6.";
 
 /// Governs the commands that autonomous agents run: by policy, by asking a person, on the record.
 #[derive(Debug, Parser)]
@@ -46,6 +46,7 @@ enum Verb {
     Stop(verbs::stop::Args),
     Attach(verbs::attach::Args),
     Replay(verbs::replay::Args),
+    Audit(verbs::audit::Args),
     Jails(verbs::jails::Args),
     Token(verbs::token::Args),
     Dashboard(verbs::dashboard::Args),
@@ -102,6 +103,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Stop(args) => verbs::stop::run(args, control),
         Verb::Attach(args) => verbs::attach::run(&args, control),
         Verb::Replay(args) => verbs::replay::run(&args, control),
+        Verb::Audit(args) => verbs::audit::run(args),
         Verb::Jails(args) => verbs::jails::run(args, control),
         Verb::Token(args) => verbs::token::run(args, control),
         Verb::Dashboard(args) => verbs::dashboard::run(&args, control),

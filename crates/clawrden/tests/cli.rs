@@ -13,7 +13,8 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 25] = [
+    "audit",
     "run",
     "warden",
     "status",
@@ -66,7 +67,7 @@ fn status(stopped: &str) -> String {
         "policies_held_back":0,"requests":3,
         "prisoners":[{{"id":"p1","pid":9,"command":["agent","a b"],"labels":{{}},"requests":0,"since_ms":0,
         "unattended":false}}]}}],"pending":0,"running":0,"dry_run":false,
-        "policy":{{"source":"","fingerprint":"","since_ms":0,"error":null,"watched":false}},"ledger":{{"path":"/l","sequence":4,"error":null}},
+        "policy":{{"source":"","fingerprint":"","since_ms":0,"error":null,"watched":false}},"ledger":{{"path":"/l","sequence":4,"error":null,"on_disk":4,"anchor_error":null}},
         "index":{{"path":"/i","state":"ready","sequence":4,"percent":null,"error":null}},
         "methods":{{"peer_pidfd":"yes"}},"held":[],"engine":{{"address":"unix:///e","version":"Docker Engine 20.10.24","api":"1.41","error":null}},
         "cautions":["same user: against accident only"]}}"#

@@ -423,6 +423,11 @@ impl Approved {
         self.timeout
     }
 
+    /// Whether a person's word lets it run.
+    pub(crate) fn has_loan(&self) -> bool {
+        self.loan.is_some()
+    }
+
     /// The person's word that lets it run, where it took one. It goes back unless it is spent on a start.
     pub(crate) fn take_loan(&mut self) -> Option<Loan> {
         self.loan.take()

@@ -12,6 +12,7 @@ use crate::failure::{Failure, Outcome};
 pub(crate) mod answer;
 pub(crate) mod approve;
 pub(crate) mod attach;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod dashboard;
 pub(crate) mod deny;

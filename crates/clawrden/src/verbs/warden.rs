@@ -30,9 +30,12 @@ pub(crate) struct Args {
     /// The policy; without one, the usual place is looked at, then the stock policy holds
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// The ledger
+    /// The ledger; without one, where the settings put it, else the usual place
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+    /// The warden's own settings; without one, `warden.yaml` beside the policy in its usual place
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How long a command has between SIGTERM and SIGKILL, such as 500ms or 5s
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = clawrden_policy::parse_duration)]
     grace: Duration,
@@ -84,6 +87,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         control: control.map(Path::to_owned),
         policy: args.policy,
         audit: args.audit,
+        settings: args.config,
         ephemeral: args.ephemeral,
         dry_run: args.dry_run,
         grace: args.grace,

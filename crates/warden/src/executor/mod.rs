@@ -25,7 +25,7 @@ use crate::caller::Caller;
 use crate::containers::Whereabouts;
 use crate::decision::Approved;
 use crate::intercom::Reply;
-use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Record, Started};
+use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Method, Record, Started};
 use crate::metrics::Meter;
 use crate::running::{Card, Run};
 use crate::warden::Warden;
@@ -160,15 +160,20 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
         let _ = start.reply.deny("", &text).await;
         return None;
     }
+    let id = started.id;
+    let has_authority = has_authority(start, &started);
     start.records.push(Record::Started(started));
     crate::crash::point("before_intent");
-    if let Err(error) = warden.ledger.append(&start.records) {
-        let text = format!("the ledger cannot be written, so nothing runs: {error}");
-        tracing::error!(%error, "an intent could not be recorded");
-        drop(start.approved.take_loan());
-        let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
-        return None;
-    }
+    let sequence = match warden.ledger.append(&start.records) {
+        Ok(sequence) => sequence,
+        Err(error) => {
+            let text = format!("the ledger cannot be written, so nothing runs: {error}");
+            tracing::error!(%error, "an intent could not be recorded");
+            drop(start.approved.take_loan());
+            let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
+            return None;
+        }
+    };
     crate::crash::point("after_intent");
     let spent = match start.approved.take_loan().map(Loan::spend).transpose() {
         Ok(spent) => spent.flatten(),
@@ -188,7 +193,41 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     let meter = Meter::start(plan.jail.counts(), start.approved.executor());
     warden.running.starts(plan.id, meter);
     crate::crash::point("after_spent");
-    Some(Begun { run, spent })
+    let landed = warden.ledger.promised(sequence, has_authority).await;
+    let text = match (landed, warden.stopped_for(start.approved.plan())) {
+        (Ok(()), None) => return Some(Begun { run, spent }),
+        // The switch was thrown while the disk was waited for.
+        (Ok(()), Some(text)) => text,
+        (Err(error), _) => {
+            tracing::error!(%error, "an intent is not on the disk");
+            format!("the ledger cannot be kept, so nothing runs: {error}")
+        }
+    };
+    finish(warden, never_started(id, &text), spent);
+    let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
+    None
+}
+
+/// Whether the command can do more than its caller could without us, or a person answers for it.
+fn has_authority(start: &Start, started: &Started) -> bool {
+    let is_elsewhere = matches!(start.approved.executor(), Executor::Local | Executor::Ghost);
+    let is_root = started.method == Method::Exec && start.approved.plan().caller.uid == Some(0);
+    is_elsewhere || is_root || start.approved.has_loan()
+}
+
+fn never_started(id: Id, error: &str) -> Finished {
+    Finished {
+        id,
+        exit_code: None,
+        signal: None,
+        exit_source: "unknown: it never started".to_owned(),
+        duration_ms: 0,
+        timed_out: false,
+        cancelled: false,
+        bytes_out: None,
+        recording: None,
+        error: Some(error.to_owned()),
+    }
 }
 
 /// Writes how it ended. With `unused` nothing was started for certain: it goes back once that is in the ledger, and
@@ -198,10 +237,12 @@ fn finish(warden: &Warden, finished: Finished, unused: Option<Approval>) {
     warden.running.finished(&finished);
     let Some(approval) = unused else { return warden.record(&[Record::Finished(finished)]) };
     let returned = returned(finished.id, &approval);
-    match warden.ledger.append(&[Record::Finished(finished), returned]) {
+    let finished = Record::Finished(finished);
+    match warden.ledger.append(&[finished.clone(), returned]) {
         Ok(_) => warden.approvals.give_back(approval, Now::read()),
         Err(error) => {
             tracing::error!(%error, "an end could not be recorded; its approval is used up");
+            warden.record(&[finished]);
         }
     }
 }

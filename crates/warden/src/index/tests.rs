@@ -19,7 +19,9 @@ impl Fixture {
 
     fn ledger(&self, segment_bytes: u64) -> Ledger {
         let path = self.folder.path().join("ledger.jsonl");
-        Ledger::open(&path, &Options { segment_bytes, ..Options::default() }).unwrap().0
+        Ledger::open(&path, &Options { segment_bytes, signed: false, ..Options::default() })
+            .unwrap()
+            .0
     }
 
     fn index(&self) -> PathBuf {

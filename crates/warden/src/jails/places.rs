@@ -192,6 +192,12 @@ impl Places {
         self.config.join("rules.d")
     }
 
+    /// The file of the warden's own settings.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.config.join("warden.yaml")
+    }
+
     /// The ledger.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {

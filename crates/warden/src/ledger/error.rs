@@ -43,6 +43,22 @@ pub enum LedgerError {
         /// What is different.
         what: String,
     },
+    /// What was written did not reach the disk.
+    #[error(
+        "what was written to {path:?} did not reach the disk: {why}; it is tried again every second"
+    )]
+    NotOnDisk {
+        /// The ledger.
+        path: PathBuf,
+        /// What the kernel said.
+        why: String,
+    },
+    /// The disk is too slow.
+    #[error("the disk of {path:?} does not keep up: too much waits to be put on it")]
+    Behind {
+        /// The ledger.
+        path: PathBuf,
+    },
     /// A record is longer than any line may be.
     #[error("a record of {bytes} bytes is over the limit of {limit}")]
     TooLong {

@@ -35,6 +35,10 @@ const SEQ_KEY: &[u8] = b"{\"seq\":";
 pub(super) fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let start = out.len();
     record.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless))?;
+    // These are the ledger's own: a public key and signatures look like secrets.
+    if matches!(record, Record::Opened(_) | Record::Sealed(_)) {
+        return Ok(());
+    }
     // The last door: whoever made the record may not have thought of it.
     if let Some(marked) = redaction::ours().json(out.get(start..).unwrap_or_default()) {
         out.truncate(start);
@@ -58,6 +62,11 @@ impl Stamp {
     /// The same for a warden that enforces nothing but what it always does: the lines say so.
     pub(super) fn of_dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
+    }
+
+    /// In milliseconds since the epoch.
+    pub(super) fn ms(&self) -> u64 {
+        self.ms
     }
 
     /// In RFC 3339.
@@ -145,6 +154,28 @@ pub(super) fn link(line: &[u8]) -> Link {
         .get(head.len().saturating_sub(PREV_LEN)..)
         .and_then(|p| p.strip_prefix(PREV_KEY)?.strip_suffix(b"\"")?.try_into().ok());
     Link { seq: seq(line), prev, hash: hex(digest), is_whole }
+}
+
+/// The events that are about the ledger itself.
+const OWN: [&[u8]; 4] = [b"opened", b"sealed", b"recovered", b"disk_failed"];
+
+/// The record of a whole line that is about the ledger itself; `None` for every other line.
+pub(super) fn own(line: &[u8]) -> Option<Box<Record>> {
+    const EVENT: &[u8] = b",\"event\":\"";
+    // The record's own fields, which may hold anything, come later.
+    let start = &line[..line.len().min(160)];
+    let at = memchr::memmem::find(start, EVENT)? + EVENT.len();
+    let name = &line[at..];
+    let is_own = OWN.iter().any(|own| name.starts_with(own) && name.get(own.len()) == Some(&b'"'));
+    is_own.then(|| serde_json::from_slice(line).ok()).flatten().map(Box::new)
+}
+
+/// When a line was written, in milliseconds since the epoch, as far as it says.
+pub(super) fn time_ms(line: &[u8]) -> Option<u64> {
+    const TIME: &[u8] = b",\"time_ms\":";
+    let at = memchr::memmem::find(&line[..line.len().min(160)], TIME)? + TIME.len();
+    let digits = line[at..].iter().position(|b| !b.is_ascii_digit())?;
+    std::str::from_utf8(&line[at..at + digits]).ok()?.parse().ok()
 }
 
 fn seq(line: &[u8]) -> Option<u64> {

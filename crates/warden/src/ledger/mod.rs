@@ -3,19 +3,31 @@
 //! A record is in the file before what it announces is done; if it cannot be written, that is not done. Nothing that
 //! is written is ever changed or silently repaired: damage is set aside or left in place, and reported.
 
+mod about;
+mod anchor;
 mod argv;
 mod backward;
+mod bell;
+mod blocks;
 mod error;
 mod filter;
+mod flusher;
 mod forward;
+mod head;
 mod history;
 mod id;
+mod keys;
 mod line;
+mod opening;
+mod options;
 mod place;
 mod record;
 mod recorded;
+mod schema;
+mod unsynced;
 mod verify;
 mod wake;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -23,65 +35,55 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+#[cfg(test)]
+use std::sync::MutexGuard;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clawrden_api::{History, HistoryQuery, LedgerStatus};
 
+pub use about::{DiskFailed, Opened, SCHEMA};
 pub use argv::{Argv, Fold, MAX_ARGV};
 pub use error::LedgerError;
 pub(crate) use filter::{Filter, Who, line, texts, tool};
 pub(crate) use forward::{Mark, Step};
+pub use head::{Anchored, SignedHead};
 pub use history::{DEFAULT_LIMIT, MAX_LIMIT, MAX_PARTS};
 pub(crate) use history::{Read, Seen};
 pub(crate) use id::hex_into;
 pub use id::{BadId, Id};
+pub use keys::{BadKey, PublicKey};
 pub use line::MAX_LINE;
+pub use opening::Recovery;
+pub use options::{Anchor, Durability, Options, Promise};
 pub use record::*;
-pub use verify::{Broken, Summary, VerifyError, verify};
+pub use schema::SCHEMA_JSON;
+pub use verify::{
+    Broken, Damage, Proof, Summary, VerifyError, files_of, heads_in, verify, verify_by,
+};
 
 use crate::events::Events;
 use crate::metrics::Books;
-use line::Stamp;
-use place::{Place, open_to_read};
-use verify::{Walk, last_line};
+use anchor::Anchors;
+use bell::Bell;
+use flusher::{Flusher, Shared};
+use keys::Key;
+use place::Place;
 use wake::Wake;
-use writer::{Encoded, Start, Writer};
+use writer::{Encoded, Writer};
 
-/// How a ledger is kept.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// A file with at least so many bytes is closed, and the ledger goes on in a fresh one.
-    pub segment_bytes: u64,
-    /// Every line says that it was written in a dry run.
-    pub dry_run: bool,
-}
+/// How long somebody waits for the disk.
+const DISK_WITHIN: Duration = Duration::from_secs(30);
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, dry_run: false }
-    }
-}
-
-/// What was found when a ledger was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// What stood behind the last whole line, and where it lies.
-    pub torn: Option<Recovered>,
-    /// The first line of the newest file that does not hold. It is left as it is; the chain goes on behind it.
-    pub broken: Option<Broken>,
-}
+/// How long a ledger that is closed waits for the disk.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// An open ledger. One process has it at a time; any thread may append.
 pub struct Ledger {
     path: PathBuf,
-    dry_run: bool,
-    place: Place,
-    writer: Mutex<Writer>,
-    events: Events,
-    /// Wakes who follows when something was written.
-    wake: Wake,
-    books: Books,
+    shared: Arc<Shared>,
+    durability: Durability,
     /// Held for as long as the ledger is open.
     _lock: File,
 }
@@ -99,37 +101,38 @@ impl Ledger {
     /// that and a chain that does not hold are reported, and recorded in the ledger itself.
     ///
     /// # Errors
-    /// [`LedgerError::InUse`] when another process has it, [`LedgerError::Refused`] when its place cannot be trusted,
-    /// [`LedgerError::Io`] for the rest.
+    /// [`LedgerError::InUse`] when another process has it, [`LedgerError::Refused`] when its place or its key cannot be
+    /// trusted, [`LedgerError::Io`] for the rest.
     pub fn open(path: &Path, options: &Options) -> Result<(Self, Recovery), LedgerError> {
         let place = Place::new(path)?;
         place.prepare()?;
         let lock = place.lock()?;
-        let file = place.open_active()?;
-        let mut walk = Walk::after(newest_closed(&place)?);
-        let scan = walk.scan(&place.active(), &file)?;
-        let stamp = Stamp::new(now_ms()).of_dry_run(options.dry_run);
-        let torn = writer::set_aside(&place, &file, scan.bytes, &stamp)?;
-        if torn.is_some() {
-            file.set_len(scan.bytes).map_err(LedgerError::io("truncate", place.active()))?;
-        }
-        let recovery = Recovery { torn, broken: scan.broken };
-        let head = walk.head();
-        let first = scan.first.unwrap_or(head.seq.saturating_add(1));
-        let start = Start { first, good: scan.bytes };
+        let key = options.signed.then(|| Key::of(place.directory())).transpose()?.map(Arc::new);
+        let (writer, recovery) = opening::take_up(&place, key.clone(), options)?;
         let path = place.active();
-        let writer = Writer::new(place.clone(), file, head, start, options.segment_bytes.max(1));
-        let dry_run = options.dry_run;
-        let ledger = Self {
-            path,
-            dry_run,
+        let shared = Arc::new(Shared {
             place,
+            books: writer.books(),
             writer: Mutex::new(writer),
             events: Events::default(),
+            bell: Bell::default(),
             wake: Wake::default(),
-            books: Books::default(),
-            _lock: lock,
-        };
+            anchors: Anchors::start(options.anchors.clone())
+                .map_err(LedgerError::io("start a thread for", &path))?,
+            longest: options.durability.longest().or(key.is_some().then_some(options.heads)),
+            key,
+            dry_run: options.dry_run,
+            heads: options.heads,
+            again: options.again,
+            sync: Mutex::new(Box::new(File::sync_data)),
+        });
+        let flusher = Flusher::new(Arc::clone(&shared));
+        thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || flusher.run())
+            .map_err(LedgerError::io("start a thread for", &path))?;
+        let durability = options.durability;
+        let ledger = Self { path, shared, durability, _lock: lock };
         if let Some(record) = recovery.record() {
             ledger.append(&[record])?;
         }
@@ -138,38 +141,113 @@ impl Ledger {
 
     /// Writes records, all of them or none, and gives the sequence number of the last.
     ///
-    /// It blocks for one write to the page cache. When it returns, the records survive the death of this process.
+    /// It blocks for one write to the page cache. When it returns, the records survive the death of this process; when
+    /// they survive the machine's, [`Ledger::on_disk`] tells.
     ///
     /// # Errors
     /// [`LedgerError`]: nothing is written, and what was to be recorded must not be done. The next call tries again.
     pub fn append(&self, records: &[Record]) -> Result<u64, LedgerError> {
         let began = Instant::now();
-        let written = Encoded::new(records).and_then(|encoded| {
-            let stamp = Stamp::new(now_ms()).of_dry_run(self.dry_run);
-            self.writer().append(&encoded, &stamp)
-        });
-        match &written {
-            Ok(_) => {
-                self.wake.up();
-                self.books.wrote(records, began.elapsed());
-                self.events.recorded(records);
-            }
-            Err(error) => {
-                self.books.failed();
-                self.events.alarm(&error.to_string());
-            }
+        let encoded = Encoded::new(records)?;
+        let stamp = self.shared.stamp();
+        let written = self.write(|writer| writer.append(&encoded, &stamp));
+        if written.is_ok() {
+            self.shared.books.took(began.elapsed());
+            self.shared.events.recorded(records);
         }
         written
     }
 
+    /// Writes records of what has happened and cannot be refused any more. While they cannot be written, they are kept
+    /// and written before anything else.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: they are not written yet.
+    pub fn record(&self, records: &[Record]) -> Result<u64, LedgerError> {
+        let began = Instant::now();
+        let encoded = Encoded::new(records)?;
+        let stamp = self.shared.stamp();
+        let written = self.write(|writer| writer.append_or_owe(encoded, &stamp));
+        if written.is_ok() {
+            self.shared.books.took(began.elapsed());
+        }
+        // It has happened, written or not.
+        self.shared.events.recorded(records);
+        written
+    }
+
+    fn write(
+        &self,
+        append: impl FnOnce(&mut Writer) -> Result<u64, LedgerError>,
+    ) -> Result<u64, LedgerError> {
+        let Shared { bell, books, events, .. } = &*self.shared;
+        let mut writer = self.shared.writer();
+        let done = append(&mut writer);
+        let is_large = writer.is_unsynced_large();
+        drop(writer);
+        match &done {
+            Ok(_) => {
+                bell.wrote(is_large);
+                self.shared.wake.up();
+            }
+            Err(error) => {
+                books.failed();
+                bell.trouble();
+                events.alarm(&error.to_string());
+            }
+        }
+        done
+    }
+
+    /// Waits until the line of this number, and so all before it, is on the disk. Many who wait share one write.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotOnDisk`] when the disk did not take it, or did not in good time: what it announces must not be
+    /// done.
+    pub async fn on_disk(&self, seq: u64) -> Result<(), LedgerError> {
+        let Some(landed) = self.shared.bell.wait_for(seq) else { return Ok(()) };
+        self.shared.books.awaited.add(1);
+        let why = match tokio::time::timeout(DISK_WITHIN, landed).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(why))) => why,
+            Ok(Err(_)) => "the ledger is closed".to_owned(),
+            Err(_) => format!("the disk did not answer within {} s", DISK_WITHIN.as_secs()),
+        };
+        Err(LedgerError::NotOnDisk { path: self.path.clone(), why })
+    }
+
+    /// Waits as the durability says that commands with and without authority wait before they start.
+    ///
+    /// # Errors
+    /// As [`Ledger::on_disk`].
+    pub async fn promised(&self, seq: u64, has_authority: bool) -> Result<(), LedgerError> {
+        let Durability { authority, harmless } = self.durability;
+        let promise = if has_authority { authority } else { harmless };
+        match promise {
+            Promise::BeforeStart => self.on_disk(seq).await,
+            Promise::Within(_) | Promise::Never => Ok(()),
+        }
+    }
+
+    /// Puts everything on the disk and signs where the ledger ends. What is written later is refused or lost; a disk
+    /// that hangs is not waited for. Blocks, so it is not for an async task.
+    pub fn close(&self) {
+        self.shared.bell.close(CLOSE_WITHIN);
+    }
+
     /// What is counted of it.
     pub(crate) fn books(&self) -> &Books {
-        &self.books
+        &self.shared.books
+    }
+
+    /// Times that an anchor did not take a head.
+    pub(crate) fn anchor_errors(&self) -> u64 {
+        self.shared.anchors.errors()
     }
 
     /// Why nothing can be written, as far as can be told without writing. Looks at the file, so it may block.
     pub(crate) fn fault(&self) -> Option<String> {
-        let mut writer = self.writer();
+        let mut writer = self.shared.writer();
         let known = writer.error().map(str::to_owned);
         known.or_else(|| writer.check().err().map(|error| error.to_string()))
     }
@@ -177,17 +255,21 @@ impl Ledger {
     /// What `status` shows.
     #[must_use]
     pub fn status(&self) -> LedgerStatus {
-        let writer = self.writer();
+        let writer = self.shared.writer();
+        let (sequence, error) = (writer.head().seq, writer.error().map(str::to_owned));
+        drop(writer);
         LedgerStatus {
             path: self.path.to_string_lossy().into_owned(),
-            sequence: writer.head().seq,
-            error: writer.error().map(str::to_owned),
+            sequence,
+            error,
+            on_disk: self.shared.bell.synced(),
+            anchor_error: self.shared.anchors.error(),
         }
     }
 
     /// What is written, for who listens.
     pub(crate) fn events(&self) -> &Events {
-        &self.events
+        &self.shared.events
     }
 
     /// The file that is written.
@@ -201,8 +283,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::BadFilter`] for a filter that is not understood, else what reading gives.
     pub fn history(&self, query: &HistoryQuery) -> Result<History, LedgerError> {
-        let view = self.writer().view();
-        history::search(&self.place, view, query)
+        let view = self.shared.writer().view();
+        history::search(&self.shared.place, view, query)
     }
 
     /// What the end of a request says of its recording. Reads files and may take long: not for an async task.
@@ -210,8 +292,8 @@ impl Ledger {
     /// # Errors
     /// When a file cannot be read.
     pub fn recorded(&self, id: Id) -> Result<Option<Recorded>, LedgerError> {
-        let view = self.writer().view();
-        recorded::find(&self.place, view, id)
+        let view = self.shared.writer().view();
+        recorded::find(&self.shared.place, view, id)
     }
 
     /// Hands whole lines behind `mark` to `read`, oldest first, and moves the mark: about `budget` bytes.
@@ -224,8 +306,8 @@ impl Ledger {
         budget: usize,
         read: impl FnMut(&[u8]),
     ) -> Result<Step, LedgerError> {
-        let view = self.writer().view();
-        forward::step(&self.place, &view, mark, budget, read)
+        let view = self.shared.writer().view();
+        forward::step(&self.shared.place, &view, mark, budget, read)
     }
 
     /// Whether `mark` was made in this ledger.
@@ -233,18 +315,18 @@ impl Ledger {
     /// # Errors
     /// When a file cannot be read.
     pub(crate) fn knows(&self, mark: &Mark) -> Result<bool, LedgerError> {
-        let view = self.writer().view();
-        forward::is_known(&self.place, &view, mark)
+        let view = self.shared.writer().view();
+        forward::is_known(&self.shared.place, &view, mark)
     }
 
     /// What wakes the one thread that follows when something was written.
     pub(crate) fn wake(&self) -> &Wake {
-        &self.wake
+        &self.shared.wake
     }
 
     /// The newest record's sequence number; 0 for none.
     pub(crate) fn sequence(&self) -> u64 {
-        self.writer().head().seq
+        self.shared.writer().head().seq
     }
 
     /// Bytes of the whole ledger, and of those that are before `mark`.
@@ -252,8 +334,8 @@ impl Ledger {
     /// # Errors
     /// When a file cannot be looked at.
     pub(crate) fn sizes(&self, mark: &Mark) -> Result<(u64, u64), LedgerError> {
-        let view = self.writer().view();
-        forward::sizes(&self.place, &view, mark)
+        let view = self.shared.writer().view();
+        forward::sizes(&self.shared.place, &view, mark)
     }
 
     /// The file beside the ledger that ends in `.suffix`.
@@ -264,29 +346,16 @@ impl Ledger {
         PathBuf::from(name)
     }
 
-    /// A panic elsewhere while the writer was held does not close the ledger: the writer changes its state only when a
-    /// write is done.
+    #[cfg(test)]
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.writer()
     }
 }
 
-impl Recovery {
-    fn record(&self) -> Option<Record> {
-        if self.torn.is_none() && self.broken.is_none() {
-            return None;
-        }
-        let torn = self.torn.clone();
-        let mut record = torn.unwrap_or(Recovered { torn_bytes: 0, file: None, broken: None });
-        record.broken = self.broken.as_ref().map(ToString::to_string);
-        Some(Record::Recovered(record))
-    }
-}
-
-fn newest_closed(place: &Place) -> Result<Option<writer::Head>, LedgerError> {
-    match place.segments()?.pop() {
-        Some((_, path)) => last_line(&path, &open_to_read(&path)?),
-        None => Ok(None),
+/// What was written is put on the disk and signed; a disk that hangs is not waited for.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

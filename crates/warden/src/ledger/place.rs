@@ -44,12 +44,32 @@ impl Place {
 
     /// The file that is written.
     pub(super) fn active(&self) -> PathBuf {
-        self.directory.join(format!("{}{}", self.stem, self.extension))
+        self.directory.join(self.active_name())
+    }
+
+    /// Its name.
+    pub(super) fn active_name(&self) -> String {
+        format!("{}{}", self.stem, self.extension)
+    }
+
+    /// The folder that holds all of it.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The file beside it that holds the newest signed head.
+    pub(super) fn head(&self) -> PathBuf {
+        self.directory.join(format!("{}{}.head", self.stem, self.extension))
     }
 
     /// The file that a segment has when it is closed.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
-        self.directory.join(format!("{}-{first:012}{}", self.stem, self.extension))
+        self.directory.join(self.segment_name(first))
+    }
+
+    /// Its name.
+    pub(super) fn segment_name(&self, first: u64) -> String {
+        format!("{}-{first:012}{}", self.stem, self.extension)
     }
 
     /// The closed segments with the sequence number of their first line, oldest first.
@@ -100,9 +120,23 @@ impl Place {
         Ok(())
     }
 
+    /// The file that a warden locks while it writes.
+    fn lock_file(&self) -> PathBuf {
+        self.directory.join(format!("{}{}.lock", self.stem, self.extension))
+    }
+
+    /// Whether a warden on this machine seems to write the ledger. Taking the lock to find out could keep one from
+    /// starting.
+    pub(super) fn is_written(&self) -> bool {
+        let Ok(about) = fs::metadata(self.lock_file()) else { return false };
+        let inode = format!(":{} ", about.ino());
+        let locks = fs::read_to_string("/proc/locks");
+        locks.is_ok_and(|locks| locks.lines().any(|lock| lock.contains(&inode)))
+    }
+
     /// Takes the lock that one warden holds, for as long as the file is kept.
     pub(super) fn lock(&self) -> Result<File, LedgerError> {
-        let path = self.directory.join(format!("{}{}.lock", self.stem, self.extension));
+        let path = self.lock_file();
         let mut file = open_own(&path, OpenOptions::new().read(true).write(true).create(true))?;
         match lock::take(&file) {
             Ok(()) => {}
@@ -163,7 +197,7 @@ impl Place {
 }
 
 /// Opens a regular file of ours, never through a link and never waiting for a pipe's other end.
-fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File, LedgerError> {
+pub(super) fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File, LedgerError> {
     let refused = |why: &str| LedgerError::Refused { path: path.to_owned(), why: why.to_owned() };
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
     let file = options.mode(MODE).custom_flags(flags).open(path).map_err(|source| {

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::about::{DiskFailed, Opened};
 use super::argv::Argv;
+use super::head::SignedHead;
 use super::id::Id;
 
 /// Names (of variables, of noticed facts) that one record lists. Of a longer list the rest is counted in a last entry.
@@ -13,6 +15,12 @@ pub const MAX_NAMES: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Record {
+    /// The ledger begins a segment, or a warden goes on with one.
+    Opened(Opened),
+    /// The segment is closed behind this line.
+    Sealed(SignedHead),
+    /// The ledger could not be written for a while.
+    DiskFailed(DiskFailed),
     /// The warden serves.
     WardenStarted(WardenStarted),
     /// The warden ended in good order.

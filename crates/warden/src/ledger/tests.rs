@@ -1,8 +1,11 @@
 //! The ledger against crashes, full disks, damage and other processes.
 
 mod chain;
+mod disk;
+mod every;
 mod faults;
 mod past;
+mod signed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,11 +26,11 @@ impl Fixture {
     }
 
     fn open(&self) -> Ledger {
-        Ledger::open(&self.path(), &Options::default()).unwrap().0
+        Ledger::open(&self.path(), &plain()).unwrap().0
     }
 
     fn open_small(&self, segment_bytes: u64) -> Ledger {
-        Ledger::open(&self.path(), &Options { segment_bytes, ..Options::default() }).unwrap().0
+        Ledger::open(&self.path(), &Options { segment_bytes, ..plain() }).unwrap().0
     }
 
     fn text(&self) -> String {
@@ -41,6 +44,11 @@ impl Fixture {
         names.sort();
         names
     }
+}
+
+/// A ledger of nothing but what is appended.
+fn plain() -> Options {
+    Options { signed: false, again: Duration::from_secs(3600), ..Options::default() }
 }
 
 fn id(n: u64) -> Id {

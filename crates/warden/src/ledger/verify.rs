@@ -1,23 +1,46 @@
-//! Proof of the chain: reads a ledger line by line and names the first that does not hold.
-//! It changes nothing, takes nothing on trust but the files, and holds one line at a time.
+//! Proof of a ledger, by its files and a public key: names the first line that does not hold. It changes nothing, and
+//! needs neither the warden nor its machine.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-
-use serde::de::IgnoredAny;
+use std::time::Duration;
 
 use super::error::LedgerError;
-use super::line::{self, Hex, MAX_LINE, NO_LINE};
+use super::head::{Anchored, SignedHead};
+use super::keys::PublicKey;
+use super::line::{self, MAX_LINE};
 use super::place::{Place, open_to_read};
+pub use super::walk::{Broken, Damage};
+use super::walk::{Scan, Walk};
 use super::writer::Head;
 
-/// Bytes that are read at once.
-const BLOCK: usize = 256 * 1024;
+/// How often a ledger that grows or is rotated meanwhile is looked at again.
+const TRIES: u32 = 5;
+
+/// How long a write that is under way may take until then.
+const UNDER_WAY: Duration = Duration::from_millis(50);
+
+/// Bytes of a file of heads that are read.
+const MAX_HEADS: u64 = 256 * 1024 * 1024;
+
+/// By what a ledger is proved.
+#[derive(Debug, Clone, Default)]
+pub struct Proof {
+    /// The keys that may have signed it. Without one, seals and heads are held against the key that they name
+    /// themselves, which finds damage and no forger.
+    pub keys: Vec<PublicKey>,
+    /// Heads that were kept elsewhere. That beside the ledger counts in any case.
+    pub heads: Vec<SignedHead>,
+    /// The first and the last record that matter, where not all do.
+    pub from: Option<u64>,
+    /// The last one.
+    pub to: Option<u64>,
+}
 
 /// What a ledger that holds is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Summary {
     /// Files.
     pub segments: usize,
@@ -32,18 +55,18 @@ pub struct Summary {
     /// SHA-256 of the last line in hex, 64 zeros for an empty ledger. Kept elsewhere, it proves that no line was cut
     /// off at the end.
     pub head: String,
-}
-
-/// Where a ledger does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}, line {line}: {why}", file.display())]
-pub struct Broken {
-    /// The file.
-    pub file: PathBuf,
-    /// The line in it, from 1.
-    pub line: u64,
-    /// What is wrong.
-    pub why: String,
+    /// Seals that hold.
+    pub seals: u64,
+    /// Signed heads, from beside the ledger and elsewhere, that hold.
+    pub heads: u64,
+    /// Every line up to this one is covered by a seal or a signed head; 0 for none.
+    pub signed_to: u64,
+    /// The keys that the ledger names, in base64.
+    pub keys: Vec<String>,
+    /// Where a torn end was set aside, or the chain was found broken: sequence numbers.
+    pub recovered: Vec<u64>,
+    /// Where the disk failed for a while: sequence numbers.
+    pub disk_failed: Vec<u64>,
 }
 
 /// Why a ledger is not proved.
@@ -57,6 +80,14 @@ pub enum VerifyError {
     Unreadable(#[from] LedgerError),
 }
 
+/// Proves a ledger by its chain, and by what is signed as far as it says itself: see [`verify_by`].
+///
+/// # Errors
+/// As [`verify_by`].
+pub fn verify(path: &Path) -> Result<Summary, VerifyError> {
+    verify_by(path, &Proof::default())
+}
+
 /// Proves a ledger: all of its segments, or one closed segment.
 ///
 /// `path` is the ledger's file, a directory that holds a `ledger.jsonl`, or a closed segment, which is then proved
@@ -64,133 +95,237 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError::Broken`] with the first line that does not hold; a last line without its end is one too.
-pub fn verify(path: &Path) -> Result<Summary, VerifyError> {
+pub fn verify_by(path: &Path, proof: &Proof) -> Result<Summary, VerifyError> {
     let path = if path.is_dir() { path.join("ledger.jsonl") } else { path.to_owned() };
     let place = Place::new(&path)?;
+    let mut tries = 0;
+    loop {
+        let files = Files::open(&place, &path, proof)?;
+        let result = files.verify(proof);
+        tries += 1;
+        // It may have been written, or rotated, while it was read.
+        if result.is_ok() || tries == TRIES || !files.has_moved(&place, &path) {
+            return result;
+        }
+    }
+}
+
+/// The files of the ledger whose open file is `path`, oldest first; of a closed segment, that one.
+///
+/// # Errors
+/// When its folder cannot be listed.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, LedgerError> {
+    let place = Place::new(path)?;
     let mut files: Vec<PathBuf> = place.segments()?.into_iter().map(|(_, file)| file).collect();
     if path.exists() || files.is_empty() {
-        files.push(path);
+        files.push(path.to_owned());
     }
-    let mut walk = Walk::default();
-    let mut summary = Summary::default();
-    for file in files {
-        let open = open_to_read(&file)?;
-        let scan = walk.scan(&file, &open)?;
-        if let Some(broken) = scan.broken {
-            return Err(broken.into());
-        }
-        if scan.torn {
-            let why = "it has no end: the write was cut short, or is under way".to_owned();
-            return Err(Broken { file, line: scan.lines + 1, why }.into());
-        }
-        summary.segments += 1;
-        summary.lines += scan.lines;
-        summary.bytes += scan.bytes;
-    }
-    let head = walk.head();
-    summary.first_seq = walk.first.unwrap_or(0);
-    summary.last_seq = head.seq;
-    summary.head = String::from_utf8_lossy(&head.hash).into_owned();
-    Ok(summary)
+    Ok(files)
 }
 
-/// What one file was found to be.
-pub(super) struct Scan {
-    pub(super) lines: u64,
-    /// Bytes of whole lines.
-    pub(super) bytes: u64,
-    /// Something without a newline stands behind them.
-    pub(super) torn: bool,
-    /// The sequence number of the first line.
-    pub(super) first: Option<u64>,
-    pub(super) broken: Option<Broken>,
+/// The heads in a text that an anchor has kept: of every line, what begins with the head's brace.
+#[must_use]
+pub fn heads_in(text: &str) -> Vec<SignedHead> {
+    let head = |line: &str| {
+        let at = line.find("{\"clawrden_head\":")?;
+        let mut values = serde_json::Deserializer::from_str(&line[at..]).into_iter::<Anchored>();
+        values.next()?.ok().map(|anchored| anchored.head)
+    };
+    text.lines().filter_map(head).collect()
 }
 
-/// A walk along the chain, over one file after another.
-#[derive(Default)]
-pub(super) struct Walk {
-    head: Option<Head>,
-    first: Option<u64>,
+/// The files of a ledger as they are at one moment.
+struct Files {
+    files: Vec<(PathBuf, File, u64)>,
+    /// How many closed segments there were.
+    closed: usize,
+    /// Whether the last one is still written.
+    is_open: bool,
+    /// The head beside it.
+    head: Option<SignedHead>,
 }
 
-impl Walk {
-    /// A walk that goes on where another file ended.
-    pub(super) fn after(head: Option<Head>) -> Self {
-        Self { head, first: None }
-    }
-
-    /// Where the chain stands behind the last line.
-    pub(super) fn head(&self) -> Head {
-        self.head.unwrap_or(Head { seq: 0, hash: NO_LINE })
-    }
-
-    /// Reads all lines of `file`. At the first that does not hold the rest is still counted, so that a writer knows
-    /// where to go on.
-    pub(super) fn scan(&mut self, path: &Path, file: &File) -> Result<Scan, LedgerError> {
-        let mut reader = BufReader::with_capacity(BLOCK, file);
-        let mut line = Vec::new();
-        let mut scan = Scan { lines: 0, bytes: 0, torn: false, first: None, broken: None };
-        loop {
-            line.clear();
-            let read = reader.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
-            let read = read.map_err(LedgerError::io("read", path))? as u64;
-            let is_end = line.last() == Some(&b'\n');
-            if read <= MAX_LINE as u64 && !is_end {
-                scan.torn = read > 0;
-                return Ok(scan);
-            }
-            let mut overlong = 0;
-            if is_end {
-                line.pop();
-            } else {
-                overlong = reader.skip_until(b'\n').map_err(LedgerError::io("read", path))? as u64;
-                if !ends_line(file, scan.bytes + read + overlong) {
-                    scan.torn = true;
-                    return Ok(scan);
-                }
-            }
-            scan.lines += 1;
-            scan.bytes += read + overlong;
-            let result = self.step(&line, !is_end);
-            scan.first = scan.first.or(Some(self.head().seq));
-            if let (Err(why), None) = (result, &scan.broken) {
-                let (file, line) = (path.to_owned(), scan.lines);
-                scan.broken = Some(Broken { file, line, why });
+impl Files {
+    fn open(place: &Place, path: &Path, proof: &Proof) -> Result<Self, LedgerError> {
+        // First of all, as what it covers is in the files that are opened then.
+        let head = read_head(&place.head());
+        let segments = place.segments()?;
+        let mut names: Vec<PathBuf> = Vec::new();
+        for (nth, (first, file)) in segments.iter().enumerate() {
+            let next = segments.get(nth + 1).map(|(first, _)| *first);
+            let is_before = proof.from.zip(next).is_some_and(|(from, next)| next <= from);
+            if !is_before && proof.to.is_none_or(|to| *first <= to) {
+                names.push(file.clone());
             }
         }
+        let is_named = path.exists() || names.is_empty();
+        if is_named {
+            names.push(path.to_owned());
+        }
+        let is_open = is_named && !is_segment(path);
+        let mut files = Vec::new();
+        for name in names {
+            let file = open_to_read(&name)?;
+            let size = file.metadata().map_err(LedgerError::io("look at", &name))?.len();
+            files.push((name, file, size));
+        }
+        Ok(Self { files, closed: segments.len(), is_open, head })
     }
 
-    fn step(&mut self, line: &[u8], is_overlong: bool) -> Result<(), String> {
-        let link = line::link(line);
-        let before = self.head;
-        // A damaged line is no authority for where the ledger goes on.
-        let claimed = link.seq.filter(|_| link.is_whole && !is_overlong);
-        let seq = claimed.unwrap_or_else(|| self.head().seq.saturating_add(1));
-        self.head = Some(Head { seq, hash: link.hash });
-        self.first.get_or_insert(seq);
-        if is_overlong {
-            return Err(format!("it is longer than {MAX_LINE} bytes"));
+    /// Whether the ledger is not what it was when these were opened.
+    fn has_moved(&self, place: &Place, path: &Path) -> bool {
+        if !self.is_open || !place.is_written() {
+            return false;
         }
-        if !link.is_whole || link.seq.is_none() {
-            return Err("it was changed or damaged: its sum is not that of its content".to_owned());
-        }
-        let Some(prev) = link.prev else {
-            return Err("it carries no hash of the line before".to_owned());
+        std::thread::sleep(UNDER_WAY);
+        let Some((_, file, size)) = self.files.last() else { return false };
+        let now = file.metadata().map(|about| about.len());
+        let is_same = |a: &File, b: File| {
+            use std::os::unix::fs::MetadataExt as _;
+            let (a, b) = (a.metadata(), b.metadata());
+            matches!((a, b), (Ok(a), Ok(b)) if a.ino() == b.ino())
         };
-        follows(before, seq, &prev)?;
-        serde_json::from_slice::<IgnoredAny>(line).map_err(|e| format!("it is no JSON: {e}"))?;
+        let is_rotated = open_to_read(path).is_ok_and(|current| !is_same(file, current));
+        let is_longer = place.segments().is_ok_and(|segments| segments.len() != self.closed);
+        is_rotated || is_longer || now.is_ok_and(|now| now != *size)
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<Summary, VerifyError> {
+        let mut walk = Walk::by(proof.keys.clone());
+        for head in proof.heads.iter().chain(&self.head) {
+            walk.heads.entry(head.last).or_default().push(head.clone());
+        }
+        let range = proof.from.unwrap_or(0)..=proof.to.unwrap_or(u64::MAX);
+        let mut summary = Summary::default();
+        let last = self.files.len().saturating_sub(1);
+        for (nth, (path, file, size)) in self.files.iter().enumerate() {
+            let scan = walk.scan(path, file, *size)?;
+            let is_closed = nth < last || !self.is_open;
+            if scan.torn && scan.broken.is_none() && !is_closed {
+                // A head tells a line that was cut from one that was never finished.
+                self.is_whole(&walk, &range)?;
+            }
+            if let Some(broken) = fault(path, &scan, &walk, is_closed)
+                && range.contains(&broken.seq)
+            {
+                return Err(broken.into());
+            }
+            summary.segments += 1;
+            summary.lines += scan.lines;
+            summary.bytes += scan.bytes;
+        }
+        let head = walk.head();
+        self.is_whole(&walk, &range)?;
+        summary.first_seq = walk.first.unwrap_or(0);
+        summary.last_seq = head.seq;
+        summary.head = String::from_utf8_lossy(&head.hash).into_owned();
+        let seen = walk.seen;
+        summary.seals = seen.seals;
+        summary.heads = seen.heads;
+        summary.signed_to = seen.signed_to;
+        summary.keys = seen.keys;
+        summary.recovered = seen.recovered;
+        summary.disk_failed = seen.disk_failed;
+        Ok(summary)
+    }
+
+    /// Whether the ledger goes as far as every head says.
+    fn is_whole(
+        &self,
+        walk: &Walk,
+        range: &std::ops::RangeInclusive<u64>,
+    ) -> Result<(), VerifyError> {
+        let head = walk.head();
+        // What a head names before the first line lies elsewhere.
+        let Some(further) = walk.heads.range(head.seq.saturating_add(1)..).next_back() else {
+            return Ok(());
+        };
+        let Some((path, file, size)) = self.files.last().filter(|_| self.is_open) else {
+            return Ok(());
+        };
+        let (_, heads) = further;
+        for further in heads {
+            let (damage, why) = match walk.is_signed(further) {
+                Err(why) => (
+                    Damage::Signature,
+                    format!("of the head that names record {}, {why}", further.last),
+                ),
+                Ok(()) => (
+                    Damage::CutOff,
+                    format!(
+                        "the ledger ends with record {} and was cut off: a head signed at {} says that record {} was \
+                         written",
+                        head.seq,
+                        clawrden_api::display::rfc3339(further.at_ms),
+                        further.last
+                    ),
+                ),
+            };
+            let seq = head.seq.saturating_add(1);
+            if range.contains(&seq) || range.contains(&further.last) {
+                let line = count_lines(file, *size).map_err(LedgerError::io("read", path))? + 1;
+                let broken = Broken { file: path.clone(), line, at: *size, seq, damage, why };
+                return Err(broken.into());
+            }
+        }
         Ok(())
     }
 }
 
-/// Whether the byte before `at` ends a line.
-fn ends_line(file: &File, at: u64) -> bool {
-    let mut byte = [0];
-    at > 0 && file.read_at(&mut byte, at - 1).is_ok_and(|n| n == 1) && byte == *b"\n"
+/// What is wrong with a file.
+fn fault(path: &Path, scan: &Scan, walk: &Walk, is_closed: bool) -> Option<Broken> {
+    if let Some(broken) = &scan.broken {
+        return Some(broken.clone());
+    }
+    let seq = walk.head().seq.saturating_add(1);
+    let at = |damage, why: &str| Broken {
+        file: path.to_owned(),
+        line: scan.lines + 1,
+        at: scan.bytes,
+        seq,
+        damage,
+        why: why.to_owned(),
+    };
+    if scan.torn {
+        return Some(at(Damage::Torn, "it has no end: the write was cut short, or is under way"));
+    }
+    if is_closed && scan.is_signed && !scan.ends_sealed {
+        let why = "this closed segment does not end with its seal: lines were cut off at its end";
+        return Some(at(Damage::CutOff, why));
+    }
+    None
 }
 
-/// The sequence number and hash of the last whole line of `file`; `None` if it has none.
-pub(super) fn last_line(path: &Path, file: &File) -> Result<Option<Head>, LedgerError> {
+/// Whether a file has the name of a closed segment.
+fn is_segment(path: &Path) -> bool {
+    let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { return false };
+    stem.rsplit_once('-')
+        .is_some_and(|(_, digits)| digits.len() >= 12 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn count_lines(file: &File, size: u64) -> io::Result<u64> {
+    let mut chunk = vec![0; 256 * 1024];
+    let (mut at, mut lines) = (0, 0);
+    while at < size {
+        let want = usize::try_from(size - at).unwrap_or(usize::MAX).min(chunk.len());
+        file.read_exact_at(&mut chunk[..want], at)?;
+        lines += memchr::memchr_iter(b'\n', &chunk[..want]).count() as u64;
+        at += want as u64;
+    }
+    Ok(lines)
+}
+
+/// The newest head beside a ledger. What cannot be read is none.
+pub(super) fn read_head(path: &Path) -> Option<SignedHead> {
+    let about = fs::symlink_metadata(path).ok()?;
+    if !about.is_file() || about.len() > MAX_HEADS {
+        return None;
+    }
+    heads_in(&fs::read_to_string(path).ok()?).pop()
+}
+
+/// The sequence number and hash of the last whole line of `file`, and the line; `None` if it has none.
+pub(super) fn last_line(path: &Path, file: &File) -> Result<Option<(Head, Vec<u8>)>, LedgerError> {
     let read_error = LedgerError::io("read", path);
     let tail = || -> io::Result<Vec<u8>> {
         let size = file.metadata()?.len();
@@ -202,25 +337,7 @@ pub(super) fn last_line(path: &Path, file: &File) -> Result<Option<Head>, Ledger
     let tail = tail().map_err(read_error)?;
     let Some(end) = tail.iter().rposition(|&b| b == b'\n') else { return Ok(None) };
     let start = tail[..end].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    let link = line::link(&tail[start..end]);
-    Ok(link.seq.map(|seq| Head { seq, hash: link.hash }))
-}
-
-fn follows(before: Option<Head>, seq: u64, prev: &Hex) -> Result<(), String> {
-    let before = match before {
-        Some(before) => before,
-        None if seq == 1 => Head { seq: 0, hash: NO_LINE },
-        // A segment by itself, or a ledger whose oldest segments were put away.
-        None => return Ok(()),
-    };
-    let expected = before.seq.saturating_add(1);
-    if seq != expected {
-        return Err(format!("record {seq} stands where record {expected} should"));
-    }
-    if *prev != before.hash {
-        return Err(
-            "it does not follow from the line before: one of the two was replaced".to_owned()
-        );
-    }
-    Ok(())
+    let line = &tail[start..end];
+    let link = line::link(line);
+    Ok(link.seq.map(|seq| (Head { seq, hash: link.hash }, line.to_vec())))
 }

@@ -7,14 +7,24 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::about::{DiskFailed, Opened, SCHEMA};
 use super::error::LedgerError;
+use super::head::NO_SEAL;
+use super::keys::Key;
 use super::line::{self, Hex, MAX_LINE, Stamp};
+use super::options::Options;
 use super::place::Place;
 use super::record::{Record, Recovered};
+use super::unsynced::{Batch, Position, Unsynced};
+use crate::metrics::{Books, place};
 
 /// Bytes by which a segment grows before a rotation that failed is tried again.
 const ROTATE_AGAIN: u64 = 1024 * 1024;
+
+/// Bytes of records that are kept while they cannot be written.
+const MAX_OWED: usize = 4 * 1024 * 1024;
 
 /// Bytes of the assembling buffer that are kept between appends.
 const KEPT_BUFFER: usize = 256 * 1024;
@@ -59,7 +69,15 @@ pub(super) struct Head {
 /// Records in JSON, ready to be given their places.
 pub(super) struct Encoded {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    /// Where each ends, and what it is counted as.
+    ends: Vec<(usize, usize)>,
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    text: &'a [u8],
+    counts_as: usize,
 }
 
 impl Encoded {
@@ -74,14 +92,15 @@ impl Encoded {
             if long > MAX_LINE - 512 {
                 return Err(LedgerError::TooLong { bytes: long, limit: MAX_LINE - 512 });
             }
-            ends.push(bytes.len());
+            ends.push((bytes.len(), place(record)));
         }
         Ok(Self { bytes, ends })
     }
 
-    fn bodies(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(from, &to)| &self.bytes[from..to])
+    fn bodies(&self) -> impl Iterator<Item = Body<'_>> + Clone {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|&(end, _)| end));
+        let all = starts.zip(&self.ends);
+        all.map(|(from, &(to, counts_as))| Body { text: &self.bytes[from..to], counts_as })
     }
 }
 
@@ -92,14 +111,51 @@ pub(super) struct Writer {
     sink: Box<dyn Sink>,
     file: Arc<File>,
     head: Head,
-    first: u64,
-    good: u64,
-    /// Bytes that are no line may stand behind `good`.
+    segment: Segment,
+    /// Bytes that are no line may stand behind those of the segment.
     dirty: bool,
     rotate_at: u64,
     segment_bytes: u64,
-    error: Option<String>,
+    segment_age: Option<Duration>,
+    signer: Option<Signer>,
+    /// The next line is to be the ledger's own first: of its segment, if so.
+    opening: Option<bool>,
+    unsynced: Unsynced,
+    trouble: Option<Trouble>,
+    /// Why what was written may not be on the disk. Nothing is written before it is.
+    fault: Option<String>,
+    books: Arc<Books>,
     buffer: Vec<u8>,
+}
+
+/// The segment that is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    /// The sequence number of its first line, or of the next line if it has none.
+    pub(super) first: u64,
+    /// How many lines it has.
+    pub(super) lines: u64,
+    /// How many bytes of it are lines.
+    pub(super) bytes: u64,
+    /// When its first line was written.
+    pub(super) since: Instant,
+}
+
+/// What signs, and the digest of the newest seal.
+pub(super) struct Signer {
+    pub(super) key: Arc<Key>,
+    pub(super) before: String,
+}
+
+/// What is to be told when the ledger can be written again.
+#[derive(Default)]
+struct Trouble {
+    /// What went wrong last.
+    error: String,
+    said: DiskFailed,
+    /// Records of what has happened, which nobody could be refused.
+    owed: Vec<Encoded>,
+    owed_bytes: usize,
 }
 
 /// What a reader needs to see the ledger as it is at this moment.
@@ -113,23 +169,33 @@ impl Writer {
     pub(super) fn new(
         place: Place,
         file: File,
-        head: Head,
         start: Start,
-        segment_bytes: u64,
+        signer: Option<Signer>,
+        options: &Options,
     ) -> Self {
+        let Start { head, segment, before } = start;
         let file = Arc::new(file);
+        let before = before.map(|file| (Arc::new(file), 0));
+        let unsynced =
+            Unsynced::new(before.into_iter().chain([(Arc::clone(&file), segment.bytes)]));
+        let segment_bytes = options.segment_bytes.max(1);
         Self {
             path: place.active(),
             place,
             sink: Box::new(Disk(Arc::clone(&file))),
             file,
             head,
-            first: start.first,
-            good: start.good,
+            opening: signer.is_some().then_some(segment.lines == 0),
+            segment,
             dirty: false,
             rotate_at: segment_bytes,
             segment_bytes,
-            error: None,
+            segment_age: options.segment_age,
+            signer,
+            unsynced,
+            trouble: None,
+            fault: None,
+            books: Arc::default(),
             buffer: Vec::new(),
         }
     }
@@ -138,12 +204,18 @@ impl Writer {
         self.head
     }
 
+    /// What is counted of it.
+    pub(super) fn books(&self) -> Arc<Books> {
+        Arc::clone(&self.books)
+    }
+
     pub(super) fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+        let trouble = self.trouble.as_ref().map(|trouble| &trouble.error[..]);
+        self.fault.as_deref().or(trouble)
     }
 
     pub(super) fn view(&self) -> View {
-        View { file: Arc::clone(&self.file), bytes: self.good, first: self.first }
+        View { file: Arc::clone(&self.file), bytes: self.segment.bytes, first: self.segment.first }
     }
 
     #[cfg(test)]
@@ -154,26 +226,106 @@ impl Writer {
 
     /// Writes all records in one piece, or none.
     pub(super) fn append(&mut self, records: &Encoded, stamp: &Stamp) -> Result<u64, LedgerError> {
-        let done = self.try_append(records, stamp);
-        self.error = done.as_ref().err().map(ToString::to_string);
-        done
+        self.try_append(records, stamp).inspect_err(|error| {
+            self.trouble(error, stamp).said.refused += 1;
+        })
+    }
+
+    /// Writes records of what has happened; if that cannot be, they are kept for when it can.
+    pub(super) fn append_or_owe(
+        &mut self,
+        records: Encoded,
+        stamp: &Stamp,
+    ) -> Result<u64, LedgerError> {
+        self.try_append(&records, stamp).inspect_err(|error| {
+            let trouble = self.trouble(error, stamp);
+            let (bytes, count) = (records.bytes.len(), records.ends.len() as u64);
+            if trouble.owed_bytes + bytes > MAX_OWED {
+                trouble.said.lost += count;
+            } else {
+                trouble.owed_bytes += bytes;
+                trouble.said.late += count;
+                trouble.owed.push(records);
+            }
+        })
+    }
+
+    /// Tries whether the ledger can be written again, if it could not. True when there is no trouble any more.
+    pub(super) fn recover(&mut self, stamp: &Stamp) -> bool {
+        if self.trouble.is_none() {
+            return true;
+        }
+        let nothing = Encoded { bytes: Vec::new(), ends: Vec::new() };
+        match self.try_append(&nothing, stamp) {
+            Ok(_) => true,
+            Err(error) => {
+                self.trouble(&error, stamp);
+                false
+            }
+        }
+    }
+
+    /// The trouble that there is, with this as its newest cause.
+    fn trouble(&mut self, error: &LedgerError, stamp: &Stamp) -> &mut Trouble {
+        let text = error.to_string();
+        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+            said: DiskFailed { error: text.clone(), since_ms: stamp.ms(), ..DiskFailed::default() },
+            ..Trouble::default()
+        });
+        trouble.error = text;
+        trouble
     }
 
     fn try_append(&mut self, records: &Encoded, stamp: &Stamp) -> Result<u64, LedgerError> {
+        if let Some(fault) = &self.fault {
+            return Err(LedgerError::NotOnDisk { path: self.path.clone(), why: fault.clone() });
+        }
+        if self.unsynced.is_full() {
+            return Err(LedgerError::Behind { path: self.path.clone() });
+        }
         let recovered = if self.dirty { self.clean(stamp)? } else { None };
         self.check()?;
-        if self.good >= self.rotate_at {
-            self.rotate();
+        if self.is_due() {
+            self.rotate(stamp)?;
         }
+        let mut own = Vec::new();
+        own.extend(self.opening.and_then(|segment| self.opened(segment)));
+        own.extend(recovered);
+        own.extend(self.trouble.as_ref().map(|trouble| Record::DiskFailed(trouble.said.clone())));
+        let own = if own.is_empty() { None } else { Some(Encoded::new(&own)?) };
+        let owed = self.trouble.take();
+        let late = owed.iter().flat_map(|trouble| &trouble.owed);
+        let all = own.iter().chain(late).chain([records]).flat_map(Encoded::bodies);
+        let written = self.put(all, stamp);
+        if written.is_err() {
+            self.trouble = owed;
+        } else {
+            self.opening = None;
+        }
+        written
+    }
+
+    /// Writes lines behind the newest one, all or none.
+    fn put<'a>(
+        &mut self,
+        bodies: impl Iterator<Item = Body<'a>> + Clone,
+        stamp: &Stamp,
+    ) -> Result<u64, LedgerError> {
         self.buffer.clear();
         let mut head = self.head;
-        let extra = recovered.as_ref().into_iter().flat_map(Encoded::bodies);
-        for body in extra.chain(records.bodies()) {
+        for body in bodies.clone() {
             head.seq = head.seq.saturating_add(1);
-            head.hash = line::assemble(head.seq, stamp, body, &head.hash, &mut self.buffer);
+            head.hash = line::assemble(head.seq, stamp, body.text, &head.hash, &mut self.buffer);
         }
         self.write_all()?;
-        self.good += self.buffer.len() as u64;
+        if self.segment.lines == 0 {
+            self.segment.since = Instant::now();
+        }
+        self.unsynced.add(&self.file, self.segment.bytes, &self.buffer);
+        self.segment.lines += head.seq - self.head.seq;
+        self.segment.bytes += self.buffer.len() as u64;
+        self.books.bytes.add(self.buffer.len() as u64);
+        bodies.for_each(|body| self.books.wrote(body.counts_as));
         self.head = head;
         self.dirty = false;
         if self.buffer.capacity() > KEPT_BUFFER {
@@ -194,7 +346,7 @@ impl Writer {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => e,
             };
-            self.dirty = written > 0 && self.sink.truncate(self.good).is_err();
+            self.dirty = written > 0 && self.sink.truncate(self.segment.bytes).is_err();
             return Err(LedgerError::Io { what: "write", path: self.path.clone(), source });
         }
         Ok(())
@@ -203,54 +355,114 @@ impl Writer {
     /// Whether the file is the one that was written, and whole.
     pub(super) fn check(&mut self) -> Result<(), LedgerError> {
         let changed = |what| LedgerError::Changed { path: self.path.clone(), what };
+        let good = self.segment.bytes;
         match self.sink.size().map_err(LedgerError::io("look at", &self.path))? {
             None => Err(changed("it was removed".to_owned())),
-            Some(bytes) if bytes != self.good => {
-                Err(changed(format!("it has {bytes} bytes where {} were written", self.good)))
+            Some(bytes) if bytes != good => {
+                Err(changed(format!("it has {bytes} bytes where {good} were written")))
             }
             Some(_) => Ok(()),
         }
     }
 
-    /// Removes what a failed write left behind, with a record of it.
-    fn clean(&mut self, stamp: &Stamp) -> Result<Option<Encoded>, LedgerError> {
+    /// Removes what a failed write left behind, and gives the record of it.
+    fn clean(&mut self, stamp: &Stamp) -> Result<Option<Record>, LedgerError> {
         // On a full disk there is no room for a copy. Nothing is lost with it: those records were refused.
-        let torn = set_aside(&self.place, &self.file, self.good, stamp).ok().flatten();
-        if let Err(source) = self.sink.truncate(self.good) {
+        let torn = set_aside(&self.place, &self.file, self.segment.bytes, stamp).ok().flatten();
+        if let Err(source) = self.sink.truncate(self.segment.bytes) {
             if let Some(copy) = torn.and_then(|torn| torn.file) {
                 let _ = fs::remove_file(copy);
             }
             return Err(LedgerError::Io { what: "truncate", path: self.path.clone(), source });
         }
         self.dirty = false;
-        torn.map(|torn| Encoded::new(&[Record::Recovered(torn)])).transpose()
+        Ok(torn.map(Record::Recovered))
     }
 
-    /// Goes on in a fresh file. Where that cannot be had, the old one grows further.
-    fn rotate(&mut self) {
-        match self.place.rotate(self.first) {
+    fn is_due(&self) -> bool {
+        let is_old = || self.segment_age.is_some_and(|age| self.segment.since.elapsed() >= age);
+        self.segment.bytes >= self.rotate_at || (self.segment.lines > 0 && is_old())
+    }
+
+    /// Seals the segment and goes on in a fresh file. Where that cannot be had, the old one grows further.
+    fn rotate(&mut self, stamp: &Stamp) -> Result<(), LedgerError> {
+        if let Some(signer) = &self.signer {
+            let segment = self.place.segment_name(self.segment.first);
+            let seal = self.position(segment).head(stamp.ms()).sign(&signer.key);
+            let before = seal.digest();
+            let record = Encoded::new(&[Record::Sealed(seal.clone())])?;
+            self.put(record.bodies(), stamp)?;
+            self.unsynced.sealed(seal);
+            if let Some(signer) = &mut self.signer {
+                signer.before = before;
+            }
+        }
+        self.close_segment();
+        Ok(())
+    }
+
+    /// Goes on in a fresh file, where it can be had.
+    pub(super) fn close_segment(&mut self) {
+        match self.place.rotate(self.segment.first) {
             Ok(file) => {
                 self.file = Arc::new(file);
                 self.sink = Box::new(Disk(Arc::clone(&self.file)));
-                self.first = self.head.seq + 1;
-                self.good = 0;
+                let first = self.head.seq + 1;
+                self.segment = Segment { first, lines: 0, bytes: 0, since: Instant::now() };
                 self.rotate_at = self.segment_bytes;
+                self.opening = self.signer.is_some().then_some(true);
+                self.unsynced.rotated();
             }
             Err(error) => {
                 tracing::warn!(%error, "the ledger is not rotated; it grows on in one file");
-                self.rotate_at = self.good + ROTATE_AGAIN;
+                self.rotate_at = self.segment.bytes + ROTATE_AGAIN;
+                self.segment.since = Instant::now();
             }
         }
     }
+
+    fn opened(&self, segment: bool) -> Option<Record> {
+        let key = self.signer.as_ref()?.key.public().to_string();
+        Some(Record::Opened(Opened { schema: SCHEMA, key, segment }))
+    }
+
+    fn position(&self, segment: String) -> Position {
+        let before = self.signer.as_ref().map_or(NO_SEAL, |signer| &signer.before).to_owned();
+        let Segment { first, lines, bytes, .. } = self.segment;
+        Position { segment, first, lines, bytes, before, head: self.head }
+    }
+
+    /// Takes what was written since the last time, to be put on the disk.
+    pub(super) fn batch(&mut self) -> Batch {
+        let position = self.position(self.place.active_name());
+        self.unsynced.take(position)
+    }
+
+    /// Refuses everything from here on: what was written may be lost.
+    pub(super) fn fail(&mut self, error: &LedgerError, stamp: &Stamp) {
+        self.trouble(error, stamp);
+        self.fault = Some(error.to_string());
+    }
+
+    /// What was written is on the disk after all, so many lines of it written anew.
+    pub(super) fn heal(&mut self, rewritten: u64) {
+        self.fault = None;
+        if let Some(trouble) = &mut self.trouble {
+            trouble.said.rewritten += rewritten;
+        }
+    }
+
+    pub(super) fn is_unsynced_large(&self) -> bool {
+        self.unsynced.is_large()
+    }
 }
 
-/// Where in the active file the writer starts.
-#[derive(Debug, Clone, Copy)]
+/// Where the writer starts.
 pub(super) struct Start {
-    /// The sequence number of the file's first line, or of the next line if it is empty.
-    pub(super) first: u64,
-    /// How many bytes of it are lines.
-    pub(super) good: u64,
+    pub(super) head: Head,
+    pub(super) segment: Segment,
+    /// The segment that was closed last.
+    pub(super) before: Option<File>,
 }
 
 /// Copies what stands behind `good` bytes of `file` into a file of its own. The bytes are not removed yet.

@@ -7,7 +7,10 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 31] = [
+pub(crate) const EVENTS: [&str; 34] = [
+    "opened",
+    "sealed",
+    "disk_failed",
     "warden_started",
     "warden_stopped",
     "policy_loaded",
@@ -45,10 +48,22 @@ pub(crate) const EVENTS: [&str; 31] = [
 #[derive(Debug)]
 pub(crate) struct Books {
     written: [Count; EVENTS.len()],
+    /// Bytes that were written.
+    pub(crate) bytes: Count,
     /// Writes that failed.
     pub(crate) errors: Count,
     /// How long writes took that did not.
     pub(crate) time: Times,
+    /// How long it took to put on the disk what was written.
+    pub(crate) syncs: Times,
+    /// Times that the disk did not take it.
+    pub(crate) sync_errors: Count,
+    /// Records that somebody waited for to be on the disk.
+    pub(crate) awaited: Count,
+    /// Segments that were closed.
+    pub(crate) segments: Count,
+    /// Heads that were signed.
+    pub(crate) heads: Count,
     opened: Instant,
     /// Milliseconds from `opened` to the first of the writes that fail, and 1; 0 while none does.
     failing: AtomicU64,
@@ -57,9 +72,15 @@ pub(crate) struct Books {
 impl Default for Books {
     fn default() -> Self {
         Self {
-            written: Default::default(),
+            written: std::array::from_fn(|_| Count::default()),
+            bytes: Count::default(),
             errors: Count::default(),
             time: Times::short(),
+            syncs: Times::short(),
+            sync_errors: Count::default(),
+            awaited: Count::default(),
+            segments: Count::default(),
+            heads: Count::default(),
             opened: Instant::now(),
             failing: AtomicU64::new(0),
         }
@@ -67,14 +88,16 @@ impl Default for Books {
 }
 
 impl Books {
-    /// These were written, in so much time.
-    pub(crate) fn wrote(&self, records: &[Record], took: Duration) {
-        for record in records {
-            if let Some(count) = self.written.get(place(record)) {
-                count.add(1);
-            }
+    /// A record of the event at this place was written.
+    pub(crate) fn wrote(&self, place: usize) {
+        if let Some(count) = self.written.get(place) {
+            count.add(1);
         }
-        self.time.add(took);
+    }
+
+    /// A write went well, in so much time.
+    pub(crate) fn took(&self, time: Duration) {
+        self.time.add(time);
         self.failing.store(0, Ordering::Relaxed);
     }
 
@@ -105,39 +128,42 @@ impl Books {
 }
 
 /// The place of a record's event among [`EVENTS`].
-fn place(record: &Record) -> usize {
+pub(crate) fn place(record: &Record) -> usize {
     match record {
-        Record::WardenStarted(_) => 0,
-        Record::WardenStopped(_) => 1,
-        Record::PolicyLoaded(_) => 2,
-        Record::PolicyRefused(_) => 3,
-        Record::Requested(_) => 4,
-        Record::Decided(_) => 5,
-        Record::Approved(_) => 6,
-        Record::Denied(_) => 7,
-        Record::Expired(_) => 8,
-        Record::CallerLeft(_) => 9,
-        Record::Parked(_) => 10,
-        Record::Restored(_) => 11,
-        Record::Reconnected(_) => 12,
-        Record::GrantUsed(_) => 13,
-        Record::GrantRevoked(_) => 14,
-        Record::ApprovalReturned(_) => 15,
-        Record::Started(_) => 16,
-        Record::Finished(_) => 17,
-        Record::Killed(_) => 18,
-        Record::Stopped(_) => 19,
-        Record::Resumed(_) => 20,
-        Record::JailCreated(_) => 21,
-        Record::JailDeleted(_) => 22,
-        Record::PrisonerStarted(_) => 23,
-        Record::PrisonerEnded(_) => 24,
-        Record::ControlRefused(_) => 25,
-        Record::TokenCreated(_) => 26,
-        Record::AccessRevoked(_) => 27,
-        Record::SessionOpened(_) => 28,
-        Record::Recovered(_) => 29,
-        Record::Failed(_) => 30,
+        Record::Opened(_) => 0,
+        Record::Sealed(_) => 1,
+        Record::DiskFailed(_) => 2,
+        Record::WardenStarted(_) => 3,
+        Record::WardenStopped(_) => 4,
+        Record::PolicyLoaded(_) => 5,
+        Record::PolicyRefused(_) => 6,
+        Record::Requested(_) => 7,
+        Record::Decided(_) => 8,
+        Record::Approved(_) => 9,
+        Record::Denied(_) => 10,
+        Record::Expired(_) => 11,
+        Record::CallerLeft(_) => 12,
+        Record::Parked(_) => 13,
+        Record::Restored(_) => 14,
+        Record::Reconnected(_) => 15,
+        Record::GrantUsed(_) => 16,
+        Record::GrantRevoked(_) => 17,
+        Record::ApprovalReturned(_) => 18,
+        Record::Started(_) => 19,
+        Record::Finished(_) => 20,
+        Record::Killed(_) => 21,
+        Record::Stopped(_) => 22,
+        Record::Resumed(_) => 23,
+        Record::JailCreated(_) => 24,
+        Record::JailDeleted(_) => 25,
+        Record::PrisonerStarted(_) => 26,
+        Record::PrisonerEnded(_) => 27,
+        Record::ControlRefused(_) => 28,
+        Record::TokenCreated(_) => 29,
+        Record::AccessRevoked(_) => 30,
+        Record::SessionOpened(_) => 31,
+        Record::Recovered(_) => 32,
+        Record::Failed(_) => 33,
     }
 }
 
@@ -164,7 +190,10 @@ mod tests {
             Record::Failed(Failed { id, error: String::new() }),
             Record::Failed(Failed { id, error: String::new() }),
         ];
-        books.wrote(&records, Duration::from_micros(7));
+        for record in &records {
+            books.wrote(place(record));
+        }
+        books.took(Duration::from_micros(7));
         let counted: Vec<_> = books.written().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [("warden_stopped", 1), ("caller_left", 1), ("failed", 2)]);
         assert_eq!(books.time.count(), 1);
@@ -183,7 +212,7 @@ mod tests {
         books.failed();
         assert!(books.lag() >= Duration::from_millis(25), "{:?}", books.lag());
         assert_eq!(books.errors.get(), 2);
-        books.wrote(&[], Duration::ZERO);
+        books.took(Duration::ZERO);
         assert_eq!(books.lag(), Duration::ZERO);
     }
 }

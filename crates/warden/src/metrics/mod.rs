@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 
-pub(crate) use books::Books;
+pub(crate) use books::{Books, place};
 pub(crate) use jail::{ANSWERS, AnswerKind, DECISIONS, EXECUTORS, JailCounts, Meter, OUTCOMES};
 pub use page::Format;
 pub(crate) use page::Page;

@@ -23,6 +23,7 @@ use steady::steadily;
 pub(crate) use stricter::stricter;
 pub(crate) use watch::{Changes, MOST, QUIET, Watching};
 pub(crate) use writers::Writable;
+pub(crate) use writers::check as check_writers;
 
 /// Policies before the one in force that are held against living prisoners. With more, what all of these and the one
 /// in force allow is asked.

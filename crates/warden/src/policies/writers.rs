@@ -21,7 +21,7 @@ const MAX_LINKS: usize = 40;
 pub enum Writable {
     /// It, or what leads to it, is another user's.
     #[error(
-        "{path:?} belongs to uid {uid}, who could change the policy; give it to root or to the warden's user \
+        "{path:?} belongs to uid {uid}, who could change it; give it to root or to the warden's user \
          (uid {wanted}), or mount it read-only"
     )]
     Owner {
@@ -34,7 +34,7 @@ pub enum Writable {
     },
     /// Others can write it.
     #[error(
-        "{path:?} has mode {mode:04o}, so others than its owner can change the policy; take the right to write away \
+        "{path:?} has mode {mode:04o}, so others than its owner can change it; take the right to write away \
          (`chmod go-w`)"
     )]
     Mode {
@@ -57,7 +57,7 @@ pub enum Writable {
 ///
 /// # Errors
 /// [`Writable`].
-pub(super) fn check(path: &Path) -> Result<(), Writable> {
+pub(crate) fn check(path: &Path) -> Result<(), Writable> {
     let unseen = |path: &Path, source| Writable::Unseen { path: path.to_owned(), source };
     let absolute = std::path::absolute(path).map_err(|error| unseen(path, error))?;
     let mut here = PathBuf::from("/");

@@ -140,7 +140,8 @@ impl Warden {
 
     fn tell_ledger(&self, page: &mut Page<'_>) -> fmt::Result {
         let books = self.ledger.books();
-        let sequence = self.ledger.status().sequence;
+        let status = self.ledger.status();
+        let sequence = status.sequence;
         page.gauge("ledger_sequence", "The number of the ledger's newest line", sequence)?;
         let mut family = page.counters("ledger_records", "Records that were written")?;
         for (event, times) in books.written() {
@@ -150,6 +151,19 @@ impl Warden {
         page.histogram("ledger_write_seconds", help, &books.time)?;
         let help = "Writes to the ledger that failed";
         page.counter("ledger_errors", help, books.errors.get())?;
+        page.counter("ledger_bytes", "Bytes that were written to the ledger", books.bytes.get())?;
+        let help = "How long it took to put on the disk what was written";
+        page.histogram("ledger_sync_seconds", help, &books.syncs)?;
+        let help = "Times that the disk did not take what was written";
+        page.counter("ledger_sync_errors", help, books.sync_errors.get())?;
+        let help = "Records that a command waited for to be on the disk";
+        page.counter("ledger_awaited", help, books.awaited.get())?;
+        let help = "Lines that are not on the disk yet";
+        page.gauge("ledger_unsynced_records", help, sequence.saturating_sub(status.on_disk))?;
+        page.counter("ledger_segments", "Segments that were closed", books.segments.get())?;
+        page.counter("ledger_heads", "Heads that were signed", books.heads.get())?;
+        let help = "Times that an anchor did not take a signed head";
+        page.counter("ledger_anchor_errors", help, self.ledger.anchor_errors())?;
         let help = "How long nothing could be written to the ledger; 0 while it can";
         page.gauge("ledger_lag_seconds", help, books.lag().as_secs_f64())?;
         let help = "Records of the ledger that its index has not yet; history is slow while there are many";

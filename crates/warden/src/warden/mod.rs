@@ -113,10 +113,11 @@ struct Door {
 }
 
 impl Warden {
-    /// Writes what needs no answer: what has happened. A failure is told by `status` and the log.
+    /// Writes what needs no answer: what has happened. What cannot be written is written as soon as it can be; `status`
+    /// and the log tell.
     pub(crate) fn record(&self, records: &[Record]) {
-        if let Err(error) = self.ledger.append(records) {
-            tracing::error!(%error, "a record could not be written");
+        if let Err(error) = self.ledger.record(records) {
+            tracing::error!(%error, "a record could not be written yet");
         }
     }
 

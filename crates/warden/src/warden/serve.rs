@@ -16,7 +16,7 @@ use super::Warden;
 use super::jails::{Created, created_path};
 use super::reload::Own;
 use crate::approvals::{self, Approvals, Now, StoreError};
-use crate::config::{Config, ExitCodes};
+use crate::config::{Config, ConfigError, ExitCodes, File};
 use crate::containers::{Containers, Members};
 use crate::control::{Access, AccessError, Limits};
 use crate::engine::Engine;
@@ -46,6 +46,9 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Why a warden does not start.
 #[derive(Debug, Error)]
 pub enum ServeError {
+    /// The settings are not read.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
     /// The policy does not load.
     #[error(transparent)]
     Policy(#[from] Unread),
@@ -126,8 +129,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let policy = source.take(None)?;
     let policy_name = policy.source.clone();
     crate::executor::learn(&policy.policy);
-    let audit = config.audit.clone().unwrap_or_else(|| places.ledger());
-    let options = ledger::Options { dry_run: config.dry_run, ..ledger::Options::default() };
+    let settings = File::read(config.settings.as_deref(), &places.settings())?.ledger;
+    let audit = config.audit.clone().or_else(|| settings.path.clone());
+    let audit = audit.unwrap_or_else(|| places.ledger());
+    let options = ledger::Options { dry_run: config.dry_run, ..settings.options() };
     let (ledger, recovery) = Ledger::open(&audit, &options)?;
     let ledger = Arc::new(ledger);
     let index = Arc::new(Index::of(&ledger));
@@ -267,6 +272,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let _ = tokio::time::timeout(LAST_WORDS, all).await;
     warden.record(&[Record::WardenStopped(ledger::WardenStopped { reason: why.to_owned() })]);
+    let last = Arc::clone(&warden);
+    // It waits for the disk, but not for ever.
+    let _ = tokio::task::spawn_blocking(move || last.ledger.close()).await;
     warden.doors().clear();
     drop(control);
     let _ = tokio::task::spawn_blocking(move || drop(indexing)).await;
@@ -329,7 +337,7 @@ impl Warden {
     }
 
     fn open_books(&self, recovery: &ledger::Recovery) {
-        if recovery.torn.is_some() || recovery.broken.is_some() {
+        if *recovery != ledger::Recovery::default() {
             tracing::warn!(?recovery, "the ledger was not whole");
         }
         self.record(&[Record::WardenStarted(ledger::WardenStarted {

@@ -201,7 +201,7 @@ impl Backend for Fake {
             dry_run: false,
             policy: PolicyStatus::default(),
             index: clawrden_api::IndexStatus::default(),
-            ledger: LedgerStatus { path: String::new(), sequence: 0, error: None },
+            ledger: LedgerStatus::default(),
             engine: EngineStatus::default(),
             methods: BTreeMap::new(),
             cautions: Vec::new(),

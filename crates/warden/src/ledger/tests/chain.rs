@@ -104,7 +104,7 @@ fn a_line_longer_than_any_of_ours_is_broken_and_costs_no_memory() {
     assert!(broken.why.contains("longer"), "{broken}");
     bytes.pop();
     fs::write(fixture.path(), &bytes).unwrap();
-    let (ledger, recovery) = Ledger::open(&fixture.path(), &Options::default()).unwrap();
+    let (ledger, recovery) = Ledger::open(&fixture.path(), &plain()).unwrap();
     assert_eq!(recovery.torn.unwrap().torn_bytes, 5 * MAX_LINE as u64);
     assert_eq!(recovery.broken, None);
     drop(ledger);
@@ -188,7 +188,7 @@ fn threads_that_append_at_once_keep_their_records_together_and_in_order() {
     let summary = verify(&fixture.path()).unwrap();
     assert_eq!((summary.lines, summary.last_seq), (4800, 4800));
     assert!(summary.segments > 3);
-    let segments = ledger.place.segments().unwrap();
+    let segments = ledger.shared.place.segments().unwrap();
     let mut events = String::new();
     for (_, path) in segments {
         events.push_str(&fs::read_to_string(path).unwrap());

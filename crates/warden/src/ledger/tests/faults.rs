@@ -61,9 +61,16 @@ fn a_full_disk_refuses_the_record_whole_and_heals_by_itself() {
         assert!(ledger.status().error.unwrap().contains("cannot write"));
         space.store(1 << 30, Ordering::SeqCst);
     }
-    assert_eq!(ledger.append(&[requested(3, &["ls"])]).unwrap(), 2);
+    assert_eq!(ledger.append(&[requested(3, &["ls"])]).unwrap(), 3);
     assert_eq!(ledger.status().error, None);
-    assert_eq!(verify(&fixture.path()).unwrap().lines, 2);
+    assert_eq!(verify(&fixture.path()).unwrap().lines, 3);
+    let text = fixture.text();
+    let Record::DiskFailed(told) = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap()
+    else {
+        panic!("{text}")
+    };
+    assert_eq!((told.refused, told.late, told.lost), (5, 0, 0));
+    assert!(told.error.contains("cannot write"), "{}", told.error);
 }
 
 #[test]
@@ -82,8 +89,8 @@ fn what_a_failed_write_leaves_is_set_aside_before_the_next() {
     }
     assert_eq!(fixture.files().len(), 2, "tries leave no files: {:?}", fixture.files());
     frozen.store(false, Ordering::SeqCst);
-    assert_eq!(ledger.append(&[requested(4, &["ls"])]).unwrap(), 3);
-    assert_eq!(verify(&fixture.path()).unwrap().lines, 3);
+    assert_eq!(ledger.append(&[requested(4, &["ls"])]).unwrap(), 4);
+    assert_eq!(verify(&fixture.path()).unwrap().lines, 4);
     let text = fixture.text();
     let Record::Recovered(recovered) = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap()
     else {
@@ -105,7 +112,7 @@ fn wherever_a_crash_cuts_the_file_the_ledger_opens_and_holds() {
         let lines = whole[..cut].iter().filter(|&&b| b == b'\n').count();
         let torn_bytes =
             cut - whole[..cut].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let (ledger, recovery) = Ledger::open(&crashed.path(), &Options::default()).unwrap();
+        let (ledger, recovery) = Ledger::open(&crashed.path(), &plain()).unwrap();
         assert_eq!(recovery.broken, None);
         let mut expected = lines as u64 + 1;
         if torn_bytes > 0 {
@@ -139,7 +146,7 @@ fn a_chain_broken_in_the_middle_is_reported_and_never_repaired() {
     fixture.open().append(&[requested(1, &["ls"]), decided(1, "deny"), finished(1, 0)]).unwrap();
     let forged = fixture.text().replace("\"deny\"", "\"allo\"");
     fs::write(fixture.path(), &forged).unwrap();
-    let (ledger, recovery) = Ledger::open(&fixture.path(), &Options::default()).unwrap();
+    let (ledger, recovery) = Ledger::open(&fixture.path(), &plain()).unwrap();
     assert_eq!(recovery.broken.unwrap().line, 2);
     assert_eq!(ledger.append(&[requested(4, &["ls"])]).unwrap(), 5, "the chain goes on");
     assert!(fixture.text().starts_with(&forged), "not a byte of it was changed");
@@ -151,7 +158,7 @@ fn a_chain_broken_in_the_middle_is_reported_and_never_repaired() {
 fn a_second_warden_is_refused_and_told_who_has_it() {
     let fixture = Fixture::new();
     let first = fixture.open();
-    let error = Ledger::open(&fixture.path(), &Options::default()).unwrap_err();
+    let error = Ledger::open(&fixture.path(), &plain()).unwrap_err();
     assert!(matches!(error, LedgerError::InUse { .. }));
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     drop(first);
@@ -162,8 +169,7 @@ fn a_second_warden_is_refused_and_told_who_has_it() {
 fn files_and_directory_are_their_owners_alone() {
     let fixture = Fixture::new();
     let path = fixture.folder.path().join("a/b/ledger.jsonl");
-    let ledger =
-        Ledger::open(&path, &Options { segment_bytes: 1, ..Options::default() }).unwrap().0;
+    let ledger = Ledger::open(&path, &Options { segment_bytes: 1, ..plain() }).unwrap().0;
     ledger.append(&[requested(1, &["ls"])]).unwrap();
     ledger.append(&[requested(2, &["ls"])]).unwrap();
     for folder in ["a", "a/b"] {
@@ -187,7 +193,7 @@ fn a_file_that_others_could_read_is_closed_to_them() {
 
 #[test]
 fn links_pipes_and_directories_are_refused() {
-    let refused = |fixture: &Fixture| match Ledger::open(&fixture.path(), &Options::default()) {
+    let refused = |fixture: &Fixture| match Ledger::open(&fixture.path(), &plain()) {
         Err(LedgerError::Refused { .. } | LedgerError::Io { .. }) => {}
         other => panic!("{other:?}"),
     };
@@ -225,7 +231,7 @@ fn links_pipes_and_directories_are_refused() {
 fn a_directory_that_others_may_write_is_refused() {
     let fixture = Fixture::new();
     fs::set_permissions(fixture.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let error = Ledger::open(&fixture.path(), &Options::default()).unwrap_err();
+    let error = Ledger::open(&fixture.path(), &plain()).unwrap_err();
     assert!(error.to_string().contains("chmod go-w"), "{error}");
 }
 
@@ -242,7 +248,7 @@ fn a_ledger_that_somebody_removes_or_writes_refuses_records() {
         assert!(ledger.status().error.is_some());
     }
     fs::write(fixture.path(), sound).unwrap();
-    assert_eq!(ledger.append(&[requested(2, &["ls"])]).unwrap(), 2);
+    assert_eq!(ledger.append(&[requested(2, &["ls"])]).unwrap(), 3);
     fs::remove_file(fixture.path()).unwrap();
     let error = ledger.append(&[requested(3, &["ls"])]).unwrap_err();
     assert!(error.to_string().contains("removed"), "{error}");

@@ -221,6 +221,6 @@ fn a_rotation_while_a_page_is_read_shows_nothing_twice() {
         ledger.append(&[requested(n, &["ls"])]).unwrap();
     }
     assert!(fixture.files().len() > 3);
-    let seen = history::search(&ledger.place, view, &all()).unwrap().entries;
+    let seen = history::search(&ledger.shared.place, view, &all()).unwrap().entries;
     assert_eq!(seen.iter().map(|e| e.sequence).collect::<Vec<_>>(), [3, 2, 1]);
 }

@@ -1,7 +1,14 @@
 //! How a warden is started: places, policy, and what tests and odd kernels need to choose.
 
+mod file;
+mod ledger;
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use file::{ConfigError, File};
+pub use ledger::LedgerSettings;
 
 use crate::control::ApiConfig;
 use crate::engine::EngineAddress;
@@ -29,8 +36,10 @@ pub struct Config {
     /// The policy file of the default jail and of those that it names. Without one, the usual file if there is one,
     /// else the stock policy.
     pub policy: Option<PathBuf>,
-    /// The ledger's file.
+    /// The ledger's file, wherever the file of settings puts it.
     pub audit: Option<PathBuf>,
+    /// The file of settings. Without one, the usual file if there is one, else what is usual holds.
+    pub settings: Option<PathBuf>,
     /// End with the last prisoner.
     pub ephemeral: bool,
     /// Decide and record, and let through what is no disaster.
@@ -52,6 +61,7 @@ impl Default for Config {
             control: None,
             policy: None,
             audit: None,
+            settings: None,
             ephemeral: false,
             dry_run: false,
             grace: DEFAULT_GRACE,

@@ -1,0 +1,138 @@
+//! What is done when a ledger is opened: what is there is read, what was torn is set aside, and the end is found where
+//! the writer goes on.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::about::Opened;
+use super::error::LedgerError;
+use super::head::NO_SEAL;
+use super::keys::Key;
+use super::line::{self, Stamp};
+use super::options::Options;
+use super::place::{Place, open_to_read};
+use super::record::{Record, Recovered};
+use super::verify::{self, Broken, last_line};
+use super::walk::Walk;
+use super::writer::{self, Segment, Signer, Start, Writer};
+
+/// What was found when a ledger was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// What stood behind the last whole line, and where it lies.
+    pub torn: Option<Recovered>,
+    /// The first line of the newest file that does not hold. It is left as it is; the chain goes on behind it.
+    pub broken: Option<Broken>,
+    /// The record that the signed head beside the ledger names, where the ledger does not go so far.
+    pub missing: Option<u64>,
+}
+
+/// Reads what is there and gives the writer that goes on behind it.
+pub(super) fn take_up(
+    place: &Place,
+    key: Option<Arc<Key>>,
+    options: &Options,
+) -> Result<(Writer, Recovery), LedgerError> {
+    unsealed(place)?;
+    let file = place.open_active()?;
+    let closed = Closed::newest(place)?;
+    let mut walk = Walk::after(closed.head);
+    let size = file.metadata().map_err(LedgerError::io("look at", place.active()))?.len();
+    let scan = walk.scan(&place.active(), &file, size)?;
+    let stamp = Stamp::new(super::now_ms()).of_dry_run(options.dry_run);
+    let torn = writer::set_aside(place, &file, scan.bytes, &stamp)?;
+    if torn.is_some() {
+        file.set_len(scan.bytes).map_err(LedgerError::io("truncate", place.active()))?;
+    }
+    let head = walk.head();
+    let short = verify::read_head(&place.head()).filter(|signed| signed.last > head.seq);
+    let recovery = Recovery { torn, broken: scan.broken, missing: short.map(|h| h.last) };
+    let begun = first_line(&file).and_then(|line| line::time_ms(&line));
+    let age = Duration::from_millis(begun.map_or(0, |ms| super::now_ms().saturating_sub(ms)));
+    let segment = Segment {
+        first: scan.first.unwrap_or(head.seq.saturating_add(1)),
+        lines: scan.lines,
+        bytes: scan.bytes,
+        since: Instant::now().checked_sub(age).unwrap_or_else(Instant::now),
+    };
+    let before = scan.seal.or(closed.seal).unwrap_or_else(|| NO_SEAL.to_owned());
+    let signer = key.map(|key| Signer { key, before });
+    let start = Start { head, segment, before: closed.file };
+    let mut writer = Writer::new(place.clone(), file, start, signer, options);
+    if scan.ends_sealed {
+        // It was ended between the seal and the fresh file.
+        writer.close_segment();
+    }
+    Ok((writer, recovery))
+}
+
+impl Recovery {
+    /// What is recorded of it; `None` when there is nothing to tell.
+    pub(super) fn record(&self) -> Option<Record> {
+        if *self == Self::default() {
+            return None;
+        }
+        let torn = self.torn.clone();
+        let mut record = torn.unwrap_or(Recovered { torn_bytes: 0, file: None, broken: None });
+        record.broken = self.broken.as_ref().map(ToString::to_string).or(self
+            .missing
+            .map(|last| format!("records up to {last} were signed for and are missing")));
+        Some(Record::Recovered(record))
+    }
+}
+
+/// Takes back the closing of a segment of which the machine lost the end, its seal included: it is written on.
+fn unsealed(place: &Place) -> Result<(), LedgerError> {
+    let active = place.active();
+    let is_empty = std::fs::symlink_metadata(&active).map_or(true, |about| about.len() == 0);
+    let Some((_, closed)) = place.segments()?.pop().filter(|_| is_empty) else { return Ok(()) };
+    let file = open_to_read(&closed)?;
+    let begun = first_line(&file);
+    let is_signed = begun
+        .as_deref()
+        .and_then(line::own)
+        .is_some_and(|own| matches!(*own, Record::Opened(Opened { segment: true, .. })));
+    let ends_sealed = last_line(&closed, &file)?.is_some_and(|(_, line)| {
+        line::own(&line).is_some_and(|own| matches!(*own, Record::Sealed(_)))
+    });
+    if is_signed && !ends_sealed {
+        std::fs::rename(&closed, &active).map_err(LedgerError::io("rename", &closed))?;
+    }
+    Ok(())
+}
+
+/// The segment that was closed last.
+#[derive(Default)]
+struct Closed {
+    file: Option<File>,
+    head: Option<writer::Head>,
+    /// The digest of its seal.
+    seal: Option<String>,
+}
+
+impl Closed {
+    fn newest(place: &Place) -> Result<Self, LedgerError> {
+        let Some((_, path)) = place.segments()?.pop() else { return Ok(Self::default()) };
+        let file = open_to_read(&path)?;
+        let Some((head, line)) = last_line(&path, &file)? else {
+            return Ok(Self { file: Some(file), ..Self::default() });
+        };
+        let seal = match serde_json::from_slice(&line) {
+            Ok(Record::Sealed(seal)) => Some(seal.digest()),
+            _ => None,
+        };
+        Ok(Self { file: Some(file), head: Some(head), seal })
+    }
+}
+
+/// The first line of a file, or what there is of it.
+fn first_line(file: &File) -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt as _;
+    // The ledger's own first line is short; of another one the time is all that is wanted.
+    let mut start = vec![0; 1024];
+    let n = file.read_at(&mut start, 0).ok()?;
+    start.truncate(n);
+    start.truncate(start.iter().position(|&b| b == b'\n').unwrap_or(n));
+    Some(start)
+}

@@ -1,0 +1,173 @@
+//! Seals and signed heads: what they cover, and what they find that the chain alone cannot.
+
+use super::*;
+
+fn signed(segment_bytes: u64) -> Options {
+    Options { segment_bytes, signed: true, ..plain() }
+}
+
+fn open(fixture: &Fixture, segment_bytes: u64) -> Ledger {
+    Ledger::open(&fixture.path(), &signed(segment_bytes)).unwrap().0
+}
+
+/// A ledger of several sealed segments and an open one, and its key.
+fn many() -> (Fixture, Proof) {
+    let fixture = Fixture::new();
+    let ledger = open(&fixture, 3000);
+    for n in 0..40 {
+        ledger.append(&[requested(n, &["ls"])]).unwrap();
+    }
+    drop(ledger);
+    let proof = by_key(&fixture);
+    (fixture, proof)
+}
+
+fn by_key(fixture: &Fixture) -> Proof {
+    Proof { keys: vec![PublicKey::of(fixture.folder.path()).unwrap()], ..Proof::default() }
+}
+
+fn broken(path: &Path, proof: &Proof) -> Broken {
+    match verify_by(path, proof) {
+        Err(VerifyError::Broken(broken)) => broken,
+        other => panic!("not found to be broken: {other:?}"),
+    }
+}
+
+fn closed(fixture: &Fixture) -> Vec<PathBuf> {
+    let place = Place::new(&fixture.path()).unwrap();
+    place.segments().unwrap().into_iter().map(|(_, path)| path).collect()
+}
+
+fn cut_lines(path: &Path, n: usize) {
+    let text = fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    fs::write(path, lines[..lines.len() - n].concat()).unwrap();
+}
+
+#[test]
+fn every_segment_begins_with_the_schema_and_every_closed_one_ends_with_its_seal() {
+    let (fixture, proof) = many();
+    let files = closed(&fixture);
+    assert!(files.len() >= 3, "{files:?}");
+    for path in files.iter().chain([&fixture.path()]) {
+        let text = fs::read_to_string(path).unwrap();
+        let first = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let Record::Opened(opened) = first else { panic!("{text}") };
+        assert_eq!((opened.schema, opened.segment), (SCHEMA, true));
+        let last = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        assert_eq!(matches!(last, Record::Sealed(_)), *path != fixture.path(), "{path:?}");
+    }
+    let summary = verify_by(&fixture.path(), &proof).unwrap();
+    assert_eq!(summary.seals, files.len() as u64);
+    assert_eq!((summary.heads, summary.signed_to), (1, summary.last_seq), "a clean end is signed");
+    let alone = verify_by(&files[1], &proof).unwrap();
+    assert_eq!((alone.segments, alone.seals, alone.signed_to), (1, 1, alone.last_seq));
+}
+
+#[test]
+fn a_segment_whose_end_was_cut_off_is_told_from_a_torn_one() {
+    let (fixture, proof) = many();
+    let file = &closed(&fixture)[1];
+    let whole = fs::read(file).unwrap();
+    for n in [1, 2, 3] {
+        cut_lines(file, n);
+        assert_eq!(broken(file, &proof).damage, Damage::CutOff);
+    }
+    fs::write(file, &whole[..whole.len() - 5]).unwrap();
+    assert_eq!(broken(file, &proof).damage, Damage::Torn);
+    fs::write(file, &whole).unwrap();
+    cut_lines(&fixture.path(), 1);
+    let found = broken(&fixture.path(), &proof);
+    assert_eq!(found.damage, Damage::CutOff);
+    assert!(found.why.contains("a head signed at"), "{found}");
+    let open = fs::read(fixture.path()).unwrap();
+    fs::write(fixture.path(), &open[..open.len() - 5]).unwrap();
+    assert_eq!(broken(&fixture.path(), &proof).damage, Damage::CutOff, "in the middle of a line");
+    fs::write(fixture.path(), "").unwrap();
+    assert_eq!(broken(&fixture.path(), &proof).damage, Damage::CutOff, "all of it");
+    fs::remove_file(fixture.path().with_extension("jsonl.head")).unwrap();
+    verify_by(&fixture.path(), &proof).unwrap();
+}
+
+#[test]
+fn a_head_that_an_anchor_kept_finds_what_was_cut_off_with_the_head_beside() {
+    let fixture = Fixture::new();
+    let heads = fixture.folder.path().join("kept/heads");
+    fs::create_dir(heads.parent().unwrap()).unwrap();
+    let options = Options { anchors: vec![Anchor::File(heads.clone())], ..signed(3000) };
+    let ledger = Ledger::open(&fixture.path(), &options).unwrap().0;
+    for n in 0..40 {
+        ledger.append(&[requested(n, &["ls"])]).unwrap();
+    }
+    drop(ledger);
+    let kept = heads_in(&fs::read_to_string(heads).unwrap());
+    assert!(!kept.is_empty());
+    fs::remove_file(fixture.path().with_extension("jsonl.head")).unwrap();
+    let proof = Proof { heads: kept, ..by_key(&fixture) };
+    assert!(verify_by(&fixture.path(), &proof).unwrap().heads >= 1);
+    cut_lines(&fixture.path(), 1);
+    verify_by(&fixture.path(), &by_key(&fixture)).unwrap();
+    assert_eq!(broken(&fixture.path(), &proof).damage, Damage::CutOff);
+}
+
+#[test]
+fn a_ledger_that_was_written_anew_is_not_signed_by_the_key() {
+    let (fixture, proof) = many();
+    let (other, _) = many();
+    let theirs = verify(&other.path()).unwrap();
+    for path in closed(&fixture) {
+        fs::remove_file(path).unwrap();
+    }
+    for path in closed(&other).iter().chain([&other.path()]) {
+        fs::copy(path, fixture.folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let head = "ledger.jsonl.head";
+    fs::copy(other.folder.path().join(head), fixture.folder.path().join(head)).unwrap();
+    assert_eq!(verify(&fixture.path()).unwrap(), theirs, "it holds in itself");
+    let found = broken(&fixture.path(), &proof);
+    assert_eq!(found.damage, Damage::Signature);
+    assert!(found.why.contains("not signed by the key"), "{found}");
+}
+
+#[test]
+fn a_warden_that_finds_less_than_was_signed_says_so() {
+    let (fixture, _) = many();
+    cut_lines(&fixture.path(), 1);
+    let (ledger, recovery) = Ledger::open(&fixture.path(), &signed(1 << 20)).unwrap();
+    assert!(recovery.missing.is_some());
+    drop(ledger);
+    assert!(fixture.text().contains("were signed for and are missing"), "{}", fixture.text());
+    assert_eq!(verify(&fixture.path()).unwrap().recovered.len(), 1);
+}
+
+#[test]
+fn a_segment_is_closed_by_its_age_too() {
+    let fixture = Fixture::new();
+    let options = Options { segment_age: Some(Duration::from_millis(50)), ..signed(1 << 20) };
+    let ledger = Ledger::open(&fixture.path(), &options).unwrap().0;
+    ledger.append(&[started(1)]).unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    ledger.append(&[started(2)]).unwrap();
+    drop(ledger);
+    let summary = verify_by(&fixture.path(), &by_key(&fixture)).unwrap();
+    assert_eq!((summary.segments, summary.seals), (2, 1));
+}
+
+#[test]
+fn a_crash_between_seal_and_fresh_file_and_a_lost_seal_are_mended() {
+    for loses_seal in [false, true] {
+        let (fixture, proof) = many();
+        let newest = closed(&fixture).pop().unwrap();
+        fs::remove_file(fixture.path().with_extension("jsonl.head")).unwrap();
+        if loses_seal {
+            cut_lines(&newest, 1);
+            fs::write(fixture.path(), "").unwrap();
+        } else {
+            fs::rename(&newest, fixture.path()).unwrap();
+        }
+        let ledger = open(&fixture, 3000);
+        ledger.append(&[started(1)]).unwrap();
+        drop(ledger);
+        verify_by(&fixture.path(), &proof).unwrap();
+    }
+}

@@ -1,0 +1,315 @@
+//! A walk along the chain: whether each line follows from the one before, and seals and heads from all of them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::blocks::{Line, each_line};
+use super::error::LedgerError;
+use super::head::NO_SEAL;
+use super::head::SignedHead;
+use super::keys::PublicKey;
+use super::line::{Hex, MAX_LINE, NO_LINE};
+use super::record::Record;
+use super::writer::Head;
+
+/// What is wrong with a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    /// The line was changed, or is none of ours.
+    Changed,
+    /// Lines are missing before it.
+    Missing,
+    /// It stands where it does not belong.
+    Misplaced,
+    /// It, or the line before, is from elsewhere.
+    Replaced,
+    /// It has no end.
+    Torn,
+    /// Lines are missing behind it, as a signed head tells.
+    CutOff,
+    /// A seal or a head does not fit what it covers, or is not signed by the key.
+    Signature,
+}
+
+/// Where a ledger does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}, line {line}: {why}", file.display())]
+pub struct Broken {
+    /// The file.
+    pub file: PathBuf,
+    /// The line in it, from 1.
+    pub line: u64,
+    /// Where it begins, in bytes from 0.
+    pub at: u64,
+    /// The sequence number that belongs there.
+    pub seq: u64,
+    /// What kind of damage it is.
+    pub damage: Damage,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What one file was found to be.
+pub(super) struct Scan {
+    pub(super) lines: u64,
+    /// Bytes of whole lines.
+    pub(super) bytes: u64,
+    /// Something without a newline stands behind them.
+    pub(super) torn: bool,
+    /// The sequence number of the first line.
+    pub(super) first: Option<u64>,
+    pub(super) broken: Option<Broken>,
+    /// The digest of the newest seal in it.
+    pub(super) seal: Option<String>,
+    /// Its last line is a seal.
+    pub(super) ends_sealed: bool,
+    /// It has a line by which a closed segment must end with a seal.
+    pub(super) is_signed: bool,
+}
+
+/// What the lines about the ledger itself said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) seals: u64,
+    pub(super) heads: u64,
+    /// The newest line that a seal or a head covers.
+    pub(super) signed_to: u64,
+    pub(super) keys: Vec<String>,
+    pub(super) recovered: Vec<u64>,
+    pub(super) disk_failed: Vec<u64>,
+}
+
+/// A walk along the chain, over one file after another.
+#[derive(Default)]
+pub(super) struct Walk {
+    head: Option<Head>,
+    pub(super) first: Option<u64>,
+    /// The digest of the seal before, once one is known.
+    seal: Option<String>,
+    /// Keys that are trusted; without one, what the ledger says itself.
+    keys: Vec<PublicKey>,
+    /// Heads from elsewhere, by the line that they name.
+    pub(super) heads: BTreeMap<u64, Vec<SignedHead>>,
+    pub(super) seen: Seen,
+}
+
+/// Why a line does not hold.
+type Fault = (Damage, String);
+
+impl Walk {
+    /// A walk that goes on where another file ended.
+    pub(super) fn after(head: Option<Head>) -> Self {
+        Self { head, ..Self::default() }
+    }
+
+    /// A walk from the beginning, by these keys; without one, by what the ledger says itself.
+    pub(super) fn by(keys: Vec<PublicKey>) -> Self {
+        Self { keys, ..Self::default() }
+    }
+
+    /// Where the chain stands behind the last line.
+    pub(super) fn head(&self) -> Head {
+        self.head.unwrap_or(Head { seq: 0, hash: NO_LINE })
+    }
+
+    /// Reads the first `size` bytes of `file`. At the first line that does not hold the rest is still counted, so that
+    /// a writer knows where to go on.
+    pub(super) fn scan(
+        &mut self,
+        path: &Path,
+        file: &File,
+        size: u64,
+    ) -> Result<Scan, LedgerError> {
+        let mut scan = Scan {
+            lines: 0,
+            bytes: 0,
+            torn: false,
+            first: None,
+            broken: None,
+            seal: None,
+            ends_sealed: false,
+            is_signed: false,
+        };
+        let torn = each_line(file, size, |line| {
+            let expected = self.head().seq.saturating_add(1);
+            let result = self.step(&line, &mut scan);
+            scan.lines += 1;
+            scan.bytes += line.bytes;
+            scan.first = scan.first.or(Some(self.head().seq));
+            match (result, &mut scan.broken) {
+                (Err((damage, why)), None) => {
+                    let (file, at) = (path.to_owned(), line.at);
+                    scan.broken =
+                        Some(Broken { file, line: scan.lines, at, seq: expected, damage, why });
+                }
+                // A line that was missed and stands further down was moved.
+                (_, Some(broken))
+                    if broken.damage == Damage::Missing && is_record(&line, broken.seq) =>
+                {
+                    broken.damage = Damage::Misplaced;
+                    broken.why.push_str(&format!("; it stands on line {} instead", scan.lines));
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .map_err(LedgerError::io("read", path))?;
+        scan.torn = torn.is_some();
+        Ok(scan)
+    }
+
+    fn step(&mut self, line: &Line, scan: &mut Scan) -> Result<(), Fault> {
+        scan.ends_sealed = false;
+        let before = self.head;
+        let next = self.head().seq.saturating_add(1);
+        let Some(link) = &line.link else {
+            self.head = Some(Head { seq: next, hash: NO_LINE });
+            self.first.get_or_insert(next);
+            return Err((Damage::Changed, format!("it is longer than {MAX_LINE} bytes")));
+        };
+        // A damaged line is no authority for where the ledger goes on.
+        let seq = link.seq.filter(|_| link.is_whole).unwrap_or(next);
+        self.head = Some(Head { seq, hash: link.hash });
+        self.first.get_or_insert(seq);
+        if !link.is_whole || link.seq.is_none() {
+            let why = "it was changed or damaged: its sum is not that of its content";
+            return Err((Damage::Changed, why.to_owned()));
+        }
+        let Some(prev) = link.prev else {
+            return Err((Damage::Changed, "it carries no hash of the line before".to_owned()));
+        };
+        follows(before, seq, &prev)?;
+        if let Some(own) = &line.own {
+            self.own(own, before, seq, scan)?;
+        }
+        self.compare(line, seq, scan)
+    }
+
+    /// What a line about the ledger itself says.
+    fn own(
+        &mut self,
+        record: &Record,
+        before: Option<Head>,
+        seq: u64,
+        scan: &mut Scan,
+    ) -> Result<(), Fault> {
+        match record {
+            Record::Opened(opened) => {
+                scan.is_signed |= opened.schema >= 2;
+                if !self.seen.keys.contains(&opened.key) {
+                    self.seen.keys.push(opened.key.clone());
+                }
+                Ok(())
+            }
+            Record::Sealed(seal) => {
+                scan.ends_sealed = true;
+                let last = before.unwrap_or(Head { seq: 0, hash: NO_LINE });
+                let covered = covers(seal, scan.first, scan.lines, scan.bytes, &last);
+                if !covered {
+                    let why = "this seal does not cover what stands before it";
+                    return Err((Damage::Signature, why.to_owned()));
+                }
+                let is_first = self.first == Some(1) && self.seen.seals == 0;
+                let expected = self.seal.as_deref().or(is_first.then_some(NO_SEAL));
+                if expected.is_some_and(|expected| expected != seal.before) {
+                    let why = "this seal does not follow from the seal before";
+                    return Err((Damage::Signature, why.to_owned()));
+                }
+                self.is_signed(seal).map_err(|why| (Damage::Signature, why))?;
+                let digest = seal.digest();
+                scan.seal = Some(digest.clone());
+                self.seal = Some(digest);
+                self.seen.seals += 1;
+                self.seen.signed_to = self.seen.signed_to.max(seq);
+                Ok(())
+            }
+            Record::Recovered(_) => {
+                self.seen.recovered.push(seq);
+                Ok(())
+            }
+            Record::DiskFailed(_) => {
+                self.seen.disk_failed.push(seq);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds the line against the heads from elsewhere that name it.
+    fn compare(&mut self, line: &Line, seq: u64, scan: &Scan) -> Result<(), Fault> {
+        let Some(heads) = self.heads.remove(&seq) else { return Ok(()) };
+        let here = self.head();
+        for head in heads {
+            self.is_signed(&head).map_err(|why| (Damage::Signature, why))?;
+            let first = scan.first.or(Some(seq));
+            let (lines, bytes) = (scan.lines + 1, scan.bytes + line.bytes);
+            if head.hash.as_bytes() != here.hash {
+                let why = format!(
+                    "it is not the record {seq} of which a head was signed at {}: the ledger was rewritten",
+                    clawrden_api::display::rfc3339(head.at_ms)
+                );
+                return Err((Damage::Replaced, why));
+            }
+            if !covers(&head, first, lines, bytes, &here) {
+                let why = format!(
+                    "its file has {lines} lines up to here, where the head signed at {} says {}: lines before are \
+                     missing",
+                    clawrden_api::display::rfc3339(head.at_ms),
+                    head.lines
+                );
+                return Err((Damage::Missing, why));
+            }
+            self.seen.heads += 1;
+            self.seen.signed_to = self.seen.signed_to.max(seq);
+        }
+        Ok(())
+    }
+
+    /// Whether a head is signed by a key that counts. The text says what is wrong.
+    pub(super) fn is_signed(&self, head: &SignedHead) -> Result<(), String> {
+        let is_good = match &self.keys[..] {
+            [] => head.key.parse().is_ok_and(|key: PublicKey| head.is_signed_by(&key)),
+            keys => keys.iter().any(|key| head.is_signed_by(key)),
+        };
+        match (is_good, self.keys.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => Err("its signature is not that of its content".to_owned()),
+            (false, false) => Err(format!(
+                "it is not signed by the key that was given, but says that it is by {}",
+                head.key
+            )),
+        }
+    }
+}
+
+fn is_record(line: &Line, seq: u64) -> bool {
+    line.link.as_ref().is_some_and(|link| link.is_whole && link.seq == Some(seq))
+}
+
+fn covers(head: &SignedHead, first: Option<u64>, lines: u64, bytes: u64, last: &Head) -> bool {
+    let numbers = (head.first, head.last, head.lines, head.bytes);
+    Some(numbers) == first.map(|first| (first, last.seq, lines, bytes))
+        && head.hash.as_bytes() == last.hash
+}
+
+fn follows(before: Option<Head>, seq: u64, prev: &Hex) -> Result<(), Fault> {
+    let before = match before {
+        Some(before) => before,
+        None if seq == 1 => Head { seq: 0, hash: NO_LINE },
+        // A segment by itself, or a ledger whose oldest segments were put away.
+        None => return Ok(()),
+    };
+    let expected = before.seq.saturating_add(1);
+    if seq != expected {
+        let damage = if seq > expected { Damage::Missing } else { Damage::Misplaced };
+        return Err((damage, format!("record {seq} stands where record {expected} should")));
+    }
+    if *prev != before.hash {
+        let why = "it does not follow from the line before: one of the two was replaced";
+        return Err((Damage::Replaced, why.to_owned()));
+    }
+    Ok(())
+}
