@@ -155,3 +155,69 @@ fn a_clock_that_steps_back_breaks_nothing() {
     assert_eq!(ledger.append(&[started(5)]).unwrap(), 5);
     assert_eq!(verify(&fixture.path()).unwrap().segments, 1);
 }
+
+/// What each file held when it was last put on the disk, by inode.
+type Platter = Arc<std::sync::Mutex<std::collections::HashMap<u64, Vec<u8>>>>;
+
+/// A folder as a machine finds it that lost power: what was never put on the disk is gone.
+fn after_power_loss(fixture: &Fixture, platter: &Platter) -> Fixture {
+    use std::os::unix::fs::MetadataExt as _;
+    let left = Fixture::new();
+    let platter = platter.lock().unwrap();
+    for name in fixture.files().into_iter().filter(|name| !name.ends_with(".new")) {
+        let from = fixture.folder.path().join(&name);
+        let to = left.folder.path().join(&name);
+        let about = fs::metadata(&from).unwrap();
+        if about.is_dir() {
+            fs::create_dir(&to).unwrap();
+            for key in fs::read_dir(&from).unwrap().map(Result::unwrap) {
+                fs::copy(key.path(), to.join(key.file_name())).unwrap();
+            }
+        } else if name.ends_with(".head") {
+            fs::copy(&from, &to).unwrap();
+        } else {
+            fs::write(&to, platter.get(&about.ino()).cloned().unwrap_or_default()).unwrap();
+        }
+    }
+    left
+}
+
+#[test]
+fn what_was_promised_is_there_after_power_is_lost() {
+    use std::os::unix::fs::MetadataExt as _;
+    let fixture = Fixture::new();
+    let durability = Durability { authority: Promise::BeforeStart, harmless: Promise::Never };
+    let heads = Duration::from_millis(20);
+    let options =
+        Options { durability, heads, signed: true, segment_bytes: 4000, ..Options::default() };
+    let ledger = Ledger::open(&fixture.path(), &options).unwrap().0;
+    let platter = Platter::default();
+    let own = Arc::clone(&platter);
+    *ledger.shared.sync.lock().unwrap() = Box::new(move |file: &File| {
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        let content = fs::read(path)?;
+        own.lock().unwrap().insert(file.metadata()?.ino(), content);
+        Ok(())
+    });
+    let runtime = runtime();
+    for n in 0..60 {
+        let promised = ledger.append(&[started(n)]).unwrap();
+        runtime.block_on(ledger.promised(promised, true)).unwrap();
+        // These announce nothing that needs them.
+        ledger.append(&[finished(n, 0), requested(n, &["ls"])]).unwrap();
+        if n % 6 == 0 {
+            let left = after_power_loss(&fixture, &platter);
+            let (again, recovery) = Ledger::open(&left.path(), &options).unwrap();
+            assert_eq!((recovery.broken, recovery.missing), (None, None));
+            assert!(again.writer().head().seq >= promised, "record {promised} is lost");
+            again.append(&[finished(n, 1)]).unwrap();
+            drop(again);
+            let proof = Proof {
+                keys: vec![PublicKey::of(left.folder.path()).unwrap()],
+                ..Proof::default()
+            };
+            verify_by(&left.path(), &proof).unwrap();
+        }
+    }
+    assert!(verify(&fixture.path()).unwrap().segments > 3);
+}
