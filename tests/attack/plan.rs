@@ -140,6 +140,29 @@ fn an_interpreter_that_is_replaced_while_a_script_waits_does_not_run() {
 }
 
 #[test]
+fn an_interpreter_that_was_not_there_when_a_person_was_asked_does_not_run() {
+    for (name, is_absolute) in [("mirrored", true), ("mirrored", false), ("local", false)] {
+        let stage = || {
+            let stage = Stage::new();
+            let folder = stage.house.path("interpreters");
+            fs::create_dir(&folder).unwrap();
+            let place = if is_absolute { folder.to_str().unwrap() } else { "." };
+            write_tool(&stage.tools, name, &format!("#!{place}/i\n"));
+            (stage, folder)
+        };
+        let (waiting, folder) = stage();
+        let (child, short) = waiting.waiting(waiting.tool(name).current_dir(&folder));
+        write_tool(&folder, "i", EVIL);
+        waiting.refused_after_approval(child, &short);
+
+        let (parked, folder) = stage();
+        parked.parked_and_approved(parked.tool(name).current_dir(&folder));
+        write_tool(&folder, "i", EVIL);
+        parked.asked_again(parked.tool(name).current_dir(&folder));
+    }
+}
+
+#[test]
 fn an_approval_that_is_kept_is_for_the_file_that_was_approved() {
     for name in ["mirrored", "local"] {
         let stage = Stage::new();

@@ -310,11 +310,8 @@ impl Judged {
         if !self.plan.is_unchanged(workers).await.map_err(said)? {
             return Err("changed after approval: the executable or the working directory is not what it was; repeat the command".to_owned());
         }
-        let holds = match &self.contents {
-            Some(held) => self.plan.still_holds(held, digests, workers).await.map_err(said)?,
-            None => true,
-        };
-        if holds {
+        let held = self.contents.as_ref();
+        if self.plan.still_holds(held, digests, workers).await.map_err(said)? {
             Ok(())
         } else {
             Err("changed after approval: what the executable, or the interpreter of a script, holds is not what it was; repeat the command".to_owned())

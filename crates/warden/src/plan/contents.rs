@@ -12,8 +12,7 @@ use rustix::fs::{Mode, OFlags, Timespec};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::root::{Depth, FileId, Opened, Root, read_head};
-use super::tool::Tool;
+use super::root::{Depth, FileId, Opened, Root, join, read_head};
 use super::{Plan, PlanError, Workers};
 
 /// Bytes of the largest file that is read. A larger one is told by its inode, size and times alone.
@@ -31,8 +30,8 @@ const MAX_KNOWN: usize = 1024;
 /// Bytes of the first line of a script, as the kernel reads it.
 const FIRST_LINE: usize = 256;
 
-/// Scripts whose interpreters are scripts, one inside the other, as far as the kernel goes.
-const MAX_DEPTH: usize = 5;
+/// Files that one start goes through, as far as the kernel goes: five scripts, and the interpreter of the last.
+const MAX_DEPTH: usize = 6;
 
 type Sum = [u8; 32];
 
@@ -55,8 +54,10 @@ impl Default for Digests {
 /// A file that is executed: the tool first, then the interpreter that its first line names, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
+    /// Absolute, but for an interpreter that is looked for from a directory that is not known.
     path: Vec<u8>,
-    id: FileId,
+    /// `None` where nothing is there, or it cannot be looked for.
+    id: Option<FileId>,
     /// `None` where it cannot be read, or is too large.
     sum: Option<Sum>,
 }
@@ -68,6 +69,11 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Whether it is known of every file where it would be.
+    fn is_told(&self) -> bool {
+        self.parts.iter().all(|part| part.path.starts_with(b"/"))
+    }
+
     /// What tells this from other contents: for what a person approves.
     pub(crate) fn mark(&self) -> String {
         let part = |part: &Part| {
@@ -85,7 +91,7 @@ impl Contents {
 }
 
 impl Plan {
-    /// Reads what its files hold, or remembers it. `None` when there is no file.
+    /// Reads what its files hold, or remembers it. `None` when no file is meant.
     ///
     /// # Errors
     /// When it takes too long.
@@ -97,18 +103,19 @@ impl Plan {
         self.read(Some(digests), workers).await
     }
 
-    /// Whether its files still hold that. Nothing that was read before counts.
+    /// Whether its files still hold that. Nothing that was read before counts; what cannot be told is not so.
     ///
     /// # Errors
     /// When it takes too long.
     pub(crate) async fn still_holds(
         &self,
-        contents: &Contents,
+        contents: Option<&Contents>,
         digests: &Arc<Digests>,
         workers: &Workers,
     ) -> Result<bool, PlanError> {
         let _turn = turn(digests).await?;
-        Ok(self.read(None, workers).await?.as_ref() == Some(contents))
+        let now = self.read(None, workers).await?;
+        Ok(now.as_ref() == contents && contents.is_none_or(Contents::is_told))
     }
 
     async fn read(
@@ -116,7 +123,8 @@ impl Plan {
         digests: Option<&Arc<Digests>>,
         workers: &Workers,
     ) -> Result<Option<Contents>, PlanError> {
-        let Some(tool) = self.meant_tool().cloned() else { return Ok(None) };
+        let Some(tool) = self.meant_tool() else { return Ok(None) };
+        let (tool, cwd) = (tool.path.clone(), self.meant_cwd().map(|cwd| cwd.path.clone()));
         let pid = match &self.on_host {
             Some(_) => None,
             None => Some(self.caller.pid.ok_or(PlanError::CallerUnseen)?),
@@ -126,7 +134,8 @@ impl Plan {
                 Some(pid) => Root::of(pid),
                 None => Root::own(),
             };
-            root.ok().and_then(|root| walk(&root, &tool, digests.as_deref(), may_read))
+            let digests = digests.as_deref();
+            root.ok().and_then(|root| walk(&root, (&tool, cwd.as_deref()), digests, may_read))
         };
         if let Some(digests) = digests {
             let (first, known) = (find.clone(), Arc::clone(digests));
@@ -148,12 +157,22 @@ async fn turn(digests: &Digests) -> Result<tokio::sync::SemaphorePermit<'_>, Pla
     }
 }
 
-/// The tool and its interpreters. `None` when one is not there, or is not remembered and may not be read.
-fn walk(root: &Root, tool: &Tool, digests: Option<&Digests>, may_read: bool) -> Option<Contents> {
+/// The tool and its interpreters, as they are found by one that is in `cwd`; what is not there belongs to them, and
+/// nothing comes behind it. `None` when one is not remembered and may not be read.
+fn walk(
+    root: &Root,
+    (tool, cwd): (&[u8], Option<&[u8]>),
+    digests: Option<&Digests>,
+    may_read: bool,
+) -> Option<Contents> {
     let mut parts = Vec::new();
-    let mut path = tool.path.clone();
+    let mut path = tool.to_vec();
     while parts.len() < MAX_DEPTH {
-        let opened = root.lookup(&path, Depth::Full).ok()?;
+        let is_absolute = path.starts_with(b"/");
+        let Some(opened) = root.lookup(&path, Depth::Full).ok().filter(|_| is_absolute) else {
+            parts.push(Part { path, id: None, sum: None });
+            break;
+        };
         let known = digests.and_then(|digests| digests.get(&opened));
         let sum = match known {
             Some(sum) => Some(sum),
@@ -166,8 +185,8 @@ fn walk(root: &Root, tool: &Tool, digests: Option<&Digests>, may_read: bool) -> 
                 sum
             }
         };
-        let next = interpreter(&opened);
-        parts.push(Part { path, id: opened.id, sum });
+        let next = interpreter(&opened, cwd);
+        parts.push(Part { path, id: Some(opened.id), sum });
         match next {
             Some(next) => path = next,
             None => break,
@@ -176,14 +195,18 @@ fn walk(root: &Root, tool: &Tool, digests: Option<&Digests>, may_read: bool) -> 
     Some(Contents { parts })
 }
 
-/// The file that the first line of a script names. One without a slash at its front is looked for from where the caller
-/// is by the time, and cannot be told here.
-fn interpreter(opened: &Opened) -> Option<Vec<u8>> {
+/// The file that the first line of a script names, read as the kernel reads it: only spaces and tabs are passed over.
+/// One without a slash at its front is looked for from where the tool is started.
+fn interpreter(opened: &Opened, cwd: Option<&[u8]>) -> Option<Vec<u8>> {
     let head = read_head(opened.fd.as_fd(), FIRST_LINE).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
-    let line = line.trim_ascii_start();
-    let path = line.split(|byte| b" \t\0".contains(byte)).next()?;
-    path.starts_with(b"/").then(|| path.to_vec())
+    let start = line.iter().position(|byte| !b" \t".contains(byte))?;
+    let path = line[start..].split(|byte| b" \t\0".contains(byte)).next()?;
+    match cwd {
+        _ if path.is_empty() => None,
+        Some(cwd) if !path.starts_with(b"/") => Some(join(cwd, path)),
+        _ => Some(path.to_vec()),
+    }
 }
 
 /// When it was written, which its owner can set, and what it was found to be.
@@ -246,15 +269,11 @@ mod tests {
     use super::*;
 
     fn contents(root: &Root, path: &str, digests: Option<&Digests>) -> Option<Contents> {
-        let opened = root.lookup(path.as_bytes(), Depth::Full).ok()?;
-        let tool = Tool {
-            path: path.into(),
-            resolved: path.into(),
-            id: opened.id,
-            script: false,
-            locked: false,
-        };
-        walk(root, &tool, digests, true)
+        walk(root, (path.as_bytes(), None), digests, true)
+    }
+
+    fn paths(contents: &Contents) -> Vec<&str> {
+        contents.parts.iter().map(|part| str::from_utf8(&part.path).unwrap()).collect()
     }
 
     fn script(dir: &std::path::Path, name: &str, text: &str) -> String {
@@ -270,8 +289,7 @@ mod tests {
         let inner = script(dir.path(), "inner", "#! /bin/sh -e\n:\n");
         let outer = script(dir.path(), "outer", &format!("#!{inner}\nanything\n"));
         let before = contents(&root, &outer, None).unwrap();
-        let paths: Vec<_> = before.parts.iter().map(|part| part.path.clone()).collect();
-        assert_eq!(paths, [outer.as_bytes(), inner.as_bytes(), b"/bin/sh"]);
+        assert_eq!(paths(&before), [&outer[..], &inner, "/bin/sh"]);
         assert!(before.parts.iter().all(|part| part.sum.is_some()));
         assert_eq!(contents(&root, &outer, None).unwrap(), before);
         script(dir.path(), "inner", "#! /bin/sh -e\nx\n");
@@ -298,11 +316,68 @@ mod tests {
     }
 
     #[test]
-    fn interpreters_that_go_round_come_to_an_end() {
+    fn interpreters_are_followed_as_far_as_the_kernel_goes_and_no_further() {
         let (dir, root) = (tempfile::tempdir().unwrap(), Root::own().unwrap());
-        let path = dir.path().join("round");
-        let path = script(dir.path(), "round", &format!("#!{}\n", path.display()));
-        assert_eq!(contents(&root, &path, None).unwrap().parts.len(), MAX_DEPTH);
+        let mut last = "/bin/true".to_owned();
+        let starts = |path: &str| match std::process::Command::new(path).status() {
+            Ok(_) => true,
+            Err(error) => error.raw_os_error() != Some(libc::ELOOP),
+        };
+        for n in 0..10 {
+            last = script(dir.path(), &n.to_string(), &format!("#!{last}\n"));
+            let found = contents(&root, &last, None).unwrap();
+            // Whatever the kernel comes to is among them.
+            assert_eq!(paths(&found).contains(&"/bin/true"), starts(&last), "{n}");
+        }
+        let round = dir.path().join("round");
+        let round = script(dir.path(), "round", &format!("#!{}\n", round.display()));
+        assert_eq!(contents(&root, &round, None).unwrap().parts.len(), MAX_DEPTH);
+    }
+
+    #[test]
+    fn an_interpreter_that_is_not_there_is_another_once_it_is() {
+        let (dir, root) = (tempfile::tempdir().unwrap(), Root::own().unwrap());
+        let none = dir.path().join("i").to_str().unwrap().to_owned();
+        let path = script(dir.path(), "tool", &format!("#!{none}\n"));
+        let before = contents(&root, &path, None).unwrap();
+        assert_eq!(paths(&before), [&path[..], &none]);
+        assert!(before.is_told() && before.parts[1].id.is_none());
+        script(dir.path(), "i", "#!/bin/sh\n");
+        assert_ne!(contents(&root, &path, None).unwrap(), before);
+    }
+
+    #[test]
+    fn an_interpreter_is_looked_for_from_where_the_tool_is_started() {
+        let (dir, root) = (tempfile::tempdir().unwrap(), Root::own().unwrap());
+        let path = script(dir.path(), "tool", "#!./i\n");
+        let inner = script(dir.path(), "i", "#!/bin/sh\n");
+        let cwd = dir.path().to_str().unwrap();
+        let found = walk(&root, (path.as_bytes(), Some(cwd.as_bytes())), None, true).unwrap();
+        assert_eq!(found.parts.len(), 3);
+        assert_eq!(found.parts[1].id, Some(root.lookup(inner.as_bytes(), Depth::Full).unwrap().id));
+        let unknown = contents(&root, &path, None).unwrap();
+        assert_eq!(paths(&unknown), [&path[..], "./i"]);
+        assert!(!unknown.is_told());
+    }
+
+    #[test]
+    fn a_first_line_is_read_as_the_kernel_reads_it() {
+        let (dir, root) = (tempfile::tempdir().unwrap(), Root::own().unwrap());
+        let cwd = Some(&b"/app"[..]);
+        for (line, expected) in [
+            ("#! \t/bin/sh\t-e\n", Some("/bin/sh")),
+            ("#!\r/bin/sh\n", Some("/app/\r/bin/sh")),
+            ("#!/bin/sh\r\n", Some("/bin/sh\r")),
+            ("#!\x0c/bin/sh\n", Some("/app/\x0c/bin/sh")),
+            ("#!/bin/a\0b c\n", Some("/bin/a")),
+            ("#! \t\n/bin/sh\n", None),
+            ("#!", None),
+        ] {
+            let path = script(dir.path(), "tool", line);
+            let opened = root.lookup(path.as_bytes(), Depth::Full).unwrap();
+            let found = interpreter(&opened, cwd).map(|path| String::from_utf8(path).unwrap());
+            assert_eq!(found.as_deref(), expected, "{line:?}");
+        }
     }
 
     #[test]
@@ -312,6 +387,7 @@ mod tests {
         std::fs::File::options().write(true).open(&path).unwrap().set_len(MAX_READ + 1).unwrap();
         let large = contents(&root, &path, None).unwrap();
         assert_eq!((large.parts.len(), large.parts[0].sum), (1, None));
-        assert!(contents(&root, dir.path().join("none").to_str().unwrap(), None).is_none());
+        let none = contents(&root, dir.path().join("none").to_str().unwrap(), None).unwrap();
+        assert_eq!((none.parts.len(), none.parts[0].id), (1, None));
     }
 }
