@@ -45,6 +45,8 @@ pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};
 pub use load::{MAX_POLICY_BYTES, parse_duration};
 pub use places::is_system_folder;
-pub use policy::{DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, DEFAULT_RECONNECT, Jail, Policy};
+pub use policy::{
+    DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, DEFAULT_RECONNECT, Jail, MAX_RECONNECT, Policy,
+};
 pub use recording::{DEFAULT_RECORD_BYTES, Recorded, Recording};
 pub use suggest::{Answer, BothWays, Left, Past, Suggestion, Suggestions};

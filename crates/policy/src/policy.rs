@@ -26,6 +26,9 @@ pub const DEFAULT_HOLD: Duration = Duration::from_secs(100);
 /// How long a shim that waits for a person looks for a warden that has gone, unless the jail says otherwise.
 pub const DEFAULT_RECONNECT: Duration = Duration::from_secs(60);
 
+/// The longest that a jail may say: what a shim is told of it are whole seconds, as many as two bytes can say.
+pub const MAX_RECONNECT: Duration = Duration::from_secs(18 * 60 * 60);
+
 /// A loaded policy. Share it as `Arc<Policy>`.
 #[derive(Debug)]
 pub struct Policy {

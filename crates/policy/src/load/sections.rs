@@ -9,7 +9,7 @@ use crate::env::EnvRules;
 use crate::matchers::glob::{Glob, Kind};
 use crate::matchers::paths;
 use crate::places::is_system_folder;
-use crate::policy::{DEFAULT_HOLD, DEFAULT_RECONNECT, Jail};
+use crate::policy::{DEFAULT_HOLD, DEFAULT_RECONNECT, Jail, MAX_RECONNECT};
 
 /// Most jails in one policy.
 const MAX_JAILS: usize = 1_000;
@@ -127,6 +127,9 @@ fn jail(node: &Node, report: &mut Report<'_>) -> Option<Jail> {
             "hardened" => jail.hardened = report.boolean(node).unwrap_or(false),
             "reconnect" => {
                 jail.reconnect = report.duration(node).flatten().unwrap_or_default();
+                if jail.reconnect > MAX_RECONNECT {
+                    report.add(node.at, "`reconnect` is too long", "it is `18h` at most");
+                }
             }
             _ => jail.hold = report.duration(node).flatten(),
         }

@@ -81,6 +81,13 @@ rules:
 }
 
 #[test]
+fn a_caller_looks_for_a_warden_no_longer_than_it_can_be_told() {
+    assert!(from_text("p", "jails: {a: {reconnect: 18h}, b: {reconnect: 0}}").is_ok());
+    let text = "jails: {a: {reconnect: 18h1s}}";
+    assert_eq!(told(text), ["1:24 `reconnect` is too long | it is `18h` at most"]);
+}
+
+#[test]
 fn the_caret_is_under_the_token() {
     let error =
         from_text("policy.yaml", "rules:\n  - {command: ls, action: permit}\n").unwrap_err();
