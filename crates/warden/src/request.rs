@@ -161,14 +161,16 @@ async fn command(
     warden.metrics.rules.count(rule.as_ref(), *action);
     let mut judged = judged;
     let is_asked = judged.decision().action == Action::Ask;
-    if (is_asked || warden.approvals.expects_callers())
+    let may_be_back = !is_asked && is_awaited(warden, judged.plan());
+    if (is_asked || may_be_back)
         && let Err(error) = judged.keep_contents(&warden.digests, &warden.workers).await
     {
         warden.record(&[requested, failed(Id(id), error.to_string())]);
         let _ = reply.fail(EXIT_UNREACHABLE, &error.to_string()).await;
         return;
     }
-    let records = match comes_back(warden, &mut judged) {
+    let back = (is_asked || may_be_back).then(|| comes_back(warden, &mut judged)).flatten();
+    let records = match back {
         Some(reconnected) if judged.decision().action == Action::Ask => vec![reconnected],
         Some(reconnected) => vec![reconnected, decided(&judged)],
         None => vec![requested, decided(&judged)],
@@ -194,18 +196,24 @@ async fn command(
     }
 }
 
-/// Whether it is a request that waits, or was answered, while its caller had lost the warden: it goes on as that one.
+/// Whether its caller was asked to wait for a person before it lost the warden, with whatever command.
+fn is_awaited(warden: &Warden, plan: &Plan) -> bool {
+    warden.approvals.expects_callers()
+        && plan
+            .invocation
+            .client()
+            .is_some_and(|id| warden.approvals.is_awaited(Id(id), caller_key(&plan.caller)))
+}
+
+/// Whether it is a request that waits, or was answered, while its caller had lost the warden: it goes on as that one. One
+/// that is not the same any more is asked about anew.
 fn comes_back(warden: &Warden, judged: &mut Judged) -> Option<Record> {
+    judged.stays_asked();
     let plan = judged.plan();
     let client = Id(plan.invocation.client()?);
-    let is_asked = judged.decision().action == Action::Ask;
-    if !is_asked && !warden.approvals.expects_callers() {
-        return None;
-    }
     let (id, entry) =
         warden.approvals.known(&judged.identity(), client, caller_key(&plan.caller))?;
     judged.goes_on_as(id.0);
-    judged.stays_asked();
     Some(Record::Reconnected(ledger::Reconnected { id, entry }))
 }
 
@@ -377,7 +385,7 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
         records.push(denied(id, rule.clone(), reason.clone()));
         warden.record(&records);
         // Nobody else may use it either.
-        drop(loan.spend());
+        loan.void();
         let _ = reply.deny(&rule.unwrap_or_default(), &reason).await;
         return;
     }

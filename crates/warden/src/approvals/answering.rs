@@ -52,21 +52,26 @@ impl State {
             return Err(AnswerError::Unknown(id.to_string()));
         };
         let Outlook { answered, approval, denial } = outlook(id, entry, verdict, now, reopened);
-        let (changes, undo) = match (&approval, &denial) {
+        let changes = match (&approval, &denial) {
             (Some(approval), _) => {
                 let past = self.past_of(id, &approved(entry, approval, reopened));
-                (approving(entry, approval, reopened, past), not_approving(id, entry, approval))
+                approving(entry, approval, reopened, past)
             }
             (None, Some(denial)) => {
                 let past = self.past_of(id, &refused(entry, denial, now));
-                (denying(entry, denial, past), not_denying(id, entry))
+                denying(id, entry, denial, past)
             }
-            (None, None) => (Vec::new(), Vec::new()),
+            (None, None) => Vec::new(),
         };
         self.write(&changes).map_err(AnswerError::NotKept)?;
         crate::crash::point("after_answer_kept");
         if let Err(error) = record(&answered) {
-            self.write_if_possible(&undo);
+            let undo = self.entries.get(&id).map(|entry| match (&approval, &denial) {
+                (Some(approval), _) => not_approving(id, entry, approval),
+                (None, Some(_)) => not_denying(id, entry),
+                (None, None) => Vec::new(),
+            });
+            self.write_if_possible(undo.unwrap_or_default());
             return Err(AnswerError::NotRecorded(error));
         }
         match (approval, denial) {
@@ -172,7 +177,8 @@ impl State {
         let remembered = entry.remembered(outcome, &by, now.ms);
         let mut changes = self.past_of(id, &remembered);
         changes.extend(lasting::no_entry(&entry));
-        self.write_if_possible(&changes);
+        changes.push(lasting::not_granted(id));
+        self.write_if_possible(changes);
         self.memory.add(id, remembered);
         tell(entry.watchers, &Told::Denied { by, reason });
         let Objection { rule, reason } = objection.clone();
@@ -190,7 +196,7 @@ impl State {
     /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.
     pub(super) fn hand_on(&mut self, approval: Approval, now: Now) {
         if approval.until.instant <= now.instant {
-            return self.write_if_possible(&[lasting::no_grant(&approval)]);
+            return self.write_if_possible(vec![lasting::no_grant(&approval)]);
         }
         let mut approval = Approval { kept: true, ..approval };
         let waiting = self.by_identity.get(&approval.identity).copied();
@@ -203,13 +209,13 @@ impl State {
         let Some(entry) = self.entries.get(&id) else { return };
         let past = self.past_of(id, &approved(entry, &approval, reopened));
         let changes = approving(entry, &approval, reopened, past);
-        self.write_if_possible(&changes);
+        self.write_if_possible(changes);
         self.approve(id, approval, reopened);
     }
 
     /// Keeps an approval for whoever asks the same next.
     fn keep(&mut self, approval: Approval) {
-        self.write_if_possible(&[lasting::grant(&approval, None)]);
+        self.write_if_possible(vec![lasting::grant(&approval, None)]);
         self.kept.grant(approval);
     }
 
@@ -219,14 +225,14 @@ impl State {
         if let Some(until) = denial.until {
             changes.extend(self.kept.deny(identity, denial, until));
         }
-        self.write_if_possible(&changes);
+        self.write_if_possible(changes);
     }
 
     /// A caller went. Its entry is parked if it was the last.
     pub(super) fn leave(&mut self, identity: &Identity, place: Place) -> Gap {
         let Some((id, at)) = self.caller_at(identity, place) else { return Gap::None };
         let changes = self.gone(id, at);
-        self.write_if_possible(&changes);
+        self.write_if_possible(changes);
         match self.entries.get(&id) {
             Some(entry) if entry.callers.is_empty() => Gap::Parked(id),
             _ => Gap::Others,
@@ -239,6 +245,7 @@ impl State {
             && let Some(caller) = self.entries.get_mut(&id).and_then(|e| e.callers.get_mut(at))
         {
             caller.seat = Seat::Away;
+            self.away.sits(caller);
         }
     }
 
@@ -255,6 +262,7 @@ impl State {
         if let Some(entry) = self.entries.get_mut(&id)
             && let Some(caller) = entry.callers.remove(at)
         {
+            self.away.rises(&caller);
             if entry.gone.len() >= MAX_GONE {
                 let oldest = entry.gone.pop_front();
                 changes.extend(oldest.map(|ask| lasting::no_caller(entry.row, ask)));
@@ -267,10 +275,10 @@ impl State {
 
     /// Lets go of callers that were cut off by a restart and had their time to come back.
     pub(super) fn lapse(&mut self, now: Now) -> Vec<Lapsed> {
-        if self.away_until.is_none_or(|until| until > now.instant) {
+        if self.away.until().is_none_or(|until| until > now.instant) {
             return Vec::new();
         }
-        self.away_until = None;
+        self.away.expect(None);
         let is_away = |caller: &Waiting| matches!(caller.seat, Seat::Away);
         let some_away = self.entries.iter().filter(|(_, entry)| entry.callers.iter().any(is_away));
         let ids: Vec<Id> = some_away.map(|(&id, _)| id).collect();
@@ -285,7 +293,7 @@ impl State {
                 lapsed.push(Lapsed { request, parked });
             }
         }
-        self.write_if_possible(&changes);
+        self.write_if_possible(changes);
         for given_up in self.kept.give_up() {
             lapsed.push(Lapsed { request: given_up.ask(), parked: None });
             match given_up.answer {
@@ -297,6 +305,7 @@ impl State {
     }
 
     pub(super) fn expire(&mut self, now: Now) -> Vec<ExpiredEntry> {
+        self.pay(now);
         let mut changes = self.kept.expire(now.instant);
         let mut expired = Vec::new();
         while let Some(&(instant, id)) = self.expiries.first() {
@@ -310,6 +319,7 @@ impl State {
             let remembered = entry.remembered(Outcome::Expired, "", now.ms);
             changes.extend(self.past_of(id, &remembered));
             changes.extend(lasting::no_entry(&entry));
+            changes.push(lasting::not_granted(id));
             self.memory.add(id, remembered);
             tell(entry.watchers, &Told::Expired);
             let mut requests: Vec<Id> = entry.callers.iter().map(|c| c.ask).collect();
@@ -326,7 +336,8 @@ impl State {
             }
             expired.push(ExpiredEntry { entry: id, requests, after: entry.timeout });
         }
-        self.write_if_possible(&changes);
+        self.write_if_possible(changes);
+        self.look_out();
         expired
     }
 }
@@ -422,8 +433,9 @@ fn not_approving(id: Id, entry: &Entry, approval: &Approval) -> Vec<Change> {
 }
 
 /// What a denial changes of what lasts: each caller is to be told, or else the next one that asks the same.
-fn denying(entry: &Entry, denial: &Denial, mut changes: Vec<Change>) -> Vec<Change> {
+fn denying(id: Id, entry: &Entry, denial: &Denial, mut changes: Vec<Change>) -> Vec<Change> {
     changes.extend(lasting::no_entry(entry));
+    changes.push(lasting::not_granted(id));
     for caller in &entry.callers {
         if let Some(to) = caller.to() {
             let denial = Denial { ask: caller.ask, ..denial.clone() };

@@ -32,7 +32,7 @@ pub struct Ask {
 }
 
 /// A process, told apart from every other that has had or will have its number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CallerKey {
     /// Its id; `None` is unknown and the same as nobody.
     pub pid: Option<u32>,

@@ -61,7 +61,7 @@ impl Approvals {
         let taken = state.write(&[lasting::no_grant(&grant)]).map_err(AnswerError::NotKept);
         let recorded = taken.and_then(|()| {
             record(grant.ask, entry).map_err(AnswerError::NotRecorded).inspect_err(|_| {
-                state.write_if_possible(&[lasting::grant(&grant, to)]);
+                state.write_if_possible(vec![lasting::grant(&grant, to)]);
             })
         });
         match recorded {

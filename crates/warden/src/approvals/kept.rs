@@ -1,7 +1,7 @@
 //! Answers that wait for a caller: one-use grants, denials that the next identical request gets, and what callers that a
 //! restart has cut off will hear when they are back. Each is given out once. What ran out of time is never given out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
 use super::answer::{Answer, Approval, Denial, Now};
@@ -20,7 +20,7 @@ pub(super) struct Kept {
     grants: HashMap<Identity, VecDeque<Approval>>,
     denials: HashMap<Identity, (Denial, Now)>,
     /// By what the client calls its request.
-    returns: HashMap<(Id, Identity), Return>,
+    returns: BTreeMap<(Id, Identity), Return>,
 }
 
 /// The answer for a caller that is expected back.
@@ -104,6 +104,17 @@ impl Kept {
         self.returns.insert((expected.client, expected.identity), expected);
     }
 
+    /// Whether a caller has an answer here, whatever it asked.
+    pub(super) fn expects(&self, client: Id, key: CallerKey) -> bool {
+        let any = (client, Identity([0; 32]))..=(client, Identity([0xff; 32]));
+        self.returns.range(any).any(|(_, found)| found.key.is_same_process(key))
+    }
+
+    /// Whether any caller has.
+    pub(super) fn expects_any(&self) -> bool {
+        !self.returns.is_empty()
+    }
+
     /// The request and the entry of a caller that has an answer here.
     pub(super) fn expected(
         &self,
@@ -115,7 +126,7 @@ impl Kept {
         found.key.is_same_process(key).then(|| (found.ask(), found.entry()))
     }
 
-    /// The answer for the caller that is back.
+    /// The answer for the caller that is back. An approval may have run out of time.
     pub(super) fn take_return(
         &mut self,
         identity: &Identity,
@@ -200,6 +211,13 @@ impl Kept {
                 lasts
             });
             !grants.is_empty()
+        });
+        self.returns.retain(|_, expected| match &expected.answer {
+            Answer::Approved(approval) if approval.until.instant <= now => {
+                changes.push(lasting::no_grant(approval));
+                false
+            }
+            Answer::Approved(_) | Answer::Denied(_) => true,
         });
         changes
     }

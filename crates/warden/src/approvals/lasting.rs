@@ -182,6 +182,11 @@ pub(super) fn no_grant(approval: &Approval) -> Change {
     Change::Remove(Kind::Grant, approval.entry.0.to_vec())
 }
 
+/// Whatever became of it, the entry was not approved: an approval of it that was taken back may still be there.
+pub(super) fn not_granted(entry: Id) -> Change {
+    Change::Remove(Kind::Grant, entry.0.to_vec())
+}
+
 fn denial_row(
     identity: &Identity,
     denial: &Denial,

@@ -31,11 +31,21 @@ impl Loan {
     /// certain that nothing was started with it may still give back what this returns.
     ///
     /// # Errors
-    /// When a restart would give it back: nothing may be started with it, and it goes back.
-    pub fn spend(mut self) -> Result<Option<Approval>, String> {
+    /// When a restart would give it back: nothing may be started with it. It is still lent, and goes back when that is
+    /// recorded.
+    pub fn spend(mut self) -> Result<Option<Approval>, (Self, String)> {
         let Some(approval) = &self.approval else { return Ok(None) };
-        self.approvals.use_up(approval)?;
-        Ok(self.approval.take().map(|approval| *approval))
+        match self.approvals.use_up(approval) {
+            Ok(()) => Ok(self.approval.take().map(|approval| *approval)),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Makes it worth nothing, for anybody, whether or not that can be written yet.
+    pub fn void(mut self) {
+        if let Some(approval) = self.approval.take() {
+            self.approvals.void(&approval);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod answer;
 mod answering;
+mod away;
 mod entry;
 mod grants;
 mod identity;
@@ -14,6 +15,7 @@ mod ids;
 mod kept;
 mod lasting;
 mod loan;
+mod owed;
 mod remembered;
 mod state;
 mod store;
@@ -24,6 +26,7 @@ mod watch;
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -79,6 +82,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Approvals {
     state: Arc<Mutex<State>>,
+    /// Whether callers may be on their way back.
+    expects: Arc<AtomicBool>,
 }
 
 /// What an [`Ask`] finds.
@@ -166,7 +171,7 @@ impl Approvals {
     /// start of the warden: ids are derived from it.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { state: Arc::new(Mutex::new(State::new(seed))) }
+        Self::of(State::new(seed))
     }
 
     /// The queue that lasts in the file at `path`, once [`Approvals::take_up`] was called. Callers that were cut off and
@@ -186,7 +191,11 @@ impl Approvals {
         }
         let mut state = State::new(seed);
         state.store = Lasting::Shut(Shut { path, patience, is_there, next: Instant::now() });
-        Ok(Self { state: Arc::new(Mutex::new(state)) })
+        Ok(Self::of(state))
+    }
+
+    fn of(state: State) -> Self {
+        Self { expects: state.away.flag(), state: Arc::new(Mutex::new(state)) }
     }
 
     /// Takes up what the last warden left, the first time that this is possible; before, nobody is asked. `None` at every
@@ -203,8 +212,8 @@ impl Approvals {
         match Store::open(&shut.path) {
             Ok(opened) => match take_up(&mut state, opened, is_there, now) {
                 Ok(recovered) => {
-                    let some = !recovered.restored.is_empty();
-                    state.away_until = some.then(|| now.after(patience).instant);
+                    let until = state.is_anybody_awaited().then(|| now.after(patience).instant);
+                    state.away.expect(until);
                     Some(recovered)
                 }
                 Err(error) => {
@@ -226,10 +235,16 @@ impl Approvals {
         self.state().known(identity, client, key)
     }
 
-    /// Whether callers may be on their way back.
+    /// Whether callers may be on their way back. Looks at no more than a flag.
     #[must_use]
     pub fn expects_callers(&self) -> bool {
-        self.state().away_until.is_some()
+        self.expects.load(Ordering::Acquire)
+    }
+
+    /// Whether this caller, which calls its request so, may be on its way back, with whatever command.
+    #[must_use]
+    pub fn is_awaited(&self, client: Id, key: CallerKey) -> bool {
+        self.expects_callers() && self.state().is_awaited(client, key)
     }
 
     /// Lets go of callers that have not come back in time.
@@ -241,13 +256,18 @@ impl Approvals {
     /// A caller has heard its denial.
     pub fn told(&self, denial: &Denial) {
         if denial.until.is_some() || matches!(denial.why, Refusal::Expired(_)) {
-            self.state().write_if_possible(&[lasting::told(denial.ask)]);
+            self.state().write_if_possible(vec![lasting::told(denial.ask)]);
         }
     }
 
     /// An approval is used: nothing gives it back by itself any more, nor does a restart.
     fn use_up(&self, approval: &Approval) -> Result<(), String> {
         self.state().write(&[lasting::no_grant(approval)])
+    }
+
+    /// The same where nothing is to be started with it in any case.
+    fn void(&self, approval: &Approval) {
+        self.state().write_if_possible(vec![lasting::no_grant(approval)]);
     }
 
     /// Takes a request that needs a person's answer. Identical ones share an entry.
@@ -370,6 +390,7 @@ fn take_up(
     let store::Opened { mut store, rows, same_boot, aside } = opened;
     // Into a state of its own: what cannot be taken up whole is not taken up at all.
     let mut fresh = State::new(state.maker.another());
+    fresh.away = state.away.another();
     let (restored, changes) = lasting::restore(&mut fresh, rows, (same_boot, &is_there), now);
     store.write(&changes)?;
     store.adopt()?;

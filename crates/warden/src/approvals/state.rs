@@ -10,15 +10,17 @@ use clawrden_api::QueueEntry;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, AnswerError, Approval, Denial, Now, Refusal};
+use super::away::Away;
 use super::entry::{Ask, CallerKey, Details, Times};
 use super::identity::Identity;
 use super::ids::{Maker, Prefix, digits_needed, shortened};
 use super::kept::Kept;
 use super::lasting;
+use super::owed::Owed;
 use super::remembered::{Memory, Outcome, Remembered};
 use super::store::{Change, Store};
 use super::watch::Told;
-use super::{Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
+use super::{AGAIN, Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
 use crate::again::Case;
 use crate::ledger::Id;
 
@@ -33,10 +35,13 @@ pub(super) struct State {
     held: HashMap<String, Held>,
     all: Held,
     pub(super) next_serial: u64,
-    /// Where it lasts. Each change is there before it is made here.
+    /// Where it lasts. Each change is there before it is made here, or is owed to it.
     pub(super) store: Lasting,
-    /// Until when callers that a restart has cut off may come back.
-    pub(super) away_until: Option<Instant>,
+    owed: Owed,
+    /// When what is owed is tried again, if nothing else is written before.
+    owed_again: Option<Instant>,
+    /// Callers that a restart has cut off.
+    pub(super) away: Away,
 }
 
 /// Where the queue lasts.
@@ -160,23 +165,53 @@ impl State {
             all: Held::default(),
             next_serial: 0,
             store: Lasting::Not,
-            away_until: None,
+            owed: Owed::default(),
+            owed_again: None,
+            away: Away::default(),
         }
     }
 
-    /// Makes these changes last, all or none.
+    /// Makes these changes last, all or none, and before them all that are owed.
     pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), String> {
         match &mut self.store {
             Lasting::Not => Ok(()),
-            Lasting::In(store) => store.write(changes).map_err(|error| error.to_string()),
+            Lasting::In(store) => {
+                let written = store.write(self.owed.changes().chain(changes));
+                written.map_err(|error| error.to_string())?;
+                self.owed.paid();
+                self.owed_again = None;
+                Ok(())
+            }
             Lasting::Shut(_) => Err("their file could not be opened".to_owned()),
         }
     }
 
-    /// The same where what is lost by a failure is only asked of a person once more.
-    pub(super) fn write_if_possible(&mut self, changes: &[Change]) {
-        if let Err(error) = self.write(changes) {
+    /// The same where it cannot be helped: what could not be written is owed.
+    pub(super) fn write_if_possible(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(&changes) {
             tracing::warn!(error, "a restart would not know of a change to the approvals");
+            self.owe(changes);
+        }
+    }
+
+    fn owe(&mut self, changes: Vec<Change>) {
+        // A file that was not opened yet holds nothing that this queue knows of.
+        if let Lasting::In(_) = self.store {
+            self.owed.add(changes);
+            self.owed_again = Some(Instant::now() + AGAIN);
+        }
+    }
+
+    /// Writes what is owed, if it is time to try again.
+    pub(super) fn pay(&mut self, now: Now) {
+        if self.owed_again.is_some_and(|again| again <= now.instant)
+            && let Err(error) = self.write(&[])
+        {
+            tracing::debug!(error, "a change to the approvals cannot be written yet");
+            self.owed_again = Some(now.after(AGAIN).instant);
         }
     }
 
@@ -196,7 +231,29 @@ impl State {
         Some((callers.find(is_it)?.ask, id))
     }
 
+    /// Whether this caller may come back, to its place or to an answer.
+    pub(super) fn is_awaited(&self, client: Id, key: CallerKey) -> bool {
+        self.away.has(client, key) || self.kept.expects(client, key)
+    }
+
+    pub(super) fn is_anybody_awaited(&self) -> bool {
+        !self.away.is_empty() || self.kept.expects_any()
+    }
+
+    /// Expects nobody any more once everybody is back, or has gone.
+    pub(super) fn look_out(&mut self) {
+        if self.away.until().is_some() && !self.is_anybody_awaited() {
+            self.away.expect(None);
+        }
+    }
+
     pub(super) fn ask(&mut self, ask: Ask, now: Now) -> Put {
+        let put = self.put(ask, now);
+        self.look_out();
+        put
+    }
+
+    fn put(&mut self, ask: Ask, now: Now) -> Put {
         let (sender, receiver) = oneshot::channel();
         let mut caller = Waiting {
             place: Place { serial: 0, connection: 0 },
@@ -211,17 +268,24 @@ impl State {
         if let Some(client) = ask.client
             && let Some(answer) = self.kept.take_return(&ask.identity, client, ask.key)
         {
-            return match answer {
-                Answer::Approved(approval) => Put::Granted(approval),
-                Answer::Denied(denial) => Put::Denied(denial),
-            };
+            match answer {
+                Answer::Denied(denial) => return Put::Denied(denial),
+                Answer::Approved(approval) if approval.until.instant > now.instant => {
+                    return Put::Granted(approval);
+                }
+                // It is asked as if nobody had answered.
+                Answer::Approved(approval) => {
+                    self.write_if_possible(vec![lasting::no_grant(&approval)]);
+                }
+            }
         }
         let connection = self.serial();
         if let Some(id) = open
             && let Some(entry) = self.entries.get_mut(&id)
         {
             match take_place_again(entry, caller, connection) {
-                Ok((place, since_ms)) => {
+                Ok((place, since_ms, before)) => {
+                    before.iter().for_each(|before| self.away.rises(before));
                     return Put::Waiting { entry: id, place, since_ms, receiver };
                 }
                 Err(newcomer) => caller = newcomer,
@@ -229,7 +293,7 @@ impl State {
         }
         // A person's no comes before an older yes.
         if let Some(denial) = self.kept.take_denial(&ask.identity, now.instant) {
-            self.write_if_possible(&[lasting::no_denial(&ask.identity)]);
+            self.write_if_possible(vec![lasting::no_denial(&ask.identity)]);
             return Put::Denied(denial);
         }
         if let Some(approval) = self.kept.take_grant(&ask.identity, now.instant) {
@@ -298,6 +362,7 @@ impl State {
             held.entries += 1;
             held.bytes += bytes;
         }
+        entry.callers.iter().for_each(|caller| self.away.sits(caller));
         self.by_identity.insert(entry.identity, id);
         self.expiries.insert((entry.expires.instant, id));
         self.entries.insert(id, entry);
@@ -315,6 +380,7 @@ impl State {
                 self.held.remove(&entry.details.jail);
             }
         }
+        entry.callers.iter().for_each(|caller| self.away.rises(caller));
         self.by_identity.remove(&entry.identity);
         self.expiries.remove(&(entry.expires.instant, id));
         Some(entry)
@@ -322,7 +388,7 @@ impl State {
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         let first = self.expiries.first().map(|&(instant, _)| instant);
-        first.into_iter().chain(self.away_until).min()
+        first.into_iter().chain(self.away.until()).chain(self.owed_again).min()
     }
 
     pub(super) fn queue(&self) -> Vec<QueueEntry> {
@@ -374,22 +440,22 @@ impl State {
     }
 }
 
-/// Gives a caller that asks again its own place back, and says since when it has waited; else the caller.
+/// Gives a caller that asks again its own place back, and says since when it has waited, and who was away; else the
+/// caller.
 fn take_place_again(
     entry: &mut Entry,
     caller: Waiting,
     connection: u64,
-) -> Result<(Place, u64), Waiting> {
+) -> Result<(Place, u64, Option<Waiting>), Waiting> {
     let again = |c: &&mut Waiting| c.ask == caller.ask && c.key.is_same_process(caller.key);
     let Some(before) = entry.callers.iter_mut().find(again) else { return Err(caller) };
     let (place, since_ms) = (Place { connection, ..before.place }, before.since_ms);
     let old = std::mem::replace(before, Waiting { place, since_ms, ..caller });
-    if let Seat::Here(sender) = old.seat {
-        let why = Refusal::Superseded;
-        let denial = Denial { entry: Id([0; 16]), why, ask: old.ask, until: None };
-        let _ = sender.send(Answer::Denied(denial));
-    }
-    Ok((place, since_ms))
+    let Seat::Here(sender) = old.seat else { return Ok((place, since_ms, Some(old))) };
+    let why = Refusal::Superseded;
+    let denial = Denial { entry: Id([0; 16]), why, ask: old.ask, until: None };
+    let _ = sender.send(Answer::Denied(denial));
+    Ok((place, since_ms, None))
 }
 
 fn has_room(jail: Held, all: Held, bytes: usize) -> Result<(), Full> {

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use thiserror::Error;
@@ -130,7 +131,7 @@ impl Store {
     }
 
     fn read(path: &Path) -> Result<Opened, StoreError> {
-        let connection = connect(path)?;
+        let connection = connect(path, Syncs::Never)?;
         let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let application: i32 =
             connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -162,7 +163,7 @@ impl Store {
             }
         }
         let (sender, wake) = sync_channel(1);
-        let second = connect(path)?;
+        let second = connect(path, Syncs::AtCheckpoints)?;
         let thread = std::thread::Builder::new()
             .name("approvals".to_owned())
             .spawn(move || keep_short(&second, &wake))
@@ -182,8 +183,12 @@ impl Store {
     }
 
     /// Makes all of these changes, or none.
-    pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        if changes.is_empty() {
+    pub(super) fn write<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), StoreError> {
+        let mut changes = changes.into_iter().peekable();
+        if changes.peek().is_none() {
             return Ok(());
         }
         let transaction = self.connection.transaction()?;
@@ -226,16 +231,32 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// The log is not brought into the file by whoever writes: that waits for the disk.
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// Whether a connection waits for the disk.
+#[derive(Debug, Clone, Copy)]
+enum Syncs {
+    /// What it writes survives the death of the warden, as the kernel has it. A loss of power may take or damage it; then
+    /// the boot is another one, and no approval is taken from the file.
+    Never,
+    /// When it brings the log into the file.
+    AtCheckpoints,
+}
+
+/// The log is not brought into the file by whoever writes: that waits for the disk. Nor does it wait for another process
+/// that has the file: what cannot be written at once is refused.
+fn connect(path: &Path, syncs: Syncs) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.execute_batch(
+    connection.busy_timeout(Duration::ZERO)?;
+    let synchronous = match syncs {
+        Syncs::Never => "OFF",
+        Syncs::AtCheckpoints => "NORMAL",
+    };
+    connection.execute_batch(&format!(
         "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
-    )?;
+         PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
+    ))?;
     Ok(connection)
 }
 

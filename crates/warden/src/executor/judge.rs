@@ -5,9 +5,9 @@ use std::sync::Arc;
 use clawrden_policy::Executor;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
 
-use super::{Start, returned};
+use super::{Start, returned, unspent};
 use crate::approvals::{Loan, Now};
-use crate::ledger::{Failed, Id, Record};
+use crate::ledger::Id;
 use crate::warden::Warden;
 
 /// Records the decision and tells it. A person's word is used up by that, unless the client did not get it.
@@ -35,10 +35,10 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     let spent = match start.approved.take_loan().map(Loan::spend).transpose() {
         Ok(spent) => spent.flatten(),
-        Err(error) => {
+        Err((loan, error)) => {
             let text =
                 format!("that its approval is used cannot be kept, so nothing is allowed: {error}");
-            warden.record(&[Record::Failed(Failed { id, error: text.clone() })]);
+            unspent(warden, id, loan, &text);
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
             return start.reply.close();
         }

@@ -177,14 +177,11 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     crate::crash::point("after_intent");
     let spent = match start.approved.take_loan().map(Loan::spend).transpose() {
         Ok(spent) => spent.flatten(),
-        Err(error) => {
+        Err((loan, error)) => {
             let text =
                 format!("that its approval is used cannot be kept, so nothing runs: {error}");
             tracing::error!(%error, "an approval could not be used");
-            warden.record(&[Record::Failed(Failed {
-                id: Id(start.approved.plan().id),
-                error: text.clone(),
-            })]);
+            unspent(warden, Id(start.approved.plan().id), loan, &text);
             let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
             return None;
         }
@@ -228,6 +225,13 @@ fn never_started(id: Id, error: &str) -> Finished {
         recording: None,
         error: Some(error.to_owned()),
     }
+}
+
+/// Records that nothing was started because its approval could not be spent, and gives that back.
+fn unspent(warden: &Warden, id: Id, loan: Loan, text: &str) {
+    let failed = Record::Failed(Failed { id, error: text.to_owned() });
+    let returned = loan.approval().map(|approval| returned(id, approval));
+    warden.record(&[Some(failed), returned].into_iter().flatten().collect::<Vec<_>>());
 }
 
 /// Writes how it ended. With `unused` nothing was started for certain: it goes back once that is in the ledger, and

@@ -88,6 +88,43 @@ fn everybody_has_the_own_place_again() {
 }
 
 #[test]
+fn only_who_waited_is_awaited_and_nobody_once_all_are_back() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    assert!(!queue.expects_callers());
+    let tickets = [("ci", 1), ("ci", 2), ("no", 3), ("yes", 4)]
+        .map(|(c, n)| wait(&queue, ask(c, n), clock.0));
+    let [_, _, no, yes] = [0, 1, 2, 3].map(|n| tickets[n].entry);
+    let is_awaited = |queue: &Approvals, n: u8| queue.is_awaited(request(n), ask("", n).key);
+    assert!(!is_awaited(&queue, 1), "it is here");
+    crash(queue, tickets);
+    let (queue, _) = place.start(clock.0);
+    answer(&queue, no, false, clock.0).unwrap();
+    answer(&queue, yes, true, clock.0).unwrap();
+    assert!([1, 2, 3, 4].iter().all(|&n| is_awaited(&queue, n)));
+    assert!(!is_awaited(&queue, 5));
+    assert!(!queue.is_awaited(request(1), ask("", 2).key), "another process");
+    assert!(!queue.is_awaited(request(1), CallerKey::default()), "one that is not known");
+    let mut here = Vec::new();
+    for (command, n) in [("ci", 2), ("no", 3), ("yes", 4), ("ci", 1)] {
+        assert!(queue.expects_callers() && is_awaited(&queue, n));
+        match back(&queue, command, n, clock.0) {
+            Asked::Wait(ticket) => here.push(ticket),
+            Asked::Granted(approval) => use_up(&queue, approval),
+            Asked::Denied(denial) => queue.told(&denial),
+            Asked::Full(full) => panic!("{full}"),
+        }
+        assert!(!is_awaited(&queue, n));
+    }
+    assert!(!queue.expects_callers());
+    assert_eq!(queue.lapse(clock.after(61)), []);
+    // What is parked waits for nobody.
+    drop(here);
+    crash(queue, []);
+    assert!(!place.start(clock.0).0.expects_callers());
+}
+
+#[test]
 fn another_process_id_or_command_is_nobody_who_waited() {
     let (place, clock) = (Place::new(), Clock::new());
     let (queue, _) = place.start(clock.0);
@@ -239,6 +276,92 @@ fn what_cannot_be_kept_is_not_asked_and_not_answered() {
     assert!(queue.lend(approval).spend().is_err(), "nothing may be started with it");
     other.execute_batch("ROLLBACK").unwrap();
     assert!(matches!(queue.ask(ask("ci", 3), clock.0), Asked::Granted(_)), "it went back");
+}
+
+/// A person's yes that the ledger does not take, at a time when it cannot be taken back out of the file either. Gives the
+/// one who keeps the file from being written.
+fn a_yes_that_stays_in_the_file(
+    place: &Place,
+    queue: &Approvals,
+    now: Now,
+) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(place.0.path().join("approvals")).unwrap();
+    let entry = only_entry(queue).to_string();
+    let refused = queue.answer(&entry, verdict(true), now, |_| {
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Err("disk full".to_owned())
+    });
+    assert_eq!(refused, Err(AnswerError::NotRecorded("disk full".to_owned())));
+    other
+}
+
+#[test]
+fn a_yes_that_could_not_be_taken_back_is_none_once_the_answer_is_no() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    let entry = ticket.entry;
+    let other = a_yes_that_stays_in_the_file(&place, &queue, clock.0);
+    let refused = answer(&queue, entry, false, clock.0);
+    assert!(matches!(refused, Err(AnswerError::NotKept(_))), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    answer(&queue, entry, false, clock.0).unwrap();
+    let Some(Answer::Denied(denial)) = ticket.try_answer() else { panic!() };
+    queue.told(&denial);
+    crash(queue, [ticket]);
+    let (queue, restored) = place.start(clock.0);
+    assert_eq!(restored, []);
+    assert!(matches!(queue.ask(ask("ci", 2), clock.0), Asked::Wait(_)));
+}
+
+#[test]
+fn what_is_owed_to_the_file_comes_before_what_is_written_next_or_when_it_is_due() {
+    for is_due in [false, true] {
+        let (place, clock) = (Place::new(), Clock::new());
+        let (queue, _) = place.start(clock.0);
+        let mut tickets = vec![wait(&queue, ask("ci", 1), clock.0)];
+        let entry = tickets[0].entry;
+        let other = a_yes_that_stays_in_the_file(&place, &queue, clock.0);
+        assert_eq!(queue.expire(clock.after(9)), [], "it is tried in vain");
+        assert!(queue.next_expiry().is_some_and(|next| next <= clock.after(10).instant));
+        other.execute_batch("ROLLBACK").unwrap();
+        if is_due {
+            assert_eq!(queue.expire(clock.after(10)), []);
+        } else {
+            tickets.push(wait(&queue, ask("publish", 2), clock.0));
+        }
+        assert!(queue.next_expiry().is_some_and(|next| next > clock.after(10).instant));
+        crash(queue, tickets);
+        let (queue, restored) = place.start(clock.0);
+        assert!(restored.iter().all(|r| r.state == "waiting"), "{restored:?}");
+        assert!(restored.iter().any(|r| r.entry == entry), "{restored:?}");
+        assert!(matches!(queue.ask(ask("ci", 3), clock.0), Asked::Wait(_)));
+    }
+}
+
+#[test]
+fn an_approval_that_ran_out_before_its_caller_was_back_lets_nothing_run() {
+    for is_noticed in [false, true] {
+        let (place, clock) = (Place::new(), Clock::new());
+        let (queue, _) = place.start(clock.0);
+        let ticket = wait(&queue, Ask { timeout: HALF_AN_HOUR * 4, ..ask("ci", 1) }, clock.0);
+        let entry = ticket.entry;
+        crash(queue, [ticket]);
+        let (queue, _) = place.start(clock.0);
+        answer(&queue, entry, true, clock.0).unwrap();
+        assert_eq!(queue.grants(clock.after(1799)).len(), 1);
+        let late = clock.after(1801);
+        if is_noticed {
+            assert_eq!(queue.expire(late), []);
+            assert!(known(&queue, "ci", 1).is_none());
+        }
+        let Asked::Wait(ticket) = queue.ask(ask("ci", 1), late) else { panic!("it has run out") };
+        assert_ne!(ticket.entry, entry);
+        crash(queue, [ticket]);
+        let (_, restored) = place.start(late);
+        let states: Vec<_> = restored.iter().map(|r| r.state).collect();
+        assert_eq!(states, ["waiting"], "{restored:?}");
+    }
 }
 
 #[test]
