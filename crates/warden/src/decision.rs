@@ -229,10 +229,13 @@ impl Judged {
         Ok(())
     }
 
-    /// Tells identical requests, for a person's answer: with what their files hold.
+    /// Tells identical requests, for a person's answer: with what their files hold, and where and as whom they run.
     pub(crate) fn identity(&self) -> Identity {
+        let Decision { executor, run_as, .. } = &self.decision;
+        let place = format!("{} {run_as:?}", executor.as_str());
+        let identity = self.plan.identity.within(&place);
         let contents = self.contents.as_ref();
-        contents.map_or(self.plan.identity, |held| self.plan.identity.within(&held.mark()))
+        contents.map_or(identity, |held| identity.within(&held.mark()))
     }
 
     /// SHA-256 of the file that will run, in hex, where it was read.
