@@ -194,4 +194,60 @@ mod tests {
         case.words = None;
         assert!(case.objection(&Jails::default()).unwrap().reason.contains("too long"));
     }
+
+    /// The case as the next warden has it.
+    fn after_a_restart(case: &Case) -> Case {
+        let text = serde_json::to_string(&case.past().unwrap()).unwrap();
+        serde_json::from_str::<PastCase>(&text).unwrap().into()
+    }
+
+    #[test]
+    fn a_policy_that_is_the_same_after_a_restart_has_no_objection_by_what_is_not_kept() {
+        // Names of users and the environment are not kept.
+        let rules = "default_action: deny\nrules:\n  - {command: git, caller: {user: alice}, action: ask}\n  \
+                     - {command: git, env: {CI: yes}, action: ask}\n";
+        let name = || JailName::new("dev").unwrap();
+        let jail = |policy: &str| {
+            Jail::new(name(), "/s".into(), None, Vec::new(), Origin::Own, in_force(policy))
+        };
+        let (before, case) = waiting();
+        before.put_in_force(in_force(rules), []);
+        let case = Case { door: Door::Open(Judges::of(&before, None)), ..case };
+        let past = after_a_restart(&case);
+        let with = |policy: &str| {
+            let jails = Jails::default();
+            jails.add(jail(policy)).unwrap();
+            jails
+        };
+        assert_eq!(past.objection(&with(rules)), None);
+        assert_eq!(past.objection(&Jails::default()), None, "while it is not there");
+        let other = with(&format!("{rules}# not the same text"));
+        assert!(past.objection(&other).is_some());
+        let twice = after_a_restart(&past);
+        assert_eq!(twice.objection(&with(rules)), None);
+        // One that was written before fingerprints were.
+        let mut row = serde_json::to_value(case.past().unwrap()).unwrap();
+        row.as_object_mut().unwrap().remove("door_policies");
+        let old: Case = serde_json::from_value::<PastCase>(row).unwrap().into();
+        assert!(old.objection(&with(rules)).is_some());
+    }
+
+    #[test]
+    fn a_case_with_a_secret_is_not_written_down() {
+        let (_, case) = waiting();
+        assert!(case.past().is_some());
+        let secret = || format!("/app/ghp_{}", "aB3dE5fG7h".repeat(4)).into_bytes()[..45].to_vec();
+        let cases: [fn(&mut Case, Vec<u8>); 5] = [
+            |case, secret| case.cwd = Some(secret),
+            |case, secret| case.path = Some(secret),
+            |case, secret| case.tool = Some(secret),
+            |case, secret| case.name = secret,
+            |case, secret| case.words = Some([b"git\0", &secret[..], b"\0"].concat()),
+        ];
+        for (n, put) in cases.into_iter().enumerate() {
+            let (_, mut case) = waiting();
+            put(&mut case, secret());
+            assert!(case.past().is_none(), "{n}");
+        }
+    }
 }

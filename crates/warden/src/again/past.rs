@@ -1,15 +1,13 @@
 //! A case as it lasts beyond the warden's end, and what takes the place of what does not: the jails by their names, and
 //! of a container what rules look at.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use clawrden_policy::{Contained, ContainerFacts};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::Case;
 use crate::containers::Whereabouts;
-use crate::jails::{Jail, JailName, Jails};
+use crate::jails::{JailName, Jails};
 use crate::plan::Judges;
 use crate::redaction;
 
@@ -19,7 +17,14 @@ pub(super) enum Door {
     /// What judged it in this warden.
     Open(Judges),
     /// The jails whose policies judged it in an earlier one.
-    Named { door: String, home: Option<String> },
+    Named { door: Named, home: Option<Named> },
+}
+
+/// A jail by its name, and the fingerprints of the policies that judged there.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    name: String,
+    policies: Vec<String>,
 }
 
 /// Where the caller is.
@@ -45,6 +50,10 @@ pub(crate) struct PastCase {
     jail: String,
     door: String,
     home: Option<String>,
+    #[serde(default)]
+    door_policies: Vec<String>,
+    #[serde(default)]
+    home_policies: Vec<String>,
     name: String,
     path: Option<String>,
     tool: Option<String>,
@@ -62,18 +71,30 @@ impl Door {
     pub(super) fn renewed(&self, jails: &Jails) -> Option<Judges> {
         let (door, home) = match self {
             Self::Open(judges) => return judges.renewed(),
-            Self::Named { door, home } => (door, home),
+            Self::Named { door, home } => (door, home.as_ref()),
         };
-        let named = |name: &String| -> Option<Arc<Jail>> { jails.get(&JailName::new(name).ok()?) };
-        Some(Judges::of(&named(door)?, home.as_ref().and_then(named).as_ref()))
+        let jail = |named: &Named| jails.get(&JailName::new(&named.name).ok()?);
+        let (there, at_home) = (jail(door)?, home.and_then(jail));
+        let judges = Judges::of(&there, at_home.as_ref());
+        // Policies that judged it then, by more than was kept of it, have nothing to add.
+        let knew = std::iter::once(door).chain(home.filter(|_| at_home.is_some()));
+        let is_same = judges
+            .fingerprints()
+            .zip(knew)
+            .all(|(now, named)| now.iter().all(|policy| named.policies.contains(policy)));
+        (!is_same).then_some(judges)
     }
 
-    fn names(&self) -> (String, Option<String>) {
+    fn named(&self) -> (Named, Option<Named>) {
         match self {
             Self::Named { door, home } => (door.clone(), home.clone()),
             Self::Open(judges) => {
-                let mut names = judges.jails().map(ToString::to_string);
-                (names.next().unwrap_or_default(), names.next())
+                let mut all = judges
+                    .jails()
+                    .zip(judges.fingerprints())
+                    .map(|(name, policies)| Named { name: name.to_string(), policies });
+                let door = all.next();
+                (door.unwrap_or(Named { name: String::new(), policies: Vec::new() }), all.next())
             }
         }
     }
@@ -122,15 +143,20 @@ impl Case {
     pub(crate) fn past(&self) -> Option<PastCase> {
         let words: Vec<&[u8]> =
             self.words.iter().flat_map(|words| words.split(|&byte| byte == 0)).collect();
-        if redaction::ours().argv(&words).is_some() {
+        let alone = [Some(&self.name), self.path.as_ref(), self.tool.as_ref(), self.cwd.as_ref()];
+        let has_secret = |text: &Vec<u8>| redaction::ours().bytes(text).1 > 0;
+        if redaction::ours().argv(&words).is_some() || alone.into_iter().flatten().any(has_secret) {
             return None;
         }
-        let (door, home) = self.door.names();
+        let (door, home) = self.door.named();
+        let (home, home_policies) = home.map(|home| (home.name, home.policies)).unzip();
         let owned = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(text);
         Some(PastCase {
             jail: self.jail.to_string(),
-            door,
+            door: door.name,
             home,
+            door_policies: door.policies,
+            home_policies: home_policies.unwrap_or_default(),
             name: text(&self.name),
             path: owned(&self.path),
             tool: owned(&self.tool),
@@ -150,7 +176,10 @@ impl From<PastCase> for Case {
         let owned = |text: Option<String>| text.as_deref().map(bytes);
         Self {
             jail: past.jail.into(),
-            door: Door::Named { door: past.door, home: past.home },
+            door: Door::Named {
+                door: Named { name: past.door, policies: past.door_policies },
+                home: past.home.map(|name| Named { name, policies: past.home_policies }),
+            },
             name: bytes(&past.name),
             path: owned(past.path),
             tool: owned(past.tool),

@@ -93,6 +93,11 @@ impl Judges {
         })
     }
 
+    /// The fingerprints of each one's policies, in the order of [`Judges::jails`].
+    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = Vec<String>> {
+        self.all().map(|(_, policies)| policies.all().map(|one| one.fingerprint.clone()).collect())
+    }
+
     /// What each of them says that a ghost may share with its caller.
     pub(crate) fn workspaces(&self) -> impl Iterator<Item = &[String]> {
         self.all().flat_map(|(jail, policies)| {
