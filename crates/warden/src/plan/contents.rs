@@ -6,23 +6,24 @@
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, Timespec};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
 use super::root::{Depth, FileId, Opened, Root, join, read_head};
+use super::turns::Turns;
 use super::{Plan, PlanError, Workers};
+use crate::intercom::Account;
 
 /// Bytes of the largest file that is read. A larger one is told by its inode, size and times alone.
 const MAX_READ: u64 = 512 * 1024 * 1024;
 
-/// Files that are read at once: a caller with many large ones keeps two processors busy at most.
-const AT_ONCE: usize = 2;
+/// Bytes of the largest file that is read without waiting for a turn.
+const SMALL: u64 = 1024 * 1024;
 
-/// How long one waits for its turn to be read.
-const TURN: Duration = Duration::from_secs(20);
+/// How long a thread reads on. Longer than anybody waits for it: what it has by then nobody hears.
+const GIVEN_UP: Duration = Duration::from_secs(6);
 
 /// Files whose digests are remembered; beyond it all are forgotten, and read again.
 const MAX_KNOWN: usize = 1024;
@@ -38,17 +39,11 @@ type Sum = [u8; 32];
 /// A file in one of its states: which it is, and when it was changed last.
 type State = (FileId, (i64, u32));
 
-/// The digests of files that were read before.
-#[derive(Debug)]
+/// The digests of files that were read before, and whose turn it is to have one read.
+#[derive(Debug, Default)]
 pub(crate) struct Digests {
     known: Mutex<HashMap<State, Sum>>,
-    turns: Semaphore,
-}
-
-impl Default for Digests {
-    fn default() -> Self {
-        Self { known: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
-    }
+    turns: Turns,
 }
 
 /// A file that is executed: the tool first, then the interpreter that its first line names, and so on.
@@ -100,7 +95,7 @@ impl Plan {
         digests: &Arc<Digests>,
         workers: &Workers,
     ) -> Result<Option<Contents>, PlanError> {
-        self.read(Some(digests), workers).await
+        self.read(digests, true, workers).await
     }
 
     /// Whether its files still hold that. Nothing that was read before counts; what cannot be told is not so.
@@ -113,14 +108,15 @@ impl Plan {
         digests: &Arc<Digests>,
         workers: &Workers,
     ) -> Result<bool, PlanError> {
-        let _turn = turn(digests).await?;
-        let now = self.read(None, workers).await?;
+        let now = self.read(digests, false, workers).await?;
         Ok(now.as_ref() == contents && contents.is_none_or(Contents::is_told))
     }
 
+    /// With `remembered`, what was read before counts.
     async fn read(
         &self,
-        digests: Option<&Arc<Digests>>,
+        digests: &Arc<Digests>,
+        remembered: bool,
         workers: &Workers,
     ) -> Result<Option<Contents>, PlanError> {
         let Some(tool) = self.meant_tool() else { return Ok(None) };
@@ -129,42 +125,39 @@ impl Plan {
             Some(_) => None,
             None => Some(self.caller.pid.ok_or(PlanError::CallerUnseen)?),
         };
-        let find = move |digests: Option<Arc<Digests>>, may_read: bool| {
+        let known = remembered.then(|| Arc::clone(digests));
+        let find = move |most: u64| {
             let root = match pid {
                 Some(pid) => Root::of(pid),
                 None => Root::own(),
             };
-            let digests = digests.as_deref();
-            root.ok().and_then(|root| walk(&root, (&tool, cwd.as_deref()), digests, may_read))
+            root.ok().and_then(|root| walk(&root, (&tool, cwd.as_deref()), known.as_deref(), most))
         };
-        if let Some(digests) = digests {
-            let (first, known) = (find.clone(), Arc::clone(digests));
-            if let Some(contents) = workers.run(move || first(Some(known), false)).await? {
-                return Ok(Some(contents));
-            }
-            let _turn = turn(digests).await?;
-            let digests = Some(Arc::clone(digests));
-            return workers.run(move || find(digests, true)).await;
+        let first = find.clone();
+        if let Some(contents) = workers.run(move || first(SMALL)).await? {
+            return Ok(Some(contents));
         }
-        workers.run(move || find(None, true)).await
-    }
-}
-
-async fn turn(digests: &Digests) -> Result<tokio::sync::SemaphorePermit<'_>, PlanError> {
-    match tokio::time::timeout(TURN, digests.turns.acquire()).await {
-        Ok(Ok(turn)) => Ok(turn),
-        Ok(Err(_)) | Err(_) => Err(PlanError::Busy),
+        let account = Account::new(&self.jail, self.prisoner.as_deref(), self.caller.uid);
+        let (turn, _any) = digests.turns.next(account, &self.jail.name).await?;
+        workers
+            .run(move || {
+                let found = find(MAX_READ);
+                drop(turn);
+                found
+            })
+            .await
     }
 }
 
 /// The tool and its interpreters, as they are found by one that is in `cwd`; what is not there belongs to them, and
-/// nothing comes behind it. `None` when one is not remembered and may not be read.
+/// nothing comes behind it. `None` when one is not remembered and has more than `most` bytes.
 fn walk(
     root: &Root,
     (tool, cwd): (&[u8], Option<&[u8]>),
     digests: Option<&Digests>,
-    may_read: bool,
+    most: u64,
 ) -> Option<Contents> {
+    let given_up = Instant::now() + GIVEN_UP;
     let mut parts = Vec::new();
     let mut path = tool.to_vec();
     while parts.len() < MAX_DEPTH {
@@ -176,9 +169,9 @@ fn walk(
         let known = digests.and_then(|digests| digests.get(&opened));
         let sum = match known {
             Some(sum) => Some(sum),
-            None if !may_read => return None,
+            None if most < MAX_READ && opened.id.size > most => return None,
             None => {
-                let sum = sum_of(&opened);
+                let sum = sum_of(&opened, given_up);
                 if let (Some(sum), Some(digests)) = (sum, digests) {
                     digests.put(&opened, sum);
                 }
@@ -241,7 +234,7 @@ fn is_settled(changed: (i64, u32), now: Timespec) -> bool {
 }
 
 /// Reads all of a regular file. It is no longer than it was found to be, or it has changed.
-fn sum_of(opened: &Opened) -> Option<Sum> {
+fn sum_of(opened: &Opened, given_up: Instant) -> Option<Sum> {
     if !opened.is_executable_file() || opened.id.size > MAX_READ {
         return None;
     }
@@ -257,6 +250,9 @@ fn sum_of(opened: &Opened) -> Option<Sum> {
             n => {
                 digest.update(&buffer[..n]);
                 left = left.checked_sub(n as u64)?;
+                if Instant::now() > given_up {
+                    return None;
+                }
             }
         }
     }
@@ -269,7 +265,7 @@ mod tests {
     use super::*;
 
     fn contents(root: &Root, path: &str, digests: Option<&Digests>) -> Option<Contents> {
-        walk(root, (path.as_bytes(), None), digests, true)
+        walk(root, (path.as_bytes(), None), digests, MAX_READ)
     }
 
     fn paths(contents: &Contents) -> Vec<&str> {
@@ -352,7 +348,7 @@ mod tests {
         let path = script(dir.path(), "tool", "#!./i\n");
         let inner = script(dir.path(), "i", "#!/bin/sh\n");
         let cwd = dir.path().to_str().unwrap();
-        let found = walk(&root, (path.as_bytes(), Some(cwd.as_bytes())), None, true).unwrap();
+        let found = walk(&root, (path.as_bytes(), Some(cwd.as_bytes())), None, MAX_READ).unwrap();
         assert_eq!(found.parts.len(), 3);
         assert_eq!(found.parts[1].id, Some(root.lookup(inner.as_bytes(), Depth::Full).unwrap().id));
         let unknown = contents(&root, &path, None).unwrap();
@@ -378,6 +374,24 @@ mod tests {
             let found = interpreter(&opened, cwd).map(|path| String::from_utf8(path).unwrap());
             assert_eq!(found.as_deref(), expected, "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_is_large_waits_for_a_turn_unless_it_is_remembered() {
+        let root = Root::own().unwrap();
+        let me = std::env::current_exe().unwrap();
+        let me = (me.to_str().unwrap().as_bytes(), None);
+        let digests = Digests::default();
+        assert!(walk(&root, me, Some(&digests), SMALL).is_none());
+        let whole = walk(&root, me, None, MAX_READ).unwrap();
+        assert!(whole.parts[0].sum.is_some());
+        let opened = root.lookup(me.0, Depth::Full).unwrap();
+        digests.known.lock().unwrap().insert(key(&opened).unwrap(), whole.parts[0].sum.unwrap());
+        assert_eq!(walk(&root, me, Some(&digests), SMALL), Some(whole));
+        assert!(walk(&root, me, None, SMALL).is_none(), "nothing that was read before counts");
+        let dir = tempfile::tempdir().unwrap();
+        let small = script(dir.path(), "small", ":");
+        assert!(walk(&root, (small.as_bytes(), None), None, SMALL).is_some());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod links;
 mod on_host;
 mod root;
 mod tool;
+mod turns;
 mod worker;
 
 use std::io;
