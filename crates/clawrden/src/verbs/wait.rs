@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clawrden_api::display;
-use clawrden_protocol::WaitRequest;
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE, RECONNECT};
+use clawrden_protocol::{Ack, WaitRequest};
 
 use crate::failure::{Failure, Outcome};
 use crate::verbs::heard::{self, Heard};
@@ -56,30 +56,50 @@ pub(crate) fn run(args: &Args) -> Outcome {
         stream.write_all(&request)?;
         Ok(stream)
     };
-    let mut stream = ask().map_err(unreachable)?;
+    wait(ask().map_err(unreachable)?, ask, RECONNECT)
+}
+
+/// Waits for the answer, also from the wardens that come after the one that was asked. `patience` is how long it goes on
+/// without one that acknowledges it.
+fn wait<S: Read>(first: S, ask: impl Fn() -> std::io::Result<S>, patience: Duration) -> Outcome {
+    let mut deadline = Instant::now() + patience;
+    let mut stream = first;
     loop {
-        match listen(&mut stream) {
+        let mut heard = Acked { from: stream, is_acked: None };
+        let gone = match listen(&mut heard) {
             // A warden that is started anew knows what waits. Nothing runs by this, so it may be asked as often.
-            Err(Failure::Unreachable(gone)) => {
-                let again = look_again(ask);
-                stream = again.ok_or(Failure::Unreachable(gone))?;
-            }
-            heard => return heard,
+            Err(Failure::Unreachable(gone)) => gone,
+            answered => return answered,
+        };
+        if heard.is_acked == Some(true) {
+            deadline = Instant::now() + patience;
         }
+        stream = loop {
+            if Instant::now() >= deadline {
+                return Err(Failure::Unreachable(gone));
+            }
+            std::thread::sleep(PAUSE);
+            if let Ok(stream) = ask() {
+                break stream;
+            }
+        };
     }
 }
 
-/// Looks for a warden that has gone, for as long as a shim does.
-fn look_again(ask: impl Fn() -> std::io::Result<UnixStream>) -> Option<UnixStream> {
-    let gone = Instant::now();
-    loop {
-        std::thread::sleep(PAUSE);
-        if let Ok(stream) = ask() {
-            return Some(stream);
+/// A connection of which is known whether it began with an ack.
+struct Acked<S> {
+    from: S,
+    /// `None` as long as nothing has come.
+    is_acked: Option<bool>,
+}
+
+impl<S: Read> Read for Acked<S> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(into)?;
+        if let (None, Some(first)) = (self.is_acked, into[..read].first()) {
+            self.is_acked = Some(*first <= Ack::Pending as u8);
         }
-        if gone.elapsed() > RECONNECT {
-            return None;
-        }
+        Ok(read)
     }
 }
 
@@ -105,7 +125,7 @@ fn code(code: u8, text: &str) -> Outcome {
 mod tests {
     use super::*;
     use crate::failure::UNREACHABLE;
-    use clawrden_protocol::{Ack, ToClient};
+    use clawrden_protocol::ToClient;
 
     type Part<'a> = &'a dyn Fn(&mut Vec<u8>);
 
@@ -181,6 +201,35 @@ mod tests {
             let failure = listen(&mut &whole[..cut]).unwrap_err();
             assert_eq!(failure.code(), UNREACHABLE, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_door_that_opens_and_says_nothing_is_given_up() {
+        let patience = PAUSE * 5;
+        let asked = std::cell::Cell::new(0);
+        let (before, again) = (Instant::now(), || {
+            asked.set(asked.get() + 1);
+            Ok(&b""[..])
+        });
+        let failure = wait(&b""[..], again, patience).unwrap_err();
+        assert_eq!(failure.code(), UNREACHABLE);
+        assert!(before.elapsed() >= patience && (1..=5).contains(&asked.get()), "{}", asked.get());
+    }
+
+    #[test]
+    fn whoever_is_acknowledged_waits_on_as_long_again() {
+        let pending = [Ack::Pending as u8];
+        let asked = std::cell::Cell::new(0);
+        let again = || {
+            asked.set(asked.get() + 1);
+            std::thread::sleep(PAUSE);
+            Ok(if asked.get() <= 5 { &pending[..] } else { &b""[..] })
+        };
+        let before = Instant::now();
+        assert_eq!(wait(&pending[..], again, PAUSE * 3).unwrap_err().code(), UNREACHABLE);
+        // Five times a pause to each side, and then the whole patience.
+        assert!(before.elapsed() >= PAUSE * 13, "{:?}", before.elapsed());
+        assert!(asked.get() > 5);
     }
 
     #[test]
