@@ -2,7 +2,7 @@
 //! approval lets one run, whoever serves by then.
 
 use std::process::{Child, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -170,12 +170,13 @@ fn a_denial_that_is_given_while_the_caller_is_away_reaches_it() {
 
 #[test]
 fn a_deadline_that_passes_while_no_warden_is_there_is_expired_and_recorded() {
-    let policy = "approval_timeout: 1s\nrules: [{command: tee, action: ask}]";
+    let policy = "approval_timeout: 4s\nrules: [{command: tee, action: ask}]";
     let mut house = House::new(policy);
     let child = asked(&house, "tee");
     let entry = house.pending();
     house.crash();
-    std::thread::sleep(Duration::from_millis(1500));
+    let expires = UNIX_EPOCH + Duration::from_millis(entry["expires_ms"].as_u64().unwrap() + 1);
+    until("its deadline to pass", || (SystemTime::now() > expires).then_some(()));
     house.restart();
     let expired = house.event("expired");
     assert_eq!(expired["entry"], entry["id"]);
@@ -265,6 +266,13 @@ fn a_denial_reaches_its_caller_wherever_the_warden_died() {
     }
 }
 
+/// Whether it is in the middle of receiving: whatever it had to send is sent.
+fn listens(child: &Child) -> bool {
+    let syscall = std::fs::read_to_string(format!("/proc/{}/syscall", child.id())).unwrap();
+    let number = syscall.split(' ').next().and_then(|number| number.parse().ok());
+    [libc::SYS_read, libc::SYS_recvfrom].iter().any(|&receives| Some(receives) == number)
+}
+
 #[test]
 fn what_is_parked_and_what_is_kept_outlasts_the_warden() {
     let mut house = House::with(POLICY, &["--grace", "300ms"]);
@@ -281,7 +289,7 @@ fn what_is_parked_and_what_is_kept_outlasts_the_warden() {
     let mut waiting = crate::support::clawrden();
     let waiting = house.governed(waiting.args(["wait", &short(&entry)]));
     let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    until("it to have said what it waits for", || listens(&waiting).then_some(()));
     house.crash();
     house.restart();
     assert!(house.cli(&["approve", &short(&parked)]).status.success());
@@ -333,5 +341,47 @@ fn a_policy_that_denies_or_allows_by_then_makes_no_yes_of_a_question() {
         assert_eq!(answered.status.success(), action == "allow", "{}", text(&answered.stderr));
         assert_eq!(end(child).status.code(), Some(code));
         assert_eq!(house.path("mark").exists(), action == "allow");
+    }
+}
+
+#[test]
+fn what_a_policy_asked_is_not_denied_by_the_same_policy_of_another_warden() {
+    let user = std::process::Command::new("id").arg("-un").output().unwrap();
+    let policy = format!(
+        "default_action: deny\nrules:\n  - {{command: tee, caller: {{user: {}}}, env: {{PATH: '?*'}}, action: ask}}\n",
+        text(&user.stdout).trim()
+    );
+    let mut house = House::new(&policy);
+    let child = asked(&house, "tee");
+    let entry = house.pending();
+    house.crash();
+    house.restart();
+    is_back(&house);
+    let answered = house.cli(&["approve", &short(&entry)]);
+    assert!(answered.status.success(), "{}", text(&answered.stderr));
+    let output = end(child);
+    assert!(output.status.success(), "{output:?}");
+    assert!(house.path("mark").exists());
+}
+
+#[test]
+fn a_yes_for_a_mirrored_command_is_none_for_the_same_on_the_wardens_host() {
+    for action in ["ask", "allow"] {
+        let (mut house, child, before) = away("tee");
+        assert!(house.cli(&["approve", &before]).status.success());
+        house.crash();
+        let local = format!("tee, action: {action}, executor: local");
+        let policy = POLICY.replace("tee, action: ask", &local);
+        std::fs::write(house.path("policy.yaml"), policy).unwrap();
+        house.restart();
+        signal(&child, Signal::CONT);
+        let entry = house.pending();
+        assert_ne!(short(&entry), before);
+        assert_eq!(entry["executor"], "local");
+        assert!(!house.path("mark").exists());
+        assert!(house.cli(&["approve", &short(&entry)]).status.success());
+        let output = end(child);
+        assert!(output.status.success(), "{output:?}");
+        house.event("finished");
     }
 }
