@@ -42,6 +42,16 @@ pub(crate) enum Order {
     Leave,
 }
 
+impl Order {
+    /// Whether it ends the command.
+    pub(crate) fn ends(&self) -> bool {
+        match self {
+            Self::End { .. } | Self::Stop { .. } | Self::Leave => true,
+            Self::Freeze | Self::Thaw => false,
+        }
+    }
+}
+
 /// The commands that run.
 #[derive(Debug)]
 pub(crate) struct Running {

@@ -17,7 +17,6 @@ use crate::containers::Whereabouts;
 use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
-use crate::process::tree::{Scope, end_tree};
 use crate::process::{Identity, Ids, Status, proc, status};
 use crate::recording::Secrets;
 use crate::running::{Order, Run};
@@ -115,13 +114,6 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     };
     spent = spent.filter(|_| supervision.refused_to_start);
     finish(warden, finished, spent);
-    if let (true, Ok(runner)) = (supervision.is_stuck(), runner_is) {
-        let ending = move || end_tree(runner, Scope::Whole, Duration::ZERO).problems;
-        let problems = tokio::task::spawn_blocking(ending).await.unwrap_or_default();
-        if !problems.is_empty() {
-            tracing::warn!(%id, ?problems, "not all of a command could be ended");
-        }
-    }
     supervision.linger(&warden.pool).await;
 }
 

@@ -36,6 +36,9 @@ pub(super) enum RunnerError {
     /// The process could not be made.
     #[error("the runner could not be started: {0}")]
     Spawn(#[source] io::Error),
+    /// What records it cannot be had.
+    #[error("what records it cannot be started: {0}; nothing ran")]
+    Relay(#[source] io::Error),
     /// Its socket failed.
     #[error("the runner cannot be talked to: {0}")]
     Socket(#[from] io::Error),

@@ -9,25 +9,29 @@ use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 
 use super::pool::Pool;
+use super::record;
 use super::runner::{Runner, RunnerError};
 use crate::approvals;
 use crate::engine::Engine;
 use crate::intercom::{Reply, close_apart};
 use crate::laps::{Lap, Laps};
-use crate::ledger::{Finished, Id};
+use crate::ledger::{Finished, Id, Recorded};
 use crate::plan::Opened;
 use crate::process::Identity;
 use crate::process::cgroup::{CgroupError, Leaf};
-use crate::process::tree::{Report, Scope, descendants, freeze_tree, thaw_tree};
+use crate::process::tree::{Report, Scope, descendants, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
 use crate::recording::{self, Relay, Way};
 use crate::running::{Order, Run};
 
 /// How long a runner may take to end its tree, and its client to hear of it, once nothing is polite any more.
-const STUCK: Duration = Duration::from_secs(10);
+const STUCK: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
 
 /// How long what a tool has left behind may go on by itself where it is to be ended.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+/// How long the end of a recording, and then its client, may take of a run that was told to end.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// Lets a frozen tree go on, the runner last: it must not see its tool stopped, and tell so.
 fn thaw_below_first(runner: Identity, scope: Scope) -> Report {
@@ -54,8 +58,14 @@ pub(super) struct Supervision {
     limit: Option<Duration>,
     /// Bytes that it may write.
     most_out: u64,
-    /// The runner has said that the tool could not be executed.
+    /// The tool was not executed, for certain.
     pub(super) refused_to_start: bool,
+    /// The runner has been given its plan, or a part of it.
+    is_given: bool,
+    /// It was told to end from outside.
+    is_ordered_to_end: bool,
+    /// The runner, where the engine has started it: the warden ends its tree if it does not.
+    engines: Option<Identity>,
     /// The container that is its own.
     container: Option<(Engine, String)>,
     /// Between the polite signal and the other one.
@@ -88,6 +98,10 @@ impl Supervision {
         clock: Instant,
         limit: Option<Duration>,
     ) -> Self {
+        let engines = match runner.leaf() {
+            Some(_) => None,
+            None => Identity::of(runner.pid()).ok(),
+        };
         Self {
             id,
             run,
@@ -96,6 +110,9 @@ impl Supervision {
             limit,
             most_out: u64::MAX,
             refused_to_start: false,
+            is_given: false,
+            is_ordered_to_end: false,
+            engines,
             container: None,
             grace: Duration::ZERO,
             overdue: None,
@@ -118,12 +135,22 @@ impl Supervision {
         recording: Option<recording::Begun>,
         laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>,
     ) -> Finished {
-        let mut finished = match self.start(prepared, reply, recording).await {
+        let finished = match self.start(prepared, reply, recording).await {
             Ok(()) => self.follow(laps).await,
             Err(error) => ended(self.id, self.clock, None, Some(error.to_string())),
         };
-        if let Some(relay) = self.relay.take() {
-            finished.recording = Some(relay.end().await);
+        self.close(finished).await
+    }
+
+    /// Ends what its runner has not, and closes its recording.
+    async fn close(&mut self, mut finished: Finished) -> Finished {
+        // What goes on would keep the end of its recording waiting as well.
+        if self.is_stuck() {
+            self.end_tree().await;
+        }
+        if let Some(mut relay) = self.relay.take() {
+            finished.recording = Some(self.recorded(&mut relay).await);
+            self.relay = Some(relay);
         }
         finished
     }
@@ -131,14 +158,36 @@ impl Supervision {
     async fn start(
         &mut self,
         prepared: Prepared,
-        reply: Reply,
+        mut reply: Reply,
         recording: Option<recording::Begun>,
     ) -> Result<(), RunnerError> {
         let Prepared { plan, tool, cwd, .. } = prepared;
-        let mut connection = reply.into_connection()?;
-        if let Some(begun) = recording {
+        let recording = match recording {
+            Some(begun) => match recording::Ready::new() {
+                Ok(ready) => Some((begun, ready)),
+                Err(error) => {
+                    let error = RunnerError::Relay(error);
+                    self.refused_to_start = true;
+                    record::discard(Some(begun)).await;
+                    // A caller that has left needs no answer.
+                    let _ = reply.fail(EXIT_UNREACHABLE, &error.to_string()).await;
+                    reply.close();
+                    return Err(error);
+                }
+            },
+            None => None,
+        };
+        let mut connection = match reply.into_connection() {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.refused_to_start = true;
+                record::discard(recording.map(|(begun, _)| begun)).await;
+                return Err(error.into());
+            }
+        };
+        if let Some((begun, ready)) = recording {
             let way = Way { pid: self.runner.pid(), is_ours: self.runner.leaf().is_some() };
-            let (relay, end) = Relay::start(begun, connection, way)?;
+            let (relay, end) = ready.carry(begun, connection, way);
             (self.relay, connection) = (Some(relay), end);
         }
         self.most_out = plan.most_out;
@@ -147,12 +196,49 @@ impl Supervision {
         if plan.streams == Streams::Frames {
             files.extend(cwd.as_ref().map(|cwd| cwd.fd.as_fd()));
         }
+        self.is_given = true;
         let started = self.runner.start(plan, &files).await;
         if started.is_err() {
             close_apart(connection);
         }
         crate::crash::point("plan_sent");
         started
+    }
+
+    /// The end of its recording. Orders are heard meanwhile, and one to end leaves it little time.
+    async fn recorded(&mut self, relay: &mut Relay) -> Recorded {
+        let end = relay.end();
+        tokio::pin!(end);
+        let mut hurry = None;
+        loop {
+            tokio::select! {
+                biased;
+                recorded = &mut end => return recorded,
+                () = at(hurry) => return Relay::late(),
+                order = self.run.order() => {
+                    if order.ends() {
+                        hurry.get_or_insert_with(|| tokio::time::Instant::now() + HURRY);
+                    }
+                    self.obey(order).await;
+                }
+            }
+        }
+    }
+
+    /// Ends the tree of a runner that does not do it, where the warden can.
+    async fn end_tree(&self) {
+        if let Some((engine, container)) = &self.container {
+            match engine.kill_container(container, "KILL").await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, id = %self.id, "a ghost could not be killed"),
+            }
+        }
+        let Some(runner) = self.engines else { return };
+        let ending = move || end_tree(runner, Scope::Whole, Duration::ZERO).problems;
+        let problems = tokio::task::spawn_blocking(ending).await.unwrap_or_default();
+        if !problems.is_empty() {
+            tracing::warn!(id = %self.id, ?problems, "not all of a command could be ended");
+        }
     }
 
     async fn follow(&mut self, laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>) -> Finished {
@@ -204,22 +290,25 @@ impl Supervision {
     }
 
     /// Whether its runner was told to end its tree, and has had its time.
-    pub(super) fn is_stuck(&self) -> bool {
+    fn is_stuck(&self) -> bool {
         self.overdue.is_some_and(|then| then <= tokio::time::Instant::now())
     }
 
-    /// Until its last process has ended: daemons that it left stay within reach.
+    /// Until its last process has ended, and what recorded it: daemons that it left stay within reach, and so does a
+    /// client that takes its time.
     pub(super) async fn linger(mut self, pool: &Pool) {
-        loop {
+        // Who was given nothing has nothing to say.
+        while self.is_given {
             tokio::select! {
                 biased;
                 message = self.runner.next() => match message {
                     Ok(Some(FromRunner::Idle)) if self.runner.is_reusable() => {
-                        return match self.runner.into_idle() {
+                        match self.runner.into_idle() {
                             Ok(Some(idle)) => pool.give_back(idle),
                             Ok(None) => {}
                             Err(error) => tracing::warn!(%error, "a runner cannot be used again"),
-                        };
+                        }
+                        return served(self.relay, &mut self.run, self.is_ordered_to_end).await;
                     }
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => break,
@@ -237,11 +326,17 @@ impl Supervision {
         if let Ok(Some(Err(error))) = swept {
             tracing::warn!(%error, id = %self.id, "what a runner left could not be ended");
         }
+        served(self.relay, &mut self.run, self.is_ordered_to_end).await;
+    }
+
+    /// Until its client has all that was recorded for it, once nothing of it runs.
+    pub(super) async fn serve(mut self) {
+        served(self.relay, &mut self.run, self.is_ordered_to_end).await;
     }
 
     /// Until its client has taken what is left for it, and nothing of it runs: what the tool has left behind is ended.
     pub(super) async fn end_all(&mut self) {
-        loop {
+        while self.is_given {
             let look = tokio::time::sleep(LEFT_BEHIND);
             tokio::select! {
                 biased;
@@ -263,6 +358,7 @@ impl Supervision {
     }
 
     async fn obey(&mut self, order: Order) {
+        self.is_ordered_to_end |= order.ends();
         match order {
             Order::End { why } => self.stop(EXIT_UNREACHABLE, &why, true).await,
             Order::Stop { why } => {
@@ -328,6 +424,22 @@ impl Supervision {
     }
 }
 
+/// Until the client of a recorded run has taken what is left for it. What ends a run lets its client go.
+async fn served(relay: Option<Relay>, run: &mut Run, is_ordered_to_end: bool) {
+    let Some(mut relay) = relay else { return };
+    let give_up = is_ordered_to_end.then(|| tokio::time::Instant::now() + HURRY);
+    loop {
+        tokio::select! {
+            biased;
+            () = relay.gone() => return,
+            () = at(give_up) => break,
+            order = run.order() => if order.ends() { break },
+        }
+    }
+    relay.let_go();
+    relay.gone().await;
+}
+
 pub(super) fn ended(
     id: Id,
     clock: Instant,
@@ -356,3 +468,6 @@ pub(super) fn ended(
         recording: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

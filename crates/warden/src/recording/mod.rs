@@ -27,7 +27,7 @@ use cast::{Cast, Header};
 
 pub(crate) use find::{Found, Missing};
 pub(crate) use redact::Secrets;
-pub(crate) use relay::{Relay, Way};
+pub(crate) use relay::{Ready, Relay, Way};
 
 /// The folder, beside the ledger.
 const FOLDER: &str = "recordings";

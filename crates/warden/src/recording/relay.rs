@@ -6,7 +6,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -41,51 +42,112 @@ pub(crate) struct Way {
     pub(crate) is_ours: bool,
 }
 
-/// A recording that goes on.
-pub(crate) struct Relay {
-    wake: Arc<OwnedFd>,
-    done: oneshot::Receiver<Recorded>,
+/// What the thread is told from outside.
+#[derive(Debug)]
+struct Wake {
+    fd: OwnedFd,
+    /// Nothing is carried any more; otherwise the tool has ended.
+    lets_go: AtomicBool,
 }
 
-impl Relay {
-    /// Stands between `client` and a runner, and gives the end that is for the runner.
+impl Wake {
+    /// Wakes the thread.
+    fn up(&self) {
+        // It can only fail by a counter that is full, and then it is readable.
+        let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+    }
+}
+
+/// A thread that waits for a recording to carry. Dropped, it ends.
+pub(crate) struct Ready {
+    wake: Arc<Wake>,
+    ours: OwnedFd,
+    theirs: OwnedFd,
+    give: mpsc::SyncSender<Carrier>,
+    gone: oneshot::Receiver<()>,
+}
+
+impl Ready {
+    /// All that standing between a client and its runner takes.
     ///
     /// # Errors
     /// When there is no descriptor or thread left.
-    pub(crate) fn start(begun: Begun, client: OwnedFd, way: Way) -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let (sender, done) = oneshot::channel();
-        let relay = Self { wake: Arc::clone(&wake), done };
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let (give, work) = mpsc::sync_channel::<Carrier>(1);
+        let (here, gone) = oneshot::channel::<()>();
         std::thread::Builder::new().name("recording".to_owned()).stack_size(STACK).spawn(
             move || {
-                Carrier {
-                    tap: Some(Tap::new(begun, way)),
-                    done: Some(sender),
-                    client: Some(client),
-                    runner: Some(ours.into()),
-                    wake: Some(wake),
-                    out: Lane::default(),
-                    into: Lane::default(),
+                if let Ok(carrier) = work.recv() {
+                    carrier.run();
                 }
-                .run();
+                drop(here);
             },
         )?;
-        Ok((relay, theirs.into()))
+        let wake = Arc::new(Wake { fd, lets_go: AtomicBool::new(false) });
+        Ok(Self { wake, ours: ours.into(), theirs: theirs.into(), give, gone })
     }
 
+    /// Stands between `client` and a runner, and gives the end that is for the runner.
+    pub(crate) fn carry(self, begun: Begun, client: OwnedFd, way: Way) -> (Relay, OwnedFd) {
+        let Self { wake, ours, theirs, give, gone } = self;
+        let (sender, done) = oneshot::channel();
+        let carrier = Carrier {
+            tap: Some(Tap::new(begun, way)),
+            done: Some(sender),
+            client: Some(client),
+            runner: Some(ours),
+            wake: Arc::clone(&wake),
+            has_ended: false,
+            out: Lane::default(),
+            into: Lane::default(),
+        };
+        // It waits for this, and has room for it.
+        let _ = give.send(carrier);
+        (Relay { wake, done, gone }, theirs)
+    }
+}
+
+/// A recording that goes on.
+pub(crate) struct Relay {
+    wake: Arc<Wake>,
+    done: oneshot::Receiver<Recorded>,
+    gone: oneshot::Receiver<()>,
+}
+
+impl Relay {
     /// The recording, once the tool has ended: what is left of its output is taken even if its client takes none.
-    pub(crate) async fn end(self) -> Recorded {
-        let lost =
-            |why: &str| Recorded { sha256: String::new(), bytes: 0, error: Some(why.to_owned()) };
-        // It can only fail by a counter that is full, and then it is readable.
-        let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
-        match tokio::time::timeout(PATIENCE, self.done).await {
+    pub(crate) async fn end(&mut self) -> Recorded {
+        self.wake.up();
+        match tokio::time::timeout(PATIENCE, &mut self.done).await {
             Ok(Ok(recorded)) => recorded,
             Ok(Err(_)) => lost("what was recording it has failed"),
-            Err(_) => lost("it could not be finished in time"),
+            Err(_) => Self::late(),
         }
     }
+
+    /// What is told of one whose end nobody waits for any longer.
+    pub(crate) fn late() -> Recorded {
+        lost("it could not be finished in time")
+    }
+
+    /// Resolves when its client has all that was for it, or has gone: nothing of the relay is left. Cancel-safe.
+    pub(crate) async fn gone(&mut self) {
+        // Nothing is ever sent.
+        let _ = (&mut self.gone).await;
+    }
+
+    /// Lets the client go, whatever is left for it.
+    pub(crate) fn let_go(&self) {
+        self.wake.lets_go.store(true, Ordering::Release);
+        self.wake.up();
+    }
+}
+
+/// What is told of a recording whose end is not known.
+fn lost(why: &str) -> Recorded {
+    Recorded { sha256: String::new(), bytes: 0, error: Some(why.to_owned()) }
 }
 
 /// Bytes on their way in one direction.
@@ -144,8 +206,9 @@ struct Carrier {
     done: Option<oneshot::Sender<Recorded>>,
     client: Option<OwnedFd>,
     runner: Option<OwnedFd>,
-    /// Ready once the tool has ended; gone once that was seen.
-    wake: Option<Arc<OwnedFd>>,
+    wake: Arc<Wake>,
+    /// The tool has ended.
+    has_ended: bool,
     /// From the runner to the client.
     out: Lane,
     /// From the client to the runner.
@@ -156,6 +219,10 @@ impl Carrier {
     fn run(mut self) {
         while self.client.is_some() || self.runner.is_some() {
             let Some([client, runner]) = self.wait() else { break };
+            if self.wake.lets_go.load(Ordering::Acquire) {
+                (self.client, self.runner) = (None, None);
+                break;
+            }
             self.hear_client(client);
             self.hear_runner(runner);
             self.pass_on();
@@ -166,7 +233,7 @@ impl Carrier {
     /// Waits until something can be done, and says what of client and runner; `None` when that cannot be waited for.
     fn wait(&mut self) -> Option<[PollFlags; 2]> {
         let when = |is: bool, flag: PollFlags| if is { flag } else { PollFlags::empty() };
-        let room = if self.wake.is_none() { LAST } else { 1 };
+        let room = if self.has_ended { LAST } else { 1 };
         let hear_out = !self.out.ended && self.out.bytes.len() - self.out.gone < room;
         let hear_in = !self.into.ended && self.into.is_empty();
         let client = when(hear_in, PollFlags::IN) | when(!self.out.is_empty(), PollFlags::OUT);
@@ -174,7 +241,7 @@ impl Carrier {
         let mut fds = Vec::with_capacity(3);
         fds.extend(self.client.as_ref().map(|fd| PollFd::new(fd, client)));
         fds.extend(self.runner.as_ref().map(|fd| PollFd::new(fd, runner)));
-        fds.extend(self.wake.as_ref().map(|fd| PollFd::new(&**fd, PollFlags::IN)));
+        fds.push(PollFd::new(&self.wake.fd, PollFlags::IN));
         loop {
             match poll(&mut fds, None) {
                 Ok(_) => break,
@@ -191,9 +258,10 @@ impl Carrier {
             flags.unwrap_or(PollFlags::empty())
         };
         let (client, runner) = (of(self.client.is_some()), of(self.runner.is_some()));
-        let ended = of(self.wake.is_some()).contains(PollFlags::IN);
-        if ended {
-            self.wake = None;
+        if of(true).contains(PollFlags::IN) {
+            self.has_ended = true;
+            // What is not read wakes again.
+            let _ = rustix::io::read(&self.wake.fd, &mut [0; 8]);
         }
         Some([client, runner])
     }
@@ -236,7 +304,7 @@ impl Carrier {
             return;
         }
         // Of one that has gone there is no more than a connection holds.
-        let is_last = self.wake.is_none() || found.contains(PollFlags::HUP);
+        let is_last = self.has_ended || found.contains(PollFlags::HUP);
         let room = if is_last { LAST } else { 1 };
         if self.out.ended || self.out.bytes.len() - self.out.gone >= room {
             return;

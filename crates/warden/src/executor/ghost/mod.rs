@@ -168,6 +168,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     finish(warden, finished, spent);
     supervision.end_all().await;
     held.gone().await;
+    supervision.serve().await;
 }
 
 fn told(ghost: &Ghost, ready: &Ready) -> ledger::Ghost {

@@ -29,7 +29,7 @@ fn scene(what: What) -> Scene {
         .unwrap();
     let (client, theirs) = UnixStream::pair().unwrap();
     let way = Way { pid: std::process::id(), is_ours: false };
-    let (relay, runner) = Relay::start(begun, theirs.into(), way).unwrap();
+    let (relay, runner) = Ready::new().unwrap().carry(begun, theirs.into(), way);
     Scene { dir, relay, client, runner: runner.into() }
 }
 
@@ -38,7 +38,7 @@ fn recorded(scene: &Scene) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-async fn end(relay: Relay) -> Recorded {
+async fn end(mut relay: Relay) -> Recorded {
     relay.end().await
 }
 
