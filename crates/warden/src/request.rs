@@ -457,7 +457,7 @@ fn question(judged: &mut Judged, shown: Shown, context: QueueContext) -> Ask {
             rule: decision.rule.as_ref().map(ToString::to_string),
             reason: clean(decision.reason.clone()),
             suggest: decision.suggest.as_ref().map(ToString::to_string),
-            noticed: judged.noticed().into_iter().map(clean).collect(),
+            noticed: judged.noticed().into_iter().map(clean).chain(shown.noticed).collect(),
             labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
         },
         case,
@@ -470,7 +470,12 @@ pub(crate) struct Shown {
     pub(crate) argv: Vec<String>,
     /// It is all of it, as it was sent.
     is_exact: bool,
+    /// What a person must know of what is hidden.
+    noticed: Vec<String>,
 }
+
+/// Arguments that are named to a person, at most.
+const MOST_NAMED: usize = 8;
 
 /// The argument vector for a person: all of it, unless it is longer than `room` bytes or has secrets.
 pub(crate) fn shown(plan: &Plan, mut room: usize) -> Shown {
@@ -478,6 +483,10 @@ pub(crate) fn shown(plan: &Plan, mut room: usize) -> Shown {
     let redacted = redaction::ours().argv(&argv);
     let mut is_exact =
         redacted.is_none() && argv.iter().all(|arg| std::str::from_utf8(arg).is_ok());
+    let acting = redacted.iter().flat_map(|redacted| redacted.acting.iter().take(MOST_NAMED));
+    let noticed = acting
+        .map(|at| format!("argument {at}: what is hidden has characters that a shell acts on"));
+    let noticed = noticed.collect();
     let argv = match &redacted {
         Some(redacted) => redacted.argv.iter().map(|arg| &**arg).collect(),
         None => argv,
@@ -499,7 +508,7 @@ pub(crate) fn shown(plan: &Plan, mut room: usize) -> Shown {
         shown.push(format!("… and {left} more arguments"));
         is_exact = false;
     }
-    Shown { argv: shown, is_exact }
+    Shown { argv: shown, is_exact, noticed }
 }
 
 fn clean(text: String) -> String {

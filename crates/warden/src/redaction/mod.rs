@@ -6,11 +6,14 @@
 
 mod names;
 mod options;
+mod runs;
 mod scan;
 mod shapes;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -70,6 +73,8 @@ pub struct Redacted<'a> {
     pub argv: Vec<Cow<'a, [u8]>>,
     /// How many marks.
     pub count: usize,
+    /// Arguments, by their number, of which something is hidden that a shell would act on.
+    pub acting: Vec<usize>,
 }
 
 impl Redactor {
@@ -106,17 +111,27 @@ impl Redactor {
         let declared = self.declared();
         let mut options = Options::default();
         let mut result: Option<Redacted<'a>> = None;
-        let mut is_line = false;
+        // What a shell is given behind `-c`, and the options that may stand between, is a line.
+        let mut is_line_next = false;
+        let mut found = Vec::new();
         for (at, argument) in argv.iter().enumerate() {
             let argument = argument.as_ref();
-            let mut found = Vec::new();
+            let kinds = runs::kinds(argument);
+            let is_option = matches!(argument.first(), Some(b'-' | b'+'));
+            let words =
+                if is_line_next || is_line(argument, kinds) { Words::Shell } else { Words::One };
+            is_line_next = is_option && (is_line_next || is_line_option(argument));
             if let Some((range, kind)) = options.next(argument) {
-                found.push(Found { range, kind: Kind::Known(kind) });
+                let range = if words == Words::Shell { scan::cut(argument, range) } else { range };
+                if !range.is_empty() {
+                    found.push(Found { range, kind: Kind::Known(kind) });
+                }
             }
-            let words = if is_line { Words::Line } else { Words::One };
-            find(argument, words, declared.as_deref(), &mut found);
-            // What a shell is given behind `-c` is a line.
-            is_line = argument.first() == Some(&b'-') && argument.last() == Some(&b'c');
+            let has_signs = words == Words::Shell || may_have_signs(argument, kinds);
+            if has_signs || declared.is_some() {
+                let words = has_signs.then_some(words);
+                find(argument, words, declared.as_deref(), &mut found);
+            }
             if found.is_empty() {
                 if let Some(result) = &mut result {
                     result.argv.push(Cow::Borrowed(argument));
@@ -126,8 +141,12 @@ impl Redactor {
             let result = result.get_or_insert_with(|| Redacted {
                 argv: argv[..at].iter().map(|before| Cow::Borrowed(before.as_ref())).collect(),
                 count: 0,
+                acting: Vec::new(),
             });
-            let (marked, count) = mark(argument, found);
+            if found.iter().any(|found| is_acting(&argument[found.range.clone()])) {
+                result.acting.push(at);
+            }
+            let (marked, count) = mark(argument, std::mem::take(&mut found));
             result.count += count;
             result.argv.push(Cow::Owned(marked));
         }
@@ -151,7 +170,7 @@ impl Redactor {
     #[must_use]
     pub fn bytes<'a>(&self, text: &'a [u8]) -> (Cow<'a, [u8]>, usize) {
         let mut found = Vec::new();
-        find(text, Words::Line, self.declared().as_deref(), &mut found);
+        find(text, Some(Words::Line), self.declared().as_deref(), &mut found);
         if found.is_empty() {
             return (Cow::Borrowed(text), 0);
         }
@@ -165,7 +184,7 @@ impl Redactor {
     pub fn json(&self, text: &[u8]) -> Option<Vec<u8>> {
         let declared = self.declared();
         let mut found = Vec::new();
-        find(text, Words::Json, declared.as_deref(), &mut found);
+        find(text, Some(Words::Json), declared.as_deref(), &mut found);
         if found.is_empty() {
             return None;
         }
@@ -173,10 +192,15 @@ impl Redactor {
             // No mark goes beyond the string that it is in.
             let rest = &text[found.range.clone()];
             let quote = (0..rest.len()).find(|&at| {
-                let before = rest[..at].iter().rev().take_while(|&&b| b == b'\\').count();
-                rest[at] == b'"' && before.is_multiple_of(2)
+                // Backslashes are counted at quotes only, and no two have the same.
+                rest[at] == b'"' && {
+                    let before = rest[..at].iter().rev().take_while(|&&b| b == b'\\').count();
+                    runs::looked_at(before);
+                    before.is_multiple_of(2)
+                }
             });
             found.range.end = quote.map_or(found.range.end, |at| found.range.start + at);
+            runs::looked_at(found.range.len());
         }
         found.retain(|found| !found.range.is_empty());
         let (marked, _) = mark(text, found);
@@ -230,17 +254,55 @@ impl Redactor {
 enum Words {
     /// One argument.
     One,
+    /// An argument that is a line for a shell: words are told apart, and what the shell would run is no secret.
+    Shell,
     /// A line, or a sentence: words are told apart.
     Line,
     /// JSON: strings are told apart.
     Json,
 }
 
-/// Everything in `text` that is to be marked, in any order.
-fn find(text: &[u8], words: Words, declared: Option<&Declared>, found: &mut Vec<Found>) {
-    scan::scan(text, words, &mut |range, kind| {
-        found.push(Found { range, kind: Kind::Known(kind) });
-    });
+impl Words {
+    fn is_line(self) -> bool {
+        matches!(self, Self::Shell | Self::Line)
+    }
+}
+
+/// Whether it is an option behind which a shell takes a line: `-c`, `-lc`, `-ce`.
+fn is_line_option(argument: &[u8]) -> bool {
+    matches!(argument, [b'-', second, ..] if *second != b'-') && argument.contains(&b'c')
+}
+
+/// Whether it looks like a line for a shell.
+fn is_line(argument: &[u8], kinds: runs::Bytes) -> bool {
+    let has = |all: runs::Bytes| kinds & all == all;
+    has(runs::SPACE | runs::OPERATOR)
+        || kinds & (runs::LINE_FEED | runs::BACKTICK) != 0
+        || has(runs::DOLLAR) && runs::find(argument, b"$(").is_some()
+}
+
+/// Whether an argument may have what [`scan`] looks for. Names, headers and addresses have a sign behind them, keys have
+/// a space, and tokens a digit or, where they are long, a dot.
+fn may_have_signs(argument: &[u8], kinds: runs::Bytes) -> bool {
+    const LONG: usize = 20;
+    kinds & (runs::SIGN | runs::SPACE | runs::DIGIT) != 0
+        || argument.len() >= LONG && kinds & runs::DOT != 0
+}
+
+/// Whether a shell would act on something that stands in it.
+fn is_acting(hidden: &[u8]) -> bool {
+    let kinds = runs::kinds(hidden);
+    kinds & (runs::OPERATOR | runs::BACKTICK | runs::LINE_FEED) != 0
+        || kinds & runs::DOLLAR != 0 && runs::find(hidden, b"$(").is_some()
+}
+
+/// Everything in `text` that is to be marked, in any order. Without `words` only what is declared.
+fn find(text: &[u8], words: Option<Words>, declared: Option<&Declared>, found: &mut Vec<Found>) {
+    if let Some(words) = words {
+        scan::scan(text, words, &mut |range, kind| {
+            found.push(Found { range, kind: Kind::Known(kind) });
+        });
+    }
     for hit in declared.into_iter().flat_map(|declared| declared.search.find_iter(text)) {
         let kind = declared.and_then(|declared| declared.kinds.get(hit.pattern().as_usize()));
         let kind = kind.map_or(Kind::Known("secret"), |name| Kind::Declared(Arc::clone(name)));

@@ -1,5 +1,7 @@
 //! Names that say that a secret follows: of options, variables, headers and fields.
 
+use super::runs::{DIGIT, LETTER, NOT_RANDOM, kinds, span};
+
 /// A word that ends the name of a secret.
 pub(super) struct Name {
     pub(super) word: &'static str,
@@ -102,26 +104,27 @@ impl Name {
         }
     }
 
-    /// Whether `value` may be one.
-    pub(super) fn holds(&self, value: &[u8]) -> bool {
+    /// Whether `value` may be one; `looks_random` as [`looks_random`].
+    pub(super) fn holds(&self, value: &[u8], looks_random: impl FnOnce() -> bool) -> bool {
         // What a shell puts in is not there; what is a mark already is none.
         let begins = |with: &[u8]| value.starts_with(with);
         if value.is_empty() || begins(b"$") || begins(b"<") || is_mark(value) {
             return false;
         }
-        if value.iter().all(|&b| b == b'*') {
+        if span(value, |b| b == b'*') == value.len() {
             return false;
         }
         match self.how {
             How::Always => true,
             How::Likely | How::Short => !is_plain(value),
-            How::Random => is_random(value),
+            How::Random => looks_random() && !is_plain(value),
         }
     }
 }
 
+/// Whatever stands behind a mark was looked at when it was made.
 fn is_mark(value: &[u8]) -> bool {
-    value.starts_with(super::MARK.as_bytes()) && value.ends_with(b"]")
+    value.starts_with(super::MARK.as_bytes())
 }
 
 /// A switch, a small number, a file, or what says where it is.
@@ -132,19 +135,17 @@ fn is_plain(value: &[u8]) -> bool {
     ];
     let is_word = WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
     let is_number = value.len() <= 6 && value.iter().all(u8::is_ascii_digit);
-    let path = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"/._-~".contains(b);
+    let path = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"/._-~".contains(&b);
     let is_path = [&b"/"[..], b"./", b"../", b"~/"].iter().any(|begin| value.starts_with(begin))
-        && value.iter().all(path);
+        && span(value, path) == value.len();
     let is_reference = [&b"id="[..], b"@", b"op://", b"env:", b"file:", b"arn:", b"projects/"];
     is_word || is_number || is_path || is_reference.iter().any(|begin| value.starts_with(begin))
 }
 
-/// Long, of letters and digits, and no path or sentence.
-fn is_random(value: &[u8]) -> bool {
-    let is_of = |b: &u8| b.is_ascii_alphanumeric() || b"+/=_-.:%".contains(b);
-    value.len() >= 16
-        && value.iter().all(is_of)
-        && value.iter().any(u8::is_ascii_digit)
-        && value.iter().any(u8::is_ascii_alphabetic)
-        && !is_plain(value)
+/// Bytes of what looks like chance, at least.
+pub(super) const LEAST_RANDOM: usize = 16;
+
+/// Long, of letters and digits, and no sentence.
+pub(super) fn looks_random(value: &[u8]) -> bool {
+    value.len() >= LEAST_RANDOM && kinds(value) & (NOT_RANDOM | DIGIT | LETTER) == DIGIT | LETTER
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::names::{self, Name};
+use super::names::{self, Name, looks_random};
 
 /// Reads the words of a command one by one, and tells which are secrets.
 #[derive(Default)]
@@ -116,7 +116,8 @@ impl Options {
             // An option that may have no value: `mysql --password -h host`.
             Some(Awaited::Value(_)) if is_option && (word.len() == 2 || word[1] == b'-') => {}
             Some(Awaited::Value(name)) => {
-                return name.holds(word).then_some((0..word.len(), name.kind));
+                let is_one = name.holds(word, || looks_random(word));
+                return is_one.then_some((0..word.len(), name.kind));
             }
             None => {}
         }

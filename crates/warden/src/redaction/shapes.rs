@@ -1,5 +1,9 @@
 //! What tokens look like that can be told by themselves, as those who give them out document it.
 
+use std::ops::Range;
+
+use super::runs::{self, Runs, find, span};
+
 /// The form of a kind of token: a beginning, and how it goes on.
 pub(super) struct Shape {
     /// What it is called in a mark.
@@ -28,36 +32,36 @@ enum Chars {
 }
 
 impl Chars {
-    fn holds(self, b: u8) -> bool {
+    /// What no byte of it is.
+    fn ends(self) -> runs::Bytes {
         match self {
-            Self::Word => b.is_ascii_alphanumeric(),
-            Self::Dashed => b.is_ascii_alphanumeric() || b == b'_' || b == b'-',
-            Self::Base64 => b.is_ascii_alphanumeric() || b"_-+/=.".contains(&b),
-            Self::Capital => b.is_ascii_uppercase() || b.is_ascii_digit(),
-            Self::Hex => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+            Self::Word => runs::NOT_WORD,
+            Self::Dashed => runs::NOT_DASHED,
+            Self::Base64 => runs::NOT_BASE64,
+            Self::Capital => runs::NOT_CAPITAL,
+            Self::Hex => runs::NOT_HEX,
         }
     }
 }
 
 impl Shape {
-    /// The end of the token whose beginning ends at `at`, if it is one.
-    pub(super) fn end(&self, text: &[u8], begin: usize, at: usize) -> Option<usize> {
-        if text.get(begin..at)? != self.begin.as_bytes() {
+    /// The end of the token whose beginning stands at `hit`, if it is one.
+    pub(super) fn end(&self, text: &[u8], hit: Range<usize>, runs: &mut Runs) -> Option<usize> {
+        if text.get(hit.clone())? != self.begin.as_bytes() {
             return None;
         }
-        let before = begin.checked_sub(1).map(|before| text[before]);
+        let before = hit.start.checked_sub(1).map(|before| text[before]);
         if self.begins_word && before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return None;
         }
-        let rest = &text[at..];
-        let length = rest.iter().take_while(|&&b| self.chars.holds(b)).count();
+        let end = runs.until(text, hit.end, self.chars.ends());
         let (least, most) = self.length;
-        if length < least || length > most {
+        if !(least..=most).contains(&(end - hit.end)) {
             return None;
         }
         // A word that only begins like a token has no digits; nearly every token has.
-        let is_mixed = rest[..length].iter().any(u8::is_ascii_digit);
-        (is_mixed || !self.begins_word).then_some(at + length)
+        let is_mixed = runs.until(text, hit.end, runs::DIGIT) < end;
+        (is_mixed || !self.begins_word).then_some(end)
     }
 }
 
@@ -180,43 +184,108 @@ pub(super) const SHAPES: &[Shape] = &[
 ];
 
 /// The end of a JSON web token, `eyJ….eyJ….…`, that begins at `begin`.
-pub(super) fn web_token(text: &[u8], begin: usize) -> Option<usize> {
+pub(super) fn web_token(text: &[u8], begin: usize, runs: &mut Runs) -> Option<usize> {
     let before = begin.checked_sub(1).map(|before| text[before]);
     if before.is_some_and(|b| b.is_ascii_alphanumeric()) {
         return None;
     }
-    let part = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        from + rest.iter().take_while(|&&b| Chars::Dashed.holds(b)).count()
-    };
-    let head = part(begin);
+    // Each part is looked for on its own: the next token may begin in this one's head.
+    let mut part = |from, which| runs.until(text, from, runs::NOT_DASHED | which);
+    let head = part(begin, runs::SECOND);
     if text.get(head) != Some(&b'.') || head - begin < 12 {
         return None;
     }
-    let body = part(head + 1);
+    let body = part(head + 1, runs::THIRD);
     if !text.get(head + 1..body)?.starts_with(b"eyJ") || body - head < 8 {
         return None;
     }
-    Some(if text.get(body) == Some(&b'.') { part(body + 1) } else { body })
+    let tail = runs::SECOND | runs::THIRD;
+    Some(if text.get(body) == Some(&b'.') { part(body + 1, tail) } else { body })
 }
 
-/// The end of a private key that begins with `-----BEGIN ` at `begin`: what stands behind its head goes with it.
-pub(super) fn private_key(text: &[u8], begin: usize) -> Option<usize> {
+/// Bytes of what a private key is called, at most.
+const TITLE: usize = 64;
+
+/// What stands before the lines of a key, with a colon.
+const KEY_HEADERS: [&[u8]; 6] =
+    [b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:", b"Charset:"];
+
+/// The end of a private key that begins with `-----BEGIN ` at `begin`: its lines go with it, as far as they are ones of a
+/// key. Whether quotes end strings is for `is_json` to say.
+pub(super) fn private_key(text: &[u8], begin: usize, is_json: bool) -> Option<usize> {
     const TAIL: &[u8] = b"-----";
-    let head = text.get(begin + TAIL.len()..)?;
-    let line = find(head, TAIL)?;
-    if !head[..line].ends_with(b"PRIVATE KEY") && !head[..line].ends_with(b"PRIVATE KEY BLOCK") {
+    const END: &[u8] = b"-----END ";
+    let title_end = |from: usize| {
+        let title = text.get(from..text.len().min(from + TITLE))?;
+        find(title, TAIL).map(|length| (from + length + TAIL.len(), &title[..length]))
+    };
+    let (mut end, title) = title_end(begin + b"-----BEGIN ".len())?;
+    if !title.ends_with(b"PRIVATE KEY") && !title.ends_with(b"PRIVATE KEY BLOCK") {
         return None;
     }
-    let body = begin + TAIL.len() + line + TAIL.len();
-    let rest = &text[body..];
-    let end = find(rest, b"-----END ").and_then(|at| {
-        let after = at + TAIL.len();
-        find(&rest[after..], TAIL).map(|tail| after + tail + TAIL.len())
-    });
-    Some(end.map_or(text.len(), |end| body + end))
+    // The whole key may stand on one line.
+    let mut is_first = true;
+    loop {
+        let gap = Gap::after(text, end, is_json);
+        let at = gap.end;
+        is_first &= !gap.has_break;
+        let rest = text.get(at..).unwrap_or_default();
+        if rest.starts_with(END) {
+            return Some(title_end(at + END.len()).map_or(end, |(end, _)| end));
+        }
+        if !gap.may_be_within {
+            return Some(end);
+        }
+        if KEY_HEADERS.iter().any(|header| rest.starts_with(header)) {
+            let ends = |b: u8| b"\r\n\\\"'`$;|&".contains(&b);
+            end = at + span(rest, |b| !ends(b));
+            is_first = false;
+            continue;
+        }
+        let word = span(rest, |b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+        let behind = Gap::after(text, at + word, is_json);
+        let is_alone = behind.has_break || behind.end == text.len() || behind.has_quote || {
+            text[behind.end..].starts_with(END)
+        };
+        let is_whole = behind.end > at + word || at + word == text.len() || is_alone;
+        if word == 0 || !(is_alone || is_first && is_whole) {
+            // The quote that ends a string in JSON ends what is in it.
+            let is_last = word > 0 && is_json && rest.get(word) == Some(&b'"');
+            return Some(if is_last { at + word } else { end });
+        }
+        end = at + word;
+    }
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+/// What stands between two words of a key.
+struct Gap {
+    end: usize,
+    has_break: bool,
+    has_quote: bool,
+    /// Strings that are put together have a break or a `+` between them.
+    may_be_within: bool,
+}
+
+impl Gap {
+    fn after(text: &[u8], from: usize, is_json: bool) -> Self {
+        let (mut at, mut has_break, mut has_quote, mut has_plus) = (from, false, false, false);
+        loop {
+            let rest = text.get(at..).unwrap_or_default();
+            let escapes = span(rest, |b| b == b'\\');
+            match rest.get(escapes) {
+                Some(b'n' | b'r') if escapes > 0 => has_break = true,
+                Some(b't') if escapes > 0 => {}
+                Some(b'"' | b'\'') if !is_json => has_quote = true,
+                _ if escapes > 0 => break,
+                Some(b'\n' | b'\r') => has_break = true,
+                Some(b' ' | b'\t' | b',') => {}
+                // Base64 has it as well.
+                Some(b'+') if has_quote => has_plus = true,
+                _ => break,
+            }
+            at += escapes + 1;
+        }
+        let may_be_within = !has_quote || has_break || has_plus;
+        Self { end: at, has_break, has_quote, may_be_within }
+    }
 }

