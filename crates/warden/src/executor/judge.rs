@@ -38,7 +38,8 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err((loan, error)) => {
             let text =
                 format!("that its approval is used cannot be kept, so nothing is allowed: {error}");
-            unspent(warden, id, loan, &text);
+            unspent(warden, id, &loan, &text);
+            drop(loan);
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
             return start.reply.close();
         }

@@ -181,7 +181,8 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
             let text =
                 format!("that its approval is used cannot be kept, so nothing runs: {error}");
             tracing::error!(%error, "an approval could not be used");
-            unspent(warden, Id(start.approved.plan().id), loan, &text);
+            unspent(warden, Id(start.approved.plan().id), &loan, &text);
+            drop(loan);
             let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
             return None;
         }
@@ -227,8 +228,8 @@ fn never_started(id: Id, error: &str) -> Finished {
     }
 }
 
-/// Records that nothing was started because its approval could not be spent, and gives that back.
-fn unspent(warden: &Warden, id: Id, loan: Loan, text: &str) {
+/// Records that nothing was started because its approval could not be spent, and that it goes back.
+fn unspent(warden: &Warden, id: Id, loan: &Loan, text: &str) {
     let failed = Record::Failed(Failed { id, error: text.to_owned() });
     let returned = loan.approval().map(|approval| returned(id, approval));
     warden.record(&[Some(failed), returned].into_iter().flatten().collect::<Vec<_>>());
