@@ -21,22 +21,35 @@ enum Step {
     AnswerOld(usize, bool),
     /// Time passes, seconds.
     Pass(u64),
-    /// The warden dies, and another serves. Callers are back at once, or never.
-    Restart(bool),
+    /// A person answers, and it cannot be recorded; with `.2` it cannot be taken out of the file either.
+    Unrecorded(usize, bool, bool),
+    /// The warden dies, and another serves. Before callers are back, or have left, a person may answer, and so many
+    /// seconds pass.
+    Restart {
+        back: bool,
+        answer: Option<(usize, bool)>,
+        seconds: u64,
+    },
 }
 
 fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
     let pick = || any::<prop::sample::Index>().prop_map(|i| i.index(1 << 16));
-    let time = if with_time { 0..1200u64 } else { 0..1 };
+    let time = || if with_time { 0..1200u64 } else { 0..1 };
+    // Long enough for an approval to run out.
+    let away = if with_time { 0..2400u64 } else { 0..1 };
+    let answer = move || (pick(), any::<bool>());
+    let restart = (any::<bool>(), prop::option::of(answer()), away)
+        .prop_map(|(back, answer, seconds)| Step::Restart { back, answer, seconds });
     let step = prop_oneof![
         6 => (0..3u8, 0..5u8).prop_map(|(c, p)| Step::Ask(c, p)),
         3 => pick().prop_map(Step::Leave),
         3 => pick().prop_map(Step::Look),
         1 => pick().prop_map(Step::GiveBack),
-        4 => (pick(), any::<bool>()).prop_map(|(n, yes)| Step::Answer(n, yes)),
-        1 => (pick(), any::<bool>()).prop_map(|(n, yes)| Step::AnswerOld(n, yes)),
-        1 => time.prop_map(Step::Pass),
-        1 => any::<bool>().prop_map(Step::Restart),
+        4 => answer().prop_map(|(n, yes)| Step::Answer(n, yes)),
+        1 => answer().prop_map(|(n, yes)| Step::AnswerOld(n, yes)),
+        1 => (answer(), any::<bool>()).prop_map(|((n, yes), stays)| Step::Unrecorded(n, yes, stays)),
+        1 => time().prop_map(Step::Pass),
+        1 => restart,
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -102,25 +115,15 @@ impl World {
             }
             Step::Look(n) => self.look(n, true),
             Step::GiveBack(n) => self.look(n, false),
-            Step::Answer(n, approve) => {
-                let shown = self.queue.queue();
-                if !shown.is_empty() {
-                    let id = shown[n % shown.len()].id.parse().unwrap();
-                    self.answer(id, approve);
-                }
-            }
+            Step::Answer(n, approve) => self.answer_one(n, approve, true),
             Step::AnswerOld(n, approve) => {
                 if !self.entries.is_empty() {
-                    self.answer(self.entries[n % self.entries.len()], approve);
+                    self.answer(self.entries[n % self.entries.len()], approve, true);
                 }
             }
-            Step::Restart(back) => self.restart(back),
-            Step::Pass(seconds) => {
-                self.now = self.now.after(Duration::from_secs(seconds));
-                for expired in self.queue.expire(self.now) {
-                    self.refused.extend(expired.requests);
-                }
-            }
+            Step::Unrecorded(n, approve, stays) => self.unrecorded(n, approve, stays),
+            Step::Restart { back, answer, seconds } => self.restart(back, answer, seconds),
+            Step::Pass(seconds) => self.pass(seconds),
         }
         for entry in self.queue.queue() {
             let id = entry.id.parse().unwrap();
@@ -130,7 +133,40 @@ impl World {
         }
     }
 
-    fn restart(&mut self, back: bool) {
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+        for expired in self.queue.expire(self.now) {
+            self.refused.extend(expired.requests);
+        }
+    }
+
+    fn unrecorded(&self, n: usize, approve: bool, stays: bool) {
+        let shown = self.queue.queue();
+        if shown.is_empty() {
+            return;
+        }
+        let other = rusqlite::Connection::open(self.folder.path().join("approvals")).unwrap();
+        let refused =
+            self.queue.answer(&shown[n % shown.len()].id, verdict(approve), self.now, |_| {
+                if stays {
+                    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+                }
+                Err("disk full".to_owned())
+            });
+        // One whose time is up is not even tried.
+        assert!(
+            matches!(
+                refused,
+                Err(AnswerError::NotRecorded(_) | AnswerError::AlreadyAnswered { .. })
+            ),
+            "{refused:?}"
+        );
+        assert_eq!(self.queue.queue(), shown);
+    }
+
+    fn restart(&mut self, back: bool, answer: Option<(usize, bool)>, seconds: u64) {
+        // A warden that cannot write tries again each second; it dies after that.
+        self.queue.state().write(&[]).unwrap();
         let held: Vec<(u8, u8, Id)> = std::mem::take(&mut self.held)
             .into_iter()
             .map(|held| {
@@ -140,15 +176,21 @@ impl World {
             .collect();
         self.next += 1;
         self.queue = start(&self.folder, self.next, self.now);
+        if let Some((n, approve)) = answer {
+            self.answer_one(n, approve, false);
+        }
+        self.pass(seconds);
         for (command, process, id) in held.into_iter().filter(|_| back) {
             let it = Ask { id, client: Some(id), ..ask(&command.to_string(), process) };
             // One whose answer was taken by nobody has it still, and one that expired was told so.
             let known = self.queue.known(&it.identity, id, it.key);
-            assert!(known.is_some_and(|(request, _)| request == id), "its place is not lost");
+            let is_known = known.is_some_and(|(request, _)| request == id);
+            assert!(is_known || seconds > 0, "its place is not lost");
             match self.queue.ask(it, self.now) {
                 Asked::Granted(approval) => {
-                    assert!(!approval.kept && !self.refused.contains(&id));
-                    self.ran_with(command, approval);
+                    assert!(!approval.kept || !is_known);
+                    assert!(!self.refused.contains(&id));
+                    self.ran_with_kept(command, approval);
                 }
                 Asked::Denied(denial) => {
                     self.refused.push(id);
@@ -167,6 +209,12 @@ impl World {
         self.ran(command);
     }
 
+    /// Runs with an approval that was kept until somebody came for it.
+    fn ran_with_kept(&mut self, command: u8, approval: Approval) {
+        assert!(approval.until.instant > self.now.instant, "it has run out");
+        self.ran_with(command, approval);
+    }
+
     fn take(&mut self, n: usize) -> Option<Held> {
         (!self.held.is_empty()).then(|| self.held.swap_remove(n % self.held.len()))
     }
@@ -178,7 +226,7 @@ impl World {
         match self.queue.ask(ask, self.now) {
             Asked::Granted(approval) => {
                 assert!(approval.kept);
-                self.ran_with(command, approval);
+                self.ran_with_kept(command, approval);
             }
             Asked::Denied(denial) => assert!(matches!(denial.why, Refusal::Person { .. })),
             Asked::Wait(ticket) => self.held.push(Held { ticket, command, process, id }),
@@ -213,7 +261,15 @@ impl World {
         }
     }
 
-    fn answer(&mut self, id: Id, approve: bool) {
+    fn answer_one(&mut self, n: usize, approve: bool, all_are_here: bool) {
+        let shown = self.queue.queue();
+        if !shown.is_empty() {
+            let id = shown[n % shown.len()].id.parse().unwrap();
+            self.answer(id, approve, all_are_here);
+        }
+    }
+
+    fn answer(&mut self, id: Id, approve: bool, all_are_here: bool) {
         let shown = self.queue.queue();
         let entry = shown.iter().find(|e| e.id == id.to_string());
         match answer(&self.queue, id, approve, self.now) {
@@ -223,7 +279,7 @@ impl World {
                 let callers = entry.callers as usize;
                 let told = if approve { callers.min(1) } else { callers };
                 assert_eq!(answered.told.len(), told);
-                assert_eq!(answered.kept_until_ms.is_some(), callers == 0);
+                assert_eq!(answered.kept_until_ms.is_some(), callers == 0 || !all_are_here);
                 assert_eq!(answered.reopened.is_some(), approve && callers > 1);
                 if approve {
                     *self.approved.entry(command).or_default() += 1;
@@ -248,7 +304,7 @@ impl World {
                 let id = Id(self.next.to_be_bytes());
                 let ask = Ask { id, ..ask(&command.to_string(), 9) };
                 match self.queue.ask(ask, self.now) {
-                    Asked::Granted(approval) => self.ran_with(command, approval),
+                    Asked::Granted(approval) => self.ran_with_kept(command, approval),
                     Asked::Denied(_) => {}
                     Asked::Wait(_) => break,
                     Asked::Full(full) => panic!("{full}"),
@@ -259,7 +315,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     #[test]
     fn no_approval_makes_two_runs_and_none_is_lost(steps in steps(false)) {
