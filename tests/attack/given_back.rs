@@ -100,6 +100,27 @@ fn an_approval_whose_use_cannot_be_recorded_lets_one_run_once_it_can() {
 }
 
 #[test]
+fn an_approval_that_cannot_be_marked_as_used_lets_one_run_once_it_can() {
+    for tool in ["sh", "bash"] {
+        let house = House::new(POLICY);
+        parked_and_approved(&house, tool);
+        let file = house.path("ledger.jsonl.approvals");
+        let other = rusqlite::Connection::open(file).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let output = shell(&house, tool).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{said}");
+        assert!(said.contains("that its approval is used cannot be kept"), "{said}");
+        assert!(!house.path("count").exists());
+        let (failed, returned) = (house.event("failed"), house.event("approval_returned"));
+        assert_eq!(failed["id"], returned["id"]);
+        other.execute_batch("ROLLBACK").unwrap();
+        lets_one_run(&house, tool);
+        clawrden_warden::ledger::verify(&house.path("ledger.jsonl")).unwrap();
+    }
+}
+
+#[test]
 fn an_approval_whose_caller_has_died_lets_one_run_for_the_next() {
     for tool in ["sh", "bash"] {
         let house = House::new(POLICY);

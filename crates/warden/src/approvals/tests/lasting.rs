@@ -275,7 +275,17 @@ fn what_cannot_be_kept_is_not_asked_and_not_answered() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(queue.lend(approval).spend().is_err(), "nothing may be started with it");
     other.execute_batch("ROLLBACK").unwrap();
-    assert!(matches!(queue.ask(ask("ci", 3), clock.0), Asked::Granted(_)), "it went back");
+    let Asked::Granted(approval) = queue.ask(ask("ci", 3), clock.0) else { panic!("it went back") };
+    // What is overruled is worth nothing, whether or not that can be written yet.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    queue.lend(approval).void();
+    let Asked::Full(Full::Unkept) = queue.ask(ask("ci", 3), clock.0) else { panic!("it is gone") };
+    other.execute_batch("ROLLBACK").unwrap();
+    let ticket = wait(&queue, ask("ci", 3), clock.0);
+    crash(queue, [ticket]);
+    let (_, restored) = place.start(clock.0);
+    let states: Vec<_> = restored.iter().map(|r| r.state).collect();
+    assert_eq!(states, ["waiting"], "{restored:?}");
 }
 
 /// A person's yes that the ledger does not take, at a time when it cannot be taken back out of the file either. Gives the
