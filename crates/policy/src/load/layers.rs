@@ -91,9 +91,10 @@ fn refuse(layer: Layer, (key, word, value): (&Node, &str, &Node), report: &mut R
     let gives = match (layer, word) {
         (Layer::Ceiling, "executor") => is("local"),
         (Layer::Jail | Layer::Repository, "dangerous_env") => is("allow"),
-        (Layer::Jail | Layer::Repository, "executor" | "run_as") | (Layer::Ceiling, "run_as") => {
-            true
-        }
+        // A recording fills the disk that the ledger is on.
+        (Layer::Jail | Layer::Repository, "executor" | "run_as")
+        | (Layer::Ceiling, "run_as")
+        | (Layer::Repository, "record" | "record_bytes") => true,
         (Layer::Jail | Layer::Repository | Layer::Ceiling, word) => {
             rules::GHOST_KEYS.contains(&word) || word == "supervised"
         }

@@ -118,6 +118,10 @@ rules: [{command: ls, action: allow, executor: local, run_as: root}]";
 rules: [{command: ls, action: allow, executor: local, run_as: root, dangerous_env: allow}]";
     let found = refused(Layer::Repository, own);
     assert_eq!(found.len(), 8, "{found:?}");
+    let recorded = "defaults: {record: output}
+rules: [{command: ls, action: allow, record: session, record_bytes: 1g}]";
+    assert_eq!(refused(Layer::Repository, recorded).len(), 3);
+    load(&[(Layer::Ceiling, recorded)]).unwrap();
     assert_eq!(
         found[0],
         "1:1 a repository's own file has no `use` | it can only narrow what the host's policy gives"
