@@ -109,7 +109,7 @@ enum Verdict {
     /// It is another than the ledger has.
     Differs(String),
     /// The ledger has no end of it.
-    Unknown(&'static str),
+    Unknown(String),
 }
 
 impl Verdict {
@@ -123,19 +123,24 @@ impl Verdict {
             Self::Differs(how) => {
                 format!("THIS RECORDING IS NOT WHAT THE LEDGER HAS: {}", display::text(how))
             }
-            Self::Unknown(why) => format!("this recording cannot be checked: {why}"),
+            Self::Unknown(why) => {
+                format!("this recording cannot be checked: {}", display::text(why))
+            }
         }
     }
 }
 
 fn compare(facts: &RecordingFacts, bytes: &[u8]) -> Verdict {
     if facts.live {
-        return Verdict::Unknown("its command still runs");
+        return Verdict::Unknown("its command still runs".to_owned());
     }
     let Some(wanted) = &facts.sha256 else {
-        return Verdict::Unknown(
-            "the ledger has no end of its command; the warden may have ended before it",
-        );
+        let why = match &facts.error {
+            Some(error) => format!("the ledger has no end of it: {error}"),
+            None => "the ledger has no end of its command; the warden may have ended before it"
+                .to_owned(),
+        };
+        return Verdict::Unknown(why);
     };
     let length = facts.bytes.unwrap_or_default();
     if u64::try_from(bytes.len()) != Ok(length) {
@@ -197,6 +202,11 @@ mod tests {
         assert!(matches!(compare(&known, b"ab"), Verdict::Differs(how) if how.contains("2 bytes")));
         let none = RecordingFacts::default();
         assert!(matches!(compare(&none, b"abc"), Verdict::Unknown(_)));
+        let lost =
+            RecordingFacts { error: Some("not in time".to_owned()), ..RecordingFacts::default() };
+        assert!(
+            matches!(compare(&lost, b"abc"), Verdict::Unknown(why) if why.contains("not in time"))
+        );
         let live = RecordingFacts { live: true, ..known };
         assert!(matches!(compare(&live, b"abc"), Verdict::Unknown(_)));
     }

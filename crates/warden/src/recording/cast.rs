@@ -26,6 +26,9 @@ const WINDOW: (u16, u16) = (24, 80);
 /// Bytes of a chunk that become one event.
 const PIECE: usize = 16 * 1024;
 
+/// Bytes after which what was written is seen on the disk, so that little is left for the end.
+const SYNCED_EVERY: u64 = 16 * 1024 * 1024;
+
 /// The first line.
 pub(super) struct Header(serde_json::Value);
 
@@ -70,6 +73,8 @@ pub(super) struct Cast {
     /// Of what is in the file.
     hash: Sha256,
     length: u64,
+    /// Of these were seen on the disk.
+    synced: u64,
     /// Lines that are not in the file yet.
     pending: Vec<u8>,
     /// Why nothing more is written.
@@ -102,6 +107,7 @@ impl Cast {
             limit: wanted.bytes,
             hash: Sha256::new(),
             length: 0,
+            synced: 0,
             pending: Vec::new(),
             ended: None,
             streams: [channel(), channel(), channel()],
@@ -159,7 +165,13 @@ impl Cast {
         let total = self.length + self.pending.len() as u64;
         if total > self.limit.saturating_sub(LAST_LINE) {
             self.pending.truncate(before);
-            let why = format!("it has reached its limit of {} bytes", self.limit);
+            self.stop(format!("it has reached its limit of {} bytes", self.limit));
+        }
+    }
+
+    /// Says why nothing more is written. There is room for that.
+    fn stop(&mut self, why: String) {
+        if self.ended.is_none() {
             self.line("m", &format!("clawrden: the recording ends here: {why}"));
             self.ended = Some(why);
         }
@@ -197,17 +209,24 @@ impl Cast {
         self.length += self.pending.len() as u64;
         self.pending.clear();
         self.progress.send_replace(self.length);
+        if self.length - self.synced >= SYNCED_EVERY {
+            self.file.sync_data()?;
+            self.synced = self.length;
+        }
         Ok(())
     }
 
-    /// Writes what was held back, and sees it on the disk. Blocks.
-    pub(super) fn end(mut self, path: &Path) -> Recorded {
+    /// Writes what was held back and `why` it is not whole, where it is not, and sees it on the disk. Blocks.
+    pub(super) fn end(mut self, path: &Path, why: Option<&str>) -> Recorded {
         for stream in [Stream::Output, Stream::Error, Stream::Input] {
             let channel = &mut self.streams[stream as usize];
             let held = channel.filter.rest();
             let mut text = channel.text.take(&held);
             text.push_str(&channel.text.rest());
             self.text(stream, &text);
+        }
+        if let Some(why) = why {
+            self.stop(why.to_owned());
         }
         self.flush();
         let synced = super::sync(path, &self.file);
@@ -245,7 +264,7 @@ mod tests {
         act(&mut cast);
         cast.flush();
         assert!(*progress.borrow() > 0);
-        let recorded = cast.end(&path);
+        let recorded = cast.end(&path, None);
         assert!(progress.has_changed().is_err(), "whoever watches is told of the end");
         (std::fs::read(&path).unwrap(), recorded)
     }

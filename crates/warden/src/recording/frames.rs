@@ -30,6 +30,11 @@ impl Frames {
         Self { skip, ..Self::default() }
     }
 
+    /// Whether something came that is no frame.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Looks at bytes that pass.
     pub(super) fn look(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Seen<'_>)) {
         let skipped = self.skip.min(bytes.len());
@@ -110,5 +115,6 @@ mod tests {
         let mut count = 0;
         frames.look(&[3, 0xff, 0xff, 0xff, 0xff, 1, 1, 0, 0, 0, 1, b'x'], |_| count += 1);
         assert_eq!(count, 0);
+        assert!(frames.is_lost());
     }
 }

@@ -218,16 +218,18 @@ struct Carrier {
 impl Carrier {
     fn run(mut self) {
         while self.client.is_some() || self.runner.is_some() {
-            let Some([client, runner]) = self.wait() else { break };
+            let Some([client, runner]) = self.wait() else {
+                return self.finish(Some("its run could not be followed any more"));
+            };
             if self.wake.lets_go.load(Ordering::Acquire) {
                 (self.client, self.runner) = (None, None);
-                break;
+                return self.finish(Some("its command was ended"));
             }
             self.hear_client(client);
             self.hear_runner(runner);
             self.pass_on();
         }
-        self.finish();
+        self.finish(None);
     }
 
     /// Waits until something can be done, and says what of client and runner; `None` when that cannot be waited for.
@@ -294,8 +296,9 @@ impl Carrier {
     fn client_gone(&mut self) {
         self.passes_in();
         self.client = None;
-        self.runner = None;
-        self.finish();
+        // What it has sent and was not looked at is nobody's.
+        let goes_on = self.runner.take().is_some();
+        self.finish(goes_on.then_some("its caller has gone"));
     }
 
     fn hear_runner(&mut self, found: PollFlags) {
@@ -342,14 +345,14 @@ impl Carrier {
         if self.out.is_empty() {
             self.client = None;
         }
-        self.finish();
+        self.finish(None);
     }
 
-    /// Closes the recording and gives it away, once.
-    fn finish(&mut self) {
+    /// Closes the recording and gives it away, once; `why` it may not be whole.
+    fn finish(&mut self, why: Option<&str>) {
         if let (Some(tap), Some(done)) = (self.tap.take(), self.done.take()) {
             // Who does not listen any more has counted it as lost.
-            let _ = done.send(tap.end());
+            let _ = done.send(tap.end(why));
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use clawrden_protocol::FromClient;
 use clawrden_protocol::frame::{STDERR, STDIN, STDOUT};
+use clawrden_protocol::{FromClient, ToClient};
 
 use super::Begun;
 use super::cast::{Cast, Stream};
@@ -20,6 +20,8 @@ pub(super) struct Tap {
     from_runner: Frames,
     from_client: Frames,
     keys: Keys,
+    /// The client was told how its command ended: nothing comes behind that.
+    is_told: bool,
 }
 
 /// Where what is typed goes.
@@ -27,8 +29,8 @@ struct Keys {
     way: Way,
     /// Input comes from a terminal.
     are_there: bool,
-    /// The tool's terminal, once it was looked for; `None` where it cannot be looked at.
-    terminal: Option<Option<OwnedFd>>,
+    /// The tool's terminal, once it was found: it may come after the first that is typed.
+    terminal: Option<OwnedFd>,
 }
 
 impl Tap {
@@ -41,19 +43,21 @@ impl Tap {
             from_runner: Frames::behind(1),
             from_client: Frames::default(),
             keys: Keys { way, are_there: keyboard, terminal: None },
+            is_told: false,
         }
     }
 
     /// Bytes on their way to the client. They are in the file when this returns, as far as it takes them.
     pub(super) fn shown(&mut self, bytes: &[u8]) {
-        let Self { cast, from_runner, .. } = self;
+        let Self { cast, from_runner, is_told, .. } = self;
         if !cast.is_open() {
             return;
         }
         from_runner.look(bytes, |seen| match seen {
             Seen::Stream(STDOUT, part) => cast.bytes(Stream::Output, part),
             Seen::Stream(STDERR, part) => cast.bytes(Stream::Error, part),
-            Seen::Stream(..) | Seen::Frame(..) => {}
+            Seen::Stream(..) => {}
+            Seen::Frame(kind, payload) => *is_told |= is_last(kind, payload),
         });
         cast.flush();
     }
@@ -79,10 +83,19 @@ impl Tap {
         cast.flush();
     }
 
-    /// Closes the recording. Blocks until it is on the disk.
-    pub(super) fn end(self) -> Recorded {
-        self.cast.end(&self.path)
+    /// Closes the recording; `why` nothing more passes, where more could have come. Blocks until it is on the disk.
+    pub(super) fn end(self, why: Option<&str>) -> Recorded {
+        let is_understood = !self.from_runner.is_lost() && !self.from_client.is_lost();
+        let why = why.filter(|_| !self.is_told);
+        let why = if is_understood { why } else { Some("what came was not of the protocol") };
+        self.cast.end(&self.path, why)
     }
+}
+
+/// Whether this frame tells a client how its command ended.
+fn is_last(kind: u8, payload: &[u8]) -> bool {
+    use ToClient::{Exit, ExitBySignal, Failure};
+    matches!(ToClient::parse(kind, payload), Ok(Exit(_) | ExitBySignal(_) | Failure { .. }))
 }
 
 impl Keys {
@@ -93,7 +106,43 @@ impl Keys {
             return false;
         }
         let Way { pid, is_ours } = self.way;
-        let terminal = self.terminal.get_or_insert_with(|| terminal_of(pid, is_ours));
-        terminal.as_ref().is_some_and(shows)
+        if self.terminal.is_none() {
+            self.terminal = terminal_of(pid, is_ours);
+        }
+        self.terminal.as_ref().is_some_and(shows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    use super::*;
+
+    #[test]
+    fn what_is_typed_before_there_is_a_terminal_hides_nothing_that_is_typed_later() {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+        let mut runner = Command::new("sh")
+            .args(["-c", &format!("read -r x; exec 3<>{name}; echo open; read -r x")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let way = Way { pid: runner.id(), is_ours: false };
+        let mut keys = Keys { way, are_there: true, terminal: None };
+        assert!(!keys.are_shown());
+        let mut stdin = runner.stdin.take().unwrap();
+        stdin.write_all(b"go\n").unwrap();
+        BufReader::new(runner.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        assert!(keys.are_shown());
+        drop(stdin);
+        runner.wait().unwrap();
     }
 }

@@ -64,11 +64,34 @@ impl Commands for Control {
         // What goes on has no end yet.
         let end = if live { Ok(None) } else { warden.ledger.recorded(id) };
         let end = end.map_err(|error| refused(ErrorCode::Internal, error.to_string()))?;
-        let (sha256, bytes, error) = match end {
-            Some(Recorded { sha256, bytes, error }) => (Some(sha256), Some(bytes), error),
-            None => (None, None, None),
-        };
-        let facts = RecordingFacts { id: id.to_string(), live, sha256, bytes, error };
+        let facts = RecordingFacts { id: id.to_string(), live, ..facts(end) };
         Ok(Source { facts, file, progress })
+    }
+}
+
+/// What the ledger says of a recording's end.
+fn facts(end: Option<Recorded>) -> RecordingFacts {
+    let Some(Recorded { sha256, bytes, error }) = end else { return RecordingFacts::default() };
+    // One that could not be closed in time has no end that is known.
+    let (sha256, bytes) = match sha256.is_empty() {
+        true => (None, None),
+        false => (Some(sha256), Some(bytes)),
+    };
+    RecordingFacts { sha256, bytes, error, ..RecordingFacts::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_was_not_closed_has_no_sum_to_compare_with() {
+        let error = Some("it could not be finished in time".to_owned());
+        let lost = Recorded { sha256: String::new(), bytes: 0, error: error.clone() };
+        let found = facts(Some(lost));
+        assert_eq!((found.sha256, found.bytes, found.error), (None, None, error));
+        let whole = Recorded { sha256: "ab".to_owned(), bytes: 0, error: None };
+        let found = facts(Some(whole));
+        assert_eq!((found.sha256.as_deref(), found.bytes), (Some("ab"), Some(0)));
     }
 }

@@ -77,11 +77,12 @@ async fn bytes_pass_unchanged_in_both_directions_and_what_is_shown_is_recorded()
 async fn a_client_that_reads_nothing_holds_up_its_tool_and_not_the_end_of_the_recording() {
     let mut scene = scene(What::Output);
     scene.runner.set_nonblocking(true).unwrap();
-    let mut frame = vec![0];
-    ToClient::Stdout(&[b'x'; 1000]).encode(&mut frame);
+    let mut frames = vec![0];
+    let piece = ToClient::Stdout(&[b'x'; 1000]);
+    (0..4000).for_each(|_| piece.encode(&mut frames));
     let (mut taken, mut last) = (0, Instant::now());
     while last.elapsed() < Duration::from_millis(300) {
-        match scene.runner.write(&frame) {
+        match scene.runner.write(&frames[taken..]) {
             Ok(n) => (taken, last) = (taken + n, Instant::now()),
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
@@ -109,7 +110,11 @@ async fn a_runner_learns_that_its_client_has_gone_whatever_it_has_not_read() {
     }
     drop(client);
     let recorded = end(relay).await;
-    assert_eq!(recorded.error, None);
+    assert_eq!(recorded.error.as_deref(), Some("its caller has gone"), "more could have come");
+    let path = dir.path().join(format!("recordings/{}.cast", "07".repeat(16)));
+    let text = std::fs::read_to_string(path).unwrap();
+    let last = text.lines().last().unwrap();
+    assert!(last.contains(r#""m", "clawrden: the recording ends here: its caller"#), "{last}");
     runner.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut heard = Vec::new();
     // It is over, whether or not with everything.
@@ -118,5 +123,30 @@ async fn a_runner_learns_that_its_client_has_gone_whatever_it_has_not_read() {
         Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
     }
     assert!(!heard.is_empty());
+    drop(dir);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_with_all_that_there_is_has_a_whole_recording() {
+    let Scene { dir, relay, mut client, mut runner } = scene(What::Output);
+    let mut out = vec![0];
+    ToClient::Stdout(b"all\n").encode(&mut out);
+    ToClient::Exit(0).encode(&mut out);
+    runner.write_all(&out).unwrap();
+    client.read_exact(&mut vec![0; out.len()]).unwrap();
+    // The runner still holds its end.
+    drop(client);
+    assert_eq!(end(relay).await.error, None);
+    drop((dir, runner));
+}
+
+#[tokio::test]
+async fn a_recording_of_what_is_not_understood_says_so() {
+    let Scene { dir, relay, mut client, mut runner } = scene(What::Output);
+    runner.write_all(&[0, 3, 0xff, 0xff, 0xff, 0xff, 1]).unwrap();
+    drop(runner);
+    client.read_to_end(&mut Vec::new()).unwrap();
+    let recorded = end(relay).await;
+    assert_eq!(recorded.error.as_deref(), Some("what came was not of the protocol"));
     drop(dir);
 }
