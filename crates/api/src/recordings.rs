@@ -7,6 +7,15 @@ use utoipa::ToSchema;
 /// The header of an answer that carries a recording: a [`RecordingFacts`] in JSON, of ASCII alone.
 pub const RECORDING_HEADER: &str = "x-clawrden-recording";
 
+/// What the last line of an answer says to a watcher that read too slowly and was let go, as an event `m`.
+pub const RECORDING_DROPPED: &str = "clawrden: you read too slowly, and see no more of it";
+
+/// That line. It ends the one before it, which may have been cut anywhere.
+#[must_use]
+pub fn dropped_line() -> String {
+    format!("\n[0.0, \"m\", \"{RECORDING_DROPPED}\"]\n")
+}
+
 /// The query of `GET /api/recordings/{id}`; `{id}` may be a prefix of at least four digits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -83,6 +83,18 @@ mod tests {
                         \"x\"]\n[0.4, \"r\", \"80x24\"]\n[0.5, \"m\", \"end\"]\n[0.6, \"z\", \"?\"]\n[0.7, \"o";
 
     #[test]
+    fn who_reads_too_slowly_is_told_so_wherever_what_it_got_was_cut() {
+        for cut in 0..CAST.len() {
+            let mut reader = Reader::default();
+            reader.take(&CAST.as_bytes()[..cut]);
+            let last = reader.take(clawrden_api::dropped_line().as_bytes()).pop();
+            let told = What::Marker(clawrden_api::RECORDING_DROPPED.to_owned());
+            // Without a header there is nothing to tell.
+            assert_eq!(last.map(|event| event.what), Some(told), "cut at {cut}");
+        }
+    }
+
+    #[test]
     fn events_are_read_in_pieces_of_any_size_and_a_torn_line_is_left_out() {
         for size in 1..CAST.len() {
             let mut reader = Reader::default();

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use clawrden_api::RecordingQuery;
+use clawrden_api::{RECORDING_DROPPED, RecordingQuery};
 
 use crate::cast::player::{Player, interrupted};
-use crate::cast::reader::Reader;
-use crate::failure::{Failure, Outcome};
+use crate::cast::reader::{Reader, What};
+use crate::failure::{Failure, Outcome, REFUSED};
 use crate::verbs::answer::check_id;
 use crate::verbs::{Connection, block_on, done};
 
@@ -60,6 +60,9 @@ async fn watch(connection: &Connection, args: &Args) -> Outcome {
     while let Some(bytes) = stream.next().await.map_err(Connection::failure)? {
         for event in reader.take(&bytes) {
             player.show(&event)?;
+            if matches!(&event.what, What::Marker(text) if text == RECORDING_DROPPED) {
+                return Err(Failure::Code { code: REFUSED, text: String::new() });
+            }
         }
     }
     done()

@@ -15,7 +15,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use clawrden_api::{ErrorCode, RECORDING_HEADER, RecordingFacts, RecordingQuery};
+use clawrden_api::{ErrorCode, RECORDING_HEADER, RecordingFacts, RecordingQuery, dropped_line};
 use hyper::body::{Body, Bytes, Frame};
 use tokio::sync::{mpsc, watch};
 
@@ -35,9 +35,6 @@ const WAITING: usize = 4;
 
 /// How long a watcher may take for a piece.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
-
-/// The line that a watcher gets who was too slow.
-const DROPPED: &[u8] = b"[0.0, \"m\", \"clawrden: you read too slowly, and see no more of it\"]\n";
 
 /// A recording, as the backend gives it.
 pub struct Source {
@@ -63,13 +60,15 @@ pub(super) async fn recording(
 }
 
 fn answer(source: Source, query: RecordingQuery) -> Response {
-    let Source { facts, file, progress } = source;
+    let Source { facts, file, mut progress } = source;
+    // What is written from here on is what comes, however late it is read.
+    let now = progress.as_mut().map_or(0, |progress| *progress.borrow_and_update());
     let (pieces, receiver) = mpsc::channel(WAITING);
     let is_dropped = Arc::new(AtomicBool::new(false));
     let watched = Watched { pieces: receiver, is_dropped: Arc::clone(&is_dropped), ended: false };
     tokio::spawn(async move {
         let pump = Pump { file: Arc::new(file), at: 0, pieces, is_dropped };
-        if let Err(error) = pump.run(progress, query).await {
+        if let Err(error) = pump.run(progress, now, query).await {
             tracing::warn!(%error, "a recording cannot be read");
         }
     });
@@ -96,6 +95,7 @@ impl Pump {
     async fn run(
         mut self,
         progress: Option<watch::Receiver<u64>>,
+        now: u64,
         query: RecordingQuery,
     ) -> io::Result<()> {
         let Some(mut progress) = progress else {
@@ -104,7 +104,6 @@ impl Pump {
             }
             return self.up_to(u64::MAX).await.map(|_| ());
         };
-        let now = *progress.borrow_and_update();
         if query.new {
             if !self.first_line().await? {
                 return Ok(());
@@ -198,7 +197,7 @@ impl Body for Watched {
             Poll::Ready(None) => {
                 self.ended = true;
                 let was_slow = self.is_dropped.load(Ordering::Acquire);
-                let last = was_slow.then(|| Ok(Frame::data(Bytes::from_static(DROPPED))));
+                let last = was_slow.then(|| Ok(Frame::data(Bytes::from(dropped_line()))));
                 Poll::Ready(last)
             }
         }
@@ -233,7 +232,6 @@ mod tests {
         let (source, mut writer) = source(Some(progress), "one\ntwo\n");
         let response = answer(source, RecordingQuery { follow: true, new: false });
         let reading = tokio::spawn(whole(response));
-        tokio::time::sleep(Duration::from_millis(20)).await;
         sender.send_replace(8);
         writer.write_all(b"three\n").unwrap();
         drop(sender);
@@ -246,7 +244,6 @@ mod tests {
         let (source, mut writer) = source(Some(progress), "one\ntwo\n");
         let response = answer(source, RecordingQuery { follow: true, new: true });
         let reading = tokio::spawn(whole(response));
-        tokio::time::sleep(Duration::from_millis(20)).await;
         writer.write_all(b"three\n").unwrap();
         sender.send_replace(14);
         drop(sender);
@@ -260,7 +257,7 @@ mod tests {
         let response = answer(source, RecordingQuery { follow: true, new: false });
         tokio::time::sleep(PATIENCE * 3).await;
         let text = whole(response).await;
-        assert!(text.ends_with("and see no more of it\"]\n"), "{}", &text[text.len() - 90..]);
+        assert!(text.ends_with(&dropped_line()), "{}", &text[text.len() - 90..]);
         assert!(text.len() < PIECE * (WAITING + 2), "{}", text.len());
     }
 }
