@@ -101,6 +101,8 @@ pub struct Denial {
     pub(super) ask: Id,
     /// Until when it is kept if its caller does not take it; `None` if it is not.
     pub(super) until: Option<Now>,
+    /// The entry's row, below which it is kept that the caller has not heard it; `None` if it is not.
+    pub(super) row: Option<Id>,
 }
 
 /// Who or what refused a request.

@@ -130,6 +130,7 @@ impl State {
 
     fn deny(&mut self, id: Id, denial: &Denial, now: Now) {
         let Some(entry) = self.close(id) else { return };
+        self.is_untold(&entry);
         self.memory.add(id, refused(&entry, denial, now));
         if let Refusal::Person { who, reason, .. } = &denial.why {
             tell(entry.watchers, &Told::Denied { by: who.clone(), reason: reason.clone() });
@@ -141,7 +142,8 @@ impl State {
             let _ = self.kept.deny(entry.identity, denial.clone(), until);
         }
         for caller in entry.callers {
-            let denial = Denial { ask: caller.ask, ..denial.clone() };
+            let row = caller.to().map(|_| entry.row);
+            let denial = Denial { ask: caller.ask, row, ..denial.clone() };
             self.tell_caller(caller, entry.identity, Answer::Denied(denial));
         }
     }
@@ -186,7 +188,7 @@ impl State {
         for Waiting { ask, seat, .. } in entry.callers {
             if let Seat::Here(sender) = seat {
                 // One that is gone is judged anew when it comes back.
-                let denial = Denial { entry: id, why: why.clone(), ask, until: None };
+                let denial = Denial { entry: id, why: why.clone(), ask, until: None, row: None };
                 let _ = sender.send(Answer::Denied(denial));
             }
         }
@@ -221,11 +223,35 @@ impl State {
 
     /// Keeps a denial that its caller has not heard for the next identical request, where it may be kept.
     pub(super) fn keep_denial(&mut self, identity: Identity, denial: Denial) {
-        let mut changes = vec![lasting::told(denial.ask)];
+        let mut changes = self.heard(&denial);
         if let Some(until) = denial.until {
+            let denial = Denial { row: None, ..denial };
             changes.extend(self.kept.deny(identity, denial, until));
         }
         self.write_if_possible(changes);
+    }
+
+    /// A caller has heard its denial, or is to hear it no more.
+    pub(super) fn heard(&mut self, denial: &Denial) -> Vec<Change> {
+        let Some(row) = denial.row else { return Vec::new() };
+        match self.untold.get_mut(&row) {
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                vec![lasting::no_caller(row, denial.ask)]
+            }
+            _ => {
+                self.untold.remove(&row);
+                lasting::all_told(row).into()
+            }
+        }
+    }
+
+    /// The callers of an entry that was denied are yet to hear it.
+    fn is_untold(&mut self, entry: &Entry) {
+        let count = entry.callers.iter().filter(|caller| caller.to().is_some()).count();
+        if count > 0 {
+            self.untold.insert(entry.row, count);
+        }
     }
 
     /// A caller went. Its entry is parked if it was the last.
@@ -318,20 +344,20 @@ impl State {
             };
             let remembered = entry.remembered(Outcome::Expired, "", now.ms);
             changes.extend(self.past_of(id, &remembered));
-            changes.extend(lasting::no_entry(&entry));
+            let why = Refusal::Expired(entry.timeout);
+            let denial = Denial { entry: id, why, ask: id, until: None, row: None };
+            changes.extend(closing(&entry, &denial));
             changes.push(lasting::not_granted(id));
             self.memory.add(id, remembered);
+            self.is_untold(&entry);
             tell(entry.watchers, &Told::Expired);
             let mut requests: Vec<Id> = entry.callers.iter().map(|c| c.ask).collect();
             if requests.is_empty() {
                 requests.extend(entry.gone.back());
             }
             for caller in entry.callers {
-                let why = Refusal::Expired(entry.timeout);
-                let denial = Denial { entry: id, why, ask: caller.ask, until: None };
-                if let Some(to) = caller.to() {
-                    changes.push(lasting::untold(&entry.identity, &denial, to));
-                }
+                let row = caller.to().map(|_| entry.row);
+                let denial = Denial { ask: caller.ask, row, ..denial.clone() };
                 self.tell_caller(caller, entry.identity, Answer::Denied(denial));
             }
             expired.push(ExpiredEntry { entry: id, requests, after: entry.timeout });
@@ -388,7 +414,7 @@ fn outlook(id: Id, entry: &Entry, verdict: Verdict, now: Now, reopened: Option<I
     Outlook {
         answered,
         approval: None,
-        denial: Some(Denial { entry: id, why, ask, until: Some(until) }),
+        denial: Some(Denial { entry: id, why, ask, until: Some(until), row: None }),
     }
 }
 
@@ -434,14 +460,8 @@ fn not_approving(id: Id, entry: &Entry, approval: &Approval) -> Vec<Change> {
 
 /// What a denial changes of what lasts: each caller is to be told, or else the next one that asks the same.
 fn denying(id: Id, entry: &Entry, denial: &Denial, mut changes: Vec<Change>) -> Vec<Change> {
-    changes.extend(lasting::no_entry(entry));
+    changes.extend(closing(entry, denial));
     changes.push(lasting::not_granted(id));
-    for caller in &entry.callers {
-        if let Some(to) = caller.to() {
-            let denial = Denial { ask: caller.ask, ..denial.clone() };
-            changes.push(lasting::untold(&entry.identity, &denial, to));
-        }
-    }
     if entry.callers.is_empty()
         && let Some(until) = denial.until
     {
@@ -454,8 +474,16 @@ fn denying(id: Id, entry: &Entry, denial: &Denial, mut changes: Vec<Change>) -> 
 fn not_denying(id: Id, entry: &Entry) -> Vec<Change> {
     let mut changes = still_open(id, entry);
     changes.push(lasting::no_denial(&entry.identity));
-    changes.extend(entry.callers.iter().map(|caller| lasting::told(caller.ask)));
+    changes.push(lasting::not_untold(entry.row));
     changes
+}
+
+/// The end of an entry by a denial: one row for all who are yet to hear it, where there is any.
+fn closing(entry: &Entry, denial: &Denial) -> [Change; 2] {
+    match entry.callers.iter().any(|caller| caller.to().is_some()) {
+        true => lasting::untold(entry, denial),
+        false => lasting::no_entry(entry),
+    }
 }
 
 /// The entry as it is, and not answered.

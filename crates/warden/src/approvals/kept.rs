@@ -82,10 +82,9 @@ impl Kept {
         Some(change)
     }
 
-    /// The denial that the next identical request gets.
-    pub(super) fn take_denial(&mut self, identity: &Identity, now: Instant) -> Option<Denial> {
-        let (denial, until) = self.denials.remove(identity)?;
-        (until.instant > now).then_some(denial)
+    /// The denial that the next identical request gets, and until when.
+    pub(super) fn take_denial(&mut self, identity: &Identity) -> Option<(Denial, Now)> {
+        self.denials.remove(identity)
     }
 
     /// The grant that the next identical request uses, the oldest first.

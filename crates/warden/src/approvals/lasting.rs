@@ -76,7 +76,6 @@ struct DenialRow {
     entry: Id,
     why: Refusal,
     until: Option<Deadline>,
-    to: Option<To>,
 }
 
 /// What was taken up again.
@@ -187,20 +186,15 @@ pub(super) fn not_granted(entry: Id) -> Change {
     Change::Remove(Kind::Grant, entry.0.to_vec())
 }
 
-fn denial_row(
-    identity: &Identity,
-    denial: &Denial,
-    until: Option<Now>,
-    to: Option<To>,
-) -> DenialRow {
+fn denial_row(identity: &Identity, denial: &Denial, until: Option<Now>) -> DenialRow {
     let &Denial { entry, ask, ref why, .. } = denial;
     let (why, until) = (why.clone(), until.map(Deadline::of));
-    DenialRow { ask, identity: *identity, entry, why, until, to }
+    DenialRow { ask, identity: *identity, entry, why, until }
 }
 
 /// A denial that the next identical request gets.
 pub(super) fn denial(identity: &Identity, denial: &Denial, until: Now) -> Change {
-    put(Kind::Denial, &identity.0, &denial_row(identity, denial, Some(until), None))
+    put(Kind::Denial, &identity.0, &denial_row(identity, denial, Some(until)))
 }
 
 /// It was given out.
@@ -208,14 +202,21 @@ pub(super) fn no_denial(identity: &Identity) -> Change {
     Change::Remove(Kind::Denial, identity.0.to_vec())
 }
 
-/// A denial that its caller has not heard yet.
-pub(super) fn untold(identity: &Identity, denial: &Denial, to: To) -> Change {
-    put(Kind::Untold, &denial.ask.0, &denial_row(identity, denial, denial.until, Some(to)))
+/// An entry is closed, and its callers, whose rows stay, have not heard its denial yet.
+pub(super) fn untold(entry: &Entry, denial: &Denial) -> [Change; 2] {
+    let row = denial_row(&entry.identity, denial, denial.until);
+    let key = &entry.row.0;
+    [Change::Remove(Kind::Entry, key.to_vec()), put(Kind::Untold, key, &row)]
 }
 
-/// It was told.
-pub(super) fn told(ask: Id) -> Change {
-    Change::Remove(Kind::Untold, ask.0.to_vec())
+/// All of them have.
+pub(super) fn all_told(row: Id) -> [Change; 2] {
+    [not_untold(row), Change::RemoveBelow(Kind::Caller, row)]
+}
+
+/// It was not denied.
+pub(super) fn not_untold(row: Id) -> Change {
+    Change::Remove(Kind::Untold, row.0.to_vec())
 }
 
 /// An entry that was answered.
@@ -245,7 +246,7 @@ pub(super) fn restore(
     let (restored, changes) = (Vec::new(), Vec::new());
     let mut restoring = Restoring { state, same_boot, is_there, now, restored, changes };
     let mut callers: BTreeMap<Vec<u8>, Vec<CallerRow>> = BTreeMap::new();
-    let mut entries = Vec::new();
+    let (mut entries, mut untold) = (Vec::new(), Vec::new());
     for row in rows {
         let taken = match row.kind {
             kind if kind == Kind::Entry as u8 => {
@@ -256,8 +257,11 @@ pub(super) fn restore(
                 callers.entry(entry).or_default().push(caller);
             }),
             kind if kind == Kind::Grant as u8 => read(&row).map(|grant| restoring.grant(grant)),
-            kind if kind == Kind::Denial as u8 || kind == Kind::Untold as u8 => {
-                read(&row).map(|denial| restoring.denial(&row, denial))
+            kind if kind == Kind::Denial as u8 => {
+                read(&row).map(|denial| restoring.denial(&denial))
+            }
+            kind if kind == Kind::Untold as u8 => {
+                read(&row).map(|denial: DenialRow| untold.push((row.key.clone(), denial)))
             }
             kind if kind == Kind::Past as u8 => read(&row)
                 .zip(id_of(&row.key))
@@ -271,6 +275,11 @@ pub(super) fn restore(
     for (key, entry) in entries {
         if let Some(row) = id_of(&key) {
             restoring.entry(row, entry, callers.remove(&key).unwrap_or_default());
+        }
+    }
+    for (key, denial) in untold {
+        if let Some(row) = id_of(&key) {
+            restoring.untold(row, &denial, callers.remove(&key).unwrap_or_default());
         }
     }
     (restoring.restored, restoring.changes)
@@ -398,41 +407,65 @@ impl Restoring<'_> {
         self.restored.push(restored);
     }
 
-    fn denial(&mut self, from: &Row, row: DenialRow) {
+    /// A denial that was kept for whoever asks the same next.
+    fn denial(&mut self, row: &DenialRow) {
+        let denial = self.denied(row.ask, row, None);
+        match denial.until.filter(|until| until.instant > self.now.instant) {
+            Some(until) => {
+                self.is_denied(&denial);
+                // It is there already.
+                let _ = self.state.kept.deny(row.identity, denial, until);
+            }
+            None => self.changes.push(no_denial(&row.identity)),
+        }
+    }
+
+    /// An entry that was denied: who may still come back hears it then, of the others the next who asks the same.
+    fn untold(&mut self, key: Id, row: &DenialRow, mut callers: Vec<CallerRow>) {
+        callers.sort_by_key(|caller| caller.serial);
+        let mut count = 0;
+        for caller in callers {
+            let CallerRow { ask, client, key: process, gone, .. } = caller;
+            if let Some(client) = client.filter(|_| !gone && self.may_come_back(process)) {
+                let denial = self.denied(ask, row, Some(key));
+                self.is_denied(&denial);
+                let (identity, answer) = (row.identity, Answer::Denied(denial));
+                self.state.kept.expect(Return { client, key: process, identity, answer });
+                count += 1;
+                continue;
+            }
+            self.changes.push(no_caller(key, ask));
+            let denial = self.denied(ask, row, None);
+            if let Some(until) = denial.until.filter(|until| until.instant > self.now.instant)
+                && client.is_some()
+                && !gone
+            {
+                self.is_denied(&denial);
+                let change = self.state.kept.deny(row.identity, denial, until);
+                self.changes.extend(change);
+            }
+        }
+        match count {
+            0 => self.changes.extend(all_told(key)),
+            _ => drop(self.state.untold.insert(key, count)),
+        }
+    }
+
+    fn denied(&self, ask: Id, row: &DenialRow, below: Option<Id>) -> Denial {
         let until = row.until.map(|until| until.restored(self.same_boot, self.now, GRANT_LIFE));
-        let answered = match &row.why {
+        Denial { entry: row.entry, why: row.why.clone(), ask, until, row: below }
+    }
+
+    fn is_denied(&mut self, denial: &Denial) {
+        let answered = match &denial.why {
             Refusal::Person { who, channel, .. } => Some((who.clone(), channel.clone())),
             _ => None,
         };
-        let denial = Denial { entry: row.entry, why: row.why, ask: row.ask, until };
-        let lasts = until.filter(|until| until.instant > self.now.instant);
-        match (row.to, lasts) {
-            (Some(To { client, key }), _) if self.may_come_back(key) => {
-                self.state.kept.expect(Return {
-                    client,
-                    key,
-                    identity: row.identity,
-                    answer: Answer::Denied(denial),
-                });
-            }
-            (to, Some(until)) => {
-                let change = self.state.kept.deny(row.identity, denial, until);
-                if to.is_some() {
-                    self.changes.push(told(row.ask));
-                    self.changes.extend(change);
-                }
-            }
-            (to, None) => {
-                let kind = if to.is_some() { Kind::Untold } else { Kind::Denial };
-                self.changes.push(Change::Remove(kind, from.key.clone()));
-                return;
-            }
-        }
         self.restored.push(Restored {
-            request: row.ask,
-            entry: row.entry,
+            request: denial.ask,
+            entry: denial.entry,
             state: "denied",
-            until_ms: until.map(|until| until.ms),
+            until_ms: denial.until.map(|until| until.ms),
             answered,
         });
     }

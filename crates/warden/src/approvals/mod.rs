@@ -255,9 +255,9 @@ impl Approvals {
 
     /// A caller has heard its denial.
     pub fn told(&self, denial: &Denial) {
-        if denial.until.is_some() || matches!(denial.why, Refusal::Expired(_)) {
-            self.state().write_if_possible(vec![lasting::told(denial.ask)]);
-        }
+        let mut state = self.state();
+        let changes = state.heard(denial);
+        state.write_if_possible(changes);
     }
 
     /// An approval is used: nothing gives it back by itself any more, nor does a restart.
@@ -407,7 +407,7 @@ impl Ticket {
             // No sender is dropped unused; if one were, nothing may run.
             Err(_) => {
                 let (why, entry) = (Refusal::Superseded, self.entry);
-                Answer::Denied(Denial { entry, why, ask: entry, until: None })
+                Answer::Denied(Denial { entry, why, ask: entry, until: None, row: None })
             }
         }
     }

@@ -40,6 +40,8 @@ pub(super) struct State {
     owed: Owed,
     /// When what is owed is tried again, if nothing else is written before.
     owed_again: Option<Instant>,
+    /// Of entries that were denied, by their rows, how many callers have not heard it.
+    pub(super) untold: HashMap<Id, usize>,
     /// Callers that a restart has cut off.
     pub(super) away: Away,
 }
@@ -167,6 +169,7 @@ impl State {
             store: Lasting::Not,
             owed: Owed::default(),
             owed_again: None,
+            untold: HashMap::new(),
             away: Away::default(),
         }
     }
@@ -292,9 +295,11 @@ impl State {
             }
         }
         // A person's no comes before an older yes.
-        if let Some(denial) = self.kept.take_denial(&ask.identity, now.instant) {
+        if let Some((denial, until)) = self.kept.take_denial(&ask.identity) {
             self.write_if_possible(vec![lasting::no_denial(&ask.identity)]);
-            return Put::Denied(denial);
+            if until.instant > now.instant {
+                return Put::Denied(denial);
+            }
         }
         if let Some(approval) = self.kept.take_grant(&ask.identity, now.instant) {
             return Put::Granted(approval);
@@ -453,7 +458,7 @@ fn take_place_again(
     let old = std::mem::replace(before, Waiting { place, since_ms, ..caller });
     let Seat::Here(sender) = old.seat else { return Ok((place, since_ms, Some(old))) };
     let why = Refusal::Superseded;
-    let denial = Denial { entry: Id([0; 16]), why, ask: old.ask, until: None };
+    let denial = Denial { entry: Id([0; 16]), why, ask: old.ask, until: None, row: None };
     let _ = sender.send(Answer::Denied(denial));
     Ok((place, since_ms, None))
 }

@@ -63,7 +63,7 @@ pub(super) enum Kind {
     Grant = 3,
     /// A denial that the next identical request gets.
     Denial = 4,
-    /// A denial that its caller has not been told yet.
+    /// The denial of an entry some of whose callers have not been told yet: those whose rows are still there.
     Untold = 5,
     /// An entry that was answered.
     Past = 6,

@@ -375,6 +375,45 @@ fn an_approval_that_ran_out_before_its_caller_was_back_lets_nothing_run() {
 }
 
 #[test]
+fn a_denial_is_kept_once_for_all_who_are_to_hear_it() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let rows = || {
+        let file = rusqlite::Connection::open(place.0.path().join("approvals")).unwrap();
+        let count = |kind: store::Kind| {
+            let sql = "SELECT count(*) FROM kept WHERE kind = ?1";
+            file.query_row(sql, [kind as u8], |row| row.get::<_, u32>(0)).unwrap()
+        };
+        (count(store::Kind::Untold), count(store::Kind::Caller), count(store::Kind::Denial))
+    };
+    let (queue, _) = place.start(clock.0);
+    let mut tickets: Vec<Ticket> = (1..=4).map(|n| wait(&queue, ask("ci", n), clock.0)).collect();
+    answer(&queue, tickets[0].entry, false, clock.0).unwrap();
+    assert_eq!(rows(), (1, 4, 0));
+    let Some(Answer::Denied(denial)) = tickets[0].try_answer() else { panic!() };
+    queue.told(&denial);
+    assert_eq!(rows(), (1, 3, 0));
+    // One has left without having heard it, for whoever asks the same next.
+    drop(tickets.pop());
+    assert_eq!(rows(), (1, 2, 1));
+    crash(queue, tickets);
+
+    let (queue, restored) = place.start(clock.0);
+    let mut denied: Vec<_> = restored.iter().map(|r| (r.request, r.state)).collect();
+    denied.sort_unstable();
+    assert_eq!(denied, [2, 3, 4].map(|n| (request(n), "denied")));
+    assert!(known(&queue, "ci", 1).is_none());
+    for n in [2, 3] {
+        let Asked::Denied(denial) = back(&queue, "ci", n, clock.0) else { panic!() };
+        queue.told(&denial);
+    }
+    assert_eq!(rows(), (0, 0, 1));
+    let Asked::Denied(kept) = queue.ask(ask("ci", 9), clock.0) else { panic!() };
+    queue.told(&kept);
+    assert_eq!(rows(), (0, 0, 0));
+    assert!(matches!(queue.ask(ask("ci", 9), clock.0), Asked::Wait(_)));
+}
+
+#[test]
 fn a_reboot_leaves_questions_and_denials_and_takes_approvals() {
     let (place, clock) = (Place::new(), Clock::new());
     let (queue, _) = place.start(clock.0);

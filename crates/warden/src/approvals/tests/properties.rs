@@ -342,5 +342,10 @@ proptest! {
         prop_assert!(world.queue.is_empty());
         prop_assert_eq!(world.queue.next_expiry(), None);
         prop_assert_eq!(world.queue.state().kept.len(), 0);
+        let path = world.folder.path().join("approvals");
+        drop(world.queue);
+        let rows = store::Store::open(&path).unwrap().rows;
+        let left = rows.iter().filter(|row| row.kind != store::Kind::Past as u8).count();
+        prop_assert_eq!(left, 0, "nothing lasts but what was answered");
     }
 }
