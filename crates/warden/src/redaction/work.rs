@@ -10,8 +10,10 @@ fn looked_at(work: impl FnOnce()) -> usize {
     LOOKED_AT.with(std::cell::Cell::get)
 }
 
+type Way = fn(&Redactor, &[u8]);
+
 /// What a text is looked through as.
-const WAYS: [(&str, fn(&Redactor, &[u8])); 5] = [
+const WAYS: [(&str, Way); 5] = [
     ("an argument", |redactor, text| drop(redactor.argv(&[text]))),
     ("a line for a shell", |redactor, text| drop(redactor.argv(&[b"-c", text]))),
     ("a line with quotes open", |redactor, text| {
