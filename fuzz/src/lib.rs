@@ -14,7 +14,7 @@ use clawrden_protocol::frame::HEAD;
 use clawrden_protocol::runner::{FromRunner, ToRunner};
 use clawrden_protocol::{FrameBuffer, FromClient, Request, RequestV2, ToClient, note};
 
-use clawrden_warden::redaction::Redactor;
+use clawrden_warden::redaction::{self, Fields, Redactor};
 
 pub use ledger::ledger;
 pub use wrapped::wrapped;
@@ -232,7 +232,7 @@ pub fn display(data: &[u8]) {
     }
 }
 
-/// What is not marked stays byte by byte, text stays text and JSON stays JSON, and what is marked has nothing more to mark.
+/// What is not marked stays byte by byte, text stays text and JSON stays JSON, and no mark is marked again.
 pub fn redaction(data: &[u8]) {
     let redactor = Redactor::default();
     let words: Vec<&[u8]> = data.split(|&b| b == 0).collect();
@@ -240,16 +240,51 @@ pub fn redaction(data: &[u8]) {
         assert_eq!(redacted.argv.len(), words.len());
         assert!(redacted.count > 0);
         assert!(redacted.argv.iter().zip(&words).any(|(marked, word)| **marked != **word));
+        for (marked, word) in redacted.argv.iter().zip(&words) {
+            assert!(is_within(marked, word), "{marked:?} is made of something else than {word:?}");
+        }
     }
     let text = String::from_utf8_lossy(data);
     let (marked, count) = redactor.text(&text);
     assert_eq!(count == 0, marked == text);
-    let json = serde_json::json!({ "a": text, "b": [text, 1] });
+    assert!(is_within(marked.as_bytes(), text.as_bytes()), "{marked:?}");
+    let again = redactor.text(&marked).0.into_owned();
+    let is_broken = |kind: &str| kind.split(']').next().is_some_and(|kind| kind.contains('['));
+    if !text.contains(redaction::MARK) {
+        let mut kinds = again.split(redaction::MARK).skip(1);
+        assert!(!kinds.any(is_broken), "{marked:?} became {again:?}");
+    }
+    let json = serde_json::json!({ "a": text, "b": [text, 1], "ours": text });
     let bytes = json.to_string();
-    if let Some(marked) = redactor.json(bytes.as_bytes()) {
+    let fields = Fields { ours: &["ours"], ..Fields::default() };
+    if let Some(marked) = redactor.json(bytes.as_bytes(), &fields) {
         let Ok(marked) = serde_json::from_slice::<serde_json::Value>(&marked) else {
             panic!("what was JSON is none any more")
         };
         assert_eq!(marked["b"][1], 1);
+        assert_eq!(marked["ours"], json["ours"]);
     }
+}
+
+/// Whether what stands outside of the marks of `marked` stands in `text`, in its order.
+fn is_within(marked: &[u8], text: &[u8]) -> bool {
+    const MARK: &[u8] = redaction::MARK.as_bytes();
+    let mut rest = text.iter();
+    let mut at = 0;
+    while let Some(b) = marked.get(at) {
+        let mark = marked[at..].starts_with(MARK);
+        let end = marked[at..].iter().position(|&b| b == b']').filter(|_| mark);
+        // A text may have had marks of its own.
+        if let Some(end) = end
+            && !rest.as_slice().starts_with(&marked[at..=at + end])
+        {
+            at += end + 1;
+            continue;
+        }
+        if !rest.any(|other| other == b) {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }

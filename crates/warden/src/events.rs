@@ -12,7 +12,8 @@ use clawrden_api::Scope;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::ledger::{Id, Record};
+use crate::ledger::{self, Id, Record};
+use crate::redaction;
 
 /// Events that are kept for who comes back or reads slowly.
 pub const MAX_EVENTS: usize = 4096;
@@ -213,7 +214,10 @@ impl Events {
             Record::PrisonerStarted(r) => jail(&r.jail),
             _ => return,
         };
-        let Ok(mut data) = serde_json::to_value(record) else { return };
+        // As in the ledger, secrets are marked.
+        let Ok(json) = serde_json::to_vec(record) else { return };
+        let marked = redaction::ours().json(&json, &ledger::FIELDS);
+        let Ok(mut data) = serde_json::from_slice::<Value>(&marked.unwrap_or(json)) else { return };
         let Some(name) = data.get("event").and_then(Value::as_str).map(str::to_owned) else {
             return;
         };
@@ -372,7 +376,6 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger;
 
     fn left(n: u8) -> Record {
         Record::CallerLeft(ledger::CallerLeft { id: Id([n; 16]) })
@@ -402,6 +405,37 @@ mod tests {
         assert!(is_first && frames(&mut listener).await.contains("event: hello"));
         events.recorded(&[left(1)]);
         assert!(frames(&mut listener).await.contains("event: caller_left"));
+    }
+
+    #[tokio::test]
+    async fn what_is_told_has_its_secrets_marked() {
+        let events = Events::default();
+        let (mut listener, _) = events.listen(Scope::default(), None).unwrap();
+        frames(&mut listener).await;
+        let labels = [("api_key".to_owned(), "abcdef".to_owned())].into();
+        events.recorded(&[
+            Record::PrisonerStarted(ledger::PrisonerStarted {
+                prisoner: "p".to_owned(),
+                jail: "default".to_owned(),
+                pid: 1,
+                uid: 1,
+                argv: ledger::Argv::new(&["x"]),
+                labels,
+            }),
+            Record::Stopped(ledger::Stopped {
+                by: "me".to_owned(),
+                reason: Some("password=hunter2".to_owned()),
+                paused: false,
+                jail: None,
+                container: None,
+            }),
+        ]);
+        let heard = frames(&mut listener).await;
+        assert!(!heard.contains("abcdef") && !heard.contains("hunter2"), "{heard}");
+        assert!(
+            heard.contains("[redacted:api-key]") && heard.contains("event: stopped"),
+            "{heard}"
+        );
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
 
 use super::id::hex_into;
-use super::record::Record;
+use super::record::{FIELDS, Record};
 use crate::redaction;
 
 /// Bytes of the longest line, its newline left out. A longer record is refused, a longer line is a broken one.
@@ -31,20 +31,31 @@ const PREV_KEY: &[u8] = b",\"prev\":\"";
 const PREV_LEN: usize = PREV_KEY.len() + 64 + 1;
 const SEQ_KEY: &[u8] = b"{\"seq\":";
 
-/// Appends the record's own object to `out`.
+/// Appends the record's own object to `out`. Its secrets are for [`mark`].
 pub(super) fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    let start = out.len();
-    record.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless))?;
-    // These are the ledger's own: a public key and signatures look like secrets.
-    if matches!(record, Record::Opened(_) | Record::Sealed(_)) {
-        return Ok(());
+    record.serialize(&mut serde_json::Serializer::with_formatter(out, Harmless))
+}
+
+/// The last door: marks the secrets that whoever made the records may not have thought of. Their bodies end at `ends`.
+pub(super) fn mark(records: &[Record], bodies: &mut Vec<u8>, ends: &mut [usize]) {
+    let redactor = redaction::ours();
+    if redactor.is_clean(bodies) {
+        return;
     }
-    // The last door: whoever made the record may not have thought of it.
-    if let Some(marked) = redaction::ours().json(out.get(start..).unwrap_or_default()) {
-        out.truncate(start);
-        out.extend_from_slice(&marked);
+    let mut marked = Vec::with_capacity(bodies.len());
+    let mut start = 0;
+    for (record, end) in records.iter().zip(ends) {
+        let body = bodies.get(start..*end).unwrap_or_default();
+        start = *end;
+        // These are the ledger's own: a public key and signatures look like secrets.
+        let is_ours = matches!(record, Record::Opened(_) | Record::Sealed(_));
+        match redactor.json(body, &FIELDS).filter(|_| !is_ours) {
+            Some(body) => marked.extend_from_slice(&body),
+            None => marked.extend_from_slice(body),
+        }
+        *end = marked.len();
     }
-    Ok(())
+    *bodies = marked;
 }
 
 /// When a line is written, in both of its forms.
@@ -211,7 +222,7 @@ impl Formatter for Harmless {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::record::{Resumed, Stopped};
+    use crate::ledger::record::{Resumed, Stopped, TokenCreated};
 
     fn line_of(record: &Record, seq: u64, prev: &Hex) -> (String, Hex) {
         let (mut body, mut out) = (Vec::new(), Vec::new());
@@ -236,6 +247,52 @@ mod tests {
         let link = link(line.trim_end().as_bytes());
         assert_eq!((link.seq, link.prev, link.is_whole), (Some(17), Some(NO_LINE), true));
         assert_eq!(link.hash, hash);
+    }
+
+    /// The bodies as they are written.
+    fn marked(records: &[Record]) -> Vec<serde_json::Value> {
+        let (mut bodies, mut ends) = (Vec::new(), Vec::new());
+        for record in records {
+            encode(record, &mut bodies).unwrap();
+            ends.push(bodies.len());
+        }
+        mark(records, &mut bodies, &mut ends);
+        let mut start = 0;
+        let each = ends.into_iter().map(|end| {
+            let body = serde_json::from_slice(&bodies[start..end]).unwrap();
+            start = end;
+            body
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn secrets_are_marked_in_each_record_and_what_the_warden_says_stays() {
+        redaction::ours().declare([("odd".to_owned(), b"token_created".to_vec())]);
+        let created = Record::TokenCreated(TokenCreated {
+            token: "0123456789abcdef0".to_owned(),
+            name: "me".to_owned(),
+            role: clawrden_api::Role::Admin,
+            jails: Vec::new(),
+            rules: Vec::new(),
+            expires_ms: 1,
+            by: "token: a-word-that-could-be-one".to_owned(),
+        });
+        let stopped = Record::Stopped(Stopped {
+            by: "root".to_owned(),
+            reason: Some("password=hunter2 token_created".to_owned()),
+            paused: false,
+            jail: None,
+            container: None,
+        });
+        let bodies = marked(&[created.clone(), stopped, resumed("x"), created]);
+        for at in [0, 3] {
+            assert_eq!(bodies[at]["event"], "token_created");
+            assert_eq!(bodies[at]["token"], "0123456789abcdef0", "its id is no secret");
+            assert_eq!(bodies[at]["by"], "token: a-word-that-could-be-one");
+        }
+        assert_eq!(bodies[1]["reason"], "password=[redacted:password] [redacted:odd]");
+        assert_eq!(bodies[2]["event"], "resumed");
     }
 
     #[test]

@@ -7,9 +7,49 @@ use super::about::{DiskFailed, Opened};
 use super::argv::Argv;
 use super::head::SignedHead;
 use super::id::Id;
+use crate::redaction::Fields;
 
 /// Names (of variables, of noticed facts) that one record lists. Of a longer list the rest is counted in a last entry.
 pub const MAX_NAMES: usize = 256;
+
+/// Fields of records that the warden, its policy or the kernel fills, and those whose secrets are marked before: they stay
+/// as they are, whatever is a secret elsewhere.
+pub(crate) const FIELDS: Fields = Fields {
+    ours: &[
+        "event",
+        "id",
+        "entry",
+        "jail",
+        "version",
+        "methods",
+        "fingerprint",
+        "argv",
+        "argv_raw",
+        "argv_sha256",
+        "decision",
+        "rule",
+        "executor",
+        "run_as",
+        "approver",
+        "channel",
+        "state",
+        "method",
+        "exit_source",
+        "record",
+        "recording",
+        "prisoner",
+        "by",
+        "token",
+        "name",
+        "role",
+        "jails",
+        "rules",
+        "revoked",
+        "session",
+        "who",
+    ],
+    maps: &["labels"],
+};
 
 /// One event. On its line it stands between the sequence number and time, and the hash of the line before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -85,15 +85,20 @@ impl Encoded {
         let mut bytes = Vec::with_capacity(512 * records.len());
         let mut ends = Vec::with_capacity(records.len());
         for record in records {
-            let start = bytes.len();
             line::encode(record, &mut bytes).map_err(|e| LedgerError::Encode(e.to_string()))?;
+            ends.push(bytes.len());
+        }
+        line::mark(records, &mut bytes, &mut ends);
+        let mut start = 0;
+        for &end in &ends {
             // The parts of a line around the record take less than 512 bytes.
-            let long = bytes.len() - start;
+            let long = end - start;
             if long > MAX_LINE - 512 {
                 return Err(LedgerError::TooLong { bytes: long, limit: MAX_LINE - 512 });
             }
-            ends.push((bytes.len(), place(record)));
+            start = end;
         }
+        let ends = ends.into_iter().zip(records.iter().map(place)).collect();
         Ok(Self { bytes, ends })
     }
 

@@ -4,6 +4,8 @@
 //! that a secret follows, and is exact where only the shape tells. What looks like nothing is not found: a secret that a
 //! prisoner wants to show can always be shown.
 
+mod declared;
+mod fields;
 mod names;
 mod options;
 mod runs;
@@ -16,22 +18,16 @@ mod tests;
 mod work;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
+use declared::Declared;
+pub(crate) use declared::warning;
+pub use fields::Fields;
 use options::Options;
 
 /// What every mark begins with. It ends with `]` and names the kind of secret in between.
 pub const MARK: &str = "[redacted:";
-
-/// Bytes of a declared secret, at least: shorter ones stand in too much that is none.
-const LEAST: usize = 5;
-
-/// Values that are remembered of declared secrets, older ones of the same name included.
-const MAX_VALUES: usize = 1000;
 
 /// The one of this process: a warden's ledger, queue and status have no other.
 pub fn ours() -> &'static Redactor {
@@ -43,14 +39,8 @@ pub fn ours() -> &'static Redactor {
 #[derive(Debug, Default)]
 pub struct Redactor {
     declared: RwLock<Option<Arc<Declared>>>,
-}
-
-#[derive(Debug)]
-struct Declared {
-    /// Name of the secret, by value.
-    values: BTreeMap<Vec<u8>, Arc<str>>,
-    kinds: Vec<Arc<str>>,
-    search: AhoCorasick,
+    /// Held by who makes another `declared`, which takes long: nobody who looks for secrets waits for that.
+    making: Mutex<()>,
 }
 
 /// A place that is to be marked.
@@ -79,29 +69,21 @@ pub struct Redacted<'a> {
 
 impl Redactor {
     /// Remembers the values of declared secrets, so that they are found wherever they stand. Those that were told before
-    /// stay: a secret that was replaced is still one.
+    /// stay, until there are too many: a secret that was replaced is still one. May take long.
     pub fn declare(&self, secrets: impl IntoIterator<Item = (String, Vec<u8>)>) {
-        let mut place = self.declared.write().unwrap_or_else(PoisonError::into_inner);
-        let mut values = place.as_ref().map(|declared| declared.values.clone()).unwrap_or_default();
-        let before = values.len();
-        for (name, value) in secrets {
-            let name: Arc<str> = name.into();
-            // A value of several lines is found by each of them as well.
-            for part in std::iter::once(&value[..]).chain(value.split(|&b| b == b'\n')) {
-                let part = part.trim_ascii();
-                if part.len() >= LEAST && values.len() < MAX_VALUES {
-                    values.entry(part.to_vec()).or_insert_with(|| Arc::clone(&name));
-                }
-            }
-        }
-        if values.len() == before {
+        let parts = declared::parts(secrets);
+        let knows_all = |known: Option<&Declared>| match known {
+            Some(known) => parts.iter().all(|part| known.knows(part)),
+            None => parts.is_empty(),
+        };
+        if knows_all(self.declared().as_deref()) {
             return;
         }
-        let mut search = AhoCorasick::builder();
-        // Too many for an automaton cannot be: they are counted.
-        if let Ok(search) = search.match_kind(MatchKind::LeftmostLongest).build(values.keys()) {
-            let kinds = values.values().map(Arc::clone).collect();
-            *place = Some(Arc::new(Declared { values, kinds, search }));
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.declared();
+        if let Some(made) = Declared::with(before.as_deref(), parts) {
+            let mut place = self.declared.write().unwrap_or_else(PoisonError::into_inner);
+            *place = Some(Arc::new(made));
         }
     }
 
@@ -178,13 +160,32 @@ impl Redactor {
         (Cow::Owned(marked), count)
     }
 
+    /// Whether [`Redactor::json`] has nothing to mark in any of the JSON objects that stand one behind the other in `text`.
+    #[must_use]
+    pub fn is_clean(&self, text: &[u8]) -> bool {
+        let mut found = Vec::new();
+        find(text, Some(Words::Json), self.declared().as_deref(), &mut found);
+        found.is_empty()
+    }
+
     /// A JSON object with every secret in its strings marked; `None` where there is none. What a list of arguments means
     /// is not looked at: that is for [`Redactor::argv`], before there is JSON.
     #[must_use]
-    pub fn json(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub fn json(&self, text: &[u8], fields: &Fields) -> Option<Vec<u8>> {
         let declared = self.declared();
         let mut found = Vec::new();
         find(text, Some(Words::Json), declared.as_deref(), &mut found);
+        if found.is_empty() {
+            return None;
+        }
+        let strings = fields::strings(text, fields);
+        found.retain(|found| {
+            let at = strings.partition_point(|(string, _)| string.end <= found.range.start);
+            // What is in no string is no text, and found out below.
+            strings
+                .get(at)
+                .is_none_or(|(string, may_mark)| *may_mark || !string.contains(&found.range.start))
+        });
         if found.is_empty() {
             return None;
         }
@@ -209,7 +210,13 @@ impl Redactor {
         }
         // A mark split an escape, or took what is no string.
         let mut value: serde_json::Value = serde_json::from_slice(text).ok()?;
-        self.value(&mut value);
+        match &mut value {
+            serde_json::Value::Object(all) => {
+                let others = all.iter_mut().filter(|(name, _)| fields.may_mark(name));
+                others.for_each(|(_, value)| self.value(value));
+            }
+            other => self.value(other),
+        }
         serde_json::to_vec(&value).ok()
     }
 
@@ -303,10 +310,8 @@ fn find(text: &[u8], words: Option<Words>, declared: Option<&Declared>, found: &
             found.push(Found { range, kind: Kind::Known(kind) });
         });
     }
-    for hit in declared.into_iter().flat_map(|declared| declared.search.find_iter(text)) {
-        let kind = declared.and_then(|declared| declared.kinds.get(hit.pattern().as_usize()));
-        let kind = kind.map_or(Kind::Known("secret"), |name| Kind::Declared(Arc::clone(name)));
-        found.push(Found { range: hit.range(), kind });
+    for (range, name) in declared.into_iter().flat_map(|declared| declared.find(text)) {
+        found.push(Found { range, kind: Kind::Declared(Arc::clone(name)) });
     }
 }
 

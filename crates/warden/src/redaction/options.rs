@@ -102,6 +102,9 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// What the names of options begin with that say that there is no secret, or that it is to be asked for.
+const NONE: [&[u8]; 5] = [b"no-", b"without-", b"disabled-", b"skip-", b"ask-"];
+
 /// `login -p X`, of tools whose `-p` is something else elsewhere.
 const LOGIN: Tool = Tool { names: &[], options: &[("-p", Form::Whole, false)] };
 
@@ -142,8 +145,9 @@ impl Options {
         }
         if !word.contains(&b'=') {
             let name = word.iter().position(|&b| b != b'-').map_or(&[][..], |at| &word[at..]);
-            // One letter is no name.
-            self.awaited = names::of(name).filter(|_| name.len() > 1).map(Awaited::Value);
+            // One letter is no name; and what says that there is none has no value.
+            let is_one = name.len() > 1 && !NONE.iter().any(|none| name.starts_with(none));
+            self.awaited = names::of(name).filter(|_| is_one).map(Awaited::Value);
         }
         None
     }
@@ -173,7 +177,10 @@ impl Form {
         let behind = |part: &[u8]| {
             let found = value.windows(part.len()).position(|window| window == part)?;
             let from = at + found + part.len();
-            let is_there = from < word.len() && !word[from..].starts_with(super::MARK.as_bytes());
+            // It may stand before a mark, or in one.
+            let is_there = from < word.len()
+                && !word[from..].starts_with(super::MARK.as_bytes())
+                && !word[..from].ends_with(super::MARK.as_bytes());
             is_there.then_some(from..word.len())
         };
         match self {

@@ -280,6 +280,8 @@ impl<'a> Look<'a> {
         runs::looked_at(authority.len());
         let user = &authority[..authority.iter().rposition(|&b| b == b'@')?];
         let range = match user.iter().position(|&b| b == b':') {
+            // The colon of a mark has no password behind it.
+            Some(colon) if user[..=colon].ends_with(super::MARK.as_bytes()) => return None,
             Some(colon) => at + colon + 1..at + user.len(),
             None if user.len() >= 20 && user.iter().any(u8::is_ascii_digit) => at..at + user.len(),
             None => return None,

