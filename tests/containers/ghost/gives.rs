@@ -90,6 +90,30 @@ fn whoever_is_asked_is_told_what_the_ghost_gets() {
     engine::get().docker().args(["network", "rm", &network]).output().unwrap();
 }
 
+#[test]
+fn a_folder_that_is_shared_no_more_when_a_person_answers_is_not_mounted() {
+    let cell = Cell::new(&Plan::default());
+    let path = cell.house.path("policy.yaml");
+    let put_in_force = |policy: String| {
+        fs::write(&path, policy).unwrap();
+        assert!(cell.house.cli(&["policy", "reload"]).status.success());
+    };
+    let asking =
+        fs::read_to_string(&path).unwrap().replace("'*', action: allow", "'*', action: ask");
+    put_in_force(asking.clone());
+    let child = cell.start("touch made");
+    let entry = cell.house.pending();
+    let narrower = asking.replace("workspace: [/work]", "workspace: [/elsewhere]");
+    assert_ne!(narrower, asking);
+    put_in_force(narrower);
+    assert!(cell.house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    assert!(text(&output.stderr).contains("is not shared with a ghost"), "{output:?}");
+    assert!(!cell.work.path().join("made").exists());
+    assert!(cell.records("started").is_empty());
+}
+
 fn network(name: &str) -> String {
     let name = format!("clawrden-test-{name}-{}", std::process::id());
     engine::get().say(&["network", "create", "--internal", &name]);

@@ -106,8 +106,11 @@ fn share(
 ) -> Result<Vec<Shared>, Unmade> {
     let jail = plan.jail.name.as_str();
     let kept = kept(warden, vantage);
-    // By all that judged it: a change of the policy gives no more to what was decided before it.
-    let each = plan.judges.workspaces().map(|declared| match home {
+    // By all that judged it, and by what is in force by now: a change of the policy gives no more to what was decided
+    // before it, and takes away at once.
+    let now = plan.judges.renewed();
+    let all = plan.judges.workspaces().chain(now.iter().flat_map(|now| now.workspaces()));
+    let each = all.map(|declared| match home {
         Some(container) => workspace::of_container(container, declared, &kept),
         None => workspace::of_host(declared, &kept),
     });
