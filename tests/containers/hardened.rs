@@ -1,6 +1,7 @@
 //! Hardened jails and containers: the prisoner runs nothing itself.
 
-use std::process::Output;
+use std::fs;
+use std::process::{Command, Output, Stdio};
 
 use crate::prison::{PATH, inside};
 use crate::support::engine::{self, Container, Spec};
@@ -31,9 +32,13 @@ fn prisoner(
     container
 }
 
-fn run(container: &Container<'_>, words: &[&str]) -> Output {
+fn command(container: &Container<'_>, words: &[&str]) -> Command {
     let path = format!("PATH=/clawrden/bin:{PATH}");
-    container.exec_with(&["-u", "1000:1000", "-e", &path], words).output().unwrap()
+    container.exec_with(&["-u", "1000:1000", "-e", &path], words)
+}
+
+fn run(container: &Container<'_>, words: &[&str]) -> Output {
+    command(container, words).output().unwrap()
 }
 
 #[track_caller]
@@ -68,4 +73,24 @@ fn a_container_that_says_that_it_is_hardened_is_taken_at_its_word() {
         &other,
         &prisoner(&other, |spec| spec.label("clawrden.mode", "hardened")),
     );
+}
+
+#[test]
+fn a_jail_that_is_hardened_while_a_request_waits_hands_nothing_off_for_an_approval() {
+    let house = house("");
+    let container = prisoner(&house, |spec| spec);
+    let mut asking = command(&container, &["head", "-c", "0", "/dev/null"]);
+    let child = asking.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let entry = house.pending();
+    let policy = house.path("policy.yaml");
+    let text_of = fs::read_to_string(&policy).unwrap();
+    let hardened = text_of.replace("head]}", "head], hardened: true}");
+    assert_ne!(hardened, text_of);
+    fs::write(&policy, hardened).unwrap();
+    assert!(house.cli(&["policy", "reload"]).status.success());
+    assert!(house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    assert!(text(&output.stderr).contains("is not locked away"), "{output:?}");
+    assert!(house.ledger().iter().all(|one| one["event"] != "started"));
 }

@@ -173,6 +173,12 @@ impl Policy {
         self.jails.iter().map(|(name, jail)| (name.as_str(), jail))
     }
 
+    /// Whether this jail is to be locked down.
+    #[must_use]
+    pub fn hardens(&self, jail: &str) -> bool {
+        self.jails.get(jail).is_some_and(|jail| jail.hardened)
+    }
+
     /// The secrets that it declares, by name.
     pub fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
         self.secrets.values()

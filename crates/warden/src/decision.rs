@@ -62,18 +62,22 @@ impl Judged {
     }
 
     /// The same for a request of any size: one so large that judging it would keep others waiting is judged beside
-    /// the event loop.
+    /// the event loop. `hardens` is asked about what would run in the prisoner.
     ///
     /// # Errors
     /// When it takes too long there.
-    pub(crate) async fn of(plan: Box<Plan>, sight: Sight<'_>) -> Result<Self, PlanError> {
+    pub(crate) async fn of(
+        plan: Box<Plan>,
+        sight: Sight<'_>,
+        hardens: impl Fn(&Plan) -> bool,
+    ) -> Result<Self, PlanError> {
         let judged = Self::beside(plan, sight.workers).await?;
         let (plan, decision) = (&judged.plan, &judged.decision);
         let wanted = decision.run_as.is_some() && decision.action != Action::Deny;
         // What the caller has not, the warden's host may have.
         let unknown = plan.tool.is_none() && plan.judges.runs_as_others();
         let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
-        let judged = judged.settled().with_doubt();
+        let judged = judged.settled(hardens).with_doubt();
         match sight.disasters {
             Some(disasters) => judged.in_dry_run(disasters, sight.workers).await,
             None => Ok(judged),
@@ -108,26 +112,18 @@ impl Judged {
             .await
     }
 
-    /// A command that runs as somebody else does so on the warden's host, or not at all.
-    fn settled(mut self) -> Self {
+    /// A command that runs as somebody else does so on the warden's host, or not at all; and nothing is handed off where
+    /// the prisoner runs nothing itself.
+    fn settled(mut self, hardens: impl Fn(&Plan) -> bool) -> Self {
         let host = self.plan.on_host.as_ref();
         if self.decision.run_as.is_some() != host.is_some_and(|host| host.user.is_some())
             && self.decision.action != Action::Deny
         {
             self.decision = refused(self.decision, ELSEWHERE);
         }
-        if self.plan.hardened
-            && self.decision.action != Action::Deny
-            && self.decision.executor == Executor::Mirror
-            && !self.plan.invocation.only_judged()
-            && let Some(tool) = &self.plan.tool
-            && !tool.locked
+        if self.decision.action != Action::Deny
+            && let Some(why) = self.unlocked(hardens)
         {
-            let path = String::from_utf8_lossy(&tool.path).into_owned();
-            let why = format!(
-                "the jail or the container is hardened, where the prisoner runs nothing itself, and {path} is not \
-                 locked away; make the image with `clawrden harden --lock`, or give the rule `executor: ghost`"
-            );
             self.decision = refused(self.decision, &why);
         }
         if let Some(ghost) = &self.decision.ghost {
@@ -135,6 +131,22 @@ impl Judged {
             self.plan.identity = self.plan.identity.within(&format!("{ghost:?}"));
         }
         self
+    }
+
+    /// Why it does not run, if `hardens` says that the prisoner runs nothing itself and this is what it would do.
+    pub(crate) fn unlocked(&self, hardens: impl Fn(&Plan) -> bool) -> Option<String> {
+        let tool = self.plan.tool.as_ref().filter(|tool| !tool.locked)?;
+        if self.decision.executor != Executor::Mirror
+            || self.plan.invocation.only_judged()
+            || !hardens(&self.plan)
+        {
+            return None;
+        }
+        let path = String::from_utf8_lossy(&tool.path);
+        Some(format!(
+            "the jail or the container is hardened, where the prisoner runs nothing itself, and {path} is not locked \
+             away; make the image with `clawrden harden --lock`, or give the rule `executor: ghost`"
+        ))
     }
 
     /// Says of what is not simply allowed that the caller's container is not known, where a rule may have looked at it.

@@ -115,7 +115,7 @@ async fn command(
         Ok(plan) => warden.laps.straighten(plan, sight).await,
         Err(unplanned) => Err(Astray::Unplanned(unplanned)),
     };
-    let mut plan = match straight {
+    let plan = match straight {
         Ok(plan) => plan,
         Err(Astray::Circle(plan, text)) => {
             warden.record(&[requested(&plan), failed(Id(id), text.clone())]);
@@ -146,8 +146,7 @@ async fn command(
         let _ = reply.deny("", &text).await;
         return;
     }
-    plan.hardened = warden.hardens(&plan);
-    let judged = match Judged::of(plan, sight).await {
+    let judged = match Judged::of(plan, sight, |plan| warden.hardens(plan)).await {
         Ok(judged) => judged,
         Err(error) => {
             warden.record(&[requested, failed(Id(id), error.to_string())]);
@@ -380,7 +379,12 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     }
     let loan = warden.approvals.lend(approval);
     let unchanged = judged.recall(&warden.digests, &warden.workers).await;
-    if let Some(objection) = judged.objection(&warden.jails) {
+    // A jail can have been hardened while it waited.
+    let unlocked = || judged.unlocked(|plan| warden.hardens(plan));
+    let objection = judged
+        .objection(&warden.jails)
+        .or_else(|| unlocked().map(|reason| Objection { rule: None, reason }));
+    if let Some(objection) = objection {
         let Objection { rule, reason } = objection;
         records.push(denied(id, rule.clone(), reason.clone()));
         warden.record(&records);

@@ -87,9 +87,7 @@ impl Judges {
     /// Whether any of them says that its jail is hardened.
     pub(crate) fn harden(&self) -> bool {
         self.all().any(|(jail, policies)| {
-            let name = jail.name.as_str();
-            let mut jails = policies.all().flat_map(|one| one.policy.jails());
-            jails.any(|(declared, jail)| declared == name && jail.hardened)
+            policies.all().any(|one| one.policy.hardens(jail.name.as_str()))
         })
     }
 

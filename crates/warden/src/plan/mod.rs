@@ -110,8 +110,6 @@ pub(crate) struct Plan {
     pub(crate) governed: Vec<u8>,
     /// Where it runs when a rule says `run_as`: then the caller's own tool and directory do not matter.
     pub(crate) on_host: Option<Box<OnHost>>,
-    /// Nothing is handed off: see [`crate::warden::Warden::hardens`].
-    pub(crate) hardened: bool,
     /// How often it was made in a row.
     pub(crate) lap: Lap,
     /// Tells identical requests: jail, user, executable, argv, cwd and the dangerous variables.
@@ -226,7 +224,6 @@ impl Plan {
             changed_env,
             governed,
             on_host: None,
-            hardened: false,
             lap: Lap::default(),
             identity,
         }))

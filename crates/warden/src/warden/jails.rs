@@ -87,10 +87,11 @@ pub(super) fn no_such_jail(name: &JailName) -> ErrorBody {
 }
 
 impl Warden {
-    /// Whether nothing is handed off to the caller of `plan`, as its jail's policy or its container's label says. What
-    /// its container is not known of may be any of those that have asked there or say that they belong there.
+    /// Whether nothing is handed off to the caller of `plan`, as its jail's policy, that of this moment too, or its
+    /// container's label says. What its container is not known of may be any of those that have asked there or say that they belong there.
     pub(crate) fn hardens(&self, plan: &Plan) -> bool {
         plan.judges.harden()
+            || plan.judges.renewed().is_some_and(|now| now.harden())
             || match plan.caller.container.known() {
                 Ok(found) => found.is_some_and(|found| is_hardened(&found.labels)),
                 Err(_) => {
