@@ -14,7 +14,7 @@ use crate::containers::Vantage;
 use crate::engine::{Container, EngineError, Image};
 use crate::executor::whereabouts;
 use crate::intercom::Reply;
-use crate::plan::Plan;
+use crate::plan::{Judges, Plan};
 use crate::process::Namespaces;
 use crate::warden::Warden;
 
@@ -109,7 +109,7 @@ fn share(
     // By all that judged it, and by what is in force by now: a change of the policy gives no more to what was decided
     // before it, and takes away at once.
     let now = plan.judges.renewed();
-    let all = plan.judges.workspaces().chain(now.iter().flat_map(|now| now.workspaces()));
+    let all = plan.judges.workspaces().chain(now.iter().flat_map(Judges::workspaces));
     let each = all.map(|declared| match home {
         Some(container) => workspace::of_container(container, declared, &kept),
         None => workspace::of_host(declared, &kept),
