@@ -12,11 +12,15 @@ const LOCK: &str = "mkdir -p /clawrden/locked/usr/bin && chmod 700 /clawrden/loc
                     /clawrden/locked/usr/bin/ && ln -s /clawrden/bin/clawrden-shim /usr/bin/wc";
 
 fn house(jail: &str) -> House {
+    house_at(jail, &engine::get().address)
+}
+
+fn house_at(jail: &str, engine: &str) -> House {
     let policy = format!(
         "default_action: allow\non_unparsed: allow\njails:\n  box: {{commands: [wc, id, head]{jail}}}\nrules:\n  \
          - {{command: head, action: ask}}\n"
     );
-    let house = House::with(&policy, &["--engine", &engine::get().address]);
+    let house = House::with(&policy, &["--engine", engine]);
     house.json(&["status", "--json"]);
     house
 }
@@ -93,4 +97,28 @@ fn a_jail_that_is_hardened_while_a_request_waits_hands_nothing_off_for_an_approv
     assert_eq!(output.status.code(), Some(126), "{output:?}");
     assert!(text(&output.stderr).contains("is not locked away"), "{output:?}");
     assert!(house.ledger().iter().all(|one| one["event"] != "started"));
+}
+
+#[test]
+fn a_hardened_container_stays_so_for_a_warden_that_comes_back_without_its_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("engine.sock");
+    let socket = engine::get().address.strip_prefix("unix://").unwrap();
+    std::os::unix::fs::symlink(socket, &link).unwrap();
+    let mut house = house_at("", &format!("unix://{}", link.display()));
+    let hardened = prisoner(&house, |spec| spec.label("clawrden.mode", "hardened"));
+    let open = prisoner(&house, |spec| spec);
+    let try_both = || {
+        let output = run(&hardened, &["id"]);
+        assert_eq!(output.status.code(), Some(126), "{output:?}");
+        assert!(text(&output.stderr).contains("is not locked away"), "{output:?}");
+        let output = run(&open, &["id"]);
+        assert!(output.status.success(), "{output:?}");
+    };
+    try_both();
+    fs::remove_file(&link).unwrap();
+    house.crash();
+    house.restart();
+    house.json(&["status", "--json"]);
+    try_both();
 }

@@ -2,9 +2,11 @@
 //! Whoever makes a container chooses its labels; they make more governed and never less.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::JAIL_LABEL;
+use super::hardened::Hardened;
+use super::{JAIL_LABEL, Unknown};
 use crate::engine::{Action, Container, Event, Listed, Running};
 use crate::jails::JailName;
 use crate::jails::shims::is_tool_name;
@@ -15,7 +17,8 @@ pub(crate) const ENABLED_LABEL: &str = "clawrden.enabled";
 const TOOLS_LABEL: &str = "clawrden.cmds";
 /// The label that says how a container is governed.
 const MODE_LABEL: &str = "clawrden.mode";
-/// Its one value: nothing is handed off, so that tools have to be locked away.
+/// Its one value: nothing is handed off, so that tools have to be locked away. Any other one is told as a mistake, and
+/// taken for this.
 const HARDENED: &str = "hardened";
 
 /// Containers that are remembered; more are not.
@@ -52,11 +55,20 @@ pub(crate) struct Members {
     inner: Mutex<Inner>,
     /// Labels mean nothing to a warden that only serves the runs which started it.
     ignores_labels: bool,
+    hardened: Arc<Hardened>,
 }
 
-/// Whether labels say that nothing is handed off to who is in the container.
+/// Whether labels say that nothing is handed off to who is in the container. A word that is no mode was meant to.
 pub(crate) fn is_hardened(labels: &BTreeMap<String, String>) -> bool {
-    labels.get(MODE_LABEL).is_some_and(|mode| mode == HARDENED)
+    labels.contains_key(MODE_LABEL)
+}
+
+/// What is wrong with how a container says that it is governed.
+fn odd_mode(name: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let mode = labels.get(MODE_LABEL).filter(|mode| *mode != HARDENED)?;
+    Some(format!(
+        "container {name}: {MODE_LABEL}: {mode:?} is no mode; `{HARDENED}` is, and is taken for it"
+    ))
 }
 
 /// What labels say: nothing, a member, or something that cannot be.
@@ -76,11 +88,6 @@ fn labelled(
     let tools = labels.get(TOOLS_LABEL).map_or("", String::as_str).split(',').map(str::trim);
     let tools: BTreeSet<String> =
         tools.filter(|tool| !tool.is_empty()).map(str::to_owned).collect();
-    if let Some(mode) = labels.get(MODE_LABEL).filter(|mode| *mode != HARDENED) {
-        return Err(format!(
-            "container {name}: {MODE_LABEL}: {mode:?} is no mode; `{HARDENED}` is"
-        ));
-    }
     if let Some(bad) = tools.iter().find(|tool| !is_tool_name(tool)) {
         return Err(format!("container {name}: {TOOLS_LABEL}: {bad:?} cannot name a tool"));
     }
@@ -97,14 +104,37 @@ fn labelled(
 }
 
 impl Members {
-    pub(crate) fn new(ignores_labels: bool) -> Self {
-        Self { inner: Mutex::default(), ignores_labels }
+    /// `hardened` is where is kept which containers are.
+    pub(crate) fn open(ignores_labels: bool, hardened: PathBuf) -> Self {
+        let hardened = Arc::new(Hardened::open(hardened));
+        Self { inner: Mutex::default(), ignores_labels, hardened }
+    }
+
+    /// Whether there are hardened containers, so that it matters in which one a caller is.
+    pub(crate) fn may_be_hardened(&self) -> bool {
+        self.hardened.has_any()
+    }
+
+    /// Whether a caller at the doors of these jails, of whose container only this is known, may be in a hardened one.
+    pub(crate) fn may_harden(&self, jails: &[&JailName], why: &Unknown) -> bool {
+        let inside = |member: &Member| member.is_hardened && jails.contains(&&member.jail);
+        self.inner().members.values().any(inside)
+            || self.hardened.may_be(why.id(), jails.iter().copied())
+            || (why.is_silence() && !self.hardened.was_told())
     }
 
     /// The jail that a container's labels say it is in, where that can be one.
     pub(crate) fn by_label(&self, labels: &BTreeMap<String, String>) -> Option<JailName> {
         let name = labels.get(JAIL_LABEL).filter(|_| !self.ignores_labels)?;
         JailName::new(name).ok()
+    }
+
+    /// The jail whose labels these are, be they enabled or not.
+    fn label_of(&self, labels: &BTreeMap<String, String>) -> Option<JailName> {
+        match labels.contains_key(JAIL_LABEL) {
+            true => self.by_label(labels),
+            false => self.minds(labels).then(JailName::default_jail),
+        }
     }
 
     /// Hears that a container's labels speak to another warden. Before its labels are heard.
@@ -123,6 +153,10 @@ impl Members {
     /// Takes what there is at the engine, of which `anothers` says what speaks to another warden. What only asked and is not there any more is forgotten. Gives the jails that
     /// this concerns.
     pub(crate) fn replace(&self, all: &[Listed], anothers: BTreeSet<String>) -> BTreeSet<JailName> {
+        let is_there = |id: &str| all.iter().any(|one| one.id == id);
+        let hardened = all.iter().filter(|one| is_hardened(&one.labels));
+        let hardened = hardened.map(|one| (&one.id[..], self.label_of(&one.labels)));
+        self.hardened.replace(is_there, hardened);
         let mut inner = self.inner();
         inner.anothers = anothers;
         let mut touched: BTreeSet<JailName> =
@@ -148,6 +182,11 @@ impl Members {
     /// Hears what happened to a container. Gives the jail that this concerns.
     pub(crate) fn hear(&self, event: &Event) -> Option<JailName> {
         let Event::Container { id, action, name, image, labels } = event else { return None };
+        if *action == Action::Removed {
+            self.hardened.forget(id);
+        } else if is_hardened(labels) {
+            self.hardened.learn(id, self.label_of(labels).as_ref());
+        }
         let mut inner = self.inner();
         let running = match action {
             Action::Removed => return inner.forget(id),
@@ -171,6 +210,9 @@ impl Members {
 
     /// Remembers a container that asked for something in a jail.
     pub(crate) fn saw(&self, container: &Container, jail: &JailName) {
+        if is_hardened(&container.labels) {
+            self.hardened.learn(&container.id, Some(jail));
+        }
         let mut inner = self.inner();
         let key = (container.id.clone(), jail.clone());
         if inner.members.contains_key(&key) || inner.members.len() >= MOST {
@@ -237,6 +279,9 @@ impl Inner {
         match labelled(what, labels, running) {
             Ok(None) => None,
             Ok(Some(member)) => {
+                if let Some(problem) = odd_mode(what.1, labels) {
+                    self.tell(what.0, problem);
+                }
                 let key = (member.id.clone(), member.jail.clone());
                 if self.members.len() >= MOST && !self.members.contains_key(&key) {
                     return None;
@@ -246,12 +291,16 @@ impl Inner {
                 Some(jail)
             }
             Err(problem) => {
-                tracing::warn!(problem, "a container cannot be in the jail that its labels say");
-                if self.problems.len() < MOST {
-                    self.problems.insert(what.0.to_owned(), problem);
-                }
+                self.tell(what.0, problem);
                 None
             }
+        }
+    }
+
+    fn tell(&mut self, id: &str, problem: String) {
+        tracing::warn!(problem, "the labels of a container say what cannot be");
+        if self.problems.len() < MOST {
+            self.problems.insert(id.to_owned(), problem);
         }
     }
 
@@ -273,6 +322,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::EngineError;
 
     fn labels(all: &[(&str, &str)]) -> BTreeMap<String, String> {
         all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -322,10 +372,10 @@ mod tests {
 
     #[test]
     fn a_warden_for_its_runs_alone_does_not_mind_labels() {
-        let members = Members::new(true);
+        let members = Members { ignores_labels: true, ..Members::default() };
         assert_eq!(members.hear(&event("a", Action::Started, WEB)), None);
         assert_eq!(members.by_label(&labels(WEB)), None);
-        assert_eq!(Members::new(false).by_label(&labels(WEB)), Some(web()));
+        assert_eq!(Members::default().by_label(&labels(WEB)), Some(web()));
         assert!(members.all().is_empty());
     }
 
@@ -343,10 +393,6 @@ mod tests {
     #[test]
     fn odd_names_are_told_and_make_no_jail() {
         let members = Members::default();
-        let soft = [("clawrden.enabled", "true"), ("clawrden.mode", "soft")];
-        assert_eq!(members.hear(&event("m", Action::Started, &soft)), None);
-        assert!(members.problems()[0].contains("is no mode"), "{:?}", members.problems());
-        members.hear(&event("m", Action::Removed, &[]));
         for (id, jail, tools) in
             [("a", "../x", ""), ("b", "", ""), ("c", "a/b", ""), ("d", "web", "../sh")]
         {
@@ -358,6 +404,42 @@ mod tests {
         assert_eq!(members.problems().len(), 4);
         members.hear(&event("a", Action::Removed, &[]));
         assert_eq!(members.problems().len(), 3);
+    }
+
+    #[test]
+    fn a_mode_that_is_none_is_told_and_hardens() {
+        let members = Members::default();
+        for soft in ["soft", "Hardened", "hardend", ""] {
+            let soft = [("clawrden.enabled", "true"), ("clawrden.mode", soft)];
+            assert!(is_hardened(&labels(&soft)));
+            let jail = members.hear(&event("m", Action::Started, &soft));
+            assert_eq!(jail, Some(JailName::default_jail()));
+            assert!(members.all()[0].is_hardened);
+            assert!(members.problems()[0].contains("is no mode"), "{:?}", members.problems());
+            members.hear(&event("m", Action::Removed, &[]));
+            assert!(members.problems().is_empty());
+        }
+    }
+
+    #[test]
+    fn who_may_be_in_a_hardened_container_is_told_by_what_was_learnt_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hardened.json");
+        let hard = [("clawrden.mode", "hardened"), ("clawrden.jail", "web")];
+        Members::open(false, path.clone()).hear(&event("a", Action::Started, &hard));
+        let members = Members::open(false, path);
+        let absent = EngineError::Unwanted;
+        let of = |id: &str| Unknown::NotTold { id: id.to_owned(), source: absent.clone() };
+        assert!(members.may_be_hardened() && members.all().is_empty());
+        assert!(members.may_harden(&[&web()], &of("a")));
+        assert!(!members.may_harden(&[&web()], &of("b")));
+        assert!(members.may_harden(&[&web()], &Unknown::Unseen), "it may be that one");
+        assert!(!members.may_harden(&[&JailName::default_jail()], &Unknown::Unseen));
+        // An engine that is there, and has not told of any container yet.
+        assert!(members.may_harden(&[&web()], &Unknown::TooSlow("b".to_owned())));
+        members.replace(&[], BTreeSet::new());
+        assert!(!members.may_be_hardened());
+        assert!(!members.may_harden(&[&web()], &Unknown::TooSlow("b".to_owned())));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod doors;
+mod hardened;
 mod members;
 mod namespace;
 mod vantage;
@@ -119,6 +120,27 @@ pub(crate) fn is_named(pid: u32) -> Result<bool, ProcessError> {
     Ok(cgroup::seen(&read(pid)?, &read(std::process::id())?) != Seen::Nothing)
 }
 
+impl Unknown {
+    /// The container that the caller's cgroups name, where they name one.
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::NotTold { id, .. } | Self::TooSlow(id) | Self::Elsewhere(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether there is an engine, and it did not say.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::TooSlow(_) | Self::TooMany => true,
+            Self::NotTold { source, .. } | Self::NotListed(source) => {
+                !source.is_absent() && !source.is_not_found()
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Whereabouts {
     /// The container, or a sentence that says why it is not known and what to add. `None` for a caller in none.
     pub(crate) fn known(&self) -> Result<Option<&Arc<Container>>, &Unknown> {
@@ -205,9 +227,10 @@ impl Containers {
         self.vantage.get_or_try_init(find).await.cloned()
     }
 
-    /// Whether an engine answered the last time, so that it is worth to say where callers are also where no rule asks.
-    pub(crate) fn has_engine(&self) -> bool {
-        self.engine.is_connected()
+    /// Whether an engine answered the last time, so that it is worth to say where callers are also where no rule asks;
+    /// or may yet answer the first time, which callers in containers wait for.
+    pub(crate) fn may_have_engine(&self) -> bool {
+        self.engine.may_be_there()
     }
 
     /// Where a caller is. Asks the engine about a container that is not known yet.

@@ -128,10 +128,14 @@ impl Engine {
         self.shared.address != EngineAddress::None
     }
 
-    /// Whether it answered the last time.
+    /// Whether it answered the last time, or was not looked for yet.
     #[must_use]
-    pub fn is_connected(&self) -> bool {
-        matches!(&*self.known(), Known::Connected(_))
+    pub fn may_be_there(&self) -> bool {
+        match &*self.known() {
+            Known::Connected(_) => true,
+            Known::Nothing => self.is_wanted(),
+            Known::Lost(_) => false,
+        }
     }
 
     /// What is known of it without asking: never waits.

@@ -24,12 +24,15 @@ impl Warden {
     }
 
     /// Whether it matters in which container a caller of `jail` is. On a machine without an engine nothing needs to be
-    /// read for that.
+    /// read for that, unless an earlier warden knew hardened containers.
     pub(crate) fn wants_container(&self, jail: &Jail) -> bool {
         let policies = jail.policies();
         let named =
             || policies.all().any(|one| one.policy.names_containers() || one.policy.runs_ghosts());
-        self.containers.has_engine() || named() || self.holds.has_containers()
+        self.containers.may_have_engine()
+            || named()
+            || self.holds.has_containers()
+            || self.members.may_be_hardened()
     }
 
     /// Follows what happens at the engine: which containers there are, and in which jails. Never ends.

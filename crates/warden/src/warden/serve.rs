@@ -191,7 +191,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         admission: Mutex::default(),
         due: Arc::default(),
         containers: Containers::new(engine.clone()),
-        members: Members::new(config.ephemeral),
+        members: Members::open(config.ephemeral, switch_path.with_extension("hardened.json")),
         holds: Holds::open(&switch_path.with_extension("held.json")),
         created: Created::open(created_path(&switch_path)),
         engine,
