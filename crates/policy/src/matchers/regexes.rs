@@ -56,9 +56,7 @@ impl Regexes {
         if let Some(known) = self.known.get(text) {
             return Ok(known.clone());
         }
-        // No `\\w` of all alphabets fits into less.
-        let large = text.contains("\\w") || text.contains("\\W");
-        for size in SIZES.into_iter().skip(if large { 2 } else { 0 }) {
+        for size in SIZES.into_iter().skip(if has_all_letters(text) { 2 } else { 0 }) {
             if self.is_spent() {
                 return Err(format!(
                     "the regular expressions of this file compile to more than {MAX_IN_ALL} bytes; \
@@ -79,6 +77,22 @@ impl Regexes {
         self.used += TOO_LARGE;
         Err(format!("it compiles to more than {most} bytes; make it simpler"))
     }
+}
+
+/// Whether it has a `\w` of all alphabets, which fits into no small size: one that is no escaped backslash's, where
+/// nothing says that letters are those of ASCII.
+fn has_all_letters(text: &str) -> bool {
+    let mut is_escaped = false;
+    let has_letters = text.bytes().any(|b| {
+        let is_letter = is_escaped && matches!(b, b'w' | b'W');
+        is_escaped = b == b'\\' && !is_escaped;
+        is_letter
+    });
+    let is_of_ascii = |group: &str| {
+        let end = group.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(group.len());
+        group[..end].split_once('-').is_some_and(|(_, off)| off.contains('u'))
+    };
+    has_letters && !text.split("(?").skip(1).any(is_of_ascii)
 }
 
 fn build(text: &str, size: usize) -> Result<Regex, regex::Error> {
@@ -130,6 +144,23 @@ mod tests {
         let more = (2000..20_000)
             .take_while(|n| regexes.compile(&format!("^v{n}[0-9.]+$"), Action::Allow).is_ok());
         assert_eq!(more.count(), MAX_IN_ALL / LEAST - 2000);
+    }
+
+    #[test]
+    fn letters_of_ascii_and_escaped_backslashes_count_for_little() {
+        for (text, counts_for) in [
+            (r"^\\w+$", LEAST),
+            (r"^\\\\W$", LEAST),
+            (r"(?-u)^\w+$", LEAST),
+            (r"^(?i-u:\w+)$", LEAST),
+            (r"^\w+$", SIZES[2]),
+            (r"^\\\w+$", SIZES[2]),
+            (r"(?i)^\w+$", SIZES[2]),
+        ] {
+            let mut regexes = Regexes::default();
+            regexes.compile(text, Action::Deny).unwrap();
+            assert_eq!(regexes.used, counts_for, "{text}");
+        }
     }
 
     #[test]
