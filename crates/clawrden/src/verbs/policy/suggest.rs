@@ -146,8 +146,12 @@ fn of_warden(control: Option<&Path>) -> Result<Chosen, Failure> {
     Choice { policy, profile: None }.load().map_err(advice)
 }
 
-/// A request as far as suggestions go by it; `None` where neither policy nor person decided.
+/// A request as far as suggestions go by it; `None` where neither policy nor person decided, and where a mark stands for
+/// what the command was.
 fn past(entry: &HistoryEntry) -> Option<clawrden_policy::Past> {
+    if entry.argv.iter().any(|argument| argument.contains("[redacted:")) {
+        return None;
+    }
     let was = match entry.decision.as_deref()? {
         "allow" => Action::Allow,
         "ask" => Action::Ask,
@@ -305,6 +309,9 @@ mod tests {
             (false, None),
             "the policy's words are not hers"
         );
+        let argv = vec!["git".into(), "--token=[redacted:token]".into()];
+        let marked = HistoryEntry { argv, ..entry.clone() };
+        assert!(past(&marked).is_none(), "a rule would be made of the mark");
         let expired =
             HistoryEntry { outcome: Some("expired".into()), approver: None, ..entry.clone() };
         assert!(past(&expired).unwrap().answer.is_none());
