@@ -25,6 +25,9 @@ const MAX_LINE: u64 = 4096;
 /// Bytes of a file of git's that are read.
 const MAX_FILE: u64 = 64 * 1024;
 
+/// Characters of a branch, or of an address, that are shown.
+const MAX_SHOWN: usize = 256;
+
 /// Folders that are looked through for a repository, from the working directory upward.
 const MAX_FOLDERS: usize = 24;
 
@@ -37,21 +40,30 @@ struct Asked {
     cwd: Option<Vec<u8>>,
 }
 
-/// Looks at what surrounds a request that a person is asked about.
-pub(crate) async fn of(warden: &Arc<Warden>, judged: &Judged, argv: Vec<String>) -> QueueContext {
+/// Looks at what surrounds a request that a person is asked about. `argv` is the command where it is known to the letter:
+/// one with marks, or without its end, is like others.
+pub(crate) async fn of(
+    warden: &Arc<Warden>,
+    judged: &Judged,
+    argv: Option<Vec<String>>,
+) -> QueueContext {
     let plan = judged.plan();
     let asked =
         Asked { caller: plan.caller.identity(), cwd: plan.meant_cwd().map(|cwd| cwd.path.clone()) };
+    let look = warden.workers.run(move || look(&asked));
     let (jail, index) = (plan.jail.name.to_string(), Arc::clone(warden));
-    let look = warden.workers.run(move || {
-        let mut context = look(&asked);
-        let approved = index.index.approvals(&index.ledger, &jail, &argv, MOST_APPROVALS);
-        context.approved_before = approved.and_then(|count| u32::try_from(count).ok());
-        context
-    });
-    match tokio::time::timeout(PATIENCE, look).await {
-        Ok(Ok(context)) => context,
-        Ok(Err(_)) | Err(_) => QueueContext::default(),
+    let approved = async {
+        let argv = argv?;
+        let count = move || index.index.approvals(&jail, &argv, MOST_APPROVALS);
+        let count = tokio::task::spawn_blocking(count);
+        tokio::time::timeout(PATIENCE, count).await.ok()?.ok()?
+    };
+    // Each comes in time or is left out, whatever becomes of the other.
+    let (context, approved) = tokio::join!(tokio::time::timeout(PATIENCE, look), approved);
+    let context = context.ok().and_then(Result::ok).unwrap_or_default();
+    QueueContext {
+        approved_before: approved.and_then(|count| u32::try_from(count).ok()),
+        ..context
     }
 }
 
@@ -66,7 +78,7 @@ fn look(asked: &Asked) -> QueueContext {
     if !process::Identity::of(caller.pid).is_ok_and(|identity| identity == caller) {
         return QueueContext::default();
     }
-    let clean = |text: String| redaction::ours().clean(text);
+    let clean = |text: String| cut(redaction::ours().clean(text));
     let git = git.unwrap_or_default();
     QueueContext {
         parent: parent.unwrap_or_default(),
@@ -76,17 +88,40 @@ fn look(asked: &Asked) -> QueueContext {
     }
 }
 
-/// The command line of the process that started `pid`, secrets marked.
+/// As much of a text as is shown.
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The command line of the process that started `pid`, secrets marked; of a long one the first words.
 fn parent(pid: u32) -> Option<Vec<String>> {
     let parent = process::stat(pid).ok()?.ppid;
     let mut line = Vec::new();
     let file = std::fs::File::open(format!("/proc/{parent}/cmdline")).ok()?;
     file.take(MAX_LINE).read_to_end(&mut line).ok()?;
-    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    // Its number may be another's by now.
+    if process::stat(pid).ok()?.ppid != parent {
+        return None;
+    }
+    words_of(&line)
+}
+
+/// The words of what `/proc/PID/cmdline` gave, secrets marked.
+fn words_of(line: &[u8]) -> Option<Vec<String>> {
+    let is_cut = line.len() as u64 >= MAX_LINE && line.last() != Some(&0);
+    let line = line.strip_suffix(b"\0").unwrap_or(line);
     if line.is_empty() {
         return None;
     }
-    let words: Vec<&[u8]> = line.split(|&b| b == 0).collect();
+    let mut words: Vec<&[u8]> = line.split(|&b| b == 0).collect();
+    if is_cut {
+        // What is left of a secret is not known for one.
+        words.pop();
+        words.push("…".as_bytes());
+    }
     let redacted = redaction::ours().argv(&words);
     let words = match &redacted {
         Some(redacted) => redacted.argv.iter().map(|word| &**word).collect(),
@@ -260,6 +295,21 @@ mod tests {
         )
         .unwrap();
         assert_eq!(around(root.path(), "/w"), Some(Repository::default()));
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_a_word_without_its_end_is_left_out() {
+        assert_eq!(cut("main".to_owned()), "main");
+        assert_eq!(cut("é".repeat(70_000)), format!("{}…", "é".repeat(MAX_SHOWN)));
+        let size = usize::try_from(MAX_LINE).unwrap();
+        let mut line = b"sh\0".repeat(size / 3);
+        line.extend_from_slice(b"ghp_a1B2a1B2");
+        line.truncate(size);
+        let words = words_of(&line).unwrap();
+        assert_eq!(words.len(), size / 3 + 1);
+        assert_eq!(words.last().map(String::as_str), Some("…"));
+        assert_eq!(words_of(b"a\0b\0").unwrap(), ["a", "b"]);
+        assert_eq!(words_of(b""), None);
     }
 
     #[test]

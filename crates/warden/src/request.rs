@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clawrden_api::QueueContext;
+use clawrden_api::{QueueContext, display};
 use clawrden_policy::{Action, Decision};
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
@@ -241,10 +241,10 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     }
     warden.take_up_approvals();
     let shown = shown(judged.plan(), SHOWN_BYTES);
-    let context = context::of(warden, &judged, shown.argv.clone()).await;
+    let about = about(warden, &judged, &shown).await;
     let ticket = match warden
         .approvals
-        .ask(question(&mut judged, shown, context), crate::approvals::Now::read())
+        .ask(question(&mut judged, shown, about), crate::approvals::Now::read())
     {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
@@ -430,13 +430,42 @@ fn refusal_text(denial: &Denial) -> String {
         Refusal::Policy { reason, .. } => reason.clone(),
         Refusal::Expired(after) => format!(
             "nobody answered within {}; ask the person who approves, then repeat the command",
-            clawrden_api::display::duration(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
+            display::duration(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
         ),
         Refusal::Superseded => "the same request came again on another connection".to_owned(),
     }
 }
 
-fn question(judged: &mut Judged, shown: Shown, context: QueueContext) -> Ask {
+/// What helps a person to judge it.
+struct About {
+    context: QueueContext,
+    warnings: Vec<String>,
+}
+
+/// Looks at it. What surrounds it is looked up only if a person is going to see it: what has its answer, or waits already,
+/// is not kept waiting for that.
+async fn about(warden: &Arc<Warden>, judged: &Judged, shown: &Shown) -> About {
+    let jail = judged.plan().jail.name.as_str();
+    let context = async {
+        if !warden.approvals.opens(&judged.identity(), jail) {
+            return QueueContext::default();
+        }
+        context::of(warden, judged, shown.is_exact.then(|| shown.argv.clone())).await
+    };
+    let warnings = async {
+        if shown.argv.iter().all(|argument| argument.is_ascii()) {
+            return Vec::new();
+        }
+        let argv = shown.argv.clone();
+        let warnings = tokio::task::spawn_blocking(move || display::warnings(&argv));
+        let unknown = |_| vec!["the command's letters could not be looked at".to_owned()];
+        warnings.await.unwrap_or_else(unknown)
+    };
+    let (context, warnings) = tokio::join!(context, warnings);
+    About { context, warnings }
+}
+
+fn question(judged: &mut Judged, shown: Shown, about: About) -> Ask {
     let case = Some(judged.keep_case());
     let plan = judged.plan();
     let decision = judged.decision();
@@ -452,7 +481,8 @@ fn question(judged: &mut Judged, shown: Shown, context: QueueContext) -> Ask {
             caller,
             argv: shown.argv,
             is_exact: shown.is_exact,
-            context,
+            context: about.context,
+            warnings: about.warnings,
             cwd: plan.meant_cwd().map(|cwd| clean(lossy(&cwd.path))),
             executable: plan.meant_tool().map(|tool| clean(lossy(&tool.resolved))),
             sha256: judged.sha256(),

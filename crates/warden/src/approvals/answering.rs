@@ -395,7 +395,7 @@ fn outlook(id: Id, entry: &Entry, verdict: Verdict, now: Now, reopened: Option<I
     let answered_ms = now.ms;
     if approve {
         let (identity, kept) = (entry.identity, false);
-        let details = Arc::new(entry.details.clone());
+        let details = Arc::clone(&entry.details);
         let approval = Approval {
             entry: id,
             who,

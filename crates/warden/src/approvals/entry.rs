@@ -80,6 +80,9 @@ pub struct Details {
     pub is_exact: bool,
     /// What surrounds it.
     pub context: QueueContext,
+    /// What is odd about its characters.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl Details {
@@ -105,32 +108,63 @@ impl Details {
             + self.reason.len()
             + self.suggest.as_ref().map_or(0, String::len)
             + list(&self.noticed)
+            + list(&self.warnings)
             + list(&self.context.parent)
             + self.context.git_remote.as_ref().map_or(0, String::len)
             + self.context.git_branch.as_ref().map_or(0, String::len)
             + self.labels.iter().map(|(k, v)| text(k) + text(v)).sum::<usize>()
     }
+}
 
-    pub(super) fn show(&self, id: Id, short: String, times: Times, callers: usize) -> QueueEntry {
+/// An entry as it stood at one moment, taken from under the queue's lock: showing it takes longer.
+pub(super) struct Seen {
+    pub(super) id: Id,
+    pub(super) short: String,
+    pub(super) details: Arc<Details>,
+    pub(super) times: Times,
+    pub(super) callers: usize,
+}
+
+impl Seen {
+    pub(super) fn show(self) -> QueueEntry {
+        let Self { id, short, details, times, callers } = self;
+        let Details {
+            jail,
+            caller,
+            argv,
+            cwd,
+            executable,
+            sha256,
+            executor,
+            run_as,
+            rule,
+            reason,
+            suggest,
+            noticed,
+            labels,
+            is_exact,
+            context,
+            warnings,
+        } = Arc::unwrap_or_clone(details);
         QueueEntry {
             id: id.to_string(),
             short,
-            jail: self.jail.clone(),
-            caller: self.caller.clone(),
-            argv: self.argv.clone(),
-            cwd: self.cwd.clone(),
-            executable: self.executable.clone(),
-            sha256: self.sha256.clone(),
-            executor: self.executor.clone(),
-            run_as: self.run_as.clone(),
-            rule: self.rule.clone(),
-            reason: self.reason.clone(),
-            suggest: self.suggest.clone(),
-            noticed: self.noticed.clone(),
-            labels: self.labels.clone(),
-            exact: self.is_exact.then(|| display::exact(&self.argv)),
-            warnings: display::warnings(&self.argv),
-            context: self.context.clone(),
+            jail,
+            caller,
+            exact: is_exact.then(|| display::exact(&argv)),
+            argv,
+            cwd,
+            executable,
+            sha256,
+            executor,
+            run_as,
+            rule,
+            reason,
+            suggest,
+            noticed,
+            labels,
+            warnings,
+            context,
             since_ms: times.since_ms,
             expires_ms: times.expires_ms,
             callers: u32::try_from(callers).unwrap_or(u32::MAX),

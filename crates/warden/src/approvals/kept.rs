@@ -59,6 +59,13 @@ impl Kept {
         self.len() >= MAX_KEPT
     }
 
+    /// Whether the next identical request gets an answer that others left.
+    pub(super) fn has(&self, identity: &Identity, now: Instant) -> bool {
+        let grants = self.grants.get(identity);
+        grants.is_some_and(|grants| grants.iter().any(|grant| grant.until.instant > now))
+            || self.denials.get(identity).is_some_and(|(_, until)| until.instant > now)
+    }
+
     /// Keeps an approval. There is always room: each was given while there was some.
     pub(super) fn grant(&mut self, approval: Approval) {
         self.grants

@@ -127,7 +127,7 @@ pub(super) fn entry(id: Id, entry: &Entry) -> Change {
     let row = EntryRow {
         id,
         identity: entry.identity,
-        details: entry.details.clone(),
+        details: Details::clone(&entry.details),
         since_ms: entry.since_ms,
         expires: Deadline::of(entry.expires),
         timeout_ms: millis(entry.timeout),
@@ -314,7 +314,7 @@ impl Restoring<'_> {
         let mut entry = Entry {
             row: key,
             identity: row.identity,
-            details: row.details,
+            details: std::sync::Arc::new(row.details),
             since_ms: row.since_ms,
             expires: row.expires.restored(self.same_boot, self.now, timeout),
             timeout,

@@ -36,6 +36,7 @@ use tokio::sync::oneshot;
 pub use answer::{
     Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
 };
+use entry::Seen;
 pub use entry::{Ask, CallerKey, Details};
 pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
@@ -235,6 +236,13 @@ impl Approvals {
         self.state().known(identity, client, key)
     }
 
+    /// Whether a request like this would be shown to a person as one that nobody has seen: there is no answer to it, it does
+    /// not wait already, and there is room.
+    #[must_use]
+    pub fn opens(&self, identity: &Identity, jail: &str) -> bool {
+        self.state().opens(identity, jail, Instant::now())
+    }
+
     /// Whether callers may be on their way back. Looks at no more than a flag.
     #[must_use]
     pub fn expects_callers(&self) -> bool {
@@ -340,7 +348,8 @@ impl Approvals {
     /// Everything that waits, oldest first.
     #[must_use]
     pub fn queue(&self) -> Vec<QueueEntry> {
-        self.state().queue()
+        let seen = self.state().queue();
+        seen.into_iter().map(Seen::show).collect()
     }
 
     /// What waits under this id; as for [`Approvals::answer`].
@@ -348,7 +357,8 @@ impl Approvals {
     /// # Errors
     /// [`AnswerError`].
     pub fn find(&self, id: &str) -> Result<QueueEntry, AnswerError> {
-        self.state().find(id)
+        let seen = self.state().find(id)?;
+        Ok(seen.show())
     }
 
     /// How many entries are open, parked ones included.

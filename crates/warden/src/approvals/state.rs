@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clawrden_api::QueueEntry;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, AnswerError, Approval, Denial, Now, Refusal};
 use super::away::Away;
-use super::entry::{Ask, CallerKey, Details, Times};
+use super::entry::{Ask, CallerKey, Details, Seen, Times};
 use super::identity::Identity;
 use super::ids::{Maker, Prefix, digits_needed, shortened};
 use super::kept::Kept;
@@ -76,7 +75,7 @@ pub(super) struct Entry {
     /// The id that it had first, by which the store knows it.
     pub(super) row: Id,
     pub(super) identity: Identity,
-    pub(super) details: Details,
+    pub(super) details: Arc<Details>,
     pub(super) since_ms: u64,
     pub(super) expires: Now,
     pub(super) timeout: Duration,
@@ -321,7 +320,7 @@ impl State {
         let entry = Entry {
             row: id,
             identity: ask.identity,
-            details: ask.details,
+            details: Arc::new(ask.details),
             since_ms: now.ms,
             expires: now.after(ask.timeout),
             timeout: ask.timeout,
@@ -396,22 +395,35 @@ impl State {
         first.into_iter().chain(self.away.until()).chain(self.owed_again).min()
     }
 
-    pub(super) fn queue(&self) -> Vec<QueueEntry> {
+    pub(super) fn queue(&self) -> Vec<Seen> {
         let mut all: Vec<(&Id, &Entry)> = self.entries.iter().collect();
         all.sort_by_key(|(id, entry)| (entry.since_ms, **id));
-        all.into_iter().map(|(&id, entry)| self.show(id, entry)).collect()
+        all.into_iter().map(|(&id, entry)| self.see(id, entry)).collect()
     }
 
-    fn show(&self, id: Id, entry: &Entry) -> QueueEntry {
-        let times = Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms };
-        entry.details.show(id, self.short(id), times, entry.callers.len())
+    fn see(&self, id: Id, entry: &Entry) -> Seen {
+        Seen {
+            id,
+            short: self.short(id),
+            details: Arc::clone(&entry.details),
+            times: Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms },
+            callers: entry.callers.len(),
+        }
     }
 
     /// What waits under this id.
-    pub(super) fn find(&self, id: &str) -> Result<QueueEntry, AnswerError> {
+    pub(super) fn find(&self, id: &str) -> Result<Seen, AnswerError> {
         let id = self.resolve(id)?;
         let entry = self.entries.get(&id).ok_or_else(|| AnswerError::Unknown(id.to_string()))?;
-        Ok(self.show(id, entry))
+        Ok(self.see(id, entry))
+    }
+
+    /// Whether a request like this would be shown to a person as one that nobody has seen.
+    pub(super) fn opens(&self, identity: &Identity, jail: &str, now: Instant) -> bool {
+        let held = self.held.get(jail).copied().unwrap_or_default();
+        !self.by_identity.contains_key(identity)
+            && !self.kept.has(identity, now)
+            && has_room(held, self.all, 0).is_ok()
     }
 
     /// The fewest digits that name the entry among all that are open or remembered.

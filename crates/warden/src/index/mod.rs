@@ -120,17 +120,12 @@ impl Index {
         }
     }
 
-    /// How often exactly this command was approved in this jail before, counted up to `most`; `None` where the index
-    /// cannot tell.
+    /// How often exactly this command was approved in this jail before, counted up to `most`, as far as the index has come;
+    /// `None` where it cannot tell at once. It waits for nobody, but reads a file.
     #[must_use]
-    pub fn approvals(
-        &self,
-        ledger: &Ledger,
-        jail: &str,
-        argv: &[String],
-        most: usize,
-    ) -> Option<usize> {
-        self.ask(ledger, |store| store.approvals(jail, argv, most))?.ok()
+    pub fn approvals(&self, jail: &str, argv: &[String], most: usize) -> Option<usize> {
+        let place = self.store.try_lock().ok()?;
+        place.as_ref()?.approvals(jail, argv, most).ok()
     }
 
     /// Asks the index after it has caught up; `None` if it cannot within a few steps.
@@ -148,7 +143,7 @@ impl Index {
             Err(error) => Some(Err(error)),
         });
         let answer = match caught_up? {
-            Ok(()) => question(store),
+            Ok(()) => store.has_all_of(ledger).and_then(|()| question(store)),
             Err(error) => Err(error),
         };
         if let Err(error @ (IndexError::Database(_) | IndexError::Foreign(_))) = &answer {
@@ -189,7 +184,7 @@ impl Index {
         progress: &mut impl FnMut(u64, u64),
     ) -> Result<(), IndexError> {
         self.is_unwanted.store(false, Ordering::SeqCst);
-        let mut store = Store::create(building)?;
+        let mut store = Store::create(building, ledger)?;
         loop {
             let step = store.lead_on(ledger)?;
             let (all, read) = ledger.sizes(store.mark())?;
@@ -253,8 +248,11 @@ impl Index {
             let mut place = self.store();
             let is_there =
                 std::fs::symlink_metadata(&self.path).is_ok_and(|about| about.ino() != 0);
-            if place.is_some() && is_there {
-                return Ok(());
+            match place.as_ref().filter(|_| is_there).map(|store| store.has_all_of(ledger)) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) if is_for_now(&error) => return Err(error),
+                // Below it is found out once more.
+                Some(Err(_)) | None => {}
             }
             // Deleted while it was open: it is made anew, as if it had never been.
             *place = None;

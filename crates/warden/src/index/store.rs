@@ -22,7 +22,7 @@ use crate::ledger::{
 };
 
 /// The form of the file; one of another form is made anew.
-const FORM: &str = "1";
+const FORM: &str = "2";
 
 /// Bytes of the ledger that are taken in at once.
 const BUDGET: usize = 1024 * 1024;
@@ -69,6 +69,8 @@ pub(super) struct Store {
     sequence: u64,
     /// Blocks before this one have their postings.
     sealed: u64,
+    /// The ledger's oldest file when it was built: once that is deleted, its requests are no history any more.
+    oldest: u64,
     /// Where requests are found by their id while there is no index on ids.
     recent: Option<Recent>,
 }
@@ -91,11 +93,14 @@ impl Store {
             Ok(about(&db, name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
         };
         let (sequence, sealed) = (number("sequence")?, number("sealed")?);
-        Ok(Self { db, mark, sequence, sealed, recent: None })
+        let oldest = number("oldest")?;
+        let store = Self { db, mark, sequence, sealed, oldest, recent: None };
+        store.has_all_of(ledger)?;
+        Ok(store)
     }
 
     /// Makes an empty index at `path`, to be led on and then [`Store::finish`]ed.
-    pub(super) fn create(path: &Path) -> Result<Self, IndexError> {
+    pub(super) fn create(path: &Path, ledger: &Ledger) -> Result<Self, IndexError> {
         remove(path);
         let db = connect(path, true)?;
         db.execute_batch(&format!(
@@ -104,19 +109,29 @@ impl Store {
             blocks::TABLES
         ))?;
         let recent = Some(Recent::default());
-        Ok(Self { db, mark: Mark::default(), sequence: 0, sealed: 0, recent })
+        let oldest = ledger.oldest()?;
+        Ok(Self { db, mark: Mark::default(), sequence: 0, sealed: 0, oldest, recent })
     }
 
     /// Ends the building of the file at `path`. What is then opened is led on in small steps.
     pub(super) fn finish(mut self, path: &Path) -> Result<(), IndexError> {
         self.db.execute_batch("CREATE INDEX requests_id ON requests(id)")?;
         self.tell("form", FORM)?;
+        self.tell("oldest", &self.oldest.to_string())?;
         // Of a ledger that has nothing yet, nothing was told.
         self.tell("mark", &serde_json::to_string(&self.mark).unwrap_or_default())?;
         self.recent = None;
         self.db.close().map_err(|(_, error)| error)?;
         let written = fs::File::open(path).and_then(|built| built.sync_all());
         written.map_err(|source| IndexError::File { what: "write", path: path.to_owned(), source })
+    }
+
+    /// Whether it holds what the ledger holds, and nothing of files that were deleted.
+    pub(super) fn has_all_of(&self, ledger: &Ledger) -> Result<(), IndexError> {
+        match ledger.oldest()? == self.oldest {
+            true => Ok(()),
+            false => Err(IndexError::Foreign("of files that are there no more")),
+        }
     }
 
     /// The newest record that is in it.

@@ -404,6 +404,37 @@ fn the_follower_is_behind_by_less_than_a_second() {
 }
 
 #[test]
+fn requests_of_a_deleted_file_are_no_history_any_more() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(4096);
+    for n in 0..100 {
+        ledger.append(&[requested(n, &mut Chance(n))]).unwrap();
+    }
+    let index = Index::of(&ledger);
+    index.keep(&ledger).unwrap();
+    let oldest = || {
+        let query = HistoryQuery { limit: Some(1000), ..HistoryQuery::default() };
+        let entries = index.history(&ledger, &query).unwrap().entries;
+        entries.last().map(|entry| entry.sequence).unwrap()
+    };
+    let before = oldest();
+    let closed = fs::read_dir(fixture.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut closed: Vec<_> =
+        closed.filter(|path| path.to_string_lossy().contains("ledger-0")).collect();
+    closed.sort();
+    assert!(closed.len() > 2, "{closed:?}");
+    fs::remove_file(&closed[0]).unwrap();
+    let after = oldest();
+    assert!(after > before, "{after} of the ledger itself");
+    index.keep(&ledger).unwrap();
+    assert_eq!(oldest(), after);
+    assert!(index.store().is_some(), "made anew");
+    fs::remove_file(&closed[1]).unwrap();
+    index.keep(&ledger).unwrap();
+    assert!(index.store().is_some() && oldest() > after);
+}
+
+#[test]
 fn approvals_of_the_same_command_are_counted() {
     let fixture = Fixture::new();
     let ledger = fixture.ledger(1 << 30);
@@ -423,11 +454,16 @@ fn approvals_of_the_same_command_are_counted() {
     ledger.append(&[Record::Approved(answered(4500, "fine"))]).unwrap();
     let index = Index::of(&ledger);
     let argv = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(index.approvals(&ledger, "dev", &argv("git push"), 10_000), None);
+    assert_eq!(index.approvals("dev", &argv("git push"), 10_000), None);
     index.keep(&ledger).unwrap();
-    let count = |jail, text| index.approvals(&ledger, jail, &argv(text), 10_000);
+    let count = |jail, text| index.approvals(jail, &argv(text), 10_000);
     assert_eq!(count("dev", "git push"), Some(500));
     assert_eq!(count("dev", "git push -f"), Some(0));
     assert_eq!(count("ci", "git push"), Some(1));
     assert_eq!(count("dev", "git pull"), Some(0));
+    // Whoever writes to it may take long.
+    let written = index.store();
+    assert_eq!(count("dev", "git push"), None);
+    drop(written);
+    assert_eq!(count("dev", "git push"), Some(500));
 }

@@ -310,6 +310,16 @@ impl Ledger {
         forward::step(&self.shared.place, &view, mark, budget, read)
     }
 
+    /// The sequence number of the first line of the oldest file that is left.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn oldest(&self) -> Result<u64, LedgerError> {
+        let view = self.shared.writer().view();
+        let closed = self.shared.place.segments()?.into_iter().next();
+        Ok(closed.map_or(view.first, |(first, _)| first.min(view.first)))
+    }
+
     /// Whether `mark` was made in this ledger.
     ///
     /// # Errors

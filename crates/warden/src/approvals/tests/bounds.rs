@@ -27,6 +27,27 @@ fn a_full_queue_refuses_and_forgets_nobody() {
 }
 
 #[test]
+fn only_what_nobody_has_seen_opens_an_entry() {
+    let (queue, clock) = (queue(), Clock::new());
+    let opens = |command: &str| queue.opens(&ask(command, 1).identity, "dev");
+    assert!(opens("a") && opens("b"));
+    let ticket = wait(&queue, ask("a", 1), clock.0);
+    assert!(!opens("a") && opens("b"), "it waits already");
+    let entry = ticket.entry;
+    drop(ticket);
+    assert!(!opens("a"), "it is parked");
+    answer(&queue, entry, true, clock.0).unwrap();
+    assert!(!opens("a"), "it has an answer");
+    assert!(matches!(queue.ask(ask("a", 2), clock.0), Asked::Granted(_)));
+    assert!(opens("a"));
+    let held: Vec<Ticket> =
+        (0..share_of(MAX_OPEN)).map(|n| wait(&queue, ask(&format!("c {n}"), 1), clock.0)).collect();
+    assert!(!opens("a"), "there is no room");
+    assert!(queue.opens(&ask("a", 1).identity, "another"));
+    drop(held);
+}
+
+#[test]
 fn long_commands_fill_the_queue_by_their_bytes() {
     let (queue, clock) = (queue(), Clock::new());
     let long = "x".repeat(MAX_HELD_BYTES / 8);
