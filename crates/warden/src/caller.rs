@@ -80,17 +80,21 @@ impl Caller {
 
 impl From<&Caller> for clawrden_api::Caller {
     fn from(caller: &Caller) -> Self {
-        let container = caller.container.container();
         Self {
             uid: caller.uid,
             gid: caller.gid,
             pid: caller.pid,
             prisoner: None,
-            container: container.map(|found| clawrden_api::CallerContainer {
-                id: found.id.clone(),
-                name: found.name.clone(),
-                image: found.image.clone(),
-            }),
+            container: told_container(&caller.container),
         }
     }
+}
+
+/// The container, as it is told.
+pub(crate) fn told_container(place: &Whereabouts) -> Option<clawrden_api::CallerContainer> {
+    place.container().map(|found| clawrden_api::CallerContainer {
+        id: found.id.clone(),
+        name: found.name.clone(),
+        image: found.image.clone(),
+    })
 }

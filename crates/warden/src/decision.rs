@@ -10,6 +10,7 @@ use clawrden_policy::{
 
 use crate::again::{Case, Objection};
 use crate::approvals::{Identity, Loan};
+use crate::caller::Caller;
 use crate::intercom::Account;
 use crate::jails::Jails;
 use crate::plan::{Contents, Digests, HostError, Plan, PlanError, RequestId, Sight, Workers};
@@ -426,9 +427,14 @@ impl Approved {
         self.record
     }
 
-    /// The rule that decided, as it is shown.
-    pub(crate) fn rule(&self) -> Option<&str> {
-        self.rule.as_ref().map(|rule| &*rule.text)
+    /// The rule that decided, as it is shown, to be kept.
+    pub(crate) fn rule(&self) -> Option<Arc<str>> {
+        self.rule.as_ref().map(|rule| Arc::clone(&rule.text))
+    }
+
+    /// Who asked, once nothing else is needed of it.
+    pub(crate) fn into_caller(self) -> Caller {
+        self.plan.caller
     }
 
     pub(crate) fn timeout(&self) -> Timeout {

@@ -512,11 +512,10 @@ pub(crate) struct Shown {
 const MOST_NAMED: usize = 8;
 
 /// The argument vector for a person: all of it, unless it is longer than `room` bytes or has secrets.
-pub(crate) fn shown(plan: &Plan, mut room: usize) -> Shown {
+fn shown(plan: &Plan, room: usize) -> Shown {
     let argv: Vec<&[u8]> = plan.invocation.argv().collect();
     let redacted = redaction::ours().argv(&argv);
-    let mut is_exact =
-        redacted.is_none() && argv.iter().all(|arg| std::str::from_utf8(arg).is_ok());
+    let is_exact = redacted.is_none() && argv.iter().all(|arg| std::str::from_utf8(arg).is_ok());
     let acting = redacted.iter().flat_map(|redacted| redacted.acting.iter().take(MOST_NAMED));
     let noticed = acting
         .map(|at| format!("argument {at}: what is hidden has characters that a shell acts on"));
@@ -525,24 +524,35 @@ pub(crate) fn shown(plan: &Plan, mut room: usize) -> Shown {
         Some(redacted) => redacted.argv.iter().map(|arg| &**arg).collect(),
         None => argv,
     };
-    let mut shown = Vec::new();
-    let mut all = argv.into_iter();
-    for arg in all.by_ref() {
+    let (argv, is_whole) = cut(argv.iter().map(|arg| (*arg, arg.len())), 0, room);
+    Shown { argv, is_exact: is_exact && is_whole, noticed }
+}
+
+/// The text of arguments, each with the length that it is told to have, and word of those that are `left` behind them:
+/// as much as fits into `room` bytes, and whether that is all.
+pub(crate) fn cut<'a>(
+    argv: impl Iterator<Item = (&'a [u8], usize)>,
+    left: usize,
+    mut room: usize,
+) -> (Vec<String>, bool) {
+    let (mut shown, mut is_whole) = (Vec::new(), true);
+    let mut all = argv;
+    for (arg, length) in all.by_ref() {
         let text = lossy(&arg[..arg.len().min(room)]);
         room = room.saturating_sub(text.len() + 1);
-        let cut = arg.len() > text.len();
-        is_exact &= !cut;
-        shown.push(if cut { format!("{text}… ({} bytes)", arg.len()) } else { text });
+        let cut = length > text.len();
+        is_whole &= !cut;
+        shown.push(if cut { format!("{text}… ({length} bytes)") } else { text });
         if room == 0 {
             break;
         }
     }
-    let left = all.count();
+    let left = left + all.count();
     if left > 0 {
         shown.push(format!("… and {left} more arguments"));
-        is_exact = false;
+        is_whole = false;
     }
-    Shown { argv: shown, is_exact, noticed }
+    (shown, is_whole)
 }
 
 fn clean(text: String) -> String {

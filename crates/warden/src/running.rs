@@ -4,7 +4,8 @@ mod card;
 mod told;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -59,7 +60,7 @@ pub(crate) struct Running {
     count: watch::Sender<usize>,
 }
 
-/// In the order in which they began: a request's id is its client's word, and may come twice.
+/// In the order in which they began.
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
@@ -69,23 +70,37 @@ struct Table {
 
 #[derive(Debug)]
 struct Entry {
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What is known of a running command, by itself and by whoever asks.
+#[derive(Debug)]
+struct Shared {
+    /// The warden's own random number: no two have the same.
     id: RequestId,
     origin: Origin,
     card: Card,
     /// Where its processes are, once it has some.
-    tree: Option<Tree>,
-    state: State,
-    orders: mpsc::UnboundedSender<Order>,
-    /// Once its intent is written.
-    meter: Option<Meter>,
+    tree: OnceLock<Tree>,
+    /// A [`State`].
+    state: AtomicU8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 enum State {
     Starting,
     Running,
     Paused,
     Ending,
+}
+
+impl State {
+    fn of(number: u8) -> Self {
+        let all = [Self::Starting, Self::Running, Self::Paused];
+        all.into_iter().find(|state| *state as u8 == number).unwrap_or(Self::Ending)
+    }
 }
 
 /// Whom a command runs for.
@@ -102,7 +117,10 @@ pub(crate) struct Origin {
 pub(crate) struct Run {
     registry: Arc<Running>,
     number: u64,
+    shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
+    /// Once its intent is written.
+    meter: Option<Meter>,
 }
 
 impl Default for Running {
@@ -119,43 +137,27 @@ impl Running {
     /// Enters a command that is about to start. From here on orders reach it.
     pub(crate) fn enter(self: &Arc<Self>, id: RequestId, origin: Origin, card: Card) -> Run {
         let (sender, orders) = mpsc::unbounded_channel();
+        let (tree, state) = (OnceLock::new(), AtomicU8::new(State::Starting as u8));
+        let shared = Arc::new(Shared { id, origin, card, tree, state });
+        let entry = Entry { shared: Arc::clone(&shared), orders: sender };
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
-        let (tree, state, meter) = (None, State::Starting, None);
-        let entry = Entry { id, origin, card, tree, state, orders: sender, meter };
         table.entries.insert(number, entry);
         self.count.send_replace(table.entries.len());
-        Run { registry: Arc::clone(self), number, orders }
+        Run { registry: Arc::clone(self), number, shared, orders, meter: None }
     }
 
     /// Gives every running command that `meant` likes an order, and says how many these are.
     pub(crate) fn order(&self, order: &Order, meant: impl Fn(&Origin) -> bool) -> usize {
-        let mut table = self.table();
-        let meant = table.entries.values_mut().filter(|entry| meant(&entry.origin));
+        let table = self.table();
+        let meant = table.entries.values().filter(|entry| meant(&entry.shared.origin));
         meant.map(|entry| entry.order(order.clone())).filter(|&taken| taken).count()
     }
 
     /// Whether this command runs.
     pub(crate) fn holds(&self, id: RequestId) -> bool {
-        self.table().entries.values().any(|entry| entry.id == id)
-    }
-
-    /// Counts a command that starts, until it is no longer here.
-    pub(crate) fn starts(&self, id: RequestId, meter: Meter) {
-        let mut table = self.table();
-        if let Some(entry) = table.entries.values_mut().rev().find(|entry| entry.id == id) {
-            entry.meter = Some(meter);
-        }
-    }
-
-    /// Counts how a command ended.
-    pub(crate) fn finished(&self, how: &Finished) {
-        let table = self.table();
-        let entry = table.entries.values().find(|entry| entry.id == how.id.0);
-        if let Some(meter) = entry.and_then(|entry| entry.meter.as_ref()) {
-            meter.finished(how);
-        }
+        self.table().entries.values().any(|entry| entry.shared.id == id)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -168,7 +170,8 @@ impl Running {
         patience: Duration,
         meant: impl Fn(&Origin) -> bool,
     ) -> usize {
-        let left = || self.table().entries.values().filter(|entry| meant(&entry.origin)).count();
+        let left =
+            || self.table().entries.values().filter(|entry| meant(&entry.shared.origin)).count();
         let mut count = self.count.subscribe();
         // It is told of each that begins or ends.
         let empty = async { while left() > 0 && count.changed().await.is_ok() {} };
@@ -188,26 +191,41 @@ impl Running {
 
 impl Entry {
     /// Whether there is somebody who takes it: a receiver that is gone belongs to a command that has ended.
-    fn order(&mut self, order: Order) -> bool {
-        self.state = match (&order, self.state) {
+    fn order(&self, order: Order) -> bool {
+        let next = |state| match (&order, State::of(state)) {
             (Order::End { .. } | Order::Stop { .. }, _) | (_, State::Ending) => State::Ending,
             (Order::Freeze, _) => State::Paused,
             (Order::Thaw, State::Paused) => State::Running,
             (_, state) => state,
         };
+        let state = &self.shared.state;
+        // It cannot fail: there is always a next one.
+        let _ = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |is| Some(next(is) as u8));
         self.orders.send(order).is_ok()
     }
 }
 
 impl Run {
-    /// Tells where its processes are. It counts as running from here on.
-    pub(crate) fn is_in(&self, tree: Tree) {
-        let mut table = self.registry.table();
-        let Some(entry) = table.entries.get_mut(&self.number) else { return };
-        entry.tree = Some(tree);
-        if entry.state == State::Starting {
-            entry.state = State::Running;
+    /// Counts it as started, until it is dropped.
+    pub(crate) fn counts(&mut self, meter: Meter) {
+        self.meter = Some(meter);
+    }
+
+    /// Counts how it ended.
+    pub(crate) fn finished(&self, how: &Finished) {
+        if let Some(meter) = &self.meter {
+            meter.finished(how);
         }
+    }
+
+    /// Tells where its processes are, once. It counts as running from here on.
+    pub(crate) fn is_in(&self, tree: Tree) {
+        let Shared { tree: place, state, .. } = &*self.shared;
+        // Whoever looks before it runs finds no processes.
+        let _ = place.set(tree);
+        let (starting, running) = (State::Starting as u8, State::Running as u8);
+        // One that was told something meanwhile stays what it is by that.
+        let _ = state.compare_exchange(starting, running, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// The next order. Cancel-safe; never resolves when there is none.
@@ -222,11 +240,11 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         let mut table = self.registry.table();
-        if let Some(entry) = table.entries.remove(&self.number) {
+        if table.entries.remove(&self.number).is_some() {
             if table.ended.len() == REMEMBERED {
                 table.ended.pop_front();
             }
-            table.ended.push_back(entry.id);
+            table.ended.push_back(self.shared.id);
         }
         self.registry.count.send_replace(table.entries.len());
     }

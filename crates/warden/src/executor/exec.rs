@@ -93,7 +93,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(entered) => entered,
         Err(text) => {
             record::discard(recording).await;
-            finish(warden, ended(id, clock, None, Some(text.clone())), spent);
+            finish(warden, &run, ended(id, clock, None, Some(text.clone())), spent);
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
             return start.reply.close();
         }
@@ -113,7 +113,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         }
     };
     spent = spent.filter(|_| supervision.refused_to_start);
-    finish(warden, finished, spent);
+    finish(warden, supervision.run_of(), finished, spent);
     supervision.linger(&warden.pool).await;
 }
 

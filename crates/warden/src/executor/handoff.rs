@@ -11,7 +11,8 @@ use super::{Begun, Refusal, Start, begin, finish, refuse};
 use crate::caller::Caller;
 use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
-use crate::process::cgroup::{CgroupError, Leaf, processes_in};
+use crate::plan::Plan;
+use crate::process::cgroup::{CgroupError, Leaf};
 use crate::process::pidfd::Why;
 use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
@@ -29,9 +30,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         return refuse(warden, start, Refusal::Failed, text).await;
     }
     let report = !warden.exit_info.is_available() || plan.caller.pidfd.is_none();
-    let (set, by_path) = (plan.governed.clone(), plan.by_path);
-    let path = plan.tool.as_ref().map(|tool| tool.path.clone());
-    let (caller, identity, lap) = (plan.caller.clone(), plan.identity, plan.lap);
+    let (identity, lap) = (plan.identity, plan.lap);
     let timeout = start.approved.timeout();
     let leaf = match timeout {
         Timeout::Rule(_) => {
@@ -39,10 +38,10 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         }
         Timeout::Default(_) | Timeout::None => None,
     };
-    let (Some(path), Some(set)) = (path, Strings::new(&set)) else {
+    if told(plan, report).is_none() {
         let text = "what is to be executed cannot be told to the caller".to_owned();
         return refuse(warden, start, Refusal::Failed, text).await;
-    };
+    }
     let started = Started {
         id,
         executor: "mirror".to_owned(),
@@ -56,16 +55,18 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let Some(Begun { mut run, spent }) = begin(warden, &mut start, started).await else { return };
     // For as long as it is followed, its process is no other one.
     let _lap = pid.map(|pid| warden.laps.enter(identity, lap, pid));
-    // Who runs for long holds nothing of what it was asked with.
-    drop(start.approved);
     let clock = Instant::now();
-    if let Err(Unsent { error, in_part }) =
-        start.reply.handoff(Handoff { report, by_path, path: &path, set }).await
-    {
+    let sent = match told(start.approved.plan(), report) {
+        Some(told) => start.reply.handoff(told).await,
+        None => Err(Unsent { error: std::io::ErrorKind::InvalidData.into(), in_part: false }),
+    };
+    // Who runs for long holds nothing of what it was asked with.
+    let caller = start.approved.into_caller();
+    if let Err(Unsent { error, in_part }) = sent {
         let error = Some(format!("the caller left before its command started: {error}"));
         let finished = Finished { error, ..unknown(id, clock, "it never started") };
         // Who has read a part may know enough to go on without the rest.
-        return finish(warden, finished, spent.filter(|_| !in_part));
+        return finish(warden, &run, finished, spent.filter(|_| !in_part));
     }
     drop(spent);
     crate::crash::point("after_ack");
@@ -83,14 +84,23 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
     };
     let error = watch.stopped;
-    finish(warden, Finished { timed_out, error, ..finished }, None);
+    finish(warden, &run, Finished { timed_out, error, ..finished }, None);
+}
+
+/// What the shim is told; `None` for what cannot be told.
+fn told(plan: &Plan, report: bool) -> Option<Handoff<'_>> {
+    let path = &plan.tool.as_ref()?.path;
+    let set = Strings::new(&plan.governed)?;
+    Some(Handoff { report, by_path: plan.by_path, path, set })
 }
 
 /// Where the processes of a tool are that its caller has become.
 fn tree(caller: &Caller, leaf: Option<&Leaf>) -> Tree {
-    let (caller, leaf) = (caller.clone(), leaf.map(|leaf| leaf.path().to_owned()));
-    let members = move || leaf.as_deref().map(processes_in).unwrap_or_default();
-    Tree::of_tool(move || caller.identity(), members)
+    let cgroup = leaf.map(|leaf| leaf.path().to_owned());
+    match (caller.pid, &caller.pidfd) {
+        (Some(pid), Some(pidfd)) => Tree::behind(pid, Arc::clone(pidfd), cgroup),
+        _ => Tree::of_tool(caller.identity(), cgroup),
+    }
 }
 
 /// Who said how the tool ended.

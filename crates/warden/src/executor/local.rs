@@ -72,7 +72,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err(error) => {
             tracing::error!(%error, "a supervised run could not be started");
             record::discard(recording).await;
-            finish(warden, ended(id, clock, None, Some(error.to_string())), spent);
+            finish(warden, &run, ended(id, clock, None, Some(error.to_string())), spent);
             return start.reply.close();
         }
     };
@@ -82,7 +82,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let finished = supervision.run(prepared, start.reply, recording, laps).await;
     // The runner's own word that the tool was not executed is certain; its silence is not.
     spent = spent.filter(|_| supervision.refused_to_start);
-    finish(warden, finished, spent);
+    finish(warden, supervision.run_of(), finished, spent);
     supervision.linger(&warden.pool).await;
 }
 

@@ -153,7 +153,7 @@ struct Begun {
 async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Begun> {
     let plan = start.approved.plan();
     let card = Card::new(&start.approved, &started);
-    let run = warden.running.enter(plan.id, plan.origin(), card);
+    let mut run = warden.running.enter(plan.id, plan.origin(), card);
     if let Some(text) = warden.stopped_for(plan) {
         start.abandon(warden, "stopped by the kill switch".to_owned());
         // A caller that has left needs no answer.
@@ -189,7 +189,7 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     };
     let plan = start.approved.plan();
     let meter = Meter::start(plan.jail.counts(), start.approved.executor());
-    warden.running.starts(plan.id, meter);
+    run.counts(meter);
     crate::crash::point("after_spent");
     let landed = warden.ledger.promised(sequence, has_authority).await;
     let text = match (landed, warden.stopped_for(start.approved.plan())) {
@@ -201,7 +201,7 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
             format!("the ledger cannot be kept, so nothing runs: {error}")
         }
     };
-    finish(warden, never_started(id, &text), spent);
+    finish(warden, &run, never_started(id, &text), spent);
     let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
     None
 }
@@ -237,9 +237,9 @@ fn unspent(warden: &Warden, id: Id, loan: &Loan, text: &str) {
 
 /// Writes how it ended. With `unused` nothing was started for certain: it goes back once that is in the ledger, and
 /// while it cannot be written it counts as used.
-fn finish(warden: &Warden, finished: Finished, unused: Option<Approval>) {
+fn finish(warden: &Warden, run: &Run, finished: Finished, unused: Option<Approval>) {
     crate::crash::point("before_finished");
-    warden.running.finished(&finished);
+    run.finished(&finished);
     let Some(approval) = unused else { return warden.record(&[Record::Finished(finished)]) };
     let returned = returned(finished.id, &approval);
     let finished = Record::Finished(finished);

@@ -126,6 +126,11 @@ impl Supervision {
         Self { container: Some((engine, id)), ..self }
     }
 
+    /// What it is entered as.
+    pub(super) fn run_of(&self) -> &Run {
+        &self.run
+    }
+
     /// Starts it and follows it until the tool itself has ended, and its recording with it. Of one that runs in the
     /// warden's own pid namespace `laps` are noted.
     pub(super) async fn run(

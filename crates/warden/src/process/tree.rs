@@ -48,8 +48,14 @@ pub struct Report {
 /// # Errors
 /// When /proc cannot be read.
 pub fn descendants(root: Identity) -> Result<Vec<Identity>, ProcessError> {
-    let found = Tree::new(root, Scope::BelowRoot).walk()?;
-    Ok(found.iter().map(Stat::identity).collect())
+    Ok(descendants_in(&Snapshot::take()?, root))
+}
+
+/// Everything that was below a process when `all` was taken.
+#[must_use]
+pub fn descendants_in(all: &Snapshot, root: Identity) -> Vec<Identity> {
+    let found = Tree::new(root, Scope::BelowRoot).walk_in(all);
+    found.iter().map(Stat::identity).collect()
 }
 
 /// Sends a signal once to everything that one walk finds.
@@ -142,11 +148,10 @@ impl Tree {
 
     /// What is in the tree and has not ended. This process and what is below it is never part of it.
     fn walk(&mut self) -> Result<Vec<Stat>, ProcessError> {
-        let all = snapshot()?;
-        let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for stat in all.values() {
-            children.entry(stat.ppid).or_default().push(stat.pid);
-        }
+        Ok(self.walk_in(&Snapshot::take()?))
+    }
+
+    fn walk_in(&mut self, Snapshot { all, children }: &Snapshot) -> Vec<Stat> {
         self.known.retain(|known| all.get(&known.pid).is_some_and(|s| s.identity() == *known));
         let mut seen = BTreeSet::from([std::process::id()]);
         let mut found = Vec::new();
@@ -164,7 +169,7 @@ impl Tree {
                 found.push(*stat);
             }
         }
-        Ok(found)
+        found
     }
 
     fn send(&mut self, identity: Identity, signal: Signal) {
@@ -240,22 +245,36 @@ impl Tree {
     }
 }
 
-/// Every process that /proc shows.
-fn snapshot() -> Result<BTreeMap<u32, Stat>, ProcessError> {
-    let failed = |source| ProcessError::Read { pid: 0, file: "..", source };
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir("/proc").map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        match proc::stat(pid) {
-            Ok(stat) => {
-                all.insert(pid, stat);
+/// Every process that /proc shows, at one time.
+#[derive(Debug)]
+pub struct Snapshot {
+    all: BTreeMap<u32, Stat>,
+    children: BTreeMap<u32, Vec<u32>>,
+}
+
+impl Snapshot {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn take() -> Result<Self, ProcessError> {
+        let failed = |source| ProcessError::Read { pid: 0, file: "..", source };
+        let mut all = BTreeMap::new();
+        let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for entry in fs::read_dir("/proc").map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            match proc::stat(pid) {
+                Ok(stat) => {
+                    children.entry(stat.ppid).or_default().push(pid);
+                    all.insert(pid, stat);
+                }
+                Err(ProcessError::Gone { .. }) => {}
+                Err(error) => return Err(error),
             }
-            Err(ProcessError::Gone { .. }) => {}
-            Err(error) => return Err(error),
         }
+        Ok(Self { all, children })
     }
-    Ok(all)
 }
 
 #[cfg(test)]

@@ -4,21 +4,40 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cgroup::processes_in;
+use super::pidfd::has_ended;
 use super::proc::{self, Identity};
-use super::tree::descendants;
+use super::tree::{Snapshot, descendants_in};
 
 /// Which processes are those of a command.
 #[derive(Clone)]
 pub struct Tree {
-    root: Arc<dyn Fn() -> Option<Identity> + Send + Sync>,
+    root: Root,
     /// The root is the tool; otherwise it only waits for it.
     is_tool: bool,
     /// What the root and its ended children had used when the command began, in clock ticks.
     before: u64,
     /// Those in its cgroup, where it has one.
-    members: Arc<dyn Fn() -> Vec<u32> + Send + Sync>,
+    members: Members,
+}
+
+#[derive(Clone)]
+enum Root {
+    /// This one, if it was there.
+    Known(Option<Identity>),
+    /// The one behind a descriptor. Its start time is read when somebody wants to know.
+    Behind(u32, Arc<OwnedFd>),
+}
+
+#[derive(Clone)]
+enum Members {
+    /// Of this cgroup, if there is one.
+    Of(Option<PathBuf>),
+    Given(Arc<dyn Fn() -> Vec<u32> + Send + Sync>),
 }
 
 impl fmt::Debug for Tree {
@@ -31,18 +50,38 @@ impl Tree {
     /// What a runner, process `pid`, has started from here on, and those that `members` gives. Reads /proc.
     #[must_use]
     pub fn of_runner(pid: u32, members: impl Fn() -> Vec<u32> + Send + Sync + 'static) -> Self {
-        let root = Identity::of(pid).ok();
+        let root = Root::Known(Identity::of(pid).ok());
         let before = Figures::of(pid).map_or(0, |figures| figures.own + figures.children);
-        Self { root: Arc::new(move || root), is_tool: false, before, members: Arc::new(members) }
+        Self { root, is_tool: false, before, members: Members::Given(Arc::new(members)) }
     }
 
-    /// The tool that `root` gives, what it has started, and those that `members` gives.
+    /// The tool `root`, what it has started, and those in its `cgroup`.
     #[must_use]
-    pub fn of_tool(
-        root: impl Fn() -> Option<Identity> + Send + Sync + 'static,
-        members: impl Fn() -> Vec<u32> + Send + Sync + 'static,
-    ) -> Self {
-        Self { root: Arc::new(root), is_tool: true, before: 0, members: Arc::new(members) }
+    pub fn of_tool(root: Option<Identity>, cgroup: Option<PathBuf>) -> Self {
+        Self { root: Root::Known(root), is_tool: true, before: 0, members: Members::Of(cgroup) }
+    }
+
+    /// The same of the tool that is process `pid` for as long as `pidfd` has not ended. Reads nothing.
+    #[must_use]
+    pub fn behind(pid: u32, pidfd: Arc<OwnedFd>, cgroup: Option<PathBuf>) -> Self {
+        let root = Root::Behind(pid, pidfd);
+        Self { root, is_tool: true, before: 0, members: Members::Of(cgroup) }
+    }
+
+    fn root(&self) -> Option<Identity> {
+        match &self.root {
+            Root::Known(root) => *root,
+            Root::Behind(pid, pidfd) => {
+                Identity::of(*pid).ok().filter(|_| !has_ended(pidfd.as_fd()))
+            }
+        }
+    }
+
+    fn members(&self) -> Vec<u32> {
+        match &self.members {
+            Members::Of(cgroup) => cgroup.as_deref().map(processes_in).unwrap_or_default(),
+            Members::Given(members) => members(),
+        }
     }
 }
 
@@ -57,13 +96,13 @@ pub struct Usage {
     pub processes: usize,
 }
 
-/// What `tree` uses at the moment; `None` when its root has gone. Blocks.
+/// What `tree`, found in `all`, uses at the moment; `None` when its root has gone. Blocks.
 #[must_use]
-pub fn usage(tree: &Tree) -> Option<Usage> {
-    let root_is = (tree.root)()?;
-    let below = descendants(root_is).ok()?;
+pub fn usage(all: &Snapshot, tree: &Tree) -> Option<Usage> {
+    let root_is = tree.root()?;
+    let below = descendants_in(all, root_is);
     let mut pids: BTreeSet<u32> = below.into_iter().map(|process| process.pid).collect();
-    pids.extend((tree.members)());
+    pids.extend(tree.members());
     pids.remove(&root_is.pid);
     let root = Figures::of(root_is.pid)?;
     let mut ticks = root.own + root.children;
@@ -126,20 +165,24 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let root = Identity::of(shell.id()).ok();
-        let tree = Tree::of_tool(move || root, Vec::new);
+        let tree = Tree::of_tool(Identity::of(shell.id()).ok(), None);
+        let usage = |tree: &Tree| usage(&Snapshot::take().unwrap(), tree);
         let mut out = shell.stdout.take().unwrap();
         std::io::Read::read_exact(&mut out, &mut [0; 5]).unwrap();
         let used = usage(&tree).unwrap();
         assert_eq!(used.processes, 1);
         assert!(used.cpu_ms >= 20, "{used:?}");
         assert!(used.memory >= 100_000, "{used:?}");
+        let fd = crate::process::pidfd::open_identity(Identity::of(shell.id()).unwrap()).unwrap();
+        let behind = Tree::behind(shell.id(), Arc::new(fd), None);
+        assert_eq!(usage(&behind).unwrap().processes, 1);
         let from_here = Tree::of_runner(shell.id(), Vec::new);
         assert_eq!(usage(&from_here).unwrap(), Usage::default(), "from here on nothing was used");
         drop(shell.stdin.take());
         let start = Instant::now();
         while shell.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(10) {}
         assert_eq!(usage(&tree), None);
+        assert_eq!(usage(&behind), None);
     }
 
     #[test]

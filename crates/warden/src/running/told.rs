@@ -1,10 +1,14 @@
 //! Telling what runs, and finding the one that a person means.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use clawrden_api::{RunningEntry, RunningList};
 
-use super::{Entry, Order, Running, State};
+use super::{Order, Running, Shared, State};
 use crate::ledger::{Id, Method};
 use crate::plan::RequestId;
+use crate::process::tree::Snapshot;
 use crate::process::usage::{Tree, usage};
 
 /// The fewest digits that name a command.
@@ -37,21 +41,22 @@ const NAMED: usize = 4;
 impl Running {
     /// What runs, oldest first. Reads /proc; blocks.
     pub(crate) fn list(&self) -> RunningList {
-        // Nobody who begins or ends waits for what is read of the kernel.
-        let mut entries: Vec<(RunningEntry, Option<Tree>)> = {
-            let table = self.table();
-            table.entries.values().map(|entry| (entry.told(), entry.tree.clone())).collect()
-        };
-        let mut ids: Vec<String> = entries.iter().map(|(entry, _)| entry.id.clone()).collect();
+        let all: Vec<Arc<Shared>> =
+            self.table().entries.values().map(|entry| Arc::clone(&entry.shared)).collect();
+        // Nobody who begins or ends waits for words that are made, nor for what is read of the kernel.
+        let mut entries: Vec<RunningEntry> = all.iter().map(|shared| shared.told()).collect();
+        let seen = if all.is_empty() { None } else { Snapshot::take().ok() };
+        let mut ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
         ids.sort_unstable();
-        for (entry, tree) in &mut entries {
+        for (entry, shared) in entries.iter_mut().zip(&all) {
             entry.short = shortest(&entry.id, &ids);
-            let Some(used) = tree.as_ref().and_then(usage) else { continue };
+            let used = seen.as_ref().zip(shared.tree.get());
+            let Some(used) = used.and_then(|(seen, tree)| usage(seen, tree)) else { continue };
             entry.cpu_ms = Some(used.cpu_ms);
             entry.memory = Some(used.memory);
             entry.processes = Some(used.processes);
         }
-        RunningList { entries: entries.into_iter().map(|(entry, _)| entry).collect() }
+        RunningList { entries }
     }
 
     /// The running command that `prefix` names, digits of its id in small letters, and where its processes are.
@@ -61,9 +66,8 @@ impl Running {
     pub(crate) fn find(&self, prefix: &str) -> Result<(RequestId, Vec<Tree>), Unstoppable> {
         let table = self.table();
         let is_it = |id: &RequestId| Id(*id).to_string().starts_with(prefix);
-        let mut found: Vec<RequestId> =
-            table.entries.values().map(|entry| entry.id).filter(is_it).collect();
-        found.dedup();
+        let found: Vec<RequestId> =
+            table.entries.values().map(|entry| entry.shared.id).filter(is_it).collect();
         let id = match found[..] {
             [id] => id,
             [] => {
@@ -81,37 +85,37 @@ impl Running {
                 return Err(Unstoppable::Ambiguous { prefix, ids, count });
             }
         };
-        let of_it = table.entries.values().filter(|entry| entry.id == id);
-        Ok((id, of_it.filter_map(|entry| entry.tree.clone()).collect()))
+        let of_it = table.entries.values().filter(|entry| entry.shared.id == id);
+        Ok((id, of_it.filter_map(|entry| entry.shared.tree.get().cloned()).collect()))
     }
 
     /// Tells this command to stop; `why` is for whoever waits for it.
     pub(crate) fn stop(&self, id: RequestId, why: &str) {
-        for entry in self.table().entries.values_mut().filter(|entry| entry.id == id) {
+        for entry in self.table().entries.values().filter(|entry| entry.shared.id == id) {
             entry.order(Order::Stop { why: why.to_owned() });
         }
     }
 }
 
-impl Entry {
+impl Shared {
     fn told(&self) -> RunningEntry {
         let card = &self.card;
         RunningEntry {
             id: Id(self.id).to_string(),
             short: String::new(),
-            jail: card.jail.clone(),
-            caller: card.caller.clone(),
-            argv: card.argv.clone(),
-            executor: card.executor.clone(),
+            jail: self.origin.jails.first().map(ToString::to_string).unwrap_or_default(),
+            caller: card.caller(),
+            argv: card.argv(),
+            executor: card.executor.to_owned(),
             cooperative: card.method == Some(Method::Handoff),
-            rule: card.rule.clone(),
+            rule: card.rule.as_deref().map(str::to_owned),
             run_as: card.run_as.clone(),
             recording: card.recording.clone(),
-            started_ms: card.started_ms,
+            started_ms: card.started_ms(),
             cpu_ms: None,
             memory: None,
             processes: None,
-            state: match self.state {
+            state: match State::of(self.state.load(Ordering::Acquire)) {
                 State::Starting => "starting",
                 State::Running => "running",
                 State::Paused => "paused",
@@ -136,8 +140,6 @@ fn shortest(id: &str, ids: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::running::{Card, Origin};
 

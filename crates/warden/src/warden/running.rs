@@ -10,6 +10,7 @@ use super::prisoners::refused;
 use crate::control::recordings::Source;
 use crate::control::{Actor, Commands};
 use crate::ledger::{self, Id, Record, Recorded};
+use crate::process::tree::Snapshot;
 use crate::process::usage::usage;
 use crate::recording::{Found, Missing};
 use crate::running::Unstoppable;
@@ -35,12 +36,15 @@ impl Commands for Control {
             };
             refused(code, error.to_string())
         })?;
+        let seen = Snapshot::take().ok();
+        let used = trees.iter().filter_map(|tree| usage(seen.as_ref()?, tree));
+        let processes = used.map(|used| used.processes).sum();
         warden.record(&[Record::Killed(ledger::Killed {
             id: Some(Id(found)),
             prisoner: None,
             by,
             reason,
-            processes: trees.iter().filter_map(usage).map(|used| used.processes).sum(),
+            processes,
             containers: 0,
         })]);
         warden.running.stop(found, &why);

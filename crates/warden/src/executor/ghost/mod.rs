@@ -145,7 +145,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err(text) => {
             record::discard(recording).await;
             let _ = start.reply.fail(EXIT_UNREACHABLE, &text).await;
-            return finish(warden, ended(id, clock, None, Some(text)), spent);
+            return finish(warden, &run, ended(id, clock, None, Some(text)), spent);
         }
     };
     let made = begun(warden, making, ready.secrets, &mut run, &mut start.reply).await;
@@ -154,7 +154,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err((code, text)) => {
             record::discard(recording).await;
             // Before the client is told, who may ask again at once. Nothing but the runner has run.
-            finish(warden, ended(id, clock, None, Some(text.clone())), spent);
+            finish(warden, &run, ended(id, clock, None, Some(text.clone())), spent);
             let _ = start.reply.fail(code, &text).await;
             return start.reply.close();
         }
@@ -165,7 +165,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let mut supervision = supervision.in_container(warden.engine.clone(), held.id().to_owned());
     let finished = supervision.run(prepared, start.reply, recording, None).await;
     spent = spent.filter(|_| supervision.refused_to_start);
-    finish(warden, finished, spent);
+    finish(warden, supervision.run_of(), finished, spent);
     supervision.end_all().await;
     held.gone().await;
     supervision.serve().await;
