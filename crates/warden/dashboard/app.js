@@ -1,7 +1,7 @@
 // The frame: which page is shown, whether the warden answers, what is stopped.
 
 import { announce, dialog, el, button } from "./dom.js";
-import { counting } from "./show.js";
+import { counting, visible } from "./show.js";
 import { listen, refresh, start, state, stop } from "./state.js";
 import { whenSignedOut } from "./api.js";
 import * as session from "./session.js";
@@ -63,16 +63,16 @@ function frame() {
   if (status?.stopped) {
     const { by, since_ms: since, paused } = status.stopped;
     lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, paused ? "Everything is paused." : "Everything is stopped."),
-      el("span", { class: "grow" }, `By ${by}, `, counting(since, "ago"), ". Every new command is denied."),
+      el("span", { class: "grow" }, "By ", ...visible(by), ", ", counting(since, "ago"), ". Every new command is denied."),
       button("Resume…", "bad", () => resume({}))));
   }
   for (const held of status?.held ?? []) {
     const what = held.jail ? `jail ${held.jail}` : `container ${held.container?.name}`;
-    lines.push(el("div", { class: "banner wait" }, el("span", { class: "grow" }, `The ${what} is ${held.stopped.paused ? "paused" : "stopped"} by ${held.stopped.by}.`),
+    lines.push(el("div", { class: "banner wait" }, el("span", { class: "grow" }, ...visible(`The ${what} is ${held.stopped.paused ? "paused" : "stopped"} by ${held.stopped.by}.`)),
       button("Resume…", "small", () => resume(held.jail ? { jail: held.jail } : { container: held.container.id }))));
   }
   if (status?.ledger.error) {
-    lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The ledger cannot be written, so nothing runs."), el("span", { class: "grow" }, status.ledger.error)));
+    lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The ledger cannot be written, so nothing runs."), el("span", { class: "grow" }, ...visible(status.ledger.error))));
   }
   if (status?.policy.error) {
     lines.push(el("div", { class: "banner wait" }, el("span", { class: "grow" }, "The changed policy does not load; the last good one is in force."), el("a", { href: "#/policy" }, "See why")));

@@ -4,16 +4,34 @@ import { button, el, facts } from "./dom.js";
 import { mayAnswer } from "./session.js";
 import { caller, command, copyable, counting, line, visible } from "./show.js";
 
+/** What is said of a command that has no exact form. */
+const NOT_WHOLE = "Not shown whole, or secrets in it are marked: what runs has more than is seen here.";
+
+/** What an approver must see of an entry whatever else is shown: where it is from, what would run where, and what is odd about it. */
+export function brief(entry) {
+  const odd = [...(entry.warnings ?? []), ...entry.noticed].map((text) => el("li", {}, ...visible(text)));
+  if (!entry.exact) odd.push(el("li", {}, NOT_WHOLE));
+  return [
+    el("div", { class: "chips" }, el("span", { class: "chip note" }, ...visible(entry.jail)), el("span", { class: "chip" }, ...where(entry))),
+    command(entry.argv),
+    odd.length ? el("ul", { class: "noticed" }, odd) : null,
+  ];
+}
+
+function where(entry) {
+  return visible(entry.run_as ? `${entry.executor} as ${entry.run_as}` : entry.executor);
+}
+
 /** The card of an entry; `acts` has `approve`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */
 export function card(entry, acts) {
   const head = `request-${entry.id}`;
   const approve = button("Approve", "good approve", () => acts.approve(approve), { "aria-describedby": head });
   const deny = button("Deny…", "bad deny", () => acts.deny(), { "aria-describedby": head });
   const copy = button("Copy", "quiet small copy", async () => {
-    await navigator.clipboard.writeText(copyable(entry.argv));
+    await navigator.clipboard.writeText(entry.exact ?? copyable(entry.argv));
     copy.textContent = "Copied";
     setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-  }, { title: "Copy the exact command" });
+  }, { title: entry.exact ? "Copy the exact command" : "Copy the command as it is shown" });
   const mark = el("input", { type: "checkbox", "aria-label": "Mark for answering together", on: { change: () => acts.mark(mark.checked) } });
   const callers = el("span", { class: "chip" });
   const left = el("div", { class: "left", role: "presentation" }, el("div", { class: "left-bar" }));
@@ -21,21 +39,23 @@ export function card(entry, acts) {
     el("div", { class: "request-head", id: head },
       mayAnswer() ? mark : null,
       el("span", { class: "chip note" }, ...visible(entry.jail)),
-      el("span", { class: "chip" }, entry.run_as ? `${entry.executor} as ${entry.run_as}` : entry.executor),
+      el("span", { class: "chip" }, ...where(entry)),
       callers,
       el("span", { class: "grow" }),
       el("span", { class: "soft" }, counting(entry.since_ms, "ago"), " · ", counting(entry.expires_ms, "until")),
       el("code", { class: "soft", title: entry.id }, entry.short)),
     el("div", { class: "command-box" }, command(entry.argv), copy),
     entry.warnings?.length ? el("ul", { class: "noticed" }, entry.warnings.map((text) => el("li", {}, ...visible(text)))) : null,
+    entry.exact ? null : el("ul", { class: "noticed" }, el("li", {}, NOT_WHOLE)),
     entry.noticed.length ? el("ul", { class: "noticed" }, entry.noticed.map((text) => el("li", {}, ...visible(text)))) : null,
     el("p", { class: "why" }, el("strong", {}, ...visible(entry.reason || "The policy asks")), entry.rule ? el("span", { class: "soft" }, " · ", ...visible(entry.rule)) : null),
     facts([
       ["directory", entry.cwd === null ? null : el("code", {}, ...visible(entry.cwd))],
       ["runs", entry.executable ? el("code", {}, ...visible(entry.executable)) : null],
+      ["its sha256", entry.sha256 ? el("code", {}, entry.sha256) : null],
       ["caller", el("span", {}, caller(entry.caller))],
       ["labels", Object.keys(entry.labels).length ? el("span", { class: "chips" }, Object.entries(entry.labels).map(([k, v]) => el("span", { class: "chip" }, ...visible(`${k}=${v}`)))) : null],
-      ["started by", entry.context?.parent?.length ? el("code", {}, ...visible(line(entry.context.parent, 200))) : null],
+      ["started by", entry.context?.parent?.length ? el("code", {}, line(entry.context.parent, 200)) : null],
       ["repository", entry.context?.git_remote || entry.context?.git_branch ? el("span", {}, ...visible([entry.context.git_remote, entry.context.git_branch].filter(Boolean).join(", branch "))) : null],
       ["approved before", entry.context?.approved_before ? `${entry.context.approved_before} times` : null],
       ["instead", entry.suggest ? el("span", {}, ...visible(entry.suggest)) : null],

@@ -81,7 +81,7 @@ export function end(entry) {
 function row(entry) {
   return el("tr", {},
     el("td", {}, moment(entry.time_ms)),
-    el("td", {}, el("button", { type: "button", class: "row-link mono", on: { click: () => detail(entry) } }, ...visible(line(entry.argv)))),
+    el("td", {}, el("button", { type: "button", class: "row-link mono", on: { click: () => detail(entry) } }, line(entry.argv))),
     el("td", {}, ...visible(entry.jail)),
     el("td", {}, verdict(entry)),
     el("td", {}, entry.executor ?? ""),

@@ -2,6 +2,7 @@
 
 import { busy, button, dialog, el, field } from "./dom.js";
 import { post } from "./api.js";
+import { line, visible } from "./show.js";
 import { refresh, state } from "./state.js";
 
 /** What a stop of everything, or of one jail, would hit. */
@@ -9,7 +10,7 @@ function hits(jail) {
   const jails = (state.status?.jails ?? []).filter((one) => !jail || one.name === jail);
   const prisoners = jails.flatMap((one) => one.prisoners);
   return [
-    `${prisoners.length} prisoner${prisoners.length === 1 ? "" : "s"}${prisoners.length ? `: ${prisoners.map((one) => one.command.join(" ").slice(0, 60)).join(", ")}` : ""}`,
+    `${prisoners.length} prisoner${prisoners.length === 1 ? "" : "s"}${prisoners.length ? `: ${prisoners.map((one) => line(one.command, 60)).join(", ")}` : ""}`,
     `${jails.length} jail${jails.length === 1 ? "" : "s"} (${jails.map((one) => one.name).join(", ") || "none"}) with all their containers`,
     ...(jail ? [] : [`${state.status?.running ?? 0} running commands`]),
     "every new command, until somebody resumes",
@@ -62,7 +63,7 @@ export function resume(which) {
 function told(report, pause) {
   dialog(pause ? "Paused" : "Stopped", (close) => [
     el("p", {}, `${report.processes} processes and ${report.containers} containers were ${pause ? "reached" : "ended"}.`),
-    report.problems.length ? el("ul", { class: "problem" }, report.problems.map((text) => el("li", {}, text))) : null,
+    report.problems.length ? el("ul", { class: "problem" }, report.problems.map((text) => el("li", {}, ...visible(text)))) : null,
     el("div", { class: "dialog-end" }, button("Close", "first", close)),
   ]);
 }

@@ -2,8 +2,8 @@
 
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { post, get, query } from "./api.js";
-import { copyable, visible } from "./show.js";
-import { card } from "./card.js";
+import { copyable } from "./show.js";
+import { brief, card } from "./card.js";
 import { listen, refresh, state } from "./state.js";
 
 /** Cards that are made at first, and further ones whenever the last comes near. */
@@ -182,7 +182,7 @@ function together(ids) {
       close();
     }));
     return [
-      el("ol", { class: "plain-list" }, entries.map((entry) => el("li", {}, el("code", {}, ...visible(copyable(entry.argv).slice(0, 400)))))),
+      el("ol", { class: "plain-list" }, entries.map((entry) => el("li", { class: "stack tight" }, brief(entry)))),
       el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
     ];
   });

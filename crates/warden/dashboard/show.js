@@ -2,71 +2,86 @@
 
 import { el } from "./dom.js";
 
-/** Characters that a screen acts on or does not show: controls, directions, joiners, blanks that are none. */
-const ODD = /[\u0000-\u001f\u007f-\u009f\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffd\u{e0000}-\u{e0fff}]/gu;
-const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
-/** Characters of one argument that are shown at first. */
+/** Characters that a screen acts on or does not show, or that change their neighbours: those that the CLI never shows either. */
+const ODD = /[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{300}-\u{36f}\u{483}-\u{489}\u{600}-\u{605}\u{61c}\u{6dd}\u{70f}\u{890}-\u{891}\u{8e2}\u{115f}-\u{1160}\u{1680}\u{17b4}-\u{17b5}\u{180b}-\u{180f}\u{1ab0}-\u{1aff}\u{1dc0}-\u{1dff}\u{2000}-\u{200f}\u{2028}-\u{202f}\u{205f}-\u{206f}\u{20d0}-\u{20ff}\u{2800}\u{3000}\u{302a}-\u{302f}\u{3164}\u{e000}-\u{f8ff}\u{fdd0}-\u{fdef}\u{fe00}-\u{fe0f}\u{fe20}-\u{fe2f}\u{feff}\u{ffa0}\u{fff0}-\u{fffc}\u{fffe}-\u{ffff}\u{110bd}\u{110cd}\u{13430}-\u{1345f}\u{1bca0}-\u{1bca3}\u{1d159}\u{1d165}-\u{1d182}\u{1fffe}-\u{1ffff}\u{e0000}-\u{10ffff}]/u;
+const BARE = /^[A-Za-z0-9_@%+=:,./-]+$/;
+const LETTERS = { 7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 27: "e", 39: "'", 92: "\\" };
+/** Characters of one argument that are shown at first: so many of its beginning, and so many of its end. */
 const FOLD = 600;
+const TAIL = 16;
 
-function named(character) {
-  const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\u001b": "\\e" }[character];
-  return short ?? `\\u{${character.codePointAt(0).toString(16)}}`;
+/** The escape that bash's `$'…'` knows. */
+function escaped(character) {
+  const code = character.codePointAt(0);
+  const hex = code.toString(16);
+  const number = () => (code < 0x80 ? `x${hex.padStart(2, "0")}` : code < 0x10000 ? `u${hex.padStart(4, "0")}` : `U${hex.padStart(8, "0")}`);
+  return `\\${LETTERS[code] ?? number()}`;
 }
 
-/** Text with odd characters named and marked. */
-export function visible(text) {
-  const parts = [];
-  let from = 0;
-  for (const found of text.matchAll(ODD)) {
-    parts.push(text.slice(from, found.index));
-    parts.push(el("span", { class: "odd", title: "a character that is not shown as it is" }, named(found[0])));
-    from = found.index + found[0].length;
+/** Text in pieces: what is shown as it is, and what `has` says, escaped; each `{ shown, odd }`. */
+function pieces(text, has) {
+  const made = [];
+  let plain = "";
+  for (const character of text) {
+    if (!has.test(character)) {
+      plain += character;
+      continue;
+    }
+    if (plain) made.push({ shown: plain, odd: false });
+    plain = "";
+    made.push({ shown: escaped(character), odd: ODD.test(character) });
   }
-  parts.push(text.slice(from));
-  return parts.filter((part) => part !== "");
+  if (plain) made.push({ shown: plain, odd: false });
+  return made;
 }
 
-/** An argument as a shell would have to be given it. */
-export function quoted(argument) {
-  if (PLAIN.test(argument)) return argument;
-  if (argument.search(ODD) < 0) return `'${argument.replaceAll("'", "'\\''")}'`;
-  const inner = argument.replace(/[\\']/g, "\\$&").replace(ODD, (found) => {
-    const code = found.codePointAt(0);
-    return code < 0x80 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
-  });
-  return `$'${inner}'`;
+const ESCAPED = new RegExp(`${ODD.source}|[\\\\]`, "u");
+const ESCAPED_IN_QUOTES = new RegExp(`${ODD.source}|[\\\\']`, "u");
+
+/** One argument as bash reads it back, in pieces; the first word of a command is quoted at a `=` too. */
+function word(argument, first) {
+  if (BARE.test(argument) && !(first && argument.includes("="))) return [{ shown: argument, odd: false }];
+  if (!ODD.test(argument) && !argument.includes("'")) return [{ shown: `'${argument}'`, odd: false }];
+  return [{ shown: "$'", odd: false }, ...pieces(argument, ESCAPED_IN_QUOTES), { shown: "'", odd: false }];
 }
 
-/** The whole command line, exactly, to be pasted into a shell. */
+function marked(made) {
+  return made.map(({ shown, odd }) => (odd ? el("span", { class: "odd", title: "a character that is not shown as it is" }, shown) : shown));
+}
+
+/** A sentence, a path or a name: odd characters escaped and marked, every backslash doubled. */
+export function visible(text) {
+  return marked(pieces(text, ESCAPED));
+}
+
+/** The whole command line, exactly, to be pasted into a shell. It has no odd characters. */
 export function copyable(argv) {
-  return argv.map(quoted).join(" ");
+  return argv.map((argument, at) => word(argument, at === 0).map(({ shown }) => shown).join("")).join(" ");
 }
 
-/** A command, each argument told from the next; long ones fold, with their length. */
+/** A command, quoted as `copyable` does; a long argument folds, outside its quotes, with how much is left out. */
 export function command(argv) {
   const box = el("pre", { class: "command" });
   argv.forEach((argument, at) => {
     if (at > 0) box.append(" ");
-    const needs = !PLAIN.test(argument);
-    const folded = argument.length > FOLD;
-    const shown = folded ? argument.slice(0, FOLD) : argument;
-    const word = el("span", { class: at === 0 ? "tool" : "word" });
-    word.append(needs ? "'" : "", ...visible(shown));
-    if (folded) {
-      const more = el("button", { type: "button", class: "button small more" }, `${(argument.length - FOLD).toLocaleString()} more characters`);
-      more.addEventListener("click", () => more.replaceWith(...visible(argument.slice(FOLD))));
-      word.append(" … ", more);
-    }
-    word.append(needs ? "'" : "");
-    box.append(word);
+    const made = el("span", { class: at === 0 ? "tool" : "word" });
+    const whole = () => marked(word(argument, at === 0));
+    const characters = argument.length > FOLD + TAIL ? [...argument] : [];
+    const left = characters.length - FOLD - TAIL;
+    if (left > 0) {
+      const more = el("button", { type: "button", class: "button small more" }, `${left.toLocaleString()} more characters`);
+      more.addEventListener("click", () => made.replaceChildren(...whole()));
+      made.append(...marked(word(characters.slice(0, FOLD).join(""), true)), " … ", more, " … ", ...marked(word(characters.slice(-TAIL).join(""), true)));
+    } else made.append(...whole());
+    box.append(made);
   });
   return box;
 }
 
-/** The command on one line, for lists. */
+/** The command on one line, for lists: its beginning, and how much more there is. It has no odd characters. */
 export function line(argv, most = 160) {
   const text = copyable(argv);
-  return text.length > most ? `${text.slice(0, most)}…` : text;
+  return text.length > most ? `${text.slice(0, most)}… (${(text.length - most).toLocaleString()} more characters)` : text;
 }
 
 /** A length of time in words. */

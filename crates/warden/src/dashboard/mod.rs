@@ -77,12 +77,15 @@ fn kind(name: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
+mod quoting;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
 
-    fn text(name: &str) -> String {
+    pub(super) fn text(name: &str) -> String {
         let file = Files::get(name).unwrap_or_else(|| panic!("there is no {name}"));
         String::from_utf8(file.data.into_owned()).unwrap()
     }
