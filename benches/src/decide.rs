@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::time::Instant;
 
-use clawrden_policy::{Facts, Policy};
+use clawrden_policy::{Facts, Layer, MAX_POLICY_BYTES, Policy, Source};
 
 use crate::Outcome;
 use crate::house::Bench;
@@ -96,9 +96,9 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
 }
 
 /// The spread is that of the command that takes longest.
-fn judged(bench: &Bench, what: String, yaml: &str, commands: &[&[&str]]) -> Outcome<Row> {
+fn judged(bench: &Bench, what: String, files: &[String], commands: &[&[&str]]) -> Outcome<Row> {
     let start = Instant::now();
-    let policy = Policy::from_yaml("bench.yaml", yaml)?;
+    let policy = loaded(files)?;
     let loading = start.elapsed().as_secs_f64() * 1e3;
     let mut each: Vec<Spread> = commands.iter().map(|words| nanos(bench, &policy, words)).collect();
     each.sort_by(|a, b| a.median.total_cmp(&b.median));
@@ -135,44 +135,57 @@ fn nanos(bench: &Bench, policy: &Policy, words: &[&str]) -> Spread {
 }
 
 /// A policy of `count` rules as a large team would have it: many tools, a few dozen rules about each.
-pub(crate) fn rules(count: usize) -> String {
-    let tool = |n: usize| {
-        TOOLS
-            .get(n % DISTINCT)
-            .map_or_else(|| format!("tool-{}", n % DISTINCT), |&name| name.to_owned())
-    };
-    let mut yaml = String::from("default_action: ask\nrules:\n");
-    for n in 0..count {
+pub(crate) fn rules(count: usize) -> Vec<String> {
+    files(count, |yaml, n| {
         if n % GLOB_EVERY == GLOB_EVERY - 1 {
             let _ = writeln!(yaml, "  - {{command: \"vendor{n}-*\", action: ask}}");
         } else {
-            put_rule(&mut yaml, &tool(n), n);
+            put_rule(yaml, &tool(n), n);
         }
-    }
-    yaml
+    })
 }
 
-fn rules_about(tool: &str, count: usize) -> String {
-    let mut yaml = String::from("default_action: ask\nrules:\n");
-    (0..count).for_each(|n| put_rule(&mut yaml, tool, n));
-    yaml
+fn rules_about(tool: &str, count: usize) -> Vec<String> {
+    files(count, |yaml, n| put_rule(yaml, tool, n))
 }
 
 /// The same in the structured form, each key of it in some of them.
-pub(crate) fn structured(count: usize) -> String {
-    let mut yaml = String::from("default_action: ask\nrules:\n");
-    for n in 0..count {
-        let at = n % DISTINCT;
-        let tool = TOOLS.get(at).map_or_else(|| format!("tool-{at}"), |&name| name.to_owned());
-        put_structured(&mut yaml, &tool, n);
-    }
-    yaml
+pub(crate) fn structured(count: usize) -> Vec<String> {
+    files(count, |yaml, n| put_structured(yaml, &tool(n), n))
 }
 
-fn structured_about_git(count: usize) -> String {
-    let mut yaml = String::from("default_action: ask\nrules:\n");
-    (0..count).for_each(|n| put_structured(&mut yaml, "git", n));
-    yaml
+fn structured_about_git(count: usize) -> Vec<String> {
+    files(count, |yaml, n| put_structured(yaml, "git", n))
+}
+
+fn tool(n: usize) -> String {
+    let at = n % DISTINCT;
+    TOOLS.get(at).map_or_else(|| format!("tool-{at}"), |&name| name.to_owned())
+}
+
+/// As many files as so many rules need: a policy, and further rules.
+fn files(count: usize, put: impl Fn(&mut String, usize)) -> Vec<String> {
+    let mut files = vec![String::from("default_action: ask\nrules:\n")];
+    for n in 0..count {
+        let mut rule = String::new();
+        put(&mut rule, n);
+        let is_full = |file: &&mut String| (file.len() + rule.len()) as u64 > MAX_POLICY_BYTES;
+        match files.last_mut().filter(|file| !is_full(file)) {
+            Some(file) => file.push_str(&rule),
+            None => files.push(format!("rules:\n{rule}")),
+        }
+    }
+    files
+}
+
+/// The policy of these files.
+pub(crate) fn loaded(files: &[String]) -> Outcome<Policy> {
+    let layers = std::iter::once(Layer::Host).chain(std::iter::repeat(Layer::Rules));
+    let sources = layers.zip(files).enumerate();
+    let sources: Vec<Source> = sources
+        .map(|(n, (layer, text))| Source::new(layer, format!("bench{n}.yaml"), text.clone()))
+        .collect();
+    Ok(Policy::from_sources(&sources)?)
 }
 
 fn put_structured(yaml: &mut String, tool: &str, n: usize) {

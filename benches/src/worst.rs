@@ -3,6 +3,8 @@
 
 /// Bytes of each: what has to be refused or read within [`WITHIN_MS`].
 pub(crate) const SIZE: usize = 1_000_000;
+/// Bytes of the largest policy file that is read.
+const FILE: usize = 999_999;
 /// Bytes of the longest argument that Linux passes on, and so of the longest shell line.
 pub(crate) const LINE: usize = 128 * 1024 - 1;
 /// Milliseconds for each of them.
@@ -13,7 +15,7 @@ fn filled(head: &str, piece: impl Fn(usize) -> String, tail: &str) -> String {
     let mut text = head.to_owned();
     for n in 0.. {
         let next = piece(n);
-        if text.len() + next.len() + tail.len() > SIZE {
+        if text.len() + next.len() + tail.len() > FILE {
             break;
         }
         text.push_str(&next);
@@ -22,7 +24,7 @@ fn filled(head: &str, piece: impl Fn(usize) -> String, tail: &str) -> String {
 }
 
 fn repeated(head: &str, piece: &str, tail: &str) -> String {
-    let room = SIZE.saturating_sub(head.len() + tail.len());
+    let room = FILE.saturating_sub(head.len() + tail.len());
     [head, &piece.repeat(room / piece.len()), tail].concat()
 }
 

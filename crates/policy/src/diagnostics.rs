@@ -33,7 +33,9 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The file is larger than [`crate::MAX_POLICY_BYTES`].
-    #[error("the policy {name:?} has more than {limit} bytes; split it or shorten it")]
+    #[error(
+        "the policy {name:?} has more than {limit} bytes; split it over several files in `rules.d`"
+    )]
     TooLarge {
         /// The file.
         name: String,

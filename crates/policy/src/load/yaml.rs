@@ -10,12 +10,9 @@ use super::text::Text;
 
 /// Deepest nesting of lists and mappings; a policy of the simple form needs five.
 const MAX_DEPTH: usize = 32;
-/// Most keys, values, lists and mappings (their ends counted, too) of a text of at most [`DENSE_BYTES`], and of each so
-/// many bytes of a longer one. Reading takes time by them and not by bytes, 0.2 microseconds for each: with this bound
-/// a megabyte of anything becomes a tree, or is refused, in about 50 ms. Ten thousand rules have 120,000 to 260,000.
+/// Most keys, values, lists and mappings (their ends counted, too). Reading takes time by them and not by bytes, 0.2
+/// microseconds for each. Ten thousand rules of the simple form have 120,000.
 pub(super) const MAX_NODES: usize = 200_000;
-/// See [`MAX_NODES`].
-pub(super) const DENSE_BYTES: usize = 1_000_000;
 /// Most entries of one list or mapping, the rules among them.
 const MAX_ENTRIES: usize = 12_000;
 /// Most anchors; each takes as long to read as two values.
@@ -85,7 +82,7 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
         block_nesting_limit: MAX_DEPTH,
         disallow_directives: true,
     };
-    let mut builder = Builder { most: most_nodes(text), ..Builder::default() };
+    let mut builder = Builder::default();
     let mut parser = Parser::new_from_str_with_options(text, limits);
     while let Some(event) = parser.next_event() {
         match event {
@@ -108,12 +105,7 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
 }
 
 const DENSE_HELP: &str =
-    "that is more than is read of so short a file; split it over several files in `rules.d`";
-
-/// How many nodes a text of this length may have.
-fn most_nodes(text: &str) -> usize {
-    MAX_NODES.max(text.len() / (DENSE_BYTES / MAX_NODES))
-}
+    "that is more than is read of one file; split it over several files in `rules.d`";
 
 const EMPTY_HELP: &str = "a policy has at least `default_action: deny`";
 
@@ -128,7 +120,6 @@ struct Builder {
     children: Vec<Node>,
     nodes: usize,
     /// Nodes that this text may have.
-    most: usize,
     repeated: usize,
     root: Option<Node>,
     documents: usize,
@@ -139,11 +130,9 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span, report: &mut Report<'_>) -> bool {
         let at = at_span(span);
         self.nodes += 1;
-        if self.nodes > self.most {
-            let fact = format!(
-                "the file has more than {} keys, values and brackets up to here",
-                self.most
-            );
+        if self.nodes > MAX_NODES {
+            let fact =
+                format!("the file has more than {MAX_NODES} keys, values and brackets up to here");
             report.add(at, fact, DENSE_HELP);
             return false;
         }

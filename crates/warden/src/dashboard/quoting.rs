@@ -100,7 +100,13 @@ fn the_page_shows_each_command_exactly_and_no_two_alike() {
         &["sh", "-c", ": ' ' ; rm -rf ~"][..],
         &["sh", "-c", ": ", " ; rm -rf ~"],
         &["a=b", "a=b", "", "-n", "~", "$(id)", "it's", "\\", "a\\n", "a\n", "'\\n'"],
-        &["printf", "\u{1b}[0m\u{7}\u{8}\t\u{b}\u{c}\r\0\u{7f}", "\u{202e}x", "\u{e0041}1", "é日本"],
+        &[
+            "printf",
+            "\u{1b}[0m\u{7}\u{8}\t\u{b}\u{c}\r\0\u{7f}",
+            "\u{202e}x",
+            "\u{e0041}1",
+            "é日本",
+        ],
         &["x", "a\u{2000}b", "a\u{2800}b", "e\u{301}", "\u{e000}", "\u{1680}", "a' 'b", "…"],
         &["echo", &long, "end"],
     ]

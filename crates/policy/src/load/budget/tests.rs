@@ -79,22 +79,13 @@ fn anchors_that_nobody_repeats_cost_nothing() {
 }
 
 #[test]
-fn a_short_file_holds_only_so_many_values() {
+fn a_file_holds_only_so_many_values() {
     // No list is too long: the file is too dense.
     let list = |entries: usize| format!("[{}],", "[],".repeat(entries));
     let text = |lists: usize| format!("x: [{}]", list(10_000).repeat(lists));
     assert_eq!(told(&text(9)), ["unknown key `x`"]);
     let told = told(&text(11));
     assert_eq!(told, ["the file has more than 200000 keys, values and brackets up to here"]);
-}
-
-#[test]
-fn a_long_file_holds_as_many_more() {
-    let key = |n: usize, values: usize| format!("k{n}: [{}]\n", "x, ".repeat(values));
-    let dense: String = (0..30).map(|n| key(n, 10_000)).collect();
-    let long = format!("{dense}#{}\n", "x".repeat(1_600_000 - dense.len()));
-    assert!(told(&long).iter().all(|told| told.starts_with("unknown key")));
-    assert!(told(&dense).iter().any(|told| told.contains("keys, values and brackets")));
 }
 
 #[test]
