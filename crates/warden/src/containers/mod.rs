@@ -8,7 +8,7 @@ mod members;
 mod namespace;
 mod vantage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +19,8 @@ use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
 use crate::engine::{Action, Container, Engine, EngineError, Event, Listed};
-use crate::process::ProcessError;
 use crate::process::namespaces::Namespace;
+use crate::process::{Identity, ProcessError};
 use cgroup::{Place, Seen};
 pub(crate) use doors::{Door, Doors};
 pub(crate) use members::{ENABLED_LABEL, Member, Members, is_hardened};
@@ -29,8 +29,11 @@ pub(crate) use vantage::{OutOfReach, Vantage};
 /// Containers that are remembered. Of more, all are asked about anew.
 const MOST: usize = 4096;
 
-/// How long a caller's container may be asked about before it counts as unknown. Podman on a busy machine takes seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller's container may be asked about before it counts as unknown.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same of Podman, which takes seconds on a busy machine, and of an engine that has to be found first.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The label that says which jail a container belongs to.
 pub(crate) const JAIL_LABEL: &str = "clawrden.jail";
@@ -186,11 +189,15 @@ struct Known {
     container: Arc<Container>,
     place: Place,
     namespace: Namespace,
+    /// Its first process: while that lives, nobody else has its pid namespace.
+    first: Identity,
 }
 
 #[derive(Debug, Default)]
 struct Cache {
     by_id: HashMap<String, Arc<Known>>,
+    /// Pid namespaces that are no container's.
+    of_none: HashSet<Namespace>,
     /// Counts what was forgotten: an answer that was asked for before is not remembered.
     generation: u64,
 }
@@ -260,7 +267,7 @@ impl Containers {
                     return Ok(Whereabouts::Nowhere);
                 }
                 let asked = self.by_namespace(namespace, pid);
-                return match tokio::time::timeout(PATIENCE, asked).await {
+                return match tokio::time::timeout(self.patience(), asked).await {
                     Ok(found) => found.map(Whereabouts::In),
                     Err(_) => Err(Unknown::TooMany),
                 };
@@ -274,7 +281,7 @@ impl Containers {
             return Ok(Whereabouts::In(Arc::clone(&known.container)));
         }
         // Not known, or perhaps started anew meanwhile.
-        let known = match tokio::time::timeout(PATIENCE, self.ask(&id)).await {
+        let known = match tokio::time::timeout(self.patience(), self.ask(&id)).await {
             Ok(known) => known?,
             Err(_) => return Err(Unknown::TooSlow(id)),
         };
@@ -282,6 +289,12 @@ impl Containers {
             return Ok(Whereabouts::In(Arc::clone(&known.container)));
         }
         Err(Unknown::Elsewhere(id))
+    }
+
+    fn patience(&self) -> Duration {
+        let about = self.engine.state().about;
+        let is_quick = about.is_some_and(|about| !about.name.starts_with("Podman"));
+        if is_quick { PATIENCE } else { LONG_PATIENCE }
     }
 
     async fn ask(&self, id: &str) -> Result<Arc<Known>, Unknown> {
@@ -293,11 +306,12 @@ impl Containers {
         let first = container.pid.filter(|_| container.id == id).ok_or_else(elsewhere)?;
         let text = crate::process::proc::read(first, "cgroup").map_err(|_| elsewhere())?;
         let namespace = namespace::of(first).map_err(|_| elsewhere())?;
+        let first = Identity::of(first).map_err(|_| elsewhere())?;
         let place = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id: found, place } if found == id => place,
             _ => return Err(elsewhere()),
         };
-        let known = Arc::new(Known { container: Arc::new(container), place, namespace });
+        let known = Arc::new(Known { container: Arc::new(container), place, namespace, first });
         let mut cache = self.cache();
         if cache.generation == generation {
             if cache.by_id.len() >= MOST {
@@ -328,13 +342,20 @@ impl Containers {
 
     /// The container without a cgroup of its own that has the caller's pid namespace: an engine that is run by a user may
     /// be unable to give one.
+    /// Of other engines nothing is asked: whoever is in no container's cgroup is in none of theirs.
     async fn by_namespace(
         &self,
         namespace: Namespace,
         pid: u32,
     ) -> Result<Arc<Container>, Unknown> {
+        let about = self.engine.about().await.map_err(Unknown::NotListed)?;
+        if !about.maps_users || self.cache().of_none.contains(&namespace) {
+            return Err(Unknown::NoContainer);
+        }
         let holds = |known: &Known| {
-            known.place == Place::default() && namespace::is_below(known.namespace, namespace, pid)
+            known.place == Place::default()
+                && namespace::is_below(known.namespace, namespace, pid)
+                && known.first.is_alive()
         };
         let known = self.cache().by_id.values().find(|known| holds(known)).cloned();
         if let Some(known) = known {
@@ -345,16 +366,27 @@ impl Containers {
         for Listed { id, .. } in
             self.engine.list_containers(&[], false).await.map_err(Unknown::NotListed)?
         {
-            let Ok(container) = self.engine.inspect_container(&id).await else { continue };
+            let container = match self.engine.inspect_container(&id).await {
+                Ok(container) => container,
+                // It has gone meanwhile. Of any other one that is not told, it may be the caller's.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(Unknown::NotListed(error)),
+            };
             let Some(known) = unnamed(container).filter(|known| holds(known)) else { continue };
             // Two containers can share a namespace; then it tells nothing.
             if found.replace(Arc::new(known)).is_some() {
                 return Err(Unknown::Several);
             }
         }
-        let known = found.ok_or(Unknown::NoContainer)?;
         let mut cache = self.cache();
-        if cache.generation == generation {
+        let is_fresh = cache.generation == generation;
+        let Some(known) = found else {
+            if is_fresh && cache.of_none.len() < MOST {
+                cache.of_none.insert(namespace);
+            }
+            return Err(Unknown::NoContainer);
+        };
+        if is_fresh {
             cache.by_id.insert(known.container.id.clone(), Arc::clone(&known));
         }
         Ok(Arc::clone(&known.container))
@@ -363,10 +395,14 @@ impl Containers {
     /// Hears what happens at the engine, so that nothing outdated is known. While it does not answer, what is known
     /// holds: an id is never given twice.
     pub(crate) fn hear(&self, event: &Event) {
+        if matches!(event, Event::Container { action: Action::Created, .. }) {
+            return;
+        }
         let mut cache = self.cache();
+        cache.of_none.clear();
         match event {
             Event::Connected(_) => cache.by_id.clear(),
-            Event::Container { action: Action::Created, .. } | Event::Lost(_) => return,
+            Event::Lost(_) => {}
             // What has started may have the namespace of one that was alone in it.
             Event::Container { id, .. } => {
                 cache.by_id.retain(|known, at| known != id && at.place != Place::default());
@@ -389,9 +425,10 @@ fn unnamed(container: Container) -> Option<Known> {
     let first = container.pid?;
     let text = crate::process::proc::read(first, "cgroup").ok()?;
     let namespace = namespace::of(first).ok()?;
+    let first = Identity::of(first).ok()?;
     let is_own = namespace::of(std::process::id()).ok()? == namespace;
     let is_named = cgroup::seen(&text, b"") != Seen::Nothing;
-    let known = Known { container: Arc::new(container), place: Place::default(), namespace };
+    let known = Known { container: Arc::new(container), place: Place::default(), namespace, first };
     (!is_named && !is_own).then_some(known)
 }
 

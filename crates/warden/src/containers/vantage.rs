@@ -76,6 +76,14 @@ impl Vantage {
         matches!(self, Self::Inside(own) if own.id == container)
     }
 
+    /// The id of the warden's own container.
+    pub(crate) fn own(&self) -> Option<&str> {
+        match self {
+            Self::Host => None,
+            Self::Inside(own) => Some(&own.id),
+        }
+    }
+
     /// The path on the engine's host of a file or folder of the warden's own. It has to be there.
     ///
     /// # Errors

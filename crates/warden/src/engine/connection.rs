@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::models::{SystemInfo, SystemVersion};
@@ -156,15 +157,22 @@ impl Engine {
         if let Known::Connected(connection) = &*self.known() {
             return Ok(connection.clone());
         }
+        let looks = &self.shared.looks;
+        let before = looks.load(Ordering::SeqCst);
         let _turn = self.shared.connecting.lock().await;
-        if let Known::Connected(connection) = &*self.known() {
-            return Ok(connection.clone());
+        match &*self.known() {
+            Known::Connected(connection) => return Ok(connection.clone()),
+            Known::Lost(error) if looks.load(Ordering::SeqCst) != before => {
+                return Err(error.clone());
+            }
+            Known::Lost(_) | Known::Nothing => {}
         }
         let found = self.find().await;
         *self.known() = match &found {
             Ok(connection) => Known::Connected(connection.clone()),
             Err(error) => Known::Lost(error.clone()),
         };
+        looks.fetch_add(1, Ordering::SeqCst);
         found
     }
 
@@ -299,6 +307,7 @@ fn describe(
         cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
         cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
         maps_users: info.security_options.iter().flatten().any(maps) || is_users,
+        owner,
     }
 }
 
@@ -349,6 +358,31 @@ mod tests {
             describe(String::new(), (1, 41), version, info(&[]), owner).maps_users
         };
         assert_eq!([podman(0), podman(1000), podman(OVERFLOW)], [false, true, false]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_look_that_finds_nothing_does_not_look_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("engine.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let came = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counting = std::sync::Arc::clone(&came);
+        // It takes connections and closes them.
+        let closing = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counting.fetch_add(1, Ordering::SeqCst);
+                drop(stream);
+            }
+        });
+        let address = super::super::EngineAddress::Unix(socket);
+        let engine = Engine::new(address);
+        let ask = || engine.about();
+        let all = futures_util::future::join_all([ask(), ask(), ask()]).await;
+        assert!(all.iter().all(|found| found.as_ref().is_err_and(EngineError::is_absent)));
+        let of_three = came.swap(0, Ordering::SeqCst);
+        assert!(ask().await.is_err(), "who comes later looks anew");
+        assert_eq!((of_three, of_three > 0), (came.load(Ordering::SeqCst), true));
+        closing.abort();
     }
 
     #[test]

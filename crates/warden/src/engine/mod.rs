@@ -38,6 +38,7 @@ mod images;
 mod names;
 mod volumes;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -63,6 +64,8 @@ struct Shared {
     known: Mutex<Known>,
     /// Held by whoever connects: the others wait for what it finds.
     connecting: tokio::sync::Mutex<()>,
+    /// How often it was looked for: who waited for a look that found nothing does not look again.
+    looks: AtomicU64,
 }
 
 /// What is known of the engine.
@@ -96,6 +99,8 @@ pub struct About {
     pub cgroup_version: String,
     /// Root in a container is not root of the host: the engine maps users, or is run by one itself.
     pub maps_users: bool,
+    /// Whose its socket is: of an engine that a user runs, that user.
+    pub owner: u32,
 }
 
 /// What is known of the engine without asking it.
@@ -118,6 +123,7 @@ impl Engine {
                 address,
                 known: Mutex::default(),
                 connecting: tokio::sync::Mutex::default(),
+                looks: AtomicU64::new(0),
             }),
         }
     }

@@ -65,7 +65,11 @@ impl Ghosts {
     fn id(&self, vantage: &Vantage) -> String {
         match vantage.on_host(&self.ledger) {
             Ok(path) => warden_id(&path),
-            Err(_) => warden_id(&self.ledger),
+            // A path in the warden's own container: another one of its image has the same.
+            Err(_) => warden_id(
+                &Path::new(vantage.own().unwrap_or_default())
+                    .join(self.ledger.strip_prefix("/").unwrap_or(&self.ledger)),
+            ),
         }
     }
 
@@ -179,5 +183,26 @@ fn told(ghost: &Ghost, ready: &Ready) -> ledger::Ghost {
         secrets: ghost.secrets.iter().map(|secret| secret.name.clone()).collect(),
         shared: ready.shared.iter().map(|shared| shared.target.clone()).collect(),
         uid: ready.who.uid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_wardens_in_containers_of_one_image_do_not_have_each_others_ghosts() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = dir.path().join("audit.log");
+        std::fs::write(&ledger, "").unwrap();
+        let ghosts = Ghosts::new(ledger.clone(), dir.path(), dir.path().to_owned());
+        let inside = |id: &str| {
+            let mut own = workspace::tests::container(&[]);
+            id.clone_into(&mut own.id);
+            ghosts.id(&Vantage::Inside(Box::new(own)))
+        };
+        assert_eq!(inside("a"), inside("a"));
+        assert_ne!(inside("a"), inside("b"));
+        assert_eq!(ghosts.id(&Vantage::Host), warden_id(&std::fs::canonicalize(ledger).unwrap()));
     }
 }

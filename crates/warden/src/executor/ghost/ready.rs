@@ -11,7 +11,7 @@ use super::user::Who;
 use super::workspace::{Kept, Shared};
 use super::{image, secrets, user, workspace};
 use crate::containers::Vantage;
-use crate::engine::{Container, EngineError, Image};
+use crate::engine::{About, Container, EngineError, Image};
 use crate::executor::whereabouts;
 use crate::intercom::Reply;
 use crate::plan::{Judges, Plan};
@@ -85,7 +85,7 @@ async fn find(
     let who = user::who(ghost.image.user, &plan.caller, home.is_some(), about.maps_users);
     let who = who.map_err(Unmade::Denied)?;
     let shared = share(warden, plan, home, &vantage)?;
-    out_of_reach(warden, plan, ghost, &who, home)?;
+    out_of_reach(warden, plan, ghost, (&who, &about), home)?;
     let image = image::find(&warden.engine, &ghost.image, home, |line| {
         // Nobody listens any more when the caller has gone.
         let _ = told.send(line);
@@ -163,7 +163,7 @@ fn out_of_reach(
     warden: &Warden,
     plan: &Plan,
     ghost: &Ghost,
-    who: &Who,
+    (who, about): (&Who, &About),
     home: Option<&Container>,
 ) -> Result<(), Unmade> {
     let what = match (ghost.secrets.is_empty(), &ghost.image.network) {
@@ -178,6 +178,12 @@ fn out_of_reach(
     };
     // Who sees the warden's processes sees those of containers too; who does not is in a container of its own.
     let sees_all = theirs.pid == warden.namespaces.pid || home.is_none();
+    if sees_all && owns(plan.caller.uid, about) {
+        return Err(Unmade::Denied(format!(
+            "the rule gives its ghost {what}, and the container engine is the caller's own, who can reach into all of \
+             its containers; run the prisoner in a container"
+        )));
+    }
     if sees_all && (plan.caller.uid == Some(who.host_uid()) || plan.caller.uid == Some(0)) {
         return Err(Unmade::Denied(format!(
             "the rule gives its ghost {what}, and the caller can reach into whatever runs as user {} on this host; run \
@@ -186,4 +192,38 @@ fn out_of_reach(
         )));
     }
     Ok(())
+}
+
+/// Whether the engine is this user's, who has every capability in the user namespace of its containers, whoever runs
+/// in them.
+fn owns(uid: Option<u32>, about: &About) -> bool {
+    about.maps_users && uid == Some(about.owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_engine_is_its_owners_whoever_runs_in_its_containers() {
+        let about = |maps_users, owner| About {
+            address: String::new(),
+            name: String::new(),
+            version: String::new(),
+            api: String::new(),
+            id: String::new(),
+            cgroup_driver: String::new(),
+            cgroup_version: String::new(),
+            maps_users,
+            owner,
+        };
+        assert!(owns(Some(1000), &about(true, 1000)));
+        assert!(!owns(Some(1001), &about(true, 1000)));
+        assert!(!owns(Some(1000), &about(true, 0)), "an engine of root's that maps users");
+        assert!(
+            !owns(Some(1000), &about(false, 1000)),
+            "root's containers are not the socket's owner's"
+        );
+        assert!(!owns(None, &about(true, 1000)));
+    }
 }

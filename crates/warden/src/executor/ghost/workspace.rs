@@ -110,13 +110,13 @@ pub(super) fn holds(shared: &[Shared], path: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::engine::{Mount, Running};
 
-    fn container(mounts: &[(&str, &str, bool)]) -> Container {
+    pub(crate) fn container(mounts: &[(&str, &str, bool)]) -> Container {
         let mount = |&(source, destination, is_read_only): &(&str, &str, bool)| Mount {
             kind: match source.strip_prefix("volume:") {
                 Some(name) => MountKind::Volume(name.to_owned()),
