@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
-use crate::engine::{Action, Container, Engine, EngineError, Event, Listed};
+use crate::engine::{Action, Container, Engine, EngineError, Event, Listed, Mount, MountKind};
 use crate::process::namespaces::Namespace;
 use crate::process::{Identity, ProcessError};
 use cgroup::{Place, Seen};
@@ -322,13 +322,32 @@ impl Containers {
         Ok(known)
     }
 
-    /// What tells the warden's own folders among the mounts of containers.
+    /// What tells the warden's own folders among the mounts of containers, but for volumes that are names of folders.
     ///
     /// # Errors
     /// When the engine does not answer.
     pub(crate) async fn doors(&self) -> Result<Doors, EngineError> {
-        let vantage = self.vantage().await?;
-        let folders = match self.engine.folders_of_volumes().await {
+        Ok(Doors { vantage: self.vantage().await?, folders: BTreeMap::new() })
+    }
+
+    /// Where the warden itself is, as far as that was found out.
+    pub(crate) fn known_vantage(&self) -> Option<&Vantage> {
+        self.vantage.get().map(AsRef::as_ref)
+    }
+
+    /// Lets `doors` tell volumes that are names of folders as well, where there are volumes among `mounts`.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub(crate) async fn learn_volumes<'m>(
+        &self,
+        doors: &mut Doors,
+        mut mounts: impl Iterator<Item = &'m Mount>,
+    ) -> Result<(), EngineError> {
+        if !mounts.any(|mount| matches!(mount.kind, MountKind::Volume(_))) {
+            return Ok(());
+        }
+        doors.folders = match self.engine.folders_of_volumes().await {
             Ok(folders) => folders,
             Err(error) if error.is_absent() => return Err(error),
             // Not every engine's socket lets that be asked; what is mounted by its own path is found all the same.
@@ -337,7 +356,7 @@ impl Containers {
                 BTreeMap::new()
             }
         };
-        Ok(Doors { vantage, folders })
+        Ok(())
     }
 
     /// The container without a cgroup of its own that has the caller's pid namespace: an engine that is run by a user may

@@ -89,6 +89,24 @@ impl Vantage {
     /// # Errors
     /// When it lies on nothing that the engine could mount once more.
     pub(crate) fn on_host(&self, path: &Path) -> Result<PathBuf, OutOfReach> {
+        self.seen_on_host(path, &self.mounts())
+    }
+
+    /// The paths on the engine's host of those files and folders that have one.
+    pub(crate) fn all_on_host(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        let mounts = self.mounts();
+        paths.iter().filter_map(|path| self.seen_on_host(path, &mounts).ok()).collect()
+    }
+
+    /// What is mounted at this moment, where that matters.
+    fn mounts(&self) -> String {
+        match self {
+            Self::Host => String::new(),
+            Self::Inside(_) => fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
+        }
+    }
+
+    fn seen_on_host(&self, path: &Path, mounts: &str) -> Result<PathBuf, OutOfReach> {
         let real = fs::canonicalize(path).map_err(|error| OutOfReach::Unreadable {
             path: path.display().to_string(),
             why: error.to_string(),
@@ -97,9 +115,8 @@ impl Vantage {
             Self::Host => return Ok(real),
             Self::Inside(own) => own,
         };
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let real_of = |mount: &Mount| fs::canonicalize(&mount.destination).ok();
-        translated(&real, &mounts, &own.mounts, real_of).ok_or_else(|| {
+        translated(&real, mounts, &own.mounts, real_of).ok_or_else(|| {
             let folder = if real.is_dir() { &*real } else { real.parent().unwrap_or(&real) };
             let folder = folder.display().to_string();
             OutOfReach::NotMounted { path: path.display().to_string(), folder }

@@ -13,7 +13,7 @@ use super::reopen::{Reopened, reopen};
 use super::runner::Runner;
 use super::supervision::{Prepared, Supervision, device_number, ended};
 use super::{Begun, Refusal, Start, begin, finish, record, refuse, whereabouts};
-use crate::containers::Whereabouts;
+use crate::containers::{Doors, Whereabouts};
 use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
@@ -177,10 +177,21 @@ async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, S
             .to_owned());
     };
     let folder = plan.jail.socket.parent().map(Path::to_owned).unwrap_or_default();
-    let doors = warden.containers.doors().await.map_err(|error| error.to_string())?;
-    let mounted =
-        |path: &Path| doors.mounted(&container.mounts, &doors.door(path)).map(str::to_owned);
-    let folder_inside = mounted(&folder).ok_or_else(|| {
+    let told = |error: crate::engine::EngineError| error.to_string();
+    let mut doors = warden.containers.doors().await.map_err(told)?;
+    let find = |doors: &Doors| {
+        let mounted =
+            |path: &Path| doors.mounted(&container.mounts, &doors.door(path)).map(str::to_owned);
+        (mounted(&folder), plan.jail.bin.as_ref().map(|bin| mounted(bin)))
+    };
+    let mut found = find(&doors);
+    if found.0.is_none() || found.1 == Some(None) {
+        let mounts = container.mounts.iter();
+        warden.containers.learn_volumes(&mut doors, mounts).await.map_err(told)?;
+        found = find(&doors);
+    }
+    let (folder_inside, bin) = found;
+    let folder_inside = folder_inside.ok_or_else(|| {
         format!(
             "the folder of jail {} is not mounted into the caller's container, so nothing started in there can reach \
              the warden; mount {} at /run/clawrden",
@@ -188,8 +199,7 @@ async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, S
             folder.display()
         )
     })?;
-    let bin = plan.jail.bin.as_ref().and_then(|bin| mounted(bin));
-    let bin = bin.unwrap_or_else(|| String::from_utf8_lossy(SHIMS).into_owned());
+    let bin = bin.flatten().unwrap_or_else(|| String::from_utf8_lossy(SHIMS).into_owned());
     let (Some(pid), Some(uid), Some(gid)) = (plan.caller.pid, plan.caller.uid, plan.caller.gid)
     else {
         return Err("who the caller is is not known here".to_owned());

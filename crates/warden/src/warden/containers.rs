@@ -83,7 +83,7 @@ impl Warden {
             Ok(listed) => listed,
             Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
         };
-        let ways = match self.ways().await {
+        let ways = match self.ways(mounts(&listed)).await {
             Ok(ways) => ways,
             Err(error) => return (0, vec![format!("containers stay frozen: {error}")]),
         };
@@ -127,13 +127,15 @@ impl Warden {
             let origin = Origin { jails: vec![jail.clone()], container: Some(id.to_owned()) };
             scope.reaches(&origin)
         };
-        for member in self.members.all() {
-            if is_meant(&member.jail, &member.id) {
-                found.insert(member.id, member.name);
-            }
-        }
+        let members = self.members.all().into_iter();
+        let members = members.filter(|member| is_meant(&member.jail, &member.id));
         match self.there().await {
             Ok((listed, ways)) => {
+                // What the engine tells of one counts more than what was heard.
+                let is_told = |id: &str| listed.iter().any(|one| one.id == id);
+                let is_own = |id: &str| ways.doors.vantage().is_own(id);
+                let unheard = members.filter(|one| !is_told(&one.id) && !is_own(&one.id));
+                found.extend(unheard.map(|one| (one.id, one.name)));
                 for one in listed {
                     let jails = self.jails_of(&one, &ways);
                     if jails.iter().any(|jail| is_meant(jail, &one.id)) {
@@ -143,34 +145,52 @@ impl Warden {
             }
             // Without an engine there are no containers to end.
             Err(EngineError::Unwanted) => {}
-            Err(error) if found.is_empty() => {
-                tracing::warn!(%error, "whether containers are to be stopped is not known");
+            Err(error) => {
+                let own = self.containers.known_vantage();
+                let others = members.filter(|one| !own.is_some_and(|own| own.is_own(&one.id)));
+                found.extend(others.map(|one| (one.id, one.name)));
+                if found.is_empty() {
+                    tracing::warn!(%error, "whether containers are to be stopped is not known");
+                } else {
+                    problems.push(format!("not all containers are known: {error}"));
+                }
             }
-            Err(error) => problems.push(format!("not all containers are known: {error}")),
         }
         (found.into_iter().collect(), problems)
     }
 
     /// The containers that run, and what tells whose they are.
     async fn there(&self) -> Result<(Vec<Listed>, Ways), EngineError> {
-        let ways = self.ways().await?;
-        Ok((self.engine.list_containers(&[], false).await?, ways))
+        let listed = self.engine.list_containers(&[], false).await?;
+        let ways = self.ways(mounts(&listed)).await?;
+        Ok((listed, ways))
     }
 
-    /// What leads from containers to this warden.
-    pub(super) async fn ways(&self) -> Result<Ways, EngineError> {
-        let doors = self.containers.doors().await?;
-        let mut ours = Vec::new();
+    /// What leads to this warden from containers that have these mounts.
+    pub(super) async fn ways<'m>(
+        &self,
+        mounts: impl Iterator<Item = &'m Mount>,
+    ) -> Result<Ways, EngineError> {
+        let mut doors = self.containers.doors().await?;
+        self.containers.learn_volumes(&mut doors, mounts).await?;
+        let mut paths = Vec::new();
         for jail in self.jails.all() {
             // The default jail's socket lies among everything else.
             let folder = jail.socket.parent().filter(|_| !jail.name.is_default());
-            let paths = folder.into_iter().chain([&*jail.socket]);
-            ours.extend(paths.map(|path| (Some(jail.name.clone()), doors.door(path))));
+            let both = folder.into_iter().chain([&*jail.socket]);
+            paths.extend(both.map(|path| (Some(jail.name.clone()), path.to_owned())));
         }
         let run = self.places.run();
-        ours.push((None, doors.door(&run)));
-        let jails = doors.door(&run.join("jails"));
-        Ok(Ways { doors, ours, jails })
+        paths.push((None, run.clone()));
+        let found = tokio::task::spawn_blocking(move || {
+            let ours = paths.into_iter().map(|(jail, path)| (jail, doors.door(&path))).collect();
+            let jails = doors.door(&run.join("jails"));
+            Ways { doors, ours, jails }
+        });
+        found.await.map_err(|error| EngineError::Unreadable {
+            call: "tell its mounts",
+            why: error.to_string(),
+        })
     }
 
     /// The jails that a container is in: that of its label unless it has only another warden's door, those whose folder
@@ -180,14 +200,21 @@ impl Warden {
         if ways.doors.vantage().is_own(&container.id) {
             return BTreeSet::new();
         }
+        let is_anothers = ways.is_anothers(&container.mounts);
         let members = self.members.all().into_iter().filter(|member| member.id == container.id);
+        let members = members.filter(|member| !(member.is_labelled && is_anothers));
         let mut jails: BTreeSet<JailName> = members.map(|member| member.jail).collect();
-        if !ways.is_anothers(&container.mounts) {
+        if !is_anothers {
             jails.extend(self.members.by_label(&container.labels));
         }
         jails.extend(ways.jails(&container.mounts));
         jails
     }
+}
+
+/// All that is mounted into these.
+pub(super) fn mounts(listed: &[Listed]) -> impl Iterator<Item = &Mount> {
+    listed.iter().flat_map(|one| &one.mounts)
 }
 
 /// What leads from containers to a warden.

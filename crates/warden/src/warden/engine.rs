@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clawrden_api::EngineStatus;
 
 use super::Warden;
+use super::containers::mounts;
 use crate::containers::ENABLED_LABEL;
 use crate::engine::{Action, EngineError, Event};
 use crate::jails::{Jail, JailName};
@@ -71,8 +72,12 @@ impl Warden {
 
     /// Learns which containers want to be governed.
     async fn take_stock(&self) -> BTreeSet<JailName> {
-        let (listed, ways) = (self.engine.list_containers(&[], true).await, self.ways().await);
-        match listed.and_then(|listed| Ok((listed, ways?))) {
+        let found = async {
+            let listed = self.engine.list_containers(&[], true).await?;
+            let ways = self.ways(mounts(&listed)).await?;
+            Ok::<_, EngineError>((listed, ways))
+        };
+        match found.await {
             Ok((listed, ways)) => {
                 let labelled = listed.iter().filter(|one| self.members.minds(&one.labels));
                 let anothers = labelled.filter(|one| ways.is_anothers(&one.mounts));
@@ -90,7 +95,11 @@ impl Warden {
     /// Finds out whether a container that wants to be governed has the door of another warden, before its labels are
     /// taken for words to this one.
     async fn look_whose(&self, id: &str) {
-        let found = async { Ok((self.engine.inspect_container(id).await?, self.ways().await?)) };
+        let found = async {
+            let container = self.engine.inspect_container(id).await?;
+            let ways = self.ways(container.mounts.iter()).await?;
+            Ok((container, ways))
+        };
         match found.await {
             Ok((container, ways)) if ways.is_anothers(&container.mounts) => {
                 self.members.is_anothers(id);

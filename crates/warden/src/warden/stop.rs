@@ -1,6 +1,8 @@
 //! The kill switch: stop every prisoner and everything that runs for it, now, and stay stopped; or those of one jail, or
 //! one container.
 
+use std::sync::Arc;
+
 use clawrden_api::{
     CallerContainer, ErrorBody, ErrorCode, KillReport, KillRequest, ResumeRequest, Stopped,
 };
@@ -69,17 +71,21 @@ impl Warden {
             stopped: now,
             problems: kept.err().into_iter().collect(),
         };
-        let (containers, problems) =
-            Handle::current().block_on(self.stop_containers(&scope, pause));
+        // Beside each other: an engine that does not answer keeps nobody else alive.
+        let (prisoners, grace) = (self.prisoners_of(&scope), self.config.grace);
+        let natives = tokio::task::spawn_blocking(move || {
+            each_of(&prisoners, |prisoner| match pause {
+                true => freeze_tree(prisoner.root, Tree::BelowRoot),
+                false => end_tree(prisoner.root, Tree::BelowRoot, grace),
+            })
+        });
+        let containers = self.stop_containers(&scope, pause);
+        let both = Handle::current().block_on(async { tokio::join!(containers, natives) });
+        let ((containers, problems), natives) = both;
         report.containers = containers;
         report.problems.extend(problems);
-        let (processes, problems) = self.each_prisoner(&scope, |prisoner| {
-            if pause {
-                freeze_tree(prisoner.root, Tree::BelowRoot)
-            } else {
-                end_tree(prisoner.root, Tree::BelowRoot, self.config.grace)
-            }
-        });
+        let (processes, problems) =
+            natives.unwrap_or_else(|error| (0, vec![format!("prisoners: {error}")]));
         report.processes = report.processes.max(processes);
         report.problems.extend(problems);
         if !pause {
@@ -124,7 +130,7 @@ impl Warden {
         if was.paused {
             let freed = |origin: &Origin| scope.reaches(origin) && !self.is_paused(origin);
             report.processes = self.running.order(&Order::Thaw, freed);
-            let (processes, problems) = self.each_prisoner(&scope, |prisoner| {
+            let (processes, problems) = each_of(&self.prisoners_of(&scope), |prisoner| {
                 let origin = Origin { jails: vec![prisoner.jail.clone()], container: None };
                 if self.is_paused(&origin) {
                     return crate::process::tree::Report::default();
@@ -205,22 +211,26 @@ impl Warden {
         }
     }
 
-    fn each_prisoner(
-        &self,
-        scope: &Scope,
-        act: impl Fn(&Prisoner) -> crate::process::tree::Report,
-    ) -> (usize, Vec<String>) {
-        let mut total = (0, Vec::new());
-        for prisoner in self.jails.prisoners() {
-            let origin = Origin { jails: vec![prisoner.jail.clone()], container: None };
-            if scope.reaches(&origin) {
-                let report = act(&prisoner);
-                total.0 += report.processes;
-                total.1.extend(report.problems);
-            }
-        }
-        total
+    fn prisoners_of(&self, scope: &Scope) -> Vec<Arc<Prisoner>> {
+        let mut prisoners = self.jails.prisoners();
+        prisoners.retain(|prisoner| {
+            scope.reaches(&Origin { jails: vec![prisoner.jail.clone()], container: None })
+        });
+        prisoners
     }
+}
+
+fn each_of(
+    prisoners: &[Arc<Prisoner>],
+    act: impl Fn(&Prisoner) -> crate::process::tree::Report,
+) -> (usize, Vec<String>) {
+    let mut total = (0, Vec::new());
+    for prisoner in prisoners {
+        let report = act(prisoner);
+        total.0 += report.processes;
+        total.1.extend(report.problems);
+    }
+    total
 }
 
 impl Scope {

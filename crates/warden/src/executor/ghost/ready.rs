@@ -1,6 +1,6 @@
 //! Whether a ghost may be, and what it is made of: everything that is known before there is anything of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clawrden_policy::Ghost;
@@ -84,7 +84,8 @@ async fn find(
     let vantage = warden.containers.vantage().await?;
     let who = user::who(ghost.image.user, &plan.caller, home.is_some(), about.maps_users);
     let who = who.map_err(Unmade::Denied)?;
-    let shared = share(warden, plan, home, &vantage)?;
+    let kept = kept(warden, &vantage).await?;
+    let shared = share(plan, home, &kept)?;
     out_of_reach(warden, plan, ghost, (&who, &about), home)?;
     let image = image::find(&warden.engine, &ghost.image, home, |line| {
         // Nobody listens any more when the caller has gone.
@@ -98,21 +99,15 @@ async fn find(
 }
 
 /// The folders that it shares with its caller, the working directory among them.
-fn share(
-    warden: &Warden,
-    plan: &Plan,
-    home: Option<&Container>,
-    vantage: &Vantage,
-) -> Result<Vec<Shared>, Unmade> {
+fn share(plan: &Plan, home: Option<&Container>, kept: &Kept) -> Result<Vec<Shared>, Unmade> {
     let jail = plan.jail.name.as_str();
-    let kept = kept(warden, vantage);
     // By all that judged it, and by what is in force by now: a change of the policy gives no more to what was decided
     // before it, and takes away at once.
     let now = plan.judges.renewed();
     let all = plan.judges.workspaces().chain(now.iter().flat_map(Judges::workspaces));
     let each = all.map(|declared| match home {
-        Some(container) => workspace::of_container(container, declared, &kept),
-        None => workspace::of_host(declared, &kept),
+        Some(container) => workspace::of_container(container, declared, kept),
+        None => workspace::of_host(declared, kept),
     });
     let shared = workspace::of_all(each);
     let Some(cwd) = &plan.cwd else {
@@ -133,7 +128,7 @@ fn share(
 }
 
 /// The warden's own places, and the engine's.
-fn kept(warden: &Warden, vantage: &Vantage) -> Kept {
+async fn kept(warden: &Warden, vantage: &Arc<Vantage>) -> Result<Kept, Unmade> {
     let (places, config) = (&warden.places, &warden.config);
     let run = places.run();
     let mut files =
@@ -143,19 +138,24 @@ fn kept(warden: &Warden, vantage: &Vantage) -> Kept {
     files.push(places.config().to_owned());
     files.push("/run/docker.sock".into());
     files.push("/run/podman/podman.sock".into());
+    let places_of_jails = run.join("jails");
     let mut folders =
-        vec![run.join("jails"), places.state(), warden.recordings.folder().to_owned()];
+        vec![places_of_jails.clone(), places.state(), warden.recordings.folder().to_owned()];
     folders.extend(warden.ghosts.folders.iter().cloned());
     let doors = warden.jails.all();
     let doors = doors.iter().filter(|jail| !jail.name.is_default());
-    folders.extend(doors.filter_map(|jail| jail.socket.parent().map(Path::to_owned)));
+    let doors = doors.filter_map(|jail| jail.socket.parent().map(Path::to_owned));
+    folders.extend(doors.filter(|folder| !folder.starts_with(&places_of_jails)));
     // What the engine calls them, where that is something else.
-    let moved =
-        |all: &[PathBuf]| all.iter().filter_map(|path| vantage.on_host(path).ok()).collect();
-    let (more_files, more_folders): (Vec<_>, Vec<_>) = (moved(&files), moved(&folders));
-    files.extend(more_files);
-    folders.extend(more_folders);
-    Kept { files, folders }
+    let vantage = Arc::clone(vantage);
+    let found = tokio::task::spawn_blocking(move || {
+        let (more_files, more_folders) =
+            (vantage.all_on_host(&files), vantage.all_on_host(&folders));
+        files.extend(more_files);
+        folders.extend(more_folders);
+        Kept { files, folders }
+    });
+    found.await.map_err(|error| Unmade::Failed(error.to_string()))
 }
 
 /// A secret, or a wider network, goes to no process that the caller could trace, or read under /proc.
