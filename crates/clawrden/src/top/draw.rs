@@ -9,6 +9,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, TableState, Wrap};
 
 use super::model::{Mode, Model, Page, Typed};
 use crate::output::{Tone, colours};
+use crate::verbs::queue::{before, beside};
 
 const HELP: &str = "\
 1 2 3, Tab    queue, running, history
@@ -19,10 +20,17 @@ d             deny, with a reason for the agent (queue)
 s             stop, with a reason (running)
 /             filter by command or jail
 K             stop or pause everything
-R             resume after a stop
+R             resume after a stop, once you say so
 q, Ctrl-C     quit
 
 Any key goes back.";
+
+const RESUME: &str = "\
+What is paused goes on, and commands are decided by the policy again.
+
+  r  resume
+
+Any other key goes back.";
 
 fn style(tone: Tone) -> Style {
     let style = Style::new();
@@ -56,6 +64,7 @@ pub(super) fn all(frame: &mut Frame<'_>, model: &Model, now: u64) {
     frame.render_widget(bottom(model), foot);
     match model.mode {
         Mode::Help => over(frame, "Keys", HELP, Tone::Strong),
+        Mode::Resume => over(frame, "Resume", RESUME, Tone::Warn),
         Mode::Kill => over(frame, "Stop everything", &kill(model), Tone::Bad),
         _ => {}
     }
@@ -259,6 +268,7 @@ fn of_queued(entry: &QueueEntry, now: u64) -> Pairs {
         ("instead", text(entry.suggest.as_ref())),
         ("directory", text(entry.cwd.as_ref())),
         ("runs", text(entry.executable.as_ref())),
+        ("sha256", text(entry.sha256.as_ref())),
         (
             "where",
             match &entry.run_as {
@@ -273,7 +283,14 @@ fn of_queued(entry: &QueueEntry, now: u64) -> Pairs {
         ("callers", entry.callers.to_string()),
         ("id", entry.id.clone()),
     ];
-    pairs.extend(entry.noticed.iter().map(|fact| ("! note", display::text(fact))));
+    if entry.exact.is_none() {
+        pairs.insert(
+            1,
+            ("!", "what is shown is not all of it, or secrets in it are marked".to_owned()),
+        );
+    }
+    pairs.extend(beside(entry).into_iter().map(|line| ("note", line)));
+    pairs.extend(before(entry).map(|line| ("history", line)));
     pairs.extend(entry.labels.iter().map(|(k, v)| ("label", display::text(&format!("{k}={v}")))));
     pairs
 }

@@ -37,6 +37,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<Order> {
         Mode::List => list(model, key.code),
         Mode::Detail(at) => detail(model, at, key.code),
         Mode::Help => None,
+        Mode::Resume => matches!(key.code, KeyCode::Char('r')).then_some(Order::Resume),
         Mode::Kill => match key.code {
             KeyCode::Char('e') => Some(Order::Kill { pause: false }),
             KeyCode::Char('p') => Some(Order::Kill { pause: true }),
@@ -70,7 +71,7 @@ fn list(model: &mut Model, key: KeyCode) -> Option<Order> {
         }
         KeyCode::Char('?') => model.mode = Mode::Help,
         KeyCode::Char('K') => model.mode = Mode::Kill,
-        KeyCode::Char('R') => return Some(Order::Resume),
+        KeyCode::Char('R') => model.mode = Mode::Resume,
         KeyCode::Char(c) => return answer(model, c),
         _ => {}
     }

@@ -49,6 +49,8 @@ pub(super) enum Mode {
     Typing { what: Typed, text: String },
     /// Everything is about to be stopped; for that, `e` or `p`.
     Kill,
+    /// It is about to go on again; for that, `r`.
+    Resume,
 }
 
 /// What a typed line is for.

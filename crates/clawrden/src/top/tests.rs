@@ -122,6 +122,33 @@ fn stopping_everything_takes_two_keys_and_says_what_it_reaches() {
 }
 
 #[test]
+fn resuming_is_asked_about_first() {
+    let mut model = two();
+    assert_eq!(types(&mut model, "R"), []);
+    assert!(picture(&model).contains("goes on"), "{}", picture(&model));
+    assert_eq!(types(&mut model, "x"), []);
+    assert_eq!(types(&mut model, "Rr"), [Order::Resume]);
+}
+
+#[test]
+fn whatever_helps_to_judge_a_request_is_in_its_whole_picture() {
+    let mut model = two();
+    let entry = &mut model.known.queue[0];
+    entry.sha256 = Some("5a".repeat(32));
+    entry.warnings = vec!["`g` looks like another".into()];
+    entry.context.parent = vec!["make".into(), "all\u{1b}[2J".into()];
+    entry.context.approved_before = Some(1);
+    press(&mut model, key(KeyCode::Enter));
+    let shown = picture(&model);
+    for part in ["5a5a", "looks like another", "started by make", "approved once", "not all of it"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    model.known.queue[0].exact = Some("npm install".into());
+    assert!(!picture(&model).contains("not all of it"));
+}
+
+#[test]
 fn a_filter_narrows_every_page() {
     let mut model = two();
     types(&mut model, "/GIT");

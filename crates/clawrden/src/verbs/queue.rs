@@ -114,6 +114,13 @@ fn what(entry: &QueueEntry, full: bool) -> String {
         let how = format!("{}{}", entry.executor, user.unwrap_or_default());
         lines.push(format!("runs {} ({how})", display::text(executable)));
     }
+    lines.extend(beside(entry));
+    lines.join("\n")
+}
+
+/// What helps to judge a command besides the command itself, one harmless line each.
+pub(crate) fn beside(entry: &QueueEntry) -> Vec<String> {
+    let mut lines = Vec::new();
     let context = &entry.context;
     if !context.parent.is_empty() {
         lines.push(format!("started by {} (its word)", display::command(&context.parent)));
@@ -131,7 +138,7 @@ fn what(entry: &QueueEntry, full: bool) -> String {
     }
     lines.extend(entry.warnings.iter().map(|odd| format!("! {}", display::text(odd))));
     lines.extend(entry.noticed.iter().map(|fact| format!("! {}", display::text(fact))));
-    lines.join("\n")
+    lines
 }
 
 fn why(entry: &QueueEntry, now_ms: u64) -> String {
@@ -142,11 +149,7 @@ fn why(entry: &QueueEntry, now_ms: u64) -> String {
         None => "the default action".to_owned(),
     });
     lines.push(caller(entry));
-    lines.extend(entry.context.approved_before.map(|times| match times {
-        0 => "never approved before".to_owned(),
-        1 => "approved once before".to_owned(),
-        times => format!("approved {times} times before"),
-    }));
+    lines.extend(before(entry));
     for (name, value) in &entry.labels {
         lines.push(format!("{}={}", display::text(name), display::text(value)));
     }
@@ -158,6 +161,15 @@ fn why(entry: &QueueEntry, now_ms: u64) -> String {
     });
     lines.retain(|line| !line.is_empty());
     lines.join("\n")
+}
+
+/// How often it was approved before, where that is known.
+pub(crate) fn before(entry: &QueueEntry) -> Option<String> {
+    entry.context.approved_before.map(|times| match times {
+        0 => "never approved before".to_owned(),
+        1 => "approved once before".to_owned(),
+        times => format!("approved {times} times before"),
+    })
 }
 
 fn caller(entry: &QueueEntry) -> String {
