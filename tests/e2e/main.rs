@@ -15,6 +15,7 @@ mod layers;
 mod lifecycle;
 mod metrics;
 mod ordinary_user;
+mod policy;
 mod recording;
 mod reload;
 mod run;

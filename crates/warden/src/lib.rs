@@ -37,6 +37,7 @@ pub mod switch;
 pub mod sys;
 mod wait;
 mod warden;
+pub mod what_if;
 
 pub use config::{Config, ExitCodes};
 pub use plan::{LinksHere, Meant, meant_here};

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorCode, GrantList, History, HistoryQuery, IndexStatus,
-    JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink, LoginRequest,
-    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery,
-    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RunningList, Session, Status,
-    StopReport, StopRequest, TokenList, TokenMade, TokenRequest,
+    AnswerRequest, Answered, ConfigInfo, ErrorCode, ExplainRequest, Explained, GrantList, History,
+    HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink,
+    LoginRequest, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer,
+    PrisonerRequest, Queue, QueueQuery, RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest,
+    Revoked, Role, RunningList, Session, SimulateRequest, Simulated, Status, StopReport,
+    StopRequest, TokenList, TokenMade, TokenRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -20,7 +21,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{recordings, running};
+use super::{policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +148,7 @@ const KEEP_SCOPE: &[(Method, &str)] = &[
     (Post, "/api/resume"),
     (Get, "/api/jails"),
     (Get, "/api/jails/{name}"),
+    (Post, "/api/policy/explain"),
     (Get, SESSION),
     (Post, SESSION),
     (Delete, SESSION),
@@ -213,6 +215,14 @@ pub static ROUTES: &[Route] = &[
     Route { method: Delete, path: "/api/jails/{name}", least: ADMIN, summary: "Delete a jail.",
         handler: || delete(does::delete_jail), takes: Takes::Nothing, gives: json::<JailInfo>(),
         errors: &[BadRequest, NotFound, Conflict, LedgerUnavailable] },
+    Route { method: Get, path: "/api/policy", least: VIEWER, summary: "Show the policy in force, layer by layer, and what judges in each jail.",
+        handler: || get(policy::show), takes: Takes::Nothing, gives: json::<PolicyInfo>(), errors: &[] },
+    Route { method: Post, path: "/api/policy/check", least: APPROVER, summary: "Tell whether a policy's text loads, and else every error of it.",
+        handler: || post(policy::check), takes: body::<PolicyCheckRequest>(), gives: json::<PolicyChecked>(), errors: &[] },
+    Route { method: Post, path: "/api/policy/explain", least: APPROVER, summary: "Tell what the policy in force says of a command, and why; nothing is run.",
+        handler: || post(policy::explain), takes: body::<ExplainRequest>(), gives: json::<Explained>(), errors: &[NotFound] },
+    Route { method: Post, path: "/api/policy/simulate", least: ADMIN, summary: "Tell what a candidate policy would have said of what was asked.",
+        handler: || post(policy::simulate), takes: body::<SimulateRequest>(), gives: json::<Simulated>(), errors: &[BadPolicy, Conflict] },
     Route { method: Post, path: "/api/policy/reload", least: ADMIN, summary: "Read the policy's files anew.",
         handler: || post(does::reload_policy), takes: body::<Nothing>(), gives: json::<PolicyReloaded>(), errors: &[BadPolicy, Conflict] },
     Route { method: Post, path: "/api/index/rebuild", least: ADMIN, summary: "Make the ledger's index anew, in the background.",

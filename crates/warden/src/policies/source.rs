@@ -24,6 +24,11 @@ pub(crate) struct Sourced {
 }
 
 impl Sourced {
+    /// Its files, in no order.
+    pub(crate) fn files(&self) -> &[policy::Source] {
+        &self.files
+    }
+
     fn has_ceiling(&self) -> bool {
         self.files.iter().any(|file| file.layer == Layer::Ceiling)
     }
@@ -39,6 +44,11 @@ pub struct Brought {
 }
 
 impl Brought {
+    /// What was brought.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &policy::Source> {
+        self.policy.iter().chain(&self.repository)
+    }
+
     /// The policy that it makes with the warden's own files: under the ceiling, and below all of them where it brings
     /// none in their place.
     ///

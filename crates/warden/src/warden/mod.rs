@@ -6,6 +6,7 @@ mod engine;
 mod grants;
 mod jails;
 mod metrics;
+mod policy;
 mod prisoners;
 mod reload;
 mod running;

@@ -18,15 +18,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode, GrantList,
-    History, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerStatus,
+    AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode,
+    ExplainRequest, Explained, GrantList, History, HistoryQuery, JailInfo, JailList, JailRequest,
+    KillReport, KillRequest, LedgerStatus, PolicyCheckRequest, PolicyChecked, PolicyInfo,
     PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
-    ResumeRequest, RevokeReport, RevokeRequest, RunningList, Status, StopReport, StopRequest,
+    ResumeRequest, RevokeReport, RevokeRequest, RunningList, SimulateRequest, Simulated, Status,
+    StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Format, Grants, Limits, Peer,
-    Readiness, Refusal, Verdict, serve_tcp, serve_with,
+    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Format, Grants, Lawyer, Limits,
+    Peer, Readiness, Refusal, Verdict, serve_tcp, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -126,6 +128,28 @@ impl Grants for Fake {
     ) -> Result<RevokeReport, ErrorBody> {
         self.note(format!("revoke {id} {:?} by {}", request.reason, actor.who));
         Ok(RevokeReport { id: id.to_owned() })
+    }
+}
+
+impl Lawyer for Fake {
+    fn policy(&self) -> Result<PolicyInfo, ErrorBody> {
+        self.note("policy".to_owned());
+        Ok(PolicyInfo::default())
+    }
+
+    fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody> {
+        self.note(format!("check {}", request.text));
+        Ok(PolicyChecked::default())
+    }
+
+    fn explain(&self, request: ExplainRequest) -> Result<Explained, ErrorBody> {
+        self.note(format!("explain {:?} {:?} {:?}", request.argv, request.line, request.jail));
+        Ok(Explained::default())
+    }
+
+    fn simulate(&self, request: SimulateRequest) -> Result<Simulated, ErrorBody> {
+        self.note(format!("simulate {} {:?}", request.text, request.limit));
+        Ok(Simulated::default())
     }
 }
 

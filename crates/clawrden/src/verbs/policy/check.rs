@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use clawrden_api::display;
+use clawrden_api::{PolicyProblem, display};
 use clawrden_policy::{Diagnostic, Layer, LoadError, Policy, Source};
 use clawrden_warden::layers::{self, LayersError};
+pub(super) use clawrden_warden::what_if::problems;
 use serde::Serialize;
 
 use super::{Files, STOCK};
@@ -45,19 +46,9 @@ struct File {
     file: String,
     ok: bool,
     rules: usize,
-    errors: Vec<Error>,
+    errors: Vec<PolicyProblem>,
     /// Further errors, which are not listed.
     omitted: usize,
-}
-
-/// One error. Without a line it is one of the whole file.
-#[derive(Serialize)]
-pub(super) struct Error {
-    line: Option<u32>,
-    column: Option<u32>,
-    width: Option<u32>,
-    message: String,
-    help: String,
 }
 
 /// Runs the verb.
@@ -101,37 +92,13 @@ fn own() -> Result<Vec<Checked>, Failure> {
     Ok(checked.collect())
 }
 
-/// The errors of a file that does not load, for programs.
-pub(super) fn listed(error: &LoadError) -> Vec<Error> {
-    match error.diagnostics() {
-        [] => vec![Error {
-            line: None,
-            column: None,
-            width: None,
-            message: error.to_string(),
-            help: String::new(),
-        }],
-        list => list.iter().map(entry).collect(),
-    }
-}
-
 fn file(name: &str, found: &Result<Policy, LoadError>) -> File {
     File {
         file: name.to_owned(),
         ok: found.is_ok(),
         rules: found.as_ref().map_or(0, Policy::rule_count),
-        errors: found.as_ref().err().map(listed).unwrap_or_default(),
+        errors: found.as_ref().err().map(problems).unwrap_or_default(),
         omitted: found.as_ref().err().map_or(0, LoadError::omitted),
-    }
-}
-
-fn entry(found: &Diagnostic) -> Error {
-    Error {
-        line: Some(found.line),
-        column: Some(found.column),
-        width: Some(found.width),
-        message: found.message.clone(),
-        help: found.help.clone(),
     }
 }
 

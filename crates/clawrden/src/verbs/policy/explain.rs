@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clawrden_api::display;
-use clawrden_policy::{Action, Explanation, Facts, Inside, Links, Notice, RuleId, Step, Verdict};
+use clawrden_api::{Explained, display};
+use clawrden_policy::{Action, Facts, Links};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
-use clawrden_warden::{LinksHere, Meant, meant_here};
-use serde::Serialize;
+use clawrden_warden::what_if::{Asked, explained};
+use clawrden_warden::{LinksHere, meant_here};
 
 use super::{Choice, painted, tone};
 use crate::failure::{Failure, Outcome};
@@ -64,88 +64,32 @@ pub(super) struct Args {
     command: Vec<OsString>,
 }
 
-/// The answer for programs.
-#[derive(Serialize)]
-struct Report {
-    action: &'static str,
-    /// `file:line`, and the rule's name if it has one; none for `default_action` and `allowed_paths`.
-    rule: Option<String>,
-    file: Option<String>,
-    line: Option<u32>,
-    column: Option<u32>,
-    reason: String,
-    executor: &'static str,
-    run_as: Option<String>,
-    timeout_ms: Option<u64>,
-    approval_timeout_ms: u64,
-    noticed: Vec<String>,
-    steps: Vec<ReportStep>,
-    others: usize,
-    /// What it would run, and how each fared.
-    inside: Vec<ReportInside>,
-    policy: String,
-    argv: Vec<String>,
-    path: Option<String>,
-    tool: Option<String>,
-    cwd: Option<String>,
-    jail: String,
-    uid: u32,
-}
-
-#[derive(Serialize)]
-struct ReportStep {
-    rule: String,
-    line: u32,
-    action: &'static str,
-    verdict: &'static str,
-    why: String,
-}
-
-#[derive(Serialize)]
-struct ReportInside {
-    command: String,
-    through: String,
-    depth: usize,
-    action: Option<&'static str>,
-    rule: Option<String>,
-    why: String,
-}
-
-/// The command as it is judged.
-struct Asked {
-    argv: Vec<Vec<u8>>,
-    meant: Meant,
-    cwd: Vec<u8>,
-    is_installed: bool,
-}
-
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> Outcome {
     let chosen = args.choice.load()?;
-    let asked = asked(args)?;
+    let (asked, is_installed) = asked(args)?;
     let argv: Vec<&[u8]> = asked.argv.iter().map(Vec::as_slice).collect();
     let changed: Vec<&[u8]> = args.changed_env.iter().map(|name| name.as_bytes()).collect();
-    let uid = args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw());
     let links = LinksHere::new().ok();
     let facts = Facts {
         jail: &args.jail,
         name: argv.first().copied().unwrap_or_default(),
-        path: asked.meant.path.as_deref(),
-        tool: asked.meant.tool.as_deref(),
+        path: asked.path.as_deref(),
+        tool: asked.tool.as_deref(),
         argv: &argv,
-        cwd: Some(&asked.cwd),
-        uid: Some(uid),
+        cwd: asked.cwd.as_deref(),
+        uid: asked.uid,
         gid: None,
         changed_env: &changed,
         links: links.as_ref().map(|links| links as &dyn Links),
         ..Facts::default()
     };
     let explanation = chosen.policy.explain(&facts);
-    let report = report(&explanation, &asked, (&args.jail, uid), chosen.source);
+    let report = explained(&explanation, &asked, chosen.source);
     if args.json {
         print_json(&report)?;
     } else {
-        show(&report, asked.is_installed);
+        show(&report, is_installed);
     }
     Ok(match explanation.decision.action {
         Action::Ask if args.exit_code => ExitCode::from(EXIT_STILL_WAITING),
@@ -154,7 +98,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     })
 }
 
-fn asked(args: &Args) -> Result<Asked, Failure> {
+/// The command as it is judged, and whether its tool is installed here.
+fn asked(args: &Args) -> Result<(Asked, bool), Failure> {
     let argv: Vec<Vec<u8>> = match &args.shell {
         Some(line) => ["bash".as_ref(), "-c".as_ref(), line.as_os_str()]
             .map(|word| word.as_bytes().to_vec())
@@ -179,88 +124,21 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
     // What is not installed here, the policy may still have a word about.
     let by_name = (!is_installed && !name.contains(&b'/')).then_some(name);
     let cwd = meant.cwd.clone().unwrap_or_else(|| cwd.to_vec());
-    Ok(Asked { argv, meant: Meant { tool: meant.tool.or(by_name), ..meant }, cwd, is_installed })
+    let uid = args.uid.unwrap_or_else(|| rustix::process::getuid().as_raw());
+    let asked = Asked {
+        argv,
+        path: meant.path,
+        tool: meant.tool.or(by_name),
+        cwd: Some(cwd),
+        jail: args.jail.clone(),
+        uid: Some(uid),
+    };
+    Ok((asked, is_installed))
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn ms(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn report(
-    explanation: &Explanation,
-    asked: &Asked,
-    (jail, uid): (&str, u32),
-    policy: String,
-) -> Report {
-    let Explanation { decision, steps, others, inside } = explanation;
-    let rule = decision.rule.as_ref();
-    Report {
-        action: decision.action.as_str(),
-        rule: rule.map(ToString::to_string),
-        file: rule.map(|rule| rule.file.to_string()),
-        line: rule.map(|rule| rule.line),
-        column: rule.map(|rule| rule.column),
-        reason: decision.reason.clone(),
-        executor: decision.executor.as_str(),
-        run_as: decision.run_as.as_ref().map(ToString::to_string),
-        timeout_ms: decision.timeout.duration().map(ms),
-        approval_timeout_ms: ms(decision.approval_timeout),
-        noticed: decision.noticed.iter().map(noticed).collect(),
-        steps: steps.iter().map(step).collect(),
-        others: *others,
-        inside: inside.iter().map(run_inside).collect(),
-        policy,
-        argv: asked.argv.iter().map(|word| lossy(word)).collect(),
-        path: asked.meant.path.as_deref().map(lossy),
-        tool: asked.meant.tool.as_deref().map(lossy),
-        cwd: Some(lossy(&asked.cwd)),
-        jail: jail.to_owned(),
-        uid,
-    }
-}
-
-fn noticed(notice: &Notice) -> String {
-    match notice {
-        Notice::ChangedVariable(name) => {
-            format!("{} differs from what the prisoner was started with", lossy(name))
-        }
-        Notice::Overmatched(rule) => format!("{rule} matches only if its pattern is read widely"),
-    }
-}
-
-fn run_inside(found: &Inside) -> ReportInside {
-    ReportInside {
-        command: found.command.clone(),
-        through: found.through.clone(),
-        depth: found.depth,
-        action: found.action.map(Action::as_str),
-        rule: found.rule.as_ref().map(ToString::to_string),
-        why: found.why.clone(),
-    }
-}
-
-fn step(step: &Step) -> ReportStep {
-    let RuleId { text, line, .. } = &step.rule;
-    ReportStep {
-        rule: text.to_string(),
-        line: *line,
-        action: step.action.as_str(),
-        verdict: match step.verdict {
-            Verdict::Matched => "matched",
-            Verdict::Overmatched => "overmatched",
-            Verdict::Passed => "passed",
-        },
-        why: step.why.clone(),
-    }
-}
-
-fn show(report: &Report, is_installed: bool) {
+fn show(report: &Explained, is_installed: bool) {
     let command = display::command(&report.argv);
-    println!("{}  {}", painted(report.action), paint(Tone::Strong, &command));
+    println!("{}  {}", painted(&report.action), paint(Tone::Strong, &command));
     let line = |key: &str, value: &str| {
         println!("  {} {}", paint(Tone::Quiet, &format!("{key:<7}")), display::text(value));
     };
@@ -287,7 +165,8 @@ fn show(report: &Report, is_installed: bool) {
         _ => line("tool", "not found"),
     }
     line("cwd", report.cwd.as_deref().unwrap_or("unknown"));
-    line("asked", &format!("by uid {} in jail {}", report.uid, report.jail));
+    let user = report.uid.map_or_else(|| "somebody".to_owned(), |uid| format!("uid {uid}"));
+    line("asked", &format!("by {user} in jail {}", report.jail));
     if report.action != "deny" {
         line("runs", &runs(report));
     }
@@ -296,8 +175,8 @@ fn show(report: &Report, is_installed: bool) {
     steps(report);
 }
 
-fn runs(report: &Report) -> String {
-    let mut text = report.executor.to_owned();
+fn runs(report: &Explained) -> String {
+    let mut text = report.executor.clone();
     if let Some(user) = &report.run_as {
         text = format!("{text} as {user}");
     }
@@ -312,7 +191,7 @@ fn runs(report: &Report) -> String {
 }
 
 /// What the command would run.
-fn inside(report: &Report) {
+fn inside(report: &Explained) {
     if report.inside.is_empty() {
         return;
     }
@@ -321,7 +200,7 @@ fn inside(report: &Report) {
     for found in &report.inside {
         let command =
             if found.command.is_empty() { "not understood" } else { found.command.as_str() };
-        let action = found.action.unwrap_or("-");
+        let action = found.action.as_deref().unwrap_or("-");
         let why = found.rule.as_deref().filter(|_| found.why.is_empty()).unwrap_or(&found.why);
         table.add_row([
             cell(Tone::Strong, &format!("{}{}", "  ".repeat(found.depth), display::text(command))),
@@ -333,20 +212,20 @@ fn inside(report: &Report) {
     print_table(&table);
 }
 
-fn steps(report: &Report) {
+fn steps(report: &Explained) {
     if !report.steps.is_empty() {
         println!();
         let mut table = table(&["  RULE", "ACTION", "", "WHY"]);
         for step in &report.steps {
-            let (shade, verdict) = match step.verdict {
-                _ if Some(&step.rule) == report.rule.as_ref() => (tone(step.action), "decides"),
+            let (shade, verdict) = match step.verdict.as_str() {
+                _ if Some(&step.rule) == report.rule.as_ref() => (tone(&step.action), "decides"),
                 "passed" => (Tone::Quiet, "passed over"),
                 "matched" => (Tone::Warn, "matches"),
                 _ => (Tone::Warn, "may match"),
             };
             table.add_row([
                 cell(Tone::Strong, &format!("  {}", display::text(&step.rule))),
-                cell(tone(step.action), step.action),
+                cell(tone(&step.action), &step.action),
                 cell(shade, verdict),
                 cell(Tone::Quiet, &display::text(&step.why)),
             ]);
@@ -368,13 +247,15 @@ mod tests {
     use super::*;
     use clawrden_policy::Policy;
 
-    fn explained(yaml: &str, argv: &[&str]) -> Report {
+    fn judged(yaml: &str, argv: &[&str]) -> Explained {
         let policy = Policy::from_yaml("p.yaml", yaml).unwrap();
         let asked = Asked {
             argv: argv.iter().map(|word| word.as_bytes().to_vec()).collect(),
-            meant: Meant { tool: Some(argv[0].into()), ..Meant::default() },
-            cwd: b"/app".to_vec(),
-            is_installed: false,
+            tool: Some(argv[0].into()),
+            cwd: Some(b"/app".to_vec()),
+            jail: "default".to_owned(),
+            uid: Some(0),
+            path: None,
         };
         let words: Vec<&[u8]> = asked.argv.iter().map(Vec::as_slice).collect();
         let facts = Facts {
@@ -384,23 +265,23 @@ mod tests {
             cwd: Some(b"/app"),
             ..Facts::default()
         };
-        report(&policy.explain(&facts), &asked, ("default", 0), "p.yaml".to_owned())
+        explained(&policy.explain(&facts), &asked, "p.yaml".to_owned())
     }
 
     #[test]
     fn the_report_names_rule_line_and_what_was_passed_over() {
         let yaml = "rules:\n  - {command: git, args: push, action: deny, reason: no}\n  - {command: git, args: status, action: allow, name: look}\n";
-        let report = explained(yaml, &["git", "status"]);
-        assert_eq!((report.action, report.line), ("allow", Some(3)));
+        let report = judged(yaml, &["git", "status"]);
+        assert_eq!((report.action.as_str(), report.line), ("allow", Some(3)));
         assert_eq!(report.rule.as_deref(), Some("p.yaml:3 (look)"));
-        let told: Vec<_> = report.steps.iter().map(|s| (s.line, s.verdict)).collect();
+        let told: Vec<_> = report.steps.iter().map(|s| (s.line, s.verdict.as_str())).collect();
         assert_eq!(told, [(2, "passed"), (3, "matched")]);
     }
 
     #[test]
     fn without_a_rule_there_is_no_line() {
-        let report = explained("default_action: ask\n", &["git"]);
-        assert_eq!((report.action, report.rule, report.line), ("ask", None, None));
+        let report = judged("default_action: ask\n", &["git"]);
+        assert_eq!((report.action.as_str(), report.rule, report.line), ("ask", None, None));
         assert!(report.reason.contains("default_action"));
     }
 }

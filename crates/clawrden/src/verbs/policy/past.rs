@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clawrden_api::{HistoryEntry, HistoryQuery};
+pub(super) use clawrden_warden::what_if::is_judged;
 
 use crate::failure::Failure;
 use crate::verbs::{Connection, block_on};
@@ -57,11 +58,4 @@ impl Past {
         })??;
         Ok(entries)
     }
-}
-
-/// Whether the policy decided, and not the kill switch or a prisoner without anybody to ask.
-pub(super) fn is_judged(entry: &HistoryEntry) -> bool {
-    entry.rule.is_some()
-        || entry.executor.as_deref().is_some_and(|executor| !executor.is_empty())
-        || entry.decision.as_deref() != Some("deny")
 }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clawrden_api::display;
+use clawrden_api::{PolicyProblem, display};
 use clawrden_policy::{LoadError, MAX_POLICY_BYTES, Policy};
 use serde::Serialize;
 
-use super::check::{self, Error};
+use super::check;
 use super::{Choice, under_ceiling};
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
@@ -53,7 +53,7 @@ struct File {
     ok: bool,
     /// How many there are; 0 where the file could not be read.
     tests: usize,
-    errors: Vec<Error>,
+    errors: Vec<PolicyProblem>,
     omitted: usize,
 }
 
@@ -96,7 +96,7 @@ fn file((name, found): &Tried) -> File {
         file: name.clone(),
         ok: error.is_none(),
         tests: found.as_ref().map_or(0, |count| *count),
-        errors: error.map(check::listed).unwrap_or_default(),
+        errors: error.map(check::problems).unwrap_or_default(),
         omitted: error.map_or(0, LoadError::omitted),
     }
 }

@@ -1,0 +1,111 @@
+//! Routes about what a policy says. Nothing here changes the one in force.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use clawrden_api::{
+    ErrorBody, ErrorCode, ExplainRequest, Explained, PolicyCheckRequest, PolicyChecked, PolicyInfo,
+    SimulateRequest, Simulated,
+};
+
+use super::actor::Actor;
+use super::body;
+use super::handlers::{Answer, ask, read, with_body};
+use super::routes::Control;
+
+/// The jail of who does not say.
+pub const USUAL_JAIL: &str = "default";
+
+/// The most requests that a candidate is held against.
+pub const MAX_SIMULATED: usize = 50_000;
+
+/// What is asked of the warden about policies; see [`Backend`](super::Backend).
+pub trait Lawyer {
+    /// `GET /api/policy`.
+    ///
+    /// # Errors
+    /// None that a backend has to have.
+    fn policy(&self) -> Result<PolicyInfo, ErrorBody>;
+
+    /// `POST /api/policy/check`.
+    ///
+    /// # Errors
+    /// When the ceiling in force cannot be told.
+    fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody>;
+
+    /// `POST /api/policy/explain`. It has either a line or a command with a name.
+    ///
+    /// # Errors
+    /// `BadRequest` for a name that no jail can have, `NotFound` for a jail that is not there.
+    fn explain(&self, request: ExplainRequest) -> Result<Explained, ErrorBody>;
+
+    /// `POST /api/policy/simulate`. The limit is in range.
+    ///
+    /// # Errors
+    /// `BadPolicy` for a text that does not load, `Conflict` while another one is held against the history.
+    fn simulate(&self, request: SimulateRequest) -> Result<Simulated, ErrorBody>;
+}
+
+pub(super) async fn show(State(control): State<Control>, headers: HeaderMap) -> Answer {
+    ask(&headers, move || control.backend.policy()).await
+}
+
+pub(super) async fn check(State(control): State<Control>, given: Body) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given| control.backend.check_policy(given)).await
+}
+
+pub(super) async fn explain(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given: ExplainRequest| {
+        is_one_command(&given)?;
+        let jail = given.jail.as_deref().unwrap_or(USUAL_JAIL);
+        if !actor.scope.has_jail(jail) {
+            let text = format!("there is no jail {jail:?} for {}", actor.who);
+            return Err(ErrorBody { code: ErrorCode::NotFound, message: text });
+        }
+        control.backend.explain(given)
+    })
+    .await
+}
+
+pub(super) async fn simulate(State(control): State<Control>, given: Body) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given: SimulateRequest| match given.limit {
+        Some(limit) if !(1..=MAX_SIMULATED).contains(&limit) => {
+            Err(bad(format!("limit: {limit} is not within 1 and {MAX_SIMULATED}")))
+        }
+        _ => control.backend.simulate(given),
+    })
+    .await
+}
+
+fn is_one_command(given: &ExplainRequest) -> Result<(), ErrorBody> {
+    let has_name = given.argv.first().is_some_and(|name| !name.is_empty());
+    let is_one = match &given.line {
+        Some(line) => given.argv.is_empty() && !line.is_empty(),
+        None => has_name,
+    };
+    if !is_one {
+        return Err(bad("give either `argv`, which begins with a name, or `line`".to_owned()));
+    }
+    let words = given.argv.iter().chain(&given.line).chain(&given.cwd);
+    if words.into_iter().any(|word| word.contains('\0')) {
+        return Err(bad("no command has a NUL in it".to_owned()));
+    }
+    match given.cwd.as_deref() {
+        Some(cwd) if !cwd.starts_with('/') => Err(bad(format!("cwd: {cwd:?} is not absolute"))),
+        _ => Ok(()),
+    }
+}
+
+fn bad(message: String) -> ErrorBody {
+    ErrorBody { code: ErrorCode::BadRequest, message }
+}

@@ -1,0 +1,166 @@
+//! What people are told of policies. Everything is judged by what was read before: no file is looked at, so that nothing
+//! can hang, and nobody learns by this what lies on the warden's host.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clawrden_api::{
+    ErrorBody, ErrorCode, ExplainRequest, Explained, HistoryQuery, JailPolicy, PolicyCheckRequest,
+    PolicyChecked, PolicyInfo, PolicyLayer, PolicyStatus, SimulateRequest, Simulated,
+};
+use clawrden_policy::{Facts, Layer, LoadError, Policy, Source};
+
+use super::control::Control;
+use super::prisoners::refused;
+use crate::control::Backend;
+use crate::control::policy::{Lawyer, USUAL_JAIL};
+use crate::jails::{JailName, Origin};
+use crate::what_if::{Asked, Comparison, bare, explained, problems};
+
+/// What a text that came with a request is called.
+const CANDIDATE: &str = "candidate.yaml";
+
+/// Requests that a candidate is held against unless somebody says otherwise.
+const USUAL_LIMIT: usize = 10_000;
+
+/// Requests that are read at once.
+const PAGE: usize = 500;
+
+/// How long a candidate is held against the history: clients wait for ten seconds.
+const PATIENCE: Duration = Duration::from_secs(7);
+
+/// Candidates are held against the history one after the other.
+static SIMULATING: Mutex<()> = Mutex::new(());
+
+impl Lawyer for Control {
+    fn policy(&self) -> Result<PolicyInfo, ErrorBody> {
+        let sourced = self.0.own.sourced();
+        let PolicyStatus { source, fingerprint, since_ms, .. } = self.0.own.status();
+        let mut layers: Vec<&Source> = sourced.files().iter().collect();
+        layers.sort_by_key(|file| file.layer);
+        let jails = self.0.jails.all().into_iter().map(|jail| {
+            let policies = jail.policies();
+            let now = &policies.in_force;
+            let brought = match &jail.origin {
+                Origin::Own => Vec::new(),
+                Origin::Brought(brought) => brought.files().map(layer).collect(),
+            };
+            JailPolicy {
+                jail: jail.name.to_string(),
+                source: now.name.clone(),
+                fingerprint: now.fingerprint.clone(),
+                since_ms: now.since_ms,
+                rules: now.policy.rule_count(),
+                held_back: policies.held_back(),
+                brought,
+            }
+        });
+        Ok(PolicyInfo {
+            source,
+            fingerprint,
+            since_ms,
+            rules: sourced.policy.rule_count(),
+            layers: layers.into_iter().map(layer).collect(),
+            jails: jails.collect(),
+        })
+    }
+
+    fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody> {
+        Ok(match self.candidate(request.text) {
+            Ok(policy) => {
+                PolicyChecked { ok: true, rules: policy.rule_count(), ..PolicyChecked::default() }
+            }
+            Err(error) => PolicyChecked {
+                ok: false,
+                rules: 0,
+                errors: problems(&error),
+                omitted: error.omitted(),
+            },
+        })
+    }
+
+    fn explain(&self, request: ExplainRequest) -> Result<Explained, ErrorBody> {
+        let ExplainRequest { argv, line, jail, cwd, uid } = request;
+        let jail = jail.unwrap_or_else(|| USUAL_JAIL.to_owned());
+        let name = JailName::new(&jail)
+            .map_err(|error| refused(ErrorCode::BadRequest, format!("jail: {error}")))?;
+        let Some(found) = self.0.jails.get(&name) else {
+            return Err(refused(ErrorCode::NotFound, format!("there is no jail called {name}")));
+        };
+        let argv = match line {
+            Some(line) => vec!["bash".to_owned(), "-c".to_owned(), line],
+            None => argv,
+        };
+        let argv: Vec<Vec<u8>> = argv.into_iter().map(String::into_bytes).collect();
+        let tool = bare(argv.first().map_or(&[], Vec::as_slice)).to_vec();
+        let cwd = cwd.map(String::into_bytes);
+        let asked = Asked { argv, path: None, tool: Some(tool), cwd, jail, uid };
+        let words: Vec<&[u8]> = asked.argv.iter().map(Vec::as_slice).collect();
+        let facts = Facts {
+            jail: &asked.jail,
+            name: words.first().copied().unwrap_or_default(),
+            tool: asked.tool.as_deref(),
+            argv: &words,
+            cwd: asked.cwd.as_deref(),
+            uid,
+            ..Facts::default()
+        };
+        let policies = found.policies();
+        let mut explanation = policies.in_force.policy.explain(&facts);
+        // What an earlier policy still forbids to prisoners that live counts as well.
+        explanation.decision = policies.decide(&facts);
+        Ok(explained(&explanation, &asked, policies.in_force.name.clone()))
+    }
+
+    fn simulate(&self, request: SimulateRequest) -> Result<Simulated, ErrorBody> {
+        let Ok(_alone) = SIMULATING.try_lock() else {
+            let text = "another candidate is held against the history; try again in a moment";
+            return Err(refused(ErrorCode::Conflict, text.to_owned()));
+        };
+        let SimulateRequest { text, jail, since_ms, limit } = request;
+        let policy = self
+            .candidate(text)
+            .map_err(|error| refused(ErrorCode::BadPolicy, error.to_string()))?;
+        let end = Instant::now() + PATIENCE;
+        let mut left = limit.unwrap_or(USUAL_LIMIT);
+        let mut query = HistoryQuery { jail, since_ms, ..HistoryQuery::default() };
+        let mut comparison = Comparison::default();
+        let complete = loop {
+            query.limit = Some(left.min(PAGE));
+            let page = self.history(query.clone())?;
+            comparison.take(&policy, &page.entries);
+            left = left.saturating_sub(page.entries.len());
+            match page.next {
+                Some(next) if left > 0 => query.cursor = Some(next),
+                _ => break true,
+            }
+            if Instant::now() >= end {
+                break false;
+            }
+        };
+        Ok(comparison.end(CANDIDATE.to_owned(), complete))
+    }
+}
+
+impl Control {
+    /// The policy that this text would be in the place of the host's own, under the ceiling in force.
+    fn candidate(&self, text: String) -> Result<Policy, LoadError> {
+        let sourced = self.0.own.sourced();
+        let ceilings = sourced.files().iter().filter(|file| file.layer == Layer::Ceiling);
+        let candidate = Source::new(Layer::Host, CANDIDATE, text);
+        let files: Vec<Source> = ceilings.cloned().chain([candidate]).collect();
+        Policy::from_sources(&files)
+    }
+}
+
+fn layer(file: &Source) -> PolicyLayer {
+    let name = match file.layer {
+        Layer::Ceiling => "ceiling",
+        Layer::Host => "host",
+        Layer::Rules => "rules",
+        Layer::Pack => "pack",
+        Layer::Jail => "jail",
+        Layer::Repository => "repository",
+    };
+    PolicyLayer { layer: name.to_owned(), name: file.name.clone(), text: file.text.clone() }
+}
