@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::answer::{Answer, AnswerError, Approval, Denial, Now, Refusal};
+use super::answer::{Answer, Approval, Denial, Now, Refusal};
 use super::away::Away;
-use super::entry::{Ask, CallerKey, Details, Seen, Times};
+use super::entry::{Ask, CallerKey, Details};
 use super::identity::Identity;
-use super::ids::{Maker, Prefix, digits_needed, shortened};
+use super::ids::Maker;
 use super::kept::Kept;
 use super::lasting;
 use super::owed::Owed;
@@ -31,8 +31,8 @@ pub(super) struct State {
     pub(super) kept: Kept,
     pub(super) memory: Memory,
     /// What each jail holds, and all together under the name of none.
-    held: HashMap<String, Held>,
-    all: Held,
+    pub(super) held: HashMap<String, Held>,
+    pub(super) all: Held,
     pub(super) next_serial: u64,
     /// Where it lasts. Each change is there before it is made here, or is owed to it.
     pub(super) store: Lasting,
@@ -65,7 +65,7 @@ pub(super) struct Shut {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Held {
+pub(super) struct Held {
     entries: usize,
     bytes: usize,
 }
@@ -394,67 +394,6 @@ impl State {
         let first = self.expiries.first().map(|&(instant, _)| instant);
         first.into_iter().chain(self.away.until()).chain(self.owed_again).min()
     }
-
-    pub(super) fn queue(&self) -> Vec<Seen> {
-        let mut all: Vec<(&Id, &Entry)> = self.entries.iter().collect();
-        all.sort_by_key(|(id, entry)| (entry.since_ms, **id));
-        all.into_iter().map(|(&id, entry)| self.see(id, entry)).collect()
-    }
-
-    fn see(&self, id: Id, entry: &Entry) -> Seen {
-        Seen {
-            id,
-            short: self.short(id),
-            details: Arc::clone(&entry.details),
-            times: Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms },
-            callers: entry.callers.len(),
-        }
-    }
-
-    /// What waits under this id.
-    pub(super) fn find(&self, id: &str) -> Result<Seen, AnswerError> {
-        let id = self.resolve(id)?;
-        let entry = self.entries.get(&id).ok_or_else(|| AnswerError::Unknown(id.to_string()))?;
-        Ok(self.see(id, entry))
-    }
-
-    /// Whether a request like this would be shown to a person as one that nobody has seen.
-    pub(super) fn opens(&self, identity: &Identity, jail: &str, now: Instant) -> bool {
-        let held = self.held.get(jail).copied().unwrap_or_default();
-        !self.by_identity.contains_key(identity)
-            && !self.kept.has(identity, now)
-            && has_room(held, self.all, 0).is_ok()
-    }
-
-    /// The fewest digits that name the entry among all that are open or remembered.
-    pub(super) fn short(&self, id: Id) -> String {
-        let open = digits_needed(id, &self.entries);
-        shortened(id, open.max(digits_needed(id, &self.memory.by_id)))
-    }
-
-    pub(super) fn resolve(&self, text: &str) -> Result<Id, AnswerError> {
-        let prefix = Prefix::new(text).ok_or_else(|| AnswerError::Malformed(text.to_owned()))?;
-        let open: Vec<Id> = prefix.among(&self.entries).collect();
-        let answered: Vec<Id> = prefix.among(&self.memory.by_id).collect();
-        match (&open[..], &answered[..]) {
-            ([], []) => Err(AnswerError::Unknown(text.to_owned())),
-            ([id], []) => Ok(*id),
-            ([], [id]) => Err(self.already(*id)),
-            _ => {
-                let count = open.len() + answered.len();
-                Err(AnswerError::Ambiguous { prefix: text.to_owned(), count })
-            }
-        }
-    }
-
-    fn already(&self, id: Id) -> AnswerError {
-        let Some(first) = self.memory.by_id.get(&id) else {
-            return AnswerError::Unknown(id.to_string());
-        };
-        let by = if first.by.is_empty() { "the clock".to_owned() } else { first.by.clone() };
-        let (answer, when_ms) = (first.outcome.word(), first.when_ms);
-        AnswerError::AlreadyAnswered { entry: id, answer, by, when_ms }
-    }
 }
 
 /// Gives a caller that asks again its own place back, and says since when it has waited, and who was away; else the
@@ -475,7 +414,7 @@ fn take_place_again(
     Ok((place, since_ms, None))
 }
 
-fn has_room(jail: Held, all: Held, bytes: usize) -> Result<(), Full> {
+pub(super) fn has_room(jail: Held, all: Held, bytes: usize) -> Result<(), Full> {
     if all.entries >= MAX_OPEN || all.bytes + bytes > MAX_HELD_BYTES {
         return Err(Full::Queue);
     }
