@@ -29,8 +29,8 @@ fn ask(house: &House, method: &str, path: &str, body: &Value) -> (u16, Value) {
     (status, serde_json::from_str(text).unwrap_or_default())
 }
 
-fn post(house: &House, path: &str, body: Value) -> Value {
-    let (status, told) = ask(house, "POST", path, &body);
+fn post(house: &House, path: &str, body: &Value) -> Value {
+    let (status, told) = ask(house, "POST", path, body);
     assert_eq!(status, 200, "{path} {body}: {told}");
     told
 }
@@ -50,13 +50,14 @@ fn the_policy_in_force_is_shown_by_layer_and_by_jail() {
 #[test]
 fn a_command_is_explained_as_the_warden_would_judge_it() {
     let house = House::new(POLICY);
-    let told = post(&house, "/api/policy/explain", json!({"argv": ["git", "push"], "cwd": "/app"}));
+    let told =
+        post(&house, "/api/policy/explain", &json!({"argv": ["git", "push"], "cwd": "/app"}));
     assert_eq!((&told["action"], &told["line"]), (&json!("ask"), &json!(3)));
-    let told = post(&house, "/api/policy/explain", json!({"argv": ["git", "pull"]}));
+    let told = post(&house, "/api/policy/explain", &json!({"argv": ["git", "pull"]}));
     assert_eq!(told["action"], "allow");
     let steps: Vec<_> = told["steps"].as_array().unwrap().iter().map(|s| &s["verdict"]).collect();
     assert_eq!(steps, ["passed", "matched"]);
-    let told = post(&house, "/api/policy/explain", json!({"line": "ls && git push -f | frob"}));
+    let told = post(&house, "/api/policy/explain", &json!({"line": "ls && git push -f | frob"}));
     assert_eq!(told["action"], "deny", "{told}");
     let inside = told["inside"].as_array().unwrap();
     let found = |word: &str| inside.iter().find(|i| i["command"].as_str().unwrap().contains(word));
@@ -89,10 +90,10 @@ fn what_is_no_command_is_refused() {
 #[test]
 fn a_text_is_checked_with_every_error_and_put_in_force_nowhere() {
     let house = House::new(POLICY);
-    let told = post(&house, "/api/policy/check", json!({"text": POLICY}));
+    let told = post(&house, "/api/policy/check", &json!({"text": POLICY}));
     assert_eq!((&told["ok"], &told["rules"]), (&json!(true), &json!(3)));
     let bad = "default_action: maybe\nrules:\n  - {command: git, action: never}\n";
-    let told = post(&house, "/api/policy/check", json!({"text": bad}));
+    let told = post(&house, "/api/policy/check", &json!({"text": bad}));
     let lines: Vec<_> = told["errors"].as_array().unwrap().iter().map(|e| &e["line"]).collect();
     assert_eq!((&told["ok"], lines), (&json!(false), vec![&json!(1), &json!(3)]));
     let (_, now) = ask(&house, "GET", "/api/policy", &Value::Null);
@@ -109,14 +110,14 @@ fn a_candidate_is_held_against_what_was_asked() {
     let text = "default_action: deny\nrules:\n  - {command: ls, action: allow}\n";
     // The last outcome need not be there yet; its decision is.
     let told = until("four requests in the history", || {
-        let told = post(&house, "/api/policy/simulate", json!({"text": text}));
+        let told = post(&house, "/api/policy/simulate", &json!({"text": text}));
         (told["judged"] == 4).then_some(told)
     });
     assert_eq!((&told["unchanged"], &told["complete"]), (&json!(1), &json!(true)));
     let change = &told["changes"][0];
     assert_eq!((&change["argv"], &change["times"]), (&json!(["true"]), &json!(3)));
     assert_eq!((&change["was"], &change["now"]), (&json!("allow"), &json!("deny")));
-    let told = post(&house, "/api/policy/simulate", json!({"text": text, "limit": 1}));
+    let told = post(&house, "/api/policy/simulate", &json!({"text": text, "limit": 1}));
     assert_eq!(told["judged"], 1);
     let (status, _) = ask(&house, "POST", "/api/policy/simulate", &json!({"text": "rules: 7"}));
     assert_eq!(status, 422, "a text that does not load is said to be none");
