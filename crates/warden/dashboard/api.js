@@ -16,8 +16,14 @@ export function whenSignedOut(act) {
   signedOut = act;
 }
 
+/** What is asked for again and again, as it was told last, with its tag: it is not sent twice. */
+const KEPT = new Set(["/api/status", "/api/queue"]);
+const kept = new Map();
+
 async function ask(method, path, body) {
   const headers = { Accept: "application/json" };
+  const known = method === "GET" ? kept.get(path) : undefined;
+  if (known) headers["If-None-Match"] = known.tag;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   // Reads as well: a cookie alone opens nothing.
   if (csrf) headers["X-CSRF-Token"] = csrf;
@@ -30,6 +36,7 @@ async function ask(method, path, body) {
   } catch {
     throw new Problem(0, "unreachable", "The warden does not answer. Nothing was changed.");
   }
+  if (known && answer.status === 304) return known.told;
   const text = await answer.text();
   let told = null;
   try {
@@ -37,7 +44,11 @@ async function ask(method, path, body) {
   } catch {
     // What is no JSON is said as it is.
   }
-  if (answer.ok) return told ?? text;
+  if (answer.ok) {
+    const tag = answer.headers.get("ETag");
+    if (method === "GET" && tag && KEPT.has(path)) kept.set(path, { tag, told });
+    return told ?? text;
+  }
   if (answer.status === 401) signedOut();
   const message = told?.detail ?? told?.message ?? told?.error?.message ?? (text || answer.statusText);
   throw new Problem(answer.status, told?.code ?? told?.error?.code ?? "", message);
@@ -48,6 +59,35 @@ let csrf = "";
 /** The word that proves that it is this page that asks. */
 export function useCsrf(word) {
   csrf = word;
+}
+
+/** What happens, for as long as it is read: calls `hear` with the name of each event. `last` is the id that was heard last; gives
+ * the one that is by now. Ends with the stream, and throws where there is none. */
+export async function listen(path, last, signal, hear) {
+  const headers = { Accept: "text/event-stream" };
+  if (csrf) headers["X-CSRF-Token"] = csrf;
+  if (last) headers["Last-Event-ID"] = last;
+  const answer = await fetch(path, { headers, credentials: "same-origin", cache: "no-store", signal });
+  if (!answer.ok || !answer.body) throw new Problem(answer.status, "", answer.statusText);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    let read;
+    try {
+      read = await reader.read();
+    } catch {
+      return last;
+    }
+    if (read.done) return last;
+    text += read.value;
+    const frames = text.split("\n\n");
+    text = frames.pop();
+    for (const frame of frames) {
+      const said = Object.fromEntries(frame.split("\n").map((line) => [line.split(": ", 1)[0], line.slice(line.indexOf(": ") + 2)]));
+      last = said.id ?? last;
+      if (said.event) hear(said.event);
+    }
+  }
 }
 
 export const get = (path) => ask("GET", path);

@@ -57,7 +57,9 @@ function frame() {
   const lines = [];
   const { status } = state;
   if (state.live === "off") {
-    lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The warden does not answer."),
+    if (state.why) lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The warden tells this page nothing."),
+      el("span", { class: "grow" }, ...visible(state.why), " What is shown is from before.")));
+    else lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The warden does not answer."),
       el("span", { class: "grow" }, "What is shown is from before. This page goes on as soon as it is back; no command starts without it.")));
   }
   if (status?.stopped) {
@@ -91,6 +93,10 @@ function help() {
   ]);
 }
 
+function look() {
+  if (!document.hidden) refresh();
+}
+
 /** Shows the pages, once it is known who looks. */
 function begin() {
   for (const name of Object.keys(PAGES)) {
@@ -100,7 +106,7 @@ function begin() {
   document.getElementById("settings").hidden = false;
   addEventListener("hashchange", show);
   addEventListener("keydown", typed);
-  document.addEventListener("visibilitychange", () => !document.hidden && refresh());
+  document.addEventListener("visibilitychange", look);
   listen(frame);
   alarm(listen, state, wanted, announce);
   frame();
@@ -124,7 +130,12 @@ function typed(event) {
 /** Asks who it is. The page is loaded anew after it, so that nothing of another session is left. */
 function ask(why) {
   stop();
+  removeEventListener("hashchange", show);
+  removeEventListener("keydown", typed);
+  document.removeEventListener("visibilitychange", look);
   leave();
+  leave = () => {};
+  banners.replaceChildren();
   nav.replaceChildren();
   document.title = "Sign in · Clawrden";
   session.login(main, why, () => location.reload());

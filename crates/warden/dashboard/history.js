@@ -25,7 +25,9 @@ export function show(main, at) {
     el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Requests" }, el("table", {}, el("thead", {}, el("tr", {}, ["When", "Command", "Jail", "Decision", "Where", "End", "Took"].map((name, i) => el("th", { scope: "col", class: i === 6 ? "number" : null }, name)))), body)), foot);
 
   const ms = (input) => (input.value ? new Date(input.value).getTime() : "");
-  const values = () => ({ command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), since_ms: ms(since), until_ms: ms(until) });
+  // That a caller left is no decision of anybody's.
+  const left = () => decision.value === "caller_left";
+  const values = () => ({ command: text.value.trim(), decision: left() ? "" : decision.value, outcome: left() ? decision.value : "", jail: jail.value.trim(), caller: who.value.trim(), since_ms: ms(since), until_ms: ms(until) });
 
   function go() {
     const kept = { command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), since: since.value, until: until.value };

@@ -10,6 +10,8 @@ import { listen, refresh, state } from "./state.js";
 const STEP = 40;
 /** Milliseconds for which an answered request stays to be seen. */
 const STAY = 6000;
+/** Milliseconds after cards have moved up within which a click was meant for what stood there before. */
+const SETTLE = 500;
 
 /** The page as it is now: its cards by id, what is marked, how many may be shown. */
 let page = null;
@@ -19,7 +21,13 @@ export function show(main) {
   const bulk = el("div", { class: "bulk card", hidden: true });
   const list = el("ol", { class: "queue", "aria-label": "Requests that wait, oldest first" });
   const more = el("div", { class: "more-here" });
-  page = { search, bulk, list, more, cards: new Map(), marked: new Set(), most: STEP, current: null, mine: new Set() };
+  page = { search, bulk, list, more, cards: new Map(), marked: new Set(), most: STEP, current: null, mine: new Set(), moved: -Infinity };
+  // A key names its card; a click only a place.
+  list.addEventListener("click", (event) => {
+    if (event.detail === 0 || performance.now() - page.moved > SETTLE) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, { capture: true });
   main.append(
     el("div", { class: "page-head" }, el("h1", {}, "Waiting for an answer"), el("span", { class: "grow" }), search),
     bulk, list, more,
@@ -97,6 +105,7 @@ function acts(id) {
 
 function drop(id) {
   page.cards.get(id)?.remove();
+  page.moved = performance.now();
   page.cards.delete(id);
   if (page.current === id) page.current = null;
 }

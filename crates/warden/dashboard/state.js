@@ -1,11 +1,19 @@
 // What the page knows of the warden, kept current, and who wants to hear of it.
 
-import { get } from "./api.js";
+import { get, listen as events } from "./api.js";
 
-/** Milliseconds between looks where nothing tells of changes. */
+/** Milliseconds between looks where nothing tells of changes, and where events do. */
 const EVERY = 2000;
+const CALM = 10000;
+/** Milliseconds that what happens together has to come together. */
+const GATHER = 100;
+/** Milliseconds before events are asked for again. */
+const AGAIN = 5000;
+/** What the queue and the status do not have anew: commands come and go too often to look for each. */
+const PASSED_OVER = new Set(["hello", "started", "finished", "killed", "bye"]);
 
-export const state = { status: null, queue: [], live: "wait", since: 0 };
+/** `live` is `on`, `off` or `wait`; `why` is what the warden said where it answers and tells nothing. */
+export const state = { status: null, queue: [], live: "wait", why: "", since: 0 };
 const listeners = new Set();
 
 /** Calls `hear` on every change; gives the way out. */
@@ -32,8 +40,12 @@ async function look() {
     state.status = status;
     state.queue = queue.entries;
     state.live = "on";
+    state.why = "";
   } catch (error) {
-    if (error.status !== 401) state.live = "off";
+    if (error.status !== 401) {
+      state.live = "off";
+      state.why = error.status ? error.message : "";
+    }
   }
   state.since = Date.now();
   tell("changed");
@@ -41,17 +53,67 @@ async function look() {
 
 let timer = null;
 let on = false;
+/** The events that are being read, while they are. */
+let reading = null;
+let hears = false;
+let last = "";
+let soon = null;
+
+/** Looks a little later, once for all that happens until then. */
+function lookSoon() {
+  soon ??= setTimeout(async () => {
+    // One that was begun before may not have it.
+    await looking;
+    soon = null;
+    if (on) refresh();
+  }, GATHER);
+}
+
+/** Reads events while the page is seen: a browser has few connections to one host, and pages that nobody sees must not hold them. */
+async function follow() {
+  if (reading) return;
+  const mine = new AbortController();
+  reading = mine;
+  while (on && reading === mine) {
+    try {
+      last = await events("/api/events", last, mine.signal, (name) => {
+        hears = true;
+        if (!PASSED_OVER.has(name)) lookSoon();
+      });
+    } catch {
+      // The looks go on, and say what is wrong.
+    }
+    hears = false;
+    lookSoon();
+    if (on && reading === mine) await new Promise((done) => { setTimeout(done, AGAIN); });
+  }
+}
+
+function unfollow() {
+  reading?.abort();
+  reading = null;
+  hears = false;
+}
+
+function seen() {
+  if (document.hidden) unfollow();
+  else if (on) follow();
+}
 
 export function start() {
   on = true;
   const again = async () => {
     await refresh();
-    if (on) timer = setTimeout(again, document.hidden ? 4 * EVERY : EVERY);
+    if (on) timer = setTimeout(again, hears ? CALM : document.hidden ? 4 * EVERY : EVERY);
   };
   again();
+  document.addEventListener("visibilitychange", seen);
+  seen();
 }
 
 export function stop() {
   on = false;
   clearTimeout(timer);
+  document.removeEventListener("visibilitychange", seen);
+  unfollow();
 }
