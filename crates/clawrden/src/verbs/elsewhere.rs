@@ -48,7 +48,18 @@ pub(crate) fn client() -> Option<Client> {
 /// # Errors
 /// [`Failure::Usage`] for a verb that is about this machine, an address that is none, and a token that cannot be read.
 pub(crate) fn settle(args: Args, is_asked_elsewhere: bool) -> Result<(), Failure> {
-    let Some((url, file)) = args.host.zip(args.token_file) else { return Ok(()) };
+    let (url, file) = match (args.host, args.token_file) {
+        (Some(url), Some(file)) => (url, file),
+        (None, None) if args.fingerprint.is_none() && args.ca.is_none() => return Ok(()),
+        // Never the warden of this machine instead.
+        (None, _) => {
+            let text = "--token-file, --fingerprint and --ca are of a warden elsewhere: name it with --host URL";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        (Some(_), None) => {
+            return Err(Failure::Usage("--host needs --token-file FILE".to_owned()));
+        }
+    };
     if !is_asked_elsewhere {
         let text =
             "--host is for verbs that ask a warden; this one is about the machine that it runs on";
@@ -69,4 +80,24 @@ pub(crate) fn settle(args: Args, is_asked_elsewhere: bool) -> Result<(), Failure
     // It is set by nobody else.
     let _ = CLIENT.set(client);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_warden_elsewhere_is_never_taken_for_this_machine() {
+        let none = || Args { host: None, token_file: None, fingerprint: None, ca: None };
+        assert!(settle(none(), true).is_ok());
+        for args in [
+            Args { token_file: Some("t".into()), ..none() },
+            Args { fingerprint: Some("00".to_owned()), ..none() },
+            Args { ca: Some("c".into()), ..none() },
+            Args { host: Some("https://a".to_owned()), ..none() },
+        ] {
+            let refused = settle(args, true);
+            assert!(matches!(&refused, Err(Failure::Usage(text)) if text.contains("--host")));
+        }
+    }
 }
