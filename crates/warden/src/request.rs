@@ -59,6 +59,8 @@ pub(crate) async fn conduct(
     pass: Pass,
     line: Arc<Line>,
 ) {
+    // Before anything is read: who only waits on for an answer is a prisoner's user as well.
+    warden.strangers.saw(caller.uid);
     let request = match read_request(&mut stream, &pass).await {
         Ok(request) => request,
         Err(error) => {

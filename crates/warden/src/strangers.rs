@@ -1,6 +1,7 @@
 //! Users other than the warden's own whose processes asked for commands: prisoners live among them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Users that are remembered. Beyond it every user but the warden's own and root counts as one of them.
@@ -10,22 +11,28 @@ const MAX_USERS: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Strangers {
     own: u32,
+    /// The one who was seen last, so that one user's many commands do not ask for the lock. The own user for none.
+    last: AtomicU32,
     seen: Mutex<BTreeSet<u32>>,
 }
 
 impl Strangers {
     /// Nobody was seen yet. `own` is the warden's user.
     pub(crate) fn new(own: u32) -> Self {
-        Self { own, seen: Mutex::default() }
+        Self { own, last: AtomicU32::new(own), seen: Mutex::default() }
     }
 
     /// A process of this user asked for a command.
     pub(crate) fn saw(&self, uid: Option<u32>) {
         let Some(uid) = uid.filter(|&uid| uid != self.own && uid != 0) else { return };
+        if self.last.load(Ordering::Relaxed) == uid {
+            return;
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() <= MAX_USERS {
             seen.insert(uid);
         }
+        self.last.store(uid, Ordering::Relaxed);
     }
 
     /// Whether this user's processes asked for commands.

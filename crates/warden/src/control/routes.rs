@@ -128,7 +128,14 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
             parts.extensions.insert(*visitor);
             match control.access.is_called(&parts) {
                 Err(failure) => Err(failure),
-                Ok(()) if is_login || is_page => Ok(None),
+                Ok(()) if is_page => Ok(None),
+                Ok(()) if is_login => {
+                    // Before its body is waited for: a prisoner gets no further.
+                    let (asked, visitor) = (format!("POST {SESSION}"), *visitor);
+                    let Control { access, backend, .. } = control;
+                    let outside = move || access.not_a_prisoner(visitor, &*backend, &asked);
+                    blocking(outside).await.map(|()| None)
+                }
                 Ok(()) => {
                     let (head, visitor) = (parts.clone(), *visitor);
                     let Control { access, backend, .. } = control;
@@ -138,15 +145,21 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
         }
     };
     match admitted {
-        Ok(actor) => {
-            if let Some(actor) = actor {
-                parts.extensions.insert(Arc::new(actor));
-            }
+        Ok(Some(actor)) => {
+            parts.extensions.insert(Arc::new(actor));
             parts.extensions.insert(Arc::clone(&seat));
-            let _serving = seat.serve();
+            let serving = seat.serve();
+            serving.until_given(next.run(Request::from_parts(parts, body)).await)
+        }
+        // Who may be anybody keeps nobody out.
+        Ok(None) => {
+            seat.hear_stranger();
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(failure) => failure.into_response(),
+        Err(failure) => {
+            seat.hear_stranger();
+            failure.into_response()
+        }
     }
 }
 

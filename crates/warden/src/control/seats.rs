@@ -1,12 +1,16 @@
 //! The connections of the control API: so many at once. Who has only sat there for a while makes room for a newcomer;
-//! who is being served never does.
+//! who is known and being served, to the last byte of the answer, never does.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -32,6 +36,10 @@ pub(super) struct Seat {
     /// `None` while it is being served.
     idle_since: Mutex<Option<Instant>>,
     leave: Notify,
+    /// Its last request came from somebody who is known.
+    is_known: AtomicBool,
+    /// What was said last is not all written.
+    is_writing: AtomicBool,
     /// It needs no seat any more, and is not sent away.
     stands: AtomicBool,
     freed: Arc<Notify>,
@@ -45,7 +53,13 @@ pub(super) struct Seated {
 }
 
 /// A request is being served, until this is dropped.
-pub(super) struct Serving<'a>(&'a Seat);
+pub(super) struct Serving(Arc<Seat>);
+
+/// The body of an answer, and that it is being given.
+struct Served {
+    body: Body,
+    _serving: Serving,
+}
 
 impl Seats {
     pub(super) fn new(limit: usize) -> Arc<Self> {
@@ -92,6 +106,8 @@ impl Seats {
         let seat = Arc::new(Seat {
             idle_since: Mutex::new(Some(Instant::now())),
             leave: Notify::new(),
+            is_known: AtomicBool::new(false),
+            is_writing: AtomicBool::new(false),
             stands: AtomicBool::new(false),
             freed: Arc::clone(&self.freed),
         });
@@ -105,10 +121,23 @@ impl Seats {
 }
 
 impl Seat {
-    /// It is being served from here on.
-    pub(super) fn serve(&self) -> Serving<'_> {
+    /// Somebody who is known is being served from here on.
+    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+        self.is_known.store(true, Ordering::SeqCst);
         self.set(None);
-        Serving(self)
+        Serving(Arc::clone(self))
+    }
+
+    /// Somebody asked of whom nothing is known.
+    pub(super) fn hear_stranger(&self) {
+        self.is_known.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether there is something to write that the other end does not take yet.
+    pub(super) fn write(&self, is_writing: bool) {
+        if self.is_writing.swap(is_writing, Ordering::SeqCst) && !is_writing {
+            self.freed.notify_one();
+        }
     }
 
     /// It is served for as long as it lasts, and another may sit down.
@@ -119,6 +148,9 @@ impl Seat {
     }
 
     fn idle_since(&self) -> Option<Instant> {
+        if self.is_known.load(Ordering::SeqCst) && self.is_writing.load(Ordering::SeqCst) {
+            return None;
+        }
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,9 +164,37 @@ impl Seat {
     }
 }
 
-impl Drop for Serving<'_> {
+impl Serving {
+    /// The same answer, served until its body is given.
+    pub(super) fn until_given(self, response: Response) -> Response {
+        response.map(|body| Body::new(Served { body, _serving: self }))
+    }
+}
+
+impl Drop for Serving {
     fn drop(&mut self) {
         self.0.set(Some(Instant::now()));
+        self.0.freed.notify_one();
+    }
+}
+
+impl HttpBody for Served {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -166,6 +226,14 @@ mod tests {
         let fourth = timeout(Duration::from_secs(5), seats.sit()).await.unwrap();
         timeout(Duration::from_secs(5), third.seat.gone()).await.unwrap();
         drop(serving);
+        // What it was told is not all written: nobody cuts that, unless nobody knows who asked.
+        first.seat.write(true);
+        let last = fourth.seat.serve();
+        assert!(timeout(3 * WELCOME, seats.sit()).await.is_err(), "its answer is being written");
+        first.seat.hear_stranger();
+        let fifth = timeout(Duration::from_secs(5), seats.sit()).await.unwrap();
+        timeout(Duration::from_secs(5), first.seat.gone()).await.unwrap();
+        drop((last, fifth));
         drop((first, second, third, fourth));
         assert!(seats.taken().seats.is_empty());
     }

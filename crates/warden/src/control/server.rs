@@ -37,7 +37,7 @@ const MAX_HEAD: usize = 32 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once. For a further one the oldest that is not being served is closed; where all are, it waits in
-    /// the kernel until one ends.
+    /// the kernel until one ends. Only who is known is being served.
     pub connections: usize,
     /// From connecting, or from the last answer, to the last byte of a request's head. Then the connection is closed,
     /// so this is also how long an idle one is kept.
@@ -208,11 +208,11 @@ where
 {
     let House { router, control, mut stopped, limits } = house;
     let seat = Arc::clone(&seated.seat);
+    let io = TokioIo::new(Stream::new(stream, limits.write, Arc::clone(&seat)));
     let service = TowerToHyperService::new(routes::for_one(router, control, from, seat));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head);
     http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
-    let io = TokioIo::new(Stream::new(stream, limits.write));
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {
         ended = &mut connection => ended,

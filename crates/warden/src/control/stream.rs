@@ -3,21 +3,26 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::seats::Seat;
+
 pub(super) struct Stream<S> {
     inner: S,
     patience: Duration,
+    /// Is told while there is something left to write.
+    seat: Arc<Seat>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(inner: S, patience: Duration) -> Self {
-        Self { inner, patience, stalled: None }
+    pub(super) fn new(inner: S, patience: Duration, seat: Arc<Seat>) -> Self {
+        Self { inner, patience, seat, stalled: None }
     }
 
     fn guard<T>(
@@ -26,11 +31,16 @@ impl<S> Stream<S> {
         polled: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.seat.write(false);
+            }
             return polled;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let (patience, seat) = (self.patience, &self.seat);
+        let stalled = self.stalled.get_or_insert_with(|| {
+            seat.write(true);
+            Box::pin(sleep(patience))
+        });
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

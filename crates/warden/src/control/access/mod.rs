@@ -4,6 +4,7 @@
 mod hosts;
 mod lockout;
 mod neighbour;
+mod private;
 mod secret;
 mod sessions;
 mod tls;
@@ -25,8 +26,8 @@ use super::actor::Actor;
 use super::backend::{AccessChange, Backend};
 use super::reply::Failure;
 use hosts::Hosts;
-use lockout::{Failed, Lockout};
-use sessions::{Owner, Sessions};
+use lockout::{Failed, Key, Lockout, Recorded};
+use sessions::{NoLink, Owner, Sessions};
 use tls::Tls;
 use tokens::Tokens;
 
@@ -94,6 +95,8 @@ pub(super) struct Visitor {
     pub(super) address: SocketAddr,
     /// The user at the other end, where that is on this machine.
     pub(super) uid: Option<u32>,
+    /// The other end is on this machine, whether its user can be told or not.
+    pub(super) is_near: bool,
     /// The connection is TLS.
     pub(super) is_secure: bool,
 }
@@ -233,57 +236,80 @@ impl Access {
         holds.then_some((info, csrf))
     }
 
-    /// Whether what somebody came in by still opens.
+    /// Whether what somebody came in by still opens. Waits for no disk.
     pub(super) fn still_holds(&self, actor: &Actor) -> bool {
         let now = now_ms();
-        match (&actor.session, &actor.token) {
-            (Some(session), _) => self.sessions.list(now).iter().any(|info| info.id == *session),
-            (None, Some(token)) => self.tokens.holds(token, now),
-            (None, None) => true,
-        }
+        let session = actor.session.as_ref();
+        let token = actor.token.as_ref();
+        session.is_none_or(|session| self.sessions.holds(session, now))
+            && token.is_none_or(|token| self.tokens.holds(token, now))
     }
 
-    /// Refuses a user whose processes are governed, and a neighbour of whom nothing can be told.
-    fn not_a_prisoner(
+    /// Refuses a user whose processes are governed, and a neighbour of whom nothing can be told. May write a file.
+    pub(super) fn not_a_prisoner(
         &self,
         visitor: Visitor,
         backend: &dyn Backend,
         asked: &str,
     ) -> Result<(), Failure> {
-        if !visitor.address.ip().to_canonical().is_loopback() {
-            return Ok(());
-        }
         let why = match visitor.uid {
-            Some(uid) if !backend.is_prisoners_user(uid) => return Ok(()),
-            Some(uid) => {
+            Some(uid) if backend.is_prisoners_user(uid) => {
                 format!("prisoners run as uid {uid}, and prisoners may not use the control API")
             }
+            Some(_) => return Ok(()),
+            None if !visitor.is_near => return Ok(()),
             None => "whose connection this is cannot be told".to_owned(),
         };
-        if self.lockout.failed(visitor.address.ip(), Instant::now()) != Failed::StillOut {
-            backend.refused_at(&visitor.address.to_string(), asked, &why);
+        let now = Instant::now();
+        if self.lockout.failed(visitor.key(), now) != Failed::StillOut {
+            self.record_refusal(visitor, backend, asked, why.clone(), now);
         }
         Err(Failure::new(ErrorCode::Forbidden, why))
     }
 
     /// What somebody gets who tried to open with what does not open.
     fn wrong(&self, visitor: Visitor, backend: &dyn Backend, asked: &str, why: &str) -> Failure {
-        let from = visitor.address.to_string();
         let locked = |text: &str| Failure::new(ErrorCode::TooMany, text);
-        match self.lockout.failed(visitor.address.ip(), Instant::now()) {
+        let now = Instant::now();
+        match self.lockout.failed(visitor.key(), now) {
             Failed::Counted => {
-                backend.refused_at(&from, asked, why);
+                self.record_refusal(visitor, backend, asked, why.to_owned(), now);
                 Failure::new(ErrorCode::Unauthorized, format!("nobody is let in: {why}"))
             }
             Failed::LockedOut => {
-                backend.refused_at(&from, asked, &format!("{why}; it is the {TOLERATED}th failure within a minute, and further ones are not recorded"));
+                let why = format!(
+                    "{why}; it is the {TOLERATED}th failure within a minute, and further ones are not recorded"
+                );
+                self.record_refusal(visitor, backend, asked, why, now);
                 locked("too many failures came from this address; wait a minute")
             }
             Failed::StillOut => locked("too many failures came from this address; wait a minute"),
         }
     }
 
-    /// `POST /api/session`. Gives what to answer, and the cookie to set.
+    /// Writes a refusal down, as far as there is room for more of them within this minute.
+    fn record_refusal(
+        &self,
+        visitor: Visitor,
+        backend: &dyn Backend,
+        asked: &str,
+        mut why: String,
+        now: Instant,
+    ) {
+        match self.lockout.recorded(now) {
+            Recorded::Not => return,
+            Recorded::After(0) => {}
+            Recorded::After(missed) => {
+                why.push_str(&format!("; {missed} refusals before it were not recorded"));
+            }
+            Recorded::Last => why.push_str(
+                "; so many were refused within a minute that further ones are only counted",
+            ),
+        }
+        backend.refused_at(&visitor.address.to_string(), asked, &why);
+    }
+
+    /// `POST /api/session`, by who is no prisoner. Gives what to answer, and the cookie to set.
     pub(super) fn log_in(
         &self,
         given: LoginRequest,
@@ -291,18 +317,18 @@ impl Access {
         backend: &dyn Backend,
     ) -> Result<(Session, String), Failure> {
         let asked = "POST /api/session";
-        self.not_a_prisoner(visitor, backend, asked)?;
         let wrong = |why: &str| self.wrong(visitor, backend, asked, why);
         let now = now_ms();
         let (owner, until) = match given {
             LoginRequest { code: Some(code), token: None } => {
-                let owner = self.sessions.spend(&code, now);
-                (
-                    owner.ok_or_else(|| {
-                        wrong("the link was used before, or is older than a minute")
-                    })?,
-                    u64::MAX,
-                )
+                let owner = self.sessions.spend(&code, visitor.uid, now);
+                let owner = owner.map_err(|error| {
+                    wrong(match error {
+                        NoLink::Unknown => "the link was used before, or is older than a minute",
+                        NoLink::Anothers => "the link is another user's",
+                    })
+                })?;
+                (owner, u64::MAX)
             }
             LoginRequest { code: None, token: Some(token) } => {
                 let info = self.tokens.find(&token, now);
@@ -344,12 +370,12 @@ impl Access {
             let text = "this warden serves no web page; start it with --api 127.0.0.1:8080";
             return Err(Failure::new(ErrorCode::Conflict, text));
         };
-        if actor.peer.is_none() {
+        let Some(peer) = &actor.peer else {
             let text = "links are made on the Unix socket only; log in with a token instead";
             return Err(Failure::new(ErrorCode::Forbidden, text));
-        }
+        };
         let (who, role, scope) = (actor.who.clone(), actor.role, actor.scope.clone());
-        let made = self.sessions.link(Owner { who, role, scope, token: None }, now_ms());
+        let made = self.sessions.link(Owner { who, role, scope, token: None }, peer.uid, now_ms());
         let (code, expires_ms) = made.map_err(|error| no_random(&error))?;
         Ok(LoginLink { url: format!("{url}/login#{code}"), expires_ms })
     }
@@ -374,7 +400,8 @@ impl Access {
         TokenList { tokens: self.tokens.list(now), sessions: self.sessions.list(now) }
     }
 
-    /// `DELETE /api/tokens/{id}`: of a token, or of a session alone. It opens nothing more, recorded or not.
+    /// `DELETE /api/tokens/{id}`: of a token, or of a session alone. It opens nothing more, recorded and kept or not;
+    /// where it could not be kept it can be asked for again.
     pub(super) fn revoke(
         &self,
         actor: &Actor,
@@ -384,21 +411,31 @@ impl Access {
         let removed = self.tokens.remove(id);
         let ends = |info: &SessionInfo| info.id == id || info.token.as_deref() == Some(id);
         let sessions = self.sessions.end(ends);
-        if !removed.map_err(token_failure)? && sessions == 0 {
+        if matches!(removed, Ok(false)) && sessions == 0 {
             let text = format!("there is no token or session {:?}", super::routes::shown(id));
             return Err(Failure::new(ErrorCode::NotFound, text));
         }
         let (id, by) = (id.to_owned(), actor.who.clone());
-        backend.access_changed(AccessChange::Revoked { id: id.clone(), by })?;
+        // It opens nothing more already, so this is recorded also where the file could not be written.
+        let recorded = backend.access_changed(AccessChange::Revoked { id: id.clone(), by });
+        removed.map_err(token_failure)?;
+        recorded?;
         Ok(Revoked { id, sessions })
     }
 }
 
-/// Who is at the other end of a connection over TCP. Reads /proc for one of this machine.
+impl Visitor {
+    /// By what its failures are counted.
+    fn key(&self) -> Key {
+        Key::of(self.address.ip(), self.uid)
+    }
+}
+
+/// Who is at the other end of a connection over TCP. Reads /proc.
 pub(super) fn visitor(address: SocketAddr, own: SocketAddr, is_secure: bool) -> Visitor {
-    let is_near = address.ip().to_canonical().is_loopback();
-    let uid = if is_near { neighbour::user_of(address, own).ok().flatten() } else { None };
-    Visitor { address, uid, is_secure }
+    let found = neighbour::user_of(address, own).ok().flatten();
+    let is_near = found.is_some() || neighbour::is_of_this_machine(address.ip());
+    Visitor { address, uid: found.flatten(), is_near, is_secure }
 }
 
 /// Whether a request only reads.
@@ -462,4 +499,32 @@ fn token_failure(error: TokenError) -> Failure {
 fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+
+    #[test]
+    fn who_comes_by_another_address_of_this_machine_is_known_as_well() {
+        // The address by which others are reached, if there is one. Nothing is sent.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let own = socket.connect("203.0.113.1:9").and_then(|()| socket.local_addr());
+        let mut addresses = vec!["127.0.0.1".parse().unwrap()];
+        addresses.extend(own.map(|own| own.ip()));
+        for address in addresses {
+            let listener = TcpListener::bind((address, 0)).unwrap();
+            let own = listener.local_addr().unwrap();
+            let stream = TcpStream::connect(own).unwrap();
+            let seen = visitor(stream.local_addr().unwrap(), own, true);
+            assert_eq!(seen.uid, Some(rustix::process::getuid().as_raw()), "{address}");
+            assert!(seen.is_near, "{address}");
+            let gone = visitor(SocketAddr::new(address, 1), own, true);
+            assert!(gone.is_near && gone.uid.is_none(), "{address}: refused for it");
+        }
+        let far = visitor("203.0.113.1:5".parse().unwrap(), "127.0.0.1:9".parse().unwrap(), true);
+        assert!(!far.is_near && far.uid.is_none());
+    }
 }

@@ -1,14 +1,15 @@
 //! Which user is at the other end of a TCP connection of this machine, as the kernel's tables say.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The user whose socket has the address `peer` and is connected to `own`; `None` when there is none such: it is closed,
-/// or in another network namespace. Reads /proc, and takes longer the more connections there are.
+/// The user whose socket has the address `peer` and is connected to `own`; `None` when there is none such: it is gone, or
+/// in another network namespace; `Some(None)` when its process has closed it, whose user the table no longer has. Reads
+/// /proc, and takes longer the more connections there are.
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub(super) fn user_of(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<u32>> {
+pub(super) fn user_of(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<Option<u32>>> {
     for (table, wide) in [("/proc/net/tcp", false), ("/proc/net/tcp6", true)] {
         let text = match std::fs::read_to_string(table) {
             // A kernel without IPv6.
@@ -16,19 +17,41 @@ pub(super) fn user_of(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<u3
             text => text?,
         };
         let Some((peer, own)) = written(peer, wide).zip(written(own, wide)) else { continue };
-        if let Some(uid) = find(&text, &peer, &own) {
-            return Ok(Some(uid));
+        if let Some(found) = find(&text, &peer, &own) {
+            return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-fn find(table: &str, local: &str, remote: &str) -> Option<u32> {
+/// Whether an address is this machine's own: what goes to it goes out from it. Sends nothing.
+pub(super) fn is_of_this_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return true;
+    }
+    let any = match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    // Port 9 is as good as any.
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == address)
+}
+
+fn find(table: &str, local: &str, remote: &str) -> Option<Option<u32>> {
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let is_it = words.next()? == local && words.next()? == remote;
-        // State, queues, timer, retransmissions, then the user.
-        is_it.then(|| words.nth(4)?.parse().ok()).flatten()
+        // State, queues, timer, retransmissions, then the user; a timeout, then the inode, which is 0 once no process
+        // has the socket any more: the table says root of it then.
+        is_it.then(|| {
+            let uid = words.nth(4)?.parse().ok();
+            uid.filter(|_| words.nth(1).is_some_and(|inode| inode != "0"))
+        })
     })
 }
 
@@ -62,8 +85,20 @@ mod tests {
             let stream = TcpStream::connect((target, port)).unwrap();
             let (accepted, peer) = listener.accept().unwrap();
             let uid = user_of(peer, accepted.local_addr().unwrap()).unwrap();
-            assert_eq!(uid, Some(rustix::process::getuid().as_raw()), "{address}");
+            assert_eq!(uid, Some(Some(rustix::process::getuid().as_raw())), "{address}");
             drop(stream);
+            let closed = user_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
+            assert_eq!(closed, None, "{address}: whose it was cannot be told any more");
+        }
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_known() {
+        for near in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_of_this_machine(near.parse().unwrap()), "{near}");
+        }
+        for far in ["192.0.2.77", "2001:db8::77"] {
+            assert!(!is_of_this_machine(far.parse().unwrap()), "{far}");
         }
     }
 

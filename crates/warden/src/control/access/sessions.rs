@@ -39,7 +39,18 @@ struct Kept {
 
 struct Link {
     owner: Owner,
+    /// The user who asked for it.
+    maker: u32,
     expires_ms: u64,
+}
+
+/// Why a code opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoLink {
+    /// There is none such, or no longer.
+    Unknown,
+    /// It is not for this user. It goes on holding.
+    Anothers,
 }
 
 /// What opens a session, and what belongs to it.
@@ -61,11 +72,11 @@ struct State {
 pub(super) struct Sessions(Mutex<State>);
 
 impl Sessions {
-    /// A code that opens one session for `owner`, once, and until when.
+    /// A code that opens one session for `owner`, once, and until when. `maker` is the user who asked for it.
     ///
     /// # Errors
     /// When the kernel has no random bytes to give.
-    pub(super) fn link(&self, owner: Owner, now_ms: u64) -> io::Result<(String, u64)> {
+    pub(super) fn link(&self, owner: Owner, maker: u32, now_ms: u64) -> io::Result<(String, u64)> {
         let code = secret::fresh()?;
         let expires_ms = now_ms.saturating_add(LINK_LIFE_MS);
         let mut state = self.state();
@@ -76,14 +87,27 @@ impl Sessions {
                 state.links.remove(&oldest);
             }
         }
-        state.links.insert(secret::hash(&code), Link { owner, expires_ms });
+        state.links.insert(secret::hash(&code), Link { owner, maker, expires_ms });
         Ok((code, expires_ms))
     }
 
     /// Whose code this is. It is worth nothing from here on.
-    pub(super) fn spend(&self, code: &str, now_ms: u64) -> Option<Owner> {
-        let link = self.state().links.remove(&secret::hash(code))?;
-        (link.expires_ms > now_ms).then_some(link.owner)
+    ///
+    /// A user of this machine, `uid`, opens its own links alone: a link that stands in a command line is read by all of
+    /// them. Root opens all, and what root made is for whoever gets it.
+    ///
+    /// # Errors
+    /// [`NoLink`].
+    pub(super) fn spend(&self, code: &str, uid: Option<u32>, now_ms: u64) -> Result<Owner, NoLink> {
+        let mut state = self.state();
+        let hash = secret::hash(code);
+        let link = state.links.get(&hash).ok_or(NoLink::Unknown)?;
+        let (maker, holds) = (link.maker, link.expires_ms > now_ms);
+        if holds && uid.is_some_and(|uid| maker != 0 && uid != 0 && uid != maker) {
+            return Err(NoLink::Anothers);
+        }
+        let link = state.links.remove(&hash).filter(|_| holds);
+        link.map(|link| link.owner).ok_or(NoLink::Unknown)
     }
 
     /// Opens a session.
@@ -129,6 +153,14 @@ impl Sessions {
         holds.then(|| (kept.info.clone(), kept.csrf.clone()))
     }
 
+    /// Whether the session of this id holds.
+    pub(super) fn holds(&self, id: &str, now_ms: u64) -> bool {
+        self.state()
+            .sessions
+            .values()
+            .any(|kept| kept.info.id == id && kept.info.expires_ms > now_ms)
+    }
+
     /// Ends those that `which` picks, and says how many.
     pub(super) fn end(&self, which: impl Fn(&SessionInfo) -> bool) -> usize {
         let mut state = self.state();
@@ -167,16 +199,29 @@ mod tests {
     #[test]
     fn a_link_opens_once_and_within_its_time() {
         let sessions = Sessions::default();
-        let (code, until) = sessions.link(owner(), 5).unwrap();
+        let (code, until) = sessions.link(owner(), 7, 5).unwrap();
         assert_eq!(until, 5 + LINK_LIFE_MS);
-        assert!(sessions.spend("x", 6).is_none());
-        assert!(sessions.spend(&code, 6).is_some());
-        assert!(sessions.spend(&code, 6).is_none(), "twice");
-        let (late, until) = sessions.link(owner(), 5).unwrap();
-        assert!(sessions.spend(&late, until).is_none());
+        assert!(sessions.spend("x", Some(7), 6).is_err());
+        assert!(sessions.spend(&code, Some(7), 6).is_ok());
+        assert!(sessions.spend(&code, Some(7), 6).is_err(), "twice");
+        let (late, until) = sessions.link(owner(), 7, 5).unwrap();
+        assert!(sessions.spend(&late, Some(7), until).is_err());
         let codes: Vec<_> =
-            (0..=MAX_LINKS).map(|n| sessions.link(owner(), n as u64).unwrap().0).collect();
-        assert!(sessions.spend(&codes[0], 99).is_none() && sessions.spend(&codes[1], 99).is_some());
+            (0..=MAX_LINKS).map(|n| sessions.link(owner(), 7, n as u64).unwrap().0).collect();
+        let spend = |code: &str| sessions.spend(code, None, 99);
+        assert!(spend(&codes[0]).is_err() && spend(&codes[1]).is_ok());
+    }
+
+    #[test]
+    fn a_link_is_its_makers_and_another_user_who_read_it_does_not_spend_it() {
+        let sessions = Sessions::default();
+        let (code, _) = sessions.link(owner(), 1000, 5).unwrap();
+        assert_eq!(sessions.spend(&code, Some(1001), 6).unwrap_err(), NoLink::Anothers);
+        assert!(sessions.spend(&code, Some(1000), 6).is_ok());
+        for (maker, uid) in [(1000, Some(0)), (1000, None), (0, Some(1001))] {
+            let (code, _) = sessions.link(owner(), maker, 5).unwrap();
+            assert!(sessions.spend(&code, uid, 6).is_ok(), "{maker} {uid:?}");
+        }
     }
 
     #[test]

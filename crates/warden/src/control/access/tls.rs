@@ -76,7 +76,9 @@ impl Tls {
     /// # Errors
     /// [`TlsError`].
     pub(super) fn own(path: &Path, names: &[String]) -> Result<Self, TlsError> {
-        if !path.exists() {
+        let is_there = super::private::check(path)
+            .map_err(|why| TlsError::File { path: path.to_owned(), why })?;
+        if !is_there {
             make(path, names)?;
         }
         Self::given(path, path)
@@ -119,6 +121,9 @@ mod tests {
         assert_eq!(first.len(), 64);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Tls::own(&path, &[]).unwrap().fingerprint, first);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(Tls::own(&path, &[]), Err(TlsError::File { .. })), "others read its key");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "nothing").unwrap();
         assert!(matches!(Tls::own(&path, &[]), Err(TlsError::File { .. })));
     }

@@ -2,9 +2,8 @@
 //! the file can open nothing with it.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use clawrden_api::{Role, Scope, TokenInfo, TokenRequest};
 use serde::{Deserialize, Serialize};
@@ -73,7 +72,7 @@ struct Token {
     sha256: String,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Kept {
     tokens: Vec<Token>,
 }
@@ -82,7 +81,19 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Tokens {
     path: PathBuf,
+    /// Never held while the file is written: the event loop takes it. A token that is revoked expires at 0, and stays
+    /// until a file without it is written.
     kept: Mutex<Kept>,
+    /// Who writes the file holds it, and took it before `kept`.
+    writing: Mutex<()>,
+}
+
+impl Kept {
+    /// What the file is to hold.
+    fn to_write(&self) -> Self {
+        let tokens = self.tokens.iter().filter(|token| token.info.expires_ms > 0);
+        Self { tokens: tokens.cloned().collect() }
+    }
 }
 
 impl Tokens {
@@ -92,25 +103,14 @@ impl Tokens {
     /// [`TokenError::Unusable`] for a file that others may read or write, or that is not understood.
     pub(super) fn open(path: &Path) -> Result<Self, TokenError> {
         let unusable = |why: String| TokenError::Unusable { path: path.to_owned(), why };
-        match path.symlink_metadata() {
-            Ok(found) if !found.is_file() => {
-                return Err(unusable("it is no regular file".to_owned()));
-            }
-            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-                return Err(unusable("others may read or write it (chmod 600)".to_owned()));
-            }
-            Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
-                return Err(unusable(format!("it belongs to uid {}", found.uid())));
-            }
-            _ => {}
-        }
+        super::private::check(path).map_err(unusable)?;
         let kept: Option<Kept> =
             read_file(path, MAX_FILE).map_err(|error| unusable(error.to_string()))?;
         let kept = kept.unwrap_or_default();
         if kept.tokens.iter().any(|token| secret::unhex(&token.sha256).is_none()) {
             return Err(unusable("a hash in it is none".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), kept: Mutex::new(kept) })
+        Ok(Self { path: path.to_owned(), kept: Mutex::new(kept), writing: Mutex::default() })
     }
 
     /// What a request for one comes to, before anything is done: so that it can be recorded first. The token's text is
@@ -152,26 +152,33 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::NotKept`]; then it opens nothing.
     pub(super) fn add(&self, info: TokenInfo, text: &str, now_ms: u64) -> Result<(), TokenError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = Token { info, sha256: secret::hex(&secret::hash(text)) };
+        let holds = |token: &Token| token.info.expires_ms > now_ms;
+        let mut next = self.kept().to_write();
+        next.tokens.retain(holds);
+        next.tokens.push(token.clone());
+        self.write(&next)?;
         let mut kept = self.kept();
-        kept.tokens.retain(|token| token.info.expires_ms > now_ms);
-        kept.tokens.push(Token { info, sha256: secret::hex(&secret::hash(text)) });
-        self.write(&kept).inspect_err(|_| {
-            kept.tokens.pop();
-        })
+        kept.tokens.retain(holds);
+        kept.tokens.push(token);
+        Ok(())
     }
 
     /// Forgets a token. It opens nothing from here on, kept or not. `false` for none of that id.
     ///
     /// # Errors
-    /// [`TokenError::NotKept`]; a restart would know it again.
+    /// [`TokenError::NotKept`]; a restart would know it again, and so it can be removed again.
     pub(super) fn remove(&self, id: &str) -> Result<bool, TokenError> {
-        let mut kept = self.kept();
-        let before = kept.tokens.len();
-        kept.tokens.retain(|token| token.info.id != id);
-        if kept.tokens.len() == before {
-            return Ok(false);
+        match self.kept().tokens.iter_mut().find(|token| token.info.id == id) {
+            Some(token) => token.info.expires_ms = 0,
+            None => return Ok(false),
         }
-        self.write(&kept).map(|()| true)
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.kept().to_write();
+        self.write(&next)?;
+        self.kept().tokens.retain(|token| token.info.id != id);
+        Ok(true)
     }
 
     /// Those that hold, oldest first.
@@ -194,15 +201,26 @@ impl Tokens {
         let is_stale = |last: u64| now_ms.saturating_sub(last) >= LAST_USED_STEP_MS;
         if token.info.last_used_ms.is_none_or(is_stale) {
             token.info.last_used_ms = Some(now_ms);
-            // It is known all the same until the warden ends.
-            if let Err(error) = self.write(&kept) {
-                tracing::warn!(%error, "when a token was used could not be kept");
-            }
+            drop(kept);
+            self.keep_use();
         }
         Some(found)
     }
 
-    /// Whether the token of this id holds.
+    /// Keeps when tokens were used, unless somebody writes just now: it is known all the same until the warden ends.
+    fn keep_use(&self) {
+        let _writing = match self.writing.try_lock() {
+            Ok(writing) => writing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let next = self.kept().to_write();
+        if let Err(error) = self.write(&next) {
+            tracing::warn!(%error, "when a token was used could not be kept");
+        }
+    }
+
+    /// Whether the token of this id holds. Waits for no disk.
     pub(super) fn holds(&self, id: &str, now_ms: u64) -> bool {
         self.kept().tokens.iter().any(|t| t.info.id == id && t.info.expires_ms > now_ms)
     }
@@ -257,6 +275,7 @@ fn check(request: &TokenRequest) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -288,6 +307,37 @@ mod tests {
         assert!(tokens.remove(&info.id).unwrap() && !tokens.remove(&info.id).unwrap());
         assert!(tokens.find(&long, 2000).is_none());
         assert!(Tokens::open(&path).unwrap().find(&long, 2000).is_none());
+    }
+
+    #[test]
+    fn a_token_whose_removal_could_not_be_kept_opens_nothing_and_is_removed_by_the_next_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("state");
+        fs::create_dir(&inner).unwrap();
+        let path = inner.join("tokens.json");
+        let tokens = Tokens::open(&path).unwrap();
+        let (info, text) = made(&tokens, request(Role::Admin), 5);
+        let (_, other) = made(&tokens, request(Role::Viewer), 5);
+        // A folder that is not there takes no file, whoever writes.
+        let away = folder.path().join("away");
+        fs::rename(&inner, &away).unwrap();
+        assert!(matches!(tokens.remove(&info.id), Err(TokenError::NotKept { .. })));
+        assert!(tokens.find(&text, 6).is_none() && !tokens.holds(&info.id, 6));
+        assert!(tokens.list(6).iter().all(|listed| listed.id != info.id));
+        fs::rename(&away, &inner).unwrap();
+        assert!(tokens.remove(&info.id).unwrap(), "it is there until it is gone for good");
+        assert!(!tokens.remove(&info.id).unwrap());
+        let reopened = Tokens::open(&path).unwrap();
+        assert!(reopened.find(&text, 6).is_none() && reopened.find(&other, 6).is_some());
+    }
+
+    #[test]
+    fn the_event_loop_waits_for_nobody_who_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(&folder.path().join("tokens.json")).unwrap();
+        let (info, text) = made(&tokens, request(Role::Viewer), 5);
+        let _writing = tokens.writing.lock().unwrap();
+        assert!(tokens.find(&text, 1_000_000).is_some() && tokens.holds(&info.id, 1_000_000));
     }
 
     #[test]
