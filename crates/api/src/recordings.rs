@@ -10,10 +10,24 @@ pub const RECORDING_HEADER: &str = "x-clawrden-recording";
 /// What the last line of an answer says to a watcher that read too slowly and was let go, as an event `m`.
 pub const RECORDING_DROPPED: &str = "clawrden: you read too slowly, and see no more of it";
 
-/// That line. It ends the one before it, which may have been cut anywhere.
+/// The same to a watcher whose token or session holds no longer.
+pub const RECORDING_REVOKED: &str =
+    "clawrden: what you came in by holds no longer, and you see no more of it";
+
+/// The first of these as a line. It ends the one before it, which may have been cut anywhere.
 #[must_use]
 pub fn dropped_line() -> String {
-    format!("\n[0.0, \"m\", \"{RECORDING_DROPPED}\"]\n")
+    last_line(RECORDING_DROPPED)
+}
+
+/// The second.
+#[must_use]
+pub fn revoked_line() -> String {
+    last_line(RECORDING_REVOKED)
+}
+
+fn last_line(text: &str) -> String {
+    format!("\n[0.0, \"m\", \"{text}\"]\n")
 }
 
 /// The query of `GET /api/recordings/{id}`; `{id}` may be a prefix of at least four digits.

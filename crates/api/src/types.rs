@@ -407,6 +407,9 @@ pub struct HistoryQuery {
     /// `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
+    /// The jails that whoever asks is bounded to; empty for all. It travels nowhere: the warden knows.
+    #[serde(skip)]
+    pub jails: Vec<String>,
 }
 
 /// `GET /api/history`.

@@ -21,8 +21,11 @@ pub const MAX_EVENTS: usize = 4096;
 /// Bytes of kept events.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Listeners at once. A further one is refused.
-pub const MAX_LISTENERS: usize = 1024;
+/// Listeners, and watchers of recordings, at once. A further one is refused.
+pub const MAX_LISTENERS: usize = 128;
+
+/// Bytes of frames after which a listener is given what there is.
+const BATCH: usize = 64 * 1024;
 
 /// How long events are kept after the last listener went, for one that comes back.
 const LINGER: Duration = Duration::from_secs(60);
@@ -38,6 +41,8 @@ struct Shared {
     /// Events are kept.
     is_wanted: AtomicBool,
     listeners: AtomicUsize,
+    /// Listeners, and who else stands beside the seats.
+    standing: AtomicUsize,
     ring: Mutex<Ring>,
     /// The number of the next event; the highest number says that there will be none.
     next: watch::Sender<u64>,
@@ -73,6 +78,7 @@ enum About {
 
 /// One who listens, until this is dropped.
 pub(crate) struct Listener {
+    _standing: Standing,
     events: Events,
     scope: Scope,
     epoch: u64,
@@ -80,6 +86,15 @@ pub(crate) struct Listener {
     news: watch::Receiver<u64>,
     /// What is to be said first.
     greeting: Option<String>,
+}
+
+/// One who stands beside the seats, until this is dropped.
+pub(crate) struct Standing(Arc<Shared>);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.0.standing.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// What a listener gets next.
@@ -102,6 +117,7 @@ impl Default for Events {
         Self(Arc::new(Shared {
             is_wanted: AtomicBool::new(false),
             listeners: AtomicUsize::new(0),
+            standing: AtomicUsize::new(0),
             ring: Mutex::default(),
             next: watch::Sender::new(0),
         }))
@@ -120,10 +136,8 @@ impl Events {
     /// # Errors
     /// When there are enough listeners.
     pub(crate) fn listen(&self, scope: Scope, last: Option<&str>) -> Result<(Listener, bool), ()> {
-        if self.0.listeners.fetch_add(1, Ordering::SeqCst) >= MAX_LISTENERS {
-            self.0.listeners.fetch_sub(1, Ordering::SeqCst);
-            return Err(());
-        }
+        let standing = self.stand()?;
+        self.0.listeners.fetch_add(1, Ordering::SeqCst);
         let mut ring = self.ring();
         let is_first = !self.0.is_wanted.swap(true, Ordering::SeqCst);
         if is_first {
@@ -143,6 +157,7 @@ impl Events {
             )),
         };
         let listener = Listener {
+            _standing: standing,
             events: self.clone(),
             scope,
             epoch: ring.epoch,
@@ -151,6 +166,16 @@ impl Events {
             greeting,
         };
         Ok((listener, is_first))
+    }
+
+    /// A place for one more who stays for long.
+    ///
+    /// # Errors
+    /// When there are enough.
+    pub(crate) fn stand(&self) -> Result<Standing, ()> {
+        let standing = Standing(Arc::clone(&self.0));
+        let before = self.0.standing.fetch_add(1, Ordering::SeqCst);
+        if before >= MAX_LISTENERS { Err(()) } else { Ok(standing) }
     }
 
     /// In which jail an open request or entry is.
@@ -193,17 +218,18 @@ impl Events {
 
     fn record(&self, record: &Record) {
         let of = |id: &Id| self.ring().about(&id.to_string());
+        let either = |of_request: About, entry: &Id| match of_request {
+            About::Unknown => of(entry),
+            known => known,
+        };
         let about = match record {
             Record::Requested(requested) => {
                 return self.ring().know(requested.id.to_string(), &requested.jail);
             }
-            Record::Approved(r) | Record::Denied(r) => match of(&r.id) {
-                About::Unknown => of(&r.entry),
-                known => known,
-            },
-            Record::Expired(r) => of(&r.id),
+            Record::Approved(r) | Record::Denied(r) => either(of(&r.id), &r.entry),
+            Record::Expired(r) => either(of(&r.id), &r.entry),
             Record::CallerLeft(r) => of(&r.id),
-            Record::Parked(r) => of(&r.id),
+            Record::Parked(r) => either(of(&r.id), &r.entry),
             Record::Started(r) => of(&r.id),
             Record::Finished(r) => of(&r.id),
             Record::Killed(r) => r.id.as_ref().map_or(About::Unknown, of),
@@ -212,6 +238,8 @@ impl Events {
             Record::PolicyLoaded(r) => jail(&r.jail),
             Record::PolicyRefused(r) => jail(&r.jail),
             Record::PrisonerStarted(r) => jail(&r.jail),
+            // Nothing more is told of it.
+            Record::Failed(r) => return self.ring().forget_one(&r.id.to_string()),
             _ => return,
         };
         // As in the ledger, secrets are marked.
@@ -225,9 +253,14 @@ impl Events {
             data["jail"] = json!(jail);
         }
         self.publish(&name, about, &data);
+        if let Record::Finished(finished) = record {
+            self.ring().forget_one(&finished.id.to_string());
+        }
     }
 
     fn publish(&self, name: &str, about: About, data: &Value) {
+        // Whoever appends to the ledger may wait for the lock: what can be done before is.
+        let rest = format!("\nevent: {name}\ndata: {data}\n\n");
         let mut ring = self.ring();
         if self.0.listeners.load(Ordering::SeqCst) == 0
             && ring.last_left.is_none_or(|left| left.elapsed() > LINGER)
@@ -238,8 +271,8 @@ impl Events {
         }
         // The number of the event behind it: who has heard this one goes on there.
         let number = ring.end() + 1;
-        let frame = format!("id: {:x}-{number}\nevent: {name}\ndata: {data}\n\n", ring.epoch);
-        ring.push(Kept { about, frame });
+        let frame = format!("id: {:x}-{number}", ring.epoch);
+        ring.push(Kept { about, frame: frame + &rest });
         drop(ring);
         self.0.next.send_if_modified(|next| {
             let is_open = *next != u64::MAX;
@@ -303,10 +336,19 @@ impl Ring {
         if self.jails.insert(id.clone(), jail.to_owned()).is_none() {
             self.known.push_back(id);
         }
-        while self.known.len() > MAX_KNOWN {
+        while self.jails.len() > MAX_KNOWN {
             let Some(oldest) = self.known.pop_front() else { break };
             self.jails.remove(&oldest);
         }
+        if self.known.len() > 2 * MAX_KNOWN {
+            let jails = &self.jails;
+            self.known.retain(|id| jails.contains_key(id));
+        }
+    }
+
+    /// What is over makes room for what is open.
+    fn forget_one(&mut self, id: &str) {
+        self.jails.remove(id);
     }
 
     fn about(&self, id: &str) -> About {
@@ -330,6 +372,7 @@ impl Listener {
                 return News::Last("event: bye\ndata: {}\n\n".to_owned());
             }
             match self.read() {
+                // All of it is for others.
                 Some(News::Frames(frames)) if frames.is_empty() => {}
                 Some(news) => return news,
                 None => {}
@@ -340,7 +383,7 @@ impl Listener {
         }
     }
 
-    /// Everything from where it is to the end, if there is anything.
+    /// What comes next, if there is anything: so much that nobody has to wait for the copying.
     fn read(&mut self) -> Option<News> {
         let ring = self.events.ring();
         if ring.epoch != self.epoch || self.next < ring.first {
@@ -351,7 +394,11 @@ impl Listener {
         }
         let from = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX);
         let mut frames = String::new();
-        for kept in ring.events.iter().skip(from) {
+        for kept in ring.events.range(from..) {
+            if frames.len() >= BATCH {
+                break;
+            }
+            self.next += 1;
             let may = match &kept.about {
                 About::Everybody => true,
                 About::Jail(jail) => self.scope.has_jail(jail),
@@ -361,7 +408,6 @@ impl Listener {
                 frames.push_str(&kept.frame);
             }
         }
-        self.next = ring.end();
         Some(News::Frames(frames))
     }
 }
@@ -477,6 +523,56 @@ mod tests {
         assert!(heard.contains(r#""jail":"mine""#), "{heard}");
         events.alarm("disk full");
         assert!(frames(&mut mine).await.contains("event: ledger_failed"));
+    }
+
+    #[tokio::test]
+    async fn what_expires_or_parks_is_told_by_its_entry_where_the_request_is_not_known() {
+        let events = Events::default();
+        let (mut mine, _) = events.listen(in_jail("mine"), None).unwrap();
+        frames(&mut mine).await;
+        events.know(Id([9; 16]).to_string(), "mine");
+        let (id, entry) = (Id([1; 16]), Id([9; 16]));
+        events.recorded(&[
+            Record::Parked(ledger::Parked { id, entry }),
+            Record::Expired(ledger::Expired { id, entry, after_ms: 1 }),
+            Record::Expired(ledger::Expired { id, entry: Id([8; 16]), after_ms: 1 }),
+        ]);
+        let heard = frames(&mut mine).await;
+        assert_eq!(heard.matches("event: ").count(), 2, "{heard}");
+    }
+
+    #[tokio::test]
+    async fn what_is_over_pushes_nothing_out_that_is_open() {
+        let events = Events::default();
+        let (_listener, _) = events.listen(Scope::default(), None).unwrap();
+        events.know("open".to_owned(), "mine");
+        for n in 0..3 * MAX_KNOWN {
+            let mut ring = events.ring();
+            ring.know(n.to_string(), "other");
+            ring.forget_one(&n.to_string());
+        }
+        let ring = events.ring();
+        assert_eq!(ring.about("open"), About::Jail("mine".to_owned()));
+        assert!(ring.known.len() <= 2 * MAX_KNOWN + 1, "{}", ring.known.len());
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_late_is_given_what_it_missed_in_pieces() {
+        let events = Events::default();
+        let (mut first, _) = events.listen(Scope::default(), None).unwrap();
+        let heard = last_id(&frames(&mut first).await);
+        for _ in 0..200 {
+            events.alarm(&"x".repeat(1000));
+        }
+        let (mut late, _) = events.listen(Scope::default(), Some(&heard)).unwrap();
+        frames(&mut late).await;
+        let mut got = 0;
+        while got < 200 {
+            let piece = frames(&mut late).await;
+            assert!(piece.len() < BATCH + 2000, "{}", piece.len());
+            got += piece.matches("event: ledger_failed").count();
+        }
+        assert_eq!(got, 200);
     }
 
     #[tokio::test]

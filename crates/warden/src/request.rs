@@ -79,7 +79,6 @@ pub(crate) async fn conduct(
             return Box::pin(wait::serve(&warden, &jail, &caller, &request, reply)).await;
         }
     };
-    warden.strangers.saw(caller.uid);
     let prisoner = warden.jails.attribute(&jail.name, caller.pid);
     let account = Account::new(&jail, prisoner.as_deref(), caller.uid);
     let command = || command(&warden, jail, prisoner, caller, invocation, stream);
@@ -262,7 +261,7 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         Asked::Wait(ticket) => ticket,
     };
     let entry = ticket.entry;
-    warden.ledger.events().waiting(|| warden.approvals.find(&entry.to_string()).ok());
+    warden.ledger.events().waiting(|| warden.approvals.find(&entry.to_string(), |_| true).ok());
     warden.due.notify_one();
     judged.slim();
     let mut ticket = ticket;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clawrden_api::Role;
 use clawrden_warden::control::Limits;
 use clawrden_warden::control::table::{Least, Method, ROUTES, Route};
+use clawrden_warden::events::MAX_LISTENERS;
 use support::{Served, ask, header, over_tcp, token, with_headers};
 
 const WAITING: &str = "bbbb0000000000000000000000000000";
@@ -72,6 +73,11 @@ fn each_role_gets_to_its_routes_and_to_no_others() {
             assert_eq!(told_off, !may, "{role} {} {}: {body}", route.method.as_str(), route.path);
             assert_eq!(may, !(status(&head) == 403 && told_off));
             assert_ne!(status(&head), 401, "{role} {}", route.path);
+            assert_ne!(status(&head), 500, "{role} {}: {body}", route.path);
+            if may && route.path.ends_with("approve") {
+                let calls = served.backend.calls();
+                assert!(calls.iter().any(|call| call.contains(WAITING)), "{calls:?}");
+            }
             let (head, _) =
                 over_tcp(&served, &with_headers("GET", "/nothing", &bearer(&token), ""));
             assert_eq!(status(&head), 404);
@@ -106,9 +112,38 @@ fn who_is_bounded_to_jails_sees_and_does_nothing_of_others() {
         let (head, _) = over_tcp(&served, &request(route, &bearer(&mine)));
         assert_eq!(status(&head), 403, "{}", route.path);
     }
+    let ruled = token(&served, r#"{"role":"approver","rules":["policy.yaml:1"]}"#);
+    assert_eq!(does(&ruled, "/api/kill", "{}").0, 200, "whoever answers may stop");
+    assert_eq!(does(&ruled, "/api/resume", "{}").0, 403, "but not let everything go on");
     let (head, _) =
         over_tcp(&served, &with_headers("GET", "/api/jails/default", &bearer(&other), ""));
     assert_eq!(status(&head), 404);
+}
+
+#[test]
+fn of_other_jails_who_is_bounded_learns_nothing_not_even_how_much_there_is() {
+    let served = Served::start(Limits::default());
+    served.backend.have_in(&["mine", "other", "other"]);
+    let token = token(&served, r#"{"role":"viewer","jails":["mine"]}"#);
+    let get = |path: &str| {
+        let (head, body) = over_tcp(&served, &with_headers("GET", path, &bearer(&token), ""));
+        assert_eq!(status(&head), 200, "{path}: {body}");
+        assert!(!body.contains("other"), "{path}: {body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    for path in ["/api/queue", "/api/running", "/api/history", "/api/history?jail=mine"] {
+        let entries = &get(path)["entries"];
+        assert_eq!(entries.as_array().unwrap().len(), 1, "{path}: {entries}");
+        assert_eq!(entries[0]["jail"], "mine");
+    }
+    let others = get("/api/history?jail=other&text=word&limit=1");
+    assert!(others["entries"].as_array().unwrap().is_empty() && others["next"].is_null());
+    let status = get("/api/status");
+    assert_eq!((&status["pending"], &status["running"]), (&1.into(), &1.into()));
+    assert_eq!((&status["ledger"]["path"], &status["ledger"]["sequence"]), (&"".into(), &0.into()));
+    let (head, _) =
+        over_tcp(&served, &with_headers("GET", "/api/history?jails=other", &bearer(&token), ""));
+    assert_eq!(self::status(&head), 400, "nobody says for which jails they ask");
 }
 
 #[test]
@@ -345,6 +380,69 @@ fn a_user_that_prisoners_run_as_is_refused_with_any_token() {
     let kind = "content-type: application/json\r\n";
     let (head, _) = over_tcp(&served, &with_headers("POST", "/api/session", kind, &login));
     assert_eq!(status(&head), 403);
+    // Also before its body is there.
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(waiting_login().as_bytes()).unwrap();
+    assert!(hear(&mut stream, "\r\n\r\n").starts_with("HTTP/1.1 403"));
+}
+
+/// The head of somebody's log-in whose body never comes.
+fn waiting_login() -> String {
+    let head = with_headers("POST", "/api/session", "content-type: application/json\r\n", "");
+    head.replace("content-length: 0", "content-length: 9")
+}
+
+#[test]
+fn nobody_known_keeps_nobody_out() {
+    let served = Served::start(Limits { connections: 8, ..Limits::default() });
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let all: Vec<_> = (0..16)
+        .map(|_| {
+            let mut stream = TcpStream::connect(served.address).unwrap();
+            stream.write_all(waiting_login().as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let begin = std::time::Instant::now();
+    let (head, body) = over_tcp(&served, &with_headers("GET", "/api/status", &bearer(&token), ""));
+    assert_eq!(status(&head), 200, "{body}");
+    // A body may take 20 s.
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    drop(all);
+}
+
+#[test]
+fn who_reads_a_long_answer_is_not_cut_by_those_who_only_sit_there() {
+    let served = Served::start(Limits { connections: 4, ..Limits::default() });
+    served.backend.fill_queue(40_000);
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let mut reader = TcpStream::connect(served.address).unwrap();
+    reader.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let asked = with_headers("GET", "/api/queue", &bearer(&token), "");
+    reader.write_all(asked.as_bytes()).unwrap();
+    let mut first = [0; 64];
+    reader.read_exact(&mut first).unwrap();
+    let idle: Vec<_> = (0..12).map(|_| TcpStream::connect(served.address).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(1500));
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert!(rest.trim_end().ends_with('}') && rest.len() > 8_000_000, "{}", rest.len());
+    drop(idle);
+}
+
+#[test]
+fn a_connection_that_stands_ends_with_its_answer() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"viewer"}"#);
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    // Less than the time for which an idle connection is kept.
+    stream.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+    let asked = with_headers("HEAD", "/api/events", &bearer(&token), "");
+    stream.write_all(asked.replace("connection: close\r\n", "").as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("connection: close"), "{text}");
 }
 
 /// A stream of events, and what it says first.
@@ -374,7 +472,7 @@ fn hear(stream: &mut TcpStream, what: &str) -> String {
 fn more_listeners_than_seats_hear_and_keep_nobody_out() {
     let served = Served::start(Limits { connections: 8, ..Limits::default() });
     let token = token(&served, r#"{"role":"viewer"}"#);
-    let mut all: Vec<_> = (0..200).map(|_| listen(&served, &bearer(&token))).collect();
+    let mut all: Vec<_> = (0..100).map(|_| listen(&served, &bearer(&token))).collect();
     for (_, said) in &all {
         assert!(said.contains("event: hello"), "{said}");
     }
@@ -392,7 +490,7 @@ fn more_listeners_than_seats_hear_and_keep_nobody_out() {
 fn there_is_a_bound_on_listeners_and_beyond_it_a_plain_no() {
     let served = Served::start(Limits::default());
     let token = token(&served, r#"{"role":"viewer"}"#);
-    let all: Vec<_> = (0..1024).map(|_| listen(&served, &bearer(&token)).0).collect();
+    let all: Vec<_> = (0..MAX_LISTENERS).map(|_| listen(&served, &bearer(&token)).0).collect();
     let (head, body) = over_tcp(&served, &with_headers("GET", "/api/events", &bearer(&token), ""));
     assert_eq!(status(&head), 429, "{body}");
     drop(all);

@@ -121,6 +121,7 @@ fn query(args: Args, now_ms: u64) -> Result<HistoryQuery, Failure> {
         until_ms: time("--until", args.until)?,
         limit: Some(if args.all { WHOLE_PAGE } else { args.limit }),
         cursor: args.cursor,
+        jails: Vec::new(),
     })
 }
 

@@ -27,9 +27,13 @@ impl State {
         }
     }
 
-    /// What waits under this id.
-    pub(super) fn find(&self, id: &str) -> Result<Seen, AnswerError> {
-        let id = self.resolve(id)?;
+    /// What waits under this id in the jails that `has_jail` picks.
+    pub(super) fn find(
+        &self,
+        id: &str,
+        has_jail: impl Fn(&str) -> bool,
+    ) -> Result<Seen, AnswerError> {
+        let id = self.resolve_in(id, has_jail)?;
         let entry = self.entries.get(&id).ok_or_else(|| AnswerError::Unknown(id.to_string()))?;
         Ok(self.see(id, entry))
     }
@@ -49,9 +53,17 @@ impl State {
     }
 
     pub(super) fn resolve(&self, text: &str) -> Result<Id, AnswerError> {
+        self.resolve_in(text, |_| true)
+    }
+
+    fn resolve_in(&self, text: &str, has_jail: impl Fn(&str) -> bool) -> Result<Id, AnswerError> {
         let prefix = Prefix::new(text).ok_or_else(|| AnswerError::Malformed(text.to_owned()))?;
-        let open: Vec<Id> = prefix.among(&self.entries).collect();
-        let answered: Vec<Id> = prefix.among(&self.memory.by_id).collect();
+        let is_open =
+            |id: &Id| self.entries.get(id).is_some_and(|entry| has_jail(&entry.details.jail));
+        let is_answered =
+            |id: &Id| self.memory.by_id.get(id).is_some_and(|past| has_jail(&past.jail));
+        let open: Vec<Id> = prefix.among(&self.entries).filter(is_open).collect();
+        let answered: Vec<Id> = prefix.among(&self.memory.by_id).filter(is_answered).collect();
         match (&open[..], &answered[..]) {
             ([], []) => Err(AnswerError::Unknown(text.to_owned())),
             ([id], []) => Ok(*id),

@@ -355,13 +355,28 @@ impl Approvals {
         seen.into_iter().map(Seen::show).collect()
     }
 
-    /// What waits under this id; as for [`Approvals::answer`].
+    /// What waits under this id in the jails that `has_jail` picks, as if there were no others; else as for
+    /// [`Approvals::answer`].
     ///
     /// # Errors
     /// [`AnswerError`].
-    pub fn find(&self, id: &str) -> Result<QueueEntry, AnswerError> {
-        let seen = self.state().find(id)?;
+    pub fn find(
+        &self,
+        id: &str,
+        has_jail: impl Fn(&str) -> bool,
+    ) -> Result<QueueEntry, AnswerError> {
+        let seen = self.state().find(id, has_jail)?;
         Ok(seen.show())
+    }
+
+    /// All requests that are known to have asked what waits, with their jails.
+    pub(crate) fn asks(&self) -> Vec<(Id, String)> {
+        let state = self.state();
+        let of = |entry: &state::Entry| {
+            let jail = entry.details.jail.clone();
+            entry.asks().map(|id| (id, jail.clone())).collect::<Vec<_>>()
+        };
+        state.entries.values().flat_map(of).collect()
     }
 
     /// How many entries are open, parked ones included.

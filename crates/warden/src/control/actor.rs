@@ -50,6 +50,14 @@ impl Actor {
 
     /// Whether it may let go on what the request is about.
     pub(super) fn may_resume(&self, request: &ResumeRequest) -> Result<(), ErrorBody> {
+        let is_everything = request.jail.is_none() && request.container.is_none();
+        if is_everything && !self.scope.rules.is_empty() {
+            let text = format!(
+                "{} is there for what some rules ask, and may not let go on what was stopped for everybody",
+                self.who
+            );
+            return Err(ErrorBody { code: ErrorCode::Forbidden, message: text });
+        }
         self.may_stop(request.jail.as_deref(), request.container.is_some())
     }
 

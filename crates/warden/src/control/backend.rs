@@ -117,6 +117,9 @@ pub trait Backend: Commands + Grants + Lawyer + Send + Sync + 'static {
         request: AnswerRequest,
     ) -> Result<Answered, ErrorBody>;
 
+    /// The ids of all requests that wait for a person, each with its jail.
+    fn open_requests(&self) -> Vec<(String, String)>;
+
     /// `GET /api/history`. The query's values are in range.
     ///
     /// # Errors

@@ -9,13 +9,16 @@ use axum::extract::{Path, State};
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use clawrden_api::{ErrorBody, ErrorCode};
+use clawrden_api::{
+    EngineStatus, ErrorBody, ErrorCode, History, IndexStatus, LedgerStatus, PolicyStatus, Scope,
+    Status,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::actor::Actor;
-use super::backend::Verdict;
+use super::backend::{Backend, Verdict};
 use super::reply::{Failure, plain, tagged};
 use super::routes::{Control, blocking, shown};
 use super::{body, history, openapi, pages};
@@ -46,14 +49,29 @@ pub(super) async fn status(
     ask(&headers, move || {
         let mut status = control.backend.status()?;
         if !actor.scope.jails.is_empty() {
-            status.jails.retain(|jail| actor.scope.has_jail(&jail.name));
-            status
-                .held
-                .retain(|held| held.jail.as_ref().is_some_and(|jail| actor.scope.has_jail(jail)));
+            bound(&mut status, &actor.scope, &*control.backend)?;
         }
         Ok(status)
     })
     .await
+}
+
+/// Leaves of a status what is of the jails of `scope`, and what holds for everybody.
+fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<(), ErrorBody> {
+    status.jails.retain(|jail| scope.has_jail(&jail.name));
+    status.held.retain(|held| held.jail.as_ref().is_some_and(|jail| scope.has_jail(jail)));
+    let waiting = backend.queue()?.entries;
+    status.pending = waiting.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
+    let running = backend.running()?.entries;
+    status.running = running.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
+    // That nothing runs is for everybody; why says where things are.
+    let error = status.ledger.error.as_ref().map(|_| "it cannot be written".to_owned());
+    status.ledger = LedgerStatus { error, ..LedgerStatus::default() };
+    status.index =
+        IndexStatus { state: std::mem::take(&mut status.index.state), ..IndexStatus::default() };
+    status.policy = PolicyStatus::default();
+    status.engine = EngineStatus::default();
+    Ok(())
 }
 
 pub(super) async fn queue(
@@ -78,14 +96,13 @@ pub(super) async fn read_history(
     uri: Uri,
 ) -> Answer {
     let mut query = history::query(&uri)?;
-    if let [jail] = &actor.scope.jails[..] {
-        query.jail.get_or_insert_with(|| jail.clone());
-    }
+    // Part of the question: what is left out of an answer afterwards would show in its length, and in its `next`.
+    query.jails.clone_from(&actor.scope.jails);
     ask(&headers, move || {
-        let mut page = control.backend.history(query)?;
-        // A page may be shorter than was wanted, and empty although there is a next one.
-        page.entries.retain(|entry| actor.scope.has_jail(&entry.jail));
-        Ok(page)
+        if query.jail.as_ref().is_some_and(|jail| !actor.scope.has_jail(jail)) {
+            return Ok(History { entries: Vec::new(), next: None });
+        }
+        control.backend.history(query)
     })
     .await
 }

@@ -6,23 +6,29 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use clawrden_api::{ErrorCode, RECORDING_HEADER, RecordingFacts, RecordingQuery, dropped_line};
+use clawrden_api::{
+    ErrorCode, RECORDING_HEADER, RecordingFacts, RecordingQuery, dropped_line, revoked_line,
+};
 use hyper::body::{Body, Bytes, Frame};
 use tokio::sync::{mpsc, watch};
 
+use super::actor::Actor;
 use super::handlers::Answer;
 use super::reply::Failure;
 use super::routes::{Control, blocking};
 use super::running::command_id;
+use super::seats::Seat;
+use super::streams::CHECK_EVERY;
+use crate::events::Standing;
 
 /// The type of a recording.
 pub(super) const CAST: &str = "application/x-asciicast";
@@ -48,6 +54,8 @@ pub struct Source {
 
 pub(super) async fn recording(
     State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    Extension(seat): Extension<Arc<Seat>>,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Answer {
@@ -55,25 +63,45 @@ pub(super) async fn recording(
     let Query(query) = Query::<RecordingQuery>::try_from_uri(&uri).map_err(|error| {
         Failure::new(ErrorCode::BadRequest, format!("the query is not understood: {error}"))
     })?;
-    let source = blocking(move || Ok(control.backend.recording(&id)?)).await?;
-    Ok(answer(source, query))
+    let backend = Arc::clone(&control.backend);
+    let watching = blocking(move || {
+        let source = backend.recording(&id)?;
+        let standing = backend.events().stand().map_err(|()| {
+            Failure::new(ErrorCode::TooMany, "there are enough watchers; close some of them")
+        })?;
+        Ok((source, standing))
+    });
+    let (source, standing) = watching.await?;
+    // It may stay for long, and takes no seat from those who ask and go.
+    seat.stand();
+    let holds = move || control.access.still_holds(&actor);
+    Ok(answer(source, query, holds, Some(standing)))
 }
 
-fn answer(source: Source, query: RecordingQuery) -> Response {
+fn answer(
+    source: Source,
+    query: RecordingQuery,
+    holds: impl Fn() -> bool + Send + Sync + 'static,
+    standing: Option<Standing>,
+) -> Response {
     let Source { facts, file, mut progress } = source;
     // What is written from here on is what comes, however late it is read.
     let now = progress.as_mut().map_or(0, |progress| *progress.borrow_and_update());
     let (pieces, receiver) = mpsc::channel(WAITING);
-    let is_dropped = Arc::new(AtomicBool::new(false));
-    let watched = Watched { pieces: receiver, is_dropped: Arc::clone(&is_dropped), ended: false };
+    let last = Arc::new(OnceLock::new());
+    let watched =
+        Watched { pieces: receiver, last: Arc::clone(&last), ended: false, _standing: standing };
     tokio::spawn(async move {
-        let pump = Pump { file: Arc::new(file), at: 0, pieces, is_dropped };
+        let (holds, checked) = (Box::new(holds), Instant::now());
+        let pump = Pump { file: Arc::new(file), at: 0, pieces, last, holds, checked };
         if let Err(error) = pump.run(progress, now, query).await {
             tracing::warn!(%error, "a recording cannot be read");
         }
     });
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CAST));
+    // A connection that stands is for this one answer, also where the answer is none, as for HEAD.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     // What a header cannot carry is of no use to a program.
     let text = serde_json::to_string(&facts).unwrap_or_default();
     let text: String = text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
@@ -88,7 +116,11 @@ struct Pump {
     file: Arc<File>,
     at: u64,
     pieces: mpsc::Sender<Bytes>,
-    is_dropped: Arc<AtomicBool>,
+    /// Why the watcher was let go, if it was.
+    last: Arc<OnceLock<String>>,
+    /// Whether what the watcher came in by still opens.
+    holds: Box<dyn Fn() -> bool + Send + Sync>,
+    checked: Instant,
 }
 
 impl Pump {
@@ -124,6 +156,11 @@ impl Pump {
                     }
                 }
                 () = self.pieces.closed() => return Ok(()),
+                () = tokio::time::sleep(CHECK_EVERY) => {
+                    if !self.may_see() {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -135,6 +172,9 @@ impl Pump {
             let piece = self.read(most).await?;
             if piece.is_empty() {
                 break;
+            }
+            if !self.may_see() {
+                return Ok(false);
             }
             self.at += piece.len() as u64;
             if !self.give(piece).await {
@@ -162,11 +202,24 @@ impl Pump {
         tokio::task::spawn_blocking(reading).await.map_err(io::Error::other)?
     }
 
+    /// Looks once in a while whether the watcher still may.
+    fn may_see(&mut self) -> bool {
+        if self.checked.elapsed() < CHECK_EVERY {
+            return true;
+        }
+        self.checked = Instant::now();
+        let holds = (self.holds)();
+        if !holds {
+            self.last.get_or_init(revoked_line);
+        }
+        holds
+    }
+
     async fn give(&self, piece: Bytes) -> bool {
         match tokio::time::timeout(PATIENCE, self.pieces.send(piece)).await {
             Ok(sent) => sent.is_ok(),
             Err(_) => {
-                self.is_dropped.store(true, Ordering::Release);
+                self.last.get_or_init(dropped_line);
                 false
             }
         }
@@ -176,8 +229,9 @@ impl Pump {
 /// The body of an answer.
 struct Watched {
     pieces: mpsc::Receiver<Bytes>,
-    is_dropped: Arc<AtomicBool>,
+    last: Arc<OnceLock<String>>,
     ended: bool,
+    _standing: Option<Standing>,
 }
 
 impl Body for Watched {
@@ -196,8 +250,7 @@ impl Body for Watched {
             Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             Poll::Ready(None) => {
                 self.ended = true;
-                let was_slow = self.is_dropped.load(Ordering::Acquire);
-                let last = was_slow.then(|| Ok(Frame::data(Bytes::from(dropped_line()))));
+                let last = self.last.get().map(|line| Ok(Frame::data(Bytes::from(line.clone()))));
                 Poll::Ready(last)
             }
         }
@@ -219,6 +272,10 @@ mod tests {
         writer.write_all(text.as_bytes()).unwrap();
         let file = File::open(&path).unwrap();
         (Source { facts: RecordingFacts::default(), file, progress }, writer)
+    }
+
+    fn answer(source: Source, query: RecordingQuery) -> Response {
+        super::answer(source, query, || true, None)
     }
 
     async fn whole(response: Response) -> String {
@@ -248,6 +305,16 @@ mod tests {
         sender.send_replace(14);
         drop(sender);
         assert_eq!(reading.await.unwrap(), "one\nthree\n");
+    }
+
+    #[tokio::test]
+    async fn a_watcher_whose_token_is_revoked_is_let_go_and_told_so() {
+        let (_sender, progress) = watch::channel(4);
+        let (source, _writer) = source(Some(progress), "one\n");
+        let query = RecordingQuery { follow: true, new: false };
+        let reading = whole(super::answer(source, query, || false, None));
+        let text = tokio::time::timeout(Duration::from_secs(30), reading).await.unwrap();
+        assert!(text.starts_with("one\n") && text.ends_with(&revoked_line()), "{text}");
     }
 
     #[tokio::test]

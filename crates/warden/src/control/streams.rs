@@ -24,7 +24,7 @@ use crate::events::{Listener, News};
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long a revoked token or an ended session still hears.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 struct Reading {
     listener: Listener,
@@ -51,6 +51,9 @@ pub(super) async fn events(
             for entry in backend.queue()?.entries {
                 events.know(entry.id, &entry.jail);
             }
+            for (id, jail) in backend.open_requests() {
+                events.know(id, &jail);
+            }
             for entry in backend.running()?.entries {
                 events.know(entry.id, &entry.jail);
             }
@@ -68,7 +71,8 @@ pub(super) async fn events(
         let frames = reading.next().await;
         Some((Ok::<_, Infallible>(frames), reading))
     });
-    let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+    // A connection that stands is for this one answer, also where the answer is none, as for HEAD.
+    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CONNECTION, "close")];
     Ok((kind, Body::from_stream(frames)).into_response())
 }
 

@@ -122,6 +122,10 @@ pub(super) fn condition<'a>(filter: &'a Filter<'_>) -> Clause<'a> {
         text.as_ref().map(|text| Clause::Term(term(kind, text.as_bytes())))
     };
     all.extend(exact(JAIL, &query.jail));
+    if !query.jails.is_empty() {
+        let of = |jail: &String| Clause::Term(term(JAIL, jail.as_bytes()));
+        all.push(Clause::Any(query.jails.iter().map(of).collect()));
+    }
     all.extend(exact(OUTCOME, &query.outcome));
     all.extend(exact(EXECUTOR, &query.executor));
     all.extend(query.exit_code.map(|code| number(EXIT_CODE, code.into())));

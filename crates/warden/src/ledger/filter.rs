@@ -58,6 +58,7 @@ impl<'a> Filter<'a> {
             })
             && self.caller.as_ref().is_none_or(|who| who.is(&entry.caller))
             && query.jail.as_ref().is_none_or(|jail| *jail == entry.jail)
+            && (query.jails.is_empty() || query.jails.contains(&entry.jail))
             && (query.outcome.is_none() || query.outcome == entry.outcome)
             && (query.executor.is_none() || query.executor == entry.executor)
             && query.rule.as_ref().is_none_or(|part| {

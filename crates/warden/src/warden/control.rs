@@ -177,6 +177,11 @@ impl Backend for Control {
         })
     }
 
+    fn open_requests(&self) -> Vec<(String, String)> {
+        let asks = self.0.approvals.asks().into_iter();
+        asks.map(|(id, jail)| (id.to_string(), jail)).collect()
+    }
+
     fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody> {
         self.0.index.history(&self.0.ledger, &query).map_err(|error| {
             let code = match error {
@@ -240,11 +245,9 @@ impl Control {
         if actor.scope.is_all() {
             return Ok(id.to_owned());
         }
-        let entry = self.0.approvals.find(id).map_err(answer_error)?;
-        if !actor.scope.has_jail(&entry.jail) {
-            // As for one that is not there: of other jails nothing is told.
-            return Err(answer_error(AnswerError::Unknown(id.to_owned())));
-        }
+        let entry = self.0.approvals.find(id, |jail| actor.scope.has_jail(jail));
+        // As if there were no other jails: of them nothing is told.
+        let entry = entry.map_err(answer_error)?;
         if !actor.scope.has_rule(entry.rule.as_deref()) {
             let rule = entry.rule.as_deref().unwrap_or("the default action");
             let text = format!(

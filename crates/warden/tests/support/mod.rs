@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use clawrden_api::{
     AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode,
-    ExplainRequest, Explained, GrantList, History, HistoryQuery, JailInfo, JailList, JailRequest,
-    KillReport, KillRequest, LedgerStatus, PolicyCheckRequest, PolicyChecked, PolicyInfo,
-    PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
-    ResumeRequest, RevokeReport, RevokeRequest, RunningList, SimulateRequest, Simulated, Status,
-    StopReport, StopRequest,
+    ExplainRequest, Explained, GrantList, History, HistoryEntry, HistoryQuery, JailInfo, JailList,
+    JailRequest, KillReport, KillRequest, LedgerStatus, PolicyCheckRequest, PolicyChecked,
+    PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
+    ResumeRequest, RevokeReport, RevokeRequest, RunningEntry, RunningList, SimulateRequest,
+    Simulated, Status, StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
@@ -43,6 +43,7 @@ struct Memory {
     prisoners_user: Option<u32>,
     keeps_no_record: bool,
     entries: usize,
+    jails: Vec<String>,
     delay: Duration,
     readiness: Readiness,
 }
@@ -87,6 +88,15 @@ impl Fake {
         self.0.lock().unwrap().delay = delay;
     }
 
+    /// There is a request in each of these jails, one that waits, one that runs and one that is over.
+    pub(crate) fn have_in(&self, jails: &[&str]) {
+        self.0.lock().unwrap().jails = jails.iter().map(|&jail| jail.to_owned()).collect();
+    }
+
+    fn named_jails(&self) -> Vec<String> {
+        self.0.lock().unwrap().jails.clone()
+    }
+
     fn note(&self, call: String) {
         let delay = {
             let mut memory = self.0.lock().unwrap();
@@ -100,7 +110,8 @@ impl Fake {
 impl Commands for Fake {
     fn running(&self) -> Result<RunningList, ErrorBody> {
         self.note("running".to_owned());
-        Ok(RunningList::default())
+        let running = |jail| RunningEntry { jail, ..RunningEntry::default() };
+        Ok(RunningList { entries: self.named_jails().into_iter().map(running).collect() })
     }
 
     fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody> {
@@ -235,7 +246,11 @@ impl Backend for Fake {
     fn queue(&self) -> Result<Queue, ErrorBody> {
         self.note("queue".to_owned());
         let entries = self.0.lock().unwrap().entries;
-        Ok(Queue { entries: (0..entries).map(entry).collect(), next: None })
+        let mut entries: Vec<_> = (0..entries).map(entry).collect();
+        for (number, jail) in self.named_jails().into_iter().enumerate() {
+            entries.push(QueueEntry { jail, ..entry(9000 + number) });
+        }
+        Ok(Queue { entries, next: None })
     }
 
     fn answer(
@@ -245,7 +260,7 @@ impl Backend for Fake {
         verdict: Verdict,
         request: AnswerRequest,
     ) -> Result<Answered, ErrorBody> {
-        assert!(actor.peer.as_ref().unwrap().identity().is_ok());
+        assert!(actor.peer.as_ref().is_none_or(|peer| peer.identity().is_ok()));
         let error = |code, message: &str| Err(ErrorBody { code, message: message.to_owned() });
         if id.starts_with("aaaa") {
             return error(ErrorCode::Conflict, "answered before");
@@ -259,9 +274,21 @@ impl Backend for Fake {
         Ok(Answered { id: id.to_owned(), answer, delivered: true, kept_until_ms: None })
     }
 
+    fn open_requests(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     fn history(&self, query: HistoryQuery) -> Result<History, ErrorBody> {
         self.note(format!("history {:?} {:?}", query.limit, query.decision));
-        Ok(History { entries: Vec::new(), next: None })
+        let fits = |jail: &String| {
+            (query.jails.is_empty() || query.jails.contains(jail))
+                && query.jail.as_ref().is_none_or(|wanted| wanted == jail)
+        };
+        let jails = self.named_jails().into_iter().filter(fits);
+        let past = |jail| HistoryEntry { jail, ..HistoryEntry::default() };
+        let entries: Vec<_> = jails.map(past).collect();
+        let next = (!entries.is_empty()).then_some(7);
+        Ok(History { entries, next })
     }
 
     fn rebuild_index(&self) -> Result<clawrden_api::IndexStatus, ErrorBody> {
