@@ -97,3 +97,18 @@ fn is_approved(ticket: &mut Ticket) -> bool {
 fn person_denied(answer: Option<&Answer>) -> bool {
     matches!(answer, Some(Answer::Denied(Denial { why: Refusal::Person { .. }, .. })))
 }
+
+#[test]
+fn among_some_jails_an_id_is_found_as_if_there_were_no_others() {
+    let (queue, clock) = (queue(), Clock::new());
+    let _ticket = wait(&queue, ask("install", 1), clock.after(0));
+    let entry = only_entry(&queue);
+    assert_eq!(queue.asks(), [(request(1), "dev".to_owned())]);
+    assert!(queue.find(&entry.to_string(), |jail| jail == "dev").is_ok());
+    let hidden = || queue.find(&entry.to_string(), |jail| jail != "dev");
+    assert!(matches!(hidden(), Err(AnswerError::Unknown(_))));
+    answer(&queue, entry, false, clock.after(1)).unwrap();
+    assert!(matches!(hidden(), Err(AnswerError::Unknown(_))), "nor that it was answered");
+    let told = queue.find(&entry.to_string(), |_| true);
+    assert!(matches!(told, Err(AnswerError::AlreadyAnswered { .. })));
+}
