@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -27,10 +28,12 @@ pub fn framed(body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], body].concat()
 }
 
-/// A version 2 request, whole. The first argument names the tool, too.
+/// A version 2 request, whole, with an id of its own. The first argument names the tool, too.
 pub fn request(cwd: &Path, argv: &[&str], env: &[String]) -> Vec<u8> {
+    static MADE: AtomicU64 = AtomicU64::new(1);
     let header = format!(
-        "{{\"v\":2,\"id\":\"00112233445566778899aabbccddeeff\",\"argc\":{},\"envc\":{}}}\0",
+        "{{\"v\":2,\"id\":\"{:032x}\",\"argc\":{},\"envc\":{}}}\0",
+        MADE.fetch_add(1, Ordering::Relaxed),
         argv.len(),
         env.len()
     );
