@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::nothing_started;
+use crate::support::other::{UID, by, is_root, open_to_others, set_user};
 use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str = "
@@ -153,4 +154,45 @@ fn nobody_is_let_in_by_being_near() {
     nothing_started(&house);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_prisoner_that_comes_by_another_address_of_the_machine_is_refused_whatever_token_it_has() {
+    // The address by which others reach this machine, if there is one. Nothing is sent.
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket.connect("203.0.113.1:9").and_then(|()| socket.local_addr());
+    let Some(own) = own.ok().filter(|_| is_root()) else {
+        eprintln!("skipped: this needs root, and an address that others reach");
+        return;
+    };
+    let house = House::with(POLICY, &["--api", "0.0.0.0:0", "--api-tls"]);
+    open_to_others(&house);
+    let (url, fingerprint) = place(&house);
+    let port = url.rsplit(':').next().unwrap();
+    let url = format!("https://{}:{port}", own.ip());
+    let (_, stolen) = token(&house, "stolen", &["--role", "admin"]);
+    chown(&stolen, Some(UID), None).unwrap();
+    // Where that user can execute it.
+    let (program, cli) = (clawrden().get_program().to_owned(), house.path("cli"));
+    fs::hard_link(&program, &cli).or_else(|_| fs::copy(&program, &cli).map(|_| ())).unwrap();
+    let status = || {
+        let mut command = Command::new(&cli);
+        command.args(["--host", &url, "--fingerprint", fingerprint.as_ref().unwrap()]);
+        command.arg("--token-file").arg(&stolen).arg("status");
+        let output = by(&set_user(UID), &command).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, said) = status();
+    assert_eq!(code, Some(0), "a user who is nobody's prisoner: {said}");
+    let mut touch = by(&set_user(UID), &house.shimmed("touch"));
+    let mut child = touch.arg(house.path("mark")).stderr(Stdio::null()).spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    let (code, said) = status();
+    assert_ne!(code, Some(0));
+    assert!(said.contains(&format!("prisoners run as uid {UID}")), "{said}");
+    let refused = house.event("control_refused");
+    assert!(refused["why"].as_str().unwrap().contains("prisoners run as"), "{refused}");
+    assert!(house.cli(&["deny", &short]).status.success());
+    child.wait().unwrap();
+    nothing_started(&house);
 }

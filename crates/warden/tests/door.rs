@@ -13,7 +13,7 @@ use clawrden_api::Role;
 use clawrden_warden::control::Limits;
 use clawrden_warden::control::table::{Least, Method, ROUTES, Route};
 use clawrden_warden::events::MAX_LISTENERS;
-use support::{Served, ask, header, over_tcp, token, with_headers};
+use support::{RECORDED, Served, ask, header, over_tcp, token, with_headers};
 
 const WAITING: &str = "bbbb0000000000000000000000000000";
 
@@ -507,6 +507,31 @@ fn a_revoked_token_hears_no_more() {
     served.alarm();
     let heard = hear(&mut stream, "bye");
     assert!(heard.contains("event: bye") && !heard.contains("ledger_failed"), "{heard}");
+}
+
+#[test]
+fn a_revoked_token_sees_no_more_of_a_recording() {
+    let served = Served::start(Limits { connections: 2, ..Limits::default() });
+    let token = token(&served, r#"{"role":"admin"}"#);
+    let path = format!("/api/recordings/{RECORDED}?follow=true");
+    let watch = || {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let asked = with_headers("GET", &path, &bearer(&token), "");
+        stream.write_all(asked.as_bytes()).unwrap();
+        let said = hear(&mut stream, "version");
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        stream
+    };
+    // More than there are seats: they stand.
+    let mut all: Vec<_> = (0..6).map(|_| watch()).collect();
+    let id = token.split('_').nth(1).unwrap();
+    assert_eq!(ask(&served.path, "DELETE", &format!("/api/tokens/{id}"), "").0, 200);
+    for stream in &mut all {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains(clawrden_api::RECORDING_REVOKED), "{rest}");
+    }
 }
 
 #[test]

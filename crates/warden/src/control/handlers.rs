@@ -10,8 +10,7 @@ use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use clawrden_api::{
-    EngineStatus, ErrorBody, ErrorCode, History, IndexStatus, LedgerStatus, PolicyStatus, Scope,
-    Status,
+    EngineStatus, ErrorBody, ErrorCode, History, IndexStatus, LedgerStatus, Scope, Status,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,7 +68,7 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.ledger = LedgerStatus { error, ..LedgerStatus::default() };
     status.index =
         IndexStatus { state: std::mem::take(&mut status.index.state), ..IndexStatus::default() };
-    status.policy = PolicyStatus::default();
+    // The policy is that of their jails too, and is told with each of them.
     status.engine = EngineStatus::default();
     Ok(())
 }

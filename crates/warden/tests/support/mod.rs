@@ -8,7 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -22,8 +22,8 @@ use clawrden_api::{
     ExplainRequest, Explained, GrantList, History, HistoryEntry, HistoryQuery, JailInfo, JailList,
     JailRequest, KillReport, KillRequest, LedgerStatus, PolicyCheckRequest, PolicyChecked,
     PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
-    ResumeRequest, RevokeReport, RevokeRequest, RunningEntry, RunningList, SimulateRequest,
-    Simulated, Status, StopReport, StopRequest,
+    RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RunningEntry, RunningList,
+    SimulateRequest, Simulated, Status, StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
@@ -32,9 +32,14 @@ use clawrden_warden::control::{
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
+use tokio::sync::watch;
+
+/// The id of a command that is being recorded and does not end.
+pub(crate) const RECORDED: &str = "cccc0000000000000000000000000000";
 
 #[derive(Default)]
 struct Memory {
+    recording: Option<watch::Sender<u64>>,
     calls: Vec<String>,
     refusals: Vec<String>,
     prisoner: Option<Identity>,
@@ -121,6 +126,19 @@ impl Commands for Fake {
 
     fn recording(&self, id: &str) -> Result<Source, ErrorBody> {
         self.note(format!("recording {id}"));
+        if id == RECORDED {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"{\"version\":2}\n").unwrap();
+            let end = file.stream_position().unwrap();
+            let progress = self
+                .0
+                .lock()
+                .unwrap()
+                .recording
+                .get_or_insert_with(|| watch::Sender::new(end))
+                .subscribe();
+            return Ok(Source { facts: RecordingFacts::default(), file, progress: Some(progress) });
+        }
         Err(ErrorBody { code: ErrorCode::NotFound, message: "there is none".to_owned() })
     }
 }
