@@ -180,6 +180,8 @@ fn fill(ledger: &Ledger, requests: u64) -> Outcome<()> {
                     channel: "cli".to_owned(),
                     reason: Some("looks right".to_owned()),
                     kept_until_ms: None,
+                    scope: None,
+                    holds_until_ms: None,
                 };
                 out.push(if approved { Record::Approved(answer) } else { Record::Denied(answer) });
                 if !approved {

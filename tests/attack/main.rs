@@ -28,6 +28,7 @@ mod plan;
 mod policy_file;
 mod protocol;
 mod run_as;
+mod scopes;
 mod variables;
 mod wrappers;
 

@@ -1,4 +1,4 @@
-//! Approvals that are kept and not used yet, and taking one back.
+//! Approvals that are kept and not used yet, or that are for more than one run, and taking one back.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +12,29 @@ pub struct GrantList {
     pub entries: Vec<GrantEntry>,
 }
 
-/// An approval that lets one run happen, and that nothing was started with so far.
+/// For what an approval is good. It is always for the very same: jail, user, container, executable and what it holds,
+/// argument vector, working directory, dangerous variables and executor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GrantScope {
+    /// One run.
+    #[default]
+    Once,
+    /// Every run of this prisoner, as long as it lives, or of its container; for 30 days at most.
+    Session,
+    /// Every run within a time.
+    Time,
+}
+
+impl GrantScope {
+    // By reference, as serde gives it.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub(crate) fn is_once(&self) -> bool {
+        *self == Self::Once
+    }
+}
+
+/// An approval that lets one run happen, and that nothing was started with so far; or one for more than one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantEntry {
     /// The id of the queue's entry that was answered, 32 hex digits.
@@ -44,6 +66,15 @@ pub struct GrantEntry {
     /// It is for the caller that waited and was cut off by a restart, as long as that may come back; else for the next
     /// identical request.
     pub reserved: bool,
+    /// For what it is good.
+    #[serde(default)]
+    pub scope: GrantScope,
+    /// What was started with it.
+    #[serde(default)]
+    pub uses: u64,
+    /// When something last was, in milliseconds since the epoch.
+    #[serde(default)]
+    pub last_used_ms: Option<u64>,
 }
 
 /// The body of `POST /api/grants/{id}/revoke`; `{id}` may be a prefix of at least four digits.

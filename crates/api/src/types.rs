@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::grants::GrantScope;
+
 /// `GET /api/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -261,7 +263,7 @@ impl QueueContext {
 }
 
 /// One entry of `GET /api/queue`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueEntry {
     /// The whole id, 32 hex digits.
     pub id: String,
@@ -344,6 +346,12 @@ pub struct AnswerRequest {
     /// Why. A denial's reason goes to the agent.
     #[serde(default)]
     pub reason: Option<String>,
+    /// For what an approval is good; a denial has no scope but `once`.
+    #[serde(default, skip_serializing_if = "GrantScope::is_once")]
+    pub scope: GrantScope,
+    /// For `time`: for how long from now on, in milliseconds; at most 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
 }
 
 /// The answer to an answer.
@@ -357,6 +365,9 @@ pub struct Answered {
     pub delivered: bool,
     /// Until when such a kept approval holds.
     pub kept_until_ms: Option<u64>,
+    /// Until when it holds at most, where it is for more than one run.
+    #[serde(default)]
+    pub holds_until_ms: Option<u64>,
 }
 
 /// The query of `GET /api/history`. Everything given must hold.

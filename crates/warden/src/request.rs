@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::again::Objection;
 use crate::approvals::{
-    Answer, Approval, Ask, Asked, CallerKey, Denial, Details, Left, Refusal, Ticket,
+    Answer, Approval, Ask, Asked, CallerKey, Denial, Details, Left, Life, Refusal, Ticket,
 };
 use crate::caller::Caller;
 use crate::containers::strangeness;
@@ -26,6 +26,7 @@ use crate::laps::Astray;
 use crate::ledger::{self, Argv, Id, Record};
 use crate::metrics::AnswerKind;
 use crate::plan::{Invocation, Plan, RequestId, Unplanned};
+use crate::process::Identity;
 use crate::redaction;
 use crate::wait;
 use crate::warden::Warden;
@@ -222,6 +223,25 @@ fn caller_key(caller: &Caller) -> CallerKey {
     CallerKey { pid: caller.pid, start }
 }
 
+/// Whose life the caller's session is. What a request is put down to for people to read does not count here, only what
+/// the kernel says of the process; one of which it says neither has no session.
+fn life(warden: &Warden, plan: &Plan) -> Option<Life> {
+    let caller = &plan.caller;
+    let prisoner = warden.jails.prisoner_of(caller.pid?).ok()?;
+    // As long as it has not ended, the number was its own.
+    if !caller.is_alive() {
+        return None;
+    }
+    match prisoner {
+        Some(prisoner) if prisoner.jail == plan.jail.name => {
+            let Identity { pid, start_ticks } = prisoner.root;
+            Some(Life::Prisoner(CallerKey { pid: Some(pid), start: Some(start_ticks) }))
+        }
+        Some(_) => None,
+        None => caller.container.container().map(|found| Life::Container(found.id.clone())),
+    }
+}
+
 /// Asks a person, and waits for as long as the caller does.
 async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     let warden = &warden;
@@ -242,10 +262,11 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     }
     warden.take_up_approvals();
     let shown = shown(judged.plan(), SHOWN_BYTES);
-    let about = about(warden, &judged, &shown).await;
+    let life = life(warden, judged.plan());
+    let about = about(warden, &judged, life.as_ref(), &shown).await;
     let ticket = match warden
         .approvals
-        .ask(question(&mut judged, shown, about), crate::approvals::Now::read())
+        .ask(question(&mut judged, shown, about, life), crate::approvals::Now::read())
     {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
@@ -445,10 +466,10 @@ struct About {
 
 /// Looks at it. What surrounds it is looked up only if a person is going to see it: what has its answer, or waits already,
 /// is not kept waiting for that.
-async fn about(warden: &Arc<Warden>, judged: &Judged, shown: &Shown) -> About {
+async fn about(warden: &Arc<Warden>, judged: &Judged, life: Option<&Life>, shown: &Shown) -> About {
     let jail = judged.plan().jail.name.as_str();
     let context = async {
-        if !warden.approvals.opens(&judged.identity(), jail) {
+        if !warden.approvals.opens(&judged.identity(), life, jail) {
             return QueueContext::default();
         }
         context::of(warden, judged, shown.is_exact.then(|| shown.argv.clone())).await
@@ -466,7 +487,7 @@ async fn about(warden: &Arc<Warden>, judged: &Judged, shown: &Shown) -> About {
     About { context, warnings }
 }
 
-fn question(judged: &mut Judged, shown: Shown, about: About) -> Ask {
+fn question(judged: &mut Judged, shown: Shown, about: About, life: Option<Life>) -> Ask {
     let case = Some(judged.keep_case());
     let plan = judged.plan();
     let decision = judged.decision();
@@ -477,6 +498,7 @@ fn question(judged: &mut Judged, shown: Shown, about: About) -> Ask {
         id: Id(plan.id),
         client: plan.invocation.client().map(Id),
         key: caller_key(&plan.caller),
+        life,
         details: Details {
             jail: plan.jail.name.to_string(),
             caller,
@@ -633,6 +655,8 @@ fn grant_used(id: Id, approval: &Approval) -> Record {
         channel: approval.channel.clone(),
         reason: approval.reason.clone(),
         kept_until_ms: None,
+        scope: approval.scope.repeats().then(|| approval.scope.word().to_owned()),
+        holds_until_ms: approval.scope.repeats().then(|| approval.kept_until_ms()),
     })
 }
 

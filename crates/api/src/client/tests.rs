@@ -62,7 +62,8 @@ async fn an_approval_is_posted_with_its_reason() {
     let folder = Folder::new("approve");
     let answer = r#"{"id":"7f3a","answer":"approved","delivered":true,"kept_until_ms":null}"#;
     let server = serve_once(&folder, http("200 OK", answer));
-    let reason = AnswerRequest { reason: Some("looks right".to_owned()) };
+    let reason =
+        AnswerRequest { reason: Some("looks right".to_owned()), ..AnswerRequest::default() };
     let answered = Client::unix(folder.socket()).approve("7f3a", &reason).await.unwrap();
     assert!(answered.delivered);
     let asked = server.await.unwrap();

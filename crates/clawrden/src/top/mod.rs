@@ -129,7 +129,7 @@ async fn carry_out(client: &Client, order: Order) -> Result<String, ClientError>
             format!("approved {}{kept}", short(&id))
         }
         Order::Deny { id, reason } => {
-            client.deny(&id, &AnswerRequest { reason }).await?;
+            client.deny(&id, &AnswerRequest { reason, ..AnswerRequest::default() }).await?;
             format!("denied {}", short(&id))
         }
         Order::Stop { id, reason } => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clawrden_api::{AnswerRequest, Answered};
+use clawrden_api::{AnswerRequest, Answered, GrantScope};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::print_json;
@@ -20,24 +20,24 @@ pub(crate) enum Answer {
 pub(crate) fn send(
     answer: Answer,
     id: &str,
-    reason: Option<String>,
+    request: &AnswerRequest,
     json: bool,
     control: Option<&Path>,
 ) -> Outcome {
     check_id(id)?;
+    let scope = request.scope;
     let connection = Connection::new(control)?;
     let answered = block_on(async {
-        let request = AnswerRequest { reason };
         match answer {
-            Answer::Approve => connection.client.approve(id, &request).await,
-            Answer::Deny => connection.client.deny(id, &request).await,
+            Answer::Approve => connection.client.approve(id, request).await,
+            Answer::Deny => connection.client.deny(id, request).await,
         }
     })?
     .map_err(Connection::failure)?;
     if json {
         print_json(&answered)?;
     } else {
-        println!("{}", told(&answered, when::now_ms()));
+        println!("{}", told(&answered, scope, when::now_ms()));
     }
     done()
 }
@@ -56,9 +56,21 @@ pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
     )))
 }
 
-fn told(answered: &Answered, now_ms: u64) -> String {
-    let Answered { id, answer, delivered, kept_until_ms } = answered;
+fn told(answered: &Answered, scope: GrantScope, now_ms: u64) -> String {
+    let Answered { id, answer, delivered, kept_until_ms, holds_until_ms } = answered;
     let short = id.get(..8).unwrap_or(id);
+    if let Some(until) = holds_until_ms {
+        let until = when::moment(*until, now_ms);
+        let holds = match scope {
+            GrantScope::Session => {
+                format!("as long as this prisoner lives, until {until} at the latest")
+            }
+            GrantScope::Once | GrantScope::Time => format!("until {until}"),
+        };
+        return format!(
+            "{answer} {short}; the very same command runs {holds}: clawrden grants revoke {short} takes it back"
+        );
+    }
     match (answer.as_str(), delivered, kept_until_ms) {
         ("approved", true, _) => format!("approved {short}; its caller has been told to run it"),
         ("approved", false, Some(until)) => format!(
@@ -92,10 +104,18 @@ mod tests {
             answer: "approved".into(),
             delivered: false,
             kept_until_ms: Some(1_777_900_000_000),
+            holds_until_ms: None,
         };
-        let text = told(&answered, 1_777_900_000_000);
+        let once = GrantScope::Once;
+        let text = told(&answered, once, 1_777_900_000_000);
         assert!(text.contains("7f3a0000") && text.contains("kept until"), "{text}");
         answered.delivered = true;
-        assert!(!told(&answered, 0).contains("kept"));
+        assert!(!told(&answered, once, 0).contains("kept"));
+        answered.holds_until_ms = Some(1_777_900_000_000);
+        for scope in [GrantScope::Session, GrantScope::Time] {
+            let text = told(&answered, scope, 1_777_900_000_000);
+            assert!(text.contains("until") && text.contains("grants revoke 7f3a0000"), "{text}");
+            assert_eq!(text.contains("lives"), scope == GrantScope::Session);
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use clawrden_api::AnswerRequest;
+
 use crate::failure::Outcome;
 use crate::verbs::answer::{Answer, send};
 
@@ -27,5 +29,6 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    send(Answer::Deny, &args.id, args.reason, args.json, control)
+    let request = AnswerRequest { reason: args.reason, ..AnswerRequest::default() };
+    send(Answer::Deny, &args.id, &request, args.json, control)
 }

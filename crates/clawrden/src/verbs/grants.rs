@@ -1,8 +1,8 @@
-//! `clawrden grants`: approvals that are kept for a caller that has gone, and taking one back.
+//! `clawrden grants`: approvals that are kept for a caller that has gone or are for more than one run; taking one back.
 
 use std::path::Path;
 
-use clawrden_api::{GrantEntry, GrantList, RevokeRequest, display};
+use clawrden_api::{GrantEntry, GrantList, GrantScope, RevokeRequest, display};
 
 use crate::failure::Outcome;
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
@@ -11,14 +11,14 @@ use crate::verbs::{Connection, block_on, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
-Each lets one run happen, of exactly what was approved, and is gone with it.
+Each lets exactly what was approved run: once, for the prisoner's life, or for a time.
 
 Examples:
   clawrden grants
   clawrden grants --json | jq -r '.entries[].id'
   clawrden grants revoke 7f3a --reason 'approved the wrong one'";
 
-/// List approvals that were given and not used yet; take one back
+/// List approvals that were not used yet or are for more than one run; take one back
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Take an approval back before it is used
+    /// Take an approval back: nothing more runs by it
     Revoke {
         /// The grant, as `clawrden grants` shows it: at least four digits of its id
         #[arg(value_name = "ID")]
@@ -102,12 +102,27 @@ fn command(entry: &GrantEntry) -> String {
 }
 
 fn approved(entry: &GrantEntry, now: u64) -> String {
+    let holds = match entry.scope {
+        GrantScope::Once => "kept",
+        GrantScope::Session => "for the prisoner's life, at most",
+        GrantScope::Time => "every time",
+    };
     let mut text = format!(
-        "by {}, through {}\nkept for {}",
+        "by {}, through {}\n{holds} for {}",
         display::text(&entry.approver),
         display::text(&entry.channel),
         display::duration(entry.until_ms.saturating_sub(now)),
     );
+    if entry.scope != GrantScope::Once {
+        text.push_str(&match entry.last_used_ms {
+            Some(last) => format!(
+                "\nused {}, last {} ago",
+                count(usize::try_from(entry.uses).unwrap_or(usize::MAX), "time", "times"),
+                display::duration(now.saturating_sub(last))
+            ),
+            None => "\nnot used yet".to_owned(),
+        });
+    }
     if let Some(reason) = &entry.reason {
         text.push_str(&format!("\n{}", display::text(reason)));
     }

@@ -5,6 +5,7 @@ mod check;
 mod known;
 mod past;
 mod plain;
+mod reads;
 mod shapes;
 mod yaml;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::past::History;
 pub use self::past::{Answer, Past};
+pub use self::reads::runs_what_it_reads;
 use self::shapes::{Candidate, Shape, answers};
 use self::yaml::Bounds;
 use crate::decision::{Action, RuleId};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Details;
 use super::identity::Identity;
+use super::scope::Scope;
 use crate::ledger::Id;
 
 /// A moment, on the clock that measures and on the clock that people read.
@@ -50,6 +51,8 @@ pub struct Verdict {
     pub channel: String,
     /// Why. A denial's reason goes to the agent.
     pub reason: Option<String>,
+    /// For what an approval is good.
+    pub scope: Scope,
 }
 
 /// Lets one run happen.
@@ -68,6 +71,8 @@ pub struct Approval {
     pub answered_ms: u64,
     /// It was not given to this request but kept, or handed on by another that did not use it.
     pub kept: bool,
+    /// For what the person's answer is good; this is still for one run.
+    pub scope: Scope,
     /// The request that it was given to, or that asked last.
     pub(super) ask: Id,
     /// What was approved, for showing it.
@@ -149,12 +154,14 @@ pub struct Answered {
     pub entry: Id,
     /// It was approved.
     pub approved: bool,
-    /// The waiting requests that are told: at most one if approved, all of them if denied.
+    /// The waiting requests that are told: all of them if denied; if approved one, or those that its scope covers.
     pub told: Vec<Id>,
     /// The request that asked last, where nobody waits: the answer is kept for the next one like it.
     pub parked: Option<Id>,
     /// Until when it is kept, in milliseconds since the epoch: no caller is there to take it.
     pub kept_until_ms: Option<u64>,
+    /// Until when it holds, where it is for more than one run, in milliseconds since the epoch.
+    pub holds_until_ms: Option<u64>,
     /// The entry under which the other callers go on waiting.
     pub reopened: Option<Id>,
 }
@@ -199,6 +206,12 @@ pub enum AnswerError {
         /// When, in milliseconds since the epoch.
         when_ms: u64,
     },
+    /// Whose session it would be is not known.
+    #[error(
+        "request {0} comes from no prisoner of `clawrden run` and from no known container, so there is no session; \
+         approve it once, or for a time"
+    )]
+    NoSession(Id),
     /// As many answers are kept for requests without a caller as can be.
     #[error(
         "{0} answers are kept for callers that have gone; answer again when some were used or ran out"

@@ -8,9 +8,10 @@ use super::identity::Identity;
 use super::kept::{MAX_KEPT, Return};
 use super::lasting;
 use super::outlook::{
-    Outlook, approved, approving, denying, not_approving, not_denying, outlook, refused,
+    Outlook, approved, approving, denying, handing_on, not_approving, not_denying, outlook, refused,
 };
 use super::remembered::{Outcome, Remembered};
+use super::scope::Scope;
 use super::state::{Entry, Seat, State, Waiting, tell};
 use super::store::Change;
 use super::watch::Told;
@@ -40,15 +41,22 @@ impl State {
         if (verdict.approve || entry.callers.is_empty()) && self.kept.is_full() {
             return Err(AnswerError::TooManyKept(MAX_KEPT));
         }
-        let reopened = (verdict.approve && entry.callers.len() > 1).then(|| self.maker.make());
+        let scope = verdict.scope;
+        if verdict.approve && scope == Scope::Session && entry.life.is_none() {
+            return Err(AnswerError::NoSession(id));
+        }
+        let shown = entry.life.as_ref();
+        let mut others = entry.callers.iter().skip(1);
+        let is_left = others.any(|caller| !scope.covers(shown, caller.life.as_ref()));
+        let reopened = (verdict.approve && is_left).then(|| self.maker.make());
         let Some(entry) = self.entries.get(&id) else {
             return Err(AnswerError::Unknown(id.to_string()));
         };
-        let Outlook { answered, approval, denial } = outlook(id, entry, verdict, now, reopened);
-        let changes = match (&approval, &denial) {
+        let outlook = outlook(id, entry, verdict, now, reopened);
+        let changes = match (&outlook.approval, &outlook.denial) {
             (Some(approval), _) => {
                 let past = self.past_of(id, &approved(entry, approval, reopened));
-                approving(entry, approval, reopened, past)
+                approving(entry, &outlook, reopened, past)
             }
             (None, Some(denial)) => {
                 let past = self.past_of(id, &refused(entry, denial, now));
@@ -58,17 +66,19 @@ impl State {
         };
         self.write(&changes).map_err(AnswerError::NotKept)?;
         crate::crash::point("after_answer_kept");
-        if let Err(error) = record(&answered) {
-            let undo = self.entries.get(&id).map(|entry| match (&approval, &denial) {
-                (Some(approval), _) => not_approving(id, entry, approval),
-                (None, Some(_)) => not_denying(id, entry),
-                (None, None) => Vec::new(),
+        if let Err(error) = record(&outlook.answered) {
+            let undo = self.entries.get(&id).map(|entry| match &outlook.approval {
+                Some(_) => not_approving(id, entry, &outlook),
+                None => not_denying(id, entry),
             });
             self.write_if_possible(undo.unwrap_or_default());
             return Err(AnswerError::NotRecorded(error));
         }
+        let Outlook { answered, approval, others, grant, denial } = outlook;
+        let holds_until_ms = answered.holds_until_ms;
+        self.kept.repeating.extend(grant);
         match (approval, denial) {
-            (Some(approval), _) => self.approve(id, approval, reopened),
+            (Some(approval), _) => self.approve(id, approval, others, reopened, holds_until_ms),
             (None, Some(denial)) => self.deny(id, &denial, now),
             (None, None) => {}
         }
@@ -81,14 +91,32 @@ impl State {
         forgotten.into_iter().chain([lasting::past(id, remembered)]).collect()
     }
 
-    /// Closes the entry and gives the approval to its oldest caller. The others go on waiting as entry `reopened`.
-    fn approve(&mut self, id: Id, approval: Approval, reopened: Option<Id>) {
-        let Some(mut entry) = self.close(id) else { return self.kept.grant(approval) };
+    /// Closes the entry and gives the approval to its oldest caller, and to the `others` that it covers. Who is left goes
+    /// on waiting as entry `reopened`.
+    fn approve(
+        &mut self,
+        id: Id,
+        approval: Approval,
+        others: Vec<Approval>,
+        reopened: Option<Id>,
+        holds_until_ms: Option<u64>,
+    ) {
+        let Some(mut entry) = self.close(id) else { return self.keep_once(approval) };
         let remembered = approved(&entry, &approval, reopened);
         let oldest = entry.callers.pop_front();
+        let mut told = Vec::new();
+        for approval in others {
+            if let Some(at) = entry.callers.iter().position(|caller| caller.ask == approval.ask)
+                && let Some(caller) = entry.callers.remove(at)
+            {
+                told.push((caller, approval));
+            }
+        }
         let watchers = std::mem::take(&mut entry.watchers);
+        let identity = approval.identity;
         if entry.callers.is_empty() {
-            let kept_until_ms = oldest.is_none().then_some(approval.until.ms);
+            let kept = oldest.is_none().then_some(approval.until.ms);
+            let kept_until_ms = holds_until_ms.or(kept);
             tell(watchers, &Told::Approved { by: approval.who.clone(), kept_until_ms });
         } else {
             entry.watchers = watchers;
@@ -97,10 +125,19 @@ impl State {
             self.open_as(next, entry);
         }
         self.memory.add(id, remembered);
-        let identity = approval.identity;
         match oldest {
             Some(caller) => self.tell_caller(caller, identity, Answer::Approved(approval)),
-            None => self.kept.grant(approval),
+            None => self.keep_once(approval),
+        }
+        for (caller, approval) in told {
+            self.tell_caller(caller, identity, Answer::Approved(approval));
+        }
+    }
+
+    /// Keeps an approval that lasts already, unless it is of a grant, which is there by itself.
+    fn keep_once(&mut self, approval: Approval) {
+        if !approval.scope.repeats() {
+            self.kept.grant(approval);
         }
     }
 
@@ -190,7 +227,8 @@ impl State {
 
     /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.
     pub(super) fn hand_on(&mut self, approval: Approval, now: Now) {
-        if approval.until.instant <= now.instant {
+        // Of a grant for more runs nothing is missing.
+        if approval.until.instant <= now.instant || approval.scope.repeats() {
             return self.write_if_possible(vec![lasting::no_grant(&approval)]);
         }
         let mut approval = Approval { kept: true, ..approval };
@@ -203,13 +241,16 @@ impl State {
         let reopened = (entry.callers.len() > 1).then(|| self.maker.make());
         let Some(entry) = self.entries.get(&id) else { return };
         let past = self.past_of(id, &approved(entry, &approval, reopened));
-        let changes = approving(entry, &approval, reopened, past);
+        let changes = handing_on(entry, &approval, reopened, past);
         self.write_if_possible(changes);
-        self.approve(id, approval, reopened);
+        self.approve(id, approval, Vec::new(), reopened, None);
     }
 
     /// Keeps an approval for whoever asks the same next.
     fn keep(&mut self, approval: Approval) {
+        if approval.scope.repeats() {
+            return self.write_if_possible(vec![lasting::no_grant(&approval)]);
+        }
         self.write_if_possible(vec![lasting::grant(&approval, None)]);
         self.kept.grant(approval);
     }

@@ -9,6 +9,7 @@ use clawrden_api::{Caller, QueueContext, QueueEntry, display};
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
+use super::scope::Life;
 use crate::again::Case;
 use crate::ledger::Id;
 
@@ -23,6 +24,8 @@ pub struct Ask {
     pub client: Option<Id>,
     /// The process that asks.
     pub key: CallerKey,
+    /// Whose life a session would be; `None` where the kernel does not say.
+    pub life: Option<Life>,
     /// What a person is shown.
     pub details: Details,
     /// For judging it again before it is approved.

@@ -1,38 +1,48 @@
-//! Grants as people see them: approvals that are kept, and taking one back before it is used.
+//! Grants as people see them: approvals that are kept, or that hold for more than one run, and taking one back.
 
 use std::collections::BTreeMap;
 
-use clawrden_api::GrantEntry;
+use clawrden_api::{GrantEntry, GrantScope};
 
 use super::Approvals;
 use super::answer::{AnswerError, Approval, Now};
 use super::ids::{Prefix, digits_needed, shortened};
 use super::lasting;
+use super::scope::Scope;
+use super::state::State;
 use crate::ledger::Id;
 
 impl Approvals {
-    /// Every approval that is kept and that nothing was started with, the oldest answer first. One in the hands of a
-    /// request that is about to start is not among them.
+    /// Every approval that is kept and that nothing was started with, and every grant for more than one run that holds,
+    /// the oldest answer first. One in the hands of a request that is about to start is not among them.
     #[must_use]
     pub fn grants(&self, now: Now) -> Vec<GrantEntry> {
         let state = self.state();
-        let kept: Vec<(&Approval, bool)> =
-            state.kept.approvals().filter(|(grant, _)| grant.until.instant > now.instant).collect();
-        let ids: BTreeMap<Id, ()> = kept.iter().map(|(grant, _)| (grant.entry, ())).collect();
-        let mut shown: Vec<GrantEntry> = kept
+        // What callers of a grant for more runs are to get is shown by the grant.
+        let once = state.kept.approvals().filter(|(grant, _)| !grant.scope.repeats());
+        let once: Vec<(&Approval, bool)> =
+            once.filter(|(grant, _)| grant.until.instant > now.instant).collect();
+        let more = state.kept.repeating.all().filter(|grant| grant.until.instant > now.instant);
+        let more: Vec<_> = more.collect();
+        let ids = once.iter().map(|(grant, _)| grant.entry);
+        let ids: BTreeMap<Id, ()> =
+            ids.chain(more.iter().map(|grant| grant.entry)).map(|id| (id, ())).collect();
+        let short = |id: Id| shortened(id, digits_needed(id, &ids));
+        let once = once
             .into_iter()
-            .map(|(grant, reserved)| {
-                let short = shortened(grant.entry, digits_needed(grant.entry, &ids));
-                show(grant, short, reserved)
-            })
-            .collect();
+            .map(|(grant, reserved)| GrantEntry { reserved, ..show(grant, short(grant.entry)) });
+        let more = more.into_iter().map(|grant| GrantEntry {
+            uses: grant.used.times,
+            last_used_ms: grant.used.last_ms,
+            ..show(&grant.approval(grant.ask, true), short(grant.entry))
+        });
+        let mut shown: Vec<GrantEntry> = once.chain(more).collect();
         shown.sort_by(|a, b| (a.answered_ms, &a.id).cmp(&(b.answered_ms, &b.id)));
         shown
     }
 
-    /// Takes a kept approval back: nothing will run by it. `id` is that of its entry, or a prefix. Gives the whole id;
-    /// `None` when no such grant is kept. `record` is called with request and entry once that lasts; when it fails, the
-    /// grant stays.
+    /// Takes a grant back: nothing will run by it. `id` is that of its entry, or a prefix. Gives the whole id; `None` when
+    /// no such grant is kept. `record` is called with request and entry once that lasts; when it fails, the grant stays.
     ///
     /// # Errors
     /// [`AnswerError`]; nothing has changed then.
@@ -43,12 +53,11 @@ impl Approvals {
     ) -> Result<Option<Id>, AnswerError> {
         let prefix = Prefix::new(id).ok_or_else(|| AnswerError::Malformed(id.to_owned()))?;
         let mut state = self.state();
-        let found: Vec<Id> = state
-            .kept
-            .approvals()
-            .map(|(grant, _)| grant.entry)
-            .filter(|entry| prefix.fits(entry))
-            .collect();
+        let once = state.kept.approvals().map(|(grant, _)| grant.entry);
+        let all = once.chain(state.kept.repeating.all().map(|grant| grant.entry));
+        let mut found: Vec<Id> = all.filter(|entry| prefix.fits(entry)).collect();
+        found.sort_unstable();
+        found.dedup();
         let entry = match found[..] {
             [] => return Ok(None),
             [entry] => entry,
@@ -57,24 +66,45 @@ impl Approvals {
                 return Err(AnswerError::Ambiguous { prefix, count });
             }
         };
-        let Some((grant, to)) = state.kept.take_approval(entry) else { return Ok(None) };
-        let taken = state.write(&[lasting::no_grant(&grant)]).map_err(AnswerError::NotKept);
-        let recorded = taken.and_then(|()| {
-            record(grant.ask, entry).map_err(AnswerError::NotRecorded).inspect_err(|_| {
-                state.write_if_possible(vec![lasting::grant(&grant, to)]);
-            })
-        });
-        match recorded {
-            Ok(()) => Ok(Some(entry)),
-            Err(error) => {
-                state.kept.put_approval(grant, to);
-                Err(error)
-            }
+        take_back(&mut state, entry, record)
+    }
+}
+
+/// Takes back the one-use approval of this entry and the grant for more runs, whichever there are.
+fn take_back(
+    state: &mut State,
+    entry: Id,
+    record: impl FnOnce(Id, Id) -> Result<(), String>,
+) -> Result<Option<Id>, AnswerError> {
+    let more = state.kept.repeating.take(entry);
+    let mut once = Vec::new();
+    while let Some(taken) = state.kept.take_approval(entry) {
+        once.push(taken);
+    }
+    let asked = more.as_ref().map(|grant| grant.ask);
+    let Some(ask) = asked.or_else(|| once.first().map(|(grant, _)| grant.ask)) else {
+        return Ok(None);
+    };
+    let mut changes: Vec<_> = once.iter().map(|(grant, _)| lasting::no_grant(grant)).collect();
+    changes.extend(more.as_ref().map(|grant| lasting::no_repeating(grant.entry)));
+    let taken = state.write(&changes).map_err(AnswerError::NotKept);
+    let recorded = taken.and_then(|()| {
+        record(ask, entry).map_err(AnswerError::NotRecorded).inspect_err(|_| {
+            let once = once.iter().map(|(grant, to)| lasting::grant(grant, *to));
+            state.write_if_possible(once.chain(more.as_ref().map(lasting::repeating)).collect());
+        })
+    });
+    match recorded {
+        Ok(()) => Ok(Some(entry)),
+        Err(error) => {
+            once.into_iter().for_each(|(grant, to)| state.kept.put_approval(grant, to));
+            state.kept.repeating.extend(more);
+            Err(error)
         }
     }
 }
 
-fn show(grant: &Approval, short: String, reserved: bool) -> GrantEntry {
+fn show(grant: &Approval, short: String) -> GrantEntry {
     let details = &grant.details;
     GrantEntry {
         id: grant.entry.to_string(),
@@ -90,6 +120,13 @@ fn show(grant: &Approval, short: String, reserved: bool) -> GrantEntry {
         reason: grant.reason.clone(),
         answered_ms: grant.answered_ms,
         until_ms: grant.until.ms,
-        reserved,
+        reserved: false,
+        scope: match grant.scope {
+            Scope::Once => GrantScope::Once,
+            Scope::Session => GrantScope::Session,
+            Scope::Time(_) => GrantScope::Time,
+        },
+        uses: 0,
+        last_used_ms: None,
     }
 }

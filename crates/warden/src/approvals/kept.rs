@@ -8,6 +8,8 @@ use super::answer::{Answer, Approval, Denial, Now};
 use super::entry::CallerKey;
 use super::identity::Identity;
 use super::lasting::{self, To};
+use super::repeating::AllRepeating;
+use super::scope::Life;
 use super::store::{Change, Kind};
 use crate::ledger::Id;
 
@@ -21,6 +23,8 @@ pub(super) struct Kept {
     denials: HashMap<Identity, (Denial, Now)>,
     /// By what the client calls its request.
     returns: BTreeMap<(Id, Identity), Return>,
+    /// Those for more than one run.
+    pub(super) repeating: AllRepeating,
 }
 
 /// The answer for a caller that is expected back.
@@ -52,18 +56,21 @@ impl Return {
 
 impl Kept {
     pub(super) fn len(&self) -> usize {
-        self.grants.values().map(VecDeque::len).sum::<usize>() + self.denials.len()
+        self.grants.values().map(VecDeque::len).sum::<usize>()
+            + self.denials.len()
+            + self.repeating.len()
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.len() >= MAX_KEPT
     }
 
-    /// Whether the next identical request gets an answer that others left.
-    pub(super) fn has(&self, identity: &Identity, now: Instant) -> bool {
+    /// Whether the next identical request of this life gets an answer that others left.
+    pub(super) fn has(&self, identity: &Identity, life: Option<&Life>, now: Instant) -> bool {
         let grants = self.grants.get(identity);
         grants.is_some_and(|grants| grants.iter().any(|grant| grant.until.instant > now))
             || self.denials.get(identity).is_some_and(|(_, until)| until.instant > now)
+            || self.repeating.covering(identity, life, now).is_some()
     }
 
     /// Keeps an approval. There is always room: each was given while there was some.
@@ -193,6 +200,9 @@ impl Kept {
 
     /// Until when the approval of this entry is kept, if it is.
     pub(super) fn until(&self, identity: &Identity, entry: Id, now: Instant) -> Option<u64> {
+        if let Some(grant) = self.repeating.of_entry(identity, entry) {
+            return (grant.until.instant > now).then_some(grant.until.ms);
+        }
         let grants = self.grants.get(identity)?.iter();
         let mut valid = grants.filter(|grant| grant.until.instant > now);
         valid.find(|grant| grant.entry == entry).map(|grant| grant.until.ms)
@@ -200,7 +210,9 @@ impl Kept {
 
     /// Forgets what ran out of time.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Change> {
-        let mut changes = Vec::new();
+        let ended = self.repeating.take_if(|grant| grant.until.instant <= now);
+        let mut changes: Vec<Change> =
+            ended.iter().map(|grant| lasting::no_repeating(grant.entry)).collect();
         self.denials.retain(|identity, (_, until)| {
             let lasts = until.instant > now;
             if !lasts {

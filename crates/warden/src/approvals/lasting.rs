@@ -14,6 +14,8 @@ use super::entry::{CallerKey, Details};
 use super::identity::Identity;
 use super::kept::Return;
 use super::remembered::Remembered;
+use super::repeating::{Repeating, Used};
+use super::scope::{Life, MAX_SCOPE, Scope};
 use super::state::{Entry, Place, Seat, State, Waiting};
 use super::store::{Change, Kind, Row};
 use super::{GRANT_LIFE, MAX_GONE};
@@ -36,6 +38,8 @@ struct EntryRow {
     expires: Deadline,
     timeout_ms: u64,
     case: Option<PastCase>,
+    #[serde(default)]
+    life: Option<Life>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +50,8 @@ struct CallerRow {
     key: CallerKey,
     since_ms: u64,
     gone: bool,
+    #[serde(default)]
+    life: Option<Life>,
 }
 
 /// A caller that is to hear an answer.
@@ -67,6 +73,25 @@ struct GrantRow {
     answered_ms: u64,
     until: Deadline,
     to: Option<To>,
+    #[serde(default)]
+    scope: Scope,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RepeatingRow {
+    entry: Id,
+    identity: Identity,
+    scope: Scope,
+    life: Option<Life>,
+    who: String,
+    channel: String,
+    reason: Option<String>,
+    answered_ms: u64,
+    until: Deadline,
+    ask: Id,
+    details: Details,
+    times: u64,
+    last_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,6 +157,7 @@ pub(super) fn entry(id: Id, entry: &Entry) -> Change {
         expires: Deadline::of(entry.expires),
         timeout_ms: millis(entry.timeout),
         case: entry.case.as_ref().and_then(|case| case.past()),
+        life: entry.life.clone(),
     };
     put(Kind::Entry, &entry.row.0, &row)
 }
@@ -148,9 +174,9 @@ fn caller_key(row: Id, ask: Id) -> Vec<u8> {
 
 /// One who waits in the entry of `row`, or has gone.
 pub(super) fn caller(row: Id, caller: &Waiting, gone: bool) -> Change {
-    let &Waiting { ask, client, key, since_ms, .. } = caller;
+    let &Waiting { ask, client, key, since_ms, ref life, .. } = caller;
     let serial = caller.place.serial;
-    let about = CallerRow { serial, ask, client, key, since_ms, gone };
+    let about = CallerRow { serial, ask, client, key, since_ms, gone, life: life.clone() };
     put(Kind::Caller, &caller_key(row, ask), &about)
 }
 
@@ -172,13 +198,45 @@ pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
         answered_ms: approval.answered_ms,
         until: Deadline::of(approval.until),
         to,
+        scope: approval.scope,
     };
-    put(Kind::Grant, &approval.entry.0, &row)
+    put(Kind::Grant, &grant_key(approval), &row)
+}
+
+/// Where an approval lies. Of a grant for several runs there may be one for each of its callers.
+fn grant_key(approval: &Approval) -> Vec<u8> {
+    let entry = approval.entry.0.to_vec();
+    if approval.scope.repeats() { [entry, approval.ask.0.to_vec()].concat() } else { entry }
+}
+
+/// A grant for more than one run.
+pub(super) fn repeating(grant: &Repeating) -> Change {
+    let row = RepeatingRow {
+        entry: grant.entry,
+        identity: grant.identity,
+        scope: grant.scope,
+        life: grant.life.clone(),
+        who: grant.who.clone(),
+        channel: grant.channel.clone(),
+        reason: grant.reason.clone(),
+        answered_ms: grant.answered_ms,
+        until: Deadline::of(grant.until),
+        ask: grant.ask,
+        details: Details::clone(&grant.details),
+        times: grant.used.times,
+        last_ms: grant.used.last_ms,
+    };
+    put(Kind::Repeating, &grant.entry.0, &row)
+}
+
+/// It holds no more.
+pub(super) fn no_repeating(entry: Id) -> Change {
+    Change::Remove(Kind::Repeating, entry.0.to_vec())
 }
 
 /// An approval that is used up.
 pub(super) fn no_grant(approval: &Approval) -> Change {
-    Change::Remove(Kind::Grant, approval.entry.0.to_vec())
+    Change::Remove(Kind::Grant, grant_key(approval))
 }
 
 /// Whatever became of it, the entry was not approved: an approval of it that was taken back may still be there.
@@ -257,6 +315,9 @@ pub(super) fn restore(
                 callers.entry(entry).or_default().push(caller);
             }),
             kind if kind == Kind::Grant as u8 => read(&row).map(|grant| restoring.grant(grant)),
+            kind if kind == Kind::Repeating as u8 => {
+                read(&row).map(|grant| restoring.repeating(grant))
+            }
             kind if kind == Kind::Denial as u8 => {
                 read(&row).map(|denial| restoring.denial(&denial))
             }
@@ -319,12 +380,13 @@ impl Restoring<'_> {
             expires: row.expires.restored(self.same_boot, self.now, timeout),
             timeout,
             case: row.case.map(|case| std::sync::Arc::new(Case::from(case))),
+            life: row.life,
             callers: VecDeque::new(),
             gone: VecDeque::new(),
             watchers: Vec::new(),
         };
         for caller in callers {
-            let CallerRow { serial, ask, client, key: process, since_ms, gone } = caller;
+            let CallerRow { serial, ask, client, key: process, since_ms, gone, life } = caller;
             self.state.next_serial = self.state.next_serial.max(serial);
             if gone || client.is_none() || !self.may_come_back(process) {
                 entry.gone.push_back(ask);
@@ -339,6 +401,7 @@ impl Restoring<'_> {
                 ask,
                 client,
                 key: process,
+                life,
                 since_ms,
                 seat: Seat::Away,
             });
@@ -360,7 +423,8 @@ impl Restoring<'_> {
     }
 
     fn grant(&mut self, row: GrantRow) {
-        let until = row.until.restored(self.same_boot, self.now, GRANT_LIFE);
+        let most = if row.scope.repeats() { MAX_SCOPE } else { GRANT_LIFE };
+        let until = row.until.restored(self.same_boot, self.now, most);
         let approval = Approval {
             entry: row.entry,
             who: row.who,
@@ -368,6 +432,7 @@ impl Restoring<'_> {
             reason: row.reason,
             answered_ms: row.answered_ms,
             kept: false,
+            scope: row.scope,
             ask: row.ask,
             details: std::sync::Arc::new(row.details),
             identity: row.identity,
@@ -397,6 +462,11 @@ impl Restoring<'_> {
                         answer: Answer::Approved(approval),
                     });
                 }
+                // The grant is there for whoever asks the same.
+                _ if row.scope.repeats() => {
+                    self.changes.push(no_grant(&approval));
+                    return;
+                }
                 Some(_) => {
                     self.changes.push(grant(&approval, None));
                     self.state.kept.grant(approval);
@@ -405,6 +475,42 @@ impl Restoring<'_> {
             }
         }
         self.restored.push(restored);
+    }
+
+    /// A grant for more than one run. It ends with the life that it is bound to.
+    fn repeating(&mut self, row: RepeatingRow) {
+        let until = row.until.restored(self.same_boot, self.now, row.scope.most());
+        let is_over = row.life.as_ref().is_some_and(|life| life.is_over(self.is_there));
+        let has_run_out = until.instant <= self.now.instant || is_over;
+        if has_run_out || !self.same_boot {
+            self.changes.push(no_repeating(row.entry));
+        }
+        if has_run_out {
+            return;
+        }
+        self.restored.push(Restored {
+            request: row.ask,
+            entry: row.entry,
+            state: if self.same_boot { "approved" } else { "dropped" },
+            until_ms: self.same_boot.then_some(until.ms),
+            answered: Some((row.who.clone(), row.channel.clone())),
+        });
+        if self.same_boot {
+            self.state.kept.repeating.add(Repeating {
+                entry: row.entry,
+                identity: row.identity,
+                scope: row.scope,
+                life: row.life,
+                who: row.who,
+                channel: row.channel,
+                reason: row.reason,
+                answered_ms: row.answered_ms,
+                until,
+                ask: row.ask,
+                details: std::sync::Arc::new(row.details),
+                used: Used { times: row.times, last_ms: row.last_ms },
+            });
+        }
     }
 
     /// A denial that was kept for whoever asks the same next.

@@ -7,6 +7,7 @@ use super::answer::AnswerError;
 use super::entry::{Seen, Times};
 use super::identity::Identity;
 use super::ids::{Prefix, digits_needed, shortened};
+use super::scope::Life;
 use super::state::{Entry, State, has_room};
 use crate::ledger::Id;
 
@@ -39,10 +40,16 @@ impl State {
     }
 
     /// Whether a request like this would be shown to a person as one that nobody has seen.
-    pub(super) fn opens(&self, identity: &Identity, jail: &str, now: Instant) -> bool {
+    pub(super) fn opens(
+        &self,
+        identity: &Identity,
+        life: Option<&Life>,
+        jail: &str,
+        now: Instant,
+    ) -> bool {
         let held = self.held.get(jail).copied().unwrap_or_default();
         !self.by_identity.contains_key(identity)
-            && !self.kept.has(identity, now)
+            && !self.kept.has(identity, life, now)
             && has_room(held, self.all, 0).is_ok()
     }
 

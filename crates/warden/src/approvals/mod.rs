@@ -20,6 +20,8 @@ mod look;
 mod outlook;
 mod owed;
 mod remembered;
+mod repeating;
+mod scope;
 mod state;
 mod store;
 mod waiting;
@@ -47,6 +49,7 @@ pub use kept::MAX_KEPT;
 pub use lasting::Restored;
 pub use loan::Loan;
 pub use remembered::MAX_REMEMBERED;
+pub use scope::{Life, MAX_SCOPE, Scope};
 pub use store::StoreError;
 pub use watch::{Standing, Told, Watch};
 
@@ -242,8 +245,8 @@ impl Approvals {
     /// Whether a request like this would be shown to a person as one that nobody has seen: there is no answer to it, it does
     /// not wait already, and there is room.
     #[must_use]
-    pub fn opens(&self, identity: &Identity, jail: &str) -> bool {
-        self.state().opens(identity, jail, Instant::now())
+    pub fn opens(&self, identity: &Identity, life: Option<&Life>, jail: &str) -> bool {
+        self.state().opens(identity, life, jail, Instant::now())
     }
 
     /// Whether callers may be on their way back. Looks at no more than a flag.
@@ -271,9 +274,15 @@ impl Approvals {
         state.write_if_possible(changes);
     }
 
-    /// An approval is used: nothing gives it back by itself any more, nor does a restart.
+    /// An approval is used: nothing gives it back by itself any more, nor does a restart. One of a grant for more runs
+    /// that was taken back cannot be used.
     fn use_up(&self, approval: &Approval) -> Result<(), String> {
-        self.state().write(&[lasting::no_grant(approval)])
+        self.state().use_up(approval, Now::read().ms)
+    }
+
+    /// Lets go of what was granted to prisoners that are no more, as `is_there` says.
+    pub(crate) fn end_sessions(&self, is_there: fn(CallerKey) -> bool) {
+        self.state().end_sessions(&is_there);
     }
 
     /// The same where nothing is to be started with it in any case.

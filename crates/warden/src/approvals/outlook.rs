@@ -6,6 +6,8 @@ use super::GRANT_LIFE;
 use super::answer::{Answered, Approval, Denial, Now, Refusal, Verdict};
 use super::lasting;
 use super::remembered::{Outcome, Remembered};
+use super::repeating::{Repeating, Used};
+use super::scope::Scope;
 use super::state::{Entry, Seat, Waiting};
 use super::store::Change;
 use crate::ledger::Id;
@@ -13,7 +15,12 @@ use crate::ledger::Id;
 /// What becomes of an entry that a person answered.
 pub(super) struct Outlook {
     pub(super) answered: Answered,
+    /// For the oldest caller, or for whoever asks next.
     pub(super) approval: Option<Approval>,
+    /// For others that its scope covers.
+    pub(super) others: Vec<Approval>,
+    /// The grant that they are part of, where it is for more than one run.
+    pub(super) grant: Option<Repeating>,
     pub(super) denial: Option<Denial>,
 }
 
@@ -26,49 +33,65 @@ pub(super) fn outlook(
     reopened: Option<Id>,
 ) -> Outlook {
     let is_parked = entry.callers.is_empty();
-    let Verdict { approve, who, channel, reason } = verdict;
+    let Verdict { approve, who, channel, reason, scope } = verdict;
     let until = match approve {
+        true if scope.repeats() => now.after(scope.most()),
         true => now.after(GRANT_LIFE),
         false => earlier(entry.expires, now.after(GRANT_LIFE)),
     };
-    let told = if approve { 1 } else { usize::MAX };
+    let oldest = entry.callers.front();
+    let is_covered = |caller: &Waiting| scope.covers(entry.life.as_ref(), caller.life.as_ref());
+    let is_told = |(n, caller): &(usize, &Waiting)| !approve || *n == 0 || is_covered(caller);
+    let told: Vec<Id> =
+        entry.callers.iter().enumerate().filter(is_told).map(|(_, caller)| caller.ask).collect();
     let is_there = |caller: &Waiting| matches!(caller.seat, Seat::Here(_));
     let nobody_is_there = match approve {
-        true => !entry.callers.front().is_some_and(is_there),
+        true => !oldest.is_some_and(is_there),
         false => !entry.callers.iter().any(is_there),
     };
     let answered = Answered {
         entry: id,
         approved: approve,
-        told: entry.callers.iter().map(|c| c.ask).take(told).collect(),
+        told,
         parked: entry.gone.back().copied().filter(|_| is_parked),
         kept_until_ms: nobody_is_there.then_some(until.ms),
+        holds_until_ms: (approve && scope.repeats()).then_some(until.ms),
         reopened,
     };
     let first = answered.told.first().or(answered.parked.as_ref()).copied();
     let ask = first.unwrap_or(id);
     let answered_ms = now.ms;
     if approve {
-        let (identity, kept) = (entry.identity, false);
-        let details = Arc::clone(&entry.details);
-        let approval = Approval {
+        let grant = Repeating {
             entry: id,
+            identity: entry.identity,
+            scope,
+            life: entry.life.clone().filter(|_| scope == Scope::Session),
             who,
             channel,
             reason,
             answered_ms,
-            kept,
-            ask,
-            details,
-            identity,
             until,
+            ask,
+            details: Arc::clone(&entry.details),
+            used: Used::default(),
         };
-        return Outlook { answered, approval: Some(approval), denial: None };
+        let others = answered.told.iter().skip(1).map(|&ask| grant.approval(ask, false)).collect();
+        // The oldest caller may be of another session than the one that was shown: it has its run all the same.
+        let is_once = oldest.is_some_and(|caller| !is_covered(caller));
+        let mut approval = grant.approval(ask, false);
+        if is_once {
+            (approval.scope, approval.until) = (Scope::Once, now.after(GRANT_LIFE));
+        }
+        let grant = scope.repeats().then_some(grant);
+        return Outlook { answered, approval: Some(approval), others, grant, denial: None };
     }
     let why = Refusal::Person { who, channel, reason, answered_ms };
     Outlook {
         answered,
         approval: None,
+        others: Vec::new(),
+        grant: None,
         denial: Some(Denial { entry: id, why, ask, until: Some(until), row: None }),
     }
 }
@@ -89,6 +112,32 @@ pub(super) fn refused(entry: &Entry, denial: &Denial, now: Now) -> Remembered {
 /// What an approval changes of what lasts: it is its oldest caller's until something is started with it.
 pub(super) fn approving(
     entry: &Entry,
+    outlook: &Outlook,
+    reopened: Option<Id>,
+    mut changes: Vec<Change>,
+) -> Vec<Change> {
+    let to = |ask: Id| entry.callers.iter().find(|caller| caller.ask == ask)?.to();
+    for approval in outlook.approval.iter().chain(&outlook.others) {
+        let to = to(approval.ask);
+        // Whoever cannot come back finds the grant itself.
+        if to.is_some() || !approval.scope.repeats() {
+            changes.push(lasting::grant(approval, to));
+        }
+    }
+    changes.extend(outlook.grant.as_ref().map(lasting::repeating));
+    if let Some(next) = reopened {
+        let told = outlook.answered.told.iter().chain(&entry.gone);
+        changes.extend(told.map(|&ask| lasting::no_caller(entry.row, ask)));
+        changes.push(lasting::entry(next, entry));
+    } else {
+        changes.extend(lasting::no_entry(entry));
+    }
+    changes
+}
+
+/// What it changes that an approval which was not used goes to the next who waits.
+pub(super) fn handing_on(
+    entry: &Entry,
     approval: &Approval,
     reopened: Option<Id>,
     mut changes: Vec<Change>,
@@ -107,9 +156,10 @@ pub(super) fn approving(
 }
 
 /// Takes [`approving`] back.
-pub(super) fn not_approving(id: Id, entry: &Entry, approval: &Approval) -> Vec<Change> {
+pub(super) fn not_approving(id: Id, entry: &Entry, outlook: &Outlook) -> Vec<Change> {
     let mut changes = still_open(id, entry);
-    changes.push(lasting::no_grant(approval));
+    changes.extend(outlook.approval.iter().chain(&outlook.others).map(lasting::no_grant));
+    changes.extend(outlook.grant.as_ref().map(|grant| lasting::no_repeating(grant.entry)));
     changes
 }
 

@@ -17,6 +17,7 @@ use super::kept::Kept;
 use super::lasting;
 use super::owed::Owed;
 use super::remembered::{Memory, Outcome, Remembered};
+use super::scope::Life;
 use super::store::{Change, Store};
 use super::watch::Told;
 use super::{AGAIN, Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
@@ -80,6 +81,8 @@ pub(super) struct Entry {
     pub(super) expires: Now,
     pub(super) timeout: Duration,
     pub(super) case: Option<Arc<Case>>,
+    /// Whose life it is, of the caller that is shown.
+    pub(super) life: Option<Life>,
     /// Oldest first, which is the order of their serial numbers.
     pub(super) callers: VecDeque<Waiting>,
     /// Requests whose callers have gone, the newest last.
@@ -92,6 +95,7 @@ pub(super) struct Waiting {
     pub(super) ask: Id,
     pub(super) client: Option<Id>,
     pub(super) key: CallerKey,
+    pub(super) life: Option<Life>,
     pub(super) since_ms: u64,
     pub(super) seat: Seat,
 }
@@ -262,6 +266,7 @@ impl State {
             ask: ask.id,
             client: ask.client,
             key: ask.key,
+            life: ask.life.clone(),
             since_ms: now.ms,
             seat: Seat::Here(sender),
         };
@@ -290,7 +295,7 @@ impl State {
                     before.iter().for_each(|before| self.away.rises(before));
                     return Put::Waiting { entry: id, place, since_ms, receiver };
                 }
-                Err(newcomer) => caller = newcomer,
+                Err(newcomer) => caller = *newcomer,
             }
         }
         // A person's no comes before an older yes.
@@ -302,6 +307,10 @@ impl State {
         }
         if let Some(approval) = self.kept.take_grant(&ask.identity, now.instant) {
             return Put::Granted(approval);
+        }
+        let life = ask.life.as_ref();
+        if let Some(grant) = self.kept.repeating.covering(&ask.identity, life, now.instant) {
+            return Put::Granted(grant.approval(ask.id, true));
         }
         let place = Place { serial: connection, connection };
         caller.place = place;
@@ -325,6 +334,7 @@ impl State {
             expires: now.after(ask.timeout),
             timeout: ask.timeout,
             case: ask.case,
+            life: ask.life,
             callers: VecDeque::new(),
             gone: VecDeque::new(),
             watchers: Vec::new(),
@@ -402,9 +412,9 @@ fn take_place_again(
     entry: &mut Entry,
     caller: Waiting,
     connection: u64,
-) -> Result<(Place, u64, Option<Waiting>), Waiting> {
+) -> Result<(Place, u64, Option<Waiting>), Box<Waiting>> {
     let again = |c: &&mut Waiting| c.ask == caller.ask && c.key.is_same_process(caller.key);
-    let Some(before) = entry.callers.iter_mut().find(again) else { return Err(caller) };
+    let Some(before) = entry.callers.iter_mut().find(again) else { return Err(Box::new(caller)) };
     let (place, since_ms) = (Place { connection, ..before.place }, before.since_ms);
     let old = std::mem::replace(before, Waiting { place, since_ms, ..caller });
     let Seat::Here(sender) = old.seat else { return Ok((place, since_ms, Some(old))) };

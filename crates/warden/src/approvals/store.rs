@@ -67,6 +67,8 @@ pub(super) enum Kind {
     Untold = 5,
     /// An entry that was answered.
     Past = 6,
+    /// A grant for more than one run.
+    Repeating = 7,
 }
 
 /// A change of one row.

@@ -5,6 +5,7 @@ mod clocks;
 mod lasting;
 mod policy;
 mod properties;
+mod scopes;
 mod stories;
 
 use clawrden_api::Caller;
@@ -52,6 +53,7 @@ fn ask(command: &str, n: u8) -> Ask {
         id: request(n),
         client: Some(request(n)),
         key: CallerKey { pid: Some(u32::from(n)), start: Some(7) },
+        life: None,
         details: Details {
             jail: "dev".to_owned(),
             caller: Caller { uid: Some(1000), pid: Some(u32::from(n)), ..Caller::default() },
@@ -77,6 +79,7 @@ fn verdict(approve: bool) -> Verdict {
         who: "alice".to_owned(),
         channel: "cli".to_owned(),
         reason: Some("because".to_owned()),
+        scope: Scope::Once,
     }
 }
 

@@ -100,7 +100,16 @@ fn decided(n: u64, decision: &str) -> Record {
 fn answered(n: u64, why: &str) -> Answered {
     let (approver, channel) = ("alice".to_owned(), "cli".to_owned());
     let reason = Some(why.to_owned());
-    Answered { id: id(n), entry: id(n), approver, channel, reason, kept_until_ms: None }
+    Answered {
+        id: id(n),
+        entry: id(n),
+        approver,
+        channel,
+        reason,
+        kept_until_ms: None,
+        scope: None,
+        holds_until_ms: None,
+    }
 }
 
 fn finished(n: u64, exit_code: i32) -> Record {

@@ -32,6 +32,7 @@ pub(crate) const FIELDS: Fields = Fields {
         "run_as",
         "approver",
         "channel",
+        "scope",
         "state",
         "method",
         "exit_source",
@@ -264,6 +265,12 @@ pub struct Answered {
     /// Set where no caller was there to take it: until when it is kept, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_until_ms: Option<u64>,
+    /// For what it is good, where that is more than one run: `session` or `time`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Until when it holds then, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_until_ms: Option<u64>,
 }
 
 /// Payload of [`Record::ApprovalReturned`].

@@ -120,6 +120,8 @@ fn answered(n: u64, reason: Option<&str>) -> Answered {
         channel: "cli".to_owned(),
         reason: reason.map(str::to_owned),
         kept_until_ms: None,
+        scope: None,
+        holds_until_ms: None,
     }
 }
 

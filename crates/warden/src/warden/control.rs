@@ -10,6 +10,7 @@ use clawrden_api::{
 
 use super::Warden;
 use super::prisoners::refused;
+use super::scopes;
 use crate::approvals::{self, AnswerError, Now};
 use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
@@ -148,8 +149,10 @@ impl Backend for Control {
         verdict: Verdict,
         request: AnswerRequest,
     ) -> Result<Answered, ErrorBody> {
+        let scope = scopes::wanted(verdict, &request)?;
         let verdict = approvals::Verdict {
             approve: verdict == Verdict::Approve,
+            scope,
             who: actor.who.clone(),
             channel: actor.channel.to_owned(),
             reason: request.reason.filter(|reason| !reason.is_empty()),
@@ -157,6 +160,9 @@ impl Backend for Control {
         // What ran out of time holds no place that an answer needs.
         self.0.expire();
         let id = &self.within(actor, id)?;
+        if scope.repeats() {
+            scopes::may_repeat(&self.0.approvals.find(id).map_err(answer_error)?)?;
+        }
         if verdict.approve {
             self.judge_again(id, &verdict.who)?;
         }
@@ -174,6 +180,7 @@ impl Backend for Control {
             answer: if answered.approved { "approved" } else { "denied" }.to_owned(),
             delivered: answered.kept_until_ms.is_none(),
             kept_until_ms: answered.kept_until_ms,
+            holds_until_ms: answered.holds_until_ms,
         })
     }
 
@@ -297,6 +304,8 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
                 channel: verdict.channel.clone(),
                 reason: verdict.reason.clone(),
                 kept_until_ms: answered.kept_until_ms,
+                scope: answered.holds_until_ms.map(|_| verdict.scope.word().to_owned()),
+                holds_until_ms: answered.holds_until_ms,
             };
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })
@@ -307,7 +316,7 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn answer_error(error: AnswerError) -> ErrorBody {
     let code = match &error {
-        AnswerError::Malformed(_) => ErrorCode::BadRequest,
+        AnswerError::Malformed(_) | AnswerError::NoSession(_) => ErrorCode::BadRequest,
         AnswerError::Unknown(_) => ErrorCode::NotFound,
         AnswerError::Ambiguous { .. } => ErrorCode::Ambiguous,
         AnswerError::AlreadyAnswered { .. } | AnswerError::TooManyKept(_) => ErrorCode::Conflict,

@@ -10,6 +10,7 @@ mod policy;
 mod prisoners;
 mod reload;
 mod running;
+mod scopes;
 mod serve;
 mod stop;
 

@@ -248,6 +248,7 @@ impl Warden {
                 requests,
             })]);
             self.close_run_jail(&prisoner.jail);
+            self.approvals.end_sessions(super::serve::is_there);
         }
         alive.len()
     }

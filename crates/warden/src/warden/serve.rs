@@ -304,7 +304,7 @@ fn switch_path(config: &Config, places: &Places) -> PathBuf {
 }
 
 /// Whether a process still is.
-fn is_there(key: approvals::CallerKey) -> bool {
+pub(super) fn is_there(key: approvals::CallerKey) -> bool {
     let identity = key.pid.zip(key.start).map(|(pid, start_ticks)| Identity { pid, start_ticks });
     identity.is_some_and(Identity::is_alive)
 }

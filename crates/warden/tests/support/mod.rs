@@ -289,7 +289,13 @@ impl Backend for Fake {
         }
         self.note(format!("answer {id} {verdict:?} {:?}", request.reason));
         let answer = format!("{verdict:?}");
-        Ok(Answered { id: id.to_owned(), answer, delivered: true, kept_until_ms: None })
+        Ok(Answered {
+            id: id.to_owned(),
+            answer,
+            delivered: true,
+            kept_until_ms: None,
+            holds_until_ms: None,
+        })
     }
 
     fn open_requests(&self) -> Vec<(String, String)> {

@@ -18,27 +18,35 @@ fn opened(path: &Path, is_there: fn(CallerKey) -> bool, now: Now) -> (Approvals,
 }
 
 /// A place for a queue, and what is in it after another start.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn start(&self, now: Now) -> (Approvals, Vec<Restored>) {
-        opened(&self.0.path().join("approvals"), |_| true, now)
+    pub(super) fn start(&self, now: Now) -> (Approvals, Vec<Restored>) {
+        self.start_where(|_| true, now)
+    }
+
+    pub(super) fn start_where(
+        &self,
+        is_there: fn(CallerKey) -> bool,
+        now: Now,
+    ) -> (Approvals, Vec<Restored>) {
+        opened(&self.0.path().join("approvals"), is_there, now)
     }
 }
 
 /// The warden ends as by `kill -9`: nobody says anything any more.
-fn crash(queue: Approvals, tickets: impl IntoIterator<Item = Ticket>) {
+pub(super) fn crash(queue: Approvals, tickets: impl IntoIterator<Item = Ticket>) {
     for ticket in tickets {
         ticket.stay();
     }
     drop(queue);
 }
 
-fn known(queue: &Approvals, command: &str, n: u8) -> Option<(Id, Id)> {
+pub(super) fn known(queue: &Approvals, command: &str, n: u8) -> Option<(Id, Id)> {
     let ask = ask(command, n);
     queue.known(&ask.identity, request(n), ask.key)
 }
@@ -49,7 +57,7 @@ fn back(queue: &Approvals, command: &str, n: u8, now: Now) -> Asked {
     queue.ask(Ask { id, ..ask(command, n) }, now)
 }
 
-fn use_up(queue: &Approvals, approval: Approval) {
+pub(super) fn use_up(queue: &Approvals, approval: Approval) {
     queue.lend(approval).spend().unwrap();
 }
 

@@ -1,0 +1,147 @@
+//! Grants for more than one run: each use is a request of its own, which the policy has judged and a person would have
+//! been asked about. One that ran out, or was taken back, lets nothing run, also not who had it in hand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::answer::{Approval, Now};
+use super::entry::{CallerKey, Details};
+use super::identity::Identity;
+use super::lasting;
+use super::scope::{Life, Scope};
+use super::state::State;
+use super::store::Change;
+use crate::ledger::Id;
+
+/// A person's answer that holds for more than one run.
+#[derive(Debug, Clone)]
+pub(super) struct Repeating {
+    /// The entry that was answered.
+    pub(super) entry: Id,
+    pub(super) identity: Identity,
+    pub(super) scope: Scope,
+    /// Whose life it is bound to, for [`Scope::Session`].
+    pub(super) life: Option<Life>,
+    pub(super) who: String,
+    pub(super) channel: String,
+    pub(super) reason: Option<String>,
+    pub(super) answered_ms: u64,
+    pub(super) until: Now,
+    /// The request that asked.
+    pub(super) ask: Id,
+    pub(super) details: Arc<Details>,
+    pub(super) used: Used,
+}
+
+/// What was started with a grant.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    pub(super) times: u64,
+    pub(super) last_ms: Option<u64>,
+}
+
+impl Repeating {
+    /// The approval of one run by it.
+    pub(super) fn approval(&self, ask: Id, kept: bool) -> Approval {
+        Approval {
+            entry: self.entry,
+            who: self.who.clone(),
+            channel: self.channel.clone(),
+            reason: self.reason.clone(),
+            answered_ms: self.answered_ms,
+            kept,
+            scope: self.scope,
+            ask,
+            details: Arc::clone(&self.details),
+            identity: self.identity,
+            until: self.until,
+        }
+    }
+
+    fn covers(&self, life: Option<&Life>, now: Instant) -> bool {
+        self.until.instant > now && self.scope.covers(self.life.as_ref(), life)
+    }
+}
+
+/// Every such grant.
+#[derive(Debug, Default)]
+pub(super) struct AllRepeating {
+    by_identity: HashMap<Identity, Vec<Repeating>>,
+}
+
+impl AllRepeating {
+    pub(super) fn len(&self) -> usize {
+        self.by_identity.values().map(Vec::len).sum()
+    }
+
+    pub(super) fn add(&mut self, grant: Repeating) {
+        self.by_identity.entry(grant.identity).or_default().push(grant);
+    }
+
+    pub(super) fn extend(&mut self, grants: impl IntoIterator<Item = Repeating>) {
+        grants.into_iter().for_each(|grant| self.add(grant));
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Repeating> {
+        self.by_identity.values().flatten()
+    }
+
+    /// The grant that covers a request of this life.
+    pub(super) fn covering(
+        &self,
+        identity: &Identity,
+        life: Option<&Life>,
+        now: Instant,
+    ) -> Option<&Repeating> {
+        self.by_identity.get(identity)?.iter().find(|grant| grant.covers(life, now))
+    }
+
+    pub(super) fn of_entry(&self, identity: &Identity, entry: Id) -> Option<&Repeating> {
+        self.by_identity.get(identity)?.iter().find(|grant| grant.entry == entry)
+    }
+
+    /// Takes out the grant of this entry.
+    pub(super) fn take(&mut self, entry: Id) -> Option<Repeating> {
+        self.take_if(|grant| grant.entry == entry).pop()
+    }
+
+    /// Takes out all of which this is true.
+    pub(super) fn take_if(&mut self, mut is_it: impl FnMut(&Repeating) -> bool) -> Vec<Repeating> {
+        let mut taken = Vec::new();
+        self.by_identity.retain(|_, grants| {
+            taken.extend(grants.extract_if(.., |grant| is_it(grant)));
+            !grants.is_empty()
+        });
+        taken
+    }
+}
+
+impl State {
+    /// Something is to be started with an approval: from here on it never goes back by itself.
+    pub(super) fn use_up(&mut self, approval: &Approval, now_ms: u64) -> Result<(), String> {
+        let gone = lasting::no_grant(approval);
+        if !approval.scope.repeats() {
+            return self.write(&[gone]);
+        }
+        let Some(grant) = self.kept.repeating.of_entry(&approval.identity, approval.entry) else {
+            return Err("the grant was taken back or ran out meanwhile".to_owned());
+        };
+        let used = Used { times: grant.used.times.saturating_add(1), last_ms: Some(now_ms) };
+        let grant = Repeating { used, ..grant.clone() };
+        self.write(&[gone, lasting::repeating(&grant)])?;
+        self.kept.repeating.take(grant.entry);
+        self.kept.repeating.add(grant);
+        Ok(())
+    }
+
+    /// Forgets grants of prisoners that have ended.
+    pub(super) fn end_sessions(&mut self, is_there: &dyn Fn(CallerKey) -> bool) {
+        let is_over =
+            |grant: &Repeating| grant.life.as_ref().is_some_and(|life| life.is_over(is_there));
+        let ended = self.kept.repeating.take_if(is_over);
+        let changes: Vec<Change> =
+            ended.iter().map(|grant| lasting::no_repeating(grant.entry)).collect();
+        self.write_if_possible(changes);
+    }
+}

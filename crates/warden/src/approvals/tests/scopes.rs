@@ -1,0 +1,261 @@
+//! Approvals for more than one run: for whom, for how long, and what ends them.
+
+use super::lasting::{Place, crash, known, use_up};
+use super::*;
+
+const HOUR: Scope = Scope::Time(Duration::from_secs(3600));
+
+/// The prisoner whose `clawrden run` is process `n`.
+fn prisoner(n: u8) -> Life {
+    Life::Prisoner(CallerKey { pid: Some(1000 + u32::from(n)), start: Some(7) })
+}
+
+/// The same request as [`ask`], of this prisoner.
+fn of(n: u8, it: Ask) -> Ask {
+    Ask { life: Some(prisoner(n)), ..it }
+}
+
+fn approve(queue: &Approvals, id: Id, scope: Scope, now: Now) -> Result<Answered, AnswerError> {
+    queue.answer(&id.to_string(), Verdict { scope, ..verdict(true) }, now, |_| Ok(()))
+}
+
+fn granted(queue: &Approvals, ask: Ask, now: Now) -> Approval {
+    match queue.ask(ask, now) {
+        Asked::Granted(approval) => approval,
+        other => panic!("it should be granted: {other:?}"),
+    }
+}
+
+fn is_asked(queue: &Approvals, ask: Ask, now: Now) -> bool {
+    matches!(queue.ask(ask, now), Asked::Wait(_))
+}
+
+fn taken(ticket: &mut Ticket) -> Approval {
+    match ticket.try_answer() {
+        Some(Answer::Approved(approval)) => approval,
+        other => panic!("it should be approved: {other:?}"),
+    }
+}
+
+#[test]
+fn a_grant_for_a_time_is_used_as_often_as_wanted_and_never_later() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    let answered = approve(&queue, ticket.entry, HOUR, clock.0).unwrap();
+    assert_eq!(answered.holds_until_ms, Some(clock.after(3600).ms));
+    let first = taken(&mut ticket);
+    assert!(!first.kept && first.scope == HOUR);
+    use_up(&queue, first);
+    for n in 2..5 {
+        let approval = granted(&queue, ask("ci", n), clock.after(u64::from(n)));
+        assert!(approval.kept && approval.covers(&ask("ci", 1).identity));
+        assert_eq!((approval.scope, approval.who.as_str()), (HOUR, "alice"));
+        use_up(&queue, approval);
+    }
+    let shown = &queue.grants(clock.after(9))[0];
+    assert_eq!((shown.uses, shown.scope), (4, clawrden_api::GrantScope::Time));
+    assert!(shown.last_used_ms.is_some());
+    assert!(
+        is_asked(&queue, ask("other", 6), clock.after(9)),
+        "another command is another question"
+    );
+    assert!(is_asked(&queue, ask("ci", 7), clock.after(3600)));
+    assert_eq!(queue.grants(clock.after(3600)), []);
+    let _ = queue.expire(clock.after(3600));
+    assert_eq!(queue.grants(clock.0), [], "it is forgotten");
+}
+
+#[test]
+fn a_session_is_one_prisoners_life_and_nobody_elses() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, of(1, ask("ci", 1)), clock.0);
+    approve(&queue, ticket.entry, Scope::Session, clock.0).unwrap();
+    use_up(&queue, taken(&mut ticket));
+    use_up(&queue, granted(&queue, of(1, ask("ci", 2)), clock.after(1)));
+    assert!(is_asked(&queue, of(2, ask("ci", 3)), clock.after(1)), "another prisoner");
+    assert!(is_asked(&queue, ask("ci", 4), clock.after(1)), "one of whom nothing is proven");
+    let container = Ask { life: Some(Life::Container("c".into())), ..ask("ci", 5) };
+    assert!(is_asked(&queue, container, clock.after(1)));
+    queue.end_sessions(|_| true);
+    use_up(&queue, granted(&queue, of(1, ask("ci", 6)), clock.after(2)));
+    queue.end_sessions(|key| key.pid != Some(1001));
+    assert_eq!(queue.grants(clock.after(2)), []);
+    assert!(is_asked(&queue, of(1, ask("ci", 7)), clock.after(2)));
+}
+
+#[test]
+fn without_a_known_session_there_is_none_to_approve() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    let refused = approve(&queue, ticket.entry, Scope::Session, clock.0).unwrap_err();
+    assert_eq!(refused, AnswerError::NoSession(ticket.entry));
+    assert!(refused.to_string().contains("once"), "{refused}");
+    assert!(ticket.try_answer().is_none());
+    assert_eq!(queue.grants(clock.0), []);
+    approve(&queue, ticket.entry, Scope::Once, clock.0).unwrap();
+}
+
+#[test]
+fn everybody_whom_it_covers_is_told_and_who_is_of_another_session_waits_on() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut tickets =
+        [(1, 1), (2, 2), (3, 1)].map(|(n, life)| wait(&queue, of(life, ask("ci", n)), clock.0));
+    let entry = tickets[0].entry;
+    let answered = approve(&queue, entry, Scope::Session, clock.0).unwrap();
+    assert_eq!(answered.told, [request(1), request(3)]);
+    assert!(answered.reopened.is_some());
+    let [first, other, third] = &mut tickets;
+    use_up(&queue, taken(first));
+    use_up(&queue, taken(third));
+    assert!(other.try_answer().is_none());
+    assert_eq!(only_entry(&queue), answered.reopened.unwrap());
+    assert_eq!(queue.grants(clock.0)[0].uses, 2);
+}
+
+#[test]
+fn the_oldest_runs_once_where_the_session_that_was_shown_is_anothers() {
+    let (queue, clock) = (queue(), Clock::new());
+    let shown = wait(&queue, of(1, ask("ci", 1)), clock.0);
+    let mut other = wait(&queue, of(2, ask("ci", 2)), clock.0);
+    let entry = shown.entry;
+    drop(shown);
+    approve(&queue, entry, Scope::Session, clock.0).unwrap();
+    let approval = taken(&mut other);
+    assert_eq!(approval.scope, Scope::Once);
+    use_up(&queue, approval);
+    assert!(is_asked(&queue, of(2, ask("ci", 3)), clock.after(1)));
+    use_up(&queue, granted(&queue, of(1, ask("ci", 4)), clock.after(1)));
+}
+
+#[test]
+fn two_who_use_it_at_once_both_run_and_what_is_given_back_takes_nothing() {
+    let (queue, clock) = (queue(), Clock::new());
+    drop(wait(&queue, ask("ci", 1), clock.0));
+    let answered = approve(&queue, only_entry(&queue), HOUR, clock.0).unwrap();
+    assert!(answered.told.is_empty() && answered.kept_until_ms.is_some());
+    let (a, b) = (granted(&queue, ask("ci", 2), clock.0), granted(&queue, ask("ci", 3), clock.0));
+    queue.give_back(a, clock.0);
+    use_up(&queue, b);
+    drop(queue.lend(granted(&queue, ask("ci", 4), clock.0)));
+    let grants = queue.grants(clock.0);
+    assert_eq!((grants.len(), grants[0].uses), (1, 1));
+}
+
+#[test]
+fn what_was_taken_back_starts_nothing_that_had_it_in_hand() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    let entry = ticket.entry;
+    approve(&queue, entry, HOUR, clock.0).unwrap();
+    let in_hand = [taken(&mut ticket), granted(&queue, ask("ci", 2), clock.0)];
+    assert_eq!(
+        queue.revoke(&entry.to_string(), |_, _| Err("full".into())).unwrap_err(),
+        AnswerError::NotRecorded("full".into())
+    );
+    assert_eq!(queue.grants(clock.0).len(), 1, "what is not recorded does not happen");
+    assert_eq!(queue.revoke(&entry.to_string(), |_, _| Ok(())), Ok(Some(entry)));
+    for approval in in_hand {
+        let (loan, why) = queue.lend(approval).spend().unwrap_err();
+        assert!(why.contains("taken back"), "{why}");
+        drop(loan);
+    }
+    assert_eq!(queue.grants(clock.0), []);
+    assert!(is_asked(&queue, ask("ci", 3), clock.0));
+    assert_eq!(queue.revoke(&entry.to_string(), |_, _| Ok(())), Ok(None), "once");
+}
+
+#[test]
+fn an_answer_that_comes_again_widens_nothing() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    approve(&queue, ticket.entry, Scope::Once, clock.0).unwrap();
+    use_up(&queue, taken(&mut ticket));
+    let again = approve(&queue, ticket.entry, HOUR, clock.0).unwrap_err();
+    assert!(matches!(again, AnswerError::AlreadyAnswered { .. }), "{again}");
+    assert!(is_asked(&queue, ask("ci", 2), clock.0));
+    let late = wait(&queue, ask("late", 3), clock.0);
+    let expired = approve(&queue, late.entry, HOUR, clock.after(1800)).unwrap_err();
+    assert!(matches!(expired, AnswerError::AlreadyAnswered { answer: "expired", .. }));
+    assert_eq!(queue.grants(clock.0), []);
+}
+
+#[test]
+fn an_answer_that_is_not_recorded_grants_nothing() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let tickets = [1, 2].map(|n| wait(&queue, ask("ci", n), clock.0));
+    let it = Verdict { scope: HOUR, ..verdict(true) };
+    let id = tickets[0].entry.to_string();
+    assert!(queue.answer(&id, it, clock.0, |_| Err("full".into())).is_err());
+    assert_eq!(queue.grants(clock.0), []);
+    crash(queue, tickets);
+    let (queue, restored) = place.start(clock.0);
+    assert!(restored.iter().all(|one| one.state == "waiting") && restored.len() == 2);
+    assert_eq!(queue.grants(clock.0), []);
+}
+
+#[test]
+fn a_grant_outlasts_the_warden_with_its_time_and_its_uses() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let mut tickets =
+        [("time", 1), ("session", 2)].map(|(c, n)| wait(&queue, of(1, ask(c, n)), clock.0));
+    approve(&queue, tickets[0].entry, HOUR, clock.0).unwrap();
+    approve(&queue, tickets[1].entry, Scope::Session, clock.0).unwrap();
+    tickets.iter_mut().for_each(|ticket| use_up(&queue, taken(ticket)));
+    let before = queue.grants(clock.0);
+    crash(queue, []);
+
+    let (queue, restored) = place.start(clock.0);
+    assert_eq!(restored.iter().map(|one| one.state).collect::<Vec<_>>(), ["approved"; 2]);
+    let after = queue.grants(clock.0);
+    for (a, b) in before.iter().zip(&after) {
+        assert_eq!(
+            (&a.id, a.uses, a.last_used_ms, a.scope),
+            (&b.id, b.uses, b.last_used_ms, b.scope)
+        );
+        assert!(b.until_ms <= a.until_ms, "no clock makes it longer");
+    }
+    use_up(&queue, granted(&queue, of(1, ask("session", 3)), clock.0));
+    assert!(is_asked(&queue, of(2, ask("session", 4)), clock.0));
+    let entry = queue.grants(clock.0)[0].id.clone();
+    queue.revoke(&entry, |_, _| Ok(())).unwrap();
+    crash(queue, []);
+    let (queue, _) = place.start(clock.0);
+    assert_eq!(queue.grants(clock.0).len(), 1, "what was taken back stays taken back");
+}
+
+#[test]
+fn a_session_whose_prisoner_ended_while_no_warden_ran_is_over() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let mut ticket = wait(&queue, of(1, ask("ci", 1)), clock.0);
+    approve(&queue, ticket.entry, Scope::Session, clock.0).unwrap();
+    use_up(&queue, taken(&mut ticket));
+    crash(queue, []);
+    let (queue, restored) = place.start_where(|key| key.pid != Some(1001), clock.0);
+    assert_eq!(restored, []);
+    assert_eq!(queue.grants(clock.0), []);
+}
+
+#[test]
+fn who_was_cut_off_before_it_started_anything_has_its_run_once_and_the_grant_holds() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let tickets = [1, 2].map(|n| wait(&queue, ask("ci", n), clock.0));
+    approve(&queue, tickets[0].entry, HOUR, clock.0).unwrap();
+    crash(queue, tickets);
+    let (queue, _) = place.start(clock.0);
+    for n in [1, 2] {
+        let (id, _) = known(&queue, "ci", n).unwrap();
+        let approval = granted(&queue, Ask { id, ..ask("ci", n) }, clock.0);
+        assert!(!approval.kept, "it was given to this one");
+        use_up(&queue, approval);
+        assert!(known(&queue, "ci", n).is_none(), "once");
+    }
+    assert_eq!(queue.grants(clock.0)[0].uses, 2);
+    crash(queue, []);
+    let (queue, _) = place.start(clock.0);
+    assert!(known(&queue, "ci", 1).is_none() && known(&queue, "ci", 2).is_none());
+    assert_eq!(queue.grants(clock.0)[0].uses, 2);
+}

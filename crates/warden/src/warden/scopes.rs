@@ -1,0 +1,99 @@
+//! For what an answer is to be good, as people ask for it.
+
+use std::time::Duration;
+
+use clawrden_api::{AnswerRequest, ErrorBody, ErrorCode, GrantScope, QueueEntry};
+
+use super::prisoners::refused;
+use crate::approvals::{MAX_SCOPE, Scope};
+use crate::control::Verdict;
+
+/// The scope that a person asks for.
+///
+/// # Errors
+/// `BadRequest` for one that there is not.
+pub(super) fn wanted(verdict: Verdict, request: &AnswerRequest) -> Result<Scope, ErrorBody> {
+    let bad = |text: &str| Err(refused(ErrorCode::BadRequest, text.to_owned()));
+    if verdict == Verdict::Deny && (request.scope != GrantScope::Once || request.for_ms.is_some()) {
+        return bad("a denial is for the request alone: it has no scope");
+    }
+    match (request.scope, request.for_ms.map(Duration::from_millis)) {
+        (GrantScope::Once, None) => Ok(Scope::Once),
+        (GrantScope::Session, None) => Ok(Scope::Session),
+        (GrantScope::Time, Some(time)) if !time.is_zero() && time <= MAX_SCOPE => {
+            Ok(Scope::Time(time))
+        }
+        (GrantScope::Time, _) => {
+            bad("the scope `time` needs `for_ms`, from 1 millisecond to 30 days")
+        }
+        (GrantScope::Once | GrantScope::Session, Some(_)) => {
+            bad("`for_ms` goes with the scope `time` alone")
+        }
+    }
+}
+
+/// Whether a person may say yes to this for more than one run: what it does has to be on its command line, or in the
+/// files that were looked at.
+///
+/// # Errors
+/// `BadRequest`, with a sentence.
+pub(super) fn may_repeat(entry: &QueueEntry) -> Result<(), ErrorBody> {
+    let arguments: Vec<&str> = entry.argv.iter().skip(1).map(String::as_str).collect();
+    let called = entry.argv.first().map(String::as_str);
+    let names = [called, entry.executable.as_deref()].into_iter().flatten();
+    let reads = |name: &str| clawrden_policy::runs_what_it_reads(name, &arguments);
+    if !names.into_iter().any(reads) {
+        return Ok(());
+    }
+    let text = "it is a shell, an interpreter or a wrapper that may be told by its input what to run, so a yes for \
+                more than one run would be one to anything; approve it once";
+    Err(refused(ErrorCode::BadRequest, text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(scope: GrantScope, for_ms: Option<u64>) -> AnswerRequest {
+        AnswerRequest { scope, for_ms, ..AnswerRequest::default() }
+    }
+
+    #[test]
+    fn a_scope_is_one_of_three_and_a_time_is_bounded() {
+        let day = 24 * 60 * 60 * 1000;
+        let wanted = |scope, for_ms| wanted(Verdict::Approve, &request(scope, for_ms));
+        assert_eq!(wanted(GrantScope::Once, None), Ok(Scope::Once));
+        assert_eq!(wanted(GrantScope::Session, None), Ok(Scope::Session));
+        assert_eq!(wanted(GrantScope::Time, Some(30 * day)), Ok(Scope::Time(MAX_SCOPE)));
+        for (scope, for_ms) in [
+            (GrantScope::Time, None),
+            (GrantScope::Time, Some(0)),
+            (GrantScope::Time, Some(30 * day + 1)),
+            (GrantScope::Time, Some(u64::MAX)),
+            (GrantScope::Once, Some(1)),
+            (GrantScope::Session, Some(1)),
+        ] {
+            assert_eq!(wanted(scope, for_ms).unwrap_err().code, ErrorCode::BadRequest);
+        }
+    }
+
+    #[test]
+    fn a_denial_has_no_scope() {
+        assert!(wanted(Verdict::Deny, &request(GrantScope::Once, None)).is_ok());
+        assert!(wanted(Verdict::Deny, &request(GrantScope::Session, None)).is_err());
+        assert!(wanted(Verdict::Deny, &request(GrantScope::Once, Some(1))).is_err());
+    }
+
+    #[test]
+    fn what_reads_its_program_is_approved_once() {
+        let entry = |words: &str, executable: &str| QueueEntry {
+            argv: words.split(' ').map(str::to_owned).collect(),
+            executable: Some(executable.to_owned()),
+            ..QueueEntry::default()
+        };
+        assert!(may_repeat(&entry("npm test", "/usr/bin/npm")).is_ok());
+        assert!(may_repeat(&entry("bash", "/bin/bash")).is_err());
+        assert!(may_repeat(&entry("tool", "/bin/bash")).is_err(), "by another name");
+        assert!(may_repeat(&entry("xargs rm", "/usr/bin/xargs")).is_err());
+    }
+}
