@@ -14,9 +14,11 @@ import * as history from "./history.js";
 import * as jails from "./jails.js";
 import * as policy from "./policy.js";
 import * as ledger from "./ledger.js";
+import * as overview from "./overview.js";
+import * as tokens from "./tokens.js";
 
-const PAGES = { queue, running, history, jails, policy, ledger };
-const NAMES = { queue: "Queue", running: "Running", history: "History", jails: "Jails", policy: "Policy", ledger: "Ledger" };
+const PAGES = { queue, running, history, overview, jails, policy, tokens, ledger };
+const NAMES = { queue: "Queue", running: "Running", history: "History", overview: "Overview", jails: "Jails", policy: "Policy", tokens: "Tokens", ledger: "Ledger" };
 
 const nav = document.getElementById("nav");
 const main = document.getElementById("main");
@@ -100,6 +102,7 @@ function look() {
 /** Shows the pages, once it is known who looks. */
 function begin() {
   for (const name of Object.keys(PAGES)) {
+    if (name === "tokens" && session.session.role !== "admin") continue;
     nav.append(el("a", { href: `#/${name}`, data: { page: name } }, NAMES[name]));
   }
   document.getElementById("kill").hidden = !session.mayAnswer();

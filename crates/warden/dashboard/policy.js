@@ -1,19 +1,22 @@
 // The policy in force, and why a changed one is not.
 
 import { busy, button, el, facts } from "./dom.js";
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { counting, visible } from "./show.js";
 import { listen, refresh, state } from "./state.js";
+import { mayAnswer } from "./session.js";
+import { explain, files, simulate } from "./whatif.js";
 
 export function show(main) {
   const body = el("div", { class: "stack" });
+  const boxes = el("div", { class: "stack boxes" });
   const told = el("p", { class: "soft", role: "status" });
   const reload = button("Reload", "", () => busy(reload, async () => {
     const done = await post("/api/policy/reload");
     told.textContent = [done.changed ? "The policy is a new one." : "The policy is the same as before.", ...done.problems].join(" ");
     await refresh();
   }));
-  main.append(el("div", { class: "page-head", data: { problems: "" } }, el("h1", {}, "Policy"), el("span", { class: "grow" }), told, reload), body);
+  main.append(el("div", { class: "page-head", data: { problems: "" } }, el("h1", {}, "Policy"), el("span", { class: "grow" }), told, mayAnswer() ? reload : ""), body, boxes);
   const draw = () => {
     const policy = state.status?.policy;
     if (!policy) return;
@@ -32,7 +35,21 @@ export function show(main) {
   };
   const deaf = listen(draw);
   draw();
-  return deaf;
+  let on = true;
+  const read = async () => {
+    try {
+      const info = await get("/api/policy");
+      if (on) boxes.replaceChildren(explain(), files(info.layers), simulate(info.layers));
+    } catch (error) {
+      // Who is bounded to some jails is not shown the files, and may still ask.
+      if (on) boxes.replaceChildren(explain(), el("p", { class: "soft" }, error.message));
+    }
+  };
+  read();
+  return () => {
+    on = false;
+    deaf();
+  };
 }
 
 /** A diagnosis of several lines: its line ends are its own. */

@@ -7,10 +7,11 @@ use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorCode, ExplainRequest, Explained, GrantList, History,
     HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink,
-    LoginRequest, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer,
-    PrisonerRequest, Queue, QueueQuery, RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest,
-    Revoked, Role, RunningList, Session, SimulateRequest, Simulated, Status, StopReport,
-    StopRequest, TokenList, TokenMade, TokenRequest,
+    LoginRequest, Overview, OverviewQuery, PolicyCheckRequest, PolicyChecked, PolicyInfo,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery,
+    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RunningList, Session,
+    SimulateRequest, Simulated, Status, StopReport, StopRequest, TokenList, TokenMade,
+    TokenRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -21,7 +22,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{policy, recordings, running};
+use super::{overview, policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,6 +143,7 @@ const KEEP_SCOPE: &[(Method, &str)] = &[
     (Post, "/api/queue/{id}/approve"),
     (Post, "/api/queue/{id}/deny"),
     (Get, "/api/history"),
+    (Get, "/api/overview"),
     (Get, "/api/events"),
     (Get, "/api/running"),
     (Post, "/api/kill"),
@@ -187,6 +189,8 @@ pub static ROUTES: &[Route] = &[
         errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
     Route { method: Get, path: "/api/history", least: VIEWER, summary: "List what was asked, newest first.",
         handler: || get(does::read_history), takes: query::<HistoryQuery>(), gives: json::<History>(), errors: &[BadRequest] },
+    Route { method: Get, path: "/api/overview", least: VIEWER, summary: "Tell in numbers what happened lately.",
+        handler: || get(overview::show), takes: query::<OverviewQuery>(), gives: json::<Overview>(), errors: &[BadRequest, NotFound, NotReady] },
     Route { method: Get, path: "/api/events", least: VIEWER, summary: "Tell what happens, as server-sent events.",
         handler: || get(streams::events), takes: Takes::Nothing, gives: Gives::Events, errors: &[] },
     Route { method: Get, path: "/api/grants", least: VIEWER, summary: "List approvals that were given and not used yet.",

@@ -6,6 +6,7 @@
 
 mod bits;
 mod blocks;
+mod overview;
 mod recent;
 mod rows;
 mod store;
@@ -26,6 +27,7 @@ use clawrden_api::{History, HistoryQuery, IndexStatus};
 use crate::ledger::{Ledger, LedgerError, Step};
 use store::Store;
 
+pub use overview::{Stretch, waiting};
 pub use store::IndexError;
 
 /// How long records are gathered before they are taken in.

@@ -134,6 +134,10 @@ impl Store {
         }
     }
 
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
+    }
+
     /// The newest record that is in it.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence

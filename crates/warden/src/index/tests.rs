@@ -444,6 +444,43 @@ fn requests_of_a_deleted_file_are_no_history_any_more() {
 }
 
 #[test]
+fn an_overview_counts_every_request_of_its_time_in_its_jails() {
+    let fixture = Fixture::new();
+    let ledger = fixture.ledger(1 << 30);
+    for n in 0..4500 {
+        let Record::Requested(mut request) = requested(n, &mut Chance(1)) else { panic!() };
+        request.jail = if n.is_multiple_of(3) { "ci" } else { "dev" }.to_owned();
+        request.argv =
+            Argv::new(if n.is_multiple_of(9) { &["/usr/bin/git", "push"] } else { &["ls"] });
+        let said = if n.is_multiple_of(9) { "deny" } else { "allow" };
+        ledger.append(&[Record::Requested(request), decided(n, said)]).unwrap();
+    }
+    let index = Index::of(&ledger);
+    let now = crate::approvals::Now::read().ms;
+    let count = |times, jails: &[&str]| {
+        let jails: Vec<String> = jails.iter().map(|&jail| jail.to_owned()).collect();
+        index.overview(&ledger, Stretch { times, jails: &jails })
+    };
+    assert!(count((now - 60_000, now), &[]).is_none(), "there is no index yet");
+    index.keep(&ledger).unwrap();
+    let all = count((now - 3_600_000, now), &[]).unwrap();
+    assert_eq!((all.requests, all.complete, all.counted_from_ms), (4500, true, now - 3_600_000));
+    let sum =
+        |of: fn(&clawrden_api::OverviewStep) -> u64| all.decisions.iter().map(of).sum::<u64>();
+    assert_eq!(
+        (sum(|step| step.allow), sum(|step| step.deny), sum(|step| step.ask)),
+        (4000, 500, 0)
+    );
+    let top: Vec<_> = all.top.iter().map(|top| (&*top.tool, top.times, top.denied)).collect();
+    assert_eq!(top, [("ls", 4000, 0), ("git", 500, 500)]);
+    let denied: Vec<_> =
+        all.denied.iter().map(|top| (&*top.argv[1], &*top.jail, top.times)).collect();
+    assert_eq!(denied, [("push", "ci", 500)]);
+    assert_eq!(count((now - 3_600_000, now), &["ci"]).unwrap().requests, 1500);
+    assert_eq!(count((0, now - 3_600_000), &[]).unwrap().requests, 0);
+}
+
+#[test]
 fn approvals_of_the_same_command_are_counted() {
     let fixture = Fixture::new();
     let ledger = fixture.ledger(1 << 30);

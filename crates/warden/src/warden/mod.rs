@@ -6,6 +6,7 @@ mod engine;
 mod grants;
 mod jails;
 mod metrics;
+mod overview;
 mod policy;
 mod prisoners;
 mod reload;

@@ -1,0 +1,115 @@
+// "What if the agent ran …", and "what if the policy said …". Nothing here is run or put in force.
+
+import { busy, button, el, facts, field } from "./dom.js";
+import { post } from "./api.js";
+import { duration, line, visible } from "./show.js";
+import { session, mayAnswer } from "./session.js";
+import { state } from "./state.js";
+
+const KINDS = { allow: "good", ask: "wait", deny: "bad" };
+const DAY = 86400000;
+
+const chip = (action) => el("span", { class: `chip ${KINDS[action] ?? ""}` }, action);
+
+/** A table with a title, for those who cannot see it as well. */
+function table(title, heads, rows) {
+  return el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": title },
+    el("table", {}, el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell)))))));
+}
+
+/** The box that explains a line. */
+export function explain() {
+  if (!mayAnswer()) return "";
+  const text = el("input", { type: "text", class: "mono", required: true, autocomplete: "off", spellcheck: "false", placeholder: "rm -rf build && npm ci" });
+  const cwd = el("input", { type: "text", class: "mono", autocomplete: "off", spellcheck: "false", placeholder: "not known", pattern: "/.*", title: "a whole path, from /" });
+  const jails = state.status?.jails.map((jail) => jail.name) ?? ["default"];
+  const jail = el("select", {}, jails.map((name) => el("option", { value: name, selected: name === "default" }, name)));
+  const act = el("button", { type: "submit", class: "button first" }, "Explain");
+  const told = el("div", { class: "stack tight", role: "status" });
+  const form = el("form", { class: "filters", on: { submit: (event) => {
+    event.preventDefault();
+    busy(act, async () => {
+      const found = await post("/api/policy/explain", { line: text.value, cwd: cwd.value.trim() || null, jail: jail.value });
+      told.replaceChildren(...explained(found));
+    });
+  } } },
+  el("label", { class: "field wide" }, "What if the agent ran …", text), field("In the folder", cwd), field("From the jail", jail), act);
+  return el("section", { class: "card stack", id: "explain" }, el("h2", {}, "Explain a command"), el("div", { data: { problems: "" } }, form), told);
+}
+
+function explained(found) {
+  const verdicts = { matched: "matches", overmatched: "may match", passed: "passed over" };
+  return [
+    el("p", { class: "answer" }, chip(found.action), " ", el("span", {}, ...visible(found.reason))),
+    facts([
+      ["rule", found.rule ? el("span", {}, ...visible(found.rule)) : "none"],
+      ["would run", found.action === "deny" ? null : `${found.executor}${found.run_as ? ` as ${found.run_as}` : ""}${found.timeout_ms ? `, for ${duration(found.timeout_ms)} at most` : ""}`],
+      ["noticed", found.noticed.length ? el("ul", { class: "plain-list" }, found.noticed.map((text) => el("li", {}, ...visible(text)))) : null],
+      ["policy", el("span", {}, ...visible(found.policy))],
+    ]),
+    found.inside.length ? table("What it would run", ["What it would run", "By", "", "Why"], found.inside.map((one) => [
+      el("code", { class: `depth-${Math.min(one.depth, 4)}` }, ...visible(one.command || "not understood")), el("span", {}, ...visible(one.through)), one.action ? chip(one.action) : "",
+      el("span", {}, ...visible(one.why || one.rule || ""))])) : "",
+    found.steps.length ? el("details", {}, el("summary", {}, `Rules that were looked at: ${found.steps.length}`),
+      table("Rules that were looked at", ["Rule", "Says", "", "Why"], found.steps.map((step) => [
+        el("span", {}, ...visible(step.rule)), chip(step.action), step.rule === found.rule ? el("strong", {}, "decides") : verdicts[step.verdict] ?? step.verdict, el("span", {}, ...visible(step.why))]))) : "",
+    found.others ? el("p", { class: "soft" }, `${found.others.toLocaleString()} other rules do not speak of it, or come later.`) : "",
+  ];
+}
+
+/** The box that holds a candidate against the history. */
+export function simulate(layers) {
+  if (session.role !== "admin") return "";
+  const host = layers.find((layer) => layer.layer === "host");
+  const text = el("textarea", { class: "mono candidate", spellcheck: "false", "aria-label": "The candidate policy", value: host?.text ?? "" });
+  const days = el("select", {}, [[1, "of the last day"], [7, "of the last 7 days"], [30, "of the last 30 days"], [0, "of all time"]].map(([value, name]) => el("option", { value, selected: value === 7 }, name)));
+  const told = el("div", { class: "stack tight", role: "status" });
+  const check = button("Check", "", () => busy(check, async () => {
+    told.replaceChildren(...checked(await post("/api/policy/check", { text: text.value })));
+  }));
+  const act = button("Hold against the history", "first", () => busy(act, async () => {
+    told.replaceChildren(el("p", { class: "soft" }, "Judging…"));
+    try {
+      const since = Number(days.value) ? Date.now() - Number(days.value) * DAY : null;
+      told.replaceChildren(...simulated(await post("/api/policy/simulate", { text: text.value, since_ms: since })));
+    } catch (error) {
+      if (error.code !== "bad_policy") {
+        told.replaceChildren();
+        throw error;
+      }
+      told.replaceChildren(...checked(await post("/api/policy/check", { text: text.value })));
+    }
+  }));
+  return el("section", { class: "card stack", id: "simulate" }, el("h2", {}, "What if the policy said …"),
+    el("p", { class: "soft" }, "A candidate in the place of the policy file. It is judged, and put in force nowhere."), text,
+    el("div", { class: "filters", data: { problems: "" } }, field("Requests", days), check, act), told);
+}
+
+function checked(found) {
+  if (found.ok) return [el("p", { class: "answer" }, el("span", { class: "chip good" }, "loads"), ` with ${found.rules.toLocaleString()} rules`)];
+  return [el("p", { class: "answer" }, el("span", { class: "chip bad" }, "does not load")),
+    table("What is wrong", ["Line", "What is wrong", "What would be right"], found.errors.map((one) => [one.line === null ? "" : `${one.line}:${one.column}`, el("span", {}, ...visible(one.message)), el("span", {}, ...visible(one.help))])),
+    found.omitted ? el("p", { class: "soft" }, `${found.omitted} more are not shown.`) : ""];
+}
+
+function simulated(found) {
+  const rank = { allow: 0, ask: 1, deny: 2 };
+  const milder = found.changes.filter((change) => rank[change.now] < rank[change.was]).length;
+  const head = found.changes.length
+    ? `${found.changes.length.toLocaleString()} commands would be decided otherwise: ${milder} milder, ${found.changes.length - milder} stricter.` : "Nothing would be decided otherwise.";
+  return [
+    el("p", { class: "answer" }, head),
+    el("p", { class: "soft" }, `${found.judged.toLocaleString()} requests judged again, ${found.unchanged.toLocaleString()} alike${found.skipped ? `, ${found.skipped.toLocaleString()} left out that no policy decided` : ""}.${found.complete ? "" : " There was no time for older ones."}${found.omitted ? ` ${found.omitted.toLocaleString()} further requests would be decided otherwise and are not listed.` : ""}`),
+    found.changes.length ? table("What would be decided otherwise", ["Times", "Was", "Would be", "Command", "By"], found.changes.slice(0, 200).map((change) => [
+      change.times.toLocaleString(), chip(change.was), chip(change.now), el("code", { title: change.cwd }, ...visible(line(change.argv))), el("span", {}, ...visible(change.rule ?? change.reason))])) : "",
+    found.changes.length > 200 ? el("p", { class: "soft" }, "The 200 most frequent are shown; clawrden policy simulate shows all.") : "",
+  ];
+}
+
+/** The files of the policy, to be opened. */
+export function files(layers) {
+  const names = { ceiling: "ceiling", host: "policy", rules: "further rules", repository: "repository's own" };
+  return el("section", { class: "card stack tight" }, el("h2", {}, "Layers, the highest first"), layers.map((layer) =>
+    el("details", {}, el("summary", {}, el("span", { class: "chip note" }, names[layer.layer] ?? layer.layer), " ", ...visible(layer.name)),
+      el("pre", { class: "command policy-text", tabindex: "0" }, ...layer.text.split("\n").flatMap((text, at) => [...(at ? ["\n"] : []), ...visible(text)])))));
+}
