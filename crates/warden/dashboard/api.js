@@ -61,7 +61,7 @@ export function useCsrf(word) {
   csrf = word;
 }
 
-/** What happens, for as long as it is read: calls `hear` with the name of each event. `last` is the id that was heard last; gives
+/** What happens, for as long as it is read: calls `hear` with the name and the data of each event. `last` is the id that was heard last; gives
  * the one that is by now. Ends with the stream, and throws where there is none. */
 export async function listen(path, last, signal, hear) {
   const headers = { Accept: "text/event-stream" };
@@ -85,7 +85,7 @@ export async function listen(path, last, signal, hear) {
     for (const frame of frames) {
       const said = Object.fromEntries(frame.split("\n").map((line) => [line.split(": ", 1)[0], line.slice(line.indexOf(": ") + 2)]));
       last = said.id ?? last;
-      if (said.event) hear(said.event);
+      if (said.event) hear(said.event, said.data);
     }
   }
 }

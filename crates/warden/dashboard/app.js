@@ -40,8 +40,10 @@ function show() {
   leave();
   main.replaceChildren();
   for (const link of nav.children) {
-    if (link.dataset.page === at.name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.page === at.name) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   document.title = `${NAMES[at.name]} · Clawrden`;
   leave = PAGES[at.name].show(main, at) ?? (() => {});
@@ -54,7 +56,8 @@ function frame() {
   live.textContent = { on: "Live", off: "No answer", wait: "Connecting" }[state.live];
   const waiting = state.queue.length;
   const link = nav.querySelector('[data-page="queue"]');
-  link.replaceChildren("Queue", ...(waiting ? [el("span", { class: "count", "aria-label": `, ${waiting} waiting` }, String(waiting))] : []));
+  // Whoever is signed out has no pages.
+  link?.replaceChildren("Queue", ...(waiting ? [el("span", { class: "count", "aria-label": `, ${waiting} waiting` }, String(waiting))] : []));
   document.title = document.title.replace(/^(\(\d+\) )?/, waiting ? `(${waiting}) ` : "");
   const lines = [];
   const { status } = state;

@@ -21,7 +21,7 @@ const WIDTH = 960;
 const HEIGHT = 240;
 const LEFT = 52;
 const BOTTOM = 26;
-const TOP = 10;
+const TOP = 18;
 
 /** Columns over time, parts one on the other. `parts`: `{ name, kind, of }`, the lowest first; `label` says when a step is. */
 export function columns(title, steps, parts, label) {

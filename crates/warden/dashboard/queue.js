@@ -2,9 +2,9 @@
 
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { post, get, query } from "./api.js";
-import { copyable } from "./show.js";
+import { copyable, visible } from "./show.js";
 import { brief, card } from "./card.js";
-import { listen, refresh, state } from "./state.js";
+import { answers, listen, refresh, state } from "./state.js";
 
 /** Cards that are made at first, and further ones whenever the last comes near. */
 const STEP = 40;
@@ -121,13 +121,20 @@ async function answered(id, made) {
     drop(id);
     draw();
   }, STAY);
+  const words = { approved: "Approved", denied: "Denied", expired: "Expired: nobody answered in time", caller_left: "The caller left" };
+  const say = (word, who, why) => {
+    told.replaceChildren(...visible(`${words[word] ?? word}${who ? ` by ${who}` : ""}${why ? `: ${why}` : ""}`));
+    made.classList.add(word === "approved" ? "good" : "bad");
+  };
+  const heard = answers.get(id);
+  if (heard) {
+    say(heard.event, heard.approver, heard.reason);
+    return;
+  }
   try {
     const { entries } = await get(query("/api/history", { limit: 200 }));
-    const entry = entries.find((one) => one.id === made.dataset.request || one.id === id);
-    if (!entry?.outcome) return;
-    const words = { approved: "Approved", denied: "Denied", expired: "Expired: nobody answered in time", caller_left: "The caller left" };
-    told.textContent = `${words[entry.outcome] ?? entry.outcome}${entry.approver ? ` by ${entry.approver}` : ""}${entry.answer ? `: ${entry.answer}` : ""}`;
-    made.classList.add(entry.outcome === "approved" ? "good" : "bad");
+    const entry = entries.find((one) => one.id === id);
+    if (entry?.outcome) say(entry.outcome, entry.approver, entry.answer);
   } catch {
     // Who answered stands in the history in any case.
   }

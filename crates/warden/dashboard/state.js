@@ -14,6 +14,10 @@ const PASSED_OVER = new Set(["hello", "started", "finished", "killed", "bye"]);
 
 /** `live` is `on`, `off` or `wait`; `why` is what the warden said where it answers and tells nothing. */
 export const state = { status: null, queue: [], live: "wait", why: "", since: 0 };
+/** Answers that were heard of lately, by the entry that they are for: `event`, `approver`, `reason`. */
+export const answers = new Map();
+/** The most of them. */
+const ANSWERS = 500;
 const listeners = new Set();
 
 /** Calls `hear` on every change; gives the way out. */
@@ -59,6 +63,17 @@ let hears = false;
 let last = "";
 let soon = null;
 
+function keep(data) {
+  let answer;
+  try {
+    answer = JSON.parse(data);
+  } catch {
+    return;
+  }
+  answers.set(answer.entry, answer);
+  if (answers.size > ANSWERS) answers.delete(answers.keys().next().value);
+}
+
 /** Looks a little later, once for all that happens until then. */
 function lookSoon() {
   soon ??= setTimeout(async () => {
@@ -76,8 +91,9 @@ async function follow() {
   reading = mine;
   while (on && reading === mine) {
     try {
-      last = await events("/api/events", last, mine.signal, (name) => {
+      last = await events("/api/events", last, mine.signal, (name, data) => {
         hears = true;
+        if (name === "approved" || name === "denied") keep(data);
         if (!PASSED_OVER.has(name)) lookSoon();
       });
     } catch {

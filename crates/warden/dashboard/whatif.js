@@ -96,7 +96,7 @@ function simulated(found) {
   const rank = { allow: 0, ask: 1, deny: 2 };
   const milder = found.changes.filter((change) => rank[change.now] < rank[change.was]).length;
   const head = found.changes.length
-    ? `${found.changes.length.toLocaleString()} commands would be decided otherwise: ${milder} milder, ${found.changes.length - milder} stricter.` : "Nothing would be decided otherwise.";
+    ? `${found.changes.length.toLocaleString()} ${found.changes.length === 1 ? "command" : "commands"} would be decided otherwise: ${milder} milder, ${found.changes.length - milder} stricter.` : "Nothing would be decided otherwise.";
   return [
     el("p", { class: "answer" }, head),
     el("p", { class: "soft" }, `${found.judged.toLocaleString()} requests judged again, ${found.unchanged.toLocaleString()} alike${found.skipped ? `, ${found.skipped.toLocaleString()} left out that no policy decided` : ""}.${found.complete ? "" : " There was no time for older ones."}${found.omitted ? ` ${found.omitted.toLocaleString()} further requests would be decided otherwise and are not listed.` : ""}`),
