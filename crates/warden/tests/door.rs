@@ -40,6 +40,29 @@ fn helper_client() {
 }
 
 #[test]
+fn an_answer_that_is_sent_again_with_its_key_is_given_once() {
+    let served = Served::start(Limits::default());
+    let token = token(&served, r#"{"role":"approver"}"#);
+    let before = served.backend.calls().len();
+    let send = |key: &str, verb: &str| {
+        let headers = format!("{}idempotency-key: {key}\r\n", bearer(&token));
+        let path = format!("/api/queue/{WAITING}/{verb}");
+        over_tcp(&served, &with_headers("POST", &path, &headers, "{}"))
+    };
+    let (first, told) = send("one", "approve");
+    let (again, same) = send("one", "approve");
+    assert_eq!((status(&first), status(&again), &told), (200, 200, &same));
+    assert_eq!(header(&first, "idempotency-replayed"), None);
+    assert_eq!(header(&again, "idempotency-replayed"), Some("true"));
+    assert_eq!(status(&send("one", "deny").0), 409);
+    assert_eq!(status(&send("a b", "deny").0), 400);
+    let answers = |calls: &[String]| calls.iter().filter(|call| call.starts_with("answer")).count();
+    assert_eq!(answers(&served.backend.calls()[before..]), 1);
+    assert_eq!(status(&send("two", "approve").0), 200);
+    assert_eq!(answers(&served.backend.calls()[before..]), 2);
+}
+
+#[test]
 fn no_route_but_liveness_answers_who_is_not_known() {
     let served = Served::start(Limits::default());
     for route in ROUTES {

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::IF_NONE_MATCH;
-use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::response::{IntoResponse, Response};
 use clawrden_api::{
     EngineStatus, ErrorBody, ErrorCode, History, IndexStatus, LedgerStatus, Scope, Status,
 };
@@ -20,7 +20,7 @@ use super::actor::Actor;
 use super::backend::{Backend, Verdict};
 use super::reply::{Failure, plain, tagged};
 use super::routes::{Control, blocking, shown};
-use super::{body, history, openapi, pages};
+use super::{body, history, once, openapi, pages};
 
 /// Digits of a request's id, and of the shortest prefix that stands for one.
 const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
@@ -109,25 +109,27 @@ pub(super) async fn read_history(
 pub(super) async fn approve(
     control: State<Control>,
     actor: Extension<Arc<Actor>>,
+    headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     given: Body,
 ) -> Answer {
-    answer(control, actor, id, Verdict::Approve, given).await
+    answer(control, actor, (headers, id), Verdict::Approve, given).await
 }
 
 pub(super) async fn deny(
     control: State<Control>,
     actor: Extension<Arc<Actor>>,
+    headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     given: Body,
 ) -> Answer {
-    answer(control, actor, id, Verdict::Deny, given).await
+    answer(control, actor, (headers, id), Verdict::Deny, given).await
 }
 
 async fn answer(
     State(control): State<Control>,
     Extension(actor): Extension<Arc<Actor>>,
-    id: Result<Path<String>, PathRejection>,
+    (headers, id): (HeaderMap, Result<Path<String>, PathRejection>),
     verdict: Verdict,
     given: Body,
 ) -> Answer {
@@ -135,7 +137,19 @@ async fn answer(
         id.map_err(|error| Failure::new(ErrorCode::BadRequest, format!("the id: {error}")))?;
     let given = read(&control, given, body::MAX_BODY).await?;
     let id = request_id(&id)?;
-    with_body(given, move |given| control.backend.answer(&actor, &id, verdict, given)).await
+    let key = once::key(&headers)?;
+    blocking(move || {
+        let asked = once::asked(&format!("{verdict:?} {id}"), &given);
+        let request = body::parse(&given)?;
+        let work = || control.backend.answer(&actor, &id, verdict, request);
+        let (came, is_replayed) = control.once.answer(&actor, key, asked, work);
+        let mut response = came.map_or_else(|body| Failure(body).into_response(), plain);
+        if is_replayed {
+            response.headers_mut().insert(once::REPLAYED, HeaderValue::from_static("true"));
+        }
+        Ok(response)
+    })
+    .await
 }
 
 pub(super) async fn kill(

@@ -11,6 +11,7 @@ pub mod grants;
 mod handlers;
 pub mod history;
 mod metrics;
+mod once;
 pub mod openapi;
 pub mod overview;
 mod pages;

@@ -117,6 +117,13 @@ fn parameters(route: &Route) -> Vec<Value> {
             json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
         );
     }
+    if route.is_answer() {
+        let text = "The same key with the same request is carried out once; what came of it is told again for ten minutes.";
+        all.push(json!({
+            "name": "Idempotency-Key", "in": "header", "description": text,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+        }));
+    }
     let Takes::Query(shape) = &route.takes else { return all };
     let Ok(schema) = serde_json::to_value((shape.schema)()) else { return all };
     for (name, schema) in schema["properties"].as_object().into_iter().flatten() {

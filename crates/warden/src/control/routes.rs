@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::access::{Access, Visitor, only_reads};
 use super::actor::Actor;
 use super::backend::Backend;
+use super::once::Once;
 use super::peer::Peer;
 use super::reply::{self, Failure};
 use super::seats::Seat;
@@ -27,6 +28,7 @@ pub(super) struct Control {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) access: Arc<Access>,
     pub(super) body_deadline: Duration,
+    pub(super) once: Arc<Once>,
 }
 
 impl Control {
@@ -35,7 +37,7 @@ impl Control {
         access: Arc<Access>,
         body_deadline: Duration,
     ) -> Self {
-        Self { backend, access, body_deadline }
+        Self { backend, access, body_deadline, once: Arc::default() }
     }
 }
 

@@ -76,6 +76,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether it gives a person's answer, which may carry a key that keeps it from being given twice.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.method == Post && self.path.starts_with("/api/queue/")
+    }
+
     /// Whether it looks at the jails that somebody is bounded to. Where it does not, only the unbounded may use it.
     #[must_use]
     pub fn keeps_scope(&self) -> bool {
