@@ -25,3 +25,4 @@ mod secrets;
 mod suggest;
 mod version_1;
 mod waiting;
+mod watch;

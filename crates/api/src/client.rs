@@ -4,11 +4,13 @@
 //! understand for a yes.
 
 mod access;
+mod events;
 mod grants;
 mod recordings;
 mod remote;
 mod running;
 
+pub use events::{Event, EventStream, MAX_EVENT};
 pub use recordings::RecordingStream;
 
 use std::io;

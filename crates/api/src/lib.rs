@@ -18,7 +18,7 @@ pub mod running;
 pub mod types;
 
 pub use access::*;
-pub use client::{Client, ClientError, RecordingStream, RemoteError, Trust};
+pub use client::{Client, ClientError, Event, EventStream, RecordingStream, RemoteError, Trust};
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use grants::*;
 pub use overview::*;

@@ -56,7 +56,7 @@ pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
     )))
 }
 
-fn told(answered: &Answered, scope: GrantScope, now_ms: u64) -> String {
+pub(crate) fn told(answered: &Answered, scope: GrantScope, now_ms: u64) -> String {
     let Answered { id, answer, delivered, kept_until_ms, holds_until_ms } = answered;
     let short = id.get(..8).unwrap_or(id);
     if let Some(until) = holds_until_ms {

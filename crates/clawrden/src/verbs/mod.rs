@@ -17,6 +17,7 @@ pub(crate) mod completions;
 pub(crate) mod dashboard;
 pub(crate) mod deny;
 pub(crate) mod elsewhere;
+pub(crate) mod follow;
 pub(crate) mod grants;
 pub(crate) mod harden;
 pub(crate) mod heard;
@@ -38,6 +39,7 @@ pub(crate) mod token;
 pub(crate) mod uninstall;
 pub(crate) mod wait;
 pub(crate) mod warden;
+pub(crate) mod watch;
 
 /// A client of the control plane, and where it looks.
 pub(crate) struct Connection {

@@ -8,10 +8,11 @@ use clawrden_api::{Queue, QueueEntry, display};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::follow::{Change, Follow};
 use crate::verbs::{Connection, block_on, done};
 use crate::when;
 
-/// How often `--watch` looks.
+/// How often `--watch` draws the ages anew.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Clears the screen and goes to its top.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
@@ -55,19 +56,34 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
 
 async fn watch(connection: &Connection, args: &Args) -> Result<(), Failure> {
     let screen = !args.json && std::io::stdout().is_terminal();
+    let mut follow = Follow::new(connection);
     let mut shown: Option<Queue> = None;
     loop {
-        let queue = connection.client.queue().await.map_err(Connection::failure)?;
+        // On a screen the ages go on, whether something changes or not.
+        let change = match screen && shown.is_some() {
+            true => tokio::time::timeout(PERIOD, follow.next()).await.ok(),
+            false => Some(follow.next().await),
+        };
+        match change.transpose()? {
+            Some(Change::Queue(queue, _)) if screen || shown.as_ref() != Some(&queue) => {
+                shown = Some(queue);
+            }
+            Some(Change::Queue(..)) => continue,
+            Some(Change::Gone(why)) => return Err(Failure::Unreachable(why)),
+            None => {}
+        }
         if screen {
-            // Always: the ages go on.
             print!("{CLEAR}");
         }
-        if screen || shown.as_ref() != Some(&queue) {
-            show(&queue, args)?;
+        if let Some(queue) = &shown {
+            show(queue, args)?;
         }
-        shown = Some(queue);
-        tokio::time::sleep(PERIOD).await;
     }
+}
+
+/// One request, whole, for whoever is about to answer it.
+pub(crate) fn told(entry: &QueueEntry, now_ms: u64) -> String {
+    format!("{}\n{}", what(entry, true), why(entry, now_ms))
 }
 
 fn show(queue: &Queue, args: &Args) -> Result<(), Failure> {
