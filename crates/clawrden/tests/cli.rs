@@ -13,8 +13,9 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 25] = [
+const VERBS: [&str; 26] = [
     "audit",
+    "watch",
     "run",
     "warden",
     "status",

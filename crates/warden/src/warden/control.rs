@@ -161,7 +161,8 @@ impl Backend for Control {
         self.0.expire();
         let id = &self.within(actor, id)?;
         if scope.repeats() {
-            scopes::may_repeat(&self.0.approvals.find(id).map_err(answer_error)?)?;
+            let entry = self.0.approvals.find(id, |_| true).map_err(answer_error)?;
+            scopes::may_repeat(&entry)?;
         }
         if verdict.approve {
             self.judge_again(id, &verdict.who)?;
