@@ -10,7 +10,11 @@ const EXAMPLES: &str = "\
 The link can be used once, within a minute. The warden must serve its API: clawrden warden --api 127.0.0.1:8080
 
 Paste it into the browser. Give it to no command: command lines are read by every user of the machine, and the link
-opens a session of yours. A link that another user of this machine tries opens nothing; one that root made, does.";
+opens a session of yours. A link that another user of this machine tries opens nothing; one that root made, does.
+
+Examples:
+  clawrden dashboard
+  clawrden dashboard --json | jq -r .url";
 
 /// Print a link that opens a session of the web page, once
 #[derive(Debug, clap::Args)]
