@@ -93,7 +93,7 @@ impl Three {
 }
 
 #[test]
-#[ignore = "long: every bit of ten thousand lines; part of `make soak`"]
+#[ignore = "long: every bit of ten thousand lines; run it with `-- --ignored`"]
 fn every_bit_of_ten_thousand_lines_counts() {
     let (fixture, _) = ledger(5000);
     let text = fs::read(fixture.path()).unwrap();
