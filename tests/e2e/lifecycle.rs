@@ -57,7 +57,8 @@ fn a_timeout_takes_the_daemonised_grandchildren_too() {
 fn the_default_timeout_ends_the_tree_as_it_then_stands() {
     let house = House::with("default_timeout: 1s\ndefault_action: allow", &["--grace", "500ms"]);
     let pids = house.path("pids");
-    let script = format!("sh -c 'echo $$ > {}; sleep 1000; :'; :", pids.display());
+    // By their paths: a shim's tool has a timeout of its own, and would now and then end first.
+    let script = format!("/bin/sh -c 'echo $$ > {}; /bin/sleep 1000; :'; :", pids.display());
     let status = house.shimmed("bash").args(["-c", &script]).status().unwrap();
     assert_eq!(status.signal(), Some(15), "{status}");
     let inner: i32 = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
