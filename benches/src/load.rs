@@ -45,7 +45,8 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let megabyte: Vec<(String, Spread)> = worst::policies()
         .into_iter()
         .map(|(what, yaml)| {
-            let yaml = format!("{yaml:<size$}", size = worst::SIZE);
+            let fill = worst::SIZE.saturating_sub(yaml.len());
+            let yaml = yaml + &" ".repeat(fill);
             (what.to_owned(), millis(rounds, || Policy::from_yaml("bench.yaml", &yaml).is_ok()))
         })
         .collect();
