@@ -9,6 +9,7 @@ mod grants;
 mod recordings;
 mod remote;
 mod running;
+mod stream;
 
 pub use events::{Event, EventStream, MAX_EVENT};
 pub use recordings::RecordingStream;

@@ -1,16 +1,7 @@
 //! What happens, as the warden tells it while it is listened to.
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
-use hyper::body::{Bytes, Incoming};
-use hyper::header;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
-
-use super::remote::Wire;
-use super::{Client, ClientError, MAX_ANSWER, protocol, refusal};
+use super::stream::Stream;
+use super::{Client, ClientError};
 
 /// Bytes of one event. A longer one is refused.
 pub const MAX_EVENT: usize = 16 * 1024 * 1024;
@@ -29,8 +20,7 @@ pub struct Event {
 /// Events that are being listened to.
 #[derive(Debug)]
 pub struct EventStream {
-    body: Incoming,
-    connection: JoinHandle<()>,
+    stream: Stream,
     lines: Lines,
 }
 
@@ -43,46 +33,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every call.
     pub async fn events(&self) -> Result<EventStream, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { path: self.path.clone(), source };
-        match &self.remote {
-            None => {
-                let stream = UnixStream::connect(&self.path).await.map_err(unreachable)?;
-                self.events_over(stream).await
-            }
-            Some(remote) => match remote.connect().await.map_err(unreachable)? {
-                Wire::Plain(stream) => self.events_over(stream).await,
-                Wire::Tls(stream) => self.events_over(stream).await,
-            },
-        }
-    }
-
-    async fn events_over<S>(&self, stream: S) -> Result<EventStream, ClientError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
-        let remote = self.remote.as_ref();
-        let mut request = Request::builder()
-            .uri("/api/events")
-            .header(header::ACCEPT, "text/event-stream")
-            .header(header::HOST, remote.map_or("clawrden", |remote| &remote.authority));
-        if let Some(remote) = remote {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));
-        }
-        let request = request.body(Empty::<Bytes>::new()).map_err(protocol)?;
-        let connection = tokio::spawn(async move {
-            // How it ended is told by the body.
-            let _ = connection.await;
-        });
-        let response = sender.send_request(request).await.map_err(protocol)?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| ClientError::Protocol(error.to_string()))?.to_bytes();
-            return Err(refusal(status, &body));
-        }
-        Ok(EventStream { body: response.into_body(), connection, lines: Lines::default() })
+        let stream = self.stream("/api/events", Some("text/event-stream")).await?;
+        Ok(EventStream { stream, lines: Lines::default() })
     }
 }
 
@@ -96,21 +48,13 @@ impl EventStream {
             if let Some(event) = self.lines.event() {
                 return Ok(Some(event));
             }
-            let Some(frame) = self.body.frame().await else { return Ok(None) };
-            if let Ok(bytes) = frame.map_err(protocol)?.into_data() {
-                self.lines.0.extend_from_slice(&bytes);
-            }
+            let Some(bytes) = self.stream.next().await? else { return Ok(None) };
+            self.lines.0.extend_from_slice(&bytes);
             if self.lines.0.len() > MAX_EVENT {
                 let text = format!("an event of more than {MAX_EVENT} bytes");
                 return Err(ClientError::Protocol(text));
             }
         }
-    }
-}
-
-impl Drop for EventStream {
-    fn drop(&mut self) {
-        self.connection.abort();
     }
 }
 

@@ -1,0 +1,97 @@
+//! An answer that is read while it comes, over a connection of its own.
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+use super::remote::Wire;
+use super::{Client, ClientError, MAX_ANSWER, protocol, refusal};
+
+/// A body, piece by piece. Its connection ends with it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) headers: HeaderMap,
+    body: Incoming,
+    connection: JoinHandle<()>,
+}
+
+impl Client {
+    /// `GET` of `uri`, of this type of contents where it matters.
+    pub(super) async fn stream(
+        &self,
+        uri: &str,
+        accept: Option<&'static str>,
+    ) -> Result<Stream, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { path: self.path.clone(), source };
+        match &self.remote {
+            None => {
+                let wire = UnixStream::connect(&self.path).await.map_err(unreachable)?;
+                self.stream_over(wire, uri, accept).await
+            }
+            Some(remote) => match remote.connect().await.map_err(unreachable)? {
+                Wire::Plain(wire) => self.stream_over(wire, uri, accept).await,
+                Wire::Tls(wire) => self.stream_over(wire, uri, accept).await,
+            },
+        }
+    }
+
+    async fn stream_over<S>(
+        &self,
+        wire: S,
+        uri: &str,
+        accept: Option<&'static str>,
+    ) -> Result<Stream, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(wire)).await.map_err(protocol)?;
+        let remote = self.remote.as_ref();
+        let mut request = Request::builder()
+            .uri(uri)
+            .header(header::HOST, remote.map_or("clawrden", |remote| &remote.authority));
+        if let Some(accept) = accept {
+            request = request.header(header::ACCEPT, accept);
+        }
+        if let Some(remote) = remote {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(protocol)?;
+        let connection = tokio::spawn(async move {
+            // How it ended is told by the body.
+            let _ = connection.await;
+        });
+        let response = sender.send_request(request).await.map_err(protocol)?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| ClientError::Protocol(error.to_string()))?.to_bytes();
+            return Err(refusal(status, &body));
+        }
+        let (parts, body) = response.into_parts();
+        Ok(Stream { headers: parts.headers, body, connection })
+    }
+}
+
+impl Stream {
+    /// The next bytes; `None` at the end. Nothing is lost by giving up waiting for them.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(bytes) = frame.map_err(protocol)?.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
