@@ -192,17 +192,22 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     run.counts(meter);
     crate::crash::point("after_spent");
     let landed = warden.ledger.promised(sequence, has_authority).await;
-    let text = match (landed, warden.stopped_for(start.approved.plan())) {
+    let stopped = warden.stopped_for(start.approved.plan());
+    let text = match (&landed, stopped.as_ref()) {
         (Ok(()), None) => return Some(Begun { run, spent }),
         // The switch was thrown while the disk was waited for.
-        (Ok(()), Some(text)) => text,
-        (Err(error), _) => {
+        (_, Some(text)) => text.clone(),
+        (Err(error), None) => {
             tracing::error!(%error, "an intent is not on the disk");
             format!("the ledger cannot be kept, so nothing runs: {error}")
         }
     };
     finish(warden, &run, never_started(id, &text), spent);
-    let _ = start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await;
+    // A caller that has left needs no answer.
+    let _ = match stopped {
+        Some(text) => start.reply.deny("", &text).await,
+        None => start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await,
+    };
     None
 }
 
