@@ -18,7 +18,7 @@ rules:
 ";
 
 /// A folder that stands in for /etc, with this ceiling in it.
-fn etc(ceiling: &str) -> TempDir {
+pub(crate) fn etc(ceiling: &str) -> TempDir {
     let etc = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
     fs::set_permissions(etc.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copied = Command::new("cp").args(["-a", "/etc/.", etc.path().to_str().unwrap()]).status();

@@ -1,10 +1,13 @@
 //! What the control API tells of policies, from a real warden.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
+use crate::layers::etc;
+use crate::support::other::{can, is_root};
 use crate::support::{House, until};
 
 const POLICY: &str = "default_action: deny
@@ -121,4 +124,39 @@ fn a_candidate_is_held_against_what_was_asked() {
     assert_eq!(told["judged"], 1);
     let (status, _) = ask(&house, "POST", "/api/policy/simulate", &json!({"text": "rules: 7"}));
     assert_eq!(status, 422, "a text that does not load is said to be none");
+}
+
+#[test]
+fn a_candidate_stands_in_the_place_of_the_policy_file_with_the_further_rules_behind_it() {
+    let etc = etc("rules: []");
+    // The policy is the usual file: a warden that is given one takes it without further rules.
+    let script = "mount --bind \"$0\" /etc; p=$1 w=$2 s=$4 c=$6; shift 8; exec \"$p\" \"$w\" --socket \"$s\" --control \"$c\" \"$@\"";
+    let prefix = ["unshare", "--mount", "sh", "-c", script, etc.path().to_str().unwrap()];
+    if !is_root() || !can(&["unshare", "--mount"]) {
+        eprintln!("not tried: only root can put a folder in the place of /etc");
+        return;
+    }
+    let own = etc.path().join("clawrden");
+    let policy = "default_action: deny\nrules:\n  - {command: ls, action: allow}\n";
+    fs::write(own.join("policy.yaml"), policy).unwrap();
+    fs::create_dir(own.join("rules.d")).unwrap();
+    let further = own.join("rules.d/10-more.yaml");
+    fs::write(&further, "rules:\n  - {command: 'true', action: allow}\n").unwrap();
+    let house = House::under(&prefix, "", &[]);
+    assert!(house.shimmed("true").status().unwrap().success());
+    assert!(house.shimmed("ls").output().unwrap().status.success());
+    let simulate = |text: &str| {
+        until("two requests in the history", || {
+            let told = post(&house, "/api/policy/simulate", &json!({"text": text}));
+            (told["judged"] == 2).then_some(told)
+        })
+    };
+    let told = simulate(policy);
+    assert_eq!((&told["unchanged"], &told["changes"]), (&json!(2), &json!([])));
+    // What it says first goes before them, as in the policy file.
+    let told =
+        simulate("rules:\n  - {command: 'true', action: deny}\n  - {command: ls, action: allow}\n");
+    assert_eq!(told["changes"][0]["argv"], json!(["true"]), "{told}");
+    let told = post(&house, "/api/policy/check", &json!({"text": "rules: 7"}));
+    assert_eq!(told["errors"][0]["file"], "candidate.yaml", "{told}");
 }

@@ -54,7 +54,8 @@ pub struct JailPolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyCheckRequest {
-    /// The text of a policy file. It is loaded under the ceiling and put in force nowhere.
+    /// The text of a policy file. It is loaded under the ceiling and before the host's further
+    /// rules, and put in force nowhere.
     pub text: String,
 }
 
@@ -63,7 +64,7 @@ pub struct PolicyCheckRequest {
 pub struct PolicyChecked {
     /// Whether it loads.
     pub ok: bool,
-    /// Its rules, those of the packs that it uses included.
+    /// Its rules, those of the packs that it uses, of the ceiling and of the host's further files included.
     pub rules: usize,
     /// What is wrong with it.
     pub errors: Vec<PolicyProblem>,
@@ -74,6 +75,8 @@ pub struct PolicyChecked {
 /// Something wrong with a policy's text. Without a line it is about the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyProblem {
+    /// The file in whose text it is: `candidate.yaml` for one that came with a request.
+    pub file: Option<String>,
     /// The line, from 1.
     pub line: Option<u32>,
     /// The column, from 1.
@@ -191,7 +194,8 @@ pub struct ExplainedInside {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateRequest {
-    /// The text of a candidate policy. It is loaded under the ceiling and put in force nowhere.
+    /// The text of a candidate policy. It is loaded under the ceiling and before the host's further
+    /// rules, and put in force nowhere.
     pub text: String,
     /// Requests of this jail alone.
     #[serde(default)]

@@ -88,7 +88,7 @@ export function simulate(layers) {
 function checked(found) {
   if (found.ok) return [el("p", { class: "answer" }, el("span", { class: "chip good" }, "loads"), ` with ${found.rules.toLocaleString()} rules`)];
   return [el("p", { class: "answer" }, el("span", { class: "chip bad" }, "does not load")),
-    table("What is wrong", ["Line", "What is wrong", "What would be right"], found.errors.map((one) => [one.line === null ? "" : `${one.line}:${one.column}`, el("span", {}, ...visible(one.message)), el("span", {}, ...visible(one.help))])),
+    table("What is wrong", ["File", "Line", "What is wrong", "What would be right"], found.errors.map((one) => [el("span", {}, ...visible(one.file ?? "")), one.line === null ? "" : `${one.line}:${one.column}`, el("span", {}, ...visible(one.message)), el("span", {}, ...visible(one.help))])),
     found.omitted ? el("p", { class: "soft" }, `${found.omitted} more are not shown.`) : ""];
 }
 

@@ -114,6 +114,7 @@ fn step(step: &Step) -> ExplainedStep {
 #[must_use]
 pub fn problems(error: &LoadError) -> Vec<PolicyProblem> {
     let entry = |found: &Diagnostic| PolicyProblem {
+        file: Some(found.file.clone()),
         line: Some(found.line),
         column: Some(found.column),
         width: Some(found.width),

@@ -143,13 +143,13 @@ impl Lawyer for Control {
 }
 
 impl Control {
-    /// The policy that this text would be in the place of the host's own, under the ceiling in force.
+    /// The policy that this text would be in the place of the host's own file, with what stands above and behind that.
     fn candidate(&self, text: String) -> Result<Policy, LoadError> {
         let sourced = self.0.own.sourced();
-        let ceilings = sourced.files().iter().filter(|file| file.layer == Layer::Ceiling);
+        let of = |layer| sourced.files().iter().filter(move |file| file.layer == layer).cloned();
         let candidate = Source::new(Layer::Host, CANDIDATE, text);
-        let files: Vec<Source> = ceilings.cloned().chain([candidate]).collect();
-        Policy::from_sources(&files)
+        let files = of(Layer::Ceiling).chain([candidate]).chain(of(Layer::Rules));
+        Policy::from_sources(&files.collect::<Vec<_>>())
     }
 }
 
