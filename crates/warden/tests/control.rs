@@ -190,6 +190,18 @@ fn a_caller_whose_ancestry_cannot_be_told_is_refused() {
 }
 
 #[test]
+fn refusals_on_the_socket_are_recorded_a_hundred_times_a_minute() {
+    let served = Served::start(Limits::default());
+    served.backend.know_nothing();
+    for _ in 0..120 {
+        assert_eq!(ask(&served.path, "GET", "/api/queue", "").0, 403);
+    }
+    let refusals = served.backend.refusals();
+    assert_eq!(refusals.len(), 100);
+    assert!(refusals[99].ends_with("further ones are only counted"), "{}", refusals[99]);
+}
+
+#[test]
 fn a_peer_that_became_a_prisoner_loses_its_open_connection() {
     let served = Served::start(Limits::default());
     let mut stream = UnixStream::connect(&served.path).unwrap();

@@ -58,8 +58,8 @@ pub trait Backend: Commands + Counting + Grants + Lawyer + Send + Sync + 'static
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String>;
 
     /// Records that somebody was refused. `request` is method and path as the client wrote them,
-    /// the path cut at 200 bytes.
-    fn refused(&self, peer: &Peer, request: &str, why: &Refusal);
+    /// the path cut at 200 bytes; `note` goes behind the reason as it is.
+    fn refused(&self, peer: &Peer, request: &str, why: &Refusal, note: &str);
 
     /// `GET /readyz`.
     fn readiness(&self) -> Readiness;

@@ -167,11 +167,11 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
 
 async fn of_socket(control: &Control, peer: &Arc<Peer>, parts: &Parts) -> Result<Actor, Failure> {
     let asked = format!("{} {}", parts.method, shown(parts.uri.path()));
-    let (peer, backend) = (Arc::clone(peer), Arc::clone(&control.backend));
-    let admitted = move || match peer.admit(&*backend) {
+    let (peer, control) = (Arc::clone(peer), control.clone());
+    let admitted = move || match peer.admit(&*control.backend) {
         Ok(()) => Ok(Actor::of_peer(&peer)),
         Err(why) => {
-            backend.refused(&peer, &asked, &why);
+            control.access.refused(&peer, &*control.backend, &asked, &why);
             Err(Failure::new(ErrorCode::Forbidden, why.to_string()))
         }
     };

@@ -34,8 +34,15 @@ impl Backend for Control {
         Ok(found.map(|prisoner| prisoner.id.clone()))
     }
 
-    fn refused(&self, peer: &Peer, request: &str, why: &Refusal) {
-        tracing::warn!(pid = peer.pid, uid = peer.uid, request, %why, "somebody was refused at the control plane");
+    fn refused(&self, peer: &Peer, request: &str, why: &Refusal, note: &str) {
+        let why = format!("{why}{note}");
+        tracing::warn!(
+            pid = peer.pid,
+            uid = peer.uid,
+            request,
+            why,
+            "somebody was refused at the control plane"
+        );
         self.0.record(&[Record::ControlRefused(ledger::ControlRefused {
             peer: ledger::Caller {
                 uid: Some(peer.uid),

@@ -206,8 +206,8 @@ impl Backend for Fake {
         }
     }
 
-    fn refused(&self, _peer: &Peer, request: &str, why: &Refusal) {
-        self.0.lock().unwrap().refusals.push(format!("{request}: {why:?}"));
+    fn refused(&self, _peer: &Peer, request: &str, why: &Refusal, note: &str) {
+        self.0.lock().unwrap().refusals.push(format!("{request}: {why:?}{note}"));
     }
 
     fn readiness(&self) -> Readiness {

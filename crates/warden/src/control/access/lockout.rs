@@ -68,7 +68,7 @@ pub(super) enum Failed {
 
 /// Whether a refusal is to be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Recorded {
+enum Recorded {
     /// It is, after so many that were not.
     After(u32),
     /// It is, as the last for now.
@@ -84,8 +84,21 @@ pub(super) struct Lockout {
 }
 
 impl Lockout {
+    /// What the record of one more refusal says behind its reason; `None` where there is no room for a record.
+    pub(super) fn note(&self, now: Instant) -> Option<String> {
+        Some(match self.recorded(now) {
+            Recorded::Not => return None,
+            Recorded::After(0) => String::new(),
+            Recorded::After(missed) => format!("; {missed} refusals before it were not recorded"),
+            Recorded::Last => {
+                "; so many were refused within a minute that further ones are only counted"
+                    .to_owned()
+            }
+        })
+    }
+
     /// Whether there is room for one more record of a refusal.
-    pub(super) fn recorded(&self, now: Instant) -> Recorded {
+    fn recorded(&self, now: Instant) -> Recorded {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let records = records.get_or_insert_with(|| Failures::none(now));
         let before = records.count(now);
@@ -186,6 +199,18 @@ mod tests {
         }
         assert_eq!(lockout.recorded(start + WINDOW), Recorded::After(7));
         assert_eq!(lockout.recorded(start + WINDOW), Recorded::After(0));
+    }
+
+    #[test]
+    fn the_last_record_of_a_minute_and_the_next_one_say_what_is_left_out() {
+        let (lockout, start) = (Lockout::default(), Instant::now());
+        for _ in 1..MAX_RECORDS {
+            assert_eq!(lockout.note(start).as_deref(), Some(""));
+        }
+        assert!(lockout.note(start).unwrap().contains("only counted"));
+        assert_eq!((lockout.note(start), lockout.note(start)), (None, None));
+        let next = lockout.note(start + WINDOW).unwrap();
+        assert!(next.contains("2 refusals before it were not recorded"), "{next}");
     }
 
     #[test]

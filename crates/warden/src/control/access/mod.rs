@@ -24,9 +24,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::actor::Actor;
 use super::backend::{AccessChange, Backend};
+use super::peer::{Peer, Refusal};
 use super::reply::Failure;
 use hosts::Hosts;
-use lockout::{Failed, Key, Lockout, Recorded};
+use lockout::{Failed, Key, Lockout};
 use sessions::{NoLink, Owner, Sessions};
 use tls::Tls;
 use tokens::Tokens;
@@ -82,6 +83,8 @@ pub struct Access {
     tokens: Tokens,
     sessions: Sessions,
     lockout: Lockout,
+    /// Of the Unix socket: whoever fills the records of one leaves those of the other.
+    socket: Lockout,
     hosts: Hosts,
     named: Vec<String>,
     /// Where it is served, and how its certificate is known.
@@ -122,6 +125,7 @@ impl Access {
             tokens,
             sessions: Sessions::default(),
             lockout: Lockout::default(),
+            socket: Lockout::default(),
             hosts: Hosts::new(&named),
             named,
             place: None,
@@ -296,17 +300,16 @@ impl Access {
         mut why: String,
         now: Instant,
     ) {
-        match self.lockout.recorded(now) {
-            Recorded::Not => return,
-            Recorded::After(0) => {}
-            Recorded::After(missed) => {
-                why.push_str(&format!("; {missed} refusals before it were not recorded"));
-            }
-            Recorded::Last => why.push_str(
-                "; so many were refused within a minute that further ones are only counted",
-            ),
-        }
+        let Some(note) = self.lockout.note(now) else { return };
+        why.push_str(&note);
         backend.refused_at(&visitor.address.to_string(), asked, &why);
+    }
+
+    /// Writes down that somebody was refused on the Unix socket, as far as there is room for more of them within this minute.
+    pub(super) fn refused(&self, peer: &Peer, backend: &dyn Backend, asked: &str, why: &Refusal) {
+        if let Some(note) = self.socket.note(Instant::now()) {
+            backend.refused(peer, asked, why, &note);
+        }
     }
 
     /// `POST /api/session`, by who is no prisoner. Gives what to answer, and the cookie to set.
