@@ -20,7 +20,7 @@ pub struct Explanation {
     pub decision: Decision,
     /// The rules that were looked at, from the highest layer down and each in order, with what became of each.
     pub steps: Vec<Step>,
-    /// Rules that name another command altogether, or were beyond the bound on steps.
+    /// Rules that name another command altogether, were beyond the bound on steps, or were left out.
     pub others: usize,
     /// What the command would run besides itself, the outermost first, a hundred at most.
     pub inside: Vec<Inside>,
@@ -37,6 +37,8 @@ pub struct Step {
     pub verdict: Verdict,
     /// Why, as a lower-case sentence.
     pub why: String,
+    /// It is for another jail.
+    pub is_elsewhere: bool,
 }
 
 /// How a rule fared.
@@ -55,6 +57,16 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
         explain(self, facts)
+    }
+}
+
+impl Explanation {
+    /// Leaves out the rules that are for other jails. They are counted among the others, as rules for other commands are:
+    /// the sum tells nothing of them.
+    pub fn leave_out_elsewhere(&mut self) {
+        let all = self.steps.len();
+        self.steps.retain(|step| !step.is_elsewhere);
+        self.others += all - self.steps.len();
     }
 }
 
@@ -94,7 +106,8 @@ fn step(case: &Case<'_>, rule: &Rule, outcome: &Outcome) -> Step {
         }
         Outcome::Passed(pass) => (Verdict::Passed, why_passed(case, rule, pass)),
     };
-    Step { rule: rule.id.clone(), action: rule.action, verdict, why }
+    let is_elsewhere = matches!(outcome, Outcome::Passed(Pass::Jail));
+    Step { rule: rule.id.clone(), action: rule.action, verdict, why, is_elsewhere }
 }
 
 fn why_passed(case: &Case<'_>, rule: &Rule, pass: &Pass) -> String {

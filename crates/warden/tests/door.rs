@@ -170,6 +170,34 @@ fn of_other_jails_who_is_bounded_learns_nothing_not_even_how_much_there_is() {
 }
 
 #[test]
+fn who_is_bounded_asks_for_numbers_and_explanations_of_their_jails_alone() {
+    let served = Served::start(Limits::default());
+    let mine = token(&served, r#"{"role":"approver","jails":["mine"]}"#);
+    let does = |method: &str, path: &str, body: &str| {
+        let headers = format!("{}content-type: application/json\r\n", bearer(&mine));
+        let before = served.backend.calls().len();
+        let (head, body) = over_tcp(&served, &with_headers(method, path, &headers, body));
+        (status(&head), body, served.backend.calls().split_off(before))
+    };
+    for path in ["/api/overview", "/api/overview?jail=mine"] {
+        let (code, body, calls) = does("GET", path, "");
+        assert_eq!(code, 200, "{path}: {body}");
+        assert_eq!(calls, [r#"overview 86400000 ["mine"]"#], "{path}");
+    }
+    let (code, body, calls) = does("GET", "/api/overview?jail=other", "");
+    assert_eq!((code, calls), (404, Vec::new()), "{body}");
+    assert!(body.contains(r#"there is no jail \"other\" for"#), "{body}");
+    for body in [r#"{"argv":["ls"],"jail":"other"}"#, r#"{"argv":["ls"]}"#] {
+        let (code, told, calls) = does("POST", "/api/policy/explain", body);
+        assert_eq!((code, calls), (404, Vec::new()), "{body}: {told}");
+    }
+    let (code, told, calls) =
+        does("POST", "/api/policy/explain", r#"{"argv":["ls"],"jail":"mine"}"#);
+    assert_eq!(code, 200, "{told}");
+    assert_eq!(calls, [r#"explain ["ls"] None Some("mine") bounded true"#]);
+}
+
+#[test]
 fn a_token_that_is_revoked_or_wrong_opens_nothing_and_is_nowhere() {
     let served = Served::start(Limits::default());
     let token = token(&served, r#"{"role":"viewer","name":"alice"}"#);

@@ -351,3 +351,15 @@ fn alternatives_in_braces_are_told_of_once() {
     assert_eq!(why.matches("`{-a,-b,-c}`").count(), 1, "{why}");
     assert!(why.contains("`x`"), "{why}");
 }
+
+#[test]
+fn who_may_not_know_of_other_jails_is_explained_nothing_of_their_rules() {
+    let policy = rules(
+        "  - {command: ls, jail: other, action: deny}\n  - {command: ls, jail: default, action: allow}\n  - {command: cat, action: allow}\n",
+    );
+    let mut explained = Asked::of("ls").facts(|facts| policy.explain(facts));
+    assert_eq!((explained.steps.len(), explained.others), (2, 1));
+    explained.leave_out_elsewhere();
+    let left: Vec<&str> = explained.steps.iter().map(|step| &*step.rule.text).collect();
+    assert_eq!((left, explained.others), (vec!["policy.yaml:4"], 2));
+}

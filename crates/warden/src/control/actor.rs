@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clawrden_api::{ErrorBody, ErrorCode, KillRequest, ResumeRequest, Role, Scope};
 
 use super::peer::Peer;
+use super::routes::shown;
 
 /// Somebody who may use the control plane.
 #[derive(Debug, Clone)]
@@ -41,6 +42,15 @@ impl Actor {
             session: None,
             token: None,
         }
+    }
+
+    /// Whether it may see anything of this jail. Of others it is told what it would be told of none.
+    pub(super) fn may_see(&self, jail: &str) -> Result<(), ErrorBody> {
+        if self.scope.has_jail(jail) {
+            return Ok(());
+        }
+        let text = format!("there is no jail {:?} for {}", shown(jail), self.who);
+        Err(ErrorBody { code: ErrorCode::NotFound, message: text })
     }
 
     /// Whether it may stop what the request is about.

@@ -201,10 +201,7 @@ pub(super) async fn jail(
     name: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let name = jail_name(name)?;
-    if !actor.scope.has_jail(&name) {
-        let text = format!("there is no jail {:?} for {}", shown(&name), actor.who);
-        return Err(Failure::new(ErrorCode::NotFound, text));
-    }
+    actor.may_see(&name)?;
     ask(&headers, move || control.backend.jail(&name)).await
 }
 

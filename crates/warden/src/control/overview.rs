@@ -47,10 +47,7 @@ pub(super) async fn show(
         None => actor.scope.jails.clone(),
         Some(jail) => {
             JailName::new(&jail).map_err(|error| bad(format!("jail: {error}")))?;
-            if !actor.scope.has_jail(&jail) {
-                let text = format!("there is no jail {jail:?} for {}", actor.who);
-                return Err(Failure::new(ErrorCode::NotFound, text));
-            }
+            actor.may_see(&jail)?;
             vec![jail]
         }
     };

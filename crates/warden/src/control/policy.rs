@@ -36,11 +36,12 @@ pub trait Lawyer {
     /// When the ceiling in force cannot be told.
     fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody>;
 
-    /// `POST /api/policy/explain`. It has either a line or a command with a name.
+    /// `POST /api/policy/explain`. It has either a line or a command with a name. Who is `bounded` to some jails is told
+    /// of no rule that is for others.
     ///
     /// # Errors
     /// `BadRequest` for a name that no jail can have, `NotFound` for a jail that is not there.
-    fn explain(&self, request: ExplainRequest) -> Result<Explained, ErrorBody>;
+    fn explain(&self, request: ExplainRequest, bounded: bool) -> Result<Explained, ErrorBody>;
 
     /// `POST /api/policy/simulate`. The limit is in range.
     ///
@@ -66,12 +67,8 @@ pub(super) async fn explain(
     let given = read(&control, given, body::MAX_BODY).await?;
     with_body(given, move |given: ExplainRequest| {
         is_one_command(&given)?;
-        let jail = given.jail.as_deref().unwrap_or(USUAL_JAIL);
-        if !actor.scope.has_jail(jail) {
-            let text = format!("there is no jail {jail:?} for {}", actor.who);
-            return Err(ErrorBody { code: ErrorCode::NotFound, message: text });
-        }
-        control.backend.explain(given)
+        actor.may_see(given.jail.as_deref().unwrap_or(USUAL_JAIL))?;
+        control.backend.explain(given, !actor.scope.jails.is_empty())
     })
     .await
 }

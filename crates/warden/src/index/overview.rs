@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use clawrden_api::{
-    Overview, OverviewAnswers, OverviewDurations, OverviewStep, OverviewWaiting, TopDenied, TopTool,
+    HistoryEntry, HistoryQuery, Overview, OverviewAnswers, OverviewDurations, OverviewStep,
+    OverviewWaiting, TopDenied, TopTool,
 };
 use rusqlite::params;
 
 use super::Index;
 use super::rows::signed;
 use super::store::{IndexError, Store};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, MAX_LIMIT};
 
 /// Requests that are counted at most.
 const MAX_REQUESTS: u64 = 200_000;
@@ -78,18 +79,17 @@ impl Index {
         let deadline = Instant::now() + PATIENCE;
         let (mut before, mut looked, mut reached) = (u64::MAX, 0, until);
         let complete = loop {
-            let page = self.ask(ledger, |store| store.newest(before))?.ok()?;
+            let (page, is_last) =
+                self.ask(ledger, |store| store.newest_of(before, &stretch))?.ok()?;
             let Some(oldest) = page.last() else { break true };
             before = oldest.sequence;
             looked += u64::try_from(page.len()).unwrap_or(u64::MAX);
-            let is_last = page.len() < PAGE;
             // Clocks are set back at times: a whole page that is too old is the end.
             let is_past = page.iter().all(|request| request.time_ms < from);
             reached = reached.min(oldest.time_ms);
             for request in page {
                 let is_within = request.time_ms >= from && request.time_ms <= until;
-                let is_wanted = stretch.jails.is_empty() || stretch.jails.contains(&request.jail);
-                if is_within && is_wanted {
+                if is_within {
                     counts.take(request, from, step_ms);
                 }
             }
@@ -113,6 +113,32 @@ impl Index {
 }
 
 impl Store {
+    /// The newest requests of these jails before this one, and whether there are no more. What is in other jails is not
+    /// looked at: it neither takes time nor counts towards a bound, which would tell how much there is.
+    fn newest_of(
+        &self,
+        before: u64,
+        stretch: &Stretch<'_>,
+    ) -> Result<(Vec<Counted>, bool), IndexError> {
+        if stretch.jails.is_empty() {
+            let page = self.newest(before)?;
+            let is_last = page.len() < PAGE;
+            return Ok((page, is_last));
+        }
+        let (from, until) = stretch.times;
+        let query = HistoryQuery {
+            jails: stretch.jails.to_vec(),
+            since_ms: Some(from),
+            until_ms: Some(until),
+            cursor: Some(before),
+            limit: Some(MAX_LIMIT),
+            ..HistoryQuery::default()
+        };
+        let found = self.search(&query)?;
+        let is_last = found.next.is_none();
+        Ok((found.entries.into_iter().map(Counted::of).collect(), is_last))
+    }
+
     /// The newest requests before this one.
     fn newest(&self, before: u64) -> Result<Vec<Counted>, IndexError> {
         let sql = "SELECT seq, time_ms, jail, substr(argv, 1, ?2), decision, rule, outcome, duration_ms FROM requests \
@@ -133,6 +159,27 @@ impl Store {
             })
         })?;
         Ok(found.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Counted {
+    fn of(entry: HistoryEntry) -> Self {
+        let HistoryEntry {
+            sequence,
+            time_ms,
+            jail,
+            argv,
+            decision,
+            rule,
+            outcome,
+            duration_ms,
+            ..
+        } = entry;
+        let mut argv = serde_json::to_string(&argv).unwrap_or_default();
+        if let Some((end, _)) = argv.char_indices().nth(MAX_LINE) {
+            argv.truncate(end);
+        }
+        Self { sequence, time_ms, jail, argv, decision, rule, outcome, duration_ms }
     }
 }
 

@@ -476,7 +476,12 @@ fn an_overview_counts_every_request_of_its_time_in_its_jails() {
     let denied: Vec<_> =
         all.denied.iter().map(|top| (&*top.argv[1], &*top.jail, top.times)).collect();
     assert_eq!(denied, [("push", "ci", 500)]);
-    assert_eq!(count((now - 3_600_000, now), &["ci"]).unwrap().requests, 1500);
+    let ci = count((now - 3_600_000, now), &["ci"]).unwrap();
+    assert_eq!((ci.requests, ci.complete, ci.counted_from_ms), (1500, true, now - 3_600_000));
+    let denied: Vec<_> = ci.denied.iter().map(|top| (&*top.argv[1], top.times)).collect();
+    assert_eq!(denied, [("push", 500)]);
+    assert_eq!(count((now - 3_600_000, now), &["ci", "dev"]).unwrap().requests, 4500);
+    assert_eq!(count((now - 3_600_000, now), &["nowhere"]).unwrap().requests, 0);
     assert_eq!(count((0, now - 3_600_000), &[]).unwrap().requests, 0);
 }
 

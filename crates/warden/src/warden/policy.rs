@@ -79,7 +79,7 @@ impl Lawyer for Control {
         })
     }
 
-    fn explain(&self, request: ExplainRequest) -> Result<Explained, ErrorBody> {
+    fn explain(&self, request: ExplainRequest, bounded: bool) -> Result<Explained, ErrorBody> {
         let ExplainRequest { argv, line, jail, cwd, uid } = request;
         let jail = jail.unwrap_or_else(|| USUAL_JAIL.to_owned());
         let name = JailName::new(&jail)
@@ -107,6 +107,9 @@ impl Lawyer for Control {
         };
         let policies = found.policies();
         let mut explanation = policies.in_force.policy.explain(&facts);
+        if bounded {
+            explanation.leave_out_elsewhere();
+        }
         // What an earlier policy still forbids to prisoners that live counts as well.
         explanation.decision = policies.decide(&facts);
         Ok(explained(&explanation, &asked, policies.in_force.name.clone()))

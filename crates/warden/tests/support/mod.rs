@@ -178,8 +178,9 @@ impl Lawyer for Fake {
         Ok(PolicyChecked::default())
     }
 
-    fn explain(&self, request: ExplainRequest) -> Result<Explained, ErrorBody> {
-        self.note(format!("explain {:?} {:?} {:?}", request.argv, request.line, request.jail));
+    fn explain(&self, request: ExplainRequest, bounded: bool) -> Result<Explained, ErrorBody> {
+        let ExplainRequest { argv, line, jail, .. } = request;
+        self.note(format!("explain {argv:?} {line:?} {jail:?} bounded {bounded}"));
         Ok(Explained::default())
     }
 
