@@ -43,6 +43,20 @@ struct Known {
     came: Option<Result<Answered, ErrorBody>>,
 }
 
+/// Forgets the name of what came to nothing that is kept: it failed, or panicked.
+struct Open<'a> {
+    once: &'a Once,
+    name: Option<(String, String)>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            self.once.known().remove(&name);
+        }
+    }
+}
+
 /// The key of a request, if it has one.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let mut given = headers.get_all(KEY).iter();
@@ -80,18 +94,15 @@ impl Once {
         if let Some(came) = self.begin(&name, asked) {
             return came;
         }
+        let mut open = Open { once: self, name: Some(name) };
         let came = work();
-        let mut known = self.known();
-        match &came {
-            // It may go better the next time.
-            Err(body) if body.code.status() >= 500 => {
-                known.remove(&name);
-            }
-            _ => {
-                if let Some(entry) = known.get_mut(&name) {
-                    entry.came = Some(came.clone());
-                }
-            }
+        // What failed may go better the next time.
+        let is_kept = !matches!(&came, Err(body) if body.code.status() >= 500);
+        if is_kept
+            && let Some(name) = open.name.take()
+            && let Some(entry) = self.known().get_mut(&name)
+        {
+            entry.came = Some(came.clone());
         }
         (came, false)
     }
@@ -185,6 +196,20 @@ mod tests {
         assert_eq!(code(send(ErrorCode::Internal)), (ErrorCode::Internal, false));
         assert_eq!(code(send(ErrorCode::NotFound)), (ErrorCode::NotFound, false));
         assert_eq!(code(send(ErrorCode::Internal)), (ErrorCode::NotFound, true));
+    }
+
+    #[test]
+    fn what_panicked_may_be_tried_again() {
+        let once = Once::default();
+        let send = |work: fn() -> Result<Answered, ErrorBody>| {
+            once.answer(&actor("a"), Some("k".to_owned()), asked("", b""), work)
+        };
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            send(|| panic!("while it is answered"))
+        }));
+        assert!(failed.is_err());
+        assert_eq!(send(|| Ok(answered())), (Ok(answered()), false));
+        assert!(send(|| Ok(answered())).1, "once it is done it is told again");
     }
 
     #[test]

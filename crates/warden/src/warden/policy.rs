@@ -1,7 +1,7 @@
 //! What people are told of policies. Everything is judged by what was read before: no file is looked at, so that nothing
 //! can hang, and nobody learns by this what lies on the warden's host.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use clawrden_api::{
@@ -116,10 +116,7 @@ impl Lawyer for Control {
     }
 
     fn simulate(&self, request: SimulateRequest) -> Result<Simulated, ErrorBody> {
-        let Ok(_alone) = SIMULATING.try_lock() else {
-            let text = "another candidate is held against the history; try again in a moment";
-            return Err(refused(ErrorCode::Conflict, text.to_owned()));
-        };
+        let _alone = alone(&SIMULATING)?;
         let SimulateRequest { text, jail, since_ms, limit } = request;
         let policy = self
             .candidate(text)
@@ -156,6 +153,18 @@ impl Control {
     }
 }
 
+/// The turn of one who simulates. A turn that ended in a panic is over like any other: nothing is kept in between.
+fn alone(turn: &Mutex<()>) -> Result<MutexGuard<'_, ()>, ErrorBody> {
+    match turn.try_lock() {
+        Ok(alone) => Ok(alone),
+        Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            let text = "another candidate is held against the history; try again in a moment";
+            Err(refused(ErrorCode::Conflict, text.to_owned()))
+        }
+    }
+}
+
 fn layer(file: &Source) -> PolicyLayer {
     let name = match file.layer {
         Layer::Ceiling => "ceiling",
@@ -166,4 +175,23 @@ fn layer(file: &Source) -> PolicyLayer {
         Layer::Repository => "repository",
     };
     PolicyLayer { layer: name.to_owned(), name: file.name.clone(), text: file.text.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_candidate_has_its_turn_and_a_panic_ends_it() {
+        let turn = Mutex::new(());
+        let first = alone(&turn).unwrap();
+        assert_eq!(alone(&turn).unwrap_err().code, ErrorCode::Conflict);
+        drop(first);
+        let failed = std::panic::catch_unwind(|| {
+            let _alone = alone(&turn).unwrap();
+            panic!("while it is simulated");
+        });
+        assert!(failed.is_err() && turn.is_poisoned());
+        assert!(alone(&turn).is_ok());
+    }
 }
