@@ -4,7 +4,7 @@ import { busy, button, el, facts } from "./dom.js";
 import { get, post } from "./api.js";
 import { counting, visible } from "./show.js";
 import { listen, refresh, state } from "./state.js";
-import { mayAnswer } from "./session.js";
+import { session } from "./session.js";
 import { explain, files, simulate } from "./whatif.js";
 
 export function show(main) {
@@ -16,7 +16,7 @@ export function show(main) {
     told.textContent = [done.changed ? "The policy is a new one." : "The policy is the same as before.", ...done.problems].join(" ");
     await refresh();
   }));
-  main.append(el("div", { class: "page-head", data: { problems: "" } }, el("h1", {}, "Policy"), el("span", { class: "grow" }), told, mayAnswer() ? reload : ""), body, boxes);
+  main.append(el("div", { class: "page-head", data: { problems: "" } }, el("h1", {}, "Policy"), el("span", { class: "grow" }), told, session.role === "admin" ? reload : ""), body, boxes);
   const draw = () => {
     const policy = state.status?.policy;
     if (!policy) return;
@@ -30,7 +30,8 @@ export function show(main) {
         ["source", el("span", {}, ...visible(policy.source))],
         ["in force", counting(policy.since_ms, "ago")],
         ["fingerprint", el("code", {}, policy.fingerprint)],
-        ["files", policy.watched ? "watched: a change is taken over at once" : "not watched: press Reload after a change"],
+        ["files", policy.watched ? "watched: a change is taken over at once"
+          : session.role === "admin" ? "not watched: press Reload after a change" : "not watched: an admin reloads them after a change"],
       ])));
   };
   const deaf = listen(draw);
