@@ -1,10 +1,18 @@
 //! What happens, as the warden tells it while it is listened to.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
 use super::stream::Stream;
 use super::{Client, ClientError};
 
 /// Bytes of one event. A longer one is refused.
 pub const MAX_EVENT: usize = 16 * 1024 * 1024;
+
+/// How long a warden that is there may say nothing: three times it had a comment to send, which comes every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
 
 /// Something that happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +30,9 @@ pub struct Event {
 pub struct EventStream {
     stream: Stream,
     lines: Lines,
+    path: PathBuf,
+    heard: Instant,
+    silence: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +45,13 @@ impl Client {
     /// [`ClientError`], as for every call.
     pub async fn events(&self) -> Result<EventStream, ClientError> {
         let stream = self.stream("/api/events", Some("text/event-stream")).await?;
-        Ok(EventStream { stream, lines: Lines::default() })
+        Ok(EventStream {
+            stream,
+            lines: Lines::default(),
+            path: self.path.clone(),
+            heard: Instant::now(),
+            silence: SILENCE,
+        })
     }
 }
 
@@ -42,13 +59,19 @@ impl EventStream {
     /// The next event; `None` when the warden ends it. Nothing is lost by giving up waiting for it.
     ///
     /// # Errors
-    /// [`ClientError::Protocol`] when the warden breaks off, or says too much at once.
+    /// [`ClientError::Protocol`] when the warden breaks off, or says too much at once; [`ClientError::TimedOut`] when
+    /// nothing came of it for 45 s, not even a comment.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(event) = self.lines.event() {
                 return Ok(Some(event));
             }
-            let Some(bytes) = self.stream.next().await? else { return Ok(None) };
+            // Counted from what was heard: who gives up waiting and comes back does not begin anew.
+            let bytes = timeout_at(self.heard + self.silence, self.stream.next()).await;
+            let silent =
+                |_| ClientError::TimedOut { path: self.path.clone(), after: self.silence };
+            let Some(bytes) = bytes.map_err(silent)?? else { return Ok(None) };
+            self.heard = Instant::now();
             self.lines.0.extend_from_slice(&bytes);
             if self.lines.0.len() > MAX_EVENT {
                 let text = format!("an event of more than {MAX_EVENT} bytes");
@@ -88,7 +111,56 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
     use super::*;
+
+    /// A warden that takes one connection, says `first` and then nothing.
+    async fn silent_after(name: &str, first: &'static str) -> (PathBuf, tokio::task::JoinHandle<()>) {
+        let path = std::env::temp_dir().join(format!("api-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let warden = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(first.as_bytes()).await.unwrap();
+            let mut asked = Vec::new();
+            let _ = stream.read_to_end(&mut asked).await;
+        });
+        (path, warden)
+    }
+
+    #[tokio::test]
+    async fn a_warden_that_does_not_begin_is_not_waited_for() {
+        let (path, warden) = silent_after("begin", "").await;
+        let client = Client::unix(&path).with_timeout(Duration::from_millis(200));
+        let found = tokio::time::timeout(Duration::from_secs(10), client.events()).await.unwrap();
+        assert!(matches!(found, Err(ClientError::TimedOut { .. })), "{found:?}");
+        // Its connection is closed with it.
+        tokio::time::timeout(Duration::from_secs(10), warden).await.unwrap().unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_warden_that_fell_silent_is_gone() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nevent: hello\ndata: {}\n\n";
+        let (path, _warden) = silent_after("silent", head).await;
+        let mut events = Client::unix(&path).events().await.unwrap();
+        events.silence = Duration::from_millis(500);
+        assert_eq!(events.next().await.unwrap().unwrap().name, "hello");
+        let wait = async {
+            loop {
+                // Whoever comes back all the time hears of it as well.
+                let patience = Duration::from_millis(50);
+                if let Ok(found) = tokio::time::timeout(patience, events.next()).await {
+                    break found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
+        assert!(matches!(found, Err(ClientError::TimedOut { .. })), "{found:?}");
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn events_are_read_in_pieces_of_any_size_and_comments_are_none() {

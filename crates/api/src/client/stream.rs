@@ -10,19 +10,34 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::remote::Wire;
-use super::{Client, ClientError, MAX_ANSWER, protocol, refusal};
+use super::{Client, ClientError, MAX_ANSWER, TIMEOUT, protocol, refusal};
 
 /// A body, piece by piece. Its connection ends with it.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) headers: HeaderMap,
     body: Incoming,
-    connection: JoinHandle<()>,
+    _connection: Connection,
 }
 
+/// What moves the bytes, until this is dropped.
+#[derive(Debug)]
+struct Connection(JoinHandle<()>);
+
 impl Client {
-    /// `GET` of `uri`, of this type of contents where it matters.
+    /// `GET` of `uri`, of this type of contents where it matters. The time of a call is for its beginning: its body may
+    /// come for as long as it likes.
     pub(super) async fn stream(
+        &self,
+        uri: &str,
+        accept: Option<&'static str>,
+    ) -> Result<Stream, ClientError> {
+        let after = self.timeout.unwrap_or(TIMEOUT);
+        let timed_out = |_| ClientError::TimedOut { path: self.path.clone(), after };
+        tokio::time::timeout(after, self.begin(uri, accept)).await.map_err(timed_out)?
+    }
+
+    async fn begin(
         &self,
         uri: &str,
         accept: Option<&'static str>,
@@ -62,10 +77,10 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));
         }
         let request = request.body(Empty::<Bytes>::new()).map_err(protocol)?;
-        let connection = tokio::spawn(async move {
+        let connection = Connection(tokio::spawn(async move {
             // How it ended is told by the body.
             let _ = connection.await;
-        });
+        }));
         let response = sender.send_request(request).await.map_err(protocol)?;
         let status = response.status();
         if !status.is_success() {
@@ -74,7 +89,7 @@ impl Client {
             return Err(refusal(status, &body));
         }
         let (parts, body) = response.into_parts();
-        Ok(Stream { headers: parts.headers, body, connection })
+        Ok(Stream { headers: parts.headers, body, _connection: connection })
     }
 }
 
@@ -90,8 +105,8 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.connection.abort();
+        self.0.abort();
     }
 }
