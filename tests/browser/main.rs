@@ -300,6 +300,41 @@ fn every_page_fits_a_phone_and_obeys_the_content_security_policy() {
 }
 
 #[test]
+fn an_answer_whose_outcome_was_lost_is_sent_again_and_given_once() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &TCP);
+        let browser = signed_in(&driver, &house).await;
+        let waiting = push(&house, "lost");
+        browser.until("the card", &card("lost", "true")).await;
+        // The warden takes the first one, and the page does not hear of it.
+        let script = "const real = window.fetch; window.keys = [];
+            window.fetch = async (path, asked) => {
+                const told = await real(path, asked);
+                if (asked?.method !== 'POST' || !path.startsWith('/api/queue/')) return told;
+                window.keys.push(asked.headers['Idempotency-Key']);
+                if (window.keys.length === 1) throw new TypeError('lost');
+                return told;
+            };";
+        browser.run(script).await;
+        browser.press(".request .approve").await;
+        browser.shows("Approved by you").await;
+        let keys = browser.run("return window.keys").await;
+        assert_eq!(keys.as_array().unwrap().len(), 2, "{keys}");
+        assert!(keys[0] == keys[1] && keys[0].as_str().unwrap().len() == 32, "{keys}");
+        let _ = end(waiting).await;
+        let approved = house.ledger().iter().filter(|record| record["event"] == "approved").count();
+        assert_eq!(approved, 1);
+        is_content(&browser, &[]).await;
+        // Of what is not sent again it does not say what came of it.
+        browser.run("window.fetch = async () => { throw new TypeError('lost'); }").await;
+        browser.page("policy").await;
+        browser.press_button("Reload").await;
+        browser.shows("Whether it was done is not known.").await;
+        browser.close().await;
+    });
+}
+
+#[test]
 fn a_page_whose_warden_is_gone_says_so_and_finds_what_waits_when_it_is_back() {
     with_driver(async |driver| {
         let address = format!("127.0.0.1:{}", free_port());

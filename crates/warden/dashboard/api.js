@@ -27,17 +27,21 @@ async function ask(method, path, body) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   // Reads as well: a cookie alone opens nothing.
   if (csrf) headers["X-CSRF-Token"] = csrf;
-  let answer;
-  try {
-    answer = await fetch(path, {
+  // An answer to a request is given once, however often it is sent.
+  const isOnce = method === "POST" && path.startsWith("/api/queue/");
+  if (isOnce) headers["Idempotency-Key"] = word();
+  const send = async () => {
+    const given = await fetch(path, {
       method, headers, credentials: "same-origin", cache: "no-store",
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-  } catch {
-    throw new Problem(0, "unreachable", "The warden does not answer. Nothing was changed.");
-  }
+    return [given, await given.text()];
+  };
+  const silent = () => {
+    throw new Problem(0, "unreachable", `The warden does not answer. ${method === "GET" ? "Nothing was changed." : "Whether it was done is not known."}`);
+  };
+  const [answer, text] = await send().catch(isOnce ? send : silent).catch(silent);
   if (known && answer.status === 304) return known.told;
-  const text = await answer.text();
   let told = null;
   try {
     told = text ? JSON.parse(text) : null;
@@ -52,6 +56,11 @@ async function ask(method, path, body) {
   if (answer.status === 401) signedOut();
   const message = told?.detail ?? told?.message ?? told?.error?.message ?? (text || answer.statusText);
   throw new Problem(answer.status, told?.code ?? told?.error?.code ?? "", message);
+}
+
+/** A word that nobody used before. `randomUUID` is not there on pages that came without TLS by another name than localhost. */
+function word() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 let csrf = "";
