@@ -65,7 +65,18 @@ struct Kept {
     /// `None`: it is about all jails.
     about: About,
     frame: String,
+    /// What who is bounded to some jails is told instead, where that is less.
+    bounded: Option<String>,
 }
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.frame.len() + self.bounded.as_ref().map_or(0, String::len)
+    }
+}
+
+/// What who is bounded to some jails is told of a ledger that cannot be written.
+pub(crate) const UNWRITABLE: &str = "it cannot be written";
 
 /// Whom an event is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,7 +218,10 @@ impl Events {
     /// The ledger cannot be written.
     pub fn alarm(&self, error: &str) {
         if self.is_wanted() {
-            self.publish("ledger_failed", About::Everybody, &json!({ "error": error }));
+            // That nothing runs is for everybody; why says where things are.
+            let bounded = json!({ "error": UNWRITABLE });
+            let whole = json!({ "error": error });
+            self.publish_as("ledger_failed", About::Everybody, &whole, Some(&bounded));
         }
     }
 
@@ -259,8 +273,14 @@ impl Events {
     }
 
     fn publish(&self, name: &str, about: About, data: &Value) {
+        self.publish_as(name, about, data, None);
+    }
+
+    /// The same, with what who is bounded to some jails is told instead.
+    fn publish_as(&self, name: &str, about: About, data: &Value, bounded: Option<&Value>) {
         // Whoever appends to the ledger may wait for the lock: what can be done before is.
-        let rest = format!("\nevent: {name}\ndata: {data}\n\n");
+        let rest = |data: &Value| format!("\nevent: {name}\ndata: {data}\n\n");
+        let (rest, bounded) = (rest(data), bounded.map(rest));
         let mut ring = self.ring();
         if self.0.listeners.load(Ordering::SeqCst) == 0
             && ring.last_left.is_none_or(|left| left.elapsed() > LINGER)
@@ -271,8 +291,9 @@ impl Events {
         }
         // The number of the event behind it: who has heard this one goes on there.
         let number = ring.end() + 1;
-        let frame = format!("id: {:x}-{number}", ring.epoch);
-        ring.push(Kept { about, frame: frame + &rest });
+        let id = format!("id: {:x}-{number}", ring.epoch);
+        let bounded = bounded.map(|rest| format!("{id}{rest}"));
+        ring.push(Kept { about, frame: id + &rest, bounded });
         drop(ring);
         self.0.next.send_if_modified(|next| {
             let is_open = *next != u64::MAX;
@@ -315,11 +336,11 @@ impl Ring {
     }
 
     fn push(&mut self, kept: Kept) {
-        self.bytes += kept.frame.len();
+        self.bytes += kept.bytes();
         self.events.push_back(kept);
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
             let Some(gone) = self.events.pop_front() else { break };
-            self.bytes -= gone.frame.len();
+            self.bytes -= gone.bytes();
             self.first += 1;
         }
     }
@@ -405,7 +426,8 @@ impl Listener {
                 About::Unknown => self.scope.jails.is_empty(),
             };
             if may {
-                frames.push_str(&kept.frame);
+                let told = kept.bounded.as_ref().filter(|_| !self.scope.jails.is_empty());
+                frames.push_str(told.unwrap_or(&kept.frame));
             }
         }
         Some(News::Frames(frames))
@@ -521,8 +543,13 @@ mod tests {
         let heard = frames(&mut mine).await;
         assert_eq!(heard.matches("event: ").count(), 1, "{heard}");
         assert!(heard.contains(r#""jail":"mine""#), "{heard}");
-        events.alarm("disk full");
-        assert!(frames(&mut mine).await.contains("event: ledger_failed"));
+        let (mut whole, _) = events.listen(Scope::default(), None).unwrap();
+        frames(&mut whole).await;
+        events.alarm("/var/lib/x: disk full");
+        let heard = frames(&mut mine).await;
+        assert!(heard.contains("event: ledger_failed") && !heard.contains("/var"), "{heard}");
+        assert!(heard.contains(UNWRITABLE) && heard.starts_with("id: "), "{heard}");
+        assert!(frames(&mut whole).await.contains("/var/lib/x: disk full"));
     }
 
     #[tokio::test]

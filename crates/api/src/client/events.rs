@@ -68,8 +68,7 @@ impl EventStream {
             }
             // Counted from what was heard: who gives up waiting and comes back does not begin anew.
             let bytes = timeout_at(self.heard + self.silence, self.stream.next()).await;
-            let silent =
-                |_| ClientError::TimedOut { path: self.path.clone(), after: self.silence };
+            let silent = |_| ClientError::TimedOut { path: self.path.clone(), after: self.silence };
             let Some(bytes) = bytes.map_err(silent)?? else { return Ok(None) };
             self.heard = Instant::now();
             self.lines.0.extend_from_slice(&bytes);
@@ -117,7 +116,10 @@ mod tests {
     use super::*;
 
     /// A warden that takes one connection, says `first` and then nothing.
-    async fn silent_after(name: &str, first: &'static str) -> (PathBuf, tokio::task::JoinHandle<()>) {
+    async fn silent_after(
+        name: &str,
+        first: &'static str,
+    ) -> (PathBuf, tokio::task::JoinHandle<()>) {
         let path = std::env::temp_dir().join(format!("api-{name}-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();

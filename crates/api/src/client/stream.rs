@@ -37,11 +37,7 @@ impl Client {
         tokio::time::timeout(after, self.begin(uri, accept)).await.map_err(timed_out)?
     }
 
-    async fn begin(
-        &self,
-        uri: &str,
-        accept: Option<&'static str>,
-    ) -> Result<Stream, ClientError> {
+    async fn begin(&self, uri: &str, accept: Option<&'static str>) -> Result<Stream, ClientError> {
         let unreachable = |source| ClientError::Unreachable { path: self.path.clone(), source };
         match &self.remote {
             None => {

@@ -21,6 +21,7 @@ use super::backend::{Backend, Verdict};
 use super::reply::{Failure, plain, tagged};
 use super::routes::{Control, blocking, shown};
 use super::{body, history, once, openapi, pages};
+use crate::events::UNWRITABLE;
 
 /// Digits of a request's id, and of the shortest prefix that stands for one.
 const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
@@ -64,7 +65,7 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     let running = backend.running()?.entries;
     status.running = running.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
     // That nothing runs is for everybody; why says where things are.
-    let error = status.ledger.error.as_ref().map(|_| "it cannot be written".to_owned());
+    let error = status.ledger.error.as_ref().map(|_| UNWRITABLE.to_owned());
     status.ledger = LedgerStatus { error, ..LedgerStatus::default() };
     status.index =
         IndexStatus { state: std::mem::take(&mut status.index.state), ..IndexStatus::default() };
