@@ -62,8 +62,7 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.held.retain(|held| held.jail.as_ref().is_some_and(|jail| scope.has_jail(jail)));
     let waiting = backend.queue()?.entries;
     status.pending = waiting.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
-    let running = backend.running()?.entries;
-    status.running = running.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
+    status.running = backend.count_running(&|jail| scope.has_jail(jail));
     // That nothing runs is for everybody; why says where things are.
     let error = status.ledger.error.as_ref().map(|_| UNWRITABLE.to_owned());
     status.ledger = LedgerStatus { error, ..LedgerStatus::default() };

@@ -24,6 +24,9 @@ pub trait Commands {
     /// When it cannot be told.
     fn running(&self) -> Result<RunningList, ErrorBody>;
 
+    /// How many commands of these jails run. Reads nothing of the kernel, as the list of them does.
+    fn count_running(&self, in_jail: &dyn Fn(&str) -> bool) -> usize;
+
     /// `POST /api/running/{id}/stop`. `id` has 4 to 32 small hex digits.
     ///
     /// # Errors

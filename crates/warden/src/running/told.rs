@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use clawrden_api::{RunningEntry, RunningList};
 
 use super::{Order, Running, Shared, State};
+use crate::jails::JailName;
 use crate::ledger::{Id, Method};
 use crate::plan::RequestId;
 use crate::process::tree::Snapshot;
@@ -59,6 +60,11 @@ impl Running {
         RunningList { entries }
     }
 
+    /// How many run that were asked in a jail that `in_jail` picks.
+    pub(crate) fn count_in(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
+        self.table().entries.values().filter(|entry| in_jail(entry.shared.jail())).count()
+    }
+
     /// The running command that `prefix` names, digits of its id in small letters, and where its processes are.
     ///
     /// # Errors
@@ -98,12 +104,16 @@ impl Running {
 }
 
 impl Shared {
+    fn jail(&self) -> &str {
+        self.origin.jails.first().map_or("", JailName::as_str)
+    }
+
     fn told(&self) -> RunningEntry {
         let card = &self.card;
         RunningEntry {
             id: Id(self.id).to_string(),
             short: String::new(),
-            jail: self.origin.jails.first().map(ToString::to_string).unwrap_or_default(),
+            jail: self.jail().to_owned(),
             caller: card.caller(),
             argv: card.argv(),
             executor: card.executor.to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
     JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
-    PrisonerRequest, Queue, ResumeRequest, Status,
+    PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
 
 use super::Warden;
@@ -166,9 +166,9 @@ impl Backend for Control {
         };
         // What ran out of time holds no place that an answer needs.
         self.0.expire();
-        let id = &self.within(actor, id)?;
+        let entry = self.within(actor, id)?;
+        let id = &entry.id;
         if scope.repeats() {
-            let entry = self.0.approvals.find(id, |_| true).map_err(answer_error)?;
             scopes::may_repeat(&entry)?;
         }
         if verdict.approve {
@@ -255,11 +255,8 @@ impl Backend for Control {
 }
 
 impl Control {
-    /// The whole id of what somebody wants to answer, if they may.
-    fn within(&self, actor: &Actor, id: &str) -> Result<String, ErrorBody> {
-        if actor.scope.is_all() {
-            return Ok(id.to_owned());
-        }
+    /// What somebody wants to answer, if they may.
+    fn within(&self, actor: &Actor, id: &str) -> Result<QueueEntry, ErrorBody> {
         let entry = self.0.approvals.find(id, |jail| actor.scope.has_jail(jail));
         // As if there were no other jails: of them nothing is told.
         let entry = entry.map_err(answer_error)?;
@@ -272,7 +269,7 @@ impl Control {
             );
             return Err(refused(ErrorCode::Forbidden, text));
         }
-        Ok(entry.id)
+        Ok(entry)
     }
 
     /// Denies what the policy in force denies by now, and tells so whoever would approve it.

@@ -20,6 +20,10 @@ impl Commands for Control {
         Ok(self.0.running.list())
     }
 
+    fn count_running(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
+        self.0.running.count_in(in_jail)
+    }
+
     fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody> {
         let warden = &self.0;
         let by = actor.who.clone();

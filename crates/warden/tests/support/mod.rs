@@ -119,6 +119,11 @@ impl Commands for Fake {
         Ok(RunningList { entries: self.named_jails().into_iter().map(running).collect() })
     }
 
+    fn count_running(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
+        self.note("count_running".to_owned());
+        self.named_jails().iter().filter(|jail| in_jail(jail)).count()
+    }
+
     fn stop(&self, actor: &Actor, id: &str, request: StopRequest) -> Result<StopReport, ErrorBody> {
         self.note(format!("stop {id} {:?} by {}", request.reason, actor.who));
         Ok(StopReport { id: id.to_owned(), ended: true })
