@@ -61,16 +61,21 @@ pub(super) fn scan(text: &[u8], words: Words, found: &mut impl FnMut(Range<usize
     let Some(search) = &*SEARCH else { return found(0..text.len(), "unsearched") };
     runs::looked_at(text.len());
     let mut look: Option<Look<'_>> = None;
-    let mut at = 0;
+    let (mut at, mut in_key) = (0, 0);
     for hit in search.automaton.find_iter(text) {
         let Some(&sign) = search.signs.get(hit.pattern().as_usize()) else { continue };
-        // What is marked already says nothing more; but of a key that a name has only the beginning is its value.
-        if hit.start() < at && !matches!(sign, Sign::PrivateKey) {
+        // What is marked already says nothing more; but of a key that a name has only the beginning is its value. What is
+        // in a key was read with it: one that begins there is not read to its end again.
+        let is_key = matches!(sign, Sign::PrivateKey);
+        if if is_key { hit.end() <= in_key } else { hit.start() < at } {
             continue;
         }
         let look = look.get_or_insert_with(|| Look::new(text, words));
         if let Some((range, kind)) = look.at(hit.range(), sign) {
             at = at.max(range.end);
+            if is_key {
+                in_key = range.end;
+            }
             found(range, kind);
         }
     }

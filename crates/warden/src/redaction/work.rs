@@ -123,6 +123,9 @@ fn one_long_run_behind_many_signs_is_read_once() {
         ("cookie:$", "x"),
         ("x=-----BEGIN PRIVATE KEY-----", "AAAA"),
         ("-----BEGIN PRIVATE KEY-----", "    "),
+        ("-----BEGIN PRIVATE KEY-----Version:", "x"),
+        ("-----BEGIN PRIVATE KEY-----Comment:", "x"),
+        ("-----BEGIN PRIVATE KEY----------END ", "x"),
         ("://", "x:y"),
     ] {
         let half = SIZE / 2;
