@@ -95,13 +95,16 @@ impl Redactor {
         let mut result: Option<Redacted<'a>> = None;
         // What a shell is given behind `-c`, and the options that may stand between, is a line.
         let mut is_line_next = false;
+        let mut is_value_next = false;
         let mut found = Vec::new();
         for (at, argument) in argv.iter().enumerate() {
             let argument = argument.as_ref();
             let kinds = runs::kinds(argument);
             let is_option = matches!(argument.first(), Some(b'-' | b'+'));
-            let words =
-                if is_line_next || is_line(argument, kinds) { Words::Shell } else { Words::One };
+            let is_value = std::mem::replace(&mut is_value_next, is_value_option(argument));
+            let is_line =
+                is_line_next || !is_value && !has_value(argument) && is_line(argument, kinds);
+            let words = if is_line { Words::Shell } else { Words::One };
             is_line_next = is_option && (is_line_next || is_line_option(argument));
             if let Some((range, kind)) = options.next(argument) {
                 let range = if words == Words::Shell { scan::cut(argument, range) } else { range };
@@ -278,6 +281,24 @@ impl Words {
 /// Whether it is an option behind which a shell takes a line: `-c`, `-lc`, `-ce`.
 fn is_line_option(argument: &[u8]) -> bool {
     matches!(argument, [b'-', second, ..] if *second != b'-') && argument.contains(&b'c')
+}
+
+/// Options whose value is a header or a variable: whatever a shell would act on there is part of it.
+const VALUE_OPTIONS: [&[u8]; 6] =
+    [b"-H", b"--header", b"--proxy-header", b"-e", b"--env", b"--build-arg"];
+
+/// Whether the next argument is the value of such an option.
+fn is_value_option(argument: &[u8]) -> bool {
+    VALUE_OPTIONS.contains(&argument)
+}
+
+/// Whether it is such an option and its value: `-HX`, `--header=X`.
+fn has_value(argument: &[u8]) -> bool {
+    argument.first() == Some(&b'-')
+        && VALUE_OPTIONS.iter().any(|option| match argument.strip_prefix(*option) {
+            Some(value) => option.len() == 2 || value.first() == Some(&b'='),
+            None => false,
+        })
 }
 
 /// Whether it looks like a line for a shell.

@@ -208,6 +208,30 @@ fn secrets_by_option_variable_header_and_address_are_marked() {
         let words: Vec<&str> = command.split(' ').collect();
         assert_eq!(argv(&words), marked);
     }
+    for (words, shown) in [
+        (&["curl", "-H", "Cookie: a=dark; s=SECRET"][..], "curl -H Cookie: [redacted:header]"),
+        (&["curl", "-HCookie: a=dark; s=SECRET"], "curl -HCookie: [redacted:header]"),
+        (&["curl", "--header", "Cookie: a=b; s=SECRET"], "curl --header Cookie: [redacted:header]"),
+        (&["curl", "--header=Cookie: a=b; s=SECRET"], "curl --header=Cookie: [redacted:header]"),
+        (
+            &["curl", "--proxy-header", "Cookie: a=b; s=SECRET"],
+            "curl --proxy-header Cookie: [redacted:header]",
+        ),
+        (
+            &["docker", "run", "-e", "DB_PASSWORD=my pass&word", "i"],
+            "docker run -e DB_PASSWORD=[redacted:password] i",
+        ),
+        (
+            &["docker", "run", "--env", "DB_PASSWORD=my `pass` word", "i"],
+            "docker run --env DB_PASSWORD=[redacted:password] i",
+        ),
+        (
+            &["docker", "build", "--build-arg", "NPM_TOKEN=my $(to) ken", "."],
+            "docker build --build-arg NPM_TOKEN=[redacted:token] .",
+        ),
+    ] {
+        assert_eq!(argv(words), shown);
+    }
     let bearer = "Authorization: Bearer abc.def";
     assert_eq!(
         argv(&["curl", "-H", bearer, "http://h"]),
