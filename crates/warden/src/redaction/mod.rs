@@ -93,8 +93,8 @@ impl Redactor {
         let declared = self.declared();
         let mut options = Options::default();
         let mut result: Option<Redacted<'a>> = None;
-        // What a shell is given behind `-c`, and the options that may stand between, is a line.
-        let mut is_line_next = false;
+        // What a shell is given behind `-c`, and the options that may stand between, is a line: one of so many words.
+        let mut lines_next = 0_usize;
         let mut is_value_next = false;
         let mut found = Vec::new();
         for (at, argument) in argv.iter().enumerate() {
@@ -103,9 +103,14 @@ impl Redactor {
             let is_option = matches!(argument.first(), Some(b'-' | b'+'));
             let is_value = std::mem::replace(&mut is_value_next, is_value_option(argument));
             let is_line =
-                is_line_next || !is_value && !has_value(argument) && is_line(argument, kinds);
+                lines_next > 0 || !is_value && !has_value(argument) && is_line(argument, kinds);
             let words = if is_line { Words::Shell } else { Words::One };
-            is_line_next = is_option && (is_line_next || is_line_option(argument));
+            lines_next = match is_option {
+                true if lines_next > 0 => lines_next + shell_values(argument),
+                true if is_line_option(argument) => 1 + shell_values(argument),
+                true => 0,
+                false => lines_next.saturating_sub(1),
+            };
             if let Some((range, kind)) = options.next(argument) {
                 let range = if words == Words::Shell { scan::cut(argument, range) } else { range };
                 if !range.is_empty() {
@@ -128,7 +133,7 @@ impl Redactor {
                 count: 0,
                 acting: Vec::new(),
             });
-            if found.iter().any(|found| is_acting(&argument[found.range.clone()])) {
+            if found.iter().any(|found| acts(argument, &found.range, words)) {
                 result.acting.push(at);
             }
             let (marked, count) = mark(argument, std::mem::take(&mut found));
@@ -283,6 +288,16 @@ fn is_line_option(argument: &[u8]) -> bool {
     matches!(argument, [b'-', second, ..] if *second != b'-') && argument.contains(&b'c')
 }
 
+/// How many values that are no line follow the options of a shell in `argument`: `-o X`, `+O X`, `-co X`.
+fn shell_values(argument: &[u8]) -> usize {
+    match argument {
+        [b'-' | b'+', letters @ ..] if !letters.starts_with(b"-") => {
+            letters.iter().filter(|letter| letter.eq_ignore_ascii_case(&b'o')).count()
+        }
+        _ => 0,
+    }
+}
+
 /// Options whose value is a header or a variable: whatever a shell would act on there is part of it.
 const VALUE_OPTIONS: [&[u8]; 6] =
     [b"-H", b"--header", b"--proxy-header", b"-e", b"--env", b"--build-arg"];
@@ -317,11 +332,19 @@ fn may_have_signs(argument: &[u8], kinds: runs::Bytes) -> bool {
         || argument.len() >= LONG && kinds & runs::DOT != 0
 }
 
-/// Whether a shell would act on something that stands in it.
-fn is_acting(hidden: &[u8]) -> bool {
-    let kinds = runs::kinds(hidden);
+/// Whether a shell that is given the argument would act on something that stands in what is hidden of it.
+fn acts(argument: &[u8], hidden: &Range<usize>, words: Words) -> bool {
+    let kinds = runs::kinds(&argument[hidden.clone()]);
+    // What is not known to be a line may be one nonetheless: behind `X=y ` a shell runs what follows. An option, or the
+    // value of one, is as good as never a line.
+    let is_behind = match argument {
+        [b'-', b'-', ..] => false,
+        [b'-', _, ..] => hidden.start > 2,
+        _ => hidden.start > 0,
+    };
     kinds & (runs::OPERATOR | runs::BACKTICK | runs::LINE_FEED) != 0
-        || kinds & runs::DOLLAR != 0 && runs::find(hidden, b"$(").is_some()
+        || kinds & runs::SPACE != 0 && words == Words::One && is_behind
+        || kinds & runs::DOLLAR != 0 && runs::find(&argument[hidden.clone()], b"$(").is_some()
 }
 
 /// Everything in `text` that is to be marked, in any order. Without `words` only what is declared.

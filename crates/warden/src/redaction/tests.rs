@@ -276,6 +276,14 @@ fn a_line_for_a_shell_shows_what_the_shell_would_run() {
             "sh -ce PASSWORD=[redacted:password]; rm -rf ~",
         ),
         (&["bash", "-c", "-e", "TOKEN=x;reboot"], "bash -c -e TOKEN=[redacted:token];reboot"),
+        (
+            &["bash", "-c", "-o", "pipefail", "TOKEN=x rm -rf ~"],
+            "bash -c -o pipefail TOKEN=[redacted:token] rm -rf ~",
+        ),
+        (
+            &["bash", "-co", "pipefail", "+O", "extglob", "-e", "TOKEN=x rm -rf ~"],
+            "bash -co pipefail +O extglob -e TOKEN=[redacted:token] rm -rf ~",
+        ),
         (&["sh", "-c", ": cookie: x; rm -rf ~"], "sh -c : cookie: [redacted:header]; rm -rf ~"),
         (&["ssh", "h", "PASSWORD=x; rm -rf ~"], "ssh h PASSWORD=[redacted:password]; rm -rf ~"),
         (&["ssh", "h", "PASSWORD=x\nrm -rf ~"], "ssh h PASSWORD=[redacted:password]\nrm -rf ~"),
@@ -332,6 +340,12 @@ fn what_is_hidden_and_acts_on_a_shell_is_told() {
     assert_eq!(acting(&["sh", "-c", "curl -H 'Cookie: a=b; c=d'"]), Some(vec![2]));
     assert_eq!(acting(&["x", "--password", "hunter2 $HOME", "--token=ab"]), Some(vec![]));
     assert_eq!(acting(&["sh", "-c", "PASSWORD=x; rm -rf ~"]), Some(vec![]));
+    // Without a sign of a line, but one to whoever runs it.
+    assert_eq!(acting(&["ssh", "h", "TOKEN=x rm -rf /srv"]), Some(vec![2]));
+    assert_eq!(acting(&["env", "-S", "PASSWORD=x\trm -rf /srv"]), Some(vec![2]));
+    assert_eq!(acting(&["env", "-SPASSWORD=x rm -rf /srv"]), Some(vec![1]));
+    assert_eq!(acting(&["x", "--password=a b", "--password", "a b"]), Some(vec![]));
+    assert_eq!(acting(&["mysql", "-pa b", "TOKEN=ab"]), Some(vec![]));
     redactor.declare([("odd".to_owned(), b"corr;ect".to_vec())]);
     assert_eq!(acting(&["echo", "corr;ect"]), Some(vec![1]));
 }
