@@ -262,13 +262,13 @@ struct Gap {
     end: usize,
     has_break: bool,
     has_quote: bool,
-    /// Strings that are put together have a break or a `+` between them.
+    /// Strings that are put together have a break, a `+` or a comma between them.
     may_be_within: bool,
 }
 
 impl Gap {
     fn after(text: &[u8], from: usize, is_json: bool) -> Self {
-        let (mut at, mut has_break, mut has_quote, mut has_plus) = (from, false, false, false);
+        let (mut at, mut has_break, mut has_quote, mut has_join) = (from, false, false, false);
         loop {
             let rest = text.get(at..).unwrap_or_default();
             let escapes = span(rest, |b| b == b'\\');
@@ -278,14 +278,14 @@ impl Gap {
                 Some(b'"' | b'\'') if !is_json => has_quote = true,
                 _ if escapes > 0 => break,
                 Some(b'\n' | b'\r') => has_break = true,
+                // Base64 has `+` as well.
+                Some(b',' | b'+') if has_quote => has_join = true,
                 Some(b' ' | b'\t' | b',') => {}
-                // Base64 has it as well.
-                Some(b'+') if has_quote => has_plus = true,
                 _ => break,
             }
             at += escapes + 1;
         }
-        let may_be_within = !has_quote || has_break || has_plus;
+        let may_be_within = !has_quote || has_break || has_join;
         Self { end: at, has_break, has_quote, may_be_within }
     }
 }

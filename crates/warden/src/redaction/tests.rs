@@ -369,6 +369,8 @@ fn a_key_is_marked_as_far_as_it_goes() {
             key.replace('\n', "\\\\n"),
             key.replace('\n', "\n    "),
             key.replace('\n', "\\n\" +\n \""),
+            key.replace('\n', "\",\""),
+            key.replace('\n', "\\n\", \""),
         ] {
             let shown = text(&form);
             assert!(shown.starts_with("[redacted:private-key]"), "{shown}");
