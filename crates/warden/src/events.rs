@@ -213,6 +213,15 @@ impl Events {
         for record in records {
             self.record(record);
         }
+        // Behind all of them: an answer has a record for each request that it is for.
+        for record in records {
+            let entry = match record {
+                Record::Denied(r) => &r.entry,
+                Record::Expired(r) => &r.entry,
+                _ => continue,
+            };
+            self.ring().forget_one(&entry.to_string());
+        }
     }
 
     /// The ledger cannot be written.
@@ -254,6 +263,9 @@ impl Events {
             Record::PrisonerStarted(r) => jail(&r.jail),
             // Nothing more is told of it.
             Record::Failed(r) => return self.ring().forget_one(&r.id.to_string()),
+            Record::Decided(r) if r.decision == "deny" && !r.let_through => {
+                return self.ring().forget_one(&r.id.to_string());
+            }
             _ => return,
         };
         // As in the ledger, secrets are marked.
@@ -267,9 +279,13 @@ impl Events {
             data["jail"] = json!(jail);
         }
         self.publish(&name, about, &data);
-        if let Record::Finished(finished) = record {
-            self.ring().forget_one(&finished.id.to_string());
-        }
+        let over = match record {
+            Record::Finished(r) => &r.id,
+            Record::Denied(r) => &r.id,
+            Record::Expired(r) => &r.id,
+            _ => return,
+        };
+        self.ring().forget_one(&over.to_string());
     }
 
     fn publish(&self, name: &str, about: About, data: &Value) {
@@ -574,9 +590,34 @@ mod tests {
         let (_listener, _) = events.listen(Scope::default(), None).unwrap();
         events.know("open".to_owned(), "mine");
         for n in 0..3 * MAX_KNOWN {
-            let mut ring = events.ring();
-            ring.know(n.to_string(), "other");
-            ring.forget_one(&n.to_string());
+            let id = Id((n as u128).to_be_bytes());
+            events.know(id.to_string(), "other");
+            events.recorded(&[crate::request::denied(id, None, String::new())]);
+        }
+        let (one, two, entry) = (Id([1; 16]), Id([2; 16]), Id([9; 16]));
+        let answered = |id| ledger::Answered {
+            id,
+            entry,
+            approver: "me".to_owned(),
+            channel: "cli".to_owned(),
+            reason: None,
+            kept_until_ms: None,
+            scope: None,
+            holds_until_ms: None,
+        };
+        let expired = |id| Record::Expired(ledger::Expired { id, entry, after_ms: 1 });
+        let denied = [Record::Denied(answered(one)), Record::Denied(answered(two))];
+        for records in [denied, [expired(one), expired(two)]] {
+            // Of the other request only its entry is known.
+            events.know(one.to_string(), "mine");
+            events.know(entry.to_string(), "mine");
+            events.recorded(&records);
+            let ring = events.ring();
+            for known in [&one, &entry] {
+                assert_eq!(ring.about(&known.to_string()), About::Unknown);
+            }
+            let told = ring.events.iter().rev().take(2);
+            assert!(told.map(|kept| &kept.about).all(|about| *about == About::Jail("mine".into())));
         }
         let ring = events.ring();
         assert_eq!(ring.about("open"), About::Jail("mine".to_owned()));
