@@ -104,7 +104,7 @@ impl Hardened {
         self.state().was_told
     }
 
-    /// Whether the container of this id may be one; of none, whether any of these jails' may.
+    /// Whether the container of this id may be one; of none, whether any of these jails' may, or one of no known jail.
     pub(super) fn may_be<'j>(
         &self,
         id: Option<&str>,
@@ -118,8 +118,10 @@ impl Hardened {
         match id {
             Some(id) => all.contains_key(id),
             None => {
-                let of = |jail: &JailName| all.values().any(|jails| jails.contains(jail.as_str()));
-                jails.into_iter().any(of)
+                let of = |at: &BTreeSet<String>, jail: &JailName| {
+                    at.is_empty() || at.contains(jail.as_str())
+                };
+                jails.into_iter().any(|jail| all.values().any(|at| of(at, jail)))
             }
         }
     }
@@ -196,6 +198,8 @@ mod tests {
         assert!(!second.may_be(Some("b"), [&jail("web")]));
         assert!(second.may_be(None, [&jail("web")]), "it may be this one");
         assert!(!second.may_be(None, [&jail("other")]));
+        second.learn("d", None);
+        assert!(second.may_be(None, [&jail("other")]), "it may be in any jail");
         second.replace(|id| id == "c", std::iter::once(("c", Some(jail("db")))));
         assert!(second.was_told());
         let third = Hardened::open(path);
