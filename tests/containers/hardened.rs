@@ -122,3 +122,18 @@ fn a_hardened_container_stays_so_for_a_warden_that_comes_back_without_its_engine
     house.json(&["status", "--json"]);
     try_both();
 }
+
+#[test]
+fn a_hardened_container_that_asks_before_its_engine_is_heard_again_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("engine.sock");
+    let house = house_at("", &format!("unix://{}", link.display()));
+    let hardened = prisoner(&house, |spec| spec.label("clawrden.mode", "hardened"));
+    let open = prisoner(&house, |spec| spec);
+    let socket = engine::get().address.strip_prefix("unix://").unwrap();
+    std::os::unix::fs::symlink(socket, &link).unwrap();
+    let output = run(&hardened, &["id"]);
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    assert!(text(&output.stderr).contains("is not locked away"), "{output:?}");
+    assert!(run(&open, &["id"]).status.success());
+}

@@ -100,7 +100,7 @@ async fn command(
     if let Some(prisoner) = &prisoner {
         prisoner.count_request();
     }
-    if warden.wants_container(&jail) {
+    if warden.wants_container(&jail, &caller) {
         caller.container = warden.containers.find(&caller).await;
     }
     let Ok(id) = random_id() else {

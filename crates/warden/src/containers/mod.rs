@@ -240,6 +240,13 @@ impl Containers {
         self.engine.may_be_there()
     }
 
+    /// Whether the caller is not where the warden is, so that an engine which did not answer the last time may be back and
+    /// have it: a container that it starts may ask sooner than anybody looks for the engine again.
+    pub(crate) fn may_be_back_for(&self, caller: &Caller) -> bool {
+        let is_elsewhere = |pid| namespace::of(pid).ok() != self.namespace;
+        self.engine.is_wanted() && caller.pid.is_some_and(is_elsewhere)
+    }
+
     /// Where a caller is. Asks the engine about a container that is not known yet.
     pub(crate) async fn find(&self, caller: &Caller) -> Whereabouts {
         match self.look(caller).await {

@@ -7,6 +7,7 @@ use clawrden_api::EngineStatus;
 
 use super::Warden;
 use super::containers::mounts;
+use crate::caller::Caller;
 use crate::containers::ENABLED_LABEL;
 use crate::engine::{Action, EngineError, Event};
 use crate::jails::{Jail, JailName};
@@ -24,9 +25,9 @@ impl Warden {
         }
     }
 
-    /// Whether it matters in which container a caller of `jail` is. On a machine without an engine nothing needs to be
-    /// read for that, unless an earlier warden knew hardened containers.
-    pub(crate) fn wants_container(&self, jail: &Jail) -> bool {
+    /// Whether it matters in which container a caller of `jail` is. On a machine without an engine no more needs to be
+    /// read for that than the caller's pid namespace, unless an earlier warden knew hardened containers.
+    pub(crate) fn wants_container(&self, jail: &Jail, caller: &Caller) -> bool {
         let policies = jail.policies();
         let named =
             || policies.all().any(|one| one.policy.names_containers() || one.policy.runs_ghosts());
@@ -34,6 +35,7 @@ impl Warden {
             || named()
             || self.holds.has_containers()
             || self.members.may_be_hardened()
+            || self.containers.may_be_back_for(caller)
     }
 
     /// Follows what happens at the engine: which containers there are, and in which jails. Never ends.
