@@ -402,7 +402,8 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     let loan = warden.approvals.lend(approval);
     let unchanged = judged.recall(&warden.digests, &warden.workers).await;
     // A jail can have been hardened while it waited.
-    let unlocked = || judged.unlocked(|plan| warden.hardens(plan));
+    let by_now = |plan: &Plan| plan.judges.renewed().is_some_and(|now| now.harden());
+    let unlocked = || judged.unlocked(|plan| warden.hardens(plan) || by_now(plan));
     let objection = judged
         .objection(&warden.jails)
         .or_else(|| unlocked().map(|reason| Objection { rule: None, reason }));

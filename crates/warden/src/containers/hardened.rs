@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -32,10 +33,18 @@ struct State {
     was_told: bool,
 }
 
+impl State {
+    fn has_any(&self) -> bool {
+        self.is_unread || !self.kept.containers.is_empty()
+    }
+}
+
 /// The hardened containers of one warden.
 #[derive(Debug, Default)]
 pub(super) struct Hardened {
     path: Option<PathBuf>,
+    /// As [`State::has_any`]: every request asks for it.
+    has_any: AtomicBool,
     state: Mutex<State>,
     /// Held while the file is written, so that what is newer is written last.
     writing: Mutex<()>,
@@ -52,19 +61,24 @@ impl Hardened {
                 state.is_unread = true;
             }
         }
-        Self { path: Some(path), state: Mutex::new(state), writing: Mutex::default() }
+        Self {
+            path: Some(path),
+            has_any: AtomicBool::new(state.has_any()),
+            state: Mutex::new(state),
+            writing: Mutex::default(),
+        }
     }
 
     /// Remembers a container, and the jail that it is in.
     pub(super) fn learn(self: &Arc<Self>, id: &str, jail: Option<&JailName>) {
-        if self.change(|kept| kept.add(id, jail)) {
+        if self.change(|state| state.kept.add(id, jail)) {
             self.write_apart();
         }
     }
 
     /// Forgets one that is no more.
     pub(super) fn forget(self: &Arc<Self>, id: &str) {
-        if self.change(|kept| kept.containers.remove(id).is_some()) {
+        if self.change(|state| state.kept.containers.remove(id).is_some()) {
             self.write_apart();
         }
     }
@@ -75,28 +89,25 @@ impl Hardened {
         is_there: impl Fn(&str) -> bool,
         hardened: impl Iterator<Item = (&'a str, Option<JailName>)>,
     ) {
-        let changed = self.change(|kept| {
+        let changed = self.change(|state| {
+            let kept = &mut state.kept;
             let before = kept.clone();
             kept.containers.retain(|id, _| is_there(id));
             for (id, jail) in hardened {
                 kept.add(id, jail.as_ref());
             }
-            before != *kept
-        });
-        let was_unread = {
-            let mut state = self.state();
+            let changed = before != *kept;
             state.was_told = true;
-            std::mem::take(&mut state.is_unread)
-        };
-        if changed || was_unread {
+            std::mem::take(&mut state.is_unread) || changed
+        });
+        if changed {
             self.write_apart();
         }
     }
 
     /// Whether it matters to know in which container a caller is.
     pub(super) fn has_any(&self) -> bool {
-        let state = self.state();
-        state.is_unread || !state.kept.containers.is_empty()
+        self.has_any.load(Ordering::SeqCst)
     }
 
     /// Whether the engine has told which containers there are.
@@ -104,12 +115,9 @@ impl Hardened {
         self.state().was_told
     }
 
-    /// Whether the container of this id may be one; of none, whether any of these jails' may, or one of no known jail.
-    pub(super) fn may_be<'j>(
-        &self,
-        id: Option<&str>,
-        jails: impl IntoIterator<Item = &'j JailName>,
-    ) -> bool {
+    /// Whether the container of this id may be one; of none, whether any may that is in a jail of which `is_there`
+    /// speaks, or in no known one.
+    pub(super) fn may_be(&self, id: Option<&str>, is_there: impl Fn(&str) -> bool) -> bool {
         let state = self.state();
         let all = &state.kept.containers;
         if state.is_unread || all.len() >= MOST {
@@ -117,17 +125,17 @@ impl Hardened {
         }
         match id {
             Some(id) => all.contains_key(id),
-            None => {
-                let of = |at: &BTreeSet<String>, jail: &JailName| {
-                    at.is_empty() || at.contains(jail.as_str())
-                };
-                jails.into_iter().any(|jail| all.values().any(|at| of(at, jail)))
-            }
+            None => all
+                .values()
+                .any(|jails| jails.is_empty() || jails.iter().any(|jail| is_there(jail.as_str()))),
         }
     }
 
-    fn change(&self, how: impl FnOnce(&mut Kept) -> bool) -> bool {
-        how(&mut self.state().kept)
+    fn change(&self, how: impl FnOnce(&mut State) -> bool) -> bool {
+        let mut state = self.state();
+        let changed = how(&mut state);
+        self.has_any.store(state.has_any(), Ordering::SeqCst);
+        changed
     }
 
     /// Writes the file, beside the event loop where there is one.
@@ -188,23 +196,23 @@ mod tests {
     fn what_was_learnt_is_known_after_a_restart_and_what_is_gone_is_not() {
         let (_folder, path) = place();
         let first = Arc::new(Hardened::open(path.clone()));
-        assert!(!first.has_any() && !first.may_be(Some("a"), [&jail("web")]));
+        assert!(!first.has_any() && !first.may_be(Some("a"), |at| at == "web"));
         first.learn("a", Some(&jail("web")));
         first.learn("b", None);
         first.forget("b");
         let second = Arc::new(Hardened::open(path.clone()));
         assert!(second.has_any() && !second.was_told());
-        assert!(second.may_be(Some("a"), [&jail("other")]), "an id is that container anywhere");
-        assert!(!second.may_be(Some("b"), [&jail("web")]));
-        assert!(second.may_be(None, [&jail("web")]), "it may be this one");
-        assert!(!second.may_be(None, [&jail("other")]));
+        assert!(second.may_be(Some("a"), |at| at == "other"), "an id is that container anywhere");
+        assert!(!second.may_be(Some("b"), |at| at == "web"));
+        assert!(second.may_be(None, |at| at == "web"), "it may be this one");
+        assert!(!second.may_be(None, |at| at == "other"));
         second.learn("d", None);
-        assert!(second.may_be(None, [&jail("other")]), "it may be in any jail");
+        assert!(second.may_be(None, |at| at == "other"), "it may be in any jail");
         second.replace(|id| id == "c", std::iter::once(("c", Some(jail("db")))));
         assert!(second.was_told());
         let third = Hardened::open(path);
         assert!(
-            third.may_be(Some("c"), [&jail("web")]) && !third.may_be(Some("a"), [&jail("web")])
+            third.may_be(Some("c"), |at| at == "web") && !third.may_be(Some("a"), |at| at == "web")
         );
     }
 
@@ -213,19 +221,23 @@ mod tests {
         let (_folder, path) = place();
         std::fs::write(&path, "{\"containers\":").unwrap();
         let hardened = Arc::new(Hardened::open(path.clone()));
-        assert!(hardened.has_any() && hardened.may_be(Some("a"), []) && hardened.may_be(None, []));
+        assert!(
+            hardened.has_any()
+                && hardened.may_be(Some("a"), |_| false)
+                && hardened.may_be(None, |_| false)
+        );
         hardened.replace(|_| true, std::iter::empty());
-        assert!(!hardened.has_any() && !hardened.may_be(Some("a"), []));
-        assert!(!Hardened::open(path).may_be(Some("a"), []));
+        assert!(!hardened.has_any() && !hardened.may_be(Some("a"), |_| false));
+        assert!(!Hardened::open(path).may_be(Some("a"), |_| false));
     }
 
     #[test]
     fn with_more_than_can_be_remembered_any_may_be_one() {
         let hardened = Arc::new(Hardened::default());
         for n in 0..MOST {
-            assert!(!hardened.may_be(Some("x"), []));
+            assert!(!hardened.may_be(Some("x"), |_| false));
             hardened.learn(&n.to_string(), None);
         }
-        assert!(hardened.may_be(Some("x"), []));
+        assert!(hardened.may_be(Some("x"), |_| false));
     }
 }

@@ -115,12 +115,15 @@ impl Members {
         self.hardened.has_any()
     }
 
-    /// Whether a caller at the doors of these jails, of whose container only this is known, may be in a hardened one.
-    pub(crate) fn may_harden(&self, jails: &[&JailName], why: &Unknown) -> bool {
-        let inside = |member: &Member| member.is_hardened && jails.contains(&&member.jail);
-        self.inner().members.values().any(inside)
-            || self.hardened.may_be(why.id(), jails.iter().copied())
-            || (why.is_silence() && !self.hardened.was_told())
+    /// Whether a caller at the doors of the jails of which `is_there` speaks, of whose container only this is known, may
+    /// be in a hardened one.
+    pub(crate) fn may_harden(&self, why: &Unknown, is_there: impl Fn(&str) -> bool) -> bool {
+        let inside = |member: &Member| member.is_hardened && is_there(member.jail.as_str());
+        // Every hardened member is among those.
+        let may_be = || {
+            self.inner().members.values().any(inside) || self.hardened.may_be(why.id(), &is_there)
+        };
+        (self.hardened.has_any() && may_be()) || (why.is_silence() && !self.hardened.was_told())
     }
 
     /// The jail that a container's labels say it is in, where that can be one.
@@ -429,17 +432,18 @@ mod tests {
         Members::open(false, path.clone()).hear(&event("a", Action::Started, &hard));
         let members = Members::open(false, path);
         let absent = EngineError::Unwanted;
+        let is_web = |at: &str| at == "web";
         let of = |id: &str| Unknown::NotTold { id: id.to_owned(), source: absent.clone() };
         assert!(members.may_be_hardened() && members.all().is_empty());
-        assert!(members.may_harden(&[&web()], &of("a")));
-        assert!(!members.may_harden(&[&web()], &of("b")));
-        assert!(members.may_harden(&[&web()], &Unknown::Unseen), "it may be that one");
-        assert!(!members.may_harden(&[&JailName::default_jail()], &Unknown::Unseen));
+        assert!(members.may_harden(&of("a"), is_web));
+        assert!(!members.may_harden(&of("b"), is_web));
+        assert!(members.may_harden(&Unknown::Unseen, is_web), "it may be that one");
+        assert!(!members.may_harden(&Unknown::Unseen, |at| at == "default"));
         // An engine that is there, and has not told of any container yet.
-        assert!(members.may_harden(&[&web()], &Unknown::TooSlow("b".to_owned())));
+        assert!(members.may_harden(&Unknown::TooSlow("b".to_owned()), is_web));
         members.replace(&[], BTreeSet::new());
         assert!(!members.may_be_hardened());
-        assert!(!members.may_harden(&[&web()], &Unknown::TooSlow("b".to_owned())));
+        assert!(!members.may_harden(&Unknown::TooSlow("b".to_owned()), is_web));
     }
 
     #[test]

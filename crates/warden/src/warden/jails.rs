@@ -87,17 +87,16 @@ pub(super) fn no_such_jail(name: &JailName) -> ErrorBody {
 }
 
 impl Warden {
-    /// Whether nothing is handed off to the caller of `plan`, as its jail's policy, that of this moment too, or its
-    /// container's label says. One whose container is not known may be in any of those that have asked there or say that
-    /// they belong there, and is in the one that its cgroups name.
+    /// Whether nothing is handed off to the caller of `plan`, as its jail's policy or its container's label says. One
+    /// whose container is not known may be in any of those that have asked there or say that they belong there, and is
+    /// in the one that its cgroups name.
     pub(crate) fn hardens(&self, plan: &Plan) -> bool {
         plan.judges.harden()
-            || plan.judges.renewed().is_some_and(|now| now.harden())
             || match plan.caller.container.known() {
                 Ok(found) => found.is_some_and(|found| is_hardened(&found.labels)),
                 Err(why) => {
-                    let jails: Vec<&JailName> = plan.judges.jails().collect();
-                    self.members.may_harden(&jails, why)
+                    let is_there = |at: &str| plan.judges.jails().any(|jail| jail.as_str() == at);
+                    self.members.may_harden(why, is_there)
                 }
             }
     }
