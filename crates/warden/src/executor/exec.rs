@@ -12,14 +12,13 @@ use super::door::{Door, SOCKET};
 use super::reopen::{Reopened, reopen};
 use super::runner::Runner;
 use super::supervision::{Prepared, Supervision, device_number, ended};
-use super::{Begun, Refusal, Start, begin, finish, record, refuse, whereabouts};
+use super::{Begun, Refusal, Start, begin, finish, ordered, record, refuse, whereabouts};
 use crate::containers::{Doors, Whereabouts};
 use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
 use crate::process::{Identity, Ids, Status, proc, status};
 use crate::recording::Secrets;
-use crate::running::{Order, Run};
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
 
@@ -115,18 +114,6 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     spent = spent.filter(|_| supervision.refused_to_start);
     finish(warden, supervision.run_of(), finished, spent);
     supervision.linger(&warden.pool).await;
-}
-
-/// What the person at the other end is told of an order that comes before there is anything to end.
-async fn ordered(run: &mut Run) -> String {
-    loop {
-        match run.order().await {
-            Order::End { why } | Order::Stop { why } => return why,
-            Order::Leave => return "the warden went down; nothing ran".to_owned(),
-            Order::Freeze => return "everything was paused while it began; nothing ran".to_owned(),
-            Order::Thaw => {}
-        }
-    }
 }
 
 /// How a runner gets into the caller's container, and back to the warden.

@@ -25,9 +25,9 @@ use crate::caller::Caller;
 use crate::containers::Whereabouts;
 use crate::decision::Approved;
 use crate::intercom::Reply;
-use crate::ledger::{ApprovalReturned, Failed, Finished, Id, Method, Record, Started};
+use crate::ledger::{ApprovalReturned, Failed, Finished, Id, LedgerError, Method, Record, Started};
 use crate::metrics::Meter;
-use crate::running::{Card, Run};
+use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
 pub(crate) use ghost::{Ghosts, clear_doors, learn, reap};
@@ -162,6 +162,7 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     }
     let id = started.id;
     let has_authority = has_authority(start, &started);
+    let is_handed_off = started.method == Method::Handoff;
     start.records.push(Record::Started(started));
     crate::crash::point("before_intent");
     let sequence = match warden.ledger.append(&start.records) {
@@ -191,16 +192,15 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     let meter = Meter::start(plan.jail.counts(), start.approved.executor());
     run.counts(meter);
     crate::crash::point("after_spent");
-    let landed = warden.ledger.promised(sequence, has_authority).await;
+    // Who has left cannot be handed anything; of a runner's caller nothing else would tell.
+    let caller = (!is_handed_off).then_some(&start.reply);
+    let landed = landed(warden.ledger.promised(sequence, has_authority), &mut run, caller).await;
     let stopped = warden.stopped_for(start.approved.plan());
-    let text = match (&landed, stopped.as_ref()) {
+    let text = match (landed, stopped.as_ref()) {
         (Ok(()), None) => return Some(Begun { run, spent }),
         // The switch was thrown while the disk was waited for.
         (_, Some(text)) => text.clone(),
-        (Err(error), None) => {
-            tracing::error!(%error, "an intent is not on the disk");
-            format!("the ledger cannot be kept, so nothing runs: {error}")
-        }
+        (Err(text), None) => text,
     };
     finish(warden, &run, never_started(id, &text), spent);
     // A caller that has left needs no answer.
@@ -209,6 +209,41 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
         None => start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await,
     };
     None
+}
+
+/// Waits for the intent to be where it was promised, for as long as nobody says otherwise. The text says why nothing
+/// runs.
+async fn landed(
+    promised: impl Future<Output = Result<(), LedgerError>>,
+    run: &mut Run,
+    caller: Option<&Reply>,
+) -> Result<(), String> {
+    tokio::select! {
+        biased;
+        why = ordered(run) => return Err(why),
+        landed = promised => landed.map_err(|error| {
+            tracing::error!(%error, "an intent is not on the disk");
+            format!("the ledger cannot be kept, so nothing runs: {error}")
+        })?,
+    }
+    match caller {
+        Some(caller) if caller.has_gone() => {
+            Err("the caller left before its command started".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the person at the other end is told of an order that comes before there is anything to end.
+async fn ordered(run: &mut Run) -> String {
+    loop {
+        match run.order().await {
+            Order::End { why } | Order::Stop { why } => return why,
+            Order::Leave => return "the warden went down; nothing ran".to_owned(),
+            Order::Freeze => return "everything was paused while it began; nothing ran".to_owned(),
+            Order::Thaw => {}
+        }
+    }
 }
 
 /// Whether the command can do more than its caller could without us, or a person answers for it.
@@ -254,5 +289,47 @@ fn finish(warden: &Warden, run: &Run, finished: Finished, unused: Option<Approva
             tracing::error!(%error, "an end could not be recorded; its approval is used up");
             warden.record(&[finished]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::running::{Origin, Running};
+
+    fn run(running: &Arc<Running>) -> Run {
+        running.enter([7; 16], Origin { jails: Vec::new(), container: None }, Card::default())
+    }
+
+    #[tokio::test]
+    async fn an_order_is_heard_while_the_disk_is_waited_for_and_before_it_counts() {
+        let running = Arc::new(Running::default());
+        let mut run = run(&running);
+        let stop = Order::Stop { why: "enough".to_owned() };
+        running.order(&Order::Thaw, |_| true);
+        running.order(&stop, |_| true);
+        assert_eq!(landed(pending(), &mut run, None).await, Err("enough".to_owned()));
+        running.order(&stop, |_| true);
+        assert_eq!(landed(ready(Ok(())), &mut run, None).await, Err("enough".to_owned()));
+        assert_eq!(landed(ready(Ok(())), &mut run, None).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn nothing_starts_for_who_left_while_the_disk_was_waited_for() {
+        let running = Arc::new(Running::default());
+        let mut run = run(&running);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let caller = Reply::new(ours, true);
+        assert_eq!(landed(ready(Ok(())), &mut run, Some(&caller)).await, Ok(()));
+        let leaves = async {
+            drop(theirs);
+            Ok(())
+        };
+        let error = landed(leaves, &mut run, Some(&caller)).await.unwrap_err();
+        assert!(error.contains("the caller left"), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clawrden_protocol::frame::Handoff;
 use clawrden_protocol::limits::{EXIT_DENIED, RECONNECT};
 use clawrden_protocol::{Ack, FrameBuffer, FromClient, ToClient};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -192,6 +193,14 @@ impl Reply {
         }
     }
 
+    /// Whether the client has closed the connection. Nothing is read: descriptors that it has sent stay for a runner.
+    pub(crate) fn has_gone(&self) -> bool {
+        let mut fds = [PollFd::new(&self.stream, PollFlags::empty())];
+        // Who cannot be looked at is found when it is answered.
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+            && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
     /// The status that a client reports of a tool that it waited for; `None` when it closes without.
     pub(crate) async fn report(&mut self) -> Option<clawrden_protocol::frame::Status> {
         loop {
@@ -294,6 +303,19 @@ mod tests {
             client.unwrap();
             assert_eq!(sent.unwrap_err().in_part, read > 0);
         }
+    }
+
+    #[tokio::test]
+    async fn who_has_left_is_told_from_who_only_says_no_more_and_nothing_is_read() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut reply = Reply::new(ours, true);
+        theirs.write_all(&[4, 0, 0, 0, 0]).await.unwrap();
+        assert!(!reply.has_gone());
+        theirs.shutdown().await.unwrap();
+        assert!(!reply.has_gone());
+        drop(theirs);
+        assert!(reply.has_gone());
+        assert_eq!(reply.interrupted().await, Interruption::Cancelled);
     }
 
     #[tokio::test]
