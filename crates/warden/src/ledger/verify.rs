@@ -75,6 +75,20 @@ pub enum VerifyError {
     /// It does not hold.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// There are no such records in it.
+    #[error(
+        "records {from} to {to} are not all in this ledger, which has {first} to {last}; ask for what is in it"
+    )]
+    NoSuchRange {
+        /// The first record that was asked for.
+        from: u64,
+        /// The last one.
+        to: u64,
+        /// The first record that there is; 0 for none.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] LedgerError),
@@ -95,6 +109,7 @@ pub fn verify(path: &Path) -> Result<Summary, VerifyError> {
 ///
 /// # Errors
 /// [`VerifyError::Broken`] with the first line that does not hold; a last line without its end is one too.
+/// [`VerifyError::NoSuchRange`] where the proof is of records that are not there.
 pub fn verify_by(path: &Path, proof: &Proof) -> Result<Summary, VerifyError> {
     let path = if path.is_dir() { path.join("ledger.jsonl") } else { path.to_owned() };
     let place = Place::new(&path)?;
@@ -191,11 +206,11 @@ impl Files {
     }
 
     fn verify(&self, proof: &Proof) -> Result<Summary, VerifyError> {
-        let mut walk = Walk::by(proof.keys.clone());
+        let range = proof.from.unwrap_or(0)..=proof.to.unwrap_or(u64::MAX);
+        let mut walk = Walk::by(proof.keys.clone(), range);
         for head in proof.heads.iter().chain(&self.head) {
             walk.heads.entry(head.last).or_default().push(head.clone());
         }
-        let range = proof.from.unwrap_or(0)..=proof.to.unwrap_or(u64::MAX);
         let mut summary = Summary::default();
         let last = self.files.len().saturating_sub(1);
         for (nth, (path, file, size)) in self.files.iter().enumerate() {
@@ -203,11 +218,9 @@ impl Files {
             let is_closed = nth < last || !self.is_open;
             if scan.torn && scan.broken.is_none() && !is_closed {
                 // A head tells a line that was cut from one that was never finished.
-                self.is_whole(&walk, &range)?;
+                self.is_whole(&walk)?;
             }
-            if let Some(broken) = fault(path, &scan, &walk, is_closed)
-                && range.contains(&broken.seq)
-            {
+            if let Some(broken) = fault(path, &scan, &walk, is_closed) {
                 return Err(broken.into());
             }
             summary.segments += 1;
@@ -215,7 +228,8 @@ impl Files {
             summary.bytes += scan.bytes;
         }
         let head = walk.head();
-        self.is_whole(&walk, &range)?;
+        self.is_whole(&walk)?;
+        has_range(proof, walk.first.unwrap_or(0), head.seq)?;
         summary.first_seq = walk.first.unwrap_or(0);
         summary.last_seq = head.seq;
         summary.head = String::from_utf8_lossy(&head.hash).into_owned();
@@ -230,11 +244,7 @@ impl Files {
     }
 
     /// Whether the ledger goes as far as every head says.
-    fn is_whole(
-        &self,
-        walk: &Walk,
-        range: &std::ops::RangeInclusive<u64>,
-    ) -> Result<(), VerifyError> {
+    fn is_whole(&self, walk: &Walk) -> Result<(), VerifyError> {
         let head = walk.head();
         // What a head names before the first line lies elsewhere.
         let Some(further) = walk.heads.range(head.seq.saturating_add(1)..).next_back() else {
@@ -262,7 +272,7 @@ impl Files {
                 ),
             };
             let seq = head.seq.saturating_add(1);
-            if range.contains(&seq) || range.contains(&further.last) {
+            if walk.concerns(&(seq..=further.last)) {
                 let line = count_lines(file, *size).map_err(LedgerError::io("read", path))? + 1;
                 let broken = Broken { file: path.clone(), line, at: *size, seq, damage, why };
                 return Err(broken.into());
@@ -272,12 +282,28 @@ impl Files {
     }
 }
 
+/// Whether the records that matter are there at all.
+fn has_range(proof: &Proof, first: u64, last: u64) -> Result<(), VerifyError> {
+    let (from, to) = (proof.from.unwrap_or(first), proof.to.unwrap_or(last));
+    // What is asked for from 0 is asked for from the beginning.
+    let is_there = (from >= first || from <= 1) && from <= to && to >= first && to <= last;
+    match is_there {
+        false if proof.from.is_some() || proof.to.is_some() => {
+            Err(VerifyError::NoSuchRange { from, to, first, last })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is wrong with a file.
 fn fault(path: &Path, scan: &Scan, walk: &Walk, is_closed: bool) -> Option<Broken> {
     if let Some(broken) = &scan.broken {
         return Some(broken.clone());
     }
     let seq = walk.head().seq.saturating_add(1);
+    if !walk.concerns(&(seq..=seq)) {
+        return None;
+    }
     let at = |damage, why: &str| Broken {
         file: path.to_owned(),
         line: scan.lines + 1,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Line, each_line};
@@ -94,6 +94,10 @@ pub(super) struct Walk {
     /// Heads from elsewhere, by the line that they name.
     pub(super) heads: BTreeMap<u64, Vec<SignedHead>>,
     pub(super) seen: Seen,
+    /// The records that matter, where not all do: faults elsewhere are passed over.
+    range: Option<RangeInclusive<u64>>,
+    /// The line before was passed over as changed: what it hashes to says nothing of the next.
+    is_adrift: bool,
 }
 
 /// Why a line does not hold.
@@ -105,9 +109,17 @@ impl Walk {
         Self { head, ..Self::default() }
     }
 
-    /// A walk from the beginning, by these keys; without one, by what the ledger says itself.
-    pub(super) fn by(keys: Vec<PublicKey>) -> Self {
-        Self { keys, ..Self::default() }
+    /// A walk from the beginning, by these keys; without one, by what the ledger says itself. Of what does not hold,
+    /// only what concerns these records is told.
+    pub(super) fn by(keys: Vec<PublicKey>, range: RangeInclusive<u64>) -> Self {
+        Self { keys, range: Some(range), ..Self::default() }
+    }
+
+    /// Whether one of these records matters.
+    pub(super) fn concerns(&self, records: &RangeInclusive<u64>) -> bool {
+        self.range
+            .as_ref()
+            .is_none_or(|range| records.start() <= range.end() && range.start() <= records.end())
     }
 
     /// Where the chain stands behind the last line.
@@ -139,7 +151,14 @@ impl Walk {
             scan.lines += 1;
             scan.bytes += line.bytes;
             scan.first = scan.first.or(Some(self.head().seq));
+            let seq = self.head().seq;
             match (result, &mut scan.broken) {
+                // Of lines that are missing, each is concerned.
+                (Err((damage, _)), None)
+                    if !self.concerns(&(expected.min(seq)..=expected.max(seq))) =>
+                {
+                    self.is_adrift = damage == Damage::Changed;
+                }
                 (Err((damage, why)), None) => {
                     let (file, at) = (path.to_owned(), line.at);
                     scan.broken =
@@ -164,6 +183,7 @@ impl Walk {
     fn step(&mut self, line: &Line, scan: &mut Scan) -> Result<(), Fault> {
         scan.ends_sealed = false;
         let before = self.head;
+        let is_adrift = std::mem::take(&mut self.is_adrift);
         let next = self.head().seq.saturating_add(1);
         let Some(link) = &line.link else {
             self.head = Some(Head { seq: next, hash: NO_LINE });
@@ -181,7 +201,7 @@ impl Walk {
         let Some(prev) = link.prev else {
             return Err((Damage::Changed, "it carries no hash of the line before".to_owned()));
         };
-        follows(before, seq, &prev)?;
+        follows(before, seq, (!is_adrift).then_some(&prev))?;
         if let Some(own) = &line.own {
             self.own(own, before, seq, scan)?;
         }
@@ -295,7 +315,7 @@ fn covers(head: &SignedHead, first: Option<u64>, lines: u64, bytes: u64, last: &
         && head.hash.as_bytes() == last.hash
 }
 
-fn follows(before: Option<Head>, seq: u64, prev: &Hex) -> Result<(), Fault> {
+fn follows(before: Option<Head>, seq: u64, prev: Option<&Hex>) -> Result<(), Fault> {
     let before = match before {
         Some(before) => before,
         None if seq == 1 => Head { seq: 0, hash: NO_LINE },
@@ -307,7 +327,7 @@ fn follows(before: Option<Head>, seq: u64, prev: &Hex) -> Result<(), Fault> {
         let damage = if seq > expected { Damage::Missing } else { Damage::Misplaced };
         return Err((damage, format!("record {seq} stands where record {expected} should")));
     }
-    if *prev != before.hash {
+    if prev.is_some_and(|prev| *prev != before.hash) {
         let why = "it does not follow from the line before: one of the two was replaced";
         return Err((Damage::Replaced, why.to_owned()));
     }

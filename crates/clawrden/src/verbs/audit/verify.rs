@@ -23,7 +23,7 @@ const HELP: &str = "\
 Exit codes:
   0  it holds
   1  it does not hold: the first line that is wrong is named
-  2  the command line, or a key or a file of heads, is wrong
+  2  the command line, or a key or a file of heads, is wrong, or the range is not in the ledger
   4  its last line has no end: a crash left it, or it is written just now
   5  lines were cut off: a seal or a signed head names them
   6  it cannot be read
@@ -134,6 +134,7 @@ pub(super) fn run(args: &Args) -> Outcome {
                 _ => 1,
             }))
         }
+        Err(error @ VerifyError::NoSuchRange { .. }) => Err(Failure::Usage(chain(&error))),
         Err(VerifyError::Unreadable(error)) => Err(Failure::Code { code: 6, text: chain(&error) }),
     }
 }

@@ -277,3 +277,69 @@ fn the_file_is_appended_to_and_not_inherited() {
     assert_eq!(found, 1);
     drop(ledger);
 }
+
+/// Ten records, of which these lines were changed and nothing else.
+fn changed(lines: &[usize]) -> Fixture {
+    let fixture = Fixture::new();
+    let ledger = fixture.open();
+    for n in 1..=10 {
+        ledger.append(&[requested(n, &["ls"])]).unwrap();
+    }
+    drop(ledger);
+    let text = fixture.text();
+    let line = |(nth, line): (usize, &str)| match lines.contains(&(nth + 1)) {
+        true => line.replacen("\"ls\"", "\"rm\"", 1),
+        false => line.to_owned(),
+    };
+    fs::write(fixture.path(), text.split_inclusive('\n').enumerate().map(line).collect::<String>())
+        .unwrap();
+    fixture
+}
+
+fn in_range(fixture: &Fixture, from: u64, to: u64) -> Result<Summary, VerifyError> {
+    let proof = Proof { from: Some(from), to: Some(to), ..Proof::default() };
+    verify_by(&fixture.path(), &proof)
+}
+
+#[test]
+fn a_fault_in_the_range_is_found_behind_one_before_it() {
+    let fixture = changed(&[2, 8]);
+    match in_range(&fixture, 5, 10) {
+        Err(VerifyError::Broken(broken)) => {
+            assert_eq!((broken.seq, broken.damage), (8, Damage::Changed));
+        }
+        other => panic!("{other:?}"),
+    }
+    for (from, to) in [(3, 7), (1, 1), (9, 10)] {
+        assert_eq!(in_range(&fixture, from, to).unwrap().lines, 10, "{from} to {to}");
+    }
+    for (from, to, seq) in [(1, 10, 2), (2, 3, 2), (7, 8, 8)] {
+        let found = in_range(&fixture, from, to);
+        assert!(matches!(&found, Err(VerifyError::Broken(b)) if b.seq == seq), "{found:?}");
+    }
+}
+
+#[test]
+fn lines_that_are_missing_are_missed_by_each_range_that_has_one() {
+    let fixture = changed(&[]);
+    let text = fixture.text();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    fs::write(fixture.path(), [&lines[..3], &lines[6..]].concat().concat()).unwrap();
+    for (from, to) in [(4, 4), (5, 5), (6, 9)] {
+        let found = in_range(&fixture, from, to);
+        let Err(VerifyError::Broken(broken)) = found else { panic!("{from} to {to}: {found:?}") };
+        assert_eq!(broken.damage, Damage::Missing);
+    }
+    in_range(&fixture, 1, 3).unwrap();
+    in_range(&fixture, 8, 10).unwrap();
+}
+
+#[test]
+fn a_range_that_is_not_there_does_not_hold() {
+    let fixture = changed(&[]);
+    in_range(&fixture, 0, 10).unwrap();
+    for (from, to) in [(11, 12), (10, 11), (7, 3)] {
+        let found = in_range(&fixture, from, to);
+        assert!(matches!(found, Err(VerifyError::NoSuchRange { last: 10, .. })), "{found:?}");
+    }
+}
