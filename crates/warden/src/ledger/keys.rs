@@ -157,13 +157,16 @@ impl fmt::Debug for PublicKey {
 impl FromStr for PublicKey {
     type Err = BadKey;
 
-    /// From base64 of 32 bytes, or from PEM.
+    /// From base64, of its 32 bytes or of what stands in a PEM file, or from that file.
     fn from_str(text: &str) -> Result<Self, BadKey> {
         let text = text.trim();
         if text.starts_with("-----BEGIN") {
             return VerifyingKey::from_public_key_pem(text).map(Self).map_err(|_| BadKey);
         }
         let bytes = STANDARD.decode(text).map_err(|_| BadKey)?;
+        if let Ok(key) = VerifyingKey::from_public_key_der(&bytes) {
+            return Ok(Self(key));
+        }
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| BadKey)?;
         VerifyingKey::from_bytes(&bytes).map(Self).map_err(|_| BadKey)
     }
@@ -203,6 +206,11 @@ mod tests {
         assert_eq!((mode("key"), mode("key/private.pem")), (0o700, 0o600));
         assert_eq!(PublicKey::of(folder.path()).unwrap(), key.public());
         assert_eq!(key.public().to_string().parse(), Ok(key.public()));
+        let pem = key.public().pem().unwrap();
+        assert_eq!(pem.parse(), Ok(key.public()));
+        let inside = pem.lines().nth(1).unwrap();
+        assert!(inside.starts_with("MCow"), "{inside}");
+        assert_eq!(inside.parse(), Ok(key.public()));
         assert!(key.public().has_signed("x", &key.sign("x")));
         assert!(!key.public().has_signed("y", &key.sign("x")));
         let other = tempfile::tempdir().unwrap();
