@@ -31,6 +31,8 @@ pub struct Proof {
     /// The keys that may have signed it. Without one, seals and heads are held against the key that they name
     /// themselves, which finds damage and no forger.
     pub keys: Vec<PublicKey>,
+    /// They are from elsewhere than the ledger: something of it must be signed by one of them.
+    pub keys_given: bool,
     /// Heads that were kept elsewhere. That beside the ledger counts in any case.
     pub heads: Vec<SignedHead>,
     /// The first and the last record that matter, where not all do.
@@ -230,6 +232,9 @@ impl Files {
         let head = walk.head();
         self.is_whole(&walk)?;
         has_range(proof, walk.first.unwrap_or(0), head.seq)?;
+        if proof.keys_given && summary.lines > 0 && walk.seen.signed_to == 0 {
+            return Err(self.unsigned(walk.first.unwrap_or(0)).into());
+        }
         summary.first_seq = walk.first.unwrap_or(0);
         summary.last_seq = head.seq;
         summary.head = String::from_utf8_lossy(&head.hash).into_owned();
@@ -241,6 +246,20 @@ impl Files {
         summary.recovered = seen.recovered;
         summary.disk_failed = seen.disk_failed;
         Ok(summary)
+    }
+
+    /// What there is was written by whoever wrote it.
+    fn unsigned(&self, seq: u64) -> Broken {
+        Broken {
+            file: self.files.first().map(|(path, ..)| path.clone()).unwrap_or_default(),
+            line: 1,
+            at: 0,
+            seq,
+            damage: Damage::Signature,
+            why: "nothing of it is signed by the key that was given, neither by a seal nor by a head: \
+                  whoever can write the file can have written all of it"
+                .to_owned(),
+        }
     }
 
     /// Whether the ledger goes as far as every head says.

@@ -87,6 +87,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         proof.keys.push(read_key(key)?);
     }
     let key_given = !proof.keys.is_empty();
+    proof.keys_given = key_given;
     if !key_given {
         proof.keys.extend(PublicKey::of(folder(&path)).ok());
     }
@@ -161,13 +162,22 @@ fn say(summary: &Summary, path: &Path, key_given: bool, has_key: bool) {
     }
     match summary.signed_to {
         0 => {
-            let text = "nothing of it is signed: lines may have been cut off at its end";
+            let text =
+                "nothing of it is signed: whoever can write the file can rewrite it, or cut it off";
             println!("{}", paint(Tone::Warn, text));
         }
         to => println!(
             "signed up to record {to}: {} seals and {} heads hold",
             summary.seals, summary.heads
         ),
+    }
+    if (1..summary.last_seq).contains(&summary.signed_to) {
+        let text = format!(
+            "records {} to {} are proved by the chain alone: whoever can write the file can rewrite them",
+            summary.signed_to + 1,
+            summary.last_seq
+        );
+        println!("{}", paint(Tone::Warn, &text));
     }
     if !key_given {
         let text = if has_key {

@@ -171,3 +171,37 @@ fn a_crash_between_seal_and_fresh_file_and_a_lost_seal_are_mended() {
         verify_by(&fixture.path(), &proof).unwrap();
     }
 }
+
+#[test]
+fn a_ledger_of_which_nothing_is_signed_is_not_proved_by_a_key_from_elsewhere() {
+    let (fixture, proof) = many();
+    let forged = Fixture::new();
+    let ledger = forged.open();
+    for n in 0..5 {
+        ledger.append(&[requested(n, &["ls"])]).unwrap();
+    }
+    drop(ledger);
+    assert_eq!(verify_by(&forged.path(), &proof).unwrap().signed_to, 0);
+    let given = Proof { keys_given: true, ..proof };
+    let found = broken(&forged.path(), &given);
+    assert_eq!((found.damage, found.seq), (Damage::Signature, 1));
+    assert!(found.why.contains("nothing of it is signed"), "{found}");
+    verify_by(&fixture.path(), &given).unwrap();
+    verify_by(&closed(&fixture)[1], &given).unwrap();
+    fs::write(forged.path(), "").unwrap();
+    verify_by(&forged.path(), &given).unwrap();
+}
+
+#[test]
+fn a_young_ledger_is_signed_at_once() {
+    let fixture = Fixture::new();
+    let ledger = open(&fixture, 1 << 20);
+    ledger.append(&[started(1)]).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !fixture.path().with_extension("jsonl.head").exists() {
+        assert!(Instant::now() < end, "no head");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let given = Proof { keys_given: true, ..by_key(&fixture) };
+    assert!(verify_by(&fixture.path(), &given).unwrap().signed_to > 0);
+}
