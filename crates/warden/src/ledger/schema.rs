@@ -166,7 +166,8 @@ mod tests {
         }
         drop(ledger);
         let mut seen = BTreeSet::new();
-        for file in crate::ledger::files_of(&path).unwrap() {
+        let (closed, _) = crate::ledger::files_of(&path).unwrap();
+        for file in closed.into_iter().chain([path]) {
             for line in std::fs::read_to_string(file).unwrap().lines() {
                 let value: Value = serde_json::from_str(line).unwrap();
                 let event = value["event"].as_str().unwrap();

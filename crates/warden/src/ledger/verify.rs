@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,17 +127,40 @@ pub fn verify_by(path: &Path, proof: &Proof) -> Result<Summary, VerifyError> {
     }
 }
 
-/// The files of the ledger whose open file is `path`, oldest first; of a closed segment, that one.
+/// The files of the ledger whose open file is `path`: its closed segments, oldest first, and what goes on behind them, as
+/// all of them are at one moment. Of a closed segment, that one.
 ///
 /// # Errors
-/// When its folder cannot be listed.
-pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, LedgerError> {
+/// When its folder cannot be listed, or the last file cannot be opened.
+pub fn files_of(path: &Path) -> Result<(Vec<PathBuf>, Option<File>), LedgerError> {
     let place = Place::new(path)?;
-    let mut files: Vec<PathBuf> = place.segments()?.into_iter().map(|(_, file)| file).collect();
-    if path.exists() || files.is_empty() {
-        files.push(path.to_owned());
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // Before the others are listed: when it is rotated meanwhile, it is among them.
+        let last = open_to_read(path);
+        let segments = place.segments()?;
+        // While names change, a list may lack one.
+        if tries < TRIES && place.segments()? != segments {
+            continue;
+        }
+        let mut closed: Vec<PathBuf> = segments.into_iter().map(|(_, file)| file).collect();
+        let last = match last {
+            Ok(last) => last,
+            Err(_) if !closed.is_empty() && !path.exists() => return Ok((closed, None)),
+            Err(_) if tries < TRIES && path.exists() => continue,
+            Err(error) => return Err(error),
+        };
+        let is_last = |name: &PathBuf| is_same(fs::metadata(name), last.metadata());
+        if let Some(at) = closed.iter().position(is_last) {
+            closed.truncate(at);
+        }
+        return Ok((closed, Some(last)));
     }
-    Ok(files)
+}
+
+fn is_same(a: io::Result<fs::Metadata>, b: io::Result<fs::Metadata>) -> bool {
+    matches!((a, b), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
 /// The heads in a text that an anchor has kept: of every line, what begins with the head's brace.
@@ -197,12 +220,8 @@ impl Files {
         std::thread::sleep(UNDER_WAY);
         let Some((_, file, size)) = self.files.last() else { return false };
         let now = file.metadata().map(|about| about.len());
-        let is_same = |a: &File, b: File| {
-            use std::os::unix::fs::MetadataExt as _;
-            let (a, b) = (a.metadata(), b.metadata());
-            matches!((a, b), (Ok(a), Ok(b)) if a.ino() == b.ino())
-        };
-        let is_rotated = open_to_read(path).is_ok_and(|current| !is_same(file, current));
+        let is_rotated =
+            open_to_read(path).is_ok_and(|current| !is_same(file.metadata(), current.metadata()));
         let is_longer = place.segments().is_ok_and(|segments| segments.len() != self.closed);
         is_rotated || is_longer || now.is_ok_and(|now| now != *size)
     }

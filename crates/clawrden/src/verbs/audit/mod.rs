@@ -90,8 +90,11 @@ fn each_line(
     let unreadable = |path: &Path, e: std::io::Error| {
         Failure::Refused(format!("{} cannot be read: {e}", path.display()))
     };
-    for path in files_of(ledger).map_err(|e| Failure::Refused(chain(&e)))? {
-        let file = File::open(&path).map_err(|e| unreadable(&path, e))?;
+    // What is rotated while the older files are read is read all the same: it is open.
+    let (closed, last) = files_of(ledger).map_err(|e| Failure::Refused(chain(&e)))?;
+    let closed = closed.into_iter().map(|path| (File::open(&path), path));
+    for (file, path) in closed.chain(last.map(|file| (Ok(file), ledger.to_owned()))) {
+        let file = file.map_err(|e| unreadable(&path, e))?;
         let mut reader = BufReader::with_capacity(256 * 1024, file);
         let mut line = Vec::new();
         loop {
@@ -106,4 +109,39 @@ fn each_line(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_rotation_while_lines_are_read_leaves_none_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |name: &str| folder.path().join(name);
+        let active = name("ledger.jsonl");
+        fs::write(name("ledger-000000000001.jsonl"), "1\n2\n").unwrap();
+        fs::write(&active, "3\n4\n").unwrap();
+        let mut lines = Vec::new();
+        each_line(&active, |line| {
+            if lines.is_empty() {
+                fs::rename(&active, name("ledger-000000000003.jsonl")).unwrap();
+                fs::write(&active, "5\n").unwrap();
+            }
+            lines.push(String::from_utf8(line.to_vec()).unwrap());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(lines, ["1", "2", "3", "4"]);
+        fs::remove_file(&active).unwrap();
+        lines.clear();
+        each_line(&active, |line| {
+            lines.push(String::from_utf8(line.to_vec()).unwrap());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(lines, ["1", "2", "3", "4"]);
+    }
 }
