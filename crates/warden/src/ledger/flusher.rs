@@ -147,6 +147,9 @@ impl Flusher {
             tracing::info!(lines, "what was recorded is on the disk after all");
             shared.writer().heal(lines);
         }
+        if shared.writer().error().is_none() {
+            shared.books.works();
+        }
         shared.bell.landed(batch.position.head.seq);
         for seal in &batch.seals {
             shared.books.segments.add(1);

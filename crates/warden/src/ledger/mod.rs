@@ -211,7 +211,12 @@ impl Ledger {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(why))) => why,
             Ok(Err(_)) => "the ledger is closed".to_owned(),
-            Err(_) => format!("the disk did not answer within {} s", DISK_WITHIN.as_secs()),
+            Err(_) => {
+                let why = format!("the disk did not answer within {} s", DISK_WITHIN.as_secs());
+                self.shared.books.failed();
+                self.shared.events.alarm(&why);
+                why
+            }
         };
         Err(LedgerError::NotOnDisk { path: self.path.clone(), why })
     }

@@ -98,6 +98,11 @@ impl Books {
     /// A write went well, in so much time.
     pub(crate) fn took(&self, time: Duration) {
         self.time.add(time);
+        self.works();
+    }
+
+    /// What failed does not fail any more.
+    pub(crate) fn works(&self) {
         self.failing.store(0, Ordering::Relaxed);
     }
 
