@@ -84,23 +84,10 @@ fn a_grant_for_a_time_lets_the_same_run_again_also_after_a_restart_and_nothing_e
 #[test]
 fn a_script_that_was_edited_is_no_longer_what_was_approved() {
     let house = House::new(POLICY);
-    let script = house.path("script");
-    std::fs::write(&script, "exit 0\n").unwrap();
-    let run = || {
-        let mut run = house.shimmed("sh");
-        run.arg(&script).stderr(Stdio::piped());
-        run
-    };
-    let first = run().spawn().unwrap();
-    approve(&house, &["--for", "1h"]);
-    ended(first);
-    let again = run().output().unwrap();
-    assert!(again.status.success(), "{}", text(&again.stderr));
-    let shell = std::fs::read("/bin/true").unwrap();
     let tools = house.path("tools");
     std::fs::create_dir(&tools).unwrap();
     let tool = tools.join("touch");
-    std::fs::write(&tool, &shell).unwrap();
+    std::fs::write(&tool, "#!/bin/sh\nexit 0\n").unwrap();
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&tool, executable).unwrap();
     let own = || {
@@ -113,8 +100,24 @@ fn a_script_that_was_edited_is_no_longer_what_was_approved() {
     approve(&house, &["--for", "1h"]);
     ended(first);
     assert!(own().output().unwrap().status.success());
-    std::fs::copy("/bin/false", &tool).unwrap();
+    std::fs::write(&tool, "#!/bin/sh\nexit 1\n").unwrap();
     is_asked(&house, own());
+    std::fs::copy("/bin/true", &tool).unwrap();
+    is_asked(&house, own());
+}
+
+#[test]
+fn a_script_that_a_shell_is_given_is_approved_once() {
+    let house = House::new(POLICY);
+    let script = house.path("script");
+    std::fs::write(&script, "exit 0\n").unwrap();
+    let mut run = house.shimmed("sh");
+    let mut run = run.arg(&script).stderr(Stdio::piped()).spawn().unwrap();
+    let refused = answer(&house, &["--for", "1h"]);
+    assert!(text(&refused.stderr).contains("by a file"), "{}", text(&refused.stderr));
+    approve(&house, &[]);
+    assert!(run.wait().unwrap().success());
+    assert!(grants(&house).is_empty());
 }
 
 #[test]

@@ -32,21 +32,22 @@ pub(super) fn wanted(verdict: Verdict, request: &AnswerRequest) -> Result<Scope,
     }
 }
 
-/// Whether a person may say yes to this for more than one run: what it does has to be on its command line, or in the
-/// files that were looked at.
+/// Whether a person may say yes to this for more than one run: what it runs has to be on its command line, all of which
+/// was shown.
 ///
 /// # Errors
 /// `BadRequest`, with a sentence.
 pub(super) fn may_repeat(entry: &QueueEntry) -> Result<(), ErrorBody> {
-    let arguments: Vec<&str> = entry.argv.iter().skip(1).map(String::as_str).collect();
-    let called = entry.argv.first().map(String::as_str);
-    let names = [called, entry.executable.as_deref()].into_iter().flatten();
-    let reads = |name: &str| clawrden_policy::runs_what_it_reads(name, &arguments);
-    if !names.into_iter().any(reads) {
+    let argv: Vec<&str> = entry.argv.iter().map(String::as_str).collect();
+    let text = if entry.exact.is_none() {
+        "its command line is not shown as it was sent, so a yes for more than one run would be one to something that \
+         nobody saw; approve it once"
+    } else if clawrden_policy::runs_what_it_reads(&argv, entry.executable.as_deref()) {
+        "it has a shell, an interpreter or a wrapper in it that may be told by its input or by a file what to run, so a \
+         yes for more than one run would be one to anything; approve it once"
+    } else {
         return Ok(());
-    }
-    let text = "it is a shell, an interpreter or a wrapper that may be told by its input what to run, so a yes for \
-                more than one run would be one to anything; approve it once";
+    };
     Err(refused(ErrorCode::BadRequest, text.to_owned()))
 }
 
@@ -85,14 +86,18 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_its_program_is_approved_once() {
+    fn what_reads_its_program_or_is_not_shown_whole_is_approved_once() {
         let entry = |words: &str, executable: &str| QueueEntry {
             argv: words.split(' ').map(str::to_owned).collect(),
             executable: Some(executable.to_owned()),
+            exact: Some(words.to_owned()),
             ..QueueEntry::default()
         };
         assert!(may_repeat(&entry("npm test", "/usr/bin/npm")).is_ok());
+        let cut = QueueEntry { exact: None, ..entry("npm test", "/usr/bin/npm") };
+        assert!(may_repeat(&cut).is_err());
         assert!(may_repeat(&entry("bash", "/bin/bash")).is_err());
+        assert!(may_repeat(&entry("timeout 60 bash", "/usr/bin/timeout")).is_err());
         assert!(may_repeat(&entry("tool", "/bin/bash")).is_err(), "by another name");
         assert!(may_repeat(&entry("xargs rm", "/usr/bin/xargs")).is_err());
     }
