@@ -28,6 +28,12 @@ impl Now {
         Self { instant: Instant::now(), ms: millis(since) }
     }
 
+    /// Whether this moment is over by `now`, on either clock: the one that measures stands still while the machine
+    /// sleeps, the other one may be set.
+    pub(super) fn has_passed(self, now: Self) -> bool {
+        self.instant <= now.instant || self.ms <= now.ms
+    }
+
     /// This moment and `later` more.
     #[must_use]
     pub fn after(self, later: Duration) -> Self {
@@ -86,6 +92,14 @@ impl Approval {
     #[must_use]
     pub fn covers(&self, identity: &Identity) -> bool {
         self.identity == *identity
+    }
+
+    /// Whether it is worth nothing by `now`. For one run only the clock that measures counts.
+    pub(super) fn has_run_out(&self, now: Now) -> bool {
+        match self.scope.repeats() {
+            true => self.until.has_passed(now),
+            false => self.until.instant <= now.instant,
+        }
     }
 
     /// Until when it is kept if nobody uses it, in milliseconds since the epoch.

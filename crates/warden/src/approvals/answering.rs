@@ -228,7 +228,7 @@ impl State {
     /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.
     pub(super) fn hand_on(&mut self, approval: Approval, now: Now) {
         // Of a grant for more runs nothing is missing.
-        if approval.until.instant <= now.instant || approval.scope.repeats() {
+        if approval.has_run_out(now) || approval.scope.repeats() {
             return self.write_if_possible(vec![lasting::no_grant(&approval)]);
         }
         let mut approval = Approval { kept: true, ..approval };

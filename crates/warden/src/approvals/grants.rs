@@ -21,8 +21,8 @@ impl Approvals {
         // What callers of a grant for more runs are to get is shown by the grant.
         let once = state.kept.approvals().filter(|(grant, _)| !grant.scope.repeats());
         let once: Vec<(&Approval, bool)> =
-            once.filter(|(grant, _)| grant.until.instant > now.instant).collect();
-        let more = state.kept.repeating.all().filter(|grant| grant.until.instant > now.instant);
+            once.filter(|(grant, _)| !grant.has_run_out(now)).collect();
+        let more = state.kept.repeating.all().filter(|grant| !grant.until.has_passed(now));
         let more: Vec<_> = more.collect();
         let ids = once.iter().map(|(grant, _)| grant.entry);
         let ids: BTreeMap<Id, ()> =

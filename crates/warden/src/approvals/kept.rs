@@ -2,7 +2,6 @@
 //! restart has cut off will hear when they are back. Each is given out once. What ran out of time is never given out.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Instant;
 
 use super::answer::{Answer, Approval, Denial, Now};
 use super::entry::CallerKey;
@@ -66,10 +65,10 @@ impl Kept {
     }
 
     /// Whether the next identical request of this life gets an answer that others left.
-    pub(super) fn has(&self, identity: &Identity, life: Option<&Life>, now: Instant) -> bool {
+    pub(super) fn has(&self, identity: &Identity, life: Option<&Life>, now: Now) -> bool {
         let grants = self.grants.get(identity);
-        grants.is_some_and(|grants| grants.iter().any(|grant| grant.until.instant > now))
-            || self.denials.get(identity).is_some_and(|(_, until)| until.instant > now)
+        grants.is_some_and(|grants| grants.iter().any(|grant| !grant.has_run_out(now)))
+            || self.denials.get(identity).is_some_and(|(_, until)| until.instant > now.instant)
             || self.repeating.covering(identity, life, now).is_some()
     }
 
@@ -102,9 +101,9 @@ impl Kept {
     }
 
     /// The grant that the next identical request uses, the oldest first.
-    pub(super) fn take_grant(&mut self, identity: &Identity, now: Instant) -> Option<Approval> {
+    pub(super) fn take_grant(&mut self, identity: &Identity, now: Now) -> Option<Approval> {
         let grants = self.grants.get_mut(identity)?;
-        let found = grants.iter().position(|grant| grant.until.instant > now);
+        let found = grants.iter().position(|grant| !grant.has_run_out(now));
         let found = found.and_then(|at| grants.remove(at));
         if grants.is_empty() {
             self.grants.remove(identity);
@@ -199,22 +198,22 @@ impl Kept {
     }
 
     /// Until when the approval of this entry is kept, if it is.
-    pub(super) fn until(&self, identity: &Identity, entry: Id, now: Instant) -> Option<u64> {
+    pub(super) fn until(&self, identity: &Identity, entry: Id, now: Now) -> Option<u64> {
         if let Some(grant) = self.repeating.of_entry(identity, entry) {
-            return (grant.until.instant > now).then_some(grant.until.ms);
+            return (!grant.until.has_passed(now)).then_some(grant.until.ms);
         }
         let grants = self.grants.get(identity)?.iter();
-        let mut valid = grants.filter(|grant| grant.until.instant > now);
+        let mut valid = grants.filter(|grant| !grant.has_run_out(now));
         valid.find(|grant| grant.entry == entry).map(|grant| grant.until.ms)
     }
 
     /// Forgets what ran out of time.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Change> {
-        let ended = self.repeating.take_if(|grant| grant.until.instant <= now);
+    pub(super) fn expire(&mut self, now: Now) -> Vec<Change> {
+        let ended = self.repeating.take_if(|grant| grant.until.has_passed(now));
         let mut changes: Vec<Change> =
             ended.iter().map(|grant| lasting::no_repeating(grant.entry)).collect();
         self.denials.retain(|identity, (_, until)| {
-            let lasts = until.instant > now;
+            let lasts = until.instant > now.instant;
             if !lasts {
                 changes.push(Change::Remove(Kind::Denial, identity.0.to_vec()));
             }
@@ -222,7 +221,7 @@ impl Kept {
         });
         self.grants.retain(|_, grants| {
             grants.retain(|grant| {
-                let lasts = grant.until.instant > now;
+                let lasts = !grant.has_run_out(now);
                 if !lasts {
                     changes.push(lasting::no_grant(grant));
                 }
@@ -231,7 +230,7 @@ impl Kept {
             !grants.is_empty()
         });
         self.returns.retain(|_, expected| match &expected.answer {
-            Answer::Approved(approval) if approval.until.instant <= now => {
+            Answer::Approved(approval) if approval.has_run_out(now) => {
                 changes.push(lasting::no_grant(approval));
                 false
             }

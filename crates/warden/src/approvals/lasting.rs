@@ -22,7 +22,8 @@ use super::{GRANT_LIFE, MAX_GONE};
 use crate::again::{Case, PastCase};
 use crate::ledger::Id;
 
-/// A deadline, on the clock that people read and on the one that only goes forward, which holds until the next boot.
+/// A deadline, on the clock that people read and on the one that only goes forward, also while the machine sleeps, which
+/// holds until the next boot.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Deadline {
     ms: u64,
@@ -136,7 +137,7 @@ impl Deadline {
 }
 
 fn steady_ms() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let (seconds, nanoseconds) =
         (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
     seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
@@ -479,9 +480,10 @@ impl Restoring<'_> {
 
     /// A grant for more than one run. It ends with the life that it is bound to.
     fn repeating(&mut self, row: RepeatingRow) {
-        let until = row.until.restored(self.same_boot, self.now, row.scope.most());
+        let mut until = row.until.restored(self.same_boot, self.now, row.scope.most());
+        until.ms = until.ms.min(row.until.ms);
         let is_over = row.life.as_ref().is_some_and(|life| life.is_over(self.is_there));
-        let has_run_out = until.instant <= self.now.instant || is_over;
+        let has_run_out = until.has_passed(self.now) || is_over;
         if has_run_out || !self.same_boot {
             self.changes.push(no_repeating(row.entry));
         }

@@ -90,7 +90,7 @@ impl State {
 
     pub(super) fn expire(&mut self, now: Now) -> Vec<ExpiredEntry> {
         self.pay(now);
-        let mut changes = self.kept.expire(now.instant);
+        let mut changes = self.kept.expire(now);
         let mut expired = Vec::new();
         while let Some(&(instant, id)) = self.expiries.first() {
             if instant > now.instant {

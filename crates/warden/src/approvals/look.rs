@@ -1,9 +1,8 @@
 //! Looking at what waits, and finding it by what people write of its id.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::answer::AnswerError;
+use super::answer::{AnswerError, Now};
 use super::entry::{Seen, Times};
 use super::identity::Identity;
 use super::ids::{Prefix, digits_needed, shortened};
@@ -45,7 +44,7 @@ impl State {
         identity: &Identity,
         life: Option<&Life>,
         jail: &str,
-        now: Instant,
+        now: Now,
     ) -> bool {
         let held = self.held.get(jail).copied().unwrap_or_default();
         !self.by_identity.contains_key(identity)

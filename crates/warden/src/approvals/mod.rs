@@ -246,7 +246,7 @@ impl Approvals {
     /// not wait already, and there is room.
     #[must_use]
     pub fn opens(&self, identity: &Identity, life: Option<&Life>, jail: &str) -> bool {
-        self.state().opens(identity, life, jail, Instant::now())
+        self.state().opens(identity, life, jail, Now::read())
     }
 
     /// Whether callers may be on their way back. Looks at no more than a flag.
@@ -277,7 +277,7 @@ impl Approvals {
     /// An approval is used: nothing gives it back by itself any more, nor does a restart. One of a grant for more runs
     /// that was taken back cannot be used.
     fn use_up(&self, approval: &Approval) -> Result<(), String> {
-        self.state().use_up(approval, Now::read().ms)
+        self.state().use_up(approval, Now::read())
     }
 
     /// Lets go of what was granted to prisoners that are no more, as `is_there` says.

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::answer::{Approval, Now};
 use super::entry::{CallerKey, Details};
@@ -59,8 +58,8 @@ impl Repeating {
         }
     }
 
-    fn covers(&self, life: Option<&Life>, now: Instant) -> bool {
-        self.until.instant > now && self.scope.covers(self.life.as_ref(), life)
+    fn covers(&self, life: Option<&Life>, now: Now) -> bool {
+        !self.until.has_passed(now) && self.scope.covers(self.life.as_ref(), life)
     }
 }
 
@@ -92,7 +91,7 @@ impl AllRepeating {
         &self,
         identity: &Identity,
         life: Option<&Life>,
-        now: Instant,
+        now: Now,
     ) -> Option<&Repeating> {
         self.by_identity.get(identity)?.iter().find(|grant| grant.covers(life, now))
     }
@@ -119,15 +118,17 @@ impl AllRepeating {
 
 impl State {
     /// Something is to be started with an approval: from here on it never goes back by itself.
-    pub(super) fn use_up(&mut self, approval: &Approval, now_ms: u64) -> Result<(), String> {
+    pub(super) fn use_up(&mut self, approval: &Approval, now: Now) -> Result<(), String> {
         let gone = lasting::no_grant(approval);
         if !approval.scope.repeats() {
             return self.write(&[gone]);
         }
-        let Some(grant) = self.kept.repeating.of_entry(&approval.identity, approval.entry) else {
+        let grant = self.kept.repeating.of_entry(&approval.identity, approval.entry);
+        // It may have run out while the request was made ready.
+        let Some(grant) = grant.filter(|grant| !grant.until.has_passed(now)) else {
             return Err("the grant was taken back or ran out meanwhile".to_owned());
         };
-        let used = Used { times: grant.used.times.saturating_add(1), last_ms: Some(now_ms) };
+        let used = Used { times: grant.used.times.saturating_add(1), last_ms: Some(now.ms) };
         let grant = Repeating { used, ..grant.clone() };
         self.write(&[gone, lasting::repeating(&grant)])?;
         self.kept.repeating.take(grant.entry);

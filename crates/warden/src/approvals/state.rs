@@ -277,7 +277,7 @@ impl State {
         {
             match answer {
                 Answer::Denied(denial) => return Put::Denied(denial),
-                Answer::Approved(approval) if approval.until.instant > now.instant => {
+                Answer::Approved(approval) if !approval.has_run_out(now) => {
                     return Put::Granted(approval);
                 }
                 // It is asked as if nobody had answered.
@@ -305,11 +305,11 @@ impl State {
                 return Put::Denied(denial);
             }
         }
-        if let Some(approval) = self.kept.take_grant(&ask.identity, now.instant) {
+        if let Some(approval) = self.kept.take_grant(&ask.identity, now) {
             return Put::Granted(approval);
         }
         let life = ask.life.as_ref();
-        if let Some(grant) = self.kept.repeating.covering(&ask.identity, life, now.instant) {
+        if let Some(grant) = self.kept.repeating.covering(&ask.identity, life, now) {
             return Put::Granted(grant.approval(ask.id, true));
         }
         let place = Place { serial: connection, connection };

@@ -130,7 +130,7 @@ fn find(state: &State, jail: &str, uid: u32, prefix: &str, now: Now) -> Standing
     Standing::Answered(match &past.outcome {
         Outcome::Approved => Told::Approved {
             by: past.by.clone(),
-            kept_until_ms: state.kept.until(&past.identity, id, now.instant),
+            kept_until_ms: state.kept.until(&past.identity, id, now),
         },
         Outcome::Denied { reason } => Told::Denied { by: past.by.clone(), reason: reason.clone() },
         Outcome::Expired => Told::Expired,

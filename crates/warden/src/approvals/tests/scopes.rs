@@ -66,6 +66,33 @@ fn a_grant_for_a_time_is_used_as_often_as_wanted_and_never_later() {
 }
 
 #[test]
+fn a_grant_for_a_time_ends_also_where_the_machine_slept() {
+    let (queue, clock) = (queue(), Clock::new());
+    drop(wait(&queue, ask("ci", 1), clock.0));
+    approve(&queue, only_entry(&queue), HOUR, clock.0).unwrap();
+    // The clock that measures stood still meanwhile.
+    let slept = |seconds| Now { ms: clock.after(seconds).ms, ..clock.0 };
+    use_up(&queue, granted(&queue, ask("ci", 2), slept(3599)));
+    assert_eq!(queue.grants(slept(3600)), []);
+    assert!(is_asked(&queue, ask("ci", 3), slept(3600)));
+    let _ = queue.expire(slept(3600));
+    assert_eq!(queue.grants(clock.0), [], "it is forgotten");
+}
+
+#[test]
+fn a_grant_that_ends_while_a_request_is_made_ready_starts_nothing() {
+    let (queue, clock) = (queue(), Clock::new());
+    let mut ticket = wait(&queue, ask("ci", 1), clock.0);
+    let short = Scope::Time(Duration::from_millis(20));
+    approve(&queue, ticket.entry, short, clock.0).unwrap();
+    let in_hand = taken(&mut ticket);
+    std::thread::sleep(Duration::from_millis(30));
+    let (loan, why) = queue.lend(in_hand).spend().unwrap_err();
+    assert!(why.contains("ran out"), "{why}");
+    drop(loan);
+}
+
+#[test]
 fn a_session_is_one_prisoners_life_and_nobody_elses() {
     let (queue, clock) = (queue(), Clock::new());
     let mut ticket = wait(&queue, of(1, ask("ci", 1)), clock.0);
