@@ -222,8 +222,8 @@ pub enum AnswerError {
     },
     /// Whose session it would be is not known.
     #[error(
-        "request {0} comes from no prisoner of `clawrden run` and from no known container, so there is no session; \
-         approve it once, or for a time"
+        "request {0} comes from no prisoner of `clawrden run` and from no known container, or that has ended, so there is no \
+         session; approve it once, or for a time"
     )]
     NoSession(Id),
     /// As many answers are kept for requests without a caller as can be.

@@ -381,7 +381,7 @@ impl Restoring<'_> {
             expires: row.expires.restored(self.same_boot, self.now, timeout),
             timeout,
             case: row.case.map(|case| std::sync::Arc::new(Case::from(case))),
-            life: row.life,
+            life: row.life.filter(|life| !life.is_over(self.is_there)),
             callers: VecDeque::new(),
             gone: VecDeque::new(),
             watchers: Vec::new(),

@@ -282,7 +282,12 @@ impl Approvals {
 
     /// Lets go of what was granted to prisoners that are no more, as `is_there` says.
     pub(crate) fn end_sessions(&self, is_there: fn(CallerKey) -> bool) {
-        self.state().end_sessions(&is_there);
+        self.state().end_lives(&|life| life.is_over(&is_there));
+    }
+
+    /// The same for containers, as `is_over` says of their ids.
+    pub(crate) fn end_containers(&self, is_over: impl Fn(&str) -> bool) {
+        self.state().end_lives(&|life| matches!(life, Life::Container(id) if is_over(id)));
     }
 
     /// The same where nothing is to be started with it in any case.

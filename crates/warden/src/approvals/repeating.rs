@@ -1,11 +1,11 @@
 //! Grants for more than one run: each use is a request of its own, which the policy has judged and a person would have
 //! been asked about. One that ran out, or was taken back, lets nothing run, also not who had it in hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::answer::{Approval, Now};
-use super::entry::{CallerKey, Details};
+use super::entry::Details;
 use super::identity::Identity;
 use super::lasting;
 use super::scope::{Life, Scope};
@@ -136,13 +136,27 @@ impl State {
         Ok(())
     }
 
-    /// Forgets grants of prisoners that have ended.
-    pub(super) fn end_sessions(&mut self, is_there: &dyn Fn(CallerKey) -> bool) {
-        let is_over =
-            |grant: &Repeating| grant.life.as_ref().is_some_and(|life| life.is_over(is_there));
-        let ended = self.kept.repeating.take_if(is_over);
-        let changes: Vec<Change> =
+    /// Forgets what was granted to lives that are over. What they have asked may still be answered, and not for their
+    /// session.
+    pub(super) fn end_lives(&mut self, is_over: &dyn Fn(&Life) -> bool) {
+        let granted = self.kept.repeating.all().filter_map(|grant| grant.life.as_ref());
+        let asked = self.entries.values().filter_map(|entry| entry.life.as_ref());
+        // Each is looked at once: finding out may mean to ask the kernel.
+        let lives: HashSet<&Life> = granted.chain(asked).collect();
+        let over: HashSet<Life> = lives.into_iter().filter(|life| is_over(life)).cloned().collect();
+        if over.is_empty() {
+            return;
+        }
+        let is_over = |life: &Option<Life>| life.as_ref().is_some_and(|life| over.contains(life));
+        let ended = self.kept.repeating.take_if(|grant| is_over(&grant.life));
+        let mut changes: Vec<Change> =
             ended.iter().map(|grant| lasting::no_repeating(grant.entry)).collect();
+        for (&id, entry) in &mut self.entries {
+            if is_over(&entry.life) {
+                entry.life = None;
+                changes.push(lasting::entry(id, entry));
+            }
+        }
         self.write_if_possible(changes);
     }
 }

@@ -57,7 +57,7 @@ impl Scope {
 }
 
 /// Whose life a session is, as the kernel has proven it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Life {
     /// The prisoner of the `clawrden run` that is this process.
     Prisoner(CallerKey),
@@ -66,7 +66,7 @@ pub enum Life {
 }
 
 impl Life {
-    /// Whether its process is known to be gone. What becomes of a container is not known here.
+    /// Whether its process is known to be gone. What becomes of a container is told by the engine.
     pub(super) fn is_over(&self, is_there: &dyn Fn(CallerKey) -> bool) -> bool {
         match self {
             Self::Prisoner(process) => !is_there(*process),

@@ -9,7 +9,7 @@ use super::Warden;
 use super::containers::mounts;
 use crate::caller::Caller;
 use crate::containers::ENABLED_LABEL;
-use crate::engine::{Action, EngineError, Event};
+use crate::engine::{Action, EngineError, Event, Running};
 use crate::jails::{Jail, JailName};
 
 impl Warden {
@@ -44,6 +44,10 @@ impl Warden {
         loop {
             let event = events.next().await;
             self.containers.hear(&event);
+            if let Event::Container { id, action: Action::Ended | Action::Removed, .. } = &event {
+                let id = id.clone();
+                self.end_containers(move |one| one == id).await;
+            }
             let touched = match &event {
                 Event::Connected(_) => self.take_stock().await,
                 Event::Container { id, action, labels, .. } => {
@@ -72,8 +76,17 @@ impl Warden {
         }
     }
 
+    /// Ends what was granted for the sessions of containers. It may be written to a disk.
+    async fn end_containers(self: &Arc<Self>, is_over: impl Fn(&str) -> bool + Send + 'static) {
+        let warden = Arc::clone(self);
+        let ended = tokio::task::spawn_blocking(move || warden.approvals.end_containers(is_over));
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "sessions of containers could not be ended");
+        }
+    }
+
     /// Learns which containers want to be governed.
-    async fn take_stock(&self) -> BTreeSet<JailName> {
+    async fn take_stock(self: &Arc<Self>) -> BTreeSet<JailName> {
         let found = async {
             let listed = self.engine.list_containers(&[], true).await?;
             let ways = self.ways(mounts(&listed)).await?;
@@ -81,6 +94,10 @@ impl Warden {
         };
         match found.await {
             Ok((listed, ways)) => {
+                // Those that ended while nobody listened.
+                let there = listed.iter().filter(|one| one.running != Running::No);
+                let there: BTreeSet<String> = there.map(|one| one.id.clone()).collect();
+                self.end_containers(move |one| !there.contains(one)).await;
                 let labelled = listed.iter().filter(|one| self.members.minds(&one.labels));
                 let anothers = labelled.filter(|one| ways.is_anothers(&one.mounts));
                 let anothers = anothers.map(|one| one.id.clone()).collect();

@@ -111,6 +111,38 @@ fn a_session_is_one_prisoners_life_and_nobody_elses() {
 }
 
 #[test]
+fn a_session_of_a_container_ends_with_it_also_where_it_is_started_again() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let inside = |c: &str, n| Ask { life: Some(Life::Container("c".into())), ..ask(c, n) };
+    let mut ticket = wait(&queue, inside("ci", 1), clock.0);
+    approve(&queue, ticket.entry, Scope::Session, clock.0).unwrap();
+    use_up(&queue, taken(&mut ticket));
+    queue.end_containers(|id| id == "another");
+    use_up(&queue, granted(&queue, inside("ci", 2), clock.0));
+    let waiting = wait(&queue, inside("late", 3), clock.0);
+    queue.end_containers(|id| id == "c");
+    assert_eq!(queue.grants(clock.0), []);
+    let entry = waiting.entry;
+    let refused = approve(&queue, entry, Scope::Session, clock.0).unwrap_err();
+    assert_eq!(refused, AnswerError::NoSession(entry));
+    crash(queue, [waiting]);
+    let (queue, _) = place.start(clock.0);
+    assert!(is_asked(&queue, inside("ci", 4), clock.0));
+    let refused = approve(&queue, entry, Scope::Session, clock.0).unwrap_err();
+    assert_eq!(refused, AnswerError::NoSession(entry), "also after a restart");
+}
+
+#[test]
+fn a_prisoner_that_has_ended_has_no_session_to_approve() {
+    let (queue, clock) = (queue(), Clock::new());
+    let ticket = wait(&queue, of(1, ask("ci", 1)), clock.0);
+    queue.end_sessions(|key| key.pid != Some(1001));
+    let refused = approve(&queue, ticket.entry, Scope::Session, clock.0).unwrap_err();
+    assert_eq!(refused, AnswerError::NoSession(ticket.entry));
+}
+
+#[test]
 fn without_a_known_session_there_is_none_to_approve() {
     let (queue, clock) = (queue(), Clock::new());
     let mut ticket = wait(&queue, ask("ci", 1), clock.0);
