@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::support::{House, clawrden, text};
+use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str =
     "default_action: deny\nrules:\n  - {command: 'true', action: ask, reason: look first}\n";
@@ -13,7 +13,11 @@ const POLICY: &str =
 const READING: Duration = Duration::from_millis(700);
 
 fn ask(house: &House) -> Child {
-    let mut command = house.shimmed("true");
+    run(house, "true")
+}
+
+fn run(house: &House, tool: &str) -> Child {
+    let mut command = house.shimmed(tool);
     command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
 }
 
@@ -55,6 +59,49 @@ fn who_watches_is_asked_about_what_comes_and_hears_who_was_faster() {
     assert!(second.wait_with_output().unwrap().status.success());
     let mut lines = BufReader::new(told).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("approved by ")), "it says who answered");
+    drop(typed);
+    assert!(watch.wait().unwrap().success());
+}
+
+#[test]
+fn what_the_policy_refuses_by_now_is_not_asked_about_for_ever() {
+    let both = |action| {
+        format!(
+            "default_action: deny\nrules: [{{command: ['true', 'false'], action: {action}, reason: closed}}]\n"
+        )
+    };
+    let house = House::new(&both("ask"));
+    let mut watch = clawrden()
+        .arg("--control")
+        .arg(house.control())
+        .args(["watch", "--no-notify"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut typed, mut told) = (watch.stdin.take().unwrap(), watch.stdout.take().unwrap());
+    let first = ask(&house);
+    shown(&mut told);
+    let id = house.pending()["id"].as_str().unwrap().to_owned();
+    let second = run(&house, "false");
+    until("both to wait", || {
+        (house.json(&["queue", "--json"])["entries"].as_array().unwrap().len() == 2).then_some(())
+    });
+    std::fs::write(house.path("policy.yaml"), both("deny")).unwrap();
+    until("the policy to be in force", || {
+        let denied = house.shimmed("true").arg("--new").output().unwrap();
+        (denied.status.code() == Some(126)).then_some(())
+    });
+    assert!(!house.cli(&["approve", &id]).status.success());
+    assert!(shown(&mut told).contains("denied by the policy"), "who follows the queue hears it");
+    std::thread::sleep(READING);
+    typed.write_all(b"a\n").unwrap();
+    let mut lines = BufReader::new(told).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("by now denies")));
+    assert!(lines.next().is_some_and(|line| line.contains("nothing waits")), "it is closed");
+    for child in [first, second] {
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(126));
+    }
     drop(typed);
     assert!(watch.wait().unwrap().success());
 }

@@ -83,6 +83,11 @@ impl<'c> Follow<'c> {
         }
     }
 
+    /// The queue is looked at again, whatever is heard.
+    pub(crate) fn look_again(&mut self) {
+        self.is_stale = true;
+    }
+
     async fn step(&mut self) -> Result<Queue, ClientError> {
         let client = &self.connection.client;
         let Some(events) = &mut self.events else {

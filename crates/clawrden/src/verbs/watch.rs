@@ -80,7 +80,9 @@ async fn watch(connection: &Connection, args: &Args) -> Result<(), Failure> {
                     match sent {
                         Ok(answered) => desk.say(Tone::Good, &told(&answered, GrantScope::Once, when::now_ms())),
                         Err(error) => {
-                            desk.skipped.remove(&id);
+                            // It may be closed by now; where it is not, it is asked about again.
+                            desk.refused = Some(id);
+                            follow.look_again();
                             desk.say(Tone::Bad, &Connection::failure(error).to_string());
                         }
                     }
@@ -137,6 +139,8 @@ struct Desk {
     queue: Vec<QueueEntry>,
     known: BTreeSet<String>,
     skipped: BTreeSet<String>,
+    /// The one whose answer was not taken, until the queue was looked at again.
+    refused: Option<String>,
     /// Its id, and since when it is shown.
     asked: Option<(String, Instant)>,
     was_told: bool,
@@ -146,6 +150,9 @@ impl Desk {
     /// Takes the queue as it is by now, and gives what is new in it.
     fn take(&mut self, queue: Queue, answers: &[Told]) -> Vec<QueueEntry> {
         self.queue = queue.entries;
+        if let Some(id) = self.refused.take() {
+            self.skipped.remove(&id);
+        }
         let ids: BTreeSet<String> = self.queue.iter().map(|entry| entry.id.clone()).collect();
         let is_new = |entry: &&QueueEntry| !self.known.contains(&entry.id);
         let fresh = self.queue.iter().filter(is_new).cloned().collect();

@@ -184,7 +184,7 @@ impl State {
         Ok(self.entries.get(&id).and_then(|entry| entry.case.clone()))
     }
 
-    /// The policy denies it: everybody who waits is told, and nothing is kept. One that is away is judged anew when it
+    /// The policy denies it: everybody who waits is told, and nothing is kept. Gives the entry and its requests. One that is away is judged anew when it
     /// is back.
     pub(super) fn refuse(
         &mut self,
@@ -192,7 +192,7 @@ impl State {
         objection: &Objection,
         now: Now,
         record: impl FnOnce(&[Id]) -> Result<(), String>,
-    ) -> Result<(), AnswerError> {
+    ) -> Result<(Id, Vec<Id>), AnswerError> {
         let id = self.resolve(id)?;
         let Some(entry) = self.entries.get(&id) else {
             return Err(AnswerError::Unknown(id.to_string()));
@@ -202,7 +202,7 @@ impl State {
             requests.extend(entry.gone.back());
         }
         record(&requests).map_err(AnswerError::NotRecorded)?;
-        let Some(entry) = self.close(id) else { return Ok(()) };
+        let Some(entry) = self.close(id) else { return Ok((id, requests)) };
         let by = "the policy".to_owned();
         let reason = Some(objection.reason.clone());
         let outcome = Outcome::Denied { reason: reason.clone() };
@@ -222,7 +222,7 @@ impl State {
                 let _ = sender.send(Answer::Denied(denial));
             }
         }
-        Ok(())
+        Ok((id, requests))
     }
 
     /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.

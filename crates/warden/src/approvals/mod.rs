@@ -342,7 +342,7 @@ impl Approvals {
     }
 
     /// Denies an entry because the policy does. Everybody who waits is told; nothing is kept, as the next one like it is
-    /// judged by the policy itself. `record` is called as in [`Approvals::answer`], with the requests.
+    /// judged by the policy itself. `record` is called as in [`Approvals::answer`], with the requests. Gives the entry and them.
     ///
     /// # Errors
     /// [`AnswerError`]; nothing has changed then.
@@ -352,7 +352,7 @@ impl Approvals {
         objection: &Objection,
         now: Now,
         record: impl FnOnce(&[Id]) -> Result<(), String>,
-    ) -> Result<(), AnswerError> {
+    ) -> Result<(Id, Vec<Id>), AnswerError> {
         self.state().refuse(id, objection, now, record)
     }
 

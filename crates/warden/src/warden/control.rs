@@ -287,7 +287,23 @@ impl Control {
             let records: Vec<Record> = requests.iter().map(denied).collect();
             warden.ledger.append(&records).map(|_| ()).map_err(|error| error.to_string())
         };
-        warden.approvals.refuse(id, &objection, Now::read(), record).map_err(answer_error)?;
+        let refusal = warden.approvals.refuse(id, &objection, Now::read(), record);
+        let (entry, requests) = refusal.map_err(answer_error)?;
+        // The ledger has a decision for it; who follows the queue hears that it is answered.
+        let answered = |id| {
+            Record::Denied(ledger::Answered {
+                id,
+                entry,
+                approver: "the policy".to_owned(),
+                channel: "policy".to_owned(),
+                reason: Some(objection.reason.clone()),
+                kept_until_ms: None,
+                scope: None,
+                holds_until_ms: None,
+            })
+        };
+        let told: Vec<Record> = requests.into_iter().map(answered).collect();
+        warden.ledger.events().recorded(&told);
         let rule = objection.rule.as_ref().map_or_else(String::new, |rule| format!(" ({rule})"));
         let text = format!(
             "request {id} cannot be approved: the policy in force by now denies it{rule}: {}; its caller is told",
