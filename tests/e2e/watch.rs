@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use crate::support::pty::Pty;
 use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str =
@@ -67,7 +68,8 @@ fn who_watches_is_asked_about_what_comes_and_hears_who_was_faster() {
 fn what_the_policy_refuses_by_now_is_not_asked_about_for_ever() {
     let both = |action| {
         format!(
-            "default_action: deny\nrules: [{{command: ['true', 'false'], action: {action}, reason: closed}}]\n"
+            "default_action: deny\nrules:\n  - {{command: ['true', 'false'], action: {action}, reason: closed}}\n  \
+             - {{command: touch, action: deny, reason: they {action}}}\n"
         )
     };
     let house = House::new(&both("ask"));
@@ -89,8 +91,8 @@ fn what_the_policy_refuses_by_now_is_not_asked_about_for_ever() {
     });
     std::fs::write(house.path("policy.yaml"), both("deny")).unwrap();
     until("the policy to be in force", || {
-        let denied = house.shimmed("true").arg("--new").output().unwrap();
-        (denied.status.code() == Some(126)).then_some(())
+        let denied = house.shimmed("touch").output().unwrap();
+        text(&denied.stderr).contains("they deny").then_some(())
     });
     assert!(!house.cli(&["approve", &id]).status.success());
     assert!(shown(&mut told).contains("denied by the policy"), "who follows the queue hears it");
@@ -104,4 +106,33 @@ fn what_the_policy_refuses_by_now_is_not_asked_about_for_ever() {
     }
     drop(typed);
     assert!(watch.wait().unwrap().success());
+}
+
+#[test]
+fn what_was_half_typed_for_one_request_does_not_approve_another() {
+    const ASKED: &str = "[q]uit > ";
+    let house = House::new("default_action: deny\nrules: [{command: ['true', 'false'], action: ask}]\n");
+    let first = ask(&house);
+    let id = house.pending()["id"].as_str().unwrap().to_owned();
+    let mut watch = clawrden();
+    watch.arg("--control").arg(house.control()).args(["watch", "--no-notify"]);
+    let mut watch = Pty::spawn(&mut watch);
+    watch.expect(ASKED);
+    let second = run(&house, "false");
+    until("both to wait", || {
+        (house.json(&["queue", "--json"])["entries"].as_array().unwrap().len() == 2).then_some(())
+    });
+    watch.send("a");
+    std::thread::sleep(READING);
+    assert!(house.cli(&["deny", &id]).status.success());
+    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(126));
+    watch.expect(ASKED);
+    std::thread::sleep(READING);
+    watch.send("\n");
+    watch.expect(ASKED);
+    assert_eq!(house.pending()["argv"][0], "false", "it waits on");
+    watch.send("d no\n");
+    assert_eq!(second.wait_with_output().unwrap().status.code(), Some(126));
+    watch.send("q\n");
+    assert!(watch.child.wait().unwrap().success());
 }

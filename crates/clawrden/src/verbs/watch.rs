@@ -108,6 +108,12 @@ fn typed() -> Result<mpsc::Receiver<String>, Failure> {
     Ok(lines)
 }
 
+/// Forgets what was typed at a terminal and not sent yet: it was meant for what was shown then.
+fn forget_typed() {
+    // Where no terminal is, nothing is half typed.
+    let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
+}
+
 /// Tells the desktop; whether that can be done.
 fn notify(entry: &QueueEntry) -> bool {
     let command: String = display::command(&entry.argv).chars().take(SHOWN).collect();
@@ -157,6 +163,7 @@ impl Desk {
         let is_new = |entry: &&QueueEntry| !self.known.contains(&entry.id);
         let fresh = self.queue.iter().filter(is_new).cloned().collect();
         if let Some((id, _)) = self.asked.take_if(|(id, _)| !ids.contains(id)) {
+            forget_typed();
             let text = match answers.iter().find(|told| told.entry == id) {
                 Some(told) => format!("{} by {}", told.event, display::text(&told.approver)),
                 None => "it waits no longer".to_owned(),
@@ -231,6 +238,7 @@ impl Desk {
         );
         println!("{}", queue::told(entry, when::now_ms()));
         print!("{ASK}");
+        forget_typed();
         self.asked = Some((entry.id.clone(), now));
         std::io::stdout().flush().map_err(|e| Failure::Refused(format!("cannot be shown: {e}")))
     }
