@@ -111,7 +111,8 @@ fn what_the_policy_refuses_by_now_is_not_asked_about_for_ever() {
 #[test]
 fn what_was_half_typed_for_one_request_does_not_approve_another() {
     const ASKED: &str = "[q]uit > ";
-    let house = House::new("default_action: deny\nrules: [{command: ['true', 'false'], action: ask}]\n");
+    let house =
+        House::new("default_action: deny\nrules: [{command: ['true', 'false'], action: ask}]\n");
     let first = ask(&house);
     let id = house.pending()["id"].as_str().unwrap().to_owned();
     let mut watch = clawrden();

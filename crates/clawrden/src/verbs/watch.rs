@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clawrden_api::{AnswerRequest, GrantScope, Queue, QueueEntry, display};
@@ -55,13 +55,13 @@ async fn watch(connection: &Connection, args: &Args) -> Result<(), Failure> {
     let mut lines = typed()?;
     let mut follow = Follow::new(connection);
     let mut desk = Desk::default();
-    let mut notifies = !args.no_notify;
+    let mut notifier = Notifier::new((!args.no_notify).then(|| "notify-send".into()));
     loop {
         tokio::select! {
             change = follow.next() => match change? {
                 Change::Queue(queue, answers) => {
                     let fresh = desk.take(queue, &answers);
-                    notifies = notifies && fresh.iter().all(notify);
+                    notifier.tell(&fresh);
                 }
                 Change::Gone(why) => desk.say(Tone::Bad, &why),
             },
@@ -114,21 +114,42 @@ fn forget_typed() {
     let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
 }
 
-/// Tells the desktop; whether that can be done.
-fn notify(entry: &QueueEntry) -> bool {
-    let command: String = display::command(&entry.argv).chars().take(SHOWN).collect();
-    // A desktop reads markup in it.
-    let command = command.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let started = Command::new("notify-send")
-        .args(["--app-name=clawrden", "--", "A command waits for you", &command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = started else { return false };
-    // It ends by itself; until then somebody has to wait for it.
-    std::thread::spawn(move || child.wait());
-    true
+/// Tells the desktop, with one notification at a time.
+struct Notifier {
+    /// `None` where there is nothing to tell it with.
+    program: Option<PathBuf>,
+    running: Option<Child>,
+}
+
+impl Notifier {
+    fn new(program: Option<PathBuf>) -> Self {
+        Self { program, running: None }
+    }
+
+    /// Tells of what came. Whoever asks much starts no more than one, which speaks for all of it.
+    fn tell(&mut self, fresh: &[QueueEntry]) {
+        let (Some(program), [first, more @ ..]) = (&self.program, fresh) else { return };
+        // One that was told before is waited for here, once it has ended.
+        if self.running.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None))) {
+            return;
+        }
+        let command: String = display::command(&first.argv).chars().take(SHOWN).collect();
+        // A desktop reads markup in it.
+        let mut text = command.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        if !more.is_empty() {
+            text.push_str(&format!(" and {} more", more.len()));
+        }
+        let started = Command::new(program)
+            .args(["--app-name=clawrden", "--", "A command waits for you", &text])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.running = started.ok();
+        if self.running.is_none() {
+            self.program = None;
+        }
+    }
 }
 
 /// What somebody at the terminal wants.
@@ -299,5 +320,35 @@ mod tests {
         assert!(desk.take(queue(&["aaaa", "bbbb"]), &[]).is_empty());
         desk.show(now).unwrap();
         assert_eq!(desk.asked.as_ref().unwrap().0, "bbbb");
+    }
+
+    #[test]
+    fn the_desktop_is_told_once_of_all_that_came_and_of_nothing_while_that_runs() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (program, said) = (folder.path().join("notify"), folder.path().join("said"));
+        let script = format!(
+            "#!/bin/sh\necho \"$4\" >> '{}'\nread line < '{}'\n",
+            said.display(),
+            folder.path().join("end").display()
+        );
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let end = folder.path().join("end");
+        assert!(Command::new("mkfifo").arg(&end).status().unwrap().success());
+        let mut notifier = Notifier::new(Some(program));
+        notifier.tell(&queue(&["a", "b", "c"]).entries);
+        notifier.tell(&queue(&["d"]).entries);
+        std::fs::write(&end, "\n").unwrap();
+        assert!(notifier.running.as_mut().unwrap().wait().unwrap().success());
+        assert_eq!(std::fs::read_to_string(&said).unwrap(), "git push and 2 more\n");
+        notifier.tell(&queue(&["e"]).entries);
+        std::fs::write(&end, "\n").unwrap();
+        assert!(notifier.running.as_mut().unwrap().wait().unwrap().success());
+        assert_eq!(std::fs::read_to_string(&said).unwrap(), "git push and 2 more\ngit push\n");
+        let mut nobody = Notifier::new(Some(folder.path().join("none")));
+        nobody.tell(&queue(&["a"]).entries);
+        assert!(nobody.running.is_none() && nobody.program.is_none());
     }
 }
