@@ -147,9 +147,11 @@ impl Flusher {
             tracing::info!(lines, "what was recorded is on the disk after all");
             shared.writer().heal(lines);
         }
-        if shared.writer().error().is_none() {
+        let writer = shared.writer();
+        if writer.error().is_none() {
             shared.books.works();
         }
+        drop(writer);
         shared.bell.landed(batch.position.head.seq);
         for seal in &batch.seals {
             shared.books.segments.add(1);
