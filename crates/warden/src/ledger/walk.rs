@@ -61,6 +61,8 @@ pub(super) struct Scan {
     pub(super) torn: bool,
     /// The sequence number of the first line.
     pub(super) first: Option<u64>,
+    /// Where the segment begins that is walked, where more than one are in the file, as in an export.
+    segment: Option<Beginning>,
     pub(super) broken: Option<Broken>,
     /// The digest of the newest seal in it.
     pub(super) seal: Option<String>,
@@ -68,6 +70,28 @@ pub(super) struct Scan {
     pub(super) ends_sealed: bool,
     /// It has a line by which a closed segment must end with a seal.
     pub(super) is_signed: bool,
+}
+
+/// Where a segment begins in a file.
+#[derive(Clone, Copy)]
+struct Beginning {
+    /// The sequence number of its first line.
+    first: u64,
+    /// Lines and bytes before it.
+    lines: u64,
+    bytes: u64,
+}
+
+impl Scan {
+    /// The first line of the segment that is walked, and its lines and bytes so far.
+    fn counts(&self) -> (Option<u64>, u64, u64) {
+        match self.segment {
+            Some(Beginning { first, lines, bytes }) => {
+                (Some(first), self.lines - lines, self.bytes - bytes)
+            }
+            None => (self.first, self.lines, self.bytes),
+        }
+    }
 }
 
 /// What the lines about the ledger itself said.
@@ -140,6 +164,7 @@ impl Walk {
             bytes: 0,
             torn: false,
             first: None,
+            segment: None,
             broken: None,
             seal: None,
             ends_sealed: false,
@@ -181,7 +206,7 @@ impl Walk {
     }
 
     fn step(&mut self, line: &Line, scan: &mut Scan) -> Result<(), Fault> {
-        scan.ends_sealed = false;
+        let was_sealed = std::mem::take(&mut scan.ends_sealed);
         let before = self.head;
         let is_adrift = std::mem::take(&mut self.is_adrift);
         let next = self.head().seq.saturating_add(1);
@@ -203,6 +228,10 @@ impl Walk {
         };
         follows(before, seq, (!is_adrift).then_some(&prev))?;
         if let Some(own) = &line.own {
+            if was_sealed && matches!(&**own, Record::Opened(opened) if opened.segment) {
+                let (lines, bytes) = (scan.lines, scan.bytes);
+                scan.segment = Some(Beginning { first: seq, lines, bytes });
+            }
             self.own(own, before, seq, scan)?;
         }
         self.compare(line, seq, scan)
@@ -227,7 +256,8 @@ impl Walk {
             Record::Sealed(seal) => {
                 scan.ends_sealed = true;
                 let last = before.unwrap_or(Head { seq: 0, hash: NO_LINE });
-                let covered = covers(seal, scan.first, scan.lines, scan.bytes, &last);
+                let (first, lines, bytes) = scan.counts();
+                let covered = covers(seal, first, lines, bytes, &last);
                 if !covered {
                     let why = "this seal does not cover what stands before it";
                     return Err((Damage::Signature, why.to_owned()));
@@ -264,8 +294,9 @@ impl Walk {
         let here = self.head();
         for head in heads {
             self.is_signed(&head).map_err(|why| (Damage::Signature, why))?;
-            let first = scan.first.or(Some(seq));
-            let (lines, bytes) = (scan.lines + 1, scan.bytes + line.bytes);
+            let (first, lines, bytes) = scan.counts();
+            let first = first.or(Some(seq));
+            let (lines, bytes) = (lines + 1, bytes + line.bytes);
             if head.hash.as_bytes() != here.hash {
                 let why = format!(
                     "it is not the record {seq} of which a head was signed at {}: the ledger was rewritten",

@@ -205,3 +205,25 @@ fn a_young_ledger_is_signed_at_once() {
     let given = Proof { keys_given: true, ..by_key(&fixture) };
     assert!(verify_by(&fixture.path(), &given).unwrap().signed_to > 0);
 }
+
+#[test]
+fn all_segments_in_one_file_are_proved_like_the_ledger() {
+    let (fixture, proof) = many();
+    let whole = verify_by(&fixture.path(), &proof).unwrap();
+    let head = fs::read(fixture.path().with_extension("jsonl.head")).unwrap();
+    let files = closed(&fixture).into_iter().chain([fixture.path()]);
+    let text: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+    let export = fixture.folder.path().join("export.jsonl");
+    fs::write(&export, &text).unwrap();
+    fs::write(export.with_extension("jsonl.head"), head).unwrap();
+    let given = Proof { keys_given: true, ..proof };
+    let one = verify_by(&export, &given).unwrap();
+    assert_eq!(Summary { segments: whole.segments, ..one }, whole);
+    assert!(whole.seals > 1);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for n in 0..lines.len() {
+        fs::write(&export, [&lines[..n], &lines[n + 1..]].concat().concat()).unwrap();
+        let found = verify_by(&export, &given);
+        assert!(found.is_err(), "without line {n}");
+    }
+}
