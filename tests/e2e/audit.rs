@@ -80,7 +80,10 @@ fn settings_are_followed_and_those_that_nobody_knows_refused() {
     for _ in 0..4 {
         run(&house, "echo");
     }
-    crate::support::until("an anchored seal", || heads.exists().then_some(()));
+    // The file is made before its first line is written.
+    crate::support::until("an anchored head", || {
+        fs::read_to_string(&heads).is_ok_and(|text| text.contains('\n')).then_some(())
+    });
     let proved = audit(&house, &["verify", "--json", "--anchor", heads.to_str().unwrap()]);
     let answer: Value = serde_json::from_slice(&proved.stdout).unwrap();
     assert!(answer["summary"]["seals"].as_u64().unwrap() > 0, "{answer}");
