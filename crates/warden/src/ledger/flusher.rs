@@ -1,5 +1,6 @@
-//! The thread that puts the ledger on the disk, signs where it stands, and tries again what failed. It is the only one
-//! that ever waits for the disk: never the event loop.
+//! The thread that puts the ledger on the disk, signs where it stands, and tries again what failed. It alone asks the
+//! disk to take something (`fdatasync`). The event loop writes to the page cache; a file system that commits its journal,
+//! or has too much that is not written, can let that wait too.
 
 use std::fs::File;
 use std::io;
