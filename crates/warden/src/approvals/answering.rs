@@ -105,11 +105,12 @@ impl State {
         let remembered = approved(&entry, &approval, reopened);
         let oldest = entry.callers.pop_front();
         let mut told = Vec::new();
-        for approval in others {
-            if let Some(at) = entry.callers.iter().position(|caller| caller.ask == approval.ask)
-                && let Some(caller) = entry.callers.remove(at)
-            {
-                told.push((caller, approval));
+        // They are in the order of the callers.
+        let mut others = others.into_iter().peekable();
+        for caller in std::mem::take(&mut entry.callers) {
+            match others.next_if(|approval| approval.ask == caller.ask) {
+                Some(approval) => told.push((caller, approval)),
+                None => entry.callers.push_back(caller),
             }
         }
         let watchers = std::mem::take(&mut entry.watchers);

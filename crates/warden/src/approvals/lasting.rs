@@ -65,7 +65,8 @@ pub(super) struct To {
 #[derive(Serialize, Deserialize)]
 struct GrantRow {
     ask: Id,
-    details: Details,
+    /// `None` for one of a grant for several runs, which has them.
+    details: Option<Details>,
     identity: Identity,
     entry: Id,
     who: String,
@@ -190,7 +191,7 @@ pub(super) fn no_caller(row: Id, ask: Id) -> Change {
 pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
     let row = GrantRow {
         ask: approval.ask,
-        details: Details::clone(&approval.details),
+        details: (!approval.scope.repeats()).then(|| Details::clone(&approval.details)),
         identity: approval.identity,
         entry: approval.entry,
         who: approval.who.clone(),
@@ -305,7 +306,7 @@ pub(super) fn restore(
     let (restored, changes) = (Vec::new(), Vec::new());
     let mut restoring = Restoring { state, same_boot, is_there, now, restored, changes };
     let mut callers: BTreeMap<Vec<u8>, Vec<CallerRow>> = BTreeMap::new();
-    let (mut entries, mut untold) = (Vec::new(), Vec::new());
+    let (mut entries, mut untold, mut grants) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let taken = match row.kind {
             kind if kind == Kind::Entry as u8 => {
@@ -315,7 +316,9 @@ pub(super) fn restore(
                 let entry = row.key.get(..16).unwrap_or_default().to_vec();
                 callers.entry(entry).or_default().push(caller);
             }),
-            kind if kind == Kind::Grant as u8 => read(&row).map(|grant| restoring.grant(grant)),
+            kind if kind == Kind::Grant as u8 => {
+                read(&row).map(|grant: GrantRow| grants.push(grant))
+            }
             kind if kind == Kind::Repeating as u8 => {
                 read(&row).map(|grant| restoring.repeating(grant))
             }
@@ -334,6 +337,8 @@ pub(super) fn restore(
             tracing::warn!(kind = row.kind, "a row of the kept approvals cannot be understood");
         }
     }
+    // Those for more than one run are there by now, and have the details.
+    grants.into_iter().for_each(|grant| restoring.grant(grant));
     for (key, entry) in entries {
         if let Some(row) = id_of(&key) {
             restoring.entry(row, entry, callers.remove(&key).unwrap_or_default());
@@ -426,6 +431,9 @@ impl Restoring<'_> {
     fn grant(&mut self, row: GrantRow) {
         let most = if row.scope.repeats() { MAX_SCOPE } else { GRANT_LIFE };
         let until = row.until.restored(self.same_boot, self.now, most);
+        let of_repeating = || self.state.kept.repeating.of_entry(&row.identity, row.entry);
+        let details = row.details.map(std::sync::Arc::new);
+        let details = details.or_else(|| of_repeating().map(|grant| grant.details.clone()));
         let approval = Approval {
             entry: row.entry,
             who: row.who,
@@ -435,7 +443,8 @@ impl Restoring<'_> {
             kept: false,
             scope: row.scope,
             ask: row.ask,
-            details: std::sync::Arc::new(row.details),
+            // One whose grant is no more lets nothing run, and is not shown.
+            details: details.unwrap_or_default(),
             identity: row.identity,
             until,
         };

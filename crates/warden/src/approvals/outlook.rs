@@ -116,9 +116,10 @@ pub(super) fn approving(
     reopened: Option<Id>,
     mut changes: Vec<Change>,
 ) -> Vec<Change> {
-    let to = |ask: Id| entry.callers.iter().find(|caller| caller.ask == ask)?.to();
+    // Both are in the order of the callers.
+    let mut callers = entry.callers.iter();
     for approval in outlook.approval.iter().chain(&outlook.others) {
-        let to = to(approval.ask);
+        let to = callers.find(|caller| caller.ask == approval.ask).and_then(Waiting::to);
         // Whoever cannot come back finds the grant itself.
         if to.is_some() || !approval.scope.repeats() {
             changes.push(lasting::grant(approval, to));

@@ -18,7 +18,7 @@ fn opened(path: &Path, is_there: fn(CallerKey) -> bool, now: Now) -> (Approvals,
 }
 
 /// A place for a queue, and what is in it after another start.
-pub(super) struct Place(tempfile::TempDir);
+pub(super) struct Place(pub(super) tempfile::TempDir);
 
 impl Place {
     pub(super) fn new() -> Self {

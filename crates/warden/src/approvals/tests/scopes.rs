@@ -304,11 +304,19 @@ fn who_was_cut_off_before_it_started_anything_has_its_run_once_and_the_grant_hol
     let tickets = [1, 2].map(|n| wait(&queue, ask("ci", n), clock.0));
     approve(&queue, tickets[0].entry, HOUR, clock.0).unwrap();
     crash(queue, tickets);
+    let file = rusqlite::Connection::open(place.0.path().join("approvals")).unwrap();
+    let with_details = |kind: store::Kind| {
+        let sql = "SELECT count(*), count(CASE WHEN text LIKE '%argv%' THEN 1 END) FROM kept WHERE kind = ?1";
+        file.query_row(sql, [kind as u8], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(with_details(store::Kind::Grant), (2, 0), "what is shown is there once for all");
+    assert_eq!(with_details(store::Kind::Repeating), (1, 1));
     let (queue, _) = place.start(clock.0);
     for n in [1, 2] {
         let (id, _) = known(&queue, "ci", n).unwrap();
         let approval = granted(&queue, Ask { id, ..ask("ci", n) }, clock.0);
         assert!(!approval.kept, "it was given to this one");
+        assert_eq!(approval.details.argv, ["ci"]);
         use_up(&queue, approval);
         assert!(known(&queue, "ci", n).is_none(), "once");
     }
