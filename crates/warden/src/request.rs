@@ -1,9 +1,12 @@
 //! The way of one command: read, planned, judged, perhaps asked about, executed or refused. One direction.
 
+mod question;
+mod records;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clawrden_api::{QueueContext, display};
+use clawrden_api::display;
 use clawrden_policy::{Action, Decision};
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
@@ -12,30 +15,28 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::again::Objection;
-use crate::approvals::{
-    Answer, Approval, Ask, Asked, CallerKey, Denial, Details, Left, Life, Refusal, Ticket,
-};
+use crate::approvals::{Answer, Asked, CallerKey, Denial, Left, Life, Refusal, Ticket};
 use crate::caller::Caller;
 use crate::containers::strangeness;
-use crate::context;
 use crate::decision::{Judged, Verdict};
 use crate::executor::{Start, execute, returned};
 use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::laps::Astray;
-use crate::ledger::{self, Argv, Id, Record};
+use crate::ledger::{self, Id, Record};
 use crate::metrics::AnswerKind;
-use crate::plan::{Invocation, Plan, RequestId, Unplanned};
+use crate::plan::{Invocation, Plan, RequestId};
 use crate::process::Identity;
-use crate::redaction;
 use crate::wait;
 use crate::warden::Warden;
 
+pub(crate) use question::cut;
+use question::{SHOWN_BYTES, about, question, shown};
+pub(crate) use records::denied;
+use records::{decided, failed, grant_used, requested, unplanned_record};
+
 /// How long a request waits before the caller is told what it waits for. Quick answers stay silent.
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// Arguments that an entry of the queue shows at most; the ledger has more.
-const SHOWN_BYTES: usize = 16 * 1024;
 
 /// How many times its length a version 1 request may take in memory: a word of one letter, which takes four bytes of
 /// JSON, is a string of its own.
@@ -457,224 +458,4 @@ fn refusal_text(denial: &Denial) -> String {
         ),
         Refusal::Superseded => "the same request came again on another connection".to_owned(),
     }
-}
-
-/// What helps a person to judge it.
-struct About {
-    context: QueueContext,
-    warnings: Vec<String>,
-}
-
-/// Looks at it. What surrounds it is looked up only if a person is going to see it: what has its answer, or waits already,
-/// is not kept waiting for that.
-async fn about(warden: &Arc<Warden>, judged: &Judged, life: Option<&Life>, shown: &Shown) -> About {
-    let jail = judged.plan().jail.name.as_str();
-    let context = async {
-        if !warden.approvals.opens(&judged.identity(), life, jail) {
-            return QueueContext::default();
-        }
-        context::of(warden, judged, shown.is_exact.then(|| shown.argv.clone())).await
-    };
-    let warnings = async {
-        if shown.argv.iter().all(|argument| argument.is_ascii()) {
-            return Vec::new();
-        }
-        let argv = shown.argv.clone();
-        let warnings = tokio::task::spawn_blocking(move || display::warnings(&argv));
-        let unknown = |_| vec!["the command's letters could not be looked at".to_owned()];
-        warnings.await.unwrap_or_else(unknown)
-    };
-    let (context, warnings) = tokio::join!(context, warnings);
-    About { context, warnings }
-}
-
-fn question(judged: &mut Judged, shown: Shown, about: About, life: Option<Life>) -> Ask {
-    let case = Some(judged.keep_case());
-    let plan = judged.plan();
-    let decision = judged.decision();
-    let mut caller: clawrden_api::Caller = (&plan.caller).into();
-    caller.prisoner = plan.prisoner.as_ref().map(|prisoner| prisoner.id.clone());
-    Ask {
-        identity: judged.identity(),
-        id: Id(plan.id),
-        client: plan.invocation.client().map(Id),
-        key: caller_key(&plan.caller),
-        life,
-        details: Details {
-            jail: plan.jail.name.to_string(),
-            caller,
-            argv: shown.argv,
-            is_exact: shown.is_exact,
-            context: about.context,
-            warnings: about.warnings,
-            cwd: plan.meant_cwd().map(|cwd| clean(lossy(&cwd.path))),
-            executable: plan.meant_tool().map(|tool| clean(lossy(&tool.resolved))),
-            sha256: judged.sha256(),
-            executor: decision.executor.as_str().to_owned(),
-            run_as: decision.run_as.as_ref().map(ToString::to_string),
-            rule: decision.rule.as_ref().map(ToString::to_string),
-            reason: clean(decision.reason.clone()),
-            suggest: decision.suggest.as_ref().map(ToString::to_string),
-            noticed: judged.noticed().into_iter().map(clean).chain(shown.noticed).collect(),
-            labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
-        },
-        case,
-        timeout: decision.approval_timeout,
-    }
-}
-
-/// An argument vector for a person.
-pub(crate) struct Shown {
-    pub(crate) argv: Vec<String>,
-    /// It is all of it, as it was sent.
-    is_exact: bool,
-    /// What a person must know of what is hidden.
-    noticed: Vec<String>,
-}
-
-/// Arguments that are named to a person, at most.
-const MOST_NAMED: usize = 8;
-
-/// The argument vector for a person: all of it, unless it is longer than `room` bytes or has secrets.
-fn shown(plan: &Plan, room: usize) -> Shown {
-    let argv: Vec<&[u8]> = plan.invocation.argv().collect();
-    let redacted = redaction::ours().argv(&argv);
-    let is_exact = redacted.is_none() && argv.iter().all(|arg| std::str::from_utf8(arg).is_ok());
-    let acting = redacted.iter().flat_map(|redacted| redacted.acting.iter().take(MOST_NAMED));
-    let noticed = acting
-        .map(|at| format!("argument {at}: what is hidden has characters that a shell acts on"));
-    let noticed = noticed.collect();
-    let argv = match &redacted {
-        Some(redacted) => redacted.argv.iter().map(|arg| &**arg).collect(),
-        None => argv,
-    };
-    let (argv, is_whole) = cut(argv.iter().map(|arg| (*arg, arg.len())), 0, room);
-    Shown { argv, is_exact: is_exact && is_whole, noticed }
-}
-
-/// The text of arguments, each with the length that it is told to have, and word of those that are `left` behind them:
-/// as much as fits into `room` bytes, and whether that is all.
-pub(crate) fn cut<'a>(
-    argv: impl Iterator<Item = (&'a [u8], usize)>,
-    left: usize,
-    mut room: usize,
-) -> (Vec<String>, bool) {
-    let (mut shown, mut is_whole) = (Vec::new(), true);
-    let mut all = argv;
-    for (arg, length) in all.by_ref() {
-        let text = lossy(&arg[..arg.len().min(room)]);
-        room = room.saturating_sub(text.len() + 1);
-        let cut = length > text.len();
-        is_whole &= !cut;
-        shown.push(if cut { format!("{text}… ({length} bytes)") } else { text });
-        if room == 0 {
-            break;
-        }
-    }
-    let left = left + all.count();
-    if left > 0 {
-        shown.push(format!("… and {left} more arguments"));
-        is_whole = false;
-    }
-    (shown, is_whole)
-}
-
-fn clean(text: String) -> String {
-    redaction::ours().clean(text)
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn ledger_caller(caller: &Caller, prisoner: Option<&Prisoner>) -> ledger::Caller {
-    ledger::Caller {
-        uid: caller.uid,
-        gid: caller.gid,
-        pid: caller.pid,
-        container: caller.container.container().map(|found| ledger::Container {
-            id: found.id.clone(),
-            name: found.name.clone(),
-            image: found.image.clone(),
-        }),
-        prisoner: prisoner.map(|prisoner| prisoner.id.clone()),
-    }
-}
-
-fn requested(plan: &Plan) -> Record {
-    let argv: Vec<&[u8]> = plan.invocation.argv().collect();
-    Record::Requested(ledger::Requested {
-        id: Id(plan.id),
-        jail: plan.jail.name.to_string(),
-        caller: ledger_caller(&plan.caller, plan.prisoner.as_deref()),
-        argv: Argv::new(&argv),
-        cwd: plan.cwd.as_ref().map(|cwd| lossy(&cwd.path)),
-        executable: plan.tool.as_ref().map(|tool| lossy(&tool.resolved)),
-        version: if plan.invocation.version_2() { 2 } else { 1 },
-    })
-}
-
-/// A request that could not even be planned: what the client said is all there is.
-fn unplanned_record(id: RequestId, unplanned: &Unplanned) -> Record {
-    let Unplanned { jail, prisoner, caller, invocation, .. } = unplanned;
-    let argv: Vec<&[u8]> = invocation.argv().collect();
-    Record::Requested(ledger::Requested {
-        id: Id(id),
-        jail: jail.name.to_string(),
-        caller: ledger_caller(caller, prisoner.as_deref()),
-        argv: Argv::new(&argv),
-        cwd: None,
-        executable: None,
-        version: if invocation.version_2() { 2 } else { 1 },
-    })
-}
-
-fn failed(id: Id, error: String) -> Record {
-    Record::Failed(ledger::Failed { id, error })
-}
-
-/// A denial by other means than the policy's decision.
-pub(crate) fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
-    Record::Decided(ledger::Decided {
-        id,
-        decision: "deny".to_owned(),
-        rule,
-        reason,
-        suggest: None,
-        noticed: Vec::new(),
-        let_through: false,
-        executor: String::new(),
-        run_as: None,
-    })
-}
-
-fn grant_used(id: Id, approval: &Approval) -> Record {
-    Record::GrantUsed(ledger::Answered {
-        id,
-        entry: approval.entry,
-        approver: approval.who.clone(),
-        channel: approval.channel.clone(),
-        reason: approval.reason.clone(),
-        kept_until_ms: None,
-        scope: approval.scope.repeats().then(|| approval.scope.word().to_owned()),
-        holds_until_ms: approval.scope.repeats().then(|| approval.kept_until_ms()),
-    })
-}
-
-fn decided(judged: &Judged) -> Record {
-    let decision = judged.decision();
-    Record::Decided(ledger::Decided {
-        id: Id(judged.plan().id),
-        decision: decision.action.as_str().to_owned(),
-        rule: decision.rule.as_ref().map(ToString::to_string),
-        reason: decision.reason.clone(),
-        suggest: decision.suggest.as_ref().map(ToString::to_string),
-        noticed: ledger::names(judged.noticed()),
-        let_through: judged.is_let_through(),
-        executor: match judged.plan().invocation.only_judged() {
-            true => String::new(),
-            false => decision.executor.as_str().to_owned(),
-        },
-        run_as: decision.run_as.as_ref().map(ToString::to_string),
-    })
 }
