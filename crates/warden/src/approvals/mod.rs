@@ -21,9 +21,11 @@ mod outlook;
 mod owed;
 mod remembered;
 mod repeating;
+mod restoring;
 mod scope;
 mod state;
 mod store;
+mod ticket;
 mod waiting;
 mod watch;
 
@@ -36,7 +38,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clawrden_api::QueueEntry;
-use tokio::sync::oneshot;
 
 pub use answer::{
     Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
@@ -46,17 +47,17 @@ pub use entry::{Ask, CallerKey, Details};
 pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
-pub use lasting::Restored;
 pub use loan::Loan;
 pub use remembered::MAX_REMEMBERED;
+pub use restoring::{Recovered, Restored};
 pub use scope::{Life, MAX_SCOPE, Scope};
 pub use store::StoreError;
+pub use ticket::{Left, Ticket};
 pub use watch::{Standing, Told, Watch};
 
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
-use state::{Gap, Lasting, Place, Put, Shut, State};
-use store::Store;
+use state::{Lasting, Put, Shut, State};
 
 /// Entries that are open at once. Beyond it a request is denied at once.
 pub const MAX_OPEN: usize = 16 * 1024;
@@ -137,42 +138,6 @@ pub struct Lapsed {
     pub parked: Option<Id>,
 }
 
-/// What was found when a queue was opened.
-#[derive(Debug)]
-pub struct Recovered {
-    /// Everything that goes on.
-    pub restored: Vec<Restored>,
-    /// The file could not be understood, and lies there by now.
-    pub aside: Option<PathBuf>,
-}
-
-/// A caller's place in the queue. Dropping it says that the caller has gone.
-#[must_use = "a ticket that is dropped says that its caller has gone"]
-pub struct Ticket {
-    /// The entry's id when the caller came. Where several share it, the answer may come under a later one.
-    pub entry: Id,
-    /// Enough of its digits to name it.
-    pub short: String,
-    /// Since when the caller has waited, over restarts, in milliseconds since the epoch.
-    pub since_ms: u64,
-    identity: Identity,
-    place: Place,
-    receiver: oneshot::Receiver<Answer>,
-    state: Arc<Mutex<State>>,
-    has_left: bool,
-}
-
-/// What a caller leaves behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
-    /// Others wait for the same.
-    Others,
-    /// It was the last: the entry waits on without a caller.
-    Parked(Id),
-    /// It was answered before it left. An approval that it did not take is kept, or handed on.
-    Answered,
-}
-
 impl Approvals {
     /// An empty queue that ends with this process. `seed` is 32 bytes from the kernel's random generator, fresh for each
     /// start of the warden: ids are derived from it.
@@ -203,36 +168,6 @@ impl Approvals {
 
     fn of(state: State) -> Self {
         Self { expects: state.away.flag(), state: Arc::new(Mutex::new(state)) }
-    }
-
-    /// Takes up what the last warden left, the first time that this is possible; before, nobody is asked. `None` at every
-    /// other time.
-    #[must_use = "what goes on is to be recorded"]
-    pub fn take_up(&self, now: Now) -> Option<Recovered> {
-        let mut state = self.state();
-        let Lasting::Shut(shut) = &mut state.store else { return None };
-        if shut.next > now.instant {
-            return None;
-        }
-        shut.next = now.after(AGAIN).instant;
-        let (patience, is_there) = (shut.patience, shut.is_there);
-        match Store::open(&shut.path) {
-            Ok(opened) => match take_up(&mut state, opened, is_there, now) {
-                Ok(recovered) => {
-                    let until = state.is_anybody_awaited().then(|| now.after(patience).instant);
-                    state.away.expect(until);
-                    Some(recovered)
-                }
-                Err(error) => {
-                    tracing::error!(%error, "nobody can be asked");
-                    None
-                }
-            },
-            Err(error) => {
-                tracing::error!(%error, "nobody can be asked");
-                None
-            }
-        }
     }
 
     /// The request and the entry of a caller that has waited for the very same before: it is back from a connection that
@@ -420,85 +355,6 @@ impl Approvals {
     /// A panic under the lock leaves a state in which each step is either done or not.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn take_up(
-    state: &mut State,
-    opened: store::Opened,
-    is_there: fn(CallerKey) -> bool,
-    now: Now,
-) -> Result<Recovered, StoreError> {
-    let store::Opened { mut store, rows, same_boot, aside } = opened;
-    // Into a state of its own: what cannot be taken up whole is not taken up at all.
-    let mut fresh = State::new(state.maker.another());
-    fresh.away = state.away.another();
-    let (restored, changes) = lasting::restore(&mut fresh, rows, (same_boot, &is_there), now);
-    store.write(&changes)?;
-    store.adopt()?;
-    fresh.store = Lasting::In(store);
-    *state = fresh;
-    Ok(Recovered { restored, aside })
-}
-
-impl Ticket {
-    /// Waits for the answer. May be dropped and called again, until it has given one.
-    pub async fn answered(&mut self) -> Answer {
-        match (&mut self.receiver).await {
-            Ok(answer) => answer,
-            // No sender is dropped unused; if one were, nothing may run.
-            Err(_) => {
-                let (why, entry) = (Refusal::Superseded, self.entry);
-                Answer::Denied(Denial { entry, why, ask: entry, until: None, row: None })
-            }
-        }
-    }
-
-    /// The answer, if it is there.
-    pub fn try_answer(&mut self) -> Option<Answer> {
-        self.receiver.try_recv().ok()
-    }
-
-    /// The caller goes. The same as dropping the ticket, but tells what is left behind.
-    pub fn leave(mut self) -> Left {
-        self.go()
-    }
-
-    /// The warden goes down: the place is the caller's when it is back. What it was answered meanwhile it hears then.
-    pub fn stay(mut self) {
-        self.has_left = true;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.stay(&self.identity, self.place);
-    }
-
-    fn go(&mut self) -> Left {
-        self.has_left = true;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.leave(&self.identity, self.place) {
-            Gap::Others => return Left::Others,
-            Gap::Parked(entry) => return Left::Parked(entry),
-            Gap::None => {}
-        }
-        match self.receiver.try_recv() {
-            Ok(Answer::Approved(approval)) => state.hand_on(approval, Now::read()),
-            Ok(Answer::Denied(denial)) => state.keep_denial(self.identity, denial),
-            Err(_) => {}
-        }
-        Left::Answered
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.has_left {
-            self.go();
-        }
-    }
-}
-
-impl std::fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ticket").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 
