@@ -3,7 +3,6 @@
 
 mod table;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use table::{DANGEROUS, Harmless, KEPT, MILD, MOVES, PLAIN_TOOLS, Reach, Row, SAFE};
@@ -97,39 +96,47 @@ fn is_function(name: &[u8], value: &[u8]) -> bool {
     value.starts_with(b"()") || name.starts_with(b"BASH_FUNC_")
 }
 
-/// The rows, found fast: every variable of every request is looked up.
+/// The rows of names that begin with the same byte, found fast: every variable of every request is looked up, and few
+/// are any row's. A hash of each would take longer than all else that is done with it.
 struct Rows {
-    exact: HashMap<&'static [u8], &'static Row>,
-    /// By the first byte of their names, in their order, each with what its name says before its star.
-    starred: [Vec<(&'static [u8], &'static Row)>; 256],
+    /// A bit for the length of each exact name, the last one for all that are longer.
+    lengths: u64,
+    exact: Vec<(&'static [u8], &'static Row)>,
+    /// In their order, each with what its name says before its star.
+    starred: Vec<(&'static [u8], &'static Row)>,
 }
 
-static ROWS: LazyLock<Rows> = LazyLock::new(|| {
-    let mut rows = Rows { exact: HashMap::new(), starred: [const { Vec::new() }; 256] };
+static ROWS: LazyLock<[Rows; 256]> = LazyLock::new(|| {
+    let mut all = [const { Rows { lengths: 0, exact: Vec::new(), starred: Vec::new() } }; 256];
     for row in DANGEROUS {
         let name = row.name.as_bytes();
+        let rows = &mut all[usize::from(name[0])];
         match name.iter().position(|&byte| byte == b'*') {
-            Some(at) => rows.starred[usize::from(name[0])].push((&name[..at], row)),
+            Some(at) => rows.starred.push((&name[..at], row)),
             None => {
-                rows.exact.insert(name, row);
+                rows.lengths |= length_bit(name);
+                rows.exact.push((name, row));
             }
         }
     }
-    rows
+    all
 });
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
 
 /// A precise name wins over a starred one, and of these the first.
 fn row(name: &[u8]) -> Option<&'static Row> {
-    let starred = || {
-        let rows = &ROWS.starred[usize::from(*name.first()?)];
-        let fits = |(start, row): &&(&[u8], &'static Row)| {
-            name.starts_with(start) && star(row.name.as_bytes(), name)
-        };
-        rows.iter().find(fits).map(|(_, row)| *row)
+    let rows = &ROWS[usize::from(*name.first()?)];
+    let exact = || rows.exact.iter().find(|(other, _)| *other == name);
+    let fits = |(start, row): &&(&[u8], &'static Row)| {
+        name.starts_with(start) && star(row.name.as_bytes(), name)
     };
-    let row = ROWS.exact.get(name).copied().or_else(starred)?;
+    let exact = (rows.lengths & length_bit(name) != 0).then(exact).flatten();
+    let (_, row) = exact.or_else(|| rows.starred.iter().find(fits))?;
     let is_safe = SAFE.iter().any(|safe| safe.as_bytes() == name);
-    (!is_safe).then_some(row)
+    (!is_safe).then_some(*row)
 }
 
 fn is_harmless(row: &Row, value: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! that a secret follows, and is exact where only the shape tells. What looks like nothing is not found: a secret that a
 //! prisoner wants to show can always be shown.
 
+mod begins;
 mod declared;
 mod fields;
 mod names;

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::Words;
+use super::begins::Begins;
 use super::names::{HEADERS, LEAST_RANDOM, NAMES, Name};
 use super::options::Options;
 use super::runs::{self, Runs, span};
@@ -26,6 +27,7 @@ enum Sign {
 }
 
 struct Search {
+    begins: Begins,
     automaton: AhoCorasick,
     signs: Vec<Sign>,
 }
@@ -50,7 +52,7 @@ static SEARCH: LazyLock<Option<Search>> = LazyLock::new(|| {
         .kind(Some(AhoCorasickKind::DFA))
         .build(&words);
     // The words are ours and few; the tests build it.
-    automaton.ok().map(|automaton| Search { automaton, signs })
+    Some(Search { begins: Begins::new(&words)?, automaton: automaton.ok()?, signs })
 });
 
 /// Bytes of a name that are looked at: longer ones are told by their end.
@@ -62,7 +64,8 @@ pub(super) fn scan(text: &[u8], words: Words, found: &mut impl FnMut(Range<usize
     runs::looked_at(text.len());
     let mut look: Option<Look<'_>> = None;
     let (mut at, mut in_key) = (0, 0);
-    for hit in search.automaton.find_iter(text) {
+    let searched = if search.begins.has_any(text) { text } else { &[] };
+    for hit in search.automaton.find_iter(searched) {
         let Some(&sign) = search.signs.get(hit.pattern().as_usize()) else { continue };
         // What is marked already says nothing more; but of a key that a name has only the beginning is its value. What is
         // in a key was read with it: one that begins there is not read to its end again.
