@@ -7,6 +7,7 @@ use clawrden_api::EngineStatus;
 
 use super::Warden;
 use super::containers::mounts;
+use super::lookups::Lookups;
 use crate::caller::Caller;
 use crate::containers::ENABLED_LABEL;
 use crate::engine::{Action, EngineError, Event, Running};
@@ -41,38 +42,51 @@ impl Warden {
     /// Follows what happens at the engine: which containers there are, and in which jails. Never ends.
     pub(super) async fn follow_engine(self: Arc<Self>) {
         let mut events = self.engine.events();
+        let mut lookups = Lookups::default();
         loop {
-            let event = events.next().await;
-            self.containers.hear(&event);
-            if let Event::Container { id, action: Action::Ended | Action::Removed, .. } = &event {
-                let id = id.clone();
-                self.end_containers(move |one| one == id).await;
-            }
-            let touched = match &event {
-                Event::Connected(_) => self.take_stock().await,
-                Event::Container { id, action, labels, .. } => {
-                    if *action == Action::Created && self.members.minds(labels) {
-                        self.look_whose(id).await;
-                    }
-                    self.members.hear(&event).into_iter().collect()
-                }
-                Event::Lost(error) => {
-                    tracing::info!(%error, "no container engine");
-                    BTreeSet::new()
+            let due = tokio::select! {
+                biased;
+                due = lookups.next() => due,
+                event = events.next() => {
+                    self.containers.hear(&event);
+                    self.hear_of_ends(&event).await;
+                    lookups.keep(&self, event)
                 }
             };
-            if touched.is_empty() {
-                continue;
+            for event in due {
+                self.hear(&event).await;
             }
-            let warden = Arc::clone(&self);
-            let fitted = tokio::task::spawn_blocking(move || {
-                for jail in touched {
-                    warden.fit_jail(&jail);
-                }
-            });
-            if let Err(error) = fitted.await {
-                tracing::error!(%error, "the jails of containers could not be made");
+        }
+    }
+
+    /// Ends what was granted for the session of a container that ended.
+    async fn hear_of_ends(self: &Arc<Self>, event: &Event) {
+        if let Event::Container { id, action: Action::Ended | Action::Removed, .. } = event {
+            let id = id.clone();
+            self.end_containers(move |one| one == id).await;
+        }
+    }
+
+    async fn hear(self: &Arc<Self>, event: &Event) {
+        let touched = match event {
+            Event::Connected(_) => self.take_stock().await,
+            Event::Container { .. } => self.members.hear(event).into_iter().collect(),
+            Event::Lost(error) => {
+                tracing::info!(%error, "no container engine");
+                BTreeSet::new()
             }
+        };
+        if touched.is_empty() {
+            return;
+        }
+        let warden = Arc::clone(self);
+        let fitted = tokio::task::spawn_blocking(move || {
+            for jail in touched {
+                warden.fit_jail(&jail);
+            }
+        });
+        if let Err(error) = fitted.await {
+            tracing::error!(%error, "the jails of containers could not be made");
         }
     }
 
@@ -113,21 +127,18 @@ impl Warden {
 
     /// Finds out whether a container that wants to be governed has the door of another warden, before its labels are
     /// taken for words to this one.
-    async fn look_whose(&self, id: &str) {
+    pub(super) async fn is_anothers(&self, id: &str) -> bool {
         let found = async {
             let container = self.engine.inspect_container(id).await?;
             let ways = self.ways(container.mounts.iter()).await?;
-            Ok((container, ways))
+            Ok::<_, EngineError>(ways.is_anothers(&container.mounts))
         };
         match found.await {
-            Ok((container, ways)) if ways.is_anothers(&container.mounts) => {
-                self.members.is_anothers(id);
-            }
-            Ok(_) => {}
+            Ok(is_anothers) => is_anothers,
             // It has gone already, or nothing can be asked: its labels make it governed, which does no harm.
             Err(error) => {
-                let error: EngineError = error;
                 tracing::debug!(%error, id, "what is mounted into a container is not known");
+                false
             }
         }
     }

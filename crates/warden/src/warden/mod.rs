@@ -5,6 +5,7 @@ mod control;
 mod engine;
 mod grants;
 mod jails;
+mod lookups;
 mod metrics;
 mod overview;
 mod policy;
