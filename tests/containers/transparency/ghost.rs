@@ -4,7 +4,9 @@
 use sha2::{Digest, Sha256};
 
 use super::Stage;
-use super::terminal::{echoes_once, has_its_size, on, sees_a_terminal, takes_control_c};
+use super::terminal::{
+    echoes_once, has_its_size, on, sees_a_terminal, stops_and_goes_on, takes_control_c,
+};
 use crate::prison::IMAGES;
 use crate::support::text;
 
@@ -68,5 +70,12 @@ fn a_terminal_is_one_with_its_size_and_its_keys() {
         on(&stage, has_its_size);
         on(&stage, takes_control_c);
         on(&stage, echoes_once);
+    }
+}
+
+#[test]
+fn control_z_stops_and_fg_goes_on() {
+    for image in IMAGES {
+        on(&Stage::by_ghost(image), stops_and_goes_on);
     }
 }
