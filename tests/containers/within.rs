@@ -16,8 +16,9 @@ const POLICY: &str = "default_action: deny
 on_unparsed: allow
 ghost_images: {'*': same}
 jails:
-  box: {commands: [cat, wc, sh, head, sort, id, ls, pwd, tee], workspace: [/work]}
+  box: {commands: [cat, wc, sh, head, sort, id, ls, pwd, tee, rm], workspace: [/work]}
 rules:
+  - {command: rm, args: ['-rf /'], action: deny, reason: it would delete everything}
   - {command: [cat, id, exit], action: allow}
   - {command: wc, action: allow}
   - {command: sh, action: allow, supervised: true}
@@ -62,7 +63,7 @@ impl Lodge {
         let dir = tempfile::Builder::new().prefix("clawrden-lodge-").tempdir().unwrap();
         let (policy, shims) = (dir.path().join("policy.yaml"), dir.path().join("shims"));
         std::fs::write(&policy, POLICY).unwrap();
-        let tools = ["cat", "wc", "sh", "head", "sort", "id", "ls", "pwd", "tee"];
+        let tools = ["cat", "wc", "sh", "head", "sort", "id", "ls", "pwd", "tee", "rm"];
         let made = clawrden().arg("shims").arg(&shims).args(tools).output().unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
         let _ = std::os::unix::fs::symlink("clawrden-shim", shims.join("clawrden-runner"));
@@ -141,11 +142,15 @@ impl Lodge {
 
     /// Answers the one question that there is.
     fn answer(&self, verb: &str) {
+        self.answer_with(verb, &[]);
+    }
+
+    fn answer_with(&self, verb: &str, more: &[&str]) {
         let id = until("the question", || {
             let queue = self.json(&["queue", "--json"]);
             Some(queue["entries"].as_array()?.first()?["id"].as_str()?.to_owned())
         });
-        let answered = self.cli(&[verb, &id]);
+        let answered = self.cli(&[&[verb, &id], more].concat());
         assert!(answered.status.success(), "{}", text(&answered.stderr));
     }
 
@@ -223,26 +228,37 @@ fn a_warden_in_a_container_runs_everything_where_it_belongs() {
 }
 
 #[test]
-fn without_the_hosts_pids_nothing_runs_and_it_is_said_what_to_add() {
+fn without_the_hosts_pids_the_policy_and_people_say_no_and_nothing_runs() {
     let lodge = Lodge::new(&[], true);
-    // By handoff, exec and ghost; by a rule about containers; on the warden's side; and asked.
-    for words in [
-        &["cat", "/etc/hostname"][..],
-        &["wc"],
-        &["sh", "-c", "exit 0"],
-        &["sort"],
-        &["ls"],
-        &["pwd"],
-        &["tee"],
-    ] {
+    let add = "`pid: host`";
+    // By handoff, exec and ghost, and on the warden's side.
+    for words in
+        [&["cat", "/etc/hostname"][..], &["wc"], &["sh", "-c", "exit 0"], &["sort"], &["pwd"]]
+    {
         let output = lodge.run(words, b"");
         assert_eq!(output.status.code(), Some(125), "{words:?}: {output:?}");
-        assert!(text(&output.stderr).contains("`pid: host`"), "{words:?}: {output:?}");
+        assert!(text(&output.stderr).contains(add), "{words:?}: {output:?}");
         assert_eq!(text(&output.stdout), "");
     }
+    // By a rule with a reason, by one about containers, and by none.
+    refused(&lodge.run(&["rm", "-r", "-f", "//"], b""), "it would delete everything");
+    refused(&lodge.run(&["ls"], b""), add);
+    refused(&lodge.run(&["rm", "a"], b""), add);
+    // A person is asked, and their word reaches the agent.
+    let asked = lodge.start(&["tee", "a"]);
+    lodge.answer_with("deny", &["--reason", "not on a Friday"]);
+    refused(&asked.wait_with_output().unwrap(), "not on a Friday");
+    let asked = lodge.start(&["tee", "a"]);
+    lodge.answer("approve");
+    let output = asked.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert!(text(&output.stderr).contains(add), "{output:?}");
+
     let requested = lodge.records("requested");
     assert!(requested.iter().all(|one| one["jail"] == "box"), "{requested:?}");
-    assert_eq!((requested.len(), lodge.records("started").len()), (7, 0));
+    assert!(requested.iter().all(|one| one["caller"]["uid"] == 1000), "{requested:?}");
+    assert_eq!((requested.len(), lodge.records("started").len()), (10, 0));
+    assert_eq!(lodge.records("approval_returned").len(), 1);
     // It is ended by its door all the same.
     assert_eq!(lodge.json(&["kill", "--jail", "box", "--json"])["containers"], 1);
 }

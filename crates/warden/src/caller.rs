@@ -56,6 +56,11 @@ impl Caller {
         })
     }
 
+    /// Whether its process is in a pid namespace that cannot be seen from here: then nothing is known of its files.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.pid.is_none()
+    }
+
     /// Whether the process still is: then everything read of its pid until this moment was its own.
     pub(crate) fn is_alive(&self) -> bool {
         match &self.pidfd {

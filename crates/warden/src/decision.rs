@@ -150,7 +150,8 @@ impl Judged {
         ))
     }
 
-    /// Says of what is not simply allowed that the caller's container is not known, where a rule may have looked at it.
+    /// Says of what is not simply allowed that the caller's container is not known, where a rule may have looked at it;
+    /// and of what no rule speaks of that the caller is not seen.
     fn with_doubt(mut self) -> Self {
         if self.decision.action != Action::Allow
             && let Err(why) = self.plan.caller.container.known()
@@ -158,6 +159,12 @@ impl Judged {
         {
             let reason = std::mem::take(&mut self.decision.reason);
             self.decision.reason = format!("{reason}; rules look at the container, and {why}");
+        } else if self.decision.action == Action::Deny
+            && self.decision.rule.is_none()
+            && self.plan.caller.is_unseen()
+        {
+            let reason = std::mem::take(&mut self.decision.reason);
+            self.decision.reason = format!("{reason}; {}", PlanError::CallerUnseen);
         }
         self
     }
@@ -319,7 +326,8 @@ impl Judged {
         digests: &Arc<Digests>,
         workers: &Workers,
     ) -> Result<(), String> {
-        if !self.plan.caller.recall_pidfd() {
+        // Of one that is not seen its connection tells.
+        if !self.plan.caller.is_unseen() && !self.plan.caller.recall_pidfd() {
             return Err("the caller ended while it waited".to_owned());
         }
         let said = |error: PlanError| error.to_string();
@@ -370,6 +378,8 @@ impl Judged {
                 "an agent's hook asks: the agent runs it by itself, and its end is not recorded"
                     .to_owned(),
             );
+        } else if self.plan.caller.is_unseen() {
+            noticed.push(format!("an approval runs nothing: {}", PlanError::CallerUnseen));
         }
         noticed
     }

@@ -27,6 +27,7 @@ use crate::decision::Approved;
 use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, LedgerError, Method, Record, Started};
 use crate::metrics::Meter;
+use crate::plan::PlanError;
 use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
@@ -72,6 +73,10 @@ pub(crate) async fn execute(warden: &Arc<Warden>, start: Start) {
 async fn run(warden: &Arc<Warden>, start: Start) {
     if start.approved.plan().invocation.only_judged() {
         return judge::run(warden, start).await;
+    }
+    if start.approved.plan().caller.is_unseen() {
+        let text = PlanError::CallerUnseen.to_string();
+        return refuse(warden, start, Refusal::Failed, text).await;
     }
     // What the caller has not, a ghost's image may have.
     let is_elsewhere = start.approved.executor() == Executor::Ghost;

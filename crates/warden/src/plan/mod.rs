@@ -51,8 +51,8 @@ pub(crate) type RequestId = [u8; 16];
 pub(crate) enum PlanError {
     /// The peer's process is not visible, so its files are not either.
     #[error(
-        "the caller's process cannot be seen from here (it is in a pid namespace of its own), so what it asks \
-         for cannot be found; run the warden in the host's pid namespace (`pid: host`)"
+        "the caller's process cannot be seen from here (it is in a pid namespace of its own), so nothing runs for \
+         it; run the warden in the host's pid namespace (`pid: host`)"
     )]
     CallerUnseen,
     /// The peer ended, or its pid is another process by now.
@@ -173,7 +173,11 @@ impl Plan {
         };
         let judges = Judges::of(&jail, home.as_ref());
         // What the caller has not, a ghost's image may have: it goes by the name that it was asked for.
-        let bare = (tool.is_none() && judges.run_ghosts()).then(|| asked_for(&jail, &invocation));
+        // Of what a caller asks whose files are not seen no more is known either; and an agent that only asks would run
+        // it by itself, whatever goes by that name there.
+        let unseen = caller.is_unseen() && !invocation.only_judged();
+        let bare = (tool.is_none() && (judges.run_ghosts() || unseen))
+            .then(|| asked_for(&jail, &invocation));
         let known_as = known_as.or(bare.flatten());
         let changed_env = changed(invocation.env(), sight.baseline, &judges.env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
@@ -254,8 +258,11 @@ impl Plan {
         if let Some(host) = self.on_host.clone() {
             return workers.run(move || host.is_unchanged()).await;
         }
-        let pid = self.caller.pid.ok_or(PlanError::CallerUnseen)?;
         let (tool, cwd) = (self.tool.clone(), self.cwd.clone());
+        if self.caller.is_unseen() && tool.is_none() && cwd.is_none() {
+            return Ok(true);
+        }
+        let pid = self.caller.pid.ok_or(PlanError::CallerUnseen)?;
         workers
             .run(move || {
                 let Ok(root) = Root::of(pid) else { return false };
@@ -347,16 +354,20 @@ pub(crate) const SHIMS: &[u8] = b"/clawrden/bin";
 /// another one has prisoners.
 fn home(door: &Jail, caller: &Caller, jails: &Jails) -> Result<Option<Arc<Jail>>, PlanError> {
     let home = jails.home_elsewhere(&door.name, caller.pid).map_err(PlanError::Belonging)?;
-    // What was read of its number was its own as long as it lives.
-    if home.is_none() && jails.has_others(&door.name) && !caller.is_alive() {
+    // Prisoners of a run descend from the warden, so all of them are seen. What was read of a number was the caller's own
+    // as long as it lives.
+    if !caller.is_unseen() && home.is_none() && jails.has_others(&door.name) && !caller.is_alive() {
         return Err(PlanError::CallerGone);
     }
     Ok(home)
 }
 
-/// Finds under the caller's own root what a request names.
+/// Finds under the caller's own root what a request names. Nothing, where that cannot be seen: what was asked for is then
+/// judged by its name and its words alone.
 async fn find(caller: &Caller, asked: &Invocation, sight: Sight<'_>) -> Result<Found, PlanError> {
-    let pid = caller.pid.ok_or(PlanError::CallerUnseen)?;
+    let Some(pid) = caller.pid else {
+        return Ok(Found { cwd: None, tool: None, known_as: None, by_path: false });
+    };
     let root = Root::of(pid).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PlanError::CallerGone,
         _ => PlanError::Root(error),
