@@ -20,6 +20,7 @@ mod identity;
 mod jails;
 mod ledger;
 mod lifecycle;
+mod limits;
 mod links;
 mod matching;
 mod mixed;

@@ -75,6 +75,25 @@ fn what_the_policy_says_is_said_to_the_agent_and_recorded_and_nothing_runs() {
 }
 
 #[test]
+fn a_rate_of_the_line_itself_counts_and_what_nobody_would_keep_to_is_denied() {
+    let house = House::new(
+        "default_action: deny
+rules:
+  - {command: bash, args: \"-c 'echo hi'\", action: allow, limits: {rate: 1/1h}}
+  - {command: bash, action: allow, limits: {concurrent: 5}}
+  - {command: [echo, pwd], action: allow}
+",
+    );
+    assert_eq!(asked(&house, "echo hi").0, "allow");
+    let (decision, reason, _) = asked(&house, "echo hi");
+    assert_eq!(decision, "deny");
+    assert!(reason.contains("its rate is 1/1h"), "{reason}");
+    let (decision, reason, _) = asked(&house, "pwd");
+    assert_eq!(decision, "deny");
+    assert!(reason.contains("limits how many run at once"), "{reason}");
+}
+
+#[test]
 fn an_ask_waits_in_the_queue_and_a_person_lets_it_through_once() {
     let house = House::new(POLICY);
     let child = start(&house, &["claude-code"], &input(&house, "touch made"));

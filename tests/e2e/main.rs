@@ -13,6 +13,7 @@ mod grants;
 mod hooks;
 mod layers;
 mod lifecycle;
+mod limits;
 mod metrics;
 mod ordinary_user;
 mod policy;

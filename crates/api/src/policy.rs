@@ -134,6 +134,9 @@ pub struct Explained {
     pub timeout_ms: Option<u64>,
     /// How long a person would have to answer.
     pub approval_timeout_ms: u64,
+    /// What it would be kept to, where rules say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ExplainedLimits>,
     /// What else was seen.
     pub noticed: Vec<String>,
     /// The rules that were looked at, in order.
@@ -156,6 +159,34 @@ pub struct Explained {
     pub jail: String,
     /// The user.
     pub uid: Option<u32>,
+}
+
+/// What a command would be kept to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainedLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    pub milli_cpus: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Bytes on standard output and error.
+    pub output: Option<u64>,
+    /// How many commands of its rules may start and run in a jail.
+    pub quotas: Vec<ExplainedQuota>,
+}
+
+/// How many commands of one rule may start and run in a jail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainedQuota {
+    /// The rule.
+    pub rule: String,
+    /// Starts in any span of `rate_ms`.
+    pub rate_starts: Option<u32>,
+    /// The span.
+    pub rate_ms: Option<u64>,
+    /// Commands at once.
+    pub concurrent: Option<u32>,
 }
 
 /// What became of one rule.
@@ -220,6 +251,10 @@ pub struct Simulated {
     pub skipped: usize,
     /// Requests that would be decided alike.
     pub unchanged: usize,
+    /// Requests that the candidate would not deny, and whose `rate` or `concurrent` could have: what ran at the time is not
+    /// counted anew.
+    #[serde(default)]
+    pub limited: usize,
     /// What would be decided otherwise, the same command only once, the most frequent first.
     pub changes: Vec<SimulatedChange>,
     /// Requests that would be decided otherwise and are in no entry of `changes`, of which there are a thousand at most.

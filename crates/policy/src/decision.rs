@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bounds::Bounds;
 use crate::ghosts::{Ghost, GhostRule};
 use crate::recording::Recording;
 
@@ -139,6 +140,8 @@ pub struct Decision {
     pub ghost: Option<Arc<Ghost>>,
     /// What the deciding rule says of that, until it is settled.
     pub(crate) given: Option<Arc<GhostRule>>,
+    /// What it is kept to, by all rules that speak of it.
+    pub bounds: Option<Arc<Bounds>>,
     /// With [`Executor::Mirror`]: the warden stays with it and starts it in the prisoner's container itself.
     pub supervised: bool,
     /// What of it is recorded. With it, nothing is handed off.

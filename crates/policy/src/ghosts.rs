@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::bounds::{Limits, least};
 use crate::decision::{Action, Decision, Executor};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
@@ -13,6 +14,12 @@ use crate::policy::Policy;
 /// The image that stands for the prisoner's own.
 pub const SAME: &str = "same";
 
+/// Bytes of memory of a ghost that nobody bounds.
+pub const GHOST_MEMORY: u64 = 2 << 30;
+
+/// Processes and threads of a ghost that nobody bounds.
+pub const GHOST_PIDS: u64 = 1024;
+
 /// Most bytes of a tool's name that a reason shows.
 const SHOWN_BYTES: usize = 80;
 
@@ -21,25 +28,13 @@ const SHOWN_BYTES: usize = 80;
 pub struct Ghost {
     /// The image, and what its containers get.
     pub image: GhostImage,
-    /// What the rule bounds it by; a bound of the image's own is in here too.
+    /// What the rules bound it by; a bound of the image's own is in here too. Without one of its own it has at most
+    /// [`GHOST_MEMORY`] and [`GHOST_PIDS`].
     pub limits: Limits,
     /// The secrets that the rule gives.
     pub secrets: Vec<Arc<Secret>>,
     /// Without a container engine it may run locally.
     pub falls_back: bool,
-}
-
-/// What a ghost may use; `None` is what the warden gives by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of memory.
-    pub memory: Option<u64>,
-    /// Thousandths of a processor.
-    pub milli_cpus: Option<u64>,
-    /// Processes and threads.
-    pub pids: Option<u64>,
-    /// Bytes that it may write to its standard output and error, together.
-    pub output: Option<u64>,
 }
 
 /// A secret that rules name: where its value comes from, and in which form a tool gets it. Never the value.
@@ -113,7 +108,24 @@ pub(crate) fn settle(policy: &Policy, facts: &Facts<'_>, decision: &mut Decision
         image.network = network;
     }
     limits.memory = limits.memory.or(image.memory);
+    if let Some(bounds) = &decision.bounds {
+        limits = bounded(limits, bounds.limits);
+    }
     decision.ghost = Some(Arc::new(Ghost { image, limits, secrets, falls_back }));
+}
+
+/// What the deciding rule gives, kept to what every rule says of the command: one that is not the host's gives no more than
+/// there would be without it.
+fn bounded(given: Limits, said: Limits) -> Limits {
+    let within = |said: Option<u64>, given: Option<u64>, usual: u64| {
+        said.map_or(given, |said| Some(said.min(given.unwrap_or(usual))))
+    };
+    Limits {
+        memory: within(said.memory, given.memory, GHOST_MEMORY),
+        milli_cpus: least(given.milli_cpus, said.milli_cpus),
+        pids: within(said.pids, given.pids, GHOST_PIDS),
+        output: least(given.output, said.output),
+    }
 }
 
 /// The image of a tool, and what its containers get.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::bounds::Bounds;
 use crate::decision::{Decision, Executor, Timeout};
 use crate::load::recording::Said;
 use crate::policy::Policy;
@@ -97,6 +98,8 @@ pub(crate) fn strictest<'p>(
 ) -> Decision {
     let mut whole = own;
     let mut own = Some(Voice { decision: whole.clone(), executor: None });
+    // Its own are among all that are put together, in the order of the layers.
+    whole.bounds = None;
     let mut winner: Option<Voice> = None;
     for layer in policy.layers(jail) {
         let is_own = std::ptr::eq(layer, policy);
@@ -111,6 +114,9 @@ pub(crate) fn strictest<'p>(
         }
         let Some(said) = (if is_own { own.take() } else { voice(layer) }) else { continue };
         whole.record = Recording::both(whole.record, said.decision.record);
+        if said.decision.bounds.is_some() {
+            whole.bounds = Bounds::both(whole.bounds.take(), said.decision.bounds.as_ref());
+        }
         bound(&mut whole, said.decision.timeout);
         whole.approval_timeout = whole.approval_timeout.min(said.decision.approval_timeout);
         if let Some(executor) = said.executor.filter(|_| is_above) {

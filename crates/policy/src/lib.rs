@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bounds;
 #[cfg(test)]
 #[path = "../tests/cases/words.rs"]
 mod case_words;
@@ -32,13 +33,15 @@ mod suggest;
 mod through;
 mod tools;
 
+pub use bounds::{Bounds, Limits, Quota, Rate};
 pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Step, Verdict};
 pub use facts::{Contained, ContainerFacts, Facts, Links};
 pub use ghosts::{
-    Ghost, GhostImage, GhostUser, Limits, Pull, SAME, Secret, SecretForm, SecretSource,
+    GHOST_MEMORY, GHOST_PIDS, Ghost, GhostImage, GhostUser, Pull, SAME, Secret, SecretForm,
+    SecretSource,
 };
 pub use judge::Inside;
 pub use layers::{Layer, Source};

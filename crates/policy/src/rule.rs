@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bounds::Bounds;
 use crate::conditions::Conditions;
 use crate::decision::{Action, Executor, RuleId};
 use crate::ghosts::GhostRule;
@@ -28,6 +29,8 @@ pub(crate) struct Rule {
     pub(crate) approval_timeout: Option<Duration>,
     pub(crate) suggest: Option<Arc<str>>,
     pub(crate) dangerous_env: Option<Action>,
+    /// What its commands are kept to.
+    pub(crate) bounds: Option<Arc<Bounds>>,
     /// For the executor `ghost`.
     pub(crate) ghost: Option<Arc<GhostRule>>,
     /// For the executor `mirror`: the warden stays with it.

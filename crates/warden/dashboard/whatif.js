@@ -44,6 +44,7 @@ function explained(found) {
     facts([
       ["rule", found.rule ? el("span", {}, ...visible(found.rule)) : "none"],
       ["would run", found.action === "deny" ? null : `${found.executor}${found.run_as ? ` as ${found.run_as}` : ""}${found.timeout_ms ? `, for ${duration(found.timeout_ms)} at most` : ""}`],
+      ["limits", found.action === "deny" || !found.limits ? null : limits(found.limits)],
       ["noticed", found.noticed.length ? el("ul", { class: "plain-list" }, found.noticed.map((text) => el("li", {}, ...visible(text)))) : null],
       ["policy", el("span", {}, ...visible(found.policy))],
     ]),
@@ -55,6 +56,17 @@ function explained(found) {
         el("span", {}, ...visible(step.rule)), chip(step.action), step.rule === found.rule ? el("strong", {}, "decides") : verdicts[step.verdict] ?? step.verdict, el("span", {}, ...visible(step.why))]))) : "",
     found.others ? el("p", { class: "soft" }, `${found.others.toLocaleString()} other rules do not speak of it, or come later.`) : "",
   ];
+}
+
+/** What a command is kept to, a line for what it uses and one for each quota. */
+function limits(found) {
+  const used = [["memory", found.memory, "bytes"], ["processors", found.milli_cpus === null ? null : found.milli_cpus / 1000, ""], ["processes", found.pids, ""], ["output", found.output, "bytes"]]
+    .filter(([, value]) => value !== null).map(([name, value, unit]) => `${name} ${value.toLocaleString()} ${unit}`.trim());
+  const quotas = found.quotas.map((quota) => [
+    quota.rate_starts === null ? null : `${quota.rate_starts} starts in any ${duration(quota.rate_ms)}`,
+    quota.concurrent === null ? null : `${quota.concurrent} at once`,
+  ].filter(Boolean).join(", ") + ` in a jail, by ${quota.rule}`);
+  return el("ul", { class: "plain-list" }, [used.join(", "), ...quotas].filter(Boolean).map((text) => el("li", {}, ...visible(text))));
 }
 
 /** The box that holds a candidate against the history. */
@@ -99,7 +111,7 @@ function simulated(found) {
     ? `${found.changes.length.toLocaleString()} ${found.changes.length === 1 ? "command" : "commands"} would be decided otherwise: ${milder} milder, ${found.changes.length - milder} stricter.` : "Nothing would be decided otherwise.";
   return [
     el("p", { class: "answer" }, head),
-    el("p", { class: "soft" }, `${found.judged.toLocaleString()} requests judged again, ${found.unchanged.toLocaleString()} alike${found.skipped ? `, ${found.skipped.toLocaleString()} left out that no policy decided` : ""}.${found.complete ? "" : " There was no time for older ones."}${found.omitted ? ` ${found.omitted.toLocaleString()} further requests would be decided otherwise and are not listed.` : ""}`),
+    el("p", { class: "soft" }, `${found.judged.toLocaleString()} requests judged again, ${found.unchanged.toLocaleString()} alike${found.skipped ? `, ${found.skipped.toLocaleString()} left out that no policy decided` : ""}.${found.complete ? "" : " There was no time for older ones."}${found.limited ? ` ${found.limited.toLocaleString()} count towards a rate or a number at once, which are not replayed.` : ""}${found.omitted ? ` ${found.omitted.toLocaleString()} further requests would be decided otherwise and are not listed.` : ""}`),
     found.changes.length ? table("What would be decided otherwise", ["Times", "Was", "Would be", "Command", "By"], found.changes.slice(0, 200).map((change) => [
       change.times.toLocaleString(), chip(change.was), chip(change.now), el("code", { title: change.cwd }, ...visible(line(change.argv))), el("span", {}, ...visible(change.rule ?? change.reason))])) : "",
     found.changes.length > 200 ? el("p", { class: "soft" }, "The 200 most frequent are shown; clawrden policy simulate shows all.") : "",

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use clawrden_policy::{
-    Action, Decision, Executor, Ghost, Notice, Policy, Recorded, Recording, RuleId, Timeout,
+    Action, Bounds, Decision, Executor, Ghost, Notice, Policy, Recorded, Recording, RuleId, Timeout,
 };
 
 use crate::again::{Case, Objection};
@@ -53,6 +53,7 @@ pub(crate) struct Approved {
     record: Option<Recording>,
     rule: Option<RuleId>,
     timeout: Timeout,
+    bounds: Option<Arc<Bounds>>,
     /// The person's word, where it took one.
     loan: Option<Loan>,
 }
@@ -228,8 +229,10 @@ impl Judged {
     }
 
     fn approved(self) -> Approved {
-        let Decision { executor, ghost, supervised, record, rule, timeout, .. } = self.decision;
-        Approved { plan: self.plan, executor, ghost, supervised, record, rule, timeout, loan: None }
+        let Decision { executor, ghost, supervised, record, rule, timeout, bounds, .. } =
+            self.decision;
+        let (plan, loan) = (self.plan, None);
+        Approved { plan, executor, ghost, supervised, record, rule, timeout, bounds, loan }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -449,6 +452,11 @@ impl Approved {
 
     pub(crate) fn timeout(&self) -> Timeout {
         self.timeout
+    }
+
+    /// What it is kept to.
+    pub(crate) fn bounds(&self) -> Option<&Arc<Bounds>> {
+        self.bounds.as_ref()
     }
 
     /// Whether a person's word lets it run.

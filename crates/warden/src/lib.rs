@@ -27,6 +27,7 @@ pub(crate) mod metrics;
 mod plan;
 pub(crate) mod policies;
 pub mod process;
+mod quotas;
 mod recording;
 pub mod redaction;
 mod request;

@@ -15,6 +15,7 @@ use crate::ledger::Finished;
 use crate::metrics::Meter;
 use crate::plan::RequestId;
 use crate::process::usage::Tree;
+use crate::quotas::Seats;
 
 pub(crate) use card::Card;
 pub(crate) use told::Unstoppable;
@@ -121,6 +122,8 @@ pub(crate) struct Run {
     orders: mpsc::UnboundedReceiver<Order>,
     /// Once its intent is written.
     meter: Option<Meter>,
+    /// What it takes of its rules' quotas, until it has ended.
+    seats: Option<Seats>,
 }
 
 impl Default for Running {
@@ -145,7 +148,7 @@ impl Running {
         table.next += 1;
         table.entries.insert(number, entry);
         self.count.send_replace(table.entries.len());
-        Run { registry: Arc::clone(self), number, shared, orders, meter: None }
+        Run { registry: Arc::clone(self), number, shared, orders, meter: None, seats: None }
     }
 
     /// Gives every running command that `meant` likes an order, and says how many these are.
@@ -209,6 +212,18 @@ impl Run {
     /// Counts it as started, until it is dropped.
     pub(crate) fn counts(&mut self, meter: Meter) {
         self.meter = Some(meter);
+    }
+
+    /// Holds these until it is dropped.
+    pub(crate) fn takes(&mut self, seats: Seats) {
+        self.seats = Some(seats);
+    }
+
+    /// It may start now, and its start counts.
+    pub(crate) fn begins(&mut self) {
+        if let Some(seats) = &mut self.seats {
+            seats.begin();
+        }
     }
 
     /// Counts how it ended.

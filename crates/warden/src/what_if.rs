@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use clawrden_api::{
-    Explained, ExplainedInside, ExplainedStep, HistoryEntry, PolicyProblem, Simulated,
-    SimulatedChange,
+    Explained, ExplainedInside, ExplainedLimits, ExplainedQuota, ExplainedStep, HistoryEntry,
+    PolicyProblem, Simulated, SimulatedChange,
 };
 use clawrden_policy::{
-    Action, Decision, Diagnostic, Explanation, Facts, Inside, LoadError, Notice, Policy, RuleId,
-    Step, Verdict,
+    Action, Bounds, Decision, Diagnostic, Explanation, Facts, Inside, Limits, LoadError, Notice,
+    Policy, Quota, RuleId, Step, Verdict,
 };
 
 /// Commands that a comparison lists.
@@ -52,6 +52,7 @@ pub fn explained(explanation: &Explanation, asked: &Asked, policy: String) -> Ex
         run_as: decision.run_as.as_ref().map(ToString::to_string),
         timeout_ms: decision.timeout.duration().map(ms),
         approval_timeout_ms: ms(decision.approval_timeout),
+        limits: decision.bounds.as_deref().map(limits),
         noticed: decision.noticed.iter().map(noticed).collect(),
         steps: steps.iter().map(step).collect(),
         others: *others,
@@ -64,6 +65,18 @@ pub fn explained(explanation: &Explanation, asked: &Asked, policy: String) -> Ex
         jail: asked.jail.clone(),
         uid: asked.uid,
     }
+}
+
+fn limits(bounds: &Bounds) -> ExplainedLimits {
+    let Limits { memory, milli_cpus, pids, output } = bounds.limits;
+    let quota = |quota: &Quota| ExplainedQuota {
+        rule: quota.rule.to_string(),
+        rate_starts: quota.rate.map(|rate| rate.starts),
+        rate_ms: quota.rate.map(|rate| ms(rate.within)),
+        concurrent: quota.concurrent,
+    };
+    let quotas = bounds.quotas.iter().map(quota).collect();
+    ExplainedLimits { memory, milli_cpus, pids, output, quotas }
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -144,6 +157,7 @@ pub struct Comparison {
     judged: usize,
     skipped: usize,
     unchanged: usize,
+    limited: usize,
     changes: HashMap<Same, SimulatedChange>,
     bytes: usize,
     omitted: usize,
@@ -160,6 +174,8 @@ impl Comparison {
             };
             self.judged += 1;
             let decision = judge(policy, entry);
+            let counts = decision.bounds.as_ref().is_some_and(|bounds| !bounds.quotas.is_empty());
+            self.limited += usize::from(counts && decision.action != Action::Deny);
             if decision.action.as_str() == was {
                 self.unchanged += 1;
             } else {
@@ -198,10 +214,10 @@ impl Comparison {
     /// What it came to. `complete` says whether everything was looked at.
     #[must_use]
     pub fn end(self, policy: String, complete: bool) -> Simulated {
-        let Self { judged, skipped, unchanged, omitted, .. } = self;
+        let Self { judged, skipped, unchanged, limited, omitted, .. } = self;
         let mut changes: Vec<_> = self.changes.into_values().collect();
         changes.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.argv.cmp(&b.argv)));
-        Simulated { policy, judged, skipped, unchanged, changes, omitted, complete }
+        Simulated { policy, judged, skipped, unchanged, limited, changes, omitted, complete }
     }
 }
 
@@ -258,6 +274,18 @@ mod tests {
             found.changes.iter().map(|c| (c.argv[0].as_str(), c.times, c.now.as_str())).collect();
         assert_eq!(told, [("ls", 2, "allow"), ("git", 1, "ask")]);
         assert_eq!(found.changes[0].rule.as_deref(), Some("new.yaml:4"));
+    }
+
+    #[test]
+    fn requests_that_a_quota_might_have_stopped_are_counted_and_not_guessed_at() {
+        let yaml = "default_action: allow\nrules:\n  - {command: ls, action: allow, limits: {rate: 1/1h}}\n  - {command: rm, action: deny, limits: {concurrent: 1}}\n";
+        let policy = Policy::from_yaml("new.yaml", yaml).unwrap();
+        let mut comparison = Comparison::default();
+        let asked = [entry(&["ls"], "allow"), entry(&["ls"], "allow"), entry(&["rm"], "allow")];
+        comparison.take(&policy, &asked);
+        comparison.take(&policy, &[entry(&["cat"], "allow")]);
+        let found = comparison.end("new.yaml".into(), true);
+        assert_eq!((found.limited, found.unchanged, found.changes.len()), (2, 3, 1));
     }
 
     #[test]

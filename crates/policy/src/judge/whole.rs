@@ -1,8 +1,11 @@
 //! Whole: the answer for a request together with everything that it would run.
 //! The strictest holds; of equally strict ones, that of the outermost.
 
+use std::sync::Arc;
+
 use super::across::{self, Asked, Search};
 use super::{Case, join, search};
+use crate::bounds::Bounds;
 use crate::decision::{Action, Decision, Executor, RuleId, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
@@ -72,6 +75,8 @@ struct Judge<'p, 't> {
     idle: bool,
     /// Something that is allowed only runs as the prisoner.
     mirrored: bool,
+    /// What everything in it is kept to.
+    bounds: Option<Arc<Bounds>>,
 }
 
 impl<'p, 't> Judge<'p, 't> {
@@ -91,6 +96,7 @@ impl<'p, 't> Judge<'p, 't> {
             strictest: None,
             idle: false,
             mirrored: false,
+            bounds: None,
         }
     }
 
@@ -116,6 +122,11 @@ impl<'p, 't> Judge<'p, 't> {
             decision.executor = Executor::Mirror;
         }
         decision.timeout = shorter(decision.timeout, own.timeout);
+        // What runs in the prisoner meets the shims again, and is counted and bounded then. Elsewhere nothing asks for it.
+        decision.bounds = match decision.executor {
+            Executor::Mirror => own.bounds,
+            Executor::Local | Executor::Ghost => self.bounds.take(),
+        };
         decision
     }
 
@@ -143,6 +154,7 @@ impl<'p, 't> Judge<'p, 't> {
             run_as: None,
             ghost: None,
             given: None,
+            bounds: None,
             supervised: false,
             record: None,
             timeout: self.policy.default_timeout.map_or(Timeout::None, Timeout::Default),
@@ -205,6 +217,9 @@ impl Visit for Judge<'_, '_> {
         if answers {
             if decision.action == Action::Allow && decision.executor == Executor::Mirror {
                 self.mirrored = true;
+            }
+            if decision.bounds.is_some() {
+                self.bounds = Bounds::both(self.bounds.take(), decision.bounds.as_ref());
             }
             self.offer(decision);
         }

@@ -162,6 +162,7 @@ impl<'r> Scope<'r> {
             approval_timeout: _,
             suggest: _,
             dangerous_env: _,
+            bounds: _,
             ghost: _,
             supervised: _,
             record: _,

@@ -6,17 +6,12 @@ use std::sync::Arc;
 use super::report::Report;
 use super::rules::GHOST_KEYS;
 use super::yaml::{Node, Value};
+use crate::bounds::Limits;
 use crate::decision::Executor;
-use crate::ghosts::{GhostImage, GhostImages, GhostRule, GhostUser, Limits, Pull, Secret};
+use crate::ghosts::{GhostImage, GhostImages, GhostRule, GhostUser, Pull, Secret};
 use crate::matchers::glob::Kind;
 
 pub(super) const KEYS: &[&str] = &["image", "network", "memory", "user", "pull"];
-pub(super) const LIMIT_KEYS: &[&str] = &["memory", "cpus", "pids", "output"];
-
-/// Most processors that a limit gives; with more it is none.
-const MAX_CPUS: u64 = 1_024;
-/// Most processes that a limit gives; the kernel has no more ids.
-const MAX_PIDS: u64 = 4_194_304;
 
 /// Most entries.
 const MAX_IMAGES: usize = 1_000;
@@ -45,14 +40,14 @@ pub(super) fn ghost_images(node: &Node, report: &mut Report<'_>) -> Option<Ghost
     Some(GhostImages(images))
 }
 
-/// What a rule whose commands run at `place` says of its ghosts.
+/// What a rule whose commands run at `place` says of its ghosts, which it keeps to `limits`.
 pub(super) fn rule(
     fields: &[(&str, &Node)],
-    place: Executor,
+    (place, limits): (Executor, Limits),
     known: &BTreeMap<String, Arc<Secret>>,
     report: &mut Report<'_>,
 ) -> Option<GhostRule> {
-    let mut found = GhostRule::default();
+    let mut found = GhostRule { limits, ..GhostRule::default() };
     let said: Vec<_> = fields.iter().filter(|(key, _)| GHOST_KEYS.contains(key)).collect();
     let falls_back = said.iter().any(|(key, _)| *key == "fallback");
     for &&(key, node) in &said {
@@ -66,14 +61,13 @@ pub(super) fn rule(
             report.add(node.at, format!("`{key}` without `executor: ghost`"), help);
             continue;
         }
-        if falls_back && matches!(key, "secrets" | "limits" | "network") {
+        if falls_back && matches!(key, "secrets" | "network") {
             let help = "a local run would not keep to it; leave one of them out";
             report.add(node.at, format!("`{key}` beside `fallback: local`"), help);
         }
         match key {
             "image" => found.image = image(node, report),
             "network" => found.network = network(node, report),
-            "limits" => found.limits = limits(node, report).unwrap_or_default(),
             "secrets" => found.secrets = secrets(node, known, report),
             _ => {
                 found.falls_back =
@@ -81,57 +75,8 @@ pub(super) fn rule(
             }
         }
     }
-    (!said.is_empty()).then_some(found)
-}
-
-fn limits(node: &Node, report: &mut Report<'_>) -> Option<Limits> {
-    let mut found = Limits::default();
-    for (key, node) in report.fields(node, "what is bounded", LIMIT_KEYS)? {
-        match key {
-            "memory" => found.memory = memory(node, report),
-            "cpus" => found.milli_cpus = cpus(node, report),
-            "pids" => found.pids = pids(node, report),
-            _ => found.output = size(node, 1, "at least `1k`", report),
-        }
-    }
-    Some(found)
-}
-
-/// Processors, to three places behind the point, in thousandths.
-fn cpus(node: &Node, report: &mut Report<'_>) -> Option<u64> {
-    let text = report.word(node, "a number of processors such as `1.5`")?;
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let found = if digits(whole) && digits(part) && part.len() <= 3 {
-        let part = format!("{part:0<3}").parse::<u64>().ok();
-        whole
-            .parse::<u64>()
-            .ok()
-            .zip(part)
-            .and_then(|(whole, part)| whole.checked_mul(1_000)?.checked_add(part))
-    } else {
-        None
-    };
-    match found {
-        Some(found) if (10..=MAX_CPUS * 1_000).contains(&found) => return Some(found),
-        _ => report.add(
-            node.at,
-            format!("bad number of processors `{text}`"),
-            "from `0.01` to `1024`",
-        ),
-    }
-    None
-}
-
-fn pids(node: &Node, report: &mut Report<'_>) -> Option<u64> {
-    let text = report.word(node, "a number of processes such as `100`")?;
-    let found = text.parse::<u64>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
-    // The first process and the tool are two.
-    if let Some(found) = found.filter(|found| (2..=MAX_PIDS).contains(found)) {
-        return Some(found);
-    }
-    report.add(node.at, format!("bad number of processes `{text}`"), "from `2` to `4194304`");
-    None
+    let is_bound = place == Executor::Ghost && !limits.is_empty();
+    (is_bound || !said.is_empty()).then_some(found)
 }
 
 fn secrets(
@@ -219,7 +164,7 @@ fn network(node: &Node, report: &mut Report<'_>) -> Option<Option<String>> {
 }
 
 /// A number of bytes with a unit of 1,024.
-fn memory(node: &Node, report: &mut Report<'_>) -> Option<u64> {
+pub(super) fn memory(node: &Node, report: &mut Report<'_>) -> Option<u64> {
     size(node, MIN_MEMORY, "at least `6m`", report)
 }
 

@@ -6,6 +6,7 @@ mod conditions;
 mod examples;
 mod ghosts;
 pub(crate) mod layers;
+mod limits;
 mod outcome;
 pub(crate) mod recording;
 mod report;
@@ -71,7 +72,7 @@ pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 17] {
         ("env", sections::ENV_KEYS),
         ("jail", sections::JAIL_KEYS),
         ("ghost", ghosts::KEYS),
-        ("limits", ghosts::LIMIT_KEYS),
+        ("limits", limits::KEYS),
         ("secret", secrets::KEYS),
         ("defaults", outcome::DEFAULT_KEYS),
         ("example", examples::EXAMPLE_KEYS),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::conditions;
 use super::ghosts;
+use super::limits;
 use super::outcome;
 use super::recording;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
+use crate::bounds::{Bounds, Quota};
 use crate::conditions::Conditions;
-use crate::decision::{Action, Executor};
+use crate::decision::{Action, Executor, RuleId};
 use crate::ghosts::Secret;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
@@ -52,7 +54,7 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// Those of a rule that only a ghost can keep.
-pub(super) const GHOST_KEYS: &[&str] = &["image", "network", "secrets", "limits", "fallback"];
+pub(super) const GHOST_KEYS: &[&str] = &["image", "network", "secrets", "fallback"];
 
 /// What the rest of the file says that rules depend on.
 pub(super) struct Known<'a> {
@@ -110,7 +112,20 @@ fn rule(
     };
     let executor = get("executor").and_then(|node| report.executor(node));
     let place = executor.unwrap_or(known.executor);
-    let ghost = ghosts::rule(&fields, place, known.secrets, report);
+    let limits = get("limits").and_then(|node| {
+        let said = limits::limits(node, report)?;
+        if place != Executor::Ghost && !said.limits.is_empty() {
+            let help = "only a ghost keeps to it: write `executor: ghost` beside it";
+            report.add(node.at, "`limits` on what it uses without `executor: ghost`", help);
+        }
+        if get("fallback").is_some() && !said.limits.is_empty() {
+            let help = "a local run would not keep to it; leave one of them out";
+            report.add(node.at, "`limits` beside `fallback: local`", help);
+        }
+        Some(said)
+    });
+    let limits = limits.unwrap_or_default();
+    let ghost = ghosts::rule(&fields, (place, limits.limits), known.secrets, report);
     let supervised = get("supervised").is_some_and(|node| {
         if place != Executor::Mirror {
             let help = "every other executor stays with what it runs; leave it out";
@@ -144,8 +159,10 @@ fn rule(
     let approval_timeout =
         get("approval_timeout").and_then(|node| outcome::approval_timeout(node, report));
     let suggest = get("suggest").and_then(|node| outcome::suggest(node, report));
+    let id = rule_id(file, node.at.line, node.at.column, index, name);
+    let bounds = bounds(limits, &id);
     Some(Rule {
-        id: rule_id(file, node.at.line, node.at.column, index, name),
+        id,
         commands: commands?,
         args,
         jail,
@@ -158,10 +175,20 @@ fn rule(
         approval_timeout,
         suggest,
         dangerous_env,
+        bounds,
         ghost: ghost.map(Arc::new),
         supervised,
         record,
     })
+}
+
+/// What the commands of the rule `id` are kept to.
+fn bounds(said: limits::Said, id: &RuleId) -> Option<Arc<Bounds>> {
+    let limits::Said { limits, rate, concurrent } = said;
+    let counts = rate.is_some() || concurrent.is_some();
+    let quota = counts.then(|| Quota { rule: id.clone(), rate, concurrent });
+    let bounds = Bounds { limits, quotas: quota.into_iter().collect() };
+    (bounds != Bounds::default()).then(|| Arc::new(bounds))
 }
 
 /// The name or the number of a user. Whether there is one is looked up when it is needed.

@@ -101,7 +101,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// `500ms`, `30s`, `5m`, `2h`, `1d`, and their sums such as `1h30m`; `0` is `None`.
-fn read_duration(text: &str) -> Result<Option<Duration>, &'static str> {
+pub(super) fn read_duration(text: &str) -> Result<Option<Duration>, &'static str> {
     const FORM: &str = "write a number and a unit: `500ms`, `30s`, `5m`, `2h`, `1h30m`";
     if text == "0" {
         return Ok(None);

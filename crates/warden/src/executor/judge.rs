@@ -5,9 +5,10 @@ use std::sync::Arc;
 use clawrden_policy::Executor;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
 
-use super::{Start, returned, unspent};
+use super::{Start, limits, returned, unspent};
 use crate::approvals::{Loan, Now};
 use crate::ledger::Id;
+use crate::quotas::Seats;
 use crate::warden::Warden;
 
 /// Records the decision and tells it. A person's word is used up by that, unless the client did not get it.
@@ -18,7 +19,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Executor::Ghost => {
             Some("its rule wants a ghost, and who only asks runs it by itself".to_owned())
         }
-        Executor::Mirror | Executor::Local => warden.stopped_for(start.approved.plan()),
+        Executor::Mirror | Executor::Local => {
+            warden.stopped_for(start.approved.plan()).or_else(|| limits::only_asked(&start))
+        }
     };
     if let Some(text) = refusal {
         start.abandon(warden, text.clone());
@@ -26,6 +29,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         let _ = start.reply.deny("", &text).await;
         return start.reply.close();
     }
+    let Ok(mut seats) = limits::seats(warden, &mut start).await else {
+        return start.reply.close();
+    };
     if let Err(error) = warden.ledger.append(&start.records) {
         let text = format!("the ledger cannot be written, so nothing is allowed: {error}");
         tracing::error!(%error, "a decision could not be recorded");
@@ -44,11 +50,14 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
             return start.reply.close();
         }
     };
-    if start.reply.done("it may run").await.is_err()
-        && let Some(approval) = spent
-    {
-        warden.record(&[returned(id, &approval)]);
-        warden.approvals.give_back(approval, Now::read());
+    let told = start.reply.done("it may run").await;
+    match (told, spent) {
+        (Ok(()), _) => seats.iter_mut().for_each(Seats::begin),
+        (Err(_), Some(approval)) => {
+            warden.record(&[returned(id, &approval)]);
+            warden.approvals.give_back(approval, Now::read());
+        }
+        (Err(_), None) => {}
     }
     start.reply.close();
 }

@@ -8,6 +8,7 @@ mod exec;
 mod ghost;
 mod handoff;
 mod judge;
+mod limits;
 mod local;
 mod pool;
 mod record;
@@ -47,7 +48,13 @@ impl Start {
     /// may ask again at once.
     fn abandon(&mut self, warden: &Warden, error: String) {
         let id = Id(self.approved.plan().id);
-        self.records.push(Record::Failed(Failed { id, error }));
+        self.give_up(warden, Record::Failed(Failed { id, error }));
+    }
+
+    /// The same, with the record that says why.
+    fn give_up(&mut self, warden: &Warden, why: Record) {
+        let id = Id(self.approved.plan().id);
+        self.records.push(why);
         let loan = self.approved.take_loan();
         self.records.extend(loan.as_ref().and_then(Loan::approval).map(|a| returned(id, a)));
         warden.record(&self.records);
@@ -84,6 +91,9 @@ async fn run(warden: &Arc<Warden>, start: Start) {
         let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
         let text = format!("{name}: there is no such tool on the caller's PATH");
         return refuse(warden, start, Refusal::NoSuchTool, text).await;
+    }
+    if !is_elsewhere && let Some(text) = limits::unkept(&start) {
+        return refuse(warden, start, Refusal::Denied, text).await;
     }
     match start.approved.executor() {
         // A shim cannot become what its caller cannot reach.
@@ -165,6 +175,9 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
         let _ = start.reply.deny("", &text).await;
         return None;
     }
+    if start.approved.bounds().is_some() && !limits::take(warden, start, &mut run).await {
+        return None;
+    }
     let id = started.id;
     let has_authority = has_authority(start, &started);
     let is_handed_off = started.method == Method::Handoff;
@@ -202,7 +215,10 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     let landed = landed(warden.ledger.promised(sequence, has_authority), &mut run, caller).await;
     let stopped = warden.stopped_for(start.approved.plan());
     let text = match (landed, stopped.as_ref()) {
-        (Ok(()), None) => return Some(Begun { run, spent }),
+        (Ok(()), None) => {
+            run.begins();
+            return Some(Begun { run, spent });
+        }
         // The switch was thrown while the disk was waited for.
         (_, Some(text)) => text.clone(),
         (Err(text), None) => text,

@@ -38,6 +38,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Digests, Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
+use crate::quotas::Quotas;
 use crate::recording::Recordings;
 use crate::running::Running;
 use crate::sockets::Bound;
@@ -66,6 +67,8 @@ pub(crate) struct Warden {
     pub(crate) approvals: Approvals,
     pub(crate) jails: Jails,
     pub(crate) running: Arc<Running>,
+    /// How many commands of rules that say so start and run.
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Metrics,
     pub(crate) switch: Switch,
     pub(crate) gate: Arc<Gate>,

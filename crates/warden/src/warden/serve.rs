@@ -174,6 +174,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         approvals,
         jails: Jails::default(),
         running: Arc::<Running>::default(),
+        quotas: Arc::default(),
         metrics: crate::metrics::Metrics::default(),
         switch,
         gate: Arc::default(),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clawrden_api::{Explained, display};
+use clawrden_api::{Explained, ExplainedLimits, display};
 use clawrden_policy::{Action, Facts, Links};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
 use clawrden_warden::what_if::{Asked, explained};
@@ -169,6 +169,7 @@ fn show(report: &Explained, is_installed: bool) {
     line("asked", &format!("by {user} in jail {}", report.jail));
     if report.action != "deny" {
         line("runs", &runs(report));
+        report.limits.iter().flat_map(limits).for_each(|limit| line("limits", &limit));
     }
     line("policy", &report.policy);
     inside(report);
@@ -188,6 +189,38 @@ fn runs(report: &Explained) -> String {
         text = format!("{text}, once a person has approved it within {wait}");
     }
     text
+}
+
+/// What it may use, on one line, and each quota on one of its own.
+fn limits(limits: &ExplainedLimits) -> Vec<String> {
+    let ExplainedLimits { memory, milli_cpus, pids, output, quotas } = limits;
+    let used = [
+        memory.map(|bytes| format!("memory {}", size(bytes))),
+        milli_cpus.map(|cpus| format!("processors {}.{:03}", cpus / 1_000, cpus % 1_000)),
+        pids.map(|pids| format!("processes {pids}")),
+        output.map(|bytes| format!("output {}", size(bytes))),
+    ];
+    let used = used.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let quotas = quotas.iter().map(|quota| {
+        let rate = quota.rate_starts.zip(quota.rate_ms).map(|(starts, ms)| {
+            format!("{} in any {}", count(starts, "start"), display::duration(ms))
+        });
+        let at_once = quota.concurrent.map(|most| format!("{most} at once"));
+        let said = [rate, at_once].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        format!("{said} in a jail, by {}", quota.rule)
+    });
+    Some(used).filter(|used| !used.is_empty()).into_iter().chain(quotas).collect()
+}
+
+/// Bytes as policies write them.
+fn size(bytes: u64) -> String {
+    let units = [(30, 'g'), (20, 'm'), (10, 'k')];
+    let fits = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    fits.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
+}
+
+fn count(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What the command would run.

@@ -60,6 +60,10 @@ fn show(report: &Simulated) {
         let text = count(report.skipped, "request was", "requests were");
         println!("{text} not decided by a policy, and left out");
     }
+    if report.limited > 0 {
+        let text = count(report.limited, "request counts", "requests count");
+        println!("{text} towards a rate or a number at once, which are not replayed");
+    }
     if report.changes.is_empty() {
         println!("{}", paint(Tone::Good, "nothing would change"));
         return;

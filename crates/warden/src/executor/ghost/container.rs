@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clawrden_policy::Limits as Wanted;
+use clawrden_policy::{GHOST_MEMORY, GHOST_PIDS, Limits as Wanted};
 use clawrden_protocol::runner::CONNECT;
 
 use super::secrets::FOLDER;
@@ -25,10 +25,6 @@ const RUNNER: &str = "/clawrden/clawrden-runner";
 /// The home of whoever runs in a ghost: nobody's own.
 pub(super) const HOME: &str = "/home/ghost";
 
-/// Bytes of memory where nobody says otherwise.
-const MEMORY: u64 = 2 << 30;
-/// Processes and threads where nobody says otherwise; what forks without end comes to its end here.
-const PIDS: u64 = 1024;
 /// Bytes that fit into `/tmp`, and as many into the home. They count as memory, too.
 const SCRATCH: u64 = 1 << 30;
 
@@ -69,7 +65,7 @@ pub(super) fn plan(parts: Parts<'_>) -> NewContainer {
     let ours = [bind(door, DOOR, true), bind(runner, RUNNER, true)];
     let scratch = |target: &str, mode, owner| Tmpfs {
         target: target.to_owned(),
-        bytes: SCRATCH.min(limits.memory.unwrap_or(MEMORY)),
+        bytes: SCRATCH.min(limits.memory.unwrap_or(GHOST_MEMORY)),
         mode,
         owner,
         is_executable: true,
@@ -102,9 +98,9 @@ pub(super) fn plan(parts: Parts<'_>) -> NewContainer {
         tmpfs,
         network: network.unwrap_or_default().to_owned(),
         limits: Limits {
-            memory: limits.memory.unwrap_or(MEMORY),
+            memory: limits.memory.unwrap_or(GHOST_MEMORY),
             milli_cpus: limits.milli_cpus.unwrap_or_default(),
-            pids: limits.pids.unwrap_or(PIDS),
+            pids: limits.pids.unwrap_or(GHOST_PIDS),
             ..Limits::default()
         },
         ..NewContainer::default()
@@ -186,7 +182,7 @@ mod tests {
     fn a_ghost_has_its_caller_its_bounds_and_nothing_to_read() {
         let new = plan(parts(&who(), &[], Wanted::default()));
         assert_eq!((new.user.as_str(), &new.groups[..]), ("1000:100", &[27][..]));
-        assert_eq!((new.limits.memory, new.limits.pids), (MEMORY, PIDS));
+        assert_eq!((new.limits.memory, new.limits.pids), (GHOST_MEMORY, GHOST_PIDS));
         assert!(new.environment.is_empty() && new.network.is_empty() && !new.is_writable);
         assert!(!new.may_gain_privileges && new.capabilities.is_empty());
         assert!(new.binds.iter().all(|bind| bind.is_read_only));

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use crate::load::from_text;
+use crate::load::tests::told;
+use crate::{Bounds, Decision, Facts, Layer, Policy, Rate, Source};
+
+fn judged(policy: &Policy, line: &str) -> Decision {
+    let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    let name = argv[0];
+    let facts = Facts { jail: "ci", name, tool: Some(name), argv: &argv, ..Facts::default() };
+    assert_eq!(policy.explain(&facts).decision, policy.decide(&facts));
+    policy.decide(&facts)
+}
+
+fn decide(text: &str, line: &str) -> Decision {
+    judged(&from_text("p.yaml", text).unwrap_or_else(|error| panic!("{error}")), line)
+}
+
+/// Rule, rate and how many at once, of everything that a command counts towards.
+fn quotas(decision: &Decision) -> Vec<String> {
+    let Some(bounds) = &decision.bounds else { return Vec::new() };
+    let Bounds { quotas, .. } = &**bounds;
+    let told = |quota: &crate::Quota| {
+        let rate = quota.rate.map(|rate| rate.to_string()).unwrap_or_default();
+        format!("{} {rate} {}", quota.rule, quota.concurrent.unwrap_or_default())
+    };
+    quotas.iter().map(told).collect()
+}
+
+#[test]
+fn a_rule_says_how_often_its_commands_start_and_how_many_run() {
+    let text = "rules:
+  - {command: npm, action: ask, name: pkg, limits: {rate: 10/1m, concurrent: 2}}
+  - {command: ls, action: allow, limits: {rate: 1/1h30m}}
+  - {command: cat, action: allow}
+";
+    assert_eq!(quotas(&decide(text, "npm ci")), ["p.yaml:2 (pkg) 10/1m 2"]);
+    let bounds = decide(text, "ls").bounds.unwrap();
+    let rate = Rate { starts: 1, within: Duration::from_secs(5_400) };
+    assert_eq!((bounds.quotas[0].rate, bounds.quotas[0].concurrent), (Some(rate), None));
+    assert!(bounds.limits.is_empty());
+    for free in ["cat", "go"] {
+        assert_eq!(decide(text, free).bounds, None, "{free}");
+    }
+}
+
+#[test]
+fn every_layer_that_speaks_of_a_command_keeps_it_to_its_own_limits() {
+    let policy = Policy::from_sources(&[
+        Source::new(
+            Layer::Ceiling,
+            "c",
+            "rules: [{command: npm, action: ask, limits: {concurrent: 9, rate: 100/1m}}]",
+        ),
+        Source::new(
+            Layer::Host,
+            "h",
+            "jails: {ci: {rules: [{command: npm, action: allow, limits: {rate: 5/1m}}]}}
+rules: [{command: npm, action: allow, limits: {concurrent: 2}}, {command: ls, action: allow}]",
+        ),
+        Source::new(
+            Layer::Repository,
+            "r",
+            "rules: [{command: ls, action: allow, limits: {concurrent: 1}}]",
+        ),
+    ])
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(quotas(&judged(&policy, "npm ci")), ["c:1 100/1m 9", "h:2  2", "h:1 5/1m 0"]);
+    assert_eq!(quotas(&judged(&policy, "ls")), ["r:1  1"]);
+}
+
+#[test]
+fn what_runs_beyond_the_shims_counts_towards_the_rules_of_what_it_runs() {
+    let rules = "rules:
+  - {command: npm, action: allow, limits: {rate: 10/1m}}
+  - {command: env, action: allow, limits: {concurrent: 3}}
+  - {command: sh, action: allow}
+";
+    // In the prisoner what it runs is a request of its own, and is counted then.
+    assert_eq!(quotas(&decide(rules, "env npm ci")), ["p.yaml:3  3"]);
+    assert!(quotas(&decide(rules, "sh -c npm")).is_empty());
+    let local = format!("default_executor: local\n{rules}");
+    assert_eq!(quotas(&decide(&local, "env npm ci")), ["p.yaml:4  3", "p.yaml:3 10/1m 0"]);
+    assert_eq!(quotas(&decide(&local, "sh -c npm")), ["p.yaml:3 10/1m 0"]);
+}
+
+#[test]
+fn limits_without_sense_are_refused_where_they_stand() {
+    for (limits, fact, help) in [
+        ("{}", "bounds nothing", "rate: 10/1m"),
+        ("{rate: 0/1m}", "bad rate `0/1m`", "action: deny"),
+        ("{rate: 10}", "bad rate `10`", "starts and a span"),
+        ("{rate: 10/m}", "bad rate", "a number and a unit"),
+        ("{rate: -1/1m}", "bad rate", "from `1`"),
+        ("{rate: +1/1m}", "bad rate", "from `1`"),
+        ("{rate: 10001/1m}", "bad rate", "to `10000`"),
+        ("{rate: 1/0}", "bad rate", "from `1s` to `1d`"),
+        ("{rate: 1/500ms}", "bad rate", "from `1s` to `1d`"),
+        ("{rate: 1/2d}", "bad rate", "from `1s` to `1d`"),
+        ("{rate: [1]}", "starts in a span", ""),
+        ("{concurrent: 0}", "bad number of commands `0`", "action: deny"),
+        ("{concurrent: 1.5}", "bad number of commands", "from `1`"),
+        ("{concurrent: 10001}", "bad number of commands", "to `10000`"),
+        ("{disk: 1g}", "disk", ""),
+    ] {
+        let found = told(&format!("rules: [{{command: ls, action: allow, limits: {limits}}}]"));
+        assert_eq!(found.len(), 1, "{limits}: {found:?}");
+        assert!(found[0].contains(fact) && found[0].contains(help), "{limits}: {found:?}");
+    }
+    let found = told("rules: [{command: ls, action: allow, limits: {rate: 0/1m}}]");
+    assert!(found[0].starts_with("1:53 "), "{found:?}");
+}
