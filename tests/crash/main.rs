@@ -9,6 +9,7 @@ mod support;
 
 mod any_moment;
 mod asking;
+mod dropping;
 mod points;
 mod reload;
 mod runners;

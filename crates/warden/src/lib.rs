@@ -31,6 +31,7 @@ mod quotas;
 mod recording;
 pub mod redaction;
 mod request;
+mod retention;
 mod running;
 pub mod sockets;
 mod strangers;

@@ -137,6 +137,11 @@ impl Running {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The requests of all that runs.
+    pub(crate) fn ids(&self) -> Vec<RequestId> {
+        self.table().entries.values().map(|entry| entry.shared.id).collect()
+    }
+
     /// Enters a command that is about to start. From here on orders reach it.
     pub(crate) fn enter(self: &Arc<Self>, id: RequestId, origin: Origin, card: Card) -> Run {
         let (sender, orders) = mpsc::unbounded_channel();

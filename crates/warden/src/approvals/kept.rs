@@ -159,6 +159,16 @@ impl Kept {
         kept.chain(expected)
     }
 
+    /// The requests and entries of all that is here.
+    pub(super) fn owed(&self) -> impl Iterator<Item = Id> {
+        let approvals = self.approvals().flat_map(|(approval, _)| [approval.ask, approval.entry]);
+        let denials = self.denials.values().flat_map(|(denial, _)| [denial.ask, denial.entry]);
+        let expected =
+            self.returns.values().flat_map(|expected| [expected.ask(), expected.entry()]);
+        let repeating = self.repeating.all().flat_map(|grant| [grant.ask, grant.entry]);
+        approvals.chain(denials).chain(expected).chain(repeating)
+    }
+
     /// Takes out the approval of this entry, and says for whom it is.
     pub(super) fn take_approval(&mut self, entry: Id) -> Option<(Approval, Option<To>)> {
         let is_it = |expected: &Return| match &expected.answer {

@@ -32,6 +32,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -326,6 +327,18 @@ impl Approvals {
             entry.asks().map(|id| (id, jail.clone())).collect::<Vec<_>>()
         };
         state.entries.values().flat_map(of).collect()
+    }
+
+    /// Requests and entries to which something is owed: what waits, and answers that are kept. One in the hands of a
+    /// request that is about to start is told by that request's own records. `None` while what lasts is not taken up.
+    pub(crate) fn owed(&self) -> Option<HashSet<Id>> {
+        let state = self.state();
+        if let Lasting::Shut(_) = state.store {
+            return None;
+        }
+        let waiting = state.entries.iter();
+        let waiting = waiting.flat_map(|(&id, entry)| entry.asks().chain([id, entry.row]));
+        Some(waiting.chain(state.kept.owed()).collect())
     }
 
     /// How many entries are open, parked ones included.

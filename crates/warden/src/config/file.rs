@@ -99,7 +99,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ledger::{Anchor, Promise};
+    use crate::ledger::{Anchor, Keep, Promise};
 
     fn parse(text: &str) -> Result<File, ConfigError> {
         File::parse(Path::new("/etc/clawrden/warden.yaml"), text)
@@ -111,6 +111,7 @@ mod tests {
 ledger:
   path: /srv/audit/ledger.jsonl
   segment: {bytes: 16MiB, age: 24h}
+  keep: {bytes: 2GiB, age: 90d}
   durability: {authority: sync, harmless: 200ms}
   heads: 5m
   anchor:
@@ -124,6 +125,8 @@ ledger:
         assert_eq!(settings.path.as_deref(), Some(Path::new("/srv/audit/ledger.jsonl")));
         assert_eq!(options.segment_bytes, 16 << 20);
         assert_eq!(options.segment_age, Some(Duration::from_secs(86_400)));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(options.keep, Keep { bytes: Some(2 << 30), age: Some(90 * day) });
         assert_eq!(options.durability.authority, Promise::BeforeStart);
         assert_eq!(options.durability.harmless, Promise::Within(Duration::from_millis(200)));
         assert_eq!(options.heads, Duration::from_secs(300));
@@ -144,8 +147,25 @@ ledger:
         for text in ["", "# nothing\n", "---\n", "ledger: {}\n"] {
             let options = parse(text).unwrap().ledger.options();
             assert_eq!(options.segment_bytes, 64 << 20, "{text}");
+            assert_eq!((options.segment_age, options.keep.drops()), (None, false));
             assert_eq!(options.durability, crate::ledger::Durability::default());
         }
+    }
+
+    #[test]
+    fn segments_are_a_part_of_what_is_kept_unless_they_are_told_to_be_longer() {
+        let options = |text: &str| parse(text).unwrap().ledger.options();
+        let small = options("ledger: {keep: {bytes: 80MiB, age: 80d}}\n");
+        assert_eq!(small.segment_bytes, 10 << 20);
+        assert_eq!(small.segment_age, Some(Duration::from_secs(10 * 86_400)));
+        assert_eq!(options("ledger: {keep: {bytes: 999GiB}}\n").segment_bytes, 64 << 20);
+        assert_eq!(options("ledger: {keep: {bytes: 1KiB}}\n").segment_bytes, 64 << 10);
+        let told =
+            options("ledger: {keep: {bytes: 80MiB, age: 80d}, segment: {bytes: 1GiB, age: 90d}}\n");
+        assert_eq!(
+            (told.segment_bytes, told.segment_age.unwrap().as_secs()),
+            (1 << 30, 90 * 86_400)
+        );
     }
 
     #[test]
@@ -153,6 +173,8 @@ ledger:
         let wrong = [
             ("ledgre: {}\n", 1, "ledger"),
             ("ledger:\n  segment: {size: 1}\n", 2, "bytes"),
+            ("ledger:\n  keep: {bytes: 1GB}\n", 2, "GiB"),
+            ("ledger:\n  keep: {for: 90d}\n", 2, "age"),
             ("ledger:\n  heads: often\n", 2, "30s"),
             ("ledger:\n  segment: {bytes: 1kb}\n", 2, "MiB"),
             ("ledger:\n  durability: {authority: never}\n", 2, "sync"),

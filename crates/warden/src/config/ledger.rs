@@ -7,10 +7,16 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::values::{Bytes, Span, absolute, span};
-use crate::ledger::{Anchor, Durability, Options, Promise};
+use crate::ledger::{Anchor, Durability, Keep, Options, Promise};
 
 /// Where the system's log listens.
 const SYSLOG: &str = "/dev/log";
+
+/// Segments of which what is kept is made, where nobody says how long they are.
+const PARTS: u64 = 8;
+
+/// Bytes of the smallest segment that is chosen so.
+const SMALLEST: u64 = 64 * 1024;
 
 /// Longest time that anything may stay off the disk by its settings.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -23,6 +29,7 @@ pub struct LedgerSettings {
     #[serde(deserialize_with = "place")]
     pub path: Option<PathBuf>,
     segment: Segment,
+    keep: Kept,
     durability: Promises,
     heads: Option<Span>,
     anchor: Vec<AnchorAt>,
@@ -31,6 +38,13 @@ pub struct LedgerSettings {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Segment {
+    bytes: Option<Bytes>,
+    age: Option<Span>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Kept {
     bytes: Option<Bytes>,
     age: Option<Span>,
 }
@@ -57,10 +71,15 @@ impl LedgerSettings {
     pub fn options(&self) -> Options {
         let usual = Options::default();
         let usually = usual.durability;
-        let Self { segment, durability, heads, anchor, .. } = self;
+        let Self { segment, keep, durability, heads, anchor, .. } = self;
+        let keep = Keep { bytes: keep.bytes.map(|bytes| bytes.0), age: keep.age.map(|age| age.0) };
+        // Only whole segments are dropped: unless they are told to be longer, they are an eighth of what is kept.
+        let part = keep.bytes.map_or(u64::MAX, |bytes| (bytes / PARTS).max(SMALLEST));
+        let part_age = keep.age.map(|age| age / u32::try_from(PARTS).unwrap_or(1));
         Options {
-            segment_bytes: segment.bytes.map_or(usual.segment_bytes, |bytes| bytes.0),
-            segment_age: segment.age.map(|age| age.0),
+            segment_bytes: segment.bytes.map_or(usual.segment_bytes.min(part), |bytes| bytes.0),
+            segment_age: segment.age.map(|age| age.0).or(part_age),
+            keep,
             durability: Durability {
                 authority: durability.authority.map_or(usually.authority, |promise| promise.0),
                 harmless: durability.harmless.map_or(usually.harmless, |promise| promise.0),

@@ -3,6 +3,7 @@
 //! says of a request may be out of date, and is looked at before it is shown.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use clawrden_api::HistoryEntry;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -75,11 +76,17 @@ pub(super) fn amend(
     Ok(())
 }
 
-/// Blocks before `end` with requests within these times, the newest first.
-pub(super) fn within(db: &Connection, end: u64, times: (u64, u64)) -> rusqlite::Result<Vec<u64>> {
-    let sql = "SELECT block FROM blocks WHERE block < ?1 AND last_ms >= ?2 AND first_ms <= ?3 ORDER BY block DESC";
+/// Those of these blocks with requests within these times, the newest first.
+pub(super) fn within(
+    db: &Connection,
+    blocks: Range<u64>,
+    times: (u64, u64),
+) -> rusqlite::Result<Vec<u64>> {
+    let sql = "SELECT block FROM blocks WHERE block < ?1 AND last_ms >= ?2 AND first_ms <= ?3 AND block >= ?4 \
+               ORDER BY block DESC";
     let mut statement = db.prepare_cached(sql)?;
-    let values = params![signed(end), signed(times.0), signed(times.1)];
+    let (from, end) = (signed(blocks.start), signed(blocks.end));
+    let values = params![end, signed(times.0), signed(times.1), from];
     let found = statement.query_map(values, |row| row.get::<_, i64>(0).map(i64::cast_unsigned))?;
     found.collect()
 }

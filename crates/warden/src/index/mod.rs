@@ -229,11 +229,12 @@ impl Index {
             let mut place = self.store();
             let Some(store) = place.as_mut() else { return Ok(()) };
             let step = store.lead_on(ledger)?;
+            let forgets = store.forget()?;
             if self.is_unwanted.load(Ordering::SeqCst) {
                 return Ok(());
             }
             *self.told() = Told { sequence: Some(store.sequence()), ..Told::default() };
-            if step != Step::More || self.is_closing.load(Ordering::SeqCst) {
+            if (step != Step::More && !forgets) || self.is_closing.load(Ordering::SeqCst) {
                 return Ok(());
             }
             // A query that waits comes first.
@@ -250,7 +251,7 @@ impl Index {
             let mut place = self.store();
             let is_there =
                 std::fs::symlink_metadata(&self.path).is_ok_and(|about| about.ino() != 0);
-            match place.as_ref().filter(|_| is_there).map(|store| store.has_all_of(ledger)) {
+            match place.as_mut().filter(|_| is_there).map(|store| store.has_all_of(ledger)) {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(error)) if is_for_now(&error) => return Err(error),
                 // Below it is found out once more.

@@ -142,10 +142,11 @@ impl Store {
     /// The newest requests before this one.
     fn newest(&self, before: u64) -> Result<Vec<Counted>, IndexError> {
         let sql = "SELECT seq, time_ms, jail, substr(argv, 1, ?2), decision, rule, outcome, duration_ms FROM requests \
-                   WHERE seq < ?1 ORDER BY seq DESC LIMIT ?3";
+                   WHERE seq < ?1 AND seq >= ?4 ORDER BY seq DESC LIMIT ?3";
         let mut statement = self.db().prepare_cached(sql)?;
         let (most, page) = (i64::try_from(MAX_LINE), i64::try_from(PAGE));
-        let values = params![signed(before), most.unwrap_or(0), page.unwrap_or(0)];
+        let values =
+            params![signed(before), most.unwrap_or(0), page.unwrap_or(0), signed(self.floor())];
         let found = statement.query_map(values, |row| {
             Ok(Counted {
                 sequence: row.get::<_, i64>(0)?.cast_unsigned(),

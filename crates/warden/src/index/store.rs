@@ -69,8 +69,10 @@ pub(super) struct Store {
     sequence: u64,
     /// Blocks before this one have their postings.
     sealed: u64,
-    /// The ledger's oldest file when it was built: once that is deleted, its requests are no history any more.
+    /// Requests before this one are forgotten.
     oldest: u64,
+    /// Where the ledger begins. Requests before it are no history any more, forgotten or not.
+    floor: u64,
     /// Where requests are found by their id while there is no index on ids.
     recent: Option<Recent>,
 }
@@ -94,7 +96,7 @@ impl Store {
         };
         let (sequence, sealed) = (number("sequence")?, number("sealed")?);
         let oldest = number("oldest")?;
-        let store = Self { db, mark, sequence, sealed, oldest, recent: None };
+        let mut store = Self { db, mark, sequence, sealed, oldest, floor: oldest, recent: None };
         store.has_all_of(ledger)?;
         Ok(store)
     }
@@ -110,7 +112,8 @@ impl Store {
         ))?;
         let recent = Some(Recent::default());
         let oldest = ledger.oldest()?;
-        Ok(Self { db, mark: Mark::default(), sequence: 0, sealed: 0, oldest, recent })
+        let mark = Mark::default();
+        Ok(Self { db, mark, sequence: 0, sealed: 0, oldest, floor: oldest, recent })
     }
 
     /// Ends the building of the file at `path`. What is then opened is led on in small steps.
@@ -126,12 +129,41 @@ impl Store {
         written.map_err(|source| IndexError::File { what: "write", path: path.to_owned(), source })
     }
 
-    /// Whether it holds what the ledger holds, and nothing of files that were deleted.
-    pub(super) fn has_all_of(&self, ledger: &Ledger) -> Result<(), IndexError> {
-        match ledger.oldest()? == self.oldest {
-            true => Ok(()),
-            false => Err(IndexError::Foreign("of files that are there no more")),
+    /// Whether it holds what the ledger holds. Of files that are there no more nothing is shown from here on.
+    pub(super) fn has_all_of(&mut self, ledger: &Ledger) -> Result<(), IndexError> {
+        let oldest = ledger.oldest()?;
+        if oldest < self.oldest {
+            return Err(IndexError::Foreign("without files that have come back"));
         }
+        self.floor = oldest;
+        Ok(())
+    }
+
+    /// Takes out requests that are no history any more: one step of bounded length. Gives whether there are more.
+    pub(super) fn forget(&mut self) -> Result<bool, IndexError> {
+        if self.oldest >= self.floor {
+            return Ok(false);
+        }
+        let to = self.floor.min((block_of(self.oldest) + 1) * BLOCK);
+        let block = signed(block_of(to));
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let taken = || -> rusqlite::Result<()> {
+            self.db.execute("DELETE FROM requests WHERE seq < ?1", params![signed(to)])?;
+            self.db.execute("DELETE FROM postings WHERE block < ?1", params![block])?;
+            self.db.execute("DELETE FROM blocks WHERE block < ?1", params![block])?;
+            self.tell("oldest", &to.to_string())
+        };
+        let taken = taken();
+        let ended = self.db.execute_batch(if taken.is_ok() { "COMMIT" } else { "ROLLBACK" });
+        taken?;
+        ended?;
+        self.oldest = to;
+        Ok(to < self.floor)
+    }
+
+    /// Where the ledger begins.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
     }
 
     pub(super) fn db(&self) -> &Connection {
@@ -269,7 +301,7 @@ impl Store {
             rows::COLUMNS
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        let sealed_end = self.sealed.saturating_mul(BLOCK);
+        let sealed_end = self.sealed.saturating_mul(BLOCK).max(self.floor);
         let values = params![signed(sealed_end), signed(end), signed(times.0), signed(times.1)];
         let mut found = statement.query(values)?;
         while let Some(row) = found.next()? {
@@ -283,11 +315,11 @@ impl Store {
         }
         let mut clause = condition(filter);
         let last = block_of(end).saturating_add(1).min(self.sealed);
-        for block in blocks::within(&self.db, last, times)? {
+        for block in blocks::within(&self.db, block_of(self.floor)..last, times)? {
             let bits = blocks::matching(&self.db, block, &mut clause)?;
             for place in bits.descending() {
                 let seq = block * BLOCK + u64::from(place);
-                if seq >= end {
+                if seq >= end || seq < self.floor {
                     continue;
                 }
                 let entry = rows::get(&self.db, seq, times)?;

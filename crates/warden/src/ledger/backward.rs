@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::error::LedgerError;
 use super::line::MAX_LINE;
-use super::place::{Place, open_to_read};
+use super::place::Place;
+use super::retention::open_if_kept;
 use super::writer::View;
 
 /// Bytes that are read at once.
@@ -64,7 +65,11 @@ impl Backward {
                 return Ok(Some(read(&line[..end])));
             }
             let Some(path) = self.older.pop() else { return Ok(None) };
-            let file = open_to_read(&path)?;
+            // What retention drops meanwhile is the oldest: there is nothing behind it.
+            let Some(file) = open_if_kept(&path)? else {
+                self.older.clear();
+                return Ok(None);
+            };
             self.at = file.metadata().map_err(LedgerError::io("look at", &path))?.len();
             self.file = Arc::new(file);
             self.path = path;

@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::anchor::Anchors;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     /// Wakes who follows when something was written.
     pub(super) wake: Wake,
+    /// Who is told when a segment was closed.
+    pub(super) closed: OnceLock<Thread>,
     pub(super) books: Arc<Books>,
     pub(super) events: Events,
     pub(super) anchors: Anchors,
@@ -48,6 +51,13 @@ impl Shared {
     /// write is done.
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a line is on the disk. Blocks.
+    pub(super) fn reaches_disk(&self, seq: u64) -> Result<(), LedgerError> {
+        let Some(landed) = self.bell.wait_for(seq) else { return Ok(()) };
+        let landed = landed.blocking_recv().unwrap_or_else(|_| Err("the ledger is closed".into()));
+        landed.map_err(|why| LedgerError::NotOnDisk { path: self.place.active(), why })
     }
 
     pub(super) fn stamp(&self) -> Stamp {
@@ -157,6 +167,9 @@ impl Flusher {
         for seal in &batch.seals {
             shared.books.segments.add(1);
             self.publish(seal);
+        }
+        if let Some(thread) = shared.closed.get().filter(|_| !batch.seals.is_empty()) {
+            thread.unpark();
         }
         if shared.key.is_some() && batch.position.lines > 0 {
             self.unsigned = Some(batch.position);

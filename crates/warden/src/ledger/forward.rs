@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use super::error::LedgerError;
 use super::id::hex_into;
 use super::line::MAX_LINE;
-use super::place::{Place, open_to_read};
+use super::place::Place;
+use super::retention::open_if_kept;
 use super::writer::View;
 
 /// Bytes that are read at once: more than the longest line.
@@ -118,7 +119,8 @@ pub(super) fn is_known(place: &Place, view: &View, mark: &Mark) -> Result<bool, 
 pub(super) fn sizes(place: &Place, view: &View, mark: &Mark) -> Result<(u64, u64), LedgerError> {
     let (mut all, mut read) = (view.bytes, 0);
     for (first, path) in place.segments()?.into_iter().filter(|&(first, _)| first < view.first) {
-        let bytes = std::fs::metadata(&path).map_err(LedgerError::io("look at", &path))?.len();
+        // One that retention has dropped meanwhile has none.
+        let bytes = std::fs::metadata(&path).map_or(0, |about| about.len());
         all += bytes;
         if first < mark.segment {
             read += bytes;
@@ -134,7 +136,11 @@ fn at(place: &Place, view: &View, first: u64) -> Result<Option<Segment>, LedgerE
     }
     let mut closed = place.segments()?.into_iter().filter(|&(begin, _)| begin < view.first);
     match closed.find(|&(begin, _)| first == 0 || begin == first) {
-        Some((first, path)) => open(first, &path).map(Some),
+        Some((begin, path)) => match open(begin, &path)? {
+            // Retention has dropped it meanwhile: another one is the oldest.
+            None if first == 0 => at(place, view, 0),
+            found => Ok(found),
+        },
         None if first == 0 => Ok(Some(active(view))),
         None => Ok(None),
     }
@@ -147,7 +153,10 @@ fn after(place: &Place, view: &View, first: u64) -> Result<Option<Segment>, Ledg
     }
     let closed = place.segments()?.into_iter();
     match closed.filter(|&(begin, _)| begin < view.first).find(|&(begin, _)| begin > first) {
-        Some((first, path)) => open(first, &path).map(Some),
+        Some((begin, path)) => match open(begin, &path)? {
+            None => after(place, view, begin),
+            found => Ok(found),
+        },
         None => Ok(Some(active(view))),
     }
 }
@@ -156,10 +165,10 @@ fn active(view: &View) -> Segment {
     Segment { first: view.first, file: Arc::clone(&view.file), bytes: view.bytes }
 }
 
-fn open(first: u64, path: &std::path::Path) -> Result<Segment, LedgerError> {
-    let file = open_to_read(path)?;
+fn open(first: u64, path: &std::path::Path) -> Result<Option<Segment>, LedgerError> {
+    let Some(file) = open_if_kept(path)? else { return Ok(None) };
     let bytes = file.metadata().map_err(LedgerError::io("look at", path))?.len();
-    Ok(Segment { first, file: Arc::new(file), bytes })
+    Ok(Some(Segment { first, file: Arc::new(file), bytes }))
 }
 
 fn mark_at(mark: &mut Mark, segment: &Segment, offset: u64) -> io::Result<()> {

@@ -48,7 +48,7 @@ pub(super) fn mark(records: &[Record], bodies: &mut Vec<u8>, ends: &mut [usize])
         let body = bodies.get(start..*end).unwrap_or_default();
         start = *end;
         // These are the ledger's own: a public key and signatures look like secrets.
-        let is_ours = matches!(record, Record::Opened(_) | Record::Sealed(_));
+        let is_ours = matches!(record, Record::Opened(_) | Record::Sealed(_) | Record::Dropped(_));
         match redactor.json(body, &FIELDS).filter(|_| !is_ours) {
             Some(body) => marked.extend_from_slice(&body),
             None => marked.extend_from_slice(body),
@@ -168,7 +168,7 @@ pub(super) fn link(line: &[u8]) -> Link {
 }
 
 /// The events that are about the ledger itself.
-const OWN: [&[u8]; 4] = [b"opened", b"sealed", b"recovered", b"disk_failed"];
+const OWN: [&[u8]; 5] = [b"opened", b"sealed", b"dropped", b"recovered", b"disk_failed"];
 
 /// The record of a whole line that is about the ledger itself; `None` for every other line.
 pub(super) fn own(line: &[u8]) -> Option<Box<Record>> {

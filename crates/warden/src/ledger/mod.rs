@@ -9,6 +9,7 @@ mod argv;
 mod backward;
 mod bell;
 mod blocks;
+mod dropped;
 mod error;
 mod filter;
 mod flusher;
@@ -23,6 +24,7 @@ mod options;
 mod place;
 mod record;
 mod recorded;
+mod retention;
 mod schema;
 mod unsynced;
 mod verify;
@@ -37,14 +39,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 #[cfg(test)]
 use std::sync::MutexGuard;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clawrden_api::{History, HistoryQuery, LedgerStatus};
 
 pub use about::{DiskFailed, Opened, SCHEMA};
 pub use argv::{Argv, Fold, MAX_ARGV};
+pub use dropped::{Bound, Dropped};
 pub use error::LedgerError;
 pub(crate) use filter::{Filter, Who, line, texts, tool};
 pub(crate) use forward::{Mark, Step};
@@ -58,6 +61,8 @@ pub use line::MAX_LINE;
 pub use opening::Recovery;
 pub use options::{Anchor, Durability, Options, Promise};
 pub use record::*;
+pub use retention::Keep;
+pub(crate) use retention::Retained;
 pub use schema::SCHEMA_JSON;
 pub use verify::{
     Broken, Damage, Proof, Summary, VerifyError, files_of, heads_in, verify, verify_by,
@@ -117,6 +122,7 @@ impl Ledger {
             events: Events::default(),
             bell: Bell::default(),
             wake: Wake::default(),
+            closed: OnceLock::new(),
             anchors: Anchors::start(options.anchors.clone())
                 .map_err(LedgerError::io("start a thread for", &path))?,
             longest: options.durability.longest().or(key.is_some().then_some(options.heads)),
@@ -332,6 +338,11 @@ impl Ledger {
     pub(crate) fn knows(&self, mark: &Mark) -> Result<bool, LedgerError> {
         let view = self.shared.writer().view();
         forward::is_known(&self.shared.place, &view, mark)
+    }
+
+    /// Unparks this thread, and no other, whenever a segment was closed and is on the disk.
+    pub(crate) fn tell_of_closed(&self, thread: Thread) {
+        let _ = self.shared.closed.set(thread);
     }
 
     /// What wakes the one thread that follows when something was written.

@@ -127,7 +127,7 @@ impl Closed {
 }
 
 /// The first line of a file, or what there is of it.
-fn first_line(file: &File) -> Option<Vec<u8>> {
+pub(super) fn first_line(file: &File) -> Option<Vec<u8>> {
     use std::os::unix::fs::FileExt as _;
     // The ledger's own first line is short; of another one the time is all that is wanted.
     let mut start = vec![0; 1024];

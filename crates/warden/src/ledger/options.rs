@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::retention::Keep;
+
 /// How a ledger is kept.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -10,6 +12,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// A file whose first line is so old is closed too; `None` for never.
     pub segment_age: Option<Duration>,
+    /// How much of it is kept.
+    pub keep: Keep,
     /// Every line says that it was written in a dry run.
     pub dry_run: bool,
     /// What is on the disk when.
@@ -29,6 +33,7 @@ impl Default for Options {
         Self {
             segment_bytes: 64 * 1024 * 1024,
             segment_age: None,
+            keep: Keep::default(),
             dry_run: false,
             durability: Durability::default(),
             signed: true,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::about::{DiskFailed, Opened};
 use super::argv::Argv;
+use super::dropped::Dropped;
 use super::head::SignedHead;
 use super::id::Id;
 use crate::redaction::Fields;
@@ -60,6 +61,8 @@ pub enum Record {
     Opened(Opened),
     /// The segment is closed behind this line.
     Sealed(SignedHead),
+    /// Retention dropped the oldest segment.
+    Dropped(Dropped),
     /// The ledger could not be written for a while.
     DiskFailed(DiskFailed),
     /// The warden serves.

@@ -5,6 +5,7 @@ mod disk;
 mod every;
 mod faults;
 mod past;
+mod retained;
 mod signed;
 
 use std::fs;

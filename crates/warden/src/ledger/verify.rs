@@ -3,15 +3,19 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::blocks::each_line;
+use super::dropped::Dropped;
 use super::error::LedgerError;
 use super::head::{Anchored, SignedHead};
 use super::keys::PublicKey;
 use super::line::{self, MAX_LINE};
 use super::place::{Place, open_to_read};
+use super::retention::open_if_kept;
 pub use super::walk::{Broken, Damage};
 use super::walk::{Scan, Walk};
 use super::writer::Head;
@@ -50,7 +54,8 @@ pub struct Summary {
     pub lines: u64,
     /// Bytes.
     pub bytes: u64,
-    /// The first line's sequence number. Over 1: what came before lies elsewhere, or is lost.
+    /// The first line's sequence number. Over 1: what came before was dropped by retention, lies elsewhere, or is not of
+    /// the segment that is proved.
     pub first_seq: u64,
     /// The last line's sequence number; 0 for an empty ledger.
     pub last_seq: u64,
@@ -69,6 +74,8 @@ pub struct Summary {
     pub recovered: Vec<u64>,
     /// Where the disk failed for a while: sequence numbers.
     pub disk_failed: Vec<u64>,
+    /// What retention dropped last, where it dropped anything.
+    pub dropped: Option<Dropped>,
 }
 
 /// Why a ledger is not proved.
@@ -117,14 +124,25 @@ pub fn verify_by(path: &Path, proof: &Proof) -> Result<Summary, VerifyError> {
     let place = Place::new(&path)?;
     let mut tries = 0;
     loop {
-        let files = Files::open(&place, &path, proof)?;
-        let result = files.verify(proof);
         tries += 1;
+        let files = match Files::open(&place, &path, proof) {
+            Ok(files) => files,
+            // Retention drops a segment between its being listed and opened.
+            Err(error) if tries == TRIES || !is_gone(&error) || !path.exists() => {
+                return Err(error.into());
+            }
+            Err(_) => continue,
+        };
+        let result = files.verify(proof);
         // It may have been written, or rotated, while it was read.
         if result.is_ok() || tries == TRIES || !files.has_moved(&place, &path) {
             return result;
         }
     }
+}
+
+fn is_gone(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 /// The files of the ledger whose open file is `path`: its closed segments, oldest first, and what goes on behind them, as
@@ -181,6 +199,10 @@ struct Files {
     closed: usize,
     /// Whether the last one is still written.
     is_open: bool,
+    /// It is one closed segment, proved alone.
+    is_alone: bool,
+    /// Closed segments behind the range, which may say what retention dropped.
+    later: Vec<PathBuf>,
     /// The head beside it.
     head: Option<SignedHead>,
 }
@@ -190,11 +212,13 @@ impl Files {
         // First of all, as what it covers is in the files that are opened then.
         let head = read_head(&place.head());
         let segments = place.segments()?;
-        let mut names: Vec<PathBuf> = Vec::new();
+        let (mut names, mut later) = (Vec::new(), Vec::new());
         for (nth, (first, file)) in segments.iter().enumerate() {
             let next = segments.get(nth + 1).map(|(first, _)| *first);
             let is_before = proof.from.zip(next).is_some_and(|(from, next)| next <= from);
-            if !is_before && proof.to.is_none_or(|to| *first <= to) {
+            if proof.to.is_some_and(|to| to < *first) {
+                later.push(file.clone());
+            } else if !is_before {
                 names.push(file.clone());
             }
         }
@@ -202,14 +226,15 @@ impl Files {
         if is_named {
             names.push(path.to_owned());
         }
-        let is_open = is_named && !is_segment(path);
+        let is_alone = is_named && is_segment(path);
+        let is_open = is_named && !is_alone;
         let mut files = Vec::new();
         for name in names {
             let file = open_to_read(&name)?;
             let size = file.metadata().map_err(LedgerError::io("look at", &name))?.len();
             files.push((name, file, size));
         }
-        Ok(Self { files, closed: segments.len(), is_open, head })
+        Ok(Self { files, closed: segments.len(), is_open, is_alone, later, head })
     }
 
     /// Whether the ledger is not what it was when these were opened.
@@ -249,6 +274,7 @@ impl Files {
             summary.bytes += scan.bytes;
         }
         let head = walk.head();
+        self.begins(&mut walk)?;
         self.is_whole(&walk)?;
         has_range(proof, walk.first.unwrap_or(0), head.seq)?;
         if proof.keys_given && summary.lines > 0 && walk.seen.signed_to == 0 {
@@ -264,7 +290,31 @@ impl Files {
         summary.keys = seen.keys;
         summary.recovered = seen.recovered;
         summary.disk_failed = seen.disk_failed;
+        summary.dropped = seen.dropped;
         Ok(summary)
+    }
+
+    /// Whether it begins where it should.
+    fn begins(&self, walk: &mut Walk) -> Result<(), VerifyError> {
+        let first = walk.first.unwrap_or(1);
+        if self.is_alone || first <= 1 || !walk.concerns(&(1..=first - 1)) {
+            return Ok(());
+        }
+        // That record may stand behind the range; it is signed by itself.
+        for path in &self.later {
+            let Some(file) = open_if_kept(path)? else { continue };
+            let size = file.metadata().map_err(LedgerError::io("look at", path))?.len();
+            let read = each_line(&file, size, |line| {
+                if let Some(own) = &line.own {
+                    walk.hear_of_dropped(own);
+                }
+                ControlFlow::Continue(())
+            });
+            read.map_err(LedgerError::io("read", path))?;
+        }
+        let Err(why) = walk.begins() else { return Ok(()) };
+        let file = self.files.first().map(|(path, ..)| path.clone()).unwrap_or_default();
+        Err(Broken { file, line: 1, at: 0, seq: 1, damage: Damage::Missing, why }.into())
     }
 
     /// What there is was written by whoever wrote it.

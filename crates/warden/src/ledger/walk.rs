@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Line, each_line};
+use super::dropped::Dropped;
 use super::error::LedgerError;
 use super::head::NO_SEAL;
 use super::head::SignedHead;
@@ -104,6 +105,17 @@ pub(super) struct Seen {
     pub(super) keys: Vec<String>,
     pub(super) recovered: Vec<u64>,
     pub(super) disk_failed: Vec<u64>,
+    /// What retention dropped last.
+    pub(super) dropped: Option<Dropped>,
+}
+
+/// What a ledger that does not begin with its first record says of what was before.
+#[derive(Default)]
+struct Begins {
+    prev: Option<Hex>,
+    seal: Option<String>,
+    /// The seals that are there, and what they hash to.
+    seals: Vec<(u64, Hex)>,
 }
 
 /// A walk along the chain, over one file after another.
@@ -111,6 +123,8 @@ pub(super) struct Seen {
 pub(super) struct Walk {
     head: Option<Head>,
     pub(super) first: Option<u64>,
+    /// What the first line carries of the line before it, and the first seal of the seal before.
+    begins: Begins,
     /// The digest of the seal before, once one is known.
     seal: Option<String>,
     /// Keys that are trusted; without one, what the ledger says itself.
@@ -226,6 +240,9 @@ impl Walk {
         let Some(prev) = link.prev else {
             return Err((Damage::Changed, "it carries no hash of the line before".to_owned()));
         };
+        if before.is_none() {
+            self.begins.prev = Some(prev);
+        }
         follows(before, seq, (!is_adrift).then_some(&prev))?;
         if let Some(own) = &line.own {
             if was_sealed && matches!(&**own, Record::Opened(opened) if opened.segment) {
@@ -269,13 +286,18 @@ impl Walk {
                     return Err((Damage::Signature, why.to_owned()));
                 }
                 self.is_signed(seal).map_err(|why| (Damage::Signature, why))?;
+                if self.seen.seals == 0 {
+                    self.begins.seal = Some(seal.before.clone());
+                }
                 let digest = seal.digest();
                 scan.seal = Some(digest.clone());
                 self.seal = Some(digest);
                 self.seen.seals += 1;
+                self.begins.seals.push((seq, self.head().hash));
                 self.seen.signed_to = self.seen.signed_to.max(seq);
                 Ok(())
             }
+            Record::Dropped(dropped) => self.drops(dropped).map_err(|why| (Damage::Signature, why)),
             Record::Recovered(_) => {
                 self.seen.recovered.push(seq);
                 Ok(())
@@ -285,6 +307,22 @@ impl Walk {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What a signed record says that retention dropped.
+    fn drops(&mut self, dropped: &Dropped) -> Result<(), String> {
+        self.is_good(&dropped.key, |key| dropped.is_signed_by(key))?;
+        if self.seen.dropped.as_ref().is_none_or(|newest| newest.last < dropped.last) {
+            self.seen.dropped = Some(dropped.clone());
+        }
+        Ok(())
+    }
+
+    /// The same where it stands behind all that is walked. What is not signed by a key that counts says nothing.
+    pub(super) fn hear_of_dropped(&mut self, record: &Record) {
+        if let Record::Dropped(dropped) = record {
+            let _ = self.drops(dropped);
         }
     }
 
@@ -321,18 +359,55 @@ impl Walk {
 
     /// Whether a head is signed by a key that counts. The text says what is wrong.
     pub(super) fn is_signed(&self, head: &SignedHead) -> Result<(), String> {
+        self.is_good(&head.key, |key| head.is_signed_by(key))
+    }
+
+    /// Whether a signature is good by a key that counts; `named` is the one that it names itself.
+    fn is_good(&self, named: &str, is_by: impl Fn(&PublicKey) -> bool) -> Result<(), String> {
         let is_good = match &self.keys[..] {
-            [] => head.key.parse().is_ok_and(|key: PublicKey| head.is_signed_by(&key)),
-            keys => keys.iter().any(|key| head.is_signed_by(key)),
+            [] => named.parse().is_ok_and(|key: PublicKey| is_by(&key)),
+            keys => keys.iter().any(is_by),
         };
         match (is_good, self.keys.is_empty()) {
             (true, _) => Ok(()),
             (false, true) => Err("its signature is not that of its content".to_owned()),
             (false, false) => Err(format!(
-                "it is not signed by the key that was given, but says that it is by {}",
-                head.key
+                "it is not signed by the key that was given, but says that it is by {named}"
             )),
         }
+    }
+
+    /// Whether the first record is where the ledger begins: record 1, or the one that retention left. The text says what is
+    /// wrong.
+    pub(super) fn begins(&self) -> Result<(), String> {
+        let first = self.first.unwrap_or(1);
+        if first <= 1 {
+            return Ok(());
+        }
+        let last = first - 1;
+        let Some(dropped) = self.seen.dropped.as_ref().filter(|dropped| dropped.last >= last)
+        else {
+            return Err(format!(
+                "records 1 to {last} are missing, and no signed record says that retention dropped them; where they \
+                 were put elsewhere, ask for `--from {first}`"
+            ));
+        };
+        let is_its = |hash: &Hex| hash == dropped.hash.as_bytes();
+        let Begins { prev, seal, seals } = &self.begins;
+        let follows = if dropped.last == last {
+            prev.as_ref().is_some_and(is_its)
+                && seal.as_ref().is_none_or(|seal| *seal == dropped.before)
+        } else {
+            // A crash before the removal leaves what it says to be dropped.
+            seals.iter().any(|(seq, hash)| *seq == dropped.last && is_its(hash))
+        };
+        if !follows {
+            return Err(format!(
+                "it does not follow from what the signed record says that retention dropped, up to record {}",
+                dropped.last
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -350,7 +425,7 @@ fn follows(before: Option<Head>, seq: u64, prev: Option<&Hex>) -> Result<(), Fau
     let before = match before {
         Some(before) => before,
         None if seq == 1 => Head { seq: 0, hash: NO_LINE },
-        // A segment by itself, or a ledger whose oldest segments were put away.
+        // A segment by itself, or a ledger whose oldest segments are gone: who has all of it asks [`Walk::begins`].
         None => return Ok(()),
     };
     let expected = before.seq.saturating_add(1);

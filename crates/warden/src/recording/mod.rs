@@ -33,7 +33,7 @@ pub(crate) use relay::{Ready, Relay, Way};
 const FOLDER: &str = "recordings";
 
 /// How the names of recordings end.
-const ENDING: &str = ".cast";
+pub(crate) const ENDING: &str = ".cast";
 
 /// Bytes that must be left for the ledger, which lies on the same disk, when every recording has grown to its bound.
 const RESERVE: u64 = 64 * 1024 * 1024;

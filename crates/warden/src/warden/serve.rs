@@ -29,6 +29,7 @@ use crate::ledger::{self, Ledger, LedgerError, Record};
 use crate::policies::{Source, Unread};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces, ProcessError};
 use crate::recording::Recordings;
+use crate::retention::Retention;
 use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
 use crate::strangers::Strangers;
@@ -204,6 +205,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);
     warden.take_up_approvals();
+    // What is owed is known from here on.
+    let retention = Retention::start(&warden, options.keep);
     clear_doors(&warden.places.run().join("jails"));
     let default = JailName::default_jail();
     let own = (Origin::Own, warden.own.sourced());
@@ -274,6 +277,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let _ = tokio::time::timeout(LAST_WORDS, all).await;
     warden.record(&[Record::WardenStopped(ledger::WardenStopped { reason: why.to_owned() })]);
     let last = Arc::clone(&warden);
+    let _ = tokio::task::spawn_blocking(move || drop(retention)).await;
     // It waits for the disk, but not for ever.
     let _ = tokio::task::spawn_blocking(move || last.ledger.close()).await;
     warden.doors().clear();

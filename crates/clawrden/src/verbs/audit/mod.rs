@@ -94,7 +94,14 @@ fn each_line(
     let (closed, last) = files_of(ledger).map_err(|e| Failure::Refused(chain(&e)))?;
     let closed = closed.into_iter().map(|path| (File::open(&path), path));
     for (file, path) in closed.chain(last.map(|file| (Ok(file), ledger.to_owned()))) {
-        let file = file.map_err(|e| unreadable(&path, e))?;
+        let file = match file {
+            // Only the oldest is ever dropped: what is behind it is there.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("clawrden: retention dropped {} meanwhile", path.display());
+                continue;
+            }
+            file => file.map_err(|e| unreadable(&path, e))?,
+        };
         let mut reader = BufReader::with_capacity(256 * 1024, file);
         let mut line = Vec::new();
         loop {

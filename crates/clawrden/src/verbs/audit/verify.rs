@@ -158,7 +158,15 @@ fn say(summary: &Summary, path: &Path, key_given: bool, has_key: bool) {
     );
     println!("head {}", summary.head);
     if summary.first_seq > 1 {
-        println!("it begins with record {}: what came before lies elsewhere", summary.first_seq);
+        let first = summary.first_seq;
+        let dropped = summary.dropped.as_ref().filter(|dropped| dropped.last + 1 >= first);
+        match dropped {
+            Some(dropped) => println!(
+                "it begins with record {first}: records before were dropped by retention on {}, signed",
+                display::rfc3339(dropped.at_ms)
+            ),
+            None => println!("it begins with record {first}: what came before lies elsewhere"),
+        }
     }
     match summary.signed_to {
         0 => {
