@@ -11,7 +11,6 @@ use clawrden_policy::{Action, Decision};
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use rustix::rand::{GetRandomFlags, getrandom};
-use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::again::Objection;
@@ -20,7 +19,7 @@ use crate::caller::Caller;
 use crate::containers::strangeness;
 use crate::decision::{Judged, Verdict};
 use crate::executor::{Start, execute, returned};
-use crate::intercom::{Account, Interruption, Line, Pass, Reply, read_request};
+use crate::intercom::{Account, Connection, Interruption, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::laps::Astray;
 use crate::ledger::{self, Id, Record};
@@ -57,13 +56,13 @@ pub(crate) async fn conduct(
     warden: Arc<Warden>,
     jail: Arc<Jail>,
     caller: Caller,
-    mut stream: UnixStream,
+    mut connection: Connection,
     pass: Pass,
     line: Arc<Line>,
 ) {
     // Before anything is read: who only waits on for an answer is a prisoner's user as well.
     warden.strangers.saw(caller.uid);
-    let request = match read_request(&mut stream, &pass).await {
+    let request = match read_request(&mut connection, &pass).await {
         Ok(request) => request,
         Err(error) => {
             tracing::info!(%error, jail = %jail.name, pid = caller.pid, "a request could not be read");
@@ -77,13 +76,13 @@ pub(crate) async fn conduct(
         Request::V2(request) => (Invocation::new_2(request, pass), free),
         Request::Wait(request) => {
             drop(pass);
-            let reply = Reply::new(stream, true);
+            let reply = Reply::new(connection, true);
             return Box::pin(wait::serve(&warden, &jail, &caller, &request, reply)).await;
         }
     };
     let prisoner = warden.jails.attribute(&jail.name, caller.pid);
     let account = Account::new(&jail, prisoner.as_deref(), caller.uid);
-    let command = || command(&warden, jail, prisoner, caller, invocation, stream);
+    let command = || command(&warden, jail, prisoner, caller, invocation, connection);
     warden.turns.take(account, (&line, bytes), command).await;
 }
 
@@ -93,10 +92,10 @@ async fn command(
     prisoner: Option<Arc<Prisoner>>,
     mut caller: Caller,
     invocation: Invocation,
-    stream: UnixStream,
+    connection: Connection,
 ) {
     let began = Instant::now();
-    let mut reply = Reply::new(stream, invocation.version_2());
+    let mut reply = Reply::new(connection, invocation.version_2());
     jail.count_request();
     if let Some(prisoner) = &prisoner {
         prisoner.count_request();

@@ -1,6 +1,5 @@
 //! Accepting connections, for as long as the warden serves.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use super::Line;
+use super::connection::Door;
 use crate::caller::Caller;
 use crate::jails::Jail;
 use crate::request::conduct;
@@ -29,13 +29,20 @@ pub(crate) async fn listen(
     mut closing: watch::Receiver<bool>,
 ) {
     let line = Arc::new(Line::default());
+    let door = match Door::new(listener) {
+        Ok(door) => door,
+        Err(error) => {
+            tracing::error!(%error, jail = %jail.name, "a jail's door cannot be watched, and nobody comes in");
+            return;
+        }
+    };
     loop {
         let accepted = tokio::select! {
-            accepted = async { line.has_room().await; listener.accept().await } => accepted,
+            accepted = async { line.has_room().await; door.next().await } => accepted,
             _ = closing.changed() => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let connection = match accepted {
+            Ok(connection) => connection,
             Err(error) => {
                 // Out of descriptors or memory: those in use come back, and the backlog keeps who waits.
                 warden.gate.evict_oldest(ROOM);
@@ -44,10 +51,13 @@ pub(crate) async fn listen(
                 continue;
             }
         };
-        if is_last_descriptor(stream.as_fd()) {
-            warden.gate.evict_oldest(ROOM);
-        }
-        let peer = match peer_of(stream.as_fd()) {
+        let peer = connection.fd().and_then(|fd| {
+            if is_last_descriptor(fd) {
+                warden.gate.evict_oldest(ROOM);
+            }
+            peer_of(fd)
+        });
+        let peer = match peer {
             Ok(peer) => peer,
             Err(error) => {
                 tracing::warn!(%error, jail = %jail.name, "a caller could not be identified");
@@ -56,7 +66,7 @@ pub(crate) async fn listen(
         };
         let pass = warden.gate.enter(peer.pid.unwrap_or(0));
         let (warden, jail, line) = (Arc::clone(&warden), Arc::clone(&jail), Arc::clone(&line));
-        tokio::spawn(conduct(warden, jail, Caller::new(peer), stream, pass, line));
+        tokio::spawn(conduct(warden, jail, Caller::new(peer), connection, pass, line));
         // Its request is there mostly, and is answered before the next one is looked for.
         tokio::task::yield_now().await;
     }

@@ -3,6 +3,7 @@
 //! Nothing here decides. A connection that is not of the protocol, too slow or too many is closed.
 
 mod account;
+mod connection;
 mod gate;
 mod listener;
 mod reader;
@@ -10,6 +11,7 @@ mod reply;
 mod turns;
 
 pub(crate) use account::Account;
+pub(crate) use connection::Connection;
 pub(crate) use gate::{Gate, Pass};
 pub(crate) use listener::listen;
 pub(crate) use reader::read_request;

@@ -5,9 +5,8 @@ use std::io;
 use clawrden_protocol::limits::REQUEST_DEADLINE;
 use clawrden_protocol::{ProtocolError, Request, request::check_length};
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
 
+use super::connection::Connection;
 use super::gate::{Closing, FREE_BYTES, Pass};
 
 /// The most that is read at once, and that memory grows by.
@@ -35,12 +34,12 @@ pub(crate) enum ReadError {
 
 /// Reads a request.
 pub(crate) async fn read_request(
-    stream: &mut UnixStream,
+    connection: &mut Connection,
     pass: &Pass,
 ) -> Result<Request, ReadError> {
     let bytes = tokio::select! {
         biased;
-        bytes = read_bytes(stream, pass) => bytes?,
+        bytes = read_bytes(connection, pass) => bytes?,
         why = pass.closing() => return Err(match why {
             Closing::Evicted => ReadError::Evicted,
             Closing::Late => ReadError::TooSlow,
@@ -50,9 +49,9 @@ pub(crate) async fn read_request(
     Ok(Request::parse(bytes)?)
 }
 
-async fn read_bytes(stream: &mut UnixStream, pass: &Pass) -> Result<Vec<u8>, ReadError> {
+async fn read_bytes(connection: &mut Connection, pass: &Pass) -> Result<Vec<u8>, ReadError> {
     let mut head = [0; 4];
-    exactly(stream, &mut head).await?;
+    exactly(connection, &mut head).await?;
     let length = check_length(u32::from_be_bytes(head))?;
     let mut bytes = Vec::new();
     while bytes.len() < length {
@@ -63,22 +62,19 @@ async fn read_bytes(stream: &mut UnixStream, pass: &Pass) -> Result<Vec<u8>, Rea
             return Err(ReadError::Evicted);
         }
         bytes.resize(from + step, 0);
-        let mut have = from;
-        while have < from + step {
-            match stream.read(&mut bytes[have..]).await? {
-                0 => return Err(ReadError::Cut),
-                n => have += n,
-            }
-        }
+        exactly(connection, &mut bytes[from..]).await?;
     }
     bytes.shrink_to_fit();
     Ok(bytes)
 }
 
-async fn exactly(stream: &mut UnixStream, into: &mut [u8]) -> Result<(), ReadError> {
-    match stream.read_exact(into).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Cut),
-        Err(error) => Err(error.into()),
+async fn exactly(connection: &mut Connection, into: &mut [u8]) -> Result<(), ReadError> {
+    let mut have = 0;
+    while have < into.len() {
+        match connection.read(&mut into[have..]).await? {
+            0 => return Err(ReadError::Cut),
+            n => have += n,
+        }
     }
+    Ok(())
 }

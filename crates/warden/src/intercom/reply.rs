@@ -1,16 +1,15 @@
 //! Answering a client in the version that it speaks.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use clawrden_protocol::frame::Handoff;
 use clawrden_protocol::limits::{EXIT_DENIED, RECONNECT};
 use clawrden_protocol::{Ack, FrameBuffer, FromClient, ToClient};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
 
+use super::connection::Connection;
 use crate::sys::limits;
 
 /// How long a client may take to read an answer before it is given up.
@@ -22,7 +21,7 @@ const MAX_TEXT: usize = 4096;
 /// A connection whose request was read.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    stream: UnixStream,
+    connection: Connection,
     version_2: bool,
     /// It has been told that its command is allowed.
     allowed: bool,
@@ -49,13 +48,14 @@ pub(crate) enum Interruption {
 }
 
 impl Reply {
-    pub(crate) fn new(stream: UnixStream, version_2: bool) -> Self {
-        Self { stream, version_2, allowed: false, pending: false, incoming: FrameBuffer::new() }
+    pub(crate) fn new(connection: impl Into<Connection>, version_2: bool) -> Self {
+        let connection = connection.into();
+        Self { connection, version_2, allowed: false, pending: false, incoming: FrameBuffer::new() }
     }
 
     /// Whether its descriptor may stay open for as long as a person takes to answer.
     pub(crate) fn may_wait(&self) -> bool {
-        !limits::is_last_descriptor(self.stream.as_fd())
+        self.connection.fd().is_ok_and(|fd| !limits::is_last_descriptor(fd))
     }
 
     /// The policy, or a person, says no.
@@ -133,7 +133,7 @@ impl Reply {
         let mut bytes = vec![Ack::Allowed as u8];
         ToClient::Handoff(handoff).encode(&mut bytes);
         let mut left = &bytes[..];
-        let sent = tokio::time::timeout(WRITE_DEADLINE, self.stream.write_all_buf(&mut left)).await;
+        let sent = tokio::time::timeout(WRITE_DEADLINE, self.connection.write_all(&mut left)).await;
         let in_part = left.len() < bytes.len();
         let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         sent.map_err(|error| Unsent { error, in_part })
@@ -165,8 +165,8 @@ impl Reply {
         self.send(&bytes).await
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match tokio::time::timeout(WRITE_DEADLINE, self.stream.write_all(bytes)).await {
+    async fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        match tokio::time::timeout(WRITE_DEADLINE, self.connection.write_all(&mut bytes)).await {
             Ok(result) => result,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -183,7 +183,7 @@ impl Reply {
                 },
                 Ok(None) => {
                     let mut chunk = [0; 512];
-                    match self.stream.read(&mut chunk).await {
+                    match self.connection.read(&mut chunk).await {
                         Ok(0) | Err(_) => return Interruption::Gone,
                         Ok(n) => self.incoming.push(&chunk[..n]),
                     }
@@ -195,7 +195,8 @@ impl Reply {
 
     /// Whether the client has closed the connection. Nothing is read: descriptors that it has sent stay for a runner.
     pub(crate) fn has_gone(&self) -> bool {
-        let mut fds = [PollFd::new(&self.stream, PollFlags::empty())];
+        let Ok(fd) = self.connection.fd() else { return true };
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
         // Who cannot be looked at is found when it is answered.
         poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
             && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
@@ -211,7 +212,7 @@ impl Reply {
                 continue;
             }
             let mut chunk = [0; 512];
-            match self.stream.read(&mut chunk).await {
+            match self.connection.read(&mut chunk).await {
                 Ok(0) | Err(_) => return None,
                 Ok(n) => self.incoming.push(&chunk[..n]),
             }
@@ -222,15 +223,15 @@ impl Reply {
     /// own can make that hang: a thread of its own does it then.
     pub(crate) fn close(self) {
         if self.allowed
-            && let Ok(connection) = self.stream.into_std()
+            && let Ok(connection) = self.connection.into_fd()
         {
-            close_apart(connection.into());
+            close_apart(connection);
         }
     }
 
     /// The connection itself, for a runner to take over.
     pub(crate) fn into_connection(self) -> io::Result<OwnedFd> {
-        Ok(self.stream.into_std()?.into())
+        self.connection.into_fd()
     }
 }
 
@@ -261,6 +262,8 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use clawrden_protocol::frame::Strings;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
 
     use super::*;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use inotify::Inotify;
@@ -24,10 +25,19 @@ pub(crate) fn inotify(inotify: Inotify) -> io::Result<AsyncFd<Inotify>> {
     readable(inotify)
 }
 
+/// Registers a listening socket, which must not block.
+///
+/// # Errors
+/// When the loop cannot take it.
+pub(crate) fn listener(listener: UnixListener) -> io::Result<AsyncFd<UnixListener>> {
+    readable(listener)
+}
+
 /// What owns one descriptor for as long as it lives, and never another one.
 trait Owner: AsRawFd {}
 impl Owner for Arc<OwnedFd> {}
 impl Owner for Inotify {}
+impl Owner for UnixListener {}
 
 fn readable<T: Owner>(owner: T) -> io::Result<AsyncFd<T>> {
     // SAFETY: the owner that goes into the registration keeps the descriptor open, and the same, for as long as the
