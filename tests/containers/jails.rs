@@ -314,3 +314,31 @@ fn the_kill_switch_takes_containers_without_labels_too_where_they_reach_a_jail()
     assert_eq!(report["containers"], 1, "{report}");
     assert_eq!(state(&unlabelled), "running");
 }
+
+#[test]
+fn of_two_wardens_on_one_engine_each_has_the_container_that_has_its_door() {
+    let engine = engine::get();
+    let (one, other) = (house(engine), house(engine));
+    let shared = own("shared");
+    one.json(&["jails", "create", &shared, "--json"]);
+    let door = one.path(&format!("jails/{shared}"));
+    let theirs = labelled(engine.container("alpine"), &shared)
+        .mount_read_only(&door, "/run/clawrden")
+        .start();
+    holding(&one, &shared, &theirs.id, "running");
+    // Who has no door is everybody's, and tells that what came before was heard.
+    let open = labelled(engine.container("alpine"), &shared).create();
+    let late = house(engine);
+    for (warden, has_it) in [(&one, true), (&other, false), (&late, false)] {
+        let jail = holding(warden, &shared, &open.id, "stopped");
+        let containers = jail["containers"].as_array().unwrap();
+        assert_eq!(containers.iter().any(|found| found["id"] == *theirs.id), has_it, "{jail}");
+    }
+    let is_running = || theirs.inspect()["State"]["Running"] == true;
+    for (warden, reached) in [(&other, 0), (&late, 0), (&one, 1)] {
+        assert!(is_running());
+        let report = warden.json(&["kill", "--jail", &shared, "--json"]);
+        assert_eq!(report["containers"], reached, "{report}");
+    }
+    assert!(!is_running());
+}

@@ -20,16 +20,16 @@ impl Warden {
         let (targets, mut problems) = self.targets(scope).await;
         let act = async |(id, name): &(String, String)| {
             let done = if pause {
-                self.engine.pause_container(id).await
+                self.engine.pause_container(id).await.map(|()| true)
             } else {
                 // What is frozen cannot be ended by every engine.
                 match self.engine.kill_container(id, "SIGKILL").await {
                     Err(EngineError::Conflict { .. }) => self.end_frozen(id).await,
-                    done => done,
+                    done => done.map(|()| true),
                 }
             };
             match done {
-                Ok(()) => Ok(Some(id.clone())),
+                Ok(did) => Ok(did.then(|| id.clone())),
                 // It has gone, or is not running, or somebody froze it before.
                 Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(None),
                 Err(error) => match self.is_left(id, pause).await {
@@ -64,12 +64,14 @@ impl Warden {
         }
     }
 
-    async fn end_frozen(&self, id: &str) -> Result<(), EngineError> {
+    /// Ends a container that is frozen; whether it was.
+    async fn end_frozen(&self, id: &str) -> Result<bool, EngineError> {
         if self.engine.inspect_container(id).await?.running == Running::Paused {
             self.engine.unpause_container(id).await?;
-            return self.engine.kill_container(id, "SIGKILL").await;
+            self.engine.kill_container(id, "SIGKILL").await?;
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Thaws the containers that were frozen and that no stop reaches any more.
