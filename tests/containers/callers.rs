@@ -137,6 +137,19 @@ fn a_container_of_another_jail_is_not_served() {
     assert_eq!(started, 0);
 }
 
+/// Waits in the container for `mark`, then becomes a governed `id`; and its pid here.
+fn waiting(prison: &Prison, mark: &str) -> (std::process::Child, u32) {
+    let script = format!("until [ -e {mark} ]; do sleep 0.05; done; exec id");
+    let mut asking = prison.governed(&[], &["/bin/sh", "-c", &script]);
+    let asking = asking.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = until("the one that waits", || {
+        let out = engine::get().say(&["top", &prison.container.id, "-eo", "pid,args"]);
+        let line = out.lines().find(|line| line.contains(mark) && line.contains("/bin/sh"))?;
+        line.split_whitespace().next()?.parse::<u32>().ok()
+    });
+    (asking, pid)
+}
+
 /// Every mounted hierarchy of cgroups.
 fn hierarchies() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -198,14 +211,7 @@ fn an_id_that_a_prisoner_forged_below_its_own_cgroup_is_not_believed() {
     };
     for (round, scope) in ["ID", "docker-ID.scope"].iter().enumerate() {
         let mark = format!("/tmp/go-{round}");
-        let script = format!("until [ -e {mark} ]; do sleep 0.05; done; exec id");
-        let mut asking = prison.governed(&[], &["bash", "-c", &script]);
-        let asking = asking.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        let pid = until("the forger", || {
-            let out = engine::get().say(&["top", &prison.container.id, "-eo", "pid,args"]);
-            let line = out.lines().find(|line| line.contains(&mark) && line.contains("bash"))?;
-            line.split_whitespace().next()?.parse::<u32>().ok()
-        });
+        let (asking, pid) = waiting(&prison, &mark);
         let made = forged(scope);
         made.enter(pid);
         assert!(prison.container.sh(&format!("touch {mark}")).status.success());
@@ -213,6 +219,51 @@ fn an_id_that_a_prisoner_forged_below_its_own_cgroup_is_not_believed() {
         denied(&output);
         assert_eq!(caller(&prison, round + 1)["container"]["id"], prison.container.id);
         drop(made);
+    }
+}
+
+#[test]
+fn a_container_below_a_cgroup_of_somebodys_choice_is_known() {
+    for parent in ["/clawrden-tests", "/clawrden-tests/kubepods/burstable/pod1"] {
+        let below = |spec: Spec<'static>| spec.option("--cgroup-parent").option(parent);
+        let prison = prison("alpine", house(BY_CONTAINER), below);
+        let place = fs::read_to_string(format!("/proc/{}/cgroup", prison.container.pid())).unwrap();
+        assert!(place.contains(&format!("{parent}/{}", prison.container.id)), "{place}");
+        allowed(&run(&prison, &["id"]));
+        assert_eq!(caller(&prison, 1)["container"]["id"], prison.container.id);
+    }
+}
+
+/// systemd's own cannot be had here: a container's processes are moved to where it would have put them, in each hierarchy
+/// of this machine and in the second version's alone.
+#[test]
+fn a_container_in_the_layout_of_systemd_and_of_the_second_version_alone_is_known() {
+    let versions = hierarchies();
+    let is_second = |at: &Path| at.join("cgroup.controllers").exists();
+    assert!(versions.iter().any(|at| is_second(at)), "{versions:?}");
+    for only_second in [false, true] {
+        let prison = prison("alpine", house(BY_CONTAINER), plain);
+        let id = prison.container.id.clone();
+        let name = format!("clawrden-tests-{}-{only_second}.slice", std::process::id());
+        let wanted = |at: &Path| !only_second || is_second(at);
+        let slice = Made::new(|at| wanted(at).then(|| at.join(&name)));
+        let scope =
+            Made::new(|at| wanted(at).then(|| at.join(&name).join(format!("docker-{id}.scope"))));
+        let (asking, pid) = waiting(&prison, "/tmp/go");
+        for pid in [pid, prison.container.pid()] {
+            for at in versions.iter().filter(|at| !wanted(at)) {
+                fs::write(at.join("cgroup.procs"), pid.to_string()).unwrap();
+            }
+            scope.enter(pid);
+        }
+        let place = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let second = format!("0::/{name}/docker-{id}.scope");
+        assert!(place.lines().any(|line| line == second), "{place}");
+        assert_eq!(place.matches(&id).count() == 1, only_second, "{place}");
+        assert!(prison.container.sh("touch /tmp/go").status.success());
+        allowed(&asking.wait_with_output().unwrap());
+        assert_eq!(caller(&prison, 1)["container"]["id"], *id);
+        drop((prison, scope, slice));
     }
 }
 

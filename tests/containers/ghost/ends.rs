@@ -133,6 +133,25 @@ fn another_wardens_ghosts_are_left_alone() {
 }
 
 #[test]
+fn of_two_wardens_that_are_killed_each_removes_its_own_ghosts_alone() {
+    let [mut one, mut other] = [(); 2].map(|()| Cell::new(&Plan::default()));
+    let children = [&one, &other].map(|cell| running(cell, STUBBORN));
+    for cell in [&mut one, &mut other] {
+        cell.house.crash();
+    }
+    for child in children {
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(125));
+    }
+    let left = one.ghosts();
+    assert_eq!(left.len(), 1);
+    other.house.restart();
+    other.is_clean();
+    assert_eq!(one.ghosts(), left, "it is another warden's");
+    one.house.restart();
+    one.is_clean();
+}
+
+#[test]
 fn a_warden_that_goes_down_ends_its_ghosts_first() {
     let mut cell = Cell::new(&Plan::default());
     let child = running(&cell, "touch ready; sleep 1000");
