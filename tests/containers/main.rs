@@ -14,6 +14,7 @@ mod cell;
 mod compose;
 mod exec;
 mod ghost;
+mod guide;
 mod hardened;
 mod images;
 mod install;
