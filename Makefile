@@ -5,10 +5,10 @@ CMD ?=
 export CMD
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench lint fuzz
+.PHONY: help build run test bench lint fuzz aarch64
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 build: ## Build the one binary, target/release/clawrden
 	@scripts/need cc=gcc
@@ -30,3 +30,6 @@ lint: ## Format check and lints, warnings denied
 
 fuzz: ## Fuzz each parser for a short while (needs a nightly toolchain and cargo-fuzz)
 	@scripts/fuzz
+
+aarch64: ## Build the aarch64 shim and run it, emulated, against a warden (installs a cross compiler)
+	@scripts/aarch64
