@@ -182,6 +182,8 @@ fn fill(ledger: &Ledger, requests: u64) -> Outcome<()> {
                     kept_until_ms: None,
                     scope: None,
                     holds_until_ms: None,
+                    and_what_it_starts: false,
+                    inherited_from: None,
                 };
                 out.push(if approved { Record::Approved(answer) } else { Record::Denied(answer) });
                 if !approved {

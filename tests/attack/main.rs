@@ -7,6 +7,7 @@
 mod support;
 
 mod asking;
+mod bequests;
 mod clock;
 mod conditions;
 mod door;

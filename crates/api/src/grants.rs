@@ -69,6 +69,9 @@ pub struct GrantEntry {
     /// For what it is good.
     #[serde(default)]
     pub scope: GrantScope,
+    /// It is for what the command starts as well.
+    #[serde(default)]
+    pub and_what_it_starts: bool,
     /// What was started with it.
     #[serde(default)]
     pub uses: u64,

@@ -284,6 +284,9 @@ pub struct QueueEntry {
     pub sha256: Option<String>,
     /// Where it will run: `mirror`, `ghost` or `local`.
     pub executor: String,
+    /// An agent's hook asks: the agent runs it by itself, and what becomes of it is never known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_judged: bool,
     /// The user of the warden's host that it will run as, where a rule says so (`run_as`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<String>,
@@ -352,6 +355,10 @@ pub struct AnswerRequest {
     /// For `time`: for how long from now on, in milliseconds; at most 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_ms: Option<u64>,
+    /// An approval is for what the command starts as well: what a process below it asks is approved by it, as long as the
+    /// command lives and for 24 hours at most. What is denied stays denied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub and_what_it_starts: bool,
 }
 
 /// The answer to an answer.

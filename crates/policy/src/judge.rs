@@ -36,6 +36,12 @@ impl Policy {
         ghosts::settle(self, facts, &mut decision);
         decision
     }
+
+    /// Whether the ceilings over this policy let a request through, whatever the policy itself says of it.
+    #[must_use]
+    pub fn ceilings_let(&self, facts: &Facts<'_>) -> bool {
+        whole::ceilings(self, facts) == Action::Allow
+    }
 }
 
 /// What became of one rule.

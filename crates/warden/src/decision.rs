@@ -2,7 +2,7 @@
 //!
 //! [`Approved`] cannot be made anywhere else, and executors take nothing else: the compiler refuses a way around.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use clawrden_policy::{
     Action, Bounds, Decision, Executor, Ghost, Notice, Policy, Recorded, Recording, RuleId, Timeout,
@@ -14,6 +14,10 @@ use crate::caller::Caller;
 use crate::intercom::Account;
 use crate::jails::Jails;
 use crate::plan::{Contents, Digests, HostError, Plan, PlanError, RequestId, Sight, Workers};
+
+/// What it denies is a disaster, whoever else asks about it or allows it. Made by whoever first needs it, on a thread that
+/// may take its time.
+static STOCK: LazyLock<Policy> = LazyLock::new(Policy::stock);
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
 const LARGE: usize = 16 * 1024;
@@ -209,6 +213,24 @@ impl Judged {
             Self::new(plan, decision)
         };
         workers.run(judge).await
+    }
+
+    /// Whether nobody but the host's own policy asks, and it is no disaster: the ceilings over all policies would let it
+    /// through, and so would the stock policy.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub(crate) async fn is_ordinary(
+        self: Box<Self>,
+        workers: &Workers,
+    ) -> Result<(Box<Self>, bool), PlanError> {
+        let look = move || {
+            let is_ordinary = self.plan.with_facts(|facts| {
+                self.plan.judges.ceilings_let(facts) && STOCK.decide(facts).action != Action::Deny
+            });
+            (self, is_ordinary)
+        };
+        workers.run(look).await
     }
 
     /// Takes the way that the decision says.

@@ -604,6 +604,8 @@ mod tests {
             kept_until_ms: None,
             scope: None,
             holds_until_ms: None,
+            and_what_it_starts: false,
+            inherited_from: None,
         };
         let expired = |id| Record::Expired(ledger::Expired { id, entry, after_ms: 1 });
         let denied = [Record::Denied(answered(one)), Record::Denied(answered(two))];

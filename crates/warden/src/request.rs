@@ -1,5 +1,6 @@
 //! The way of one command: read, planned, judged, perhaps asked about, executed or refused. One direction.
 
+mod inherited;
 mod question;
 mod records;
 
@@ -14,7 +15,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::sync::watch;
 
 use crate::again::Objection;
-use crate::approvals::{Answer, Asked, CallerKey, Denial, Left, Life, Refusal, Ticket};
+use crate::approvals::{Answer, Ask, Asked, CallerKey, Denial, Left, Life, Refusal, Ticket};
 use crate::caller::Caller;
 use crate::containers::strangeness;
 use crate::decision::{Judged, Verdict};
@@ -29,8 +30,9 @@ use crate::process::Identity;
 use crate::wait;
 use crate::warden::Warden;
 
+use inherited::inherited;
 pub(crate) use question::cut;
-use question::{SHOWN_BYTES, about, question, shown};
+use question::{About, SHOWN_BYTES, about, question, shown};
 pub(crate) use records::denied;
 use records::{decided, failed, grant_used, requested, unplanned_record};
 
@@ -261,13 +263,24 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
         return;
     }
     warden.take_up_approvals();
+    let inherits;
+    (judged, inherits) = match inherited(warden, judged).await {
+        Ok(found) => found,
+        Err(text) => {
+            warden.record(&[failed(id, text.clone())]);
+            let _ = reply.fail(EXIT_UNREACHABLE, &text).await;
+            return;
+        }
+    };
     let shown = shown(judged.plan(), SHOWN_BYTES);
     let life = life(warden, judged.plan());
-    let about = about(warden, &judged, life.as_ref(), &shown).await;
-    let ticket = match warden
-        .approvals
-        .ask(question(&mut judged, shown, about, life), crate::approvals::Now::read())
-    {
+    let about = match inherits {
+        // Nobody is going to see it.
+        Some(_) => About::default(),
+        None => about(warden, &judged, life.as_ref(), &shown).await,
+    };
+    let question = Ask { inherits, ..question(&mut judged, shown, about, life) };
+    let ticket = match warden.approvals.ask(question, crate::approvals::Now::read()) {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
         }
@@ -289,8 +302,8 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     let began = Instant::now();
     match wait_for_answer(warden, &judged, &mut reply, &mut ticket).await {
         Waited::Answered(answer) => {
-            warden.metrics.waited(AnswerKind::from(&answer), began.elapsed());
-            Box::pin(settle(warden, judged, reply, answer)).await;
+            warden.metrics.waited(AnswerKind::from(&*answer), began.elapsed());
+            Box::pin(settle(warden, judged, reply, *answer)).await;
         }
         Waited::CutOff => ticket.stay(),
         Waited::Left => {
@@ -305,7 +318,7 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
 
 /// What waiting for a person came to.
 enum Waited {
-    Answered(Answer),
+    Answered(Box<Answer>),
     /// The caller left, or was sent away after `hold`.
     Left,
     /// The warden goes down, and the caller will come back to the next one.
@@ -345,7 +358,7 @@ async fn wait_for_answer(
     loop {
         tokio::select! {
             biased;
-            answer = ticket.answered() => return Waited::Answered(answer),
+            answer = ticket.answered() => return Waited::Answered(Box::new(answer)),
             interruption = reply.interrupted() => {
                 if interruption == Interruption::Cancelled {
                     let _ = reply.fail(EXIT_UNREACHABLE, "cancelled while it waited; nothing ran").await;
@@ -424,7 +437,7 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
         Err(why) => (why, loan),
     };
     records.push(failed(id, refused.clone()));
-    records.extend(loan.approval().map(|approval| returned(id, approval)));
+    records.extend(loan.approval().and_then(|approval| returned(id, approval)));
     warden.record(&records);
     // Before the caller is told, who may ask again at once.
     drop(loan);

@@ -1,5 +1,6 @@
 //! What runs at this moment, so that the kill switch, a person and a shutdown can reach all of it.
 
+mod bequests;
 mod card;
 mod told;
 
@@ -17,6 +18,8 @@ use crate::plan::RequestId;
 use crate::process::usage::Tree;
 use crate::quotas::Seats;
 
+use bequests::Bequests;
+pub(crate) use bequests::Heir;
 pub(crate) use card::Card;
 pub(crate) use told::Unstoppable;
 
@@ -58,6 +61,7 @@ impl Order {
 #[derive(Debug)]
 pub(crate) struct Running {
     table: Mutex<Table>,
+    bequests: Mutex<Bequests>,
     count: watch::Sender<usize>,
 }
 
@@ -124,11 +128,14 @@ pub(crate) struct Run {
     meter: Option<Meter>,
     /// What it takes of its rules' quotas, until it has ended.
     seats: Option<Seats>,
+    /// It hands its approval down to what it starts.
+    bequeaths: bool,
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { table: Mutex::default(), count: watch::Sender::new(0) }
+        let (table, bequests) = (Mutex::default(), Mutex::default());
+        Self { table, bequests, count: watch::Sender::new(0) }
     }
 }
 
@@ -153,7 +160,8 @@ impl Running {
         table.next += 1;
         table.entries.insert(number, entry);
         self.count.send_replace(table.entries.len());
-        Run { registry: Arc::clone(self), number, shared, orders, meter: None, seats: None }
+        let (meter, seats, bequeaths) = (None, None, false);
+        Run { registry: Arc::clone(self), number, shared, orders, meter, seats, bequeaths }
     }
 
     /// Gives every running command that `meant` likes an order, and says how many these are.
@@ -259,6 +267,9 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if self.bequeaths {
+            self.bequeaths_no_more();
+        }
         let mut table = self.registry.table();
         if table.entries.remove(&self.number).is_some() {
             if table.ended.len() == REMEMBERED {

@@ -25,7 +25,6 @@ pub(crate) fn send(
     control: Option<&Path>,
 ) -> Outcome {
     check_id(id)?;
-    let scope = request.scope;
     let connection = Connection::new(control)?;
     let answered = block_on(async {
         match answer {
@@ -37,7 +36,7 @@ pub(crate) fn send(
     if json {
         print_json(&answered)?;
     } else {
-        println!("{}", told(&answered, scope, when::now_ms()));
+        println!("{}", told(&answered, request, when::now_ms()));
     }
     done()
 }
@@ -56,7 +55,15 @@ pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
     )))
 }
 
-pub(crate) fn told(answered: &Answered, scope: GrantScope, now_ms: u64) -> String {
+pub(crate) fn told(answered: &Answered, request: &AnswerRequest, now_ms: u64) -> String {
+    let mut text = told_of_it(answered, request.scope, now_ms);
+    if request.and_what_it_starts {
+        text.push_str("; what it starts runs with it");
+    }
+    text
+}
+
+fn told_of_it(answered: &Answered, scope: GrantScope, now_ms: u64) -> String {
     let Answered { id, answer, delivered, kept_until_ms, holds_until_ms } = answered;
     let short = id.get(..8).unwrap_or(id);
     if let Some(until) = holds_until_ms {
@@ -106,14 +113,17 @@ mod tests {
             kept_until_ms: Some(1_777_900_000_000),
             holds_until_ms: None,
         };
-        let once = GrantScope::Once;
-        let text = told(&answered, once, 1_777_900_000_000);
+        let once = AnswerRequest::default();
+        let text = told(&answered, &once, 1_777_900_000_000);
         assert!(text.contains("7f3a0000") && text.contains("kept until"), "{text}");
         answered.delivered = true;
-        assert!(!told(&answered, once, 0).contains("kept"));
+        assert!(!told(&answered, &once, 0).contains("kept"));
+        let more = AnswerRequest { and_what_it_starts: true, ..once };
+        assert!(told(&answered, &more, 0).contains("what it starts"));
         answered.holds_until_ms = Some(1_777_900_000_000);
         for scope in [GrantScope::Session, GrantScope::Time] {
-            let text = told(&answered, scope, 1_777_900_000_000);
+            let request = AnswerRequest { scope, ..AnswerRequest::default() };
+            let text = told(&answered, &request, 1_777_900_000_000);
             assert!(text.contains("until") && text.contains("grants revoke 7f3a0000"), "{text}");
             assert_eq!(text.contains("lives"), scope == GrantScope::Session);
         }

@@ -11,9 +11,16 @@ const EXAMPLES: &str = "\
 A yes is for exactly what was shown: the same jail, executable and contents, arguments, folder, dangerous variables and
 executor. What the policy denies by the time of a run is denied all the same.
 
+With --and-what-it-starts, whatever a process below the approved command asks for is approved with it, as the kernel
+proves whose child it is: in the same jail, by the same user, in the prisoner or where the command itself runs, for as
+long as the command lives and 24 hours at most. What the policy or a ceiling denies is denied, and what a ceiling asks,
+needs other approvers, gets a secret or runs as another user is asked about. Look at what the command is: a prisoner can
+run one that lives long, or that it can trace or write to, and start others below it.
+
 Examples:
   clawrden approve 7f3a
   clawrden approve 7f3a --session
+  clawrden approve 7f3a --and-what-it-starts
   clawrden approve 7f3a --for 2h --reason 'the lock file was reviewed'
   clawrden grants";
 
@@ -33,6 +40,9 @@ pub(crate) struct Args {
     /// For every run of the same within this time, such as `2h` or `1h30m`; 30 days at most
     #[arg(long = "for", id = "time", value_name = "TIME")]
     time: Option<String>,
+    /// Also what the command starts and would be asked about, as long as it runs
+    #[arg(long)]
+    and_what_it_starts: bool,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -49,7 +59,8 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         (false, Some(_)) => GrantScope::Time,
         (false, None) => GrantScope::Once,
     };
-    let request = AnswerRequest { reason: args.reason, scope, for_ms };
+    let and_what_it_starts = args.and_what_it_starts;
+    let request = AnswerRequest { reason: args.reason, scope, for_ms, and_what_it_starts };
     send(Answer::Approve, &args.id, &request, args.json, control)
 }
 

@@ -123,6 +123,9 @@ fn approved(entry: &GrantEntry, now: u64) -> String {
             None => "\nnot used yet".to_owned(),
         });
     }
+    if entry.and_what_it_starts {
+        text.push_str("\nwith what it starts, as long as it runs");
+    }
     if let Some(reason) = &entry.reason {
         text.push_str(&format!("\n{}", display::text(reason)));
     }

@@ -227,6 +227,7 @@ mod tests {
             executable: Some("/usr/bin/npm".into()),
             sha256: None,
             executor: "mirror".into(),
+            only_judged: false,
             run_as: None,
             rule: None,
             reason: "network".into(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clawrden_api::{AnswerRequest, GrantScope, Queue, QueueEntry, display};
+use clawrden_api::{AnswerRequest, Queue, QueueEntry, display};
 use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Outcome};
@@ -78,7 +78,7 @@ async fn watch(connection: &Connection, args: &Args) -> Result<(), Failure> {
                         Answer::Deny => connection.client.deny(&id, &request).await,
                     };
                     match sent {
-                        Ok(answered) => desk.say(Tone::Good, &told(&answered, GrantScope::Once, when::now_ms())),
+                        Ok(answered) => desk.say(Tone::Good, &told(&answered, &request, when::now_ms())),
                         Err(error) => {
                             // It may be closed by now; where it is not, it is asked about again.
                             desk.refused = Some(id);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::across::{self, Asked, Search};
-use super::{Case, join, search};
+use super::{Case, Found, join, search};
 use crate::bounds::Bounds;
 use crate::decision::{Action, Decision, Executor, RuleId, Timeout};
 use crate::diagnostics::show_bytes;
@@ -49,6 +49,21 @@ pub(super) fn decide(policy: &Policy, facts: &Facts<'_>) -> Decision {
         return across::decide(policy, &plain(&case), search);
     }
     Judge::new(policy, facts.jail, search, None).judge(facts)
+}
+
+/// What the ceilings over a policy say of a request, whatever it says itself. What is not understood counts as the
+/// strictest layer has it.
+pub(crate) fn ceilings(policy: &Policy, facts: &Facts<'_>) -> Action {
+    if policy.above.is_empty() {
+        return Action::Allow;
+    }
+    let search: Search<'_, '_> = &|layer, case, default| {
+        if !policy.above.iter().any(|ceiling| std::ptr::eq(ceiling, layer)) {
+            return Found { rule: None, action: Action::Allow, overmatched: Vec::new() };
+        }
+        search(layer, case, layer.index.by_name(&case.names), default, |_, _| {})
+    };
+    Judge::new(policy, facts.jail, search, None).judge(facts).action
 }
 
 /// The same, by way of every rule of each command's name; `told` is given what was looked through.

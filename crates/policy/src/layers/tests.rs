@@ -224,3 +224,28 @@ fn what_one_file_says_of_a_tool_talks_no_other_layer_around() {
     let policy = self::policy(&[(Layer::Ceiling, &own), (Layer::Host, "default_action: allow")]);
     assert_eq!(decide(&policy, "frob --quiet --force").action, Action::Allow, "it is a value");
 }
+
+#[test]
+fn what_the_ceilings_let_through_is_told_whatever_the_policy_below_asks() {
+    let lets = |layers: &[(Layer, &str)], line: &str| {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let facts = Facts {
+            name: words[0],
+            tool: Some(words[0]),
+            argv: &words,
+            cwd: Some(b"/app"),
+            ..Facts::default()
+        };
+        policy(layers).ceilings_let(&facts)
+    };
+    let host = (Layer::Host, "default_action: ask");
+    let ceiling = |text| (Layer::Ceiling, text);
+    assert!(lets(&[host], "git push"));
+    let asks = "rules: [{command: git, args: 'push **', action: ask}]";
+    assert!(!lets(&[ceiling(asks), host], "git push"));
+    assert!(!lets(&[ceiling(asks), host], "env git push"), "also behind a wrapper");
+    assert!(lets(&[ceiling(asks), host], "git fetch"));
+    assert!(!lets(&[ceiling("default_action: ask"), host], "git fetch"));
+    assert!(!lets(&[ceiling("rules: [{command: git, action: deny}]"), host], "git fetch"));
+    assert!(lets(&[ceiling("rules: [{command: git, action: allow}]"), host], "git fetch"));
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::bequest::Bequest;
 use super::entry::Details;
 use super::identity::Identity;
 use super::scope::Scope;
@@ -59,6 +60,8 @@ pub struct Verdict {
     pub reason: Option<String>,
     /// For what an approval is good.
     pub scope: Scope,
+    /// An approval is for what the command starts as well.
+    pub and_what_it_starts: bool,
 }
 
 /// Lets one run happen.
@@ -79,6 +82,10 @@ pub struct Approval {
     pub kept: bool,
     /// For what the person's answer is good; this is still for one run.
     pub scope: Scope,
+    /// It is for what the command starts as well.
+    pub and_what_it_starts: bool,
+    /// What handed it down, where it was given to a command that started this one.
+    pub(crate) inherited: Option<Arc<Bequest>>,
     /// The request that it was given to, or that asked last.
     pub(super) ask: Id,
     /// What was approved, for showing it.

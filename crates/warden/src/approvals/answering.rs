@@ -228,6 +228,10 @@ impl State {
 
     /// An approval that was given and not used: to the next who waits, else kept. One that ran out is worth nothing.
     pub(super) fn hand_on(&mut self, approval: Approval, now: Now) {
+        // One that was handed down is there as long as its command is.
+        if approval.inherited.is_some() {
+            return;
+        }
         // Of a grant for more runs nothing is missing.
         if approval.has_run_out(now) || approval.scope.repeats() {
             return self.write_if_possible(vec![lasting::no_grant(&approval)]);
@@ -249,6 +253,9 @@ impl State {
 
     /// Keeps an approval for whoever asks the same next.
     fn keep(&mut self, approval: Approval) {
+        if approval.inherited.is_some() {
+            return;
+        }
         if approval.scope.repeats() {
             return self.write_if_possible(vec![lasting::no_grant(&approval)]);
         }

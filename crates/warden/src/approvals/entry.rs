@@ -8,6 +8,7 @@ use std::time::Duration;
 use clawrden_api::{Caller, QueueContext, QueueEntry, display};
 use serde::{Deserialize, Serialize};
 
+use super::bequest::Bequest;
 use super::identity::Identity;
 use super::scope::Life;
 use crate::again::Case;
@@ -26,6 +27,8 @@ pub struct Ask {
     pub key: CallerKey,
     /// Whose life a session would be; `None` where the kernel does not say.
     pub life: Option<Life>,
+    /// What a command that started it hands down to it.
+    pub inherits: Option<Arc<Bequest>>,
     /// What a person is shown.
     pub details: Details,
     /// For judging it again before it is approved.
@@ -67,6 +70,9 @@ pub struct Details {
     pub sha256: Option<String>,
     /// Where it will run.
     pub executor: String,
+    /// The client runs it by itself, and the warden never knows what became of it.
+    #[serde(default)]
+    pub only_judged: bool,
     /// The user of the warden's host that it will run as, where a rule says so.
     pub run_as: Option<String>,
     /// The rule that asks.
@@ -143,6 +149,7 @@ impl Seen {
             executable: it.executable,
             sha256: it.sha256,
             executor: it.executor,
+            only_judged: it.only_judged,
             run_as: it.run_as,
             rule: it.rule,
             reason: it.reason,

@@ -126,6 +126,7 @@ fn show(grant: &Approval, short: String) -> GrantEntry {
             Scope::Session => GrantScope::Session,
             Scope::Time(_) => GrantScope::Time,
         },
+        and_what_it_starts: grant.and_what_it_starts,
         uses: 0,
         last_used_ms: None,
     }

@@ -71,6 +71,8 @@ pub(super) struct GrantRow {
     pub(super) to: Option<To>,
     #[serde(default)]
     pub(super) scope: Scope,
+    #[serde(default)]
+    pub(super) and_what_it_starts: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,6 +80,8 @@ pub(super) struct RepeatingRow {
     pub(super) entry: Id,
     pub(super) identity: Identity,
     pub(super) scope: Scope,
+    #[serde(default)]
+    pub(super) and_what_it_starts: bool,
     pub(super) life: Option<Life>,
     pub(super) who: String,
     pub(super) channel: String,
@@ -180,6 +184,7 @@ pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
         until: Deadline::of(approval.until),
         to,
         scope: approval.scope,
+        and_what_it_starts: approval.and_what_it_starts,
     };
     put(Kind::Grant, &grant_key(approval), &row)
 }
@@ -196,6 +201,7 @@ pub(super) fn repeating(grant: &Repeating) -> Change {
         entry: grant.entry,
         identity: grant.identity,
         scope: grant.scope,
+        and_what_it_starts: grant.and_what_it_starts,
         life: grant.life.clone(),
         who: grant.who.clone(),
         channel: grant.channel.clone(),

@@ -8,6 +8,7 @@
 mod answer;
 mod answering;
 mod away;
+mod bequest;
 mod entry;
 mod grants;
 mod identity;
@@ -43,6 +44,7 @@ use clawrden_api::QueueEntry;
 pub use answer::{
     Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
 };
+pub use bequest::{Bequest, MAX_BEQUEST};
 use entry::Seen;
 pub use entry::{Ask, CallerKey, Details};
 pub use identity::{Identity, Same};
@@ -228,6 +230,9 @@ impl Approvals {
 
     /// The same where nothing is to be started with it in any case.
     fn void(&self, approval: &Approval) {
+        if approval.inherited.is_some() {
+            return;
+        }
         self.state().write_if_possible(vec![lasting::no_grant(approval)]);
     }
 

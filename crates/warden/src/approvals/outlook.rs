@@ -33,7 +33,7 @@ pub(super) fn outlook(
     reopened: Option<Id>,
 ) -> Outlook {
     let is_parked = entry.callers.is_empty();
-    let Verdict { approve, who, channel, reason, scope } = verdict;
+    let Verdict { approve, who, channel, reason, scope, and_what_it_starts } = verdict;
     let until = match approve {
         true if scope.repeats() => now.after(scope.most()),
         true => now.after(GRANT_LIFE),
@@ -66,6 +66,7 @@ pub(super) fn outlook(
             entry: id,
             identity: entry.identity,
             scope,
+            and_what_it_starts,
             life: entry.life.clone().filter(|_| scope == Scope::Session),
             who,
             channel,

@@ -20,6 +20,7 @@ pub(super) struct Repeating {
     pub(super) entry: Id,
     pub(super) identity: Identity,
     pub(super) scope: Scope,
+    pub(super) and_what_it_starts: bool,
     /// Whose life it is bound to, for [`Scope::Session`].
     pub(super) life: Option<Life>,
     pub(super) who: String,
@@ -51,6 +52,8 @@ impl Repeating {
             answered_ms: self.answered_ms,
             kept,
             scope: self.scope,
+            and_what_it_starts: self.and_what_it_starts,
+            inherited: None,
             ask,
             details: Arc::clone(&self.details),
             identity: self.identity,
@@ -119,6 +122,9 @@ impl AllRepeating {
 impl State {
     /// Something is to be started with an approval: from here on it never goes back by itself.
     pub(super) fn use_up(&mut self, approval: &Approval, now: Now) -> Result<(), String> {
+        if let Some(bequest) = &approval.inherited {
+            return self.may_inherit(bequest, now);
+        }
         let gone = lasting::no_grant(approval);
         if !approval.scope.repeats() {
             return self.write(&[gone]);

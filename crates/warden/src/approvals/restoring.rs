@@ -246,6 +246,8 @@ impl Restoring<'_> {
             answered_ms: row.answered_ms,
             kept: false,
             scope: row.scope,
+            and_what_it_starts: row.and_what_it_starts,
+            inherited: None,
             ask: row.ask,
             // One whose grant is no more lets nothing run, and is not shown.
             details: details.unwrap_or_default(),
@@ -315,6 +317,7 @@ impl Restoring<'_> {
                 entry: row.entry,
                 identity: row.identity,
                 scope: row.scope,
+                and_what_it_starts: row.and_what_it_starts,
                 life: row.life,
                 who: row.who,
                 channel: row.channel,

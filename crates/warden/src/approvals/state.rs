@@ -305,6 +305,9 @@ impl State {
                 return Put::Denied(denial);
             }
         }
+        if let Some(bequest) = &ask.inherits {
+            return Put::Granted(bequest.approval(ask.id, ask.identity));
+        }
         if let Some(approval) = self.kept.take_grant(&ask.identity, now) {
             return Put::Granted(approval);
         }

@@ -54,6 +54,7 @@ fn ask(command: &str, n: u8) -> Ask {
         client: Some(request(n)),
         key: CallerKey { pid: Some(u32::from(n)), start: Some(7) },
         life: None,
+        inherits: None,
         details: Details {
             jail: "dev".to_owned(),
             caller: Caller { uid: Some(1000), pid: Some(u32::from(n)), ..Caller::default() },
@@ -80,6 +81,7 @@ fn verdict(approve: bool) -> Verdict {
         channel: "cli".to_owned(),
         reason: Some("because".to_owned()),
         scope: Scope::Once,
+        and_what_it_starts: false,
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     match (told, spent) {
         (Ok(()), _) => seats.iter_mut().for_each(Seats::begin),
         (Err(_), Some(approval)) => {
-            warden.record(&[returned(id, &approval)]);
+            warden.record(&returned(id, &approval).into_iter().collect::<Vec<_>>());
             warden.approvals.give_back(approval, Now::read());
         }
         (Err(_), None) => {}

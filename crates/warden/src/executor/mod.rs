@@ -56,17 +56,19 @@ impl Start {
         let id = Id(self.approved.plan().id);
         self.records.push(why);
         let loan = self.approved.take_loan();
-        self.records.extend(loan.as_ref().and_then(Loan::approval).map(|a| returned(id, a)));
+        self.records.extend(loan.as_ref().and_then(Loan::approval).and_then(|a| returned(id, a)));
         warden.record(&self.records);
     }
 }
 
-/// What is recorded of an approval that goes back.
-pub(crate) fn returned(id: Id, approval: &Approval) -> Record {
-    Record::ApprovalReturned(ApprovalReturned {
-        id,
-        entry: approval.entry,
-        kept_until_ms: approval.kept_until_ms(),
+/// What is recorded of an approval that goes back. One that was handed down by what runs goes nowhere.
+pub(crate) fn returned(id: Id, approval: &Approval) -> Option<Record> {
+    approval.inherited.is_none().then(|| {
+        Record::ApprovalReturned(ApprovalReturned {
+            id,
+            entry: approval.entry,
+            kept_until_ms: approval.kept_until_ms(),
+        })
     })
 }
 
@@ -209,6 +211,9 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     let plan = start.approved.plan();
     let meter = Meter::start(plan.jail.counts(), start.approved.executor());
     run.counts(meter);
+    if let Some(approval) = &spent {
+        run.bequeath(approval);
+    }
     crate::crash::point("after_spent");
     // Who has left cannot be handed anything; of a runner's caller nothing else would tell.
     let caller = (!is_handed_off).then_some(&start.reply);
@@ -292,7 +297,7 @@ fn never_started(id: Id, error: &str) -> Finished {
 /// Records that nothing was started because its approval could not be spent, and that it goes back.
 fn unspent(warden: &Warden, id: Id, loan: &Loan, text: &str) {
     let failed = Record::Failed(Failed { id, error: text.to_owned() });
-    let returned = loan.approval().map(|approval| returned(id, approval));
+    let returned = loan.approval().and_then(|approval| returned(id, approval));
     warden.record(&[Some(failed), returned].into_iter().flatten().collect::<Vec<_>>());
 }
 
@@ -304,7 +309,8 @@ fn finish(warden: &Warden, run: &Run, finished: Finished, unused: Option<Approva
     let Some(approval) = unused else { return warden.record(&[Record::Finished(finished)]) };
     let returned = returned(finished.id, &approval);
     let finished = Record::Finished(finished);
-    match warden.ledger.append(&[finished.clone(), returned]) {
+    let records: Vec<Record> = [finished.clone()].into_iter().chain(returned).collect();
+    match warden.ledger.append(&records) {
         Ok(_) => warden.approvals.give_back(approval, Now::read()),
         Err(error) => {
             tracing::error!(%error, "an end could not be recorded; its approval is used up");

@@ -308,6 +308,8 @@ impl Supervision {
                 biased;
                 message = self.runner.next() => match message {
                     Ok(Some(FromRunner::Idle)) if self.runner.is_reusable() => {
+                        // What the runner starts next is another command's.
+                        self.run.bequeaths_no_more();
                         match self.runner.into_idle() {
                             Ok(Some(idle)) => pool.give_back(idle),
                             Ok(None) => {}

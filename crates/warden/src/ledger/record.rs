@@ -274,6 +274,12 @@ pub struct Answered {
     /// Until when it holds then, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_until_ms: Option<u64>,
+    /// It is for what the command starts as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub and_what_it_starts: bool,
+    /// Of a grant that is used: the running request that has started this one, and whose approval this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited_from: Option<Id>,
 }
 
 /// Payload of [`Record::ApprovalReturned`].

@@ -123,6 +123,8 @@ fn answered(n: u64, reason: Option<&str>) -> Answered {
         kept_until_ms: None,
         scope: None,
         holds_until_ms: None,
+        and_what_it_starts: false,
+        inherited_from: None,
     }
 }
 

@@ -39,6 +39,14 @@ impl Judges {
         stricter(decision, own, &why)
     }
 
+    /// Whether the ceilings over all of them let it through, whatever is below them.
+    pub(crate) fn ceilings_let(&self, facts: &Facts<'_>) -> bool {
+        self.all().all(|(jail, policies)| {
+            let facts = Facts { jail: jail.name.as_str(), ..*facts };
+            policies.all().all(|one| one.policy.ceilings_let(&facts))
+        })
+    }
+
     /// Whether a rule of any of them runs its command as a user of the warden's host.
     pub(crate) fn runs_as_others(&self) -> bool {
         self.all().any(|(_, policies)| policies.runs_as_others())

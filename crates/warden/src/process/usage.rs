@@ -68,7 +68,9 @@ impl Tree {
         Self { root, is_tool: true, before: 0, members: Members::Of(cgroup) }
     }
 
-    fn root(&self) -> Option<Identity> {
+    /// The process that everything of it descends from; `None` once that is known to have ended, or it never was known.
+    #[must_use]
+    pub fn root(&self) -> Option<Identity> {
         match &self.root {
             Root::Known(root) => *root,
             Root::Behind(pid, pidfd) => {

@@ -18,6 +18,7 @@ use crate::warden::Warden;
 pub(super) const SHOWN_BYTES: usize = 16 * 1024;
 
 /// What helps a person to judge it.
+#[derive(Default)]
 pub(super) struct About {
     context: QueueContext,
     warnings: Vec<String>,
@@ -63,6 +64,7 @@ pub(super) fn question(judged: &mut Judged, shown: Shown, about: About, life: Op
         client: plan.invocation.client().map(Id),
         key: caller_key(&plan.caller),
         life,
+        inherits: None,
         details: Details {
             jail: plan.jail.name.to_string(),
             caller,
@@ -74,6 +76,7 @@ pub(super) fn question(judged: &mut Judged, shown: Shown, about: About, life: Op
             executable: plan.meant_tool().map(|tool| clean(lossy(&tool.resolved))),
             sha256: judged.sha256(),
             executor: decision.executor.as_str().to_owned(),
+            only_judged: plan.invocation.only_judged(),
             run_as: decision.run_as.as_ref().map(ToString::to_string),
             rule: decision.rule.as_ref().map(ToString::to_string),
             reason: clean(decision.reason.clone()),

@@ -78,6 +78,8 @@ pub(super) fn grant_used(id: Id, approval: &Approval) -> Record {
         kept_until_ms: None,
         scope: approval.scope.repeats().then(|| approval.scope.word().to_owned()),
         holds_until_ms: approval.scope.repeats().then(|| approval.kept_until_ms()),
+        and_what_it_starts: approval.and_what_it_starts,
+        inherited_from: approval.inherited.as_ref().map(|bequest| bequest.from),
     })
 }
 

@@ -23,7 +23,7 @@ const KEPT: usize = 2 * SHOWN;
 /// A running command, as a person sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Card {
-    uid: Option<u32>,
+    pub(super) uid: Option<u32>,
     gid: Option<u32>,
     pid: Option<u32>,
     container: Whereabouts,

@@ -160,6 +160,7 @@ impl Backend for Control {
         let verdict = approvals::Verdict {
             approve: verdict == Verdict::Approve,
             scope,
+            and_what_it_starts: request.and_what_it_starts,
             who: actor.who.clone(),
             channel: actor.channel.to_owned(),
             reason: request.reason.filter(|reason| !reason.is_empty()),
@@ -168,8 +169,11 @@ impl Backend for Control {
         self.0.expire();
         let entry = self.within(actor, id)?;
         let id = &entry.id;
-        if scope.repeats() {
+        if scope.repeats() || verdict.and_what_it_starts {
             scopes::may_repeat(&entry)?;
+        }
+        if verdict.and_what_it_starts {
+            scopes::may_hand_down(&entry)?;
         }
         if verdict.approve {
             self.judge_again(id, &verdict.who)?;
@@ -300,6 +304,8 @@ impl Control {
                 kept_until_ms: None,
                 scope: None,
                 holds_until_ms: None,
+                and_what_it_starts: false,
+                inherited_from: None,
             })
         };
         let told: Vec<Record> = requests.into_iter().map(answered).collect();
@@ -327,6 +333,8 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
                 kept_until_ms: answered.kept_until_ms,
                 scope: answered.holds_until_ms.map(|_| verdict.scope.word().to_owned()),
                 holds_until_ms: answered.holds_until_ms,
+                and_what_it_starts: answered.approved && verdict.and_what_it_starts,
+                inherited_from: None,
             };
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })

@@ -14,7 +14,8 @@ use crate::control::Verdict;
 /// `BadRequest` for one that there is not.
 pub(super) fn wanted(verdict: Verdict, request: &AnswerRequest) -> Result<Scope, ErrorBody> {
     let bad = |text: &str| Err(refused(ErrorCode::BadRequest, text.to_owned()));
-    if verdict == Verdict::Deny && (request.scope != GrantScope::Once || request.for_ms.is_some()) {
+    let is_wider = request.scope != GrantScope::Once || request.and_what_it_starts;
+    if verdict == Verdict::Deny && (is_wider || request.for_ms.is_some()) {
         return bad("a denial is for the request alone: it has no scope");
     }
     match (request.scope, request.for_ms.map(Duration::from_millis)) {
@@ -32,6 +33,23 @@ pub(super) fn wanted(verdict: Verdict, request: &AnswerRequest) -> Result<Scope,
     }
 }
 
+/// Whether a person may say yes to this and to what it starts: the warden has to know which process that is.
+///
+/// # Errors
+/// `BadRequest`, with a sentence.
+pub(super) fn may_hand_down(entry: &QueueEntry) -> Result<(), ErrorBody> {
+    let text = match entry.executor.as_str() {
+        "ghost" => {
+            "it runs in a container of its own, where nothing is asked about what it starts; approve it alone"
+        }
+        _ if entry.only_judged => {
+            "an agent's hook asks, and the agent runs it by itself, so the warden cannot tell what it starts; approve it alone"
+        }
+        _ => return Ok(()),
+    };
+    Err(refused(ErrorCode::BadRequest, text.to_owned()))
+}
+
 /// Whether a person may say yes to this for more than one run: what it runs has to be on its command line, all of which
 /// was shown.
 ///
@@ -40,11 +58,11 @@ pub(super) fn wanted(verdict: Verdict, request: &AnswerRequest) -> Result<Scope,
 pub(super) fn may_repeat(entry: &QueueEntry) -> Result<(), ErrorBody> {
     let argv: Vec<&str> = entry.argv.iter().map(String::as_str).collect();
     let text = if entry.exact.is_none() {
-        "its command line is not shown as it was sent, so a yes for more than one run would be one to something that \
-         nobody saw; approve it once"
+        "its command line is not shown as it was sent, so a yes for more than this one run would be one to something \
+         that nobody saw; approve it once"
     } else if clawrden_policy::runs_what_it_reads(&argv, entry.executable.as_deref()) {
         "it has a shell, an interpreter or a wrapper in it that may be told by its input or by a file what to run, so a \
-         yes for more than one run would be one to anything; approve it once"
+         yes for more than this one run would be one to anything; approve it once"
     } else {
         return Ok(());
     };
@@ -83,6 +101,22 @@ mod tests {
         assert!(wanted(Verdict::Deny, &request(GrantScope::Once, None)).is_ok());
         assert!(wanted(Verdict::Deny, &request(GrantScope::Session, None)).is_err());
         assert!(wanted(Verdict::Deny, &request(GrantScope::Once, Some(1))).is_err());
+        let more = AnswerRequest { and_what_it_starts: true, ..AnswerRequest::default() };
+        assert!(wanted(Verdict::Deny, &more).is_err());
+        assert_eq!(wanted(Verdict::Approve, &more), Ok(Scope::Once));
+    }
+
+    #[test]
+    fn what_the_warden_does_not_follow_is_approved_alone() {
+        let entry = |executor: &str, only_judged| QueueEntry {
+            executor: executor.to_owned(),
+            only_judged,
+            ..QueueEntry::default()
+        };
+        assert!(may_hand_down(&entry("mirror", false)).is_ok());
+        assert!(may_hand_down(&entry("local", false)).is_ok());
+        assert!(may_hand_down(&entry("mirror", true)).is_err());
+        assert!(may_hand_down(&entry("ghost", false)).is_err());
     }
 
     #[test]

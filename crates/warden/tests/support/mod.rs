@@ -402,6 +402,7 @@ fn entry(number: usize) -> QueueEntry {
         executable: None,
         sha256: None,
         executor: "mirror".to_owned(),
+        only_judged: false,
         run_as: None,
         rule: None,
         reason: String::new(),
