@@ -19,6 +19,7 @@ mod hardened;
 mod images;
 mod install;
 mod jails;
+mod limits;
 mod podman;
 mod prison;
 mod registry;

@@ -7,6 +7,7 @@
 mod support;
 
 mod audit;
+mod bounded;
 mod decisions;
 mod dry_run;
 mod grants;

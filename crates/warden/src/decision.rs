@@ -323,7 +323,9 @@ impl Judged {
     /// Whether the shim becomes the tool, with the words that it has itself.
     fn is_handed_off(&self) -> bool {
         let is_locked = self.plan.tool.as_ref().is_some_and(|tool| tool.locked);
-        let is_watched = self.decision.supervised || self.decision.record.is_some();
+        let is_counted = || self.decision.bounds.as_ref()?.limits.output;
+        let is_watched =
+            self.decision.supervised || self.decision.record.is_some() || is_counted().is_some();
         self.decision.executor == Executor::Mirror && !is_watched && !is_locked
     }
 

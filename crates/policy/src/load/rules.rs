@@ -112,18 +112,7 @@ fn rule(
     };
     let executor = get("executor").and_then(|node| report.executor(node));
     let place = executor.unwrap_or(known.executor);
-    let limits = get("limits").and_then(|node| {
-        let said = limits::limits(node, report)?;
-        if place != Executor::Ghost && !said.limits.is_empty() {
-            let help = "only a ghost keeps to it: write `executor: ghost` beside it";
-            report.add(node.at, "`limits` on what it uses without `executor: ghost`", help);
-        }
-        if get("fallback").is_some() && !said.limits.is_empty() {
-            let help = "a local run would not keep to it; leave one of them out";
-            report.add(node.at, "`limits` beside `fallback: local`", help);
-        }
-        Some(said)
-    });
+    let limits = get("limits").and_then(|node| limits::limits(node, report));
     let limits = limits.unwrap_or_default();
     let ghost = ghosts::rule(&fields, (place, limits.limits), known.secrets, report);
     let supervised = get("supervised").is_some_and(|node| {

@@ -12,11 +12,12 @@ use super::door::{Door, SOCKET};
 use super::reopen::{Reopened, reopen};
 use super::runner::Runner;
 use super::supervision::{Prepared, Supervision, device_number, ended};
-use super::{Begun, Refusal, Start, begin, finish, ordered, record, refuse, whereabouts};
+use super::{Begun, Refusal, Start, begin, finish, limits, ordered, record, refuse, whereabouts};
 use crate::containers::{Doors, Whereabouts};
 use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
+use crate::process::cgroup::Kind;
 use crate::process::{Identity, Ids, Status, proc, status};
 use crate::recording::Secrets;
 use crate::sys::limits::{limits_of, nice_of};
@@ -51,7 +52,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
     if plan.invocation.version_2()
-        && start.approved.recording().is_none()
+        && !record::by_frames(&start.approved)
         && let Err(error) = start.reply.want_descriptors().await
     {
         let text = format!("the caller left before its command started: {error}");
@@ -66,6 +67,13 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let recording = match record::begin(warden, &start.approved, Secrets::default()).await {
         Ok(recording) => recording,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
+    };
+    let bounded = match limits::bounded(warden, &start.approved, Kind::Run).await {
+        Ok(bounded) => bounded,
+        Err(text) => {
+            record::discard(recording).await;
+            return refuse(warden, start, Refusal::Denied, text).await;
+        }
     };
     let started = Started {
         id,
@@ -101,8 +109,17 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     // It has served: whoever else knows it finds nothing.
     drop(door);
     let runner_is = Identity::of(runner.pid());
-    let mut supervision = Supervision::new(id, run, runner, clock, limit);
-    let finished = match way.finish(prepared, runner_is.as_ref().ok()) {
+    let joined = match bounded {
+        Some(bounded) => limits::join(bounded, runner_is.as_ref().ok().copied()).await.map(Some),
+        None => Ok(None),
+    };
+    let prepared = way.finish(prepared, runner_is.as_ref().ok());
+    let (prepared, bounded) = match joined {
+        Ok(bounded) => (prepared, bounded),
+        Err(text) => (Err(text), None),
+    };
+    let mut supervision = Supervision::new(id, run, runner, clock, limit).kept_to(bounded);
+    let finished = match prepared {
         Ok(prepared) => supervision.run(prepared, start.reply, recording, None).await,
         Err(text) => {
             record::discard(recording).await;
@@ -155,12 +172,12 @@ impl Way {
 async fn way_in(warden: &Warden, plan: &Plan, at: &Whereabouts) -> Result<Way, String> {
     let container = at.known().map_err(|why| {
         format!(
-            "its tool is locked, supervised or recorded, so the engine has to start it, and {why}"
+            "its tool is locked, supervised, recorded or limited in its output, so the engine has to start it, and {why}"
         )
     })?;
     let Some(container) = container else {
-        return Err("its tool is locked, supervised or recorded, which takes the engine of the caller's container, and the caller \
-                    is in none; use `executor: local`"
+        return Err("its tool is locked, supervised, recorded or limited in its output, which takes the engine of the caller's \
+                    container, and the caller is in none; use `executor: local`"
             .to_owned());
     };
     let folder = plan.jail.socket.parent().map(Path::to_owned).unwrap_or_default();

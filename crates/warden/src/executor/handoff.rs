@@ -7,12 +7,13 @@ use clawrden_policy::Timeout;
 use clawrden_protocol::frame::{Handoff, Status, Strings};
 
 use super::end::ended;
-use super::{Begun, Refusal, Start, begin, finish, refuse};
+use super::limits::{self, exceeded};
+use super::{Begun, Refusal, Start, begin, finish, never_started, refuse};
 use crate::caller::Caller;
 use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
 use crate::plan::Plan;
-use crate::process::cgroup::{CgroupError, Leaf};
+use crate::process::cgroup::{CgroupError, Kind, Leaf};
 use crate::process::pidfd::Why;
 use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
@@ -32,11 +33,16 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let report = !warden.exit_info.is_available() || plan.caller.pidfd.is_none();
     let (identity, lap) = (plan.identity, plan.lap);
     let timeout = start.approved.timeout();
-    let leaf = match timeout {
-        Timeout::Rule(_) => {
+    let mut bounded = match limits::bounded(warden, &start.approved, Kind::Handoff).await {
+        Ok(bounded) => bounded,
+        Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
+    };
+    let plan = start.approved.plan();
+    let mut leaf = match timeout {
+        Timeout::Rule(_) if bounded.is_none() => {
             plan.caller.identity().and_then(|identity| warden.leaf_for(identity, &id.to_string()))
         }
-        Timeout::Default(_) | Timeout::None => None,
+        Timeout::Rule(_) | Timeout::Default(_) | Timeout::None => None,
     };
     if told(plan, report).is_none() {
         let text = "what is to be executed cannot be told to the caller".to_owned();
@@ -53,6 +59,20 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         record: None,
     };
     let Some(Begun { mut run, spent }) = begin(warden, &mut start, started).await else { return };
+    if let Some(unjoined) = bounded.take() {
+        match limits::join(unjoined, start.approved.plan().caller.identity()).await {
+            Ok(mut joined) => {
+                leaf = joined.take_leaf();
+                bounded = Some(joined);
+            }
+            Err(text) => {
+                finish(warden, &run, never_started(id, &text), spent);
+                // A caller that has left needs no answer.
+                let _ = start.reply.deny("", &text).await;
+                return start.reply.close();
+            }
+        }
+    }
     // For as long as it is followed, its process is no other one.
     let _lap = pid.map(|pid| warden.laps.enter(identity, lap, pid));
     let clock = Instant::now();
@@ -83,7 +103,8 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Told::Shim(status) => exit(id, clock, "shim", status),
         Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
     };
-    let error = watch.stopped;
+    let has_failed = finished.exit_code != Some(0);
+    let error = watch.stopped.or_else(|| exceeded(bounded.as_ref()).filter(|_| has_failed));
     finish(warden, &run, Finished { timed_out, error, ..finished }, None);
 }
 

@@ -5,7 +5,10 @@ use std::time::Instant;
 use clawrden_policy::{Bounds, Executor};
 
 use super::Start;
+use crate::decision::Approved;
 use crate::ledger::{Id, Record};
+use crate::process::Identity;
+use crate::process::cgroup::{Bounded, Kind, Limits, Parent};
 use crate::quotas::{Full, Seats};
 use crate::request::denied;
 use crate::running::Run;
@@ -63,10 +66,54 @@ pub(super) fn only_asked(start: &Start) -> Option<String> {
     Some(format!("{limit}, and who only asks runs it by itself; run it by its shim"))
 }
 
-/// Why a command does not run outside of a ghost, where its limits would hold nobody.
-pub(super) fn unkept(start: &Start) -> Option<String> {
-    let limits = &start.approved.bounds()?.limits;
-    (!limits.is_empty()).then(|| {
-        "its rules limit what it uses, which only a ghost keeps to; give the rule `executor: ghost`".to_owned()
-    })
+/// Bytes that it may write.
+pub(super) fn most_out(approved: &Approved) -> Option<u64> {
+    approved.bounds()?.limits.output
+}
+
+/// The cgroups that keep a command to what it may use, where its rules limit that; nothing is in them yet. The text says why
+/// there are none, and what to do: then it does not run.
+pub(super) async fn bounded(
+    warden: &Warden,
+    approved: &Approved,
+    kind: Kind,
+) -> Result<Option<Bounded>, String> {
+    let Some(bounds) = approved.bounds() else { return Ok(None) };
+    let clawrden_policy::Limits { memory, milli_cpus, pids, .. } = bounds.limits;
+    let limits = Limits { memory, milli_cpus, pids };
+    if limits == Limits::default() {
+        return Ok(None);
+    }
+    let plan = approved.plan();
+    let (parent, remedy) = match approved.executor() {
+        Executor::Mirror => {
+            let pid = plan.caller.pid.ok_or("its rules limit it, and its caller is not known")?;
+            (Parent::Of(pid), "give the rule `executor: ghost` or `executor: local`")
+        }
+        Executor::Local | Executor::Ghost => {
+            let remedy = "run the warden as root in a cgroup of its own (a systemd service with Delegate=yes), or give \
+                          the rule `executor: ghost`";
+            (Parent::Own, remedy)
+        }
+    };
+    let (controllers, name) = (warden.methods.controllers.clone(), Id(plan.id).to_string());
+    let make = move || controllers.bound(parent, kind, &name, limits);
+    let made = tokio::task::spawn_blocking(make).await.map_err(|error| error.to_string())?;
+    made.map(Some).map_err(|unkept| format!("{unkept}; {remedy}, or leave that limit out"))
+}
+
+/// Puts the process into its cgroups, beside the event loop: the kernel takes its time for that. The text says why it is not
+/// in all of them.
+pub(super) async fn join(bounded: Bounded, process: Option<Identity>) -> Result<Bounded, String> {
+    let process =
+        process.ok_or("its process is not known, so it cannot be limited; nothing ran")?;
+    let joining = move || bounded.add(process).map(|()| bounded);
+    let joined = tokio::task::spawn_blocking(joining).await.map_err(|error| error.to_string())?;
+    joined.map_err(|error| format!("it cannot be limited: {error}; nothing ran"))
+}
+
+/// What is recorded of a command that the kernel has ended something of.
+pub(super) fn exceeded(bounded: Option<&Bounded>) -> Option<String> {
+    let limit = bounded?.ended_for_memory()?;
+    Some(format!("it wanted more than the {limit} bytes of memory that it may use"))
 }

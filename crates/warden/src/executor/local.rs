@@ -8,9 +8,10 @@ use clawrden_protocol::runner::{Plan as RunnerPlan, Streams};
 use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
 use super::supervision::{Prepared, Supervision, device_number, ended};
-use super::{Begun, Refusal, Start, begin, finish, record, refuse, run_as};
+use super::{Begun, Refusal, Start, begin, finish, limits, pool, record, refuse, run_as};
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{OnHost, Plan, Root, local as local_environment};
+use crate::process::cgroup::Kind;
 use crate::process::{Namespaces, status};
 use crate::recording::Secrets;
 use crate::sys::limits::{limits_of, nice_of};
@@ -28,10 +29,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(place) => place,
         Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
     };
-    let is_recorded = start.approved.recording().is_some();
     // While the client finds its descriptors, the warden prepares the run.
     if plan.invocation.version_2()
-        && !is_recorded
+        && !record::by_frames(&start.approved)
         && let Err(error) = start.reply.want_descriptors().await
     {
         let text = format!("the caller left before its command started: {error}");
@@ -50,6 +50,18 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         Ok(recording) => recording,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,
     };
+    let limited = match limits::bounded(warden, &start.approved, Kind::Run).await {
+        Ok(None) => Ok(None),
+        Ok(Some(bounded)) => warden.pool.take_bounded(bounded).await.map(Some),
+        Err(text) => Err(text),
+    };
+    let limited = match limited {
+        Ok(limited) => limited,
+        Err(text) => {
+            record::discard(recording).await;
+            return refuse(warden, start, Refusal::Denied, text).await;
+        }
+    };
     let started = Started {
         id,
         executor: "local".to_owned(),
@@ -64,10 +76,17 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let of = (plan.identity, plan.lap);
     let Some(Begun { run, mut spent }) = begin(warden, &mut start, started).await else {
         record::discard(recording).await;
+        if let Some((idle, _)) = limited {
+            pool::end(idle);
+        }
         return start.reply.close();
     };
     let clock = Instant::now();
-    let runner = match warden.pool.take().map_err(RunnerError::Spawn).and_then(Runner::new) {
+    let (idle, bounded) = match limited {
+        Some((idle, bounded)) => (Ok(idle), Some(bounded)),
+        None => (warden.pool.take().map_err(RunnerError::Spawn), None),
+    };
+    let runner = match idle.and_then(Runner::new) {
         Ok(runner) => runner,
         Err(error) => {
             tracing::error!(%error, "a supervised run could not be started");
@@ -77,7 +96,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         }
     };
     crate::crash::point("runner_taken");
-    let mut supervision = Supervision::new(id, run, runner, clock, limit);
+    let mut supervision = Supervision::new(id, run, runner, clock, limit).kept_to(bounded);
     let laps = Some((&warden.laps, of));
     let finished = supervision.run(prepared, start.reply, recording, laps).await;
     // The runner's own word that the tool was not executed is certain; its silence is not.

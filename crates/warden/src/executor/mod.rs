@@ -94,9 +94,6 @@ async fn run(warden: &Arc<Warden>, start: Start) {
         let text = format!("{name}: there is no such tool on the caller's PATH");
         return refuse(warden, start, Refusal::NoSuchTool, text).await;
     }
-    if !is_elsewhere && let Some(text) = limits::unkept(&start) {
-        return refuse(warden, start, Refusal::Denied, text).await;
-    }
     match start.approved.executor() {
         // A shim cannot become what its caller cannot reach.
         Executor::Mirror if is_watched(&start) => {
@@ -127,7 +124,7 @@ async fn whereabouts(warden: &Warden, caller: &Caller) -> Whereabouts {
 fn is_watched(start: &Start) -> bool {
     let Start { approved, .. } = start;
     approved.is_supervised()
-        || approved.recording().is_some()
+        || record::by_frames(approved)
         || approved.plan().tool.as_ref().is_some_and(|tool| tool.locked)
 }
 

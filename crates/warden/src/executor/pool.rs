@@ -18,7 +18,7 @@ use rustix::net::RecvFlags;
 
 use crate::jails::runner::RunnerFile;
 use crate::process::Identity;
-use crate::process::cgroup::{Cgroups, Kind, Leaf, Parent};
+use crate::process::cgroup::{Bounded, Cgroups, Kind, Leaf, Parent};
 use crate::process::tree::descendants;
 use crate::sys::limits::limits_of;
 
@@ -124,6 +124,29 @@ impl Pool {
         self.waiting().moving += 1;
         tokio::task::spawn_blocking(move || pool.enclose(pid, &leaf));
         Ok(made)
+    }
+
+    /// A runner of its own for what is kept to limits: it is in its cgroups before it has any work, and is not used again.
+    /// The text says why there is none.
+    pub(super) async fn take_bounded(
+        self: &Arc<Self>,
+        mut bounded: Bounded,
+    ) -> Result<(Idle, Bounded), String> {
+        let pool = Arc::clone(self);
+        let taking = move || {
+            let idle = pool.make().map_err(|error| format!("no runner can be made: {error}"))?;
+            let runner = Identity::of(idle.process.id()).map_err(|error| error.to_string());
+            let joined =
+                runner.and_then(|runner| bounded.add(runner).map_err(|error| error.to_string()));
+            if let Err(error) = joined {
+                idle.end();
+                return Err(format!("it cannot be limited: {error}; nothing ran"));
+            }
+            idle.leaf.slot().leaf = bounded.take_leaf();
+            idle.leaf.close();
+            Ok((idle, bounded))
+        };
+        tokio::task::spawn_blocking(taking).await.map_err(|error| error.to_string())?
     }
 
     /// Keeps a runner whose run is over.
@@ -237,7 +260,7 @@ fn whole_tree(leaf: &Leaf, runner: Identity) -> bool {
 }
 
 /// Ends a runner beside the event loop: its cgroup may take a while to go.
-fn end(runner: Idle) {
+pub(super) fn end(runner: Idle) {
     tokio::task::spawn_blocking(move || runner.end());
 }
 

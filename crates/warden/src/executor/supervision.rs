@@ -8,6 +8,7 @@ use clawrden_protocol::frame::Status;
 use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 
+use super::limits::exceeded;
 use super::pool::Pool;
 use super::record;
 use super::runner::{Runner, RunnerError};
@@ -18,7 +19,7 @@ use crate::laps::{Lap, Laps};
 use crate::ledger::{Finished, Id, Recorded};
 use crate::plan::Opened;
 use crate::process::Identity;
-use crate::process::cgroup::{CgroupError, Leaf};
+use crate::process::cgroup::{Bounded, CgroupError, Leaf};
 use crate::process::tree::{Report, Scope, descendants, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
 use crate::recording::{self, Relay, Way};
@@ -76,6 +77,8 @@ pub(super) struct Supervision {
     stopped: Option<String>,
     /// What records it.
     relay: Option<Relay>,
+    /// What keeps it to its limits.
+    bounded: Option<Bounded>,
 }
 
 /// A plan with its files opened again, found unchanged.
@@ -118,7 +121,13 @@ impl Supervision {
             overdue: None,
             stopped: None,
             relay: None,
+            bounded: None,
         }
+    }
+
+    /// The same, kept to limits. Its runner is in there.
+    pub(super) fn kept_to(self, bounded: Option<Bounded>) -> Self {
+        Self { bounded, ..self }
     }
 
     /// The same in a container of its own, by its id.
@@ -268,6 +277,10 @@ impl Supervision {
                     Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {
                         let too_much = bytes_out > self.most_out;
                         let error = too_much.then(|| format!("it wrote more than the {} bytes that it may", self.most_out));
+                        let error = error.or_else(|| match status {
+                            Status::Exited(0) => None,
+                            _ => exceeded(self.bounded.as_ref()),
+                        });
                         let error = self.stopped.take().or(error);
                         return Finished { bytes_out: Some(bytes_out), cancelled, timed_out, ..ended(id, clock, Some(status), error) };
                     }
@@ -307,7 +320,7 @@ impl Supervision {
             tokio::select! {
                 biased;
                 message = self.runner.next() => match message {
-                    Ok(Some(FromRunner::Idle)) if self.runner.is_reusable() => {
+                    Ok(Some(FromRunner::Idle)) if self.is_reusable() => {
                         // What the runner starts next is another command's.
                         self.run.bequeaths_no_more();
                         match self.runner.into_idle() {
@@ -317,6 +330,8 @@ impl Supervision {
                         }
                         return served(self.relay, &mut self.run, self.is_ordered_to_end).await;
                     }
+                    // It goes once nobody talks to it, and its limits with it.
+                    Ok(Some(FromRunner::Idle)) if self.bounded.is_some() => break,
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => break,
                 },
@@ -362,6 +377,10 @@ impl Supervision {
                 }
             }
         }
+    }
+
+    fn is_reusable(&self) -> bool {
+        self.bounded.is_none() && self.runner.is_reusable()
     }
 
     async fn obey(&mut self, order: Order) {

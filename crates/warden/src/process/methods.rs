@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cgroup::Cgroups;
+use super::cgroup::{Cgroups, Controllers};
 use super::pidfd::ExitInfo;
 use crate::sys;
 
@@ -15,16 +15,20 @@ pub struct Methods {
     pub exit_info: ExitInfo,
     /// Where cgroups can be made, if anywhere.
     pub cgroups: Option<Cgroups>,
+    /// What limits commands.
+    pub controllers: Controllers,
 }
 
 impl Methods {
     /// Tries everything. Blocks for about a millisecond.
     #[must_use]
     pub fn probe() -> Self {
+        let cgroups = Cgroups::probe();
         Self {
             peer_pidfd: sys::peer::has_peer_pidfd(),
             exit_info: ExitInfo::probe(),
-            cgroups: Cgroups::probe(),
+            controllers: Controllers::probe(cgroups.as_ref()),
+            cgroups,
         }
     }
 
@@ -42,6 +46,7 @@ impl Methods {
             ),
             ("cgroup_kill".to_owned(), yes(cgroups.is_some_and(Cgroups::has_kill))),
             ("cgroup_freeze".to_owned(), yes(cgroups.is_some_and(Cgroups::has_freeze))),
+            ("cgroup_limits".to_owned(), self.controllers.told()),
         ])
     }
 }
@@ -53,15 +58,27 @@ mod tests {
     #[test]
     fn every_method_is_told() {
         let told = Methods::probe().map();
-        for name in ["peer_pidfd", "pidfd_exit_info", "cgroup", "cgroup_kill", "cgroup_freeze"] {
+        for name in [
+            "peer_pidfd",
+            "pidfd_exit_info",
+            "cgroup",
+            "cgroup_kill",
+            "cgroup_freeze",
+            "cgroup_limits",
+        ] {
             assert!(told.contains_key(name), "{name}");
         }
     }
 
     #[test]
     fn what_is_missing_is_told_as_no() {
-        let none =
-            Methods { peer_pidfd: false, exit_info: ExitInfo::disabled(), cgroups: None }.map();
+        let none = Methods {
+            peer_pidfd: false,
+            exit_info: ExitInfo::disabled(),
+            cgroups: None,
+            controllers: Controllers::default(),
+        }
+        .map();
         assert!(none.values().all(|value| value == "no"));
     }
 }

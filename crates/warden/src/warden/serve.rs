@@ -201,6 +201,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         places,
     });
     pool.fill();
+    let controllers = warden.methods.controllers.clone();
+    tokio::task::spawn_blocking(move || controllers.sweep());
     warden.metrics.accepted.add(1);
     let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);

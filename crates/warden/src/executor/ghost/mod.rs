@@ -23,7 +23,7 @@ use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use tokio::sync::Semaphore;
 
 use super::supervision::{Supervision, ended};
-use super::{Begun, Refusal, Start, begin, finish, limits, local, record, refuse};
+use super::{Begun, Refusal, Start, begin, finish, local, record, refuse};
 use crate::containers::{OutOfReach, Vantage};
 use crate::jails::runner::RunnerFile;
 use crate::ledger::{self, Id, Method, Started};
@@ -105,12 +105,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let Start { approved, reply, .. } = &mut start;
     let ready = match get_ready(warden, approved.plan(), &ghost, reply).await {
         Ok(ready) => ready,
-        Err(Unmade::NoEngine(_)) if ghost.falls_back => {
-            return match limits::unkept(&start) {
-                Some(text) => refuse(warden, start, Refusal::Denied, text).await,
-                None => local::run(warden, start).await,
-            };
-        }
+        Err(Unmade::NoEngine(_)) if ghost.falls_back => return local::run(warden, start).await,
         Err(Unmade::NoEngine(error)) => {
             return refuse(warden, start, Refusal::Denied, error.to_string()).await;
         }

@@ -1,6 +1,8 @@
 //! Leaves of the version 2 cgroup hierarchy, where we may make some: a set of processes that nothing leaves by
-//! forking, ended or frozen as one. No controller is ever switched on, and only leaves of our own are touched.
+//! forking, ended or frozen as one. Only leaves of our own are touched, and a controller is switched on nowhere but in our
+//! own cgroup, for a command that is limited by it.
 
+mod bounded;
 mod leaf;
 
 use std::fs;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
+pub use bounded::{Bounded, Controller, Controllers, Limits, Unkept};
 pub use leaf::{Leaf, processes_in};
 
 use super::namespaces::Namespaces;
@@ -71,6 +74,8 @@ pub enum Kind {
     Prisoner,
     /// A handed-off tool: left alone like the prisoner that it belongs to.
     Handoff,
+    /// The warden itself, where its cgroup has to have none but leaves.
+    Warden,
 }
 
 impl Kind {
@@ -79,11 +84,14 @@ impl Kind {
             Self::Run => "run",
             Self::Prisoner => "prisoner",
             Self::Handoff => "handoff",
+            Self::Warden => "warden",
         }
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Run, Self::Prisoner, Self::Handoff].into_iter().find(|kind| kind.word() == word)
+        [Self::Run, Self::Prisoner, Self::Handoff, Self::Warden]
+            .into_iter()
+            .find(|kind| kind.word() == word)
     }
 }
 

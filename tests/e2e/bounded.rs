@@ -1,0 +1,219 @@
+//! `limits` on what a command uses: memory, processors, processes and output, kept to by the kernel and the runner.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::other::{Home, is_root};
+use crate::support::{House, client, text, until};
+
+/// `sh` runs on the warden's side, `bash` in the prisoner.
+const POLICY: &str = "
+default_action: allow
+on_unparsed: allow
+rules:
+  - {command: sh, action: allow, executor: local, limits: {memory: 64m, pids: 8, cpus: 1.5}}
+  - {command: bash, action: allow, timeout: 1m, limits: {memory: 64m, pids: 8, cpus: 1.5}}
+  - {command: [yes, printf], action: allow, executor: local, limits: {output: 100k}}
+  - {command: env, action: allow, limits: {output: 4k}}
+";
+
+const SHELLS: [(&str, &str); 2] = [("sh", "clawrden.run."), ("bash", "clawrden.handoff.")];
+
+/// Bytes that at most get out until a runner has seen that it was too much: its buffers hold that.
+const MOST: usize = 4 << 20;
+
+/// Whether the warden can limit what it runs here. Where it can not, its refusal is what there is to see.
+fn can(house: &House) -> bool {
+    let told =
+        house.event("warden_started")["methods"]["cgroup_limits"].as_str().unwrap().to_owned();
+    let can = is_root() && ["memory", "cpu", "pids"].iter().all(|name| told.contains(name));
+    if !can {
+        eprintln!("not tried: nothing can be limited here ({told})");
+    }
+    can
+}
+
+fn run(house: &House, shell: &str, script: &str) -> Output {
+    house.shimmed(shell).args(["-c", script]).output().unwrap()
+}
+
+fn finished(house: &House, shell: &str) -> Value {
+    let asked = house.record("the request", |r| r["event"] == "requested" && r["argv"][0] == shell);
+    house.record("its end", |r| r["event"] == "finished" && r["id"] == asked["id"])
+}
+
+/// The cgroup of every hierarchy that a process is in, as far as it is one of ours.
+fn cgroups(text: &str) -> Vec<PathBuf> {
+    let place = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (names, path) = (parts.next()?, parts.next()?.trim_start_matches('/').to_owned());
+        let name = if names.is_empty() { "unified" } else { names };
+        let mounted = Path::new("/sys/fs/cgroup").join(name);
+        let mount = if mounted.exists() { mounted } else { "/sys/fs/cgroup".into() };
+        path.contains("clawrden.").then(|| mount.join(path))
+    };
+    text.lines().filter_map(place).collect()
+}
+
+fn read(places: &[PathBuf], files: &[&str]) -> String {
+    let all = places.iter().flat_map(|place| files.iter().map(move |file| place.join(file)));
+    let found = all.filter_map(|path| std::fs::read_to_string(path).ok()).next();
+    found.unwrap_or_else(|| panic!("{files:?} is nowhere in {places:?}")).trim().to_owned()
+}
+
+#[test]
+fn a_command_is_in_cgroups_with_its_limits_from_its_first_step_and_they_go_with_it() {
+    let house = House::new(POLICY);
+    if !can(&house) {
+        return;
+    }
+    for (shell, name) in SHELLS {
+        let mut command = house.shimmed(shell);
+        command.args(["-c", "/bin/cat /proc/self/cgroup; read -r line"]);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = String::new();
+        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        while !lines.contains("0::") {
+            assert_ne!(std::io::BufRead::read_line(&mut stdout, &mut lines).unwrap(), 0, "{lines}");
+        }
+        let places = cgroups(&lines);
+        assert!(
+            !places.is_empty() && places.iter().all(|place| place.to_str().unwrap().contains(name)),
+            "{lines}"
+        );
+        assert_eq!(read(&places, &["pids.max"]), "8", "{shell}");
+        assert_eq!(read(&places, &["memory.limit_in_bytes", "memory.max"]), (64 << 20).to_string());
+        let cpu = read(&places, &["cpu.cfs_quota_us", "cpu.max"]);
+        assert!(cpu.starts_with("150000"), "{cpu}");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        until("nothing to be left", || places.iter().all(|place| !place.exists()).then_some(()));
+    }
+}
+
+#[test]
+fn who_wants_more_memory_is_ended_and_the_ledger_says_why() {
+    let house = House::new(POLICY);
+    if !can(&house) {
+        return;
+    }
+    for (shell, _) in SHELLS {
+        let hog = "x=$(/usr/bin/head -c 300000000 /dev/zero | /usr/bin/tr '\\0' x); echo ${#x}";
+        let output = run(&house, shell, hog);
+        assert!(
+            !text(&output.stdout).contains("300000000") && !output.status.success(),
+            "{output:?}"
+        );
+        let end = finished(&house, shell);
+        assert_eq!(
+            end["error"], "it wanted more than the 67108864 bytes of memory that it may use",
+            "{end}"
+        );
+        assert_eq!(run(&house, shell, "echo fine").stdout, b"fine\n");
+    }
+}
+
+#[test]
+fn who_forks_without_end_gets_no_further_than_its_limit_and_no_child_gets_away() {
+    let house = House::new(POLICY);
+    if !can(&house) {
+        return;
+    }
+    for (at, (shell, name)) in SHELLS.into_iter().enumerate() {
+        // A time that no other process sleeps.
+        let time = format!("4.0{}{at}", std::process::id());
+        let sleepers = || {
+            let all = std::fs::read_dir("/proc").unwrap().flatten();
+            let of_it = all.filter(|entry| {
+                let words = std::fs::read_to_string(entry.path().join("cmdline"));
+                words.is_ok_and(|words| words == format!("/bin/sleep\0{time}\0"))
+            });
+            of_it.map(|entry| entry.path()).collect::<Vec<PathBuf>>()
+        };
+        let bomb = format!(
+            "i=0; while [ $i -lt 40 ]; do (/usr/bin/setsid /bin/sleep {time} >/dev/null 2>&1 &) 2>/dev/null; i=$((i+1)); done"
+        );
+        let mut child = house
+            .shimmed(shell)
+            .args(["-c", &bomb])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let mut most = 0;
+        while began.elapsed() < Duration::from_secs(2) {
+            let found = sleepers();
+            most = most.max(found.len());
+            for process in found {
+                let group = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+                assert!(group.is_empty() || group.contains(name), "{group}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!((1..=8).contains(&most), "{shell}: {most}");
+        // Some shells try to fork again and again.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        until("the sleepers to end", || sleepers().is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn who_writes_more_than_it_may_is_ended_with_its_own_sentence() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("yes").output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the command wrote more than it may and was ended"));
+    assert!((1..MOST).contains(&output.stdout.len()), "{}", output.stdout.len());
+    let end = finished(&house, "yes");
+    assert_eq!(end["error"], "it wrote more than the 102400 bytes that it may");
+    assert!(end["bytes_out"].as_u64().unwrap() > 102_400, "{end}");
+    let output = house.shimmed("printf").arg("fine").output().unwrap();
+    assert_eq!((output.stdout, output.status.code()), (b"fine".to_vec(), Some(0)));
+    let old = client::ask(&house.socket(), &client::header("yes", &[], house.dir.path()));
+    assert_eq!((old.acks, old.exit), (vec![0], Some(125)));
+    assert!(old.stdout.len() < MOST);
+}
+
+#[test]
+fn output_that_cannot_be_counted_where_the_command_runs_is_refused_with_what_to_do() {
+    let house = House::new(POLICY);
+    let output = house.shimmed("env").output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(126), 0), "{said}");
+    assert!(said.contains("limited in its output") && said.contains("executor: local"), "{said}");
+}
+
+#[test]
+fn a_warden_that_may_make_no_cgroups_runs_nothing_that_they_would_limit() {
+    let home = Home::new(POLICY);
+    let house = &home.house;
+    let shimmed = |tool: &str| {
+        let mut command = home.command(house.bin().join(tool));
+        command.arg0(tool).env("CLAWRDEN_SOCKET", house.socket());
+        command
+    };
+    for (shell, _) in SHELLS {
+        let mut command = shimmed(shell);
+        let output = command.args(["-c", "echo ran"]).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(126), String::new()),
+            "{said}"
+        );
+        assert!(
+            said.contains("its memory cannot be limited here by the cgroup controller `memory`: "),
+            "{said}"
+        );
+        assert!(said.contains("executor: ghost") && said.lines().count() == 1, "{said}");
+    }
+    assert!(house.ledger().iter().all(|record| record["event"] != "started"));
+    let mut command = shimmed("printf");
+    assert_eq!(command.arg("fine").output().unwrap().stdout, b"fine");
+}
