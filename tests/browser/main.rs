@@ -300,6 +300,39 @@ fn every_page_fits_a_phone_and_obeys_the_content_security_policy() {
 }
 
 #[test]
+fn a_request_is_approved_for_a_time_and_with_what_it_starts() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &TCP);
+        let browser = signed_in(&driver, &house).await;
+        let waiting = push(&house, "often");
+        browser.until("the card", &card("often", "true")).await;
+        browser.press(".request .more").await;
+        browser.shows("Approve for longer").await;
+        browser.shot("approve-for").await;
+        let choose = "const scope = document.querySelector('dialog select'); scope.value = 'time';
+            scope.dispatchEvent(new Event('change')); document.querySelector('#reach-starts').click();";
+        browser.run(choose).await;
+        browser.shows("For how long").await;
+        browser.press("dialog .first").await;
+        let approved = house.event("approved");
+        assert_eq!(approved["scope"], "time", "{approved}");
+        assert_eq!(approved["and_what_it_starts"], true);
+        let _ = end(waiting).await;
+        // Of what the warden refuses it says why.
+        let other = push(&house, "elsewhere");
+        browser.until("the card", &card("elsewhere", "!card.dataset.gone")).await;
+        let open = card("elsewhere", "card.querySelector('.more').click()");
+        browser.run(&open).await;
+        browser.press("dialog .first").await;
+        browser.shows("there is no session").await;
+        let _ = house.cli(&["deny", house.pending()["short"].as_str().unwrap()]);
+        let _ = end(other).await;
+        is_content(&browser, &[400]).await;
+        browser.close().await;
+    });
+}
+
+#[test]
 fn an_answer_whose_outcome_was_lost_is_sent_again_and_given_once() {
     with_driver(async |driver| {
         let house = House::with(POLICY, &TCP);

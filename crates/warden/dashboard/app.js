@@ -91,7 +91,7 @@ function frame() {
 }
 
 function help() {
-  const keys = [["j, k", "next and previous request"], ["a", "approve"], ["d", "deny, with a reason"], ["x", "mark for answering together"], ["c", "copy the exact command"], ["/", "search"], ["?", "this list"]];
+  const keys = [["j, k", "next and previous request"], ["a", "approve"], ["A", "approve for a session, a time or what it starts"], ["d", "deny, with a reason"], ["x", "mark for answering together"], ["c", "copy the exact command"], ["/", "search"], ["?", "this list"]];
   dialog("Keys", (close) => [
     el("dl", { class: "facts" }, keys.map(([key, does]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, does)])),
     el("div", { class: "dialog-end" }, button("Close", "first", close)),

@@ -22,10 +22,11 @@ function where(entry) {
   return visible(entry.run_as ? `${entry.executor} as ${entry.run_as}` : entry.executor);
 }
 
-/** The card of an entry; `acts` has `approve`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */
+/** The card of an entry; `acts` has `approve`, `more`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */
 export function card(entry, acts) {
   const head = `request-${entry.id}`;
   const approve = button("Approve", "good approve", () => acts.approve(approve), { "aria-describedby": head });
+  const more = button("Approve for…", "quiet more", () => acts.more(entry), { "aria-describedby": head });
   const deny = button("Deny…", "bad deny", () => acts.deny(), { "aria-describedby": head });
   const copy = button("Copy", "quiet small copy", async () => {
     await navigator.clipboard.writeText(entry.exact ?? copyable(entry.argv));
@@ -61,7 +62,7 @@ export function card(entry, acts) {
       ["instead", entry.suggest ? el("span", {}, ...visible(entry.suggest)) : null],
     ]),
     left,
-    el("div", { class: "answers", data: { problems: "" } }, el("span", { class: "outcome grow", role: "status" }), mayAnswer() ? [deny, approve] : null),
+    el("div", { class: "answers", data: { problems: "" } }, el("span", { class: "outcome grow", role: "status" }), mayAnswer() ? [deny, more, approve] : null),
   );
   const whole = Math.max(1, entry.expires_ms - entry.since_ms);
   made.refresh = (now) => {

@@ -4,6 +4,7 @@ import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { post, get, query } from "./api.js";
 import { copyable, visible } from "./show.js";
 import { brief, card } from "./card.js";
+import { approveMore } from "./reach.js";
 import { answers, listen, refresh, state } from "./state.js";
 
 /** Cards that are made at first, and further ones whenever the last comes near. */
@@ -94,6 +95,7 @@ function draw(fresh = false) {
 function acts(id) {
   return {
     approve: (pressed) => answer(id, "approve", {}, pressed),
+    more: approveMore,
     deny: () => deny([id]),
     mark: (on) => {
       if (on) page.marked.add(id);
@@ -204,7 +206,7 @@ function together(ids) {
   });
 }
 
-/** Keys: j, k, a, d, x, c. */
+/** Keys: j, k, a, A, d, x, c. */
 export function key(event) {
   if (!page) return;
   const cards = [...page.list.children].filter((made) => !made.dataset.gone);
@@ -220,6 +222,7 @@ export function key(event) {
   if (event.key === "j") go(at + 1);
   else if (event.key === "k") go(at < 0 ? 0 : at - 1);
   else if (made && event.key === "a") made.querySelector(".approve")?.click();
+  else if (made && event.key === "A") made.querySelector(".more")?.click();
   else if (made && event.key === "d") made.querySelector(".deny")?.click();
   else if (made && event.key === "x") made.querySelector('input[type="checkbox"]')?.click();
   else if (made && event.key === "c") made.querySelector(".copy").click();

@@ -7,7 +7,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, TableState, Wrap};
 
-use super::model::{Mode, Model, Page, Typed};
+use super::model::{Mode, Model, Page, Reach, Typed};
 use crate::output::{Tone, colours};
 use crate::verbs::queue::{before, beside};
 
@@ -16,6 +16,7 @@ const HELP: &str = "\
 j k, arrows   move        g G   first, last
 Enter         the whole request, and back
 a             approve (queue)
+A             approve for a session, two hours or what it starts (queue)
 d             deny, with a reason for the agent (queue)
 s             stop, with a reason (running)
 /             filter by command or jail
@@ -62,12 +63,27 @@ pub(super) fn all(frame: &mut Frame<'_>, model: &Model, now: u64) {
         _ => list(frame, model, now, body),
     }
     frame.render_widget(bottom(model), foot);
-    match model.mode {
+    match &model.mode {
+        Mode::Reach(id, reach) => {
+            over(frame, "Approve for", &reaching(model, id, *reach), Tone::Warn);
+        }
         Mode::Help => over(frame, "Keys", HELP, Tone::Strong),
         Mode::Resume => over(frame, "Resume", RESUME, Tone::Warn),
         Mode::Kill => over(frame, "Stop everything", &kill(model), Tone::Bad),
         _ => {}
     }
+}
+
+/// For what the request is approved, as it stands.
+fn reaching(model: &Model, id: &str, reach: Reach) -> String {
+    let entry = model.known.queue.iter().find(|entry| entry.id == id);
+    let command = entry.map_or_else(String::new, |entry| display::command(&entry.argv));
+    let starts = if reach.and_what_it_starts { "x" } else { " " };
+    format!(
+        "{command}\n\n  o  this run\n  s  every run of the same, as long as this prisoner lives\n  2  every run of the same \
+         within 2 hours\n\n [{starts}] w  and what it starts, as long as it runs: whatever a process below it asks\n\n\
+         What the policy denies stays denied. Any other key goes back."
+    )
 }
 
 fn tabs(model: &Model) -> Line<'static> {
@@ -128,7 +144,9 @@ fn bottom(model: &Model) -> Line<'static> {
     }
     let keys = match (&model.mode, model.page) {
         (Mode::Detail(_), _) => " j k scroll  Enter back  q back",
-        (_, Page::Queue) => " a approve  d deny  Enter whole  / filter  K stop all  ? keys  q quit",
+        (_, Page::Queue) => {
+            " a approve  A for more  d deny  Enter whole  / filter  K stop all  ? keys  q quit"
+        }
         (_, Page::Running) => " s stop  Enter whole  / filter  K stop all  ? keys  q quit",
         (_, Page::History) => " Enter whole  / filter  ? keys  q quit",
     };

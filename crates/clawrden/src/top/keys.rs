@@ -2,7 +2,8 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Mode, Model, Page, Typed};
+use super::model::{Mode, Model, Page, Reach, Typed};
+use clawrden_api::GrantScope;
 
 /// What is to be done beyond the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,11 @@ pub(super) enum Order {
     Look,
     Approve {
         id: String,
+    },
+    /// For more than one run, or for what it starts.
+    ApproveMore {
+        id: String,
+        reach: Reach,
     },
     Deny {
         id: String,
@@ -43,6 +49,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<Order> {
             KeyCode::Char('p') => Some(Order::Kill { pause: true }),
             _ => None,
         },
+        Mode::Reach(id, reach) => reaching(model, id, reach, key.code),
         Mode::Typing { what, text } => typing(model, what, text, key.code),
     }
 }
@@ -91,10 +98,10 @@ fn detail(model: &mut Model, at: u16, key: KeyCode) -> Option<Order> {
     None
 }
 
-/// `a`, `d` and `s`, for a row that was chosen: one that has slipped under the cursor is chosen first.
+/// `a`, `A`, `d` and `s`, for a row that was chosen: one that has slipped under the cursor is chosen first.
 fn answer(model: &mut Model, key: char) -> Option<Order> {
     let is_for_page = match key {
-        'a' | 'd' => model.page == Page::Queue,
+        'a' | 'A' | 'd' => model.page == Page::Queue,
         's' => model.page == Page::Running,
         _ => false,
     };
@@ -107,11 +114,31 @@ fn answer(model: &mut Model, key: char) -> Option<Order> {
     let id = model.id()?;
     let what = match key {
         'a' => return Some(Order::Approve { id }),
+        'A' => {
+            model.mode = Mode::Reach(id, Reach::default());
+            return None;
+        }
         'd' => Typed::Denial(id),
         _ => Typed::Stop(id),
     };
     model.mode = Mode::Typing { what, text: String::new() };
     None
+}
+
+/// For what it is approved.
+fn reaching(model: &mut Model, id: String, mut reach: Reach, key: KeyCode) -> Option<Order> {
+    reach.scope = match key {
+        KeyCode::Char('o') => GrantScope::Once,
+        KeyCode::Char('s') => GrantScope::Session,
+        KeyCode::Char('2') => GrantScope::Time,
+        KeyCode::Char('w') => {
+            reach.and_what_it_starts = !reach.and_what_it_starts;
+            model.mode = Mode::Reach(id, reach);
+            return None;
+        }
+        _ => return None,
+    };
+    Some(Order::ApproveMore { id, reach })
 }
 
 fn typing(model: &mut Model, what: Typed, mut text: String, key: KeyCode) -> Option<Order> {

@@ -12,20 +12,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Client, ClientError, HistoryQuery, KillRequest, ResumeRequest, StopRequest,
+    AnswerRequest, Client, ClientError, GrantScope, HistoryQuery, KillRequest, ResumeRequest,
+    StopRequest,
 };
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Outcome};
+use crate::verbs::answer::told;
 use crate::verbs::{Connection, block_on, done};
 use crate::when;
 use keys::Order;
-use model::{Known, Model};
+use model::{Known, Model, Reach};
 use screen::Screen;
 
 /// How often the warden is asked.
 const PERIOD: Duration = Duration::from_secs(1);
+/// What `2 hours` is.
+const TWO_HOURS_MS: u64 = 2 * 60 * 60 * 1000;
 /// Requests of the history that are shown.
 const HISTORY: usize = 200;
 
@@ -34,6 +38,7 @@ Keys:
   1 2 3, Tab     queue, running, history      j k, arrows  move
   Enter          the whole request            /            filter
   a              approve                      d            deny, with a reason
+  A              approve for more, see there
   s              stop a running command       K            stop or pause everything
   q              quit                         ?            help
 
@@ -127,6 +132,14 @@ async fn carry_out(client: &Client, order: Order) -> Result<String, ClientError>
                 "; its caller has gone: it holds for the next identical command"
             };
             format!("approved {}{kept}", short(&id))
+        }
+        Order::ApproveMore { id, reach } => {
+            let Reach { scope, and_what_it_starts } = reach;
+            let for_ms = (scope == GrantScope::Time).then_some(TWO_HOURS_MS);
+            let request =
+                AnswerRequest { scope, for_ms, and_what_it_starts, ..AnswerRequest::default() };
+            let answered = client.approve(&id, &request).await?;
+            told(&answered, &request, when::now_ms())
         }
         Order::Deny { id, reason } => {
             client.deny(&id, &AnswerRequest { reason, ..AnswerRequest::default() }).await?;

@@ -1,6 +1,8 @@
 //! What is known, what is looked at, and what is being typed.
 
-use clawrden_api::{ClientError, HistoryEntry, QueueEntry, RunningEntry, Status, display};
+use clawrden_api::{
+    ClientError, GrantScope, HistoryEntry, QueueEntry, RunningEntry, Status, display,
+};
 
 /// What the warden said last.
 #[derive(Debug)]
@@ -51,6 +53,16 @@ pub(super) enum Mode {
     Kill,
     /// It is about to go on again; for that, `r`.
     Resume,
+    /// For what this request is to be approved.
+    Reach(String, Reach),
+}
+
+/// For what an approval is to be good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Of these, a time is two hours.
+    pub(super) scope: GrantScope,
+    pub(super) and_what_it_starts: bool,
 }
 
 /// What a typed line is for.

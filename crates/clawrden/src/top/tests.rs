@@ -1,11 +1,11 @@
-use clawrden_api::{HistoryEntry, QueueEntry, RunningEntry};
+use clawrden_api::{GrantScope, HistoryEntry, QueueEntry, RunningEntry};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::draw;
 use super::keys::{Order, press};
-use super::model::{Known, Mode, Model, Page};
+use super::model::{Known, Mode, Model, Page, Reach};
 
 const NOW: u64 = 1_777_900_000_000;
 
@@ -96,6 +96,26 @@ fn what_was_not_chosen_is_not_answered() {
     model.known.queue.remove(0);
     assert_eq!(types(&mut model, "a"), [], "another one has slipped under the cursor");
     assert_eq!(types(&mut model, "a"), [Order::Approve { id: "b".repeat(32) }]);
+}
+
+#[test]
+fn a_request_can_be_approved_for_a_session_for_two_hours_and_with_what_it_starts() {
+    let mut model = two();
+    types(&mut model, "j");
+    let id = model.id().unwrap();
+    assert_eq!(types(&mut model, "A"), []);
+    let shown = picture(&model);
+    for part in ["Approve for", "this prisoner lives", "2 hours", "[ ] w", "stays denied"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert_eq!(types(&mut model, "w"), []);
+    assert!(picture(&model).contains("[x] w"));
+    let reach = Reach { scope: GrantScope::Session, and_what_it_starts: true };
+    assert_eq!(types(&mut model, "s"), [Order::ApproveMore { id: id.clone(), reach }]);
+    let reach = Reach { scope: GrantScope::Time, and_what_it_starts: false };
+    assert_eq!(types(&mut model, "A2"), [Order::ApproveMore { id, reach }]);
+    assert_eq!(types(&mut model, "Aq"), [], "it is given up");
+    assert_eq!(model.mode, Mode::List);
 }
 
 #[test]
