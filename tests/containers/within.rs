@@ -14,9 +14,9 @@ use crate::support::{clawrden, text, until};
 
 const POLICY: &str = "default_action: deny
 on_unparsed: allow
-ghost_images: {'*': same}
+ghost_images: {'*': same, 'tac': ALPINE, 'touch': ALPINE, 'nl': ALPINE}
 jails:
-  box: {commands: [cat, wc, sh, head, sort, id, ls, pwd, tee, rm], workspace: [/work]}
+  box: {commands: [cat, wc, sh, head, sort, id, ls, pwd, tee, rm, tac, touch, nl], workspace: [/work]}
 rules:
   - {command: rm, args: ['-rf /'], action: deny, reason: it would delete everything}
   - {command: [cat, id, exit], action: allow}
@@ -24,6 +24,8 @@ rules:
   - {command: sh, action: allow, supervised: true}
   - {command: sort, action: allow, executor: ghost}
   - {command: head, action: ask, executor: ghost}
+  - {command: [tac, touch], action: allow, executor: ghost}
+  - {command: nl, action: ask, executor: ghost}
   - {command: tee, action: ask}
   - {command: ls, container: {image: '*debian*'}, action: allow}
   - {command: pwd, action: allow, executor: local}
@@ -37,6 +39,7 @@ const LOCK: &str = "mkdir -p /clawrden/locked/usr/bin && chmod 700 /clawrden/loc
 struct Lodge {
     prisoner: Container<'static>,
     warden: Container<'static>,
+    door: String,
     _volumes: Volumes,
     _dir: tempfile::TempDir,
 }
@@ -62,8 +65,10 @@ impl Lodge {
         let (door, state, work) = (name("door"), name("state"), name("work"));
         let dir = tempfile::Builder::new().prefix("clawrden-lodge-").tempdir().unwrap();
         let (policy, shims) = (dir.path().join("policy.yaml"), dir.path().join("shims"));
-        std::fs::write(&policy, POLICY).unwrap();
-        let tools = ["cat", "wc", "sh", "head", "sort", "id", "ls", "pwd", "tee", "rm"];
+        std::fs::write(&policy, POLICY.replace("ALPINE", &engine.image("alpine"))).unwrap();
+        let tools = [
+            "cat", "wc", "sh", "head", "sort", "id", "ls", "pwd", "tee", "rm", "tac", "touch", "nl",
+        ];
         let made = clawrden().arg("shims").arg(&shims).args(tools).output().unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
         let _ = std::os::unix::fs::symlink("clawrden-shim", shims.join("clawrden-runner"));
@@ -92,6 +97,7 @@ impl Lodge {
         let lodge = |prisoner| Self {
             prisoner,
             warden,
+            door: door.clone(),
             _volumes: Volumes(vec![door.clone(), state.clone(), work.clone()]),
             _dir: dir,
         };
@@ -232,14 +238,14 @@ fn without_the_hosts_pids_the_policy_and_people_say_no_and_nothing_runs() {
     let lodge = Lodge::new(&[], true);
     let add = "`pid: host`";
     // By handoff, exec and ghost, and on the warden's side.
-    for words in
-        [&["cat", "/etc/hostname"][..], &["wc"], &["sh", "-c", "exit 0"], &["sort"], &["pwd"]]
-    {
+    for words in [&["cat", "/etc/hostname"][..], &["wc"], &["sh", "-c", "exit 0"], &["pwd"]] {
         let output = lodge.run(words, b"");
         assert_eq!(output.status.code(), Some(125), "{words:?}: {output:?}");
         assert!(text(&output.stderr).contains(add), "{words:?}: {output:?}");
         assert_eq!(text(&output.stdout), "");
     }
+    // Nor the prisoner's own image, as a ghost.
+    refused(&lodge.run(&["sort"], b""), add);
     // By a rule with a reason, by one about containers, and by none.
     refused(&lodge.run(&["rm", "-r", "-f", "//"], b""), "it would delete everything");
     refused(&lodge.run(&["ls"], b""), add);
@@ -261,6 +267,74 @@ fn without_the_hosts_pids_the_policy_and_people_say_no_and_nothing_runs() {
     assert_eq!(lodge.records("approval_returned").len(), 1);
     // It is ended by its door all the same.
     assert_eq!(lodge.json(&["kill", "--jail", "box", "--json"])["containers"], 1);
+}
+
+#[test]
+fn without_the_hosts_pids_a_ghost_has_the_volume_of_every_prisoner_of_its_jail() {
+    let lodge = Lodge::new(&[], true);
+    let work = |script: &str| {
+        let output = lodge.prisoner.exec_with(&["-w", "/work"], &["/bin/sh", "-c", script]);
+        text(&{ output }.output().unwrap().stdout)
+    };
+    work(
+        "printf 'a\\nb\\n' >lines; mkdir -p sub; ln -s sub link; printf 'in\\n' >sub/lines; chmod 777 sub",
+    );
+    well(&lodge.run(&["tac", "lines"], b""), "b\na\n");
+    well(&lodge.run(&["tac"], b"1\n2\n"), "2\n1\n");
+    well(&lodge.run(&["touch", "made"], b""), "");
+    assert_eq!(work("stat -c '%u:%g %a' made"), "1000:1000 600\n");
+    assert_eq!(lodge.run(&["tac", "no-such-file"], b"").status.code(), Some(1));
+    // What a person says yes or no to.
+    let asked = lodge.start(&["nl", "lines"]);
+    lodge.answer_with("deny", &["--reason", "not numbered"]);
+    refused(&asked.wait_with_output().unwrap(), "not numbered");
+    let asked = lodge.start(&["nl", "lines"]);
+    lodge.answer("approve");
+    let output = asked.wait_with_output().unwrap();
+    assert!(text(&output.stdout).contains("1\ta"), "{output:?}");
+    // It is where its caller says that it is, if that is a folder of the volume by a way without links.
+    let at = |folder: &str| {
+        let path = format!("PATH=/clawrden/bin:{PATH}");
+        let options = ["-w", folder, "-e", &path];
+        lodge.prisoner.exec_with(&options, &["tac", "lines"]).output().unwrap()
+    };
+    well(&at("/work/sub"), "in\n");
+    refused(&at("/tmp"), "not shared with a ghost");
+    let lying = format!("PATH=/clawrden/bin:{PATH}");
+    let linked = ["-w", "/work", "-e", &lying];
+    let script = "cd /work/link && exec tac lines";
+    let output = lodge.prisoner.exec_with(&linked, &["/bin/sh", "-c", script]).output().unwrap();
+    well(&output, "in\n");
+    // Root is nobody here either.
+    let root = ["-u", "0", "-w", "/work", "-e", &lying];
+    let output = lodge.prisoner.exec_with(&root, &["tac", "lines"]).output().unwrap();
+    refused(&output, "does not run as root");
+
+    let started = lodge.records("started");
+    assert!(started.iter().all(|one| one["executor"] == "ghost"), "{started:?}");
+    assert!(lodge.records("requested").iter().all(|one| one["caller"]["container"].is_null()));
+    until("no ghost to be left", || {
+        let all = engine::get().docker().args(["ps", "-a", "--format", "{{.Names}}"]).output();
+        let all = text(&all.unwrap().stdout);
+        let of = |one: &Value| format!("clawrden-ghost-{}", one["id"].as_str().unwrap());
+        started.iter().all(|one| !all.contains(&of(one))).then_some(())
+    });
+
+    // Whoever of the jail it is that asks: what not all of them have is nobody's.
+    let other = engine::get()
+        .container("debian13")
+        .mount_read_only(Path::new(&lodge.door), "/run/clawrden")
+        .start();
+    refused(&lodge.run(&["tac", "lines"], b""), "`pid: host`");
+    drop(other);
+    well(&lodge.run(&["tac", "lines"], b""), "b\na\n");
+    let odd = engine::get()
+        .container("debian13")
+        .mount_read_only(Path::new(&lodge.door), "/run/clawrden")
+        .label("clawrden.jail", "another")
+        .start();
+    refused(&lodge.run(&["tac", "lines"], b""), "belongs to jail another");
+    drop(odd);
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub const ARGV0: &[u8] = b"clawrden-runner";
 /// The argument before the path of the socket that a runner connects to instead.
 pub const CONNECT: &[u8] = b"--connect";
 
+/// The same for a runner that first sends its root directory over that socket, with one byte: to a warden that does not
+/// see its processes.
+pub const CONNECT_OPEN: &[u8] = b"--connect-open";
+
 /// The frozen plan of a supervised run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {

@@ -88,6 +88,40 @@ fn a_runner_connects_and_runs_what_it_is_given() {
 }
 
 #[test]
+fn a_runner_that_is_asked_to_sends_its_root_directory_first() {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    for shim in shims() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("clawrden-runner");
+        fs::copy(&shim, &program).unwrap();
+        let path = folder.path().join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let child = Command::new(&program)
+            .arg("--connect-open")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [7];
+        let mut parts = [std::io::IoSliceMut::new(&mut byte)];
+        let got = recvmsg(&socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
+        assert_eq!((got.bytes, byte), (1, [0]));
+        let mut rights = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+            _ => None,
+        });
+        let root = rights.next().unwrap().next().unwrap();
+        let id = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        assert_eq!(id(rustix::fs::fstat(&root).unwrap()), id(rustix::fs::stat("/").unwrap()));
+        drop(socket);
+        assert_eq!(ended(child).code(), Some(1), "a warden that has gone sends no plan");
+    }
+}
+
+#[test]
 fn a_runner_that_finds_no_socket_ends_at_once() {
     for shim in shims() {
         let folder = tempfile::tempdir().unwrap();

@@ -405,7 +405,9 @@ impl Judged {
                 "an agent's hook asks: the agent runs it by itself, and its end is not recorded"
                     .to_owned(),
             );
-        } else if self.plan.caller.is_unseen() {
+        } else if self.plan.caller.is_unseen()
+            && (self.decision.executor != Executor::Ghost || self.decision.record.is_some())
+        {
             noticed.push(format!("an approval runs nothing: {}", PlanError::CallerUnseen));
         }
         noticed

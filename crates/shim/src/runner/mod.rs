@@ -21,8 +21,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
-use clawrden_protocol::runner::{CONNECT, Plan};
-use rustix::fd::OwnedFd;
+use clawrden_protocol::runner::{CONNECT, CONNECT_OPEN, Plan};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 
@@ -72,8 +73,14 @@ fn settle(start: &Start) -> Result<Kept, Errno> {
     let mut args = start.args().skip(1);
     // In a container no descriptor of the warden's can be inherited.
     let warden = match args.next() {
-        Some(word) if word.to_bytes() == CONNECT => {
-            connect(args.next().unwrap_or_default().to_bytes())?
+        Some(word) if word.to_bytes().starts_with(CONNECT) => {
+            let socket = connect(args.next().unwrap_or_default().to_bytes())?;
+            if word.to_bytes() == CONNECT_OPEN {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let root = rustix::fs::open(c"/", flags, Mode::empty())?;
+                fds::send_with(socket.as_fd(), &[0], &[root.as_fd()])?;
+            }
+            socket
         }
         _ => fds::take(0),
     };

@@ -194,6 +194,17 @@ impl Engine {
         self.call(call, async |docker| docker.kill_container(name, options).await).await
     }
 
+    /// How many processes a container has.
+    ///
+    /// # Errors
+    /// `NotFound` for none; `Conflict` when it does not run.
+    pub async fn count_processes(&self, id: &str) -> Result<usize, EngineError> {
+        let name = names::simple(Kind::Container, id)?;
+        let call = Call::question("list a container's processes", Kind::Container, name);
+        let found = self.call(call, async |docker| docker.top_processes(name, None).await).await?;
+        Ok(found.processes.map_or(0, |all| all.len()))
+    }
+
     /// Freezes all processes of a container.
     ///
     /// # Errors

@@ -108,12 +108,12 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     crate::crash::point("runner_taken");
     // It has served: whoever else knows it finds nothing.
     drop(door);
-    let runner_is = Identity::of(runner.pid());
+    let runner_is = runner.identity();
     let joined = match bounded {
-        Some(bounded) => limits::join(bounded, runner_is.as_ref().ok().copied()).await.map(Some),
+        Some(bounded) => limits::join(bounded, runner_is).await.map(Some),
         None => Ok(None),
     };
-    let prepared = way.finish(prepared, runner_is.as_ref().ok());
+    let prepared = way.finish(prepared, runner_is.as_ref());
     let (prepared, bounded) = match joined {
         Ok(bounded) => (prepared, bounded),
         Err(text) => (Err(text), None),
@@ -337,7 +337,7 @@ async fn enter(warden: &Warden, id: Id, way: &Way) -> Result<(Runner, Door), Str
                 heard.map_err(|error| format!("the runner cannot be heard: {error}"))?;
             // By what the engine has started, not by what is said.
             if engine.inspect_exec(&exec).await.map_err(failed)?.pid == Some(pid) {
-                return Ok(Runner::connected(socket, pid));
+                return Ok(Runner::connected(socket, Some(pid)));
             }
         }
         Err("others connected in the place of the runner".to_owned())

@@ -83,7 +83,9 @@ async fn run(warden: &Arc<Warden>, start: Start) {
     if start.approved.plan().invocation.only_judged() {
         return judge::run(warden, start).await;
     }
-    if start.approved.plan().caller.is_unseen() {
+    if start.approved.plan().caller.is_unseen()
+        && (start.approved.executor() != Executor::Ghost || start.approved.recording().is_some())
+    {
         let text = PlanError::CallerUnseen.to_string();
         return refuse(warden, start, Refusal::Failed, text).await;
     }

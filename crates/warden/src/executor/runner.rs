@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::pool::{Idle, LeafSlot};
+use crate::process::Identity;
 
 /// A runner that is at work.
 pub(super) struct Runner {
@@ -26,8 +27,8 @@ pub(super) struct Runner {
 enum Holder {
     /// We have.
     Warden(std::process::Child, LeafSlot),
-    /// The container's engine has; its pid here.
-    Engine(u32),
+    /// The container's engine has; its pid here, where it can be seen.
+    Engine(Option<u32>),
 }
 
 /// Why a runner did not start, or went silent.
@@ -59,16 +60,21 @@ impl Runner {
         })
     }
 
-    /// The runner that has connected, as process `pid` of a container.
-    pub(super) fn connected(socket: UnixStream, pid: u32) -> Self {
+    /// The runner that has connected, as process `pid` of a container where that can be seen.
+    pub(super) fn connected(socket: UnixStream, pid: Option<u32>) -> Self {
         Self { socket, holder: Holder::Engine(pid), incoming: Vec::new(), stopped: false }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> Option<u32> {
         match &self.holder {
-            Holder::Warden(process, _) => process.id(),
+            Holder::Warden(process, _) => Some(process.id()),
             Holder::Engine(pid) => *pid,
         }
+    }
+
+    /// Its process, where it can be seen and is still there.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.pid().and_then(|pid| Identity::of(pid).ok())
     }
 
     /// Its cgroup, where it may have one of ours.

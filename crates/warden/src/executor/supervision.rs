@@ -103,7 +103,7 @@ impl Supervision {
     ) -> Self {
         let engines = match runner.leaf() {
             Some(_) => None,
-            None => Identity::of(runner.pid()).ok(),
+            None => runner.identity(),
         };
         Self {
             id,
@@ -200,7 +200,10 @@ impl Supervision {
             }
         };
         if let Some((begun, ready)) = recording {
-            let way = Way { pid: self.runner.pid(), is_ours: self.runner.leaf().is_some() };
+            let way = Way {
+                pid: self.runner.pid().unwrap_or_default(),
+                is_ours: self.runner.leaf().is_some(),
+            };
             let (relay, end) = ready.carry(begun, connection, way);
             (self.relay, connection) = (Some(relay), end);
         }
@@ -270,7 +273,9 @@ impl Supervision {
                         tracing::debug!(%id, pid, "a supervised tool runs");
                         crate::crash::point("tool_started");
                         has_started = true;
-                        self.run.is_in(self.tree());
+                        if let Some(tree) = self.tree() {
+                            self.run.is_in(tree);
+                        }
                         _entered = laps.map(|(laps, (identity, lap))| laps.enter(identity, lap, pid));
                         deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
                     }
@@ -369,14 +374,22 @@ impl Supervision {
                 () = at(self.overdue) => return,
                 order = self.run.order() => self.obey(order).await,
                 () = look => {
-                    let runner = Identity::of(self.runner.pid());
-                    let left = runner.and_then(descendants).is_ok_and(|left| !left.is_empty());
-                    if left && self.overdue.is_none() {
+                    if self.overdue.is_none() && self.is_left().await {
                         self.stop(EXIT_UNREACHABLE, "its command has ended", true).await;
                     }
                 }
             }
         }
+    }
+
+    /// Whether anything of the tool runs on.
+    async fn is_left(&self) -> bool {
+        if let Some(pid) = self.runner.pid() {
+            return Identity::of(pid).and_then(descendants).is_ok_and(|left| !left.is_empty());
+        }
+        let Some((engine, id)) = &self.container else { return false };
+        // The runner is one of them.
+        engine.count_processes(id).await.is_ok_and(|count| count > 1)
     }
 
     fn is_reusable(&self) -> bool {
@@ -400,14 +413,15 @@ impl Supervision {
         }
     }
 
-    /// Where its processes are.
-    fn tree(&self) -> Tree {
+    /// Where its processes are, as far as they can be seen.
+    fn tree(&self) -> Option<Tree> {
+        let pid = self.runner.pid()?;
         let leaf = self.runner.leaf().cloned();
         let members = move || {
             let inside = leaf.as_ref().and_then(|leaf| leaf.with_what_is_there(Leaf::processes));
             inside.unwrap_or_default()
         };
-        Tree::of_runner(self.runner.pid(), members)
+        Some(Tree::of_runner(pid, members))
     }
 
     async fn stop(&mut self, code: u8, text: &str, now: bool) {
@@ -439,10 +453,10 @@ impl Supervision {
         cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
     ) {
         let frozen = self.runner.leaf().and_then(|leaf| leaf.with(cgroup));
-        let problems = match (frozen, Identity::of(self.runner.pid())) {
+        let problems = match (frozen, self.runner.identity()) {
             (Some(frozen), _) => frozen.err().map(|error| error.to_string()).into_iter().collect(),
-            (None, Ok(runner)) => tree(runner, Scope::Whole).problems,
-            (None, Err(error)) => vec![error.to_string()],
+            (None, Some(runner)) => tree(runner, Scope::Whole).problems,
+            (None, None) => vec!["its runner has ended".to_owned()],
         };
         for problem in problems {
             tracing::warn!(id = %self.id, problem, "a command could not be frozen or thawed");

@@ -51,8 +51,8 @@ pub(crate) type RequestId = [u8; 16];
 pub(crate) enum PlanError {
     /// The peer's process is not visible, so its files are not either.
     #[error(
-        "the caller's process cannot be seen from here (it is in a pid namespace of its own), so nothing runs for \
-         it; run the warden in the host's pid namespace (`pid: host`)"
+        "the caller's process cannot be seen from here (it is in a pid namespace of its own), so this \
+         does not run for it; run the warden in the host's pid namespace (`pid: host`)"
     )]
     CallerUnseen,
     /// The peer ended, or its pid is another process by now.
@@ -83,6 +83,14 @@ pub(crate) struct Cwd {
     pub(crate) path: Vec<u8>,
     /// Device, as major and minor, and inode.
     pub(crate) id: ((u32, u32), u64),
+}
+
+impl Cwd {
+    /// One that was told by a caller whose files are not seen, where it can be a path without links. Only a ghost is
+    /// started there, which must have that very folder by that very path; so whatever is judged by it holds.
+    fn unseen(path: &[u8]) -> Option<Self> {
+        root::is_plain(path).then(|| Self { path: path.to_vec(), id: ((0, 0), 0) })
+    }
 }
 
 /// What was asked, and what it means. See the module.
@@ -259,7 +267,8 @@ impl Plan {
             return workers.run(move || host.is_unchanged()).await;
         }
         let (tool, cwd) = (self.tool.clone(), self.cwd.clone());
-        if self.caller.is_unseen() && tool.is_none() && cwd.is_none() {
+        // What runs for it is a ghost, which is looked into before its tool starts.
+        if self.caller.is_unseen() && tool.is_none() {
             return Ok(true);
         }
         let pid = self.caller.pid.ok_or(PlanError::CallerUnseen)?;
@@ -283,6 +292,11 @@ impl Plan {
             jails: self.judges.jails().cloned().collect(),
             container: container.map(|container| container.id.clone()),
         }
+    }
+
+    /// The bare name of a tool that a caller asked for whose files are not seen.
+    pub(crate) fn unseen_name(&self) -> Option<&[u8]> {
+        self.known_as.as_deref().filter(|_| self.caller.is_unseen())
     }
 
     /// The tool that will run, wherever that is.
@@ -366,7 +380,8 @@ fn home(door: &Jail, caller: &Caller, jails: &Jails) -> Result<Option<Arc<Jail>>
 /// judged by its name and its words alone.
 async fn find(caller: &Caller, asked: &Invocation, sight: Sight<'_>) -> Result<Found, PlanError> {
     let Some(pid) = caller.pid else {
-        return Ok(Found { cwd: None, tool: None, known_as: None, by_path: false });
+        let cwd = (!asked.only_judged()).then(|| Cwd::unseen(asked.cwd())).flatten();
+        return Ok(Found { cwd, tool: None, known_as: None, by_path: false });
     };
     let root = Root::of(pid).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PlanError::CallerGone,

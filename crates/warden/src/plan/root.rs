@@ -103,7 +103,11 @@ impl Root {
 
     fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = fs::open(path, flags, Mode::empty())?;
+        Self::given(fs::open(path, flags, Mode::empty())?)
+    }
+
+    /// The folder that this descriptor stands for.
+    pub(crate) fn given(fd: OwnedFd) -> io::Result<Self> {
         // The usual one is told by what it is: its path costs several times as much.
         if Place::of(&fd).is_some_and(|place| Some(place) == *OWN) {
             return Ok(Self { fd, prefix: None });
@@ -244,7 +248,7 @@ impl Place {
 }
 
 /// Whether an absolute path leads nowhere but through its own names.
-fn is_plain(path: &[u8]) -> bool {
+pub(super) fn is_plain(path: &[u8]) -> bool {
     let odd = |name: &[u8]| name.is_empty() || name == b"." || name == b"..";
     path == b"/"
         || path.strip_prefix(b"/").is_some_and(|names| !names.split(|&b| b == b'/').any(odd))

@@ -64,6 +64,32 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<PeerCred> {
     Ok(PeerCred { uid: cred.uid, gid: cred.gid, pid, pidfd, pidfd_exact })
 }
 
+/// The supplementary groups that the process behind a connected Unix socket had when it connected, as they are called here.
+///
+/// # Errors
+/// When the descriptor is no connected Unix socket, or there are more than the kernel lets a process have.
+pub fn groups_of(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    const MOST: usize = 65_536;
+    let mut groups = vec![0_u32; MOST];
+    let mut length =
+        libc::socklen_t::try_from(size_of_val(&groups[..])).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the room behind the pointer.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            groups.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    groups.truncate(usize::try_from(length).map_err(io::Error::other)? / size_of::<u32>());
+    Ok(groups)
+}
+
 /// Whether this kernel gives a pidfd for a socket's peer (`SO_PEERPIDFD`, Linux 6.5).
 #[must_use]
 pub fn has_peer_pidfd() -> bool {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::Warden;
-use crate::containers::{Door, Doors, short};
-use crate::engine::{EngineError, Listed, Mount, Running};
+use crate::containers::{Door, Doors, JAIL_LABEL, short};
+use crate::engine::{EngineError, Listed, Mount, MountKind, Running};
 use crate::holds::Scope;
 use crate::jails::JailName;
 use crate::running::Origin;
@@ -193,6 +193,43 @@ impl Warden {
             call: "tell its mounts",
             why: error.to_string(),
         })
+    }
+
+    /// What is mounted into each container that has this jail's door: a caller that is not seen is in one of them. The text
+    /// says why none of it counts.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub(crate) async fn may_be_homes(
+        &self,
+        jail: &JailName,
+    ) -> Result<Result<Vec<Vec<Mount>>, String>, EngineError> {
+        // One that has ended asks for nothing any more: its connection went with it.
+        let listed = self.engine.list_containers(&[], false).await?;
+        let ways = self.ways(mounts(&listed)).await?;
+        // Whoever can move folders on the way of those has them come from elsewhere.
+        let folders = self.engine.folders_of_volumes().await?;
+        let mut homes = Vec::new();
+        for one in listed {
+            let is_home = ways.jails(&one.mounts).any(|found| found == *jail);
+            if !is_home || ways.doors.vantage().is_own(&one.id) {
+                continue;
+            }
+            if let Some(of) = one.labels.get(JAIL_LABEL).filter(|of| **of != *jail.as_str()) {
+                return Ok(Err(format!(
+                    "the caller is not seen and may be in container {}, which belongs to jail {of} by its label \
+                     {JAIL_LABEL}; run the warden in the host's pid namespace (`pid: host`)",
+                    one.name
+                )));
+            }
+            let bent = |mount: &Mount| matches!(&mount.kind, MountKind::Volume(name) if folders.contains_key(name));
+            let kind = |mount: Mount| match bent(&mount) {
+                true => Mount { kind: MountKind::Other, ..mount },
+                false => mount,
+            };
+            homes.push(one.mounts.into_iter().map(kind).collect());
+        }
+        Ok(Ok(homes))
     }
 
     /// The jails that a container is in: that of its label unless it has only another warden's door, those whose folder

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clawrden_policy::{GHOST_MEMORY, GHOST_PIDS, Limits as Wanted};
-use clawrden_protocol::runner::CONNECT;
+use clawrden_protocol::runner::{CONNECT, CONNECT_OPEN};
 
 use super::secrets::FOLDER;
 use super::user::Who;
@@ -47,12 +47,15 @@ pub(super) struct Parts<'a> {
     /// The folder with its door, and the runner, on the engine's host.
     pub(super) door: String,
     pub(super) runner: String,
+    /// The warden does not see its processes.
+    pub(super) is_unseen: bool,
 }
 
 /// The container that comes of it: nothing in it says what runs, with which variables or secrets.
 pub(super) fn plan(parts: Parts<'_>) -> NewContainer {
-    let Parts { id, warden, image, who, network, limits, shared, has_secrets, door, runner } =
-        parts;
+    let Parts { id, warden, image, who, network, limits, shared, has_secrets, .. } = parts;
+    let Parts { door, runner, is_unseen, .. } = parts;
+    let connect = if is_unseen { CONNECT_OPEN } else { CONNECT };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let bind = |source: String, target: &str, is_read_only| Bind {
         source,
@@ -86,7 +89,7 @@ pub(super) fn plan(parts: Parts<'_>) -> NewContainer {
     NewContainer {
         name: format!("clawrden-ghost-{id}"),
         image,
-        command: vec![RUNNER.to_owned(), text(CONNECT), format!("{DOOR}/{SOCKET}")],
+        command: vec![RUNNER.to_owned(), text(connect), format!("{DOOR}/{SOCKET}")],
         user: format!("{}:{}", who.uid, who.gid),
         groups: who.groups.clone(),
         cwd: "/".to_owned(),
@@ -171,6 +174,7 @@ mod tests {
             has_secrets: false,
             door: "/run/clawrden/ghosts/x".to_owned(),
             runner: "/var/lib/clawrden/clawrden-runner".to_owned(),
+            is_unseen: false,
         }
     }
 

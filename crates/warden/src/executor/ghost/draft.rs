@@ -9,7 +9,7 @@ use super::ready::Ready;
 use super::workspace;
 use crate::executor::supervision::{Prepared, device_number};
 use crate::jails::FALLBACK_PATH;
-use crate::plan::{Plan, base_name, local as kept_environment, value};
+use crate::plan::{Plan, PlanError, base_name, local as kept_environment, value};
 use crate::process::status;
 use crate::warden::Warden;
 
@@ -31,8 +31,10 @@ pub(super) fn prepare(
     ghost: &Ghost,
     ready: &Ready,
 ) -> Result<Draft, String> {
-    let caller = plan.caller.pid.ok_or("the caller is not known")?;
-    let umask = status(caller).map_err(|error| error.to_string())?.umask;
+    let umask = match plan.caller.pid {
+        Some(caller) => status(caller).map_err(|error| error.to_string())?.umask,
+        None => None,
+    };
     let version_2 = plan.invocation.version_2();
     let (env, path, stripped) = environment(warden, plan, ready);
     // A tool of the workspace's own lies at the same path there.
@@ -43,6 +45,10 @@ pub(super) fn prepare(
         .filter(|tool| workspace::holds(&ready.shared, &tool.path));
     let name = match of_workspace {
         Some(tool) => tool.path.clone(),
+        None if plan.caller.is_unseen() => match plan.unseen_name() {
+            Some(name) => name.to_vec(),
+            None => return Err(PlanError::CallerUnseen.to_string()),
+        },
         None => base_name(plan.invocation.name()).to_vec(),
     };
     let mut argv: Vec<Vec<u8>> = plan.invocation.argv().map(<[u8]>::to_vec).collect();
@@ -63,7 +69,7 @@ pub(super) fn prepare(
         blocked: 0,
         tty: plan.invocation.tty().map(|tty| (tty.fds, tty.rows, tty.cols)),
         grace_ms: u32::try_from(warden.config.grace.as_millis()).unwrap_or(u32::MAX),
-        cwd: plan.cwd.as_ref().map(|cwd| (device_number(cwd.id.0), cwd.id.1)),
+        cwd: None,
         place: Vec::new(),
         script: Vec::new(),
         keep_open: false,
@@ -108,6 +114,7 @@ pub(super) fn complete(draft: Draft, inside: Inside) -> Prepared {
     let Inside { tool, opened, cwd, groups } = inside;
     let Draft { mut plan, stripped, .. } = draft;
     plan.groups = groups;
+    plan.cwd = Some((device_number(cwd.id.device), cwd.id.inode));
     if tool.script {
         plan.script.clone_from(&tool.path);
     }

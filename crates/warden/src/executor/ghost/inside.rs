@@ -2,6 +2,7 @@
 //! its caller sees, and which file its tool is.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::secrets::Values;
@@ -10,12 +11,17 @@ use super::workspace::Shared;
 use crate::plan::{Cwd, Depth, Kinds, Opened, Root, Search, Tool};
 use crate::process::{Ids, Status, status};
 
+/// How a ghost is looked into.
+pub(super) enum View {
+    /// By its first process and the caller's, as they are here.
+    Seen { ghost: u32, caller: u32 },
+    /// By the root directory that its runner sent, with the groups that the kernel gives it. Neither process is seen.
+    Unseen { root: OwnedFd, groups: Vec<u32> },
+}
+
 /// What is looked for.
 pub(super) struct Sought {
-    /// The ghost's first process, as it is here.
-    pub(super) ghost: u32,
-    /// The caller's.
-    pub(super) caller: u32,
+    pub(super) view: View,
     pub(super) shared: Vec<Shared>,
     pub(super) cwd: Cwd,
     /// The tool: a bare name, or a path in what is shared.
@@ -52,7 +58,19 @@ impl From<io::Error> for Amiss {
 
 /// Looks, and writes the files of secrets. Blocks.
 pub(super) fn look(sought: Sought) -> Result<Inside, Amiss> {
-    let Sought { ghost, caller, shared, cwd, name, path, who, secrets, kinds } = sought;
+    let Sought { view, shared, cwd, name, path, who, secrets, kinds } = sought;
+    let (ghost, caller) = match view {
+        View::Seen { ghost, caller } => (ghost, caller),
+        View::Unseen { root, groups } => {
+            let root = Root::given(root)?;
+            for Shared { target, .. } in &shared {
+                is_there(&root, target.as_bytes())?;
+            }
+            let there = is_there(&root, &cwd.path)?;
+            let (tool, opened) = find(&root, &kinds, &path, &name)?;
+            return Ok(Inside { tool, opened, cwd: there, groups });
+        }
+    };
     let held = status(ghost).map_err(|error| Amiss::Refused(error.to_string()))?;
     is_whom(&held, &who)?;
     let (root, theirs) = (Root::of(ghost)?, Root::of(caller)?);
@@ -64,16 +82,7 @@ pub(super) fn look(sought: Sought) -> Result<Inside, Amiss> {
         let text = "the working directory is another folder in the ghost than it is for the caller";
         return Err(Amiss::Refused(text.to_owned()));
     }
-    let search = Search {
-        root: &root,
-        kinds: &kinds,
-        path: Some(&path),
-        cwd: None,
-        depth: Depth::Full,
-        behind: None,
-    };
-    let tool = search.find(&name)?.ok_or(Amiss::NoTool)?;
-    let opened = root.lookup(&tool.path, Depth::Full)?;
+    let (tool, opened) = find(&root, &kinds, &path, &name)?;
     if secrets.has_files() {
         let failed =
             |error| Amiss::Refused(format!("the ghost's secrets cannot be written: {error}"));
@@ -81,6 +90,24 @@ pub(super) fn look(sought: Sought) -> Result<Inside, Amiss> {
     }
     let groups = Ids::of(ghost)?.groups_told(&held.groups);
     Ok(Inside { tool, opened, cwd: there, groups })
+}
+
+fn find(root: &Root, kinds: &Kinds, path: &[u8], name: &[u8]) -> Result<(Tool, Opened), Amiss> {
+    let (path, depth) = (Some(path), Depth::Full);
+    let search = Search { root, kinds, path, cwd: None, depth, behind: None };
+    let tool = search.find(name)?.ok_or(Amiss::NoTool)?;
+    let opened = root.lookup(&tool.path, Depth::Full)?;
+    Ok((tool, opened))
+}
+
+/// A folder of the ghost, by the way that was judged, without links.
+fn is_there(root: &Root, path: &[u8]) -> Result<Opened, Amiss> {
+    let there = root.lookup(path, Depth::Full)?;
+    if there.is_direct() && there.is_directory() {
+        return Ok(there);
+    }
+    let shown = String::from_utf8_lossy(path);
+    Err(Amiss::Refused(format!("{shown} is no folder of the ghost, or a link leads there")))
 }
 
 /// Whom the engine has truly made of it, by the kernel: an engine that maps no users, or others than it seemed, would
@@ -121,6 +148,19 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_folder_of_a_caller_that_is_not_seen_is_reached_by_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("work/a")).unwrap();
+        fs::write(dir.path().join("work/file"), "").unwrap();
+        symlink("a", dir.path().join("work/link")).unwrap();
+        let root = Root::at(dir.path()).unwrap();
+        assert!(is_there(&root, b"/work/a").is_ok());
+        for other in [&b"/work/link"[..], b"/work/file", b"/work/none"] {
+            assert!(is_there(&root, other).is_err());
+        }
+    }
 
     #[test]
     fn a_folder_must_be_the_callers_by_a_way_without_links() {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clawrden_policy::Ghost;
 use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
+use tokio::net::UnixStream;
 
 use super::container::{self, Held, Parts};
 use super::draft::Draft;
-use super::inside::{self, Amiss, Inside, Sought};
+use super::inside::{self, Amiss, Inside, Sought, View};
 use super::ready::Ready;
 use super::secrets::Values;
 use crate::containers::OutOfReach;
@@ -27,7 +28,9 @@ const CONNECTS_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct Making {
     new: NewContainer,
     door: Door,
-    sought: Box<dyn FnOnce(u32, Values) -> Sought + Send>,
+    /// The caller's process, where it is seen, and otherwise who the ghost is.
+    caller: Result<u32, (u32, u32)>,
+    sought: Box<dyn FnOnce(View, Values) -> Sought + Send>,
 }
 
 pub(super) fn making(
@@ -53,16 +56,17 @@ pub(super) fn making(
         has_secrets: ready.secrets.has_files(),
         door: vantage.on_host(door.folder()).map_err(reached)?.display().to_string(),
         runner: ghosts.runner(vantage)?,
+        is_unseen: plan.caller.is_unseen(),
     });
-    let (Some(caller), Some(cwd)) = (plan.caller.pid, plan.cwd.clone()) else {
-        return Err("the caller is not known".to_owned());
+    let Some(cwd) = plan.cwd.clone() else {
+        return Err("the caller's working directory is not known".to_owned());
     };
+    let caller = plan.caller.pid.ok_or((ready.who.uid, ready.who.gid));
     let (shared, who) = (ready.shared.clone(), ready.who.clone());
     let (name, path) = (draft.name.clone(), draft.path.clone());
     let kinds = warden.kinds();
-    let sought = Box::new(move |ghost, secrets| Sought {
-        ghost,
-        caller,
+    let sought = Box::new(move |view, secrets| Sought {
+        view,
         shared,
         cwd,
         name,
@@ -71,7 +75,7 @@ pub(super) fn making(
         secrets,
         kinds,
     });
-    Ok(Making { new, door, sought })
+    Ok(Making { new, door, caller, sought })
 }
 
 /// A ghost whose runner waits for its plan.
@@ -110,7 +114,7 @@ pub(super) async fn begun(
 
 async fn make(warden: &Warden, making: Making, secrets: Values) -> Result<Made, (u8, String)> {
     let failed = |text: String| (EXIT_UNREACHABLE, text);
-    let Making { new, door, sought } = making;
+    let Making { new, door, caller, sought } = making;
     let Ok(turn) = warden.ghosts.making.acquire().await else {
         return Err(failed("the warden went down; nothing ran".to_owned()));
     };
@@ -122,9 +126,9 @@ async fn make(warden: &Warden, making: Making, secrets: Values) -> Result<Made, 
         .map_err(|error| failed(not_made(&error, &network)))?;
     crate::crash::point("ghost_made");
     engine.start_container(held.id()).await.map_err(|error| failed(not_made(&error, &network)))?;
-    let (socket, pid) = connected(&engine, &door, held.id()).await.map_err(failed)?;
+    let (socket, pid, view) = connected(&engine, &door, held.id(), caller).await.map_err(failed)?;
     drop(turn);
-    let sought = sought(pid, secrets);
+    let sought = sought(view, secrets);
     let name = String::from_utf8_lossy(&sought.name).into_owned();
     let looked = warden.workers.run(move || inside::look(sought)).await;
     let inside = match looked.map_err(|error| failed(error.to_string()))? {
@@ -158,11 +162,26 @@ async fn connected(
     engine: &Engine,
     door: &Door,
     id: &str,
-) -> Result<(tokio::net::UnixStream, u32), String> {
+    caller: Result<u32, (u32, u32)>,
+) -> Result<(UnixStream, Option<u32>, View), String> {
+    let arriving = async {
+        match caller {
+            Ok(caller) => {
+                let (socket, ghost) = arrival(engine, door, id).await?;
+                Ok((socket, Some(ghost), View::Seen { ghost, caller }))
+            }
+            // The folder with the door is in this one container, in which nothing else runs, and is closed to everybody
+            // but root outside of it.
+            Err(who) => {
+                let (socket, root, groups) = door.unseen_runner(who).await?;
+                Ok((socket, None, View::Unseen { root, groups }))
+            }
+        }
+    };
     tokio::select! {
         biased;
-        runner = arrival(engine, door, id) => {
-            runner.map_err(|error| format!("the ghost's runner cannot be heard: {error}"))
+        runner = arriving => {
+            runner.map_err(|error: std::io::Error| format!("the ghost's runner cannot be heard: {error}"))
         }
         code = engine.wait_container(id) => Err(match code {
             Ok(code) => format!("the ghost ended before it began, with exit code {code}"),
@@ -176,11 +195,7 @@ async fn connected(
 
 /// The first connection by the container's own process. A container may have no cgroup that names it, where its engine is
 /// run by a user; then the engine says which its first process is.
-async fn arrival(
-    engine: &Engine,
-    door: &Door,
-    id: &str,
-) -> std::io::Result<(tokio::net::UnixStream, u32)> {
+async fn arrival(engine: &Engine, door: &Door, id: &str) -> std::io::Result<(UnixStream, u32)> {
     loop {
         let (socket, pid) = door.next().await?;
         let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));

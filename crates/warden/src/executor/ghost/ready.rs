@@ -10,11 +10,11 @@ use super::secrets::Values;
 use super::user::Who;
 use super::workspace::{Kept, Shared};
 use super::{image, secrets, user, workspace};
-use crate::containers::Vantage;
-use crate::engine::{About, Container, EngineError, Image};
+use crate::containers::{Vantage, Whereabouts};
+use crate::engine::{About, Container, EngineError, Image, Mount};
 use crate::executor::whereabouts;
 use crate::intercom::Reply;
-use crate::plan::{Judges, Plan};
+use crate::plan::{Judges, Plan, PlanError};
 use crate::process::Namespaces;
 use crate::warden::Warden;
 
@@ -79,13 +79,23 @@ async fn find(
     told: mpsc::UnboundedSender<String>,
 ) -> Result<Ready, Unmade> {
     let about = warden.engine.about().await?;
-    let at = whereabouts(warden, &plan.caller).await;
+    if plan.caller.is_unseen() {
+        may_be_unseen(plan, ghost, &about)?;
+    }
+    let at = match plan.caller.is_unseen() {
+        true => Whereabouts::Nowhere,
+        false => whereabouts(warden, &plan.caller).await,
+    };
     let home = at.known().map_err(|why| Unmade::Denied(why.to_string()))?.map(AsRef::as_ref);
     let vantage = warden.containers.vantage().await?;
     let who = user::who(ghost.image.user, &plan.caller, home.is_some(), about.maps_users);
     let who = who.map_err(Unmade::Denied)?;
     let kept = kept(warden, &vantage).await?;
-    let shared = share(plan, home, &kept)?;
+    let homes = match plan.caller.is_unseen() {
+        true => warden.may_be_homes(&plan.jail.name).await?.map_err(Unmade::Denied)?,
+        false => Vec::new(),
+    };
+    let shared = share(plan, home, &homes, &kept)?;
     out_of_reach(warden, plan, ghost, (&who, &about), home)?;
     let image = image::find(&warden.engine, &ghost.image, home, |line| {
         // Nobody listens any more when the caller has gone.
@@ -98,8 +108,24 @@ async fn find(
     Ok(Ready { image, who, shared, secrets: secrets.map_err(Unmade::Failed)?, vantage })
 }
 
+/// Whether a caller that is not seen may have this ghost: one that takes nothing from its own container, and gets nothing
+/// that the caller may not reach into.
+fn may_be_unseen(plan: &Plan, ghost: &Ghost, about: &About) -> Result<(), Unmade> {
+    let takes = ghost.image.is_same() || ghost.image.network.is_some() || !ghost.secrets.is_empty();
+    // Whom an engine that maps users makes of it cannot be told either.
+    if takes || about.maps_users || plan.unseen_name().is_none() {
+        return Err(Unmade::Denied(PlanError::CallerUnseen.to_string()));
+    }
+    Ok(())
+}
+
 /// The folders that it shares with its caller, the working directory among them.
-fn share(plan: &Plan, home: Option<&Container>, kept: &Kept) -> Result<Vec<Shared>, Unmade> {
+fn share(
+    plan: &Plan,
+    home: Option<&Container>,
+    homes: &[Vec<Mount>],
+    kept: &Kept,
+) -> Result<Vec<Shared>, Unmade> {
     let jail = plan.jail.name.as_str();
     // By all that judged it, and by what is in force by now: a change of the policy gives no more to what was decided
     // before it, and takes away at once.
@@ -107,6 +133,7 @@ fn share(plan: &Plan, home: Option<&Container>, kept: &Kept) -> Result<Vec<Share
     let all = plan.judges.workspaces().chain(now.iter().flat_map(Judges::workspaces));
     let each = all.map(|declared| match home {
         Some(container) => workspace::of_container(container, declared, kept),
+        None if plan.caller.is_unseen() => workspace::of_any(homes, declared, kept),
         None => workspace::of_host(declared, kept),
     });
     let shared = workspace::of_all(each);
@@ -120,6 +147,11 @@ fn share(plan: &Plan, home: Option<&Container>, kept: &Kept) -> Result<Vec<Share
     let shown = String::from_utf8_lossy(&cwd.path);
     let names: Vec<&str> = shared.iter().map(|shared| shared.target.as_str()).collect();
     let why = match (&names[..], home) {
+        ([], None) if plan.caller.is_unseen() => format!(
+            "while the caller's process is not seen, it can have the volumes alone that every container of jail {jail} \
+             has where the policy declares its `workspace`, and there are none; run the warden in the host's pid \
+             namespace (`pid: host`)"
+        ),
         ([], None) => format!("the policy declares no `workspace` for jail {jail}"),
         ([], Some(_)) => format!("jail {jail} shares none of its container's mounts with a ghost"),
         (names, _) => format!("a ghost of jail {jail} has {}", names.join(", ")),

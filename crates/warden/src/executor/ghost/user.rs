@@ -3,6 +3,7 @@
 use clawrden_policy::GhostUser;
 
 use crate::caller::Caller;
+use crate::plan::PlanError;
 use crate::process::{Ids, status};
 
 /// A user in a ghost.
@@ -44,8 +45,13 @@ pub(super) fn who(
 
 fn of_caller(caller: &Caller, is_in_container: bool, maps: bool) -> Result<Who, String> {
     let unknown = || "who the caller is is not known here, so nobody can run its ghost".to_owned();
-    let (Some(uid), Some(gid), Some(pid)) = (caller.uid, caller.gid, caller.pid) else {
-        return Err(unknown());
+    let (Some(uid), Some(gid)) = (caller.uid, caller.gid) else { return Err(unknown()) };
+    let Some(pid) = caller.pid else {
+        if maps {
+            return Err(PlanError::CallerUnseen.to_string());
+        }
+        // Of its other groups nothing is known.
+        return Ok(Who { uid, gid, groups: Vec::new(), on_host: Some((uid, gid)) });
     };
     let groups = status(pid).map_err(|error| error.to_string())?.groups;
     let on_host = Some((uid, gid));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clawrden_policy::is_system_folder;
 
-use crate::engine::{Container, MountKind};
+use crate::engine::{Container, Mount, MountKind};
 
 /// A folder that a ghost gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +60,34 @@ fn is_plain(path: &str) -> bool {
 /// What a caller in this container shares: those of its mounts that lie under `declared`; all that it may write and that
 /// come from the host, where nothing is declared.
 pub(super) fn of_container(container: &Container, declared: &[String], kept: &Kept) -> Vec<Shared> {
+    of_mounts(&container.mounts, declared, kept)
+}
+
+/// What a caller shares whose container and files are not seen: the volumes under `declared` that each container has that
+/// may be its own. What is no volume could be bent on its way, and there is nothing to compare it with; nor is there for one
+/// that has other mounts within.
+pub(super) fn of_any(each: &[Vec<Mount>], declared: &[String], kept: &Kept) -> Vec<Shared> {
+    let is_above = |target: &str, mount: &Mount| {
+        mount.destination != target && Path::new(&mount.destination).starts_with(target)
+    };
+    let volumes = each.iter().map(|mounts| {
+        let volume = |shared: &Shared| {
+            let is_it = |mount: &Mount| {
+                mount.destination == shared.target && matches!(mount.kind, MountKind::Volume(_))
+            };
+            mounts.iter().any(is_it) && !mounts.iter().any(|one| is_above(&shared.target, one))
+        };
+        of_mounts(mounts, declared, kept).into_iter().filter(volume).collect()
+    });
+    of_all(volumes)
+}
+
+fn of_mounts(mounts: &[Mount], declared: &[String], kept: &Kept) -> Vec<Shared> {
     let fits = |target: &str, kind: &MountKind, is_read_only: bool| match declared {
         [] => *kind == MountKind::Bind && !is_read_only,
         _ => declared.iter().any(|folder| Path::new(target).starts_with(folder)),
     };
-    let mounts = container.mounts.iter().filter_map(|mount| {
+    let mounts = mounts.iter().filter_map(|mount| {
         let source = match &mount.kind {
             MountKind::Bind if !kept.holds_back(Path::new(&mount.source)) => mount.source.clone(),
             MountKind::Volume(name) if !kept.is_ours(Path::new(&mount.source)) => name.clone(),
@@ -114,7 +137,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::engine::{Mount, Running};
+    use crate::engine::Running;
 
     pub(crate) fn container(mounts: &[(&str, &str, bool)]) -> Container {
         let mount = |&(source, destination, is_read_only): &(&str, &str, bool)| Mount {
@@ -217,6 +240,29 @@ pub(super) mod tests {
         assert_eq!(targets(&both), ["/work"]);
         assert!(of_all([of(&["/work"]), of(&[])].into_iter()).is_empty());
         assert!(of_all(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn of_containers_that_may_be_the_callers_those_volumes_are_shared_that_all_have() {
+        let one = container(&[("volume:work", "/work", false), ("/home/u/src", "/src", false)]);
+        let more = container(&[("volume:work", "/work", false), ("volume:more", "/more", false)]);
+        let read_only = container(&[("volume:work", "/work", true)]);
+        let other = container(&[("volume:other", "/work", false)]);
+        let declared = ["/work", "/src", "/more"].map(str::to_owned);
+        let of = |all: &[&Container]| {
+            let each: Vec<Vec<Mount>> = all.iter().map(|one| one.mounts.clone()).collect();
+            let shared = of_any(&each, &declared, &kept());
+            targets(&shared).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[&one]), ["/work"]);
+        assert_eq!(of(&[&one, &more]), ["/work"]);
+        assert!(of(&[&one, &read_only]).is_empty());
+        assert!(of(&[&one, &other]).is_empty());
+        assert!(of(&[]).is_empty());
+        for inner in ["volume:in", "/home/u/in"] {
+            let nested = container(&[("volume:work", "/work", false), (inner, "/work/in", false)]);
+            assert!(!of(&[&nested]).contains(&"/work".to_owned()), "{inner}");
+        }
     }
 
     #[test]
