@@ -56,6 +56,11 @@ impl Bench {
         self.dir.path()
     }
 
+    /// The binary that is measured.
+    pub(crate) fn clawrden(&self) -> &Path {
+        &self.clawrden
+    }
+
     /// The folder of shims.
     pub(crate) fn bin(&self) -> PathBuf {
         self.dir().join("bin")
@@ -84,11 +89,15 @@ impl Bench {
         fs::create_dir(&dir)?;
         fs::write(dir.join("policy.yaml"), policy)?;
         let log = File::create(dir.join("warden.log"))?;
+        let usual = dir.join("ledger.jsonl");
+        let is_said = extra.contains(&"--audit");
+        let audit = (!is_said).then_some(["--audit".as_ref(), usual.as_os_str()]);
+        let audit = audit.into_iter().flatten();
         let warden = Command::new(&self.clawrden)
             .args(["warden".as_ref(), "--socket".as_ref(), dir.join("warden.sock").as_os_str()])
             .args(["--control".as_ref(), dir.join("control.sock").as_os_str()])
             .args(["--policy".as_ref(), dir.join("policy.yaml").as_os_str()])
-            .args(["--audit".as_ref(), dir.join("ledger.jsonl").as_os_str()])
+            .args(audit)
             .args(extra)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -153,6 +162,10 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("warden.sock")
+    }
+
+    pub(crate) fn control(&self) -> PathBuf {
+        self.dir.join("control.sock")
     }
 
     pub(crate) fn pid(&self) -> u32 {

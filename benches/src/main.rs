@@ -13,11 +13,14 @@ mod engine;
 mod frames;
 mod history;
 mod house;
+mod ledger;
 mod load;
 mod machine;
 mod memory;
 mod pairs;
 mod plain;
+mod queries;
+mod records;
 mod report;
 mod spawn;
 mod streams;
@@ -83,6 +86,8 @@ enum Part {
     Breakdown,
     /// One command inside a container.
     Containers,
+    /// What the ledger costs, and how fast it is proved.
+    Ledger,
     /// History over a million requests.
     History,
 }
@@ -98,7 +103,7 @@ fn main() -> Outcome<()> {
     let bench = Bench::new(args.clawrden, args.quick)?;
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(machine::describe(bench.dir()));
-    let parts: [(Part, Measure); 10] = [
+    let parts: [(Part, Measure); 11] = [
         (Part::Spawn, spawn::measure),
         (Part::Streams, streams::measure),
         (Part::Crowd, crowd::measure),
@@ -108,6 +113,7 @@ fn main() -> Outcome<()> {
         (Part::Shim, plain::measure),
         (Part::Breakdown, breakdown::measure),
         (Part::Containers, containers::measure),
+        (Part::Ledger, ledger::measure),
         (Part::History, history::measure),
     ];
     let start = Instant::now();

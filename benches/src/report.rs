@@ -14,6 +14,7 @@ pub(crate) enum Unit {
     PerSecond,
     Megabytes,
     Bytes,
+    Percent,
     Count,
 }
 
@@ -27,12 +28,13 @@ impl Unit {
             Self::PerSecond => "/s",
             Self::Megabytes => "MB",
             Self::Bytes => "B",
+            Self::Percent => "%",
             Self::Count => "",
         }
     }
 
     fn show(self, value: f64) -> String {
-        let digits = usize::from(matches!(self, Self::Megabytes | Self::Millis));
+        let digits = usize::from(matches!(self, Self::Megabytes | Self::Millis | Self::Percent));
         let number = format!("{value:.digits$}");
         if self == Self::Count { number } else { format!("{number} {}", self.word()) }
     }
@@ -47,6 +49,8 @@ pub(crate) enum Budget {
     RatioFrom(f64),
     /// The value, at most, in the row's unit.
     UpTo(f64),
+    /// The value, at least.
+    From(f64),
 }
 
 /// One line.
@@ -123,6 +127,7 @@ impl Row {
             Budget::RatioUpTo(most) => self.ratio?.median <= most,
             Budget::RatioFrom(least) => self.ratio?.median >= least,
             Budget::UpTo(most) => self.ours?.median <= most,
+            Budget::From(least) => self.ours?.median >= least,
         })
     }
 
@@ -143,6 +148,7 @@ impl Row {
             Some(Budget::RatioUpTo(most)) => format!("≤ {most}"),
             Some(Budget::RatioFrom(least)) => format!("≥ {least}"),
             Some(Budget::UpTo(most)) => format!("≤ {}", self.unit.show(most)),
+            Some(Budget::From(least)) => format!("≥ {}", self.unit.show(least)),
         };
         let verdict = match self.verdict() {
             None if self.budget.is_some() && !self.steady => {
@@ -170,6 +176,7 @@ impl Row {
             Budget::RatioUpTo(most) => json!({"ratio_at_most": most}),
             Budget::RatioFrom(least) => json!({"ratio_at_least": least}),
             Budget::UpTo(most) => json!({"at_most": most}),
+            Budget::From(least) => json!({"at_least": least}),
         });
         json!({
             "what": self.what,

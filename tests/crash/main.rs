@@ -10,7 +10,9 @@ mod support;
 mod any_moment;
 mod asking;
 mod dropping;
+mod platter;
 mod points;
+mod power;
 mod reload;
 mod runners;
 

@@ -2,11 +2,13 @@
 //! the writer goes on.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::about::Opened;
 use super::error::LedgerError;
+use super::flusher::sync_folder;
 use super::head::NO_SEAL;
 use super::keys::Key;
 use super::line::{self, Stamp};
@@ -16,6 +18,9 @@ use super::record::{Record, Recovered};
 use super::verify::{self, Broken, last_line};
 use super::walk::Walk;
 use super::writer::{self, Segment, Signer, Start, Writer};
+
+/// Closed segments that may not have been on the disk when a machine lost its power: more are not written in one turn.
+const UNSYNCED: usize = 8;
 
 /// What was found when a ledger was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,17 +39,18 @@ pub(super) fn take_up(
     key: Option<Arc<Key>>,
     options: &Options,
 ) -> Result<(Writer, Recovery), LedgerError> {
-    unsealed(place)?;
+    let stamp = Stamp::new(super::now_ms()).of_dry_run(options.dry_run);
+    let behind = unsealed(place, &stamp)?;
     let file = place.open_active()?;
     let closed = Closed::newest(place)?;
     let mut walk = Walk::after(closed.head);
     let size = file.metadata().map_err(LedgerError::io("look at", place.active()))?.len();
     let scan = walk.scan(&place.active(), &file, size)?;
-    let stamp = Stamp::new(super::now_ms()).of_dry_run(options.dry_run);
     let torn = writer::set_aside(place, &file, scan.bytes, &stamp)?;
     if torn.is_some() {
         file.set_len(scan.bytes).map_err(LedgerError::io("truncate", place.active()))?;
     }
+    let torn = together(torn, behind)?;
     let head = walk.head();
     let short = verify::read_head(&place.head()).filter(|signed| signed.last > head.seq);
     let recovery = Recovery { torn, broken: scan.broken, missing: short.map(|h| h.last) };
@@ -67,6 +73,28 @@ pub(super) fn take_up(
     Ok((writer, recovery))
 }
 
+/// What was torn off the end, and what stood in the files behind it, in one file.
+fn together(
+    torn: Option<Recovered>,
+    behind: Option<(PathBuf, u64)>,
+) -> Result<Option<Recovered>, LedgerError> {
+    let Some((path, bytes)) = behind else { return Ok(torn) };
+    let text = |path: &Path| Some(path.to_string_lossy().into_owned());
+    let Some(torn) = torn else {
+        return Ok(Some(Recovered { torn_bytes: bytes, file: text(&path), broken: None }));
+    };
+    if let Some(file) = &torn.file {
+        let append = || {
+            let mut to = File::options().append(true).open(file)?;
+            std::io::copy(&mut &File::open(&path)?, &mut to)?;
+            to.sync_all()?;
+            std::fs::remove_file(&path)
+        };
+        append().map_err(LedgerError::io("append to", file))?;
+    }
+    Ok(Some(Recovered { torn_bytes: torn.torn_bytes + bytes, ..torn }))
+}
+
 impl Recovery {
     /// What is recorded of it; `None` when there is nothing to tell.
     pub(super) fn record(&self) -> Option<Record> {
@@ -82,24 +110,63 @@ impl Recovery {
     }
 }
 
-/// Takes back the closing of a segment of which the machine lost the end, its seal included: it is written on.
-fn unsealed(place: &Place) -> Result<(), LedgerError> {
+/// Takes back the closing of a segment of which the machine lost the end, its seal included: it is written on. What stands
+/// behind it follows from what is lost, and nobody was ever promised that it is on the disk: it is set aside, and the file
+/// that holds it is given. Where a signed head says otherwise, somebody has cut it off, and it is left as it is.
+fn unsealed(place: &Place, stamp: &Stamp) -> Result<Option<(PathBuf, u64)>, LedgerError> {
+    let segments = place.segments()?;
+    let signed_to = verify::read_head(&place.head()).map_or(0, |head| head.last);
+    let mut lost = None;
+    for (at, (_, path)) in segments.iter().enumerate().rev().take(UNSYNCED) {
+        if is_unsealed(path, signed_to)? {
+            lost = Some(at);
+        }
+    }
+    let Some(at) = lost else { return Ok(None) };
     let active = place.active();
-    let is_empty = std::fs::symlink_metadata(&active).map_or(true, |about| about.len() == 0);
-    let Some((_, closed)) = place.segments()?.pop().filter(|_| is_empty) else { return Ok(()) };
-    let file = open_to_read(&closed)?;
+    let mut behind: Vec<PathBuf> =
+        segments[at + 1..].iter().map(|(_, path)| path.clone()).collect();
+    behind.extend(active.exists().then(|| active.clone()));
+    let mut aside = None;
+    for path in behind {
+        let bytes = open_to_read(&path)?;
+        if bytes.metadata().map_err(LedgerError::io("look at", &path))?.len() > 0 {
+            let (mut file, to, before) = match aside.take() {
+                Some(aside) => aside,
+                None => {
+                    let (file, to) = place.torn_file(stamp.text())?;
+                    (file, to, 0)
+                }
+            };
+            let copied = std::io::copy(&mut &bytes, &mut file).and_then(|n| {
+                file.sync_all()?;
+                Ok(n)
+            });
+            let copied = copied.map_err(LedgerError::io("copy the torn end to", &to))?;
+            aside = Some((file, to, before + copied));
+        }
+        std::fs::remove_file(&path).map_err(LedgerError::io("remove", &path))?;
+    }
+    let closed = &segments[at].1;
+    std::fs::rename(closed, &active).map_err(LedgerError::io("rename", closed))?;
+    sync_folder(place.directory())?;
+    Ok(aside.map(|(_, path, bytes)| (path, bytes)))
+}
+
+/// Whether a closed segment that must have a seal has none, and no head is signed of what is behind its end.
+fn is_unsealed(path: &Path, signed_to: u64) -> Result<bool, LedgerError> {
+    let file = open_to_read(path)?;
     let begun = first_line(&file);
     let is_signed = begun
         .as_deref()
         .and_then(line::own)
         .is_some_and(|own| matches!(*own, Record::Opened(Opened { segment: true, .. })));
-    let ends_sealed = last_line(&closed, &file)?.is_some_and(|(_, line)| {
-        line::own(&line).is_some_and(|own| matches!(*own, Record::Sealed(_)))
+    let last = last_line(path, &file)?;
+    let ends_sealed = last.as_ref().is_some_and(|(_, line)| {
+        line::own(line).is_some_and(|own| matches!(*own, Record::Sealed(_)))
     });
-    if is_signed && !ends_sealed {
-        std::fs::rename(&closed, &active).map_err(LedgerError::io("rename", &closed))?;
-    }
-    Ok(())
+    let end = last.map_or(0, |(head, _)| head.seq);
+    Ok(is_signed && !ends_sealed && signed_to <= end)
 }
 
 /// The segment that was closed last.

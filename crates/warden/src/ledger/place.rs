@@ -9,6 +9,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use super::error::LedgerError;
+use super::flusher::sync_folder;
 use crate::lock::{self, NotOurs};
 
 /// Files and sockets of ours are for their owner only.
@@ -98,11 +99,19 @@ impl Place {
     /// Makes the directory where it is absent, and refuses one in which others could replace the ledger.
     pub(super) fn prepare(&self) -> Result<(), LedgerError> {
         let path = &self.directory;
+        let named = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty());
+        let made: Vec<&Path> = named.take_while(|folder| !folder.exists()).collect();
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
             .create(path)
             .map_err(LedgerError::io("make", path))?;
+        // A ledger whose folder's name is lost with the machine's power is lost.
+        for folder in made {
+            sync_folder(folder.parent().unwrap_or(Path::new("/")))?;
+        }
+        // Made by somebody else just before, perhaps; who may not open what it lies in has not made it.
+        let _ = path.parent().map(sync_folder);
         let about = fs::metadata(path).map_err(LedgerError::io("look at", path))?;
         if about.uid() != 0 && about.uid() != rustix::process::geteuid().as_raw() {
             let why = format!("it belongs to user {}, who could replace it", about.uid());

@@ -173,6 +173,43 @@ fn a_crash_between_seal_and_fresh_file_and_a_lost_seal_are_mended() {
 }
 
 #[test]
+fn what_stands_behind_an_end_that_power_took_is_set_aside_with_it() {
+    for (back, bytes) in [(1, 5), (1, 900), (2, 300), (3, 1)] {
+        for has_head in [true, false] {
+            let (fixture, proof) = many();
+            let files = closed(&fixture);
+            let at = files.len() - back;
+            let whole = fs::read(&files[at]).unwrap();
+            let left = &whole[..whole.len() - bytes];
+            fs::write(&files[at], left).unwrap();
+            let kept = left.iter().rposition(|&b| b == b'\n').unwrap() + 1;
+            let mut aside = left[kept..].to_vec();
+            for file in files[at + 1..].iter().chain([&fixture.path()]) {
+                aside.extend(fs::read(file).unwrap());
+            }
+            if !has_head {
+                fs::remove_file(fixture.path().with_extension("jsonl.head")).unwrap();
+            }
+            let (ledger, recovery) = Ledger::open(&fixture.path(), &signed(1 << 20)).unwrap();
+            ledger.append(&[started(1)]).unwrap();
+            drop(ledger);
+            if has_head {
+                // It was on the disk: somebody has cut it off, and nothing is mended.
+                assert_eq!((recovery.torn, closed(&fixture)), (None, files));
+                assert!(verify_by(&fixture.path(), &proof).is_err());
+                continue;
+            }
+            let torn = recovery.torn.unwrap();
+            assert_eq!(torn.torn_bytes, aside.len() as u64);
+            assert_eq!(fs::read(torn.file.unwrap()).unwrap(), aside);
+            let summary = verify_by(&fixture.path(), &proof).unwrap();
+            assert_eq!((summary.recovered.len(), summary.first_seq), (1, 1), "{back} {bytes}");
+            assert_eq!(fixture.files().iter().filter(|name| name.contains("torn")).count(), 1);
+        }
+    }
+}
+
+#[test]
 fn a_ledger_of_which_nothing_is_signed_is_not_proved_by_a_key_from_elsewhere() {
     let (fixture, proof) = many();
     let forged = Fixture::new();
