@@ -10,7 +10,10 @@ use crate::prison::{PATH, inside, processes};
 use crate::support::engine::{self, Container, Engine};
 use crate::support::{House, other, text, until};
 
-/// The user that `scripts/engine` runs its rootless engine as.
+/// The engines of `scripts/engine` that an ordinary user runs: Podman's and Docker's.
+const KINDS: [&str; 2] = ["rootless", "rootless-docker"];
+
+/// The user that `scripts/engine` runs them as.
 const UID: u32 = 64_123;
 
 fn owned(prefix: &str) -> TempDir {
@@ -35,12 +38,20 @@ struct Users {
 }
 
 impl Users {
-    fn new(rules: &str) -> Option<Self> {
+    /// On each of the engines.
+    fn each(rules: &str, case: impl Fn(&Self)) {
+        for kind in KINDS {
+            let Some(users) = Self::new(kind, rules) else { return };
+            case(&users);
+        }
+    }
+
+    fn new(kind: &str, rules: &str) -> Option<Self> {
         if !other::is_root() {
-            eprintln!("not tried: only root can become the user of the tests' rootless engine");
+            eprintln!("not tried: only root can become the user of the tests' rootless engines");
             return None;
         }
-        let engine: &Engine = Box::leak(Box::new(Engine::at(engine::kind("rootless"))));
+        let engine: &Engine = Box::leak(Box::new(Engine::at(engine::kind(kind))));
         let image = engine.image("alpine");
         let work = owned("clawrden-work-");
         let policy = format!(
@@ -95,22 +106,21 @@ fn owner(path: &Path) -> (u32, u32) {
 
 #[test]
 fn a_users_ghosts_make_files_of_that_user() {
-    let Some(users) = Users::new("rules: [{command: '*', action: allow, executor: ghost}]\n")
-    else {
-        return;
-    };
-    let script = "id -u; echo made > made; cat made; grep -E '^(CapEff|NoNewPrivs):' /proc/self/status; exit 7";
-    let output = users.run(script);
-    let told = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(7), "{told}{}", text(&output.stderr));
-    // Root in there is the user, and has nothing of root's.
-    assert!(told.starts_with("0\nmade\n"), "{told}");
-    assert!(
-        told.contains("CapEff:\t0000000000000000") && told.contains("NoNewPrivs:\t1"),
-        "{told}"
-    );
-    assert_eq!(owner(&users.work.path().join("made")), (UID, UID));
-    users.is_clean();
+    let rules = "rules: [{command: '*', action: allow, executor: ghost}]\n";
+    Users::each(rules, |users| {
+        let script = "id -u; echo made > made; cat made; grep -E '^(CapEff|NoNewPrivs):' /proc/self/status; exit 7";
+        let output = users.run(script);
+        let told = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(7), "{told}{}", text(&output.stderr));
+        // Root in there is the user, and has nothing of root's.
+        assert!(told.starts_with("0\nmade\n"), "{told}");
+        assert!(
+            told.contains("CapEff:\t0000000000000000") && told.contains("NoNewPrivs:\t1"),
+            "{told}"
+        );
+        assert_eq!(owner(&users.work.path().join("made")), (UID, UID));
+        users.is_clean();
+    });
 }
 
 #[test]
@@ -118,32 +128,37 @@ fn a_prisoner_of_a_users_engine_is_known_and_has_mirror_exec_and_ghosts() {
     let rules = "rules:\n  - {command: cat, action: deny, container: {name: 'nobody-*'}, reason: other}\n  \
                  - {command: id, action: allow, executor: mirror, supervised: true}\n  - {command: sh, action: allow, \
                  executor: ghost}\n";
-    let Some(users) = Users::new(rules) else { return };
-    let container = users.prisoner();
-    std::fs::write(users.work.path().join("file"), "read\n").unwrap();
-    let mirrored = governed(&container, &["cat", "file"]);
-    assert_eq!(text(&mirrored.stdout), "read\n", "{}", text(&mirrored.stderr));
-    let record = users.house.event("requested");
-    assert_eq!(record["caller"]["container"]["id"], container.id.as_str(), "{record}");
-    let exec = governed(&container, &["id", "-u"]);
-    assert_eq!(text(&exec.stdout), "0\n", "{}", text(&exec.stderr));
-    let ghost = governed(&container, &["sh", "-c", "id -u; hostname; echo made > made"]);
-    assert_eq!(ghost.status.code(), Some(0), "{}", text(&ghost.stderr));
-    assert_ne!(
-        text(&ghost.stdout).lines().nth(1),
-        text(&container.sh("/bin/hostname").stdout).lines().next()
-    );
-    assert_eq!(owner(&users.work.path().join("made")), (UID, UID));
-    users.is_clean();
-    assert!(processes(&container.id).is_empty(), "its engine gives it no cgroup of its own here");
+    Users::each(rules, |users| {
+        let container = users.prisoner();
+        std::fs::write(users.work.path().join("file"), "read\n").unwrap();
+        let mirrored = governed(&container, &["cat", "file"]);
+        assert_eq!(text(&mirrored.stdout), "read\n", "{}", text(&mirrored.stderr));
+        let record = users.house.event("requested");
+        assert_eq!(record["caller"]["container"]["id"], container.id.as_str(), "{record}");
+        let exec = governed(&container, &["id", "-u"]);
+        assert_eq!(text(&exec.stdout), "0\n", "{}", text(&exec.stderr));
+        let ghost = governed(&container, &["sh", "-c", "id -u; hostname; echo made > made"]);
+        assert_eq!(ghost.status.code(), Some(0), "{}", text(&ghost.stderr));
+        assert_ne!(
+            text(&ghost.stdout).lines().nth(1),
+            text(&container.sh("/bin/hostname").stdout).lines().next()
+        );
+        assert_eq!(owner(&users.work.path().join("made")), (UID, UID));
+        users.is_clean();
+        assert!(
+            processes(&container.id).is_empty(),
+            "its engine gives it no cgroup of its own here"
+        );
+    });
 }
 
 #[test]
 fn a_users_ghost_gets_no_secret_that_its_caller_could_read() {
     let rules = "secrets: {token: {from_file: /etc/hostname, as_file: token}}\nrules: [{command: '*', action: allow, \
                  executor: ghost, secrets: [token]}]\n";
-    let Some(users) = Users::new(rules) else { return };
-    let output = users.run("cat /run/secrets/token");
-    assert_eq!(output.status.code(), Some(126), "{}", text(&output.stdout));
-    assert!(text(&output.stderr).contains("can reach into"), "{}", text(&output.stderr));
+    Users::each(rules, |users| {
+        let output = users.run("cat /run/secrets/token");
+        assert_eq!(output.status.code(), Some(126), "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains("can reach into"), "{}", text(&output.stderr));
+    });
 }
