@@ -100,6 +100,7 @@ pub(crate) fn fill(ledger: &Ledger, requests: u64) -> Outcome<()> {
                     holds_until_ms: None,
                     and_what_it_starts: false,
                     inherited_from: None,
+                    pattern: None,
                 };
                 out.push(if approved { Record::Approved(answer) } else { Record::Denied(answer) });
                 if !approved {

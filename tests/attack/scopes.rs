@@ -222,3 +222,52 @@ fn a_session_is_for_the_prisoner_that_was_shown_and_ends_with_it() {
     other.wait().unwrap();
     assert_eq!(std::fs::read_to_string(house.path("codes")).unwrap(), "0\n0\n126\n");
 }
+
+#[test]
+fn a_pattern_takes_other_words_of_the_same_tool_and_nothing_beside_them() {
+    let mut house = House::new(POLICY);
+    let first = touch(&house, "a-1").spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    for (pattern, why) in [
+        ("touch **", "any option"),
+        ("touch b-*", "does not take"),
+        ("cat a-*", "is for `cat`"),
+        ("touch", "its arguments"),
+    ] {
+        let refused = house.cli(&["approve", &short, "--for", "1h", "--pattern", pattern]);
+        assert!(text(&refused.stderr).contains(why), "{pattern}: {}", text(&refused.stderr));
+    }
+    let once = house.cli(&["approve", &short, "--pattern", "touch a-*"]);
+    assert!(text(&once.stderr).contains("more than one run"), "{}", text(&once.stderr));
+    let tested =
+        house.cli(&["approve", &short, "--for", "1h", "--pattern", "touch a-*", "--dry-run"]);
+    assert!(text(&tested.stdout).contains("touch a-1  (1 time"), "{}", text(&tested.stdout));
+    assert_eq!(house.pending()["callers"], 1, "nothing was approved by that");
+    approve(&house, &["--for", "1h", "--pattern", "touch a-*"]);
+    ended(first);
+    assert!(touch(&house, "a-2").output().unwrap().status.success());
+    house.crash();
+    house.restart();
+    assert!(touch(&house, "a-3").output().unwrap().status.success());
+    let used = house.ledger().into_iter().filter(|record| record["event"] == "grant_used");
+    let used: Vec<Value> = used.collect();
+    assert_eq!(used.len(), 2);
+    assert!(used.iter().all(|record| record["pattern"] == "touch a-*"));
+    assert_eq!(grants(&house)[0]["pattern"], "touch a-*");
+    for words in [&["b"][..], &["a-1", "b"], &["-r", "/etc/passwd", "a-1"], &["a-1 b"]] {
+        let mut other = house.shimmed("touch");
+        other.args(words).stderr(Stdio::null());
+        if words == ["a-1 b"] {
+            // It is one word, and `*` is any of one word.
+            assert!(other.output().unwrap().status.success());
+            continue;
+        }
+        is_asked(&house, other);
+    }
+    let mut elsewhere = touch(&house, "a-1");
+    elsewhere.current_dir("/tmp");
+    is_asked(&house, elsewhere);
+    let id = grants(&house)[0]["id"].as_str().unwrap().to_owned();
+    assert!(house.cli(&["grants", "revoke", &id]).status.success());
+    is_asked(&house, touch(&house, "a-2"));
+}

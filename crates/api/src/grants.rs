@@ -72,12 +72,50 @@ pub struct GrantEntry {
     /// It is for what the command starts as well.
     #[serde(default)]
     pub and_what_it_starts: bool,
+    /// It is for every command that this takes, not the very same alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
     /// What was started with it.
     #[serde(default)]
     pub uses: u64,
     /// When something last was, in milliseconds since the epoch.
     #[serde(default)]
     pub last_used_ms: Option<u64>,
+}
+
+/// The query of `GET /api/queue/{id}/pattern`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatternQuery {
+    /// The pattern.
+    pub pattern: String,
+}
+
+/// The answer to `GET /api/queue/{id}/pattern`: what the pattern would have taken of the history, of requests in the same jail
+/// and folder and by the same user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PatternTested {
+    /// Why it cannot be approved for this request; `None` where it can.
+    pub why: Option<String>,
+    /// Requests of the history that were looked at.
+    pub looked_at: usize,
+    /// Commands that it takes, those that were asked for most first.
+    pub commands: Vec<PatternTaken>,
+    /// Further commands that it takes.
+    pub omitted: usize,
+    /// Everything was looked at that was to be.
+    pub complete: bool,
+}
+
+/// A command of the history that a pattern takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PatternTaken {
+    /// The argument vector.
+    pub argv: Vec<String>,
+    /// How often it was asked for.
+    pub times: usize,
+    /// How often a person, or the policy, did not let it run.
+    pub denied: usize,
 }
 
 /// The body of `POST /api/grants/{id}/revoke`; `{id}` may be a prefix of at least four digits.

@@ -359,6 +359,10 @@ pub struct AnswerRequest {
     /// command lives and for 24 hours at most. What is denied stays denied.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub and_what_it_starts: bool,
+    /// For `session` and `time`: every command that this takes, not the very same alone. The tool's bare name and arguments as
+    /// rules have them, such as `npm install *`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
 }
 
 /// The answer to an answer.

@@ -52,4 +52,6 @@ pub use policy::{
     DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, DEFAULT_RECONNECT, Jail, MAX_RECONNECT, Policy,
 };
 pub use recording::{DEFAULT_RECORD_BYTES, Recorded, Recording};
-pub use suggest::{Answer, BothWays, Left, Past, Suggestion, Suggestions, runs_what_it_reads};
+pub use suggest::{
+    Answer, BothWays, Left, Past, Pattern, Suggestion, Suggestions, runs_what_it_reads,
+};

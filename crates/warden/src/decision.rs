@@ -13,6 +13,7 @@ use crate::approvals::{Identity, Loan};
 use crate::caller::Caller;
 use crate::intercom::Account;
 use crate::jails::Jails;
+use crate::ledger::Id;
 use crate::plan::{Contents, Digests, HostError, Plan, PlanError, RequestId, Sight, Workers};
 
 /// What it denies is a disaster, whoever else asks about it or allows it. Made by whoever first needs it, on a thread that
@@ -233,6 +234,21 @@ impl Judged {
         workers.run(look).await
     }
 
+    /// Which of these patterns take it, of those that can be looked at at once.
+    pub(crate) fn taken_by(&self, patterns: Vec<(Id, String)>) -> Vec<Id> {
+        if patterns.is_empty() || !is_small(&self.plan) {
+            return Vec::new();
+        }
+        let is_taken = |text: &str| {
+            let Some(all) = self.plan.judges.patterns(text) else { return false };
+            let at_hand =
+                self.plan.with_facts_at_hand(|facts| all.iter().all(|one| one.takes(facts)));
+            at_hand.unwrap_or(false)
+        };
+        let taken = patterns.into_iter().filter(|(_, text)| is_taken(text));
+        taken.map(|(entry, _)| entry).collect()
+    }
+
     /// Takes the way that the decision says.
     pub(crate) fn verdict(self) -> Verdict {
         match self.decision.action {
@@ -276,9 +292,18 @@ impl Judged {
 
     /// Tells identical requests, for a person's answer: with what their files hold, and where and as whom they run.
     pub(crate) fn identity(&self) -> Identity {
+        self.in_place(self.plan.identity)
+    }
+
+    /// The same but for its words: what an answer to a pattern is for. `None` where what it gets in a ghost would be lost.
+    pub(crate) fn frame(&self) -> Option<Identity> {
+        self.decision.ghost.is_none().then(|| self.in_place(self.plan.frame()))
+    }
+
+    fn in_place(&self, identity: Identity) -> Identity {
         let Decision { executor, run_as, .. } = &self.decision;
         let place = format!("{} {run_as:?}", executor.as_str());
-        let identity = self.plan.identity.within(&place);
+        let identity = identity.within(&place);
         let contents = self.contents.as_ref();
         contents.map_or(identity, |held| identity.within(&held.mark()))
     }

@@ -606,6 +606,7 @@ mod tests {
             holds_until_ms: None,
             and_what_it_starts: false,
             inherited_from: None,
+            pattern: None,
         };
         let expired = |id| Record::Expired(ledger::Expired { id, entry, after_ms: 1 });
         let denied = [Record::Denied(answered(one)), Record::Denied(answered(two))];

@@ -274,12 +274,16 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     };
     let shown = shown(judged.plan(), SHOWN_BYTES);
     let life = life(warden, judged.plan());
+    let frame = judged.frame();
+    let patterns = frame.map(|frame| warden.approvals.patterns(&frame, life.as_ref()));
+    let by_pattern = judged.taken_by(patterns.unwrap_or_default());
     let about = match inherits {
         // Nobody is going to see it.
         Some(_) => About::default(),
+        None if !by_pattern.is_empty() => About::default(),
         None => about(warden, &judged, life.as_ref(), &shown).await,
     };
-    let question = Ask { inherits, ..question(&mut judged, shown, about, life) };
+    let question = Ask { inherits, frame, by_pattern, ..question(&mut judged, shown, about, life) };
     let ticket = match warden.approvals.ask(question, crate::approvals::Now::read()) {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;

@@ -57,6 +57,9 @@ pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
 
 pub(crate) fn told(answered: &Answered, request: &AnswerRequest, now_ms: u64) -> String {
     let mut text = told_of_it(answered, request.scope, now_ms);
+    if let Some(pattern) = &request.pattern {
+        text = text.replace("the very same command runs", &format!("what {pattern} takes runs"));
+    }
     if request.and_what_it_starts {
         text.push_str("; what it starts runs with it");
     }

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use clawrden_api::{AnswerRequest, GrantScope};
+use std::io::IsTerminal as _;
+
+use clawrden_api::{AnswerRequest, GrantScope, PatternQuery, PatternTaken, PatternTested, display};
 
 use crate::failure::{Failure, Outcome};
-use crate::verbs::answer::{Answer, send};
+use crate::output::{count, print_json};
+use crate::verbs::answer::{Answer, check_id, send};
+use crate::verbs::{Connection, block_on, done};
 
 const EXAMPLES: &str = "\
 A yes is for exactly what was shown: the same jail, executable and contents, arguments, folder, dangerous variables and
@@ -17,10 +21,16 @@ long as the command lives and 24 hours at most. What the policy or a ceiling den
 needs other approvers, gets a secret or runs as another user is asked about. Look at what the command is: a prisoner can
 run one that lives long, or that it can trace or write to, and start others below it.
 
+With --pattern, it is for every command that the pattern takes, all else being the same: the tool's bare name and the
+arguments as in a rule that allows, matched word by word. What it would have taken of the history is shown first, and on a
+terminal a yes is asked for. There is none for shells, interpreters and wrappers, nor one that takes any option.
+
 Examples:
   clawrden approve 7f3a
   clawrden approve 7f3a --session
   clawrden approve 7f3a --and-what-it-starts
+  clawrden approve 7f3a --for 2h --pattern 'npm install *'
+  clawrden approve 7f3a --session --pattern 'git fetch origin *' --dry-run
   clawrden approve 7f3a --for 2h --reason 'the lock file was reviewed'
   clawrden grants";
 
@@ -43,6 +53,15 @@ pub(crate) struct Args {
     /// Also what the command starts and would be asked about, as long as it runs
     #[arg(long)]
     and_what_it_starts: bool,
+    /// For every command that this takes, such as 'npm install *'; with --session or --for
+    #[arg(long, value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// Show what the pattern would have taken of the history, and approve nothing
+    #[arg(long, requires = "pattern")]
+    dry_run: bool,
+    /// Ask for no yes on a terminal
+    #[arg(long)]
+    yes: bool,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -59,9 +78,80 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         (false, Some(_)) => GrantScope::Time,
         (false, None) => GrantScope::Once,
     };
-    let and_what_it_starts = args.and_what_it_starts;
-    let request = AnswerRequest { reason: args.reason, scope, for_ms, and_what_it_starts };
-    send(Answer::Approve, &args.id, &request, args.json, control)
+    let Args { id, reason, and_what_it_starts, pattern, .. } = args;
+    if let Some(pattern) = &pattern {
+        let is_agreed = test(&id, pattern, (args.dry_run, args.yes, args.json), control)?;
+        if !is_agreed {
+            return done();
+        }
+    }
+    let request = AnswerRequest { reason, scope, for_ms, and_what_it_starts, pattern };
+    send(Answer::Approve, &id, &request, args.json, control)
+}
+
+/// Shows what a pattern would have taken of the history. Whether the approval is to be given.
+fn test(
+    id: &str,
+    pattern: &str,
+    (dry_run, yes, json): (bool, bool, bool),
+    control: Option<&Path>,
+) -> Result<bool, Failure> {
+    check_id(id)?;
+    let asks = !yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !dry_run && !asks {
+        return Ok(true);
+    }
+    let connection = Connection::new(control)?;
+    let query = PatternQuery { pattern: pattern.to_owned() };
+    let tested = block_on(connection.client.test_pattern(id, &query))?;
+    let tested = tested.map_err(Connection::failure)?;
+    if dry_run && json {
+        print_json(&tested)?;
+        return Ok(false);
+    }
+    let text = shown(pattern, &tested);
+    if dry_run {
+        println!("{text}");
+        return Ok(false);
+    }
+    eprintln!("{text}");
+    if tested.why.is_some() {
+        return Err(Failure::Refused("nothing is approved".to_owned()));
+    }
+    eprint!("approve every command that {} takes? [y/N] ", display::text(pattern));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(error.to_string()))?;
+    if matches!(line.trim(), "y" | "Y" | "yes") {
+        return Ok(true);
+    }
+    Err(Failure::Refused("nothing is approved".to_owned()))
+}
+
+/// What a pattern would have taken.
+fn shown(pattern: &str, tested: &PatternTested) -> String {
+    let mut lines = vec![format!(
+        "{} takes, of the last {} in this jail, from this folder and by this user:",
+        display::text(pattern),
+        count(tested.looked_at, "request", "requests")
+    )];
+    for PatternTaken { argv, times, denied } in &tested.commands {
+        let denied = if *denied > 0 { format!(", denied {denied} times") } else { String::new() };
+        let command = display::command(argv);
+        lines.push(format!("  {command}  ({}{denied})", count(*times, "time", "times")));
+    }
+    if tested.commands.is_empty() {
+        lines.push("  none of them".to_owned());
+    }
+    if tested.omitted > 0 {
+        lines.push(format!("  and {} more commands", tested.omitted));
+    }
+    if !tested.complete {
+        lines.push("not all of it could be looked at in time".to_owned());
+    }
+    if let Some(why) = &tested.why {
+        lines.push(format!("it cannot be approved for this request: {}", display::text(why)));
+    }
+    lines.join("\n")
 }
 
 fn milliseconds(text: &str) -> Result<u64, Failure> {

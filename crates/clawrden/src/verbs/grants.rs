@@ -95,6 +95,9 @@ fn print(list: &GrantList) {
 
 fn command(entry: &GrantEntry) -> String {
     let mut text = display::command(&entry.argv);
+    if let Some(pattern) = &entry.pattern {
+        text = format!("{}\nas {text}", display::text(pattern));
+    }
     if let Some(cwd) = &entry.cwd {
         text.push_str(&format!("\nin {}", display::text(cwd)));
     }

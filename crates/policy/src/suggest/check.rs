@@ -59,7 +59,7 @@ pub(super) fn accept(
 }
 
 /// The rule alone, in a policy that denies the rest and knows the same of tools.
-fn lone(policy: &Policy, yaml: &str) -> Result<Policy, String> {
+pub(super) fn lone(policy: &Policy, yaml: &str) -> Result<Policy, String> {
     let text = format!("default_action: deny\nrules:\n{yaml}\n");
     let mut lone = Policy::from_yaml("suggested", &text).map_err(|_| "it cannot be spelled")?;
     lone.tools = Arc::clone(&policy.tools);

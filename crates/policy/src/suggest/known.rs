@@ -31,6 +31,11 @@ pub(super) fn runs_by<'a>(tool: &str, words: &'a [String]) -> Option<&'a str> {
     words.iter().map(String::as_str).find(|word| subs.contains(word))
 }
 
+/// The words by which commands of a tool run something else.
+pub(super) fn subs(tool: &str) -> impl Iterator<Item = &'static str> {
+    KNOWN.within.get(tool).into_iter().flatten().copied()
+}
+
 /// Whether its operands are files of which one may stand for another.
 pub(super) fn takes_files(tool: &str, sub: Option<&str>) -> bool {
     match sub {

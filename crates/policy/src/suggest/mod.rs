@@ -4,6 +4,7 @@
 mod check;
 mod known;
 mod past;
+mod pattern;
 mod plain;
 mod reads;
 mod shapes;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::past::History;
 pub use self::past::{Answer, Past};
+pub use self::pattern::Pattern;
 pub use self::reads::runs_what_it_reads;
 use self::shapes::{Candidate, Shape, answers};
 use self::yaml::Bounds;

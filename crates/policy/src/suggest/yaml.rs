@@ -133,7 +133,7 @@ fn list(items: &[String]) -> String {
 }
 
 /// A scalar of YAML that is this text, in whatever place.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | ' ');
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '.'));
     let means_nothing = matches!(

@@ -62,6 +62,8 @@ pub struct Verdict {
     pub scope: Scope,
     /// An approval is for what the command starts as well.
     pub and_what_it_starts: bool,
+    /// An approval for more than one run is for every command that this pattern takes.
+    pub pattern: Option<String>,
 }
 
 /// Lets one run happen.
@@ -84,6 +86,8 @@ pub struct Approval {
     pub scope: Scope,
     /// It is for what the command starts as well.
     pub and_what_it_starts: bool,
+    /// The pattern that takes it, where the person's answer was for one.
+    pub pattern: Option<String>,
     /// What handed it down, where it was given to a command that started this one.
     pub(crate) inherited: Option<Arc<Bequest>>,
     /// The request that it was given to, or that asked last.
@@ -227,6 +231,9 @@ pub enum AnswerError {
         /// When, in milliseconds since the epoch.
         when_ms: u64,
     },
+    /// What else but its words it is is not known.
+    #[error("request {0} was asked by a warden that knew no patterns; approve the exact command")]
+    NoPattern(Id),
     /// Whose session it would be is not known.
     #[error(
         "request {0} comes from no prisoner of `clawrden run` and from no known container, or that has ended, so there is no \

@@ -45,6 +45,9 @@ impl State {
         if verdict.approve && scope == Scope::Session && entry.life.is_none() {
             return Err(AnswerError::NoSession(id));
         }
+        if verdict.approve && verdict.pattern.is_some() && entry.frame.is_none() {
+            return Err(AnswerError::NoPattern(id));
+        }
         let shown = entry.life.as_ref();
         let mut others = entry.callers.iter().skip(1);
         let is_left = others.any(|caller| !scope.covers(shown, caller.life.as_ref()));

@@ -83,6 +83,7 @@ impl Bequest {
             kept: true,
             scope: self.scope,
             and_what_it_starts: true,
+            pattern: None,
             inherited: Some(Arc::clone(self)),
             ask,
             details: Arc::clone(&self.details),

@@ -27,6 +27,10 @@ pub struct Ask {
     pub key: CallerKey,
     /// Whose life a session would be; `None` where the kernel does not say.
     pub life: Option<Life>,
+    /// The same without its words, for an answer to a pattern; `None` where there cannot be one.
+    pub frame: Option<Identity>,
+    /// Entries whose answer was for a pattern that takes it.
+    pub by_pattern: Vec<Id>,
     /// What a command that started it hands down to it.
     pub inherits: Option<Arc<Bequest>>,
     /// What a person is shown.

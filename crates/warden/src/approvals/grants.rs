@@ -34,7 +34,7 @@ impl Approvals {
         let more = more.into_iter().map(|grant| GrantEntry {
             uses: grant.used.times,
             last_used_ms: grant.used.last_ms,
-            ..show(&grant.approval(grant.ask, true), short(grant.entry))
+            ..show(&grant.approval(grant.ask, grant.identity, true), short(grant.entry))
         });
         let mut shown: Vec<GrantEntry> = once.chain(more).collect();
         shown.sort_by(|a, b| (a.answered_ms, &a.id).cmp(&(b.answered_ms, &b.id)));
@@ -127,6 +127,7 @@ fn show(grant: &Approval, short: String) -> GrantEntry {
             Scope::Time(_) => GrantScope::Time,
         },
         and_what_it_starts: grant.and_what_it_starts,
+        pattern: grant.pattern.clone(),
         uses: 0,
         last_used_ms: None,
     }

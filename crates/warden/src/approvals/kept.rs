@@ -209,7 +209,7 @@ impl Kept {
 
     /// Until when the approval of this entry is kept, if it is.
     pub(super) fn until(&self, identity: &Identity, entry: Id, now: Now) -> Option<u64> {
-        if let Some(grant) = self.repeating.of_entry(identity, entry) {
+        if let Some(grant) = self.repeating.get(entry) {
             return (!grant.until.has_passed(now)).then_some(grant.until.ms);
         }
         let grants = self.grants.get(identity)?.iter();

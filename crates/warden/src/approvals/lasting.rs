@@ -28,6 +28,8 @@ pub(super) struct Deadline {
 pub(super) struct EntryRow {
     pub(super) id: Id,
     pub(super) identity: Identity,
+    #[serde(default)]
+    pub(super) frame: Option<Identity>,
     pub(super) details: Details,
     pub(super) since_ms: u64,
     pub(super) expires: Deadline,
@@ -82,6 +84,8 @@ pub(super) struct RepeatingRow {
     pub(super) scope: Scope,
     #[serde(default)]
     pub(super) and_what_it_starts: bool,
+    #[serde(default)]
+    pub(super) pattern: Option<String>,
     pub(super) life: Option<Life>,
     pub(super) who: String,
     pub(super) channel: String,
@@ -137,6 +141,7 @@ pub(super) fn entry(id: Id, entry: &Entry) -> Change {
     let row = EntryRow {
         id,
         identity: entry.identity,
+        frame: entry.frame,
         details: Details::clone(&entry.details),
         since_ms: entry.since_ms,
         expires: Deadline::of(entry.expires),
@@ -202,6 +207,7 @@ pub(super) fn repeating(grant: &Repeating) -> Change {
         identity: grant.identity,
         scope: grant.scope,
         and_what_it_starts: grant.and_what_it_starts,
+        pattern: grant.pattern.clone(),
         life: grant.life.clone(),
         who: grant.who.clone(),
         channel: grant.channel.clone(),

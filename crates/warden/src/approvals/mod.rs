@@ -218,6 +218,12 @@ impl Approvals {
         self.state().use_up(approval, Now::read())
     }
 
+    /// The patterns that were approved for requests of this life that are the same as this one but for their words, and the
+    /// entries that they were answers to.
+    pub(crate) fn patterns(&self, frame: &Identity, life: Option<&Life>) -> Vec<(Id, String)> {
+        self.state().kept.repeating.patterns(frame, life, Now::read())
+    }
+
     /// Lets go of what was granted to prisoners that are no more, as `is_there` says.
     pub(crate) fn end_sessions(&self, is_there: fn(CallerKey) -> bool) {
         self.state().end_lives(&|life| life.is_over(&is_there));

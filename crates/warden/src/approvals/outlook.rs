@@ -33,7 +33,7 @@ pub(super) fn outlook(
     reopened: Option<Id>,
 ) -> Outlook {
     let is_parked = entry.callers.is_empty();
-    let Verdict { approve, who, channel, reason, scope, and_what_it_starts } = verdict;
+    let Verdict { approve, who, channel, reason, scope, and_what_it_starts, pattern } = verdict;
     let until = match approve {
         true if scope.repeats() => now.after(scope.most()),
         true => now.after(GRANT_LIFE),
@@ -64,9 +64,10 @@ pub(super) fn outlook(
     if approve {
         let grant = Repeating {
             entry: id,
-            identity: entry.identity,
+            identity: pattern.as_ref().and(entry.frame).unwrap_or(entry.identity),
             scope,
             and_what_it_starts,
+            pattern,
             life: entry.life.clone().filter(|_| scope == Scope::Session),
             who,
             channel,
@@ -77,10 +78,11 @@ pub(super) fn outlook(
             details: Arc::clone(&entry.details),
             used: Used::default(),
         };
-        let others = answered.told.iter().skip(1).map(|&ask| grant.approval(ask, false)).collect();
+        let of_one = |ask| grant.approval(ask, entry.identity, false);
+        let others = answered.told.iter().skip(1).map(|&ask| of_one(ask)).collect();
         // The oldest caller may be of another session than the one that was shown: it has its run all the same.
         let is_once = oldest.is_some_and(|caller| !is_covered(caller));
-        let mut approval = grant.approval(ask, false);
+        let mut approval = of_one(ask);
         if is_once {
             (approval.scope, approval.until) = (Scope::Once, now.after(GRANT_LIFE));
         }

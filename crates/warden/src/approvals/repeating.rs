@@ -21,6 +21,8 @@ pub(super) struct Repeating {
     pub(super) identity: Identity,
     pub(super) scope: Scope,
     pub(super) and_what_it_starts: bool,
+    /// It is for what this pattern takes; then its identity is the same request without its words.
+    pub(super) pattern: Option<String>,
     /// Whose life it is bound to, for [`Scope::Session`].
     pub(super) life: Option<Life>,
     pub(super) who: String,
@@ -42,8 +44,8 @@ pub(super) struct Used {
 }
 
 impl Repeating {
-    /// The approval of one run by it.
-    pub(super) fn approval(&self, ask: Id, kept: bool) -> Approval {
+    /// The approval of one run of `identity` by it.
+    pub(super) fn approval(&self, ask: Id, identity: Identity, kept: bool) -> Approval {
         Approval {
             entry: self.entry,
             who: self.who.clone(),
@@ -53,15 +55,21 @@ impl Repeating {
             kept,
             scope: self.scope,
             and_what_it_starts: self.and_what_it_starts,
+            pattern: self.pattern.clone(),
             inherited: None,
             ask,
             details: Arc::clone(&self.details),
-            identity: self.identity,
+            identity,
             until: self.until,
         }
     }
 
-    fn covers(&self, life: Option<&Life>, now: Now) -> bool {
+    /// Whether it is for a pattern, of requests with this frame.
+    pub(super) fn is_pattern_of(&self, frame: Option<Identity>) -> bool {
+        self.pattern.is_some() && frame == Some(self.identity)
+    }
+
+    pub(super) fn covers(&self, life: Option<&Life>, now: Now) -> bool {
         !self.until.has_passed(now) && self.scope.covers(self.life.as_ref(), life)
     }
 }
@@ -96,11 +104,25 @@ impl AllRepeating {
         life: Option<&Life>,
         now: Now,
     ) -> Option<&Repeating> {
-        self.by_identity.get(identity)?.iter().find(|grant| grant.covers(life, now))
+        let mut grants = self.by_identity.get(identity)?.iter();
+        grants.find(|grant| grant.pattern.is_none() && grant.covers(life, now))
     }
 
-    pub(super) fn of_entry(&self, identity: &Identity, entry: Id) -> Option<&Repeating> {
-        self.by_identity.get(identity)?.iter().find(|grant| grant.entry == entry)
+    /// The patterns that hold for requests of this life with this frame, and the entries that they were answers to.
+    pub(super) fn patterns(
+        &self,
+        frame: &Identity,
+        life: Option<&Life>,
+        now: Now,
+    ) -> Vec<(Id, String)> {
+        let grants = self.by_identity.get(frame).into_iter().flatten();
+        let holding = grants.filter(|grant| grant.covers(life, now));
+        holding.filter_map(|grant| Some((grant.entry, grant.pattern.clone()?))).collect()
+    }
+
+    /// The grant of this entry.
+    pub(super) fn get(&self, entry: Id) -> Option<&Repeating> {
+        self.all().find(|grant| grant.entry == entry)
     }
 
     /// Takes out the grant of this entry.
@@ -129,7 +151,7 @@ impl State {
         if !approval.scope.repeats() {
             return self.write(&[gone]);
         }
-        let grant = self.kept.repeating.of_entry(&approval.identity, approval.entry);
+        let grant = self.kept.repeating.get(approval.entry);
         // It may have run out while the request was made ready.
         let Some(grant) = grant.filter(|grant| !grant.until.has_passed(now)) else {
             return Err("the grant was taken back or ran out meanwhile".to_owned());

@@ -185,6 +185,7 @@ impl Restoring<'_> {
         let mut entry = Entry {
             row: key,
             identity: row.identity,
+            frame: row.frame,
             details: Arc::new(row.details),
             since_ms: row.since_ms,
             expires: row.expires.restored(self.same_boot, self.now, timeout),
@@ -235,7 +236,7 @@ impl Restoring<'_> {
     fn grant(&mut self, row: GrantRow) {
         let most = if row.scope.repeats() { MAX_SCOPE } else { GRANT_LIFE };
         let until = row.until.restored(self.same_boot, self.now, most);
-        let of_repeating = || self.state.kept.repeating.of_entry(&row.identity, row.entry);
+        let of_repeating = || self.state.kept.repeating.get(row.entry);
         let details = row.details.map(Arc::new);
         let details = details.or_else(|| of_repeating().map(|grant| grant.details.clone()));
         let approval = Approval {
@@ -247,6 +248,7 @@ impl Restoring<'_> {
             kept: false,
             scope: row.scope,
             and_what_it_starts: row.and_what_it_starts,
+            pattern: None,
             inherited: None,
             ask: row.ask,
             // One whose grant is no more lets nothing run, and is not shown.
@@ -318,6 +320,7 @@ impl Restoring<'_> {
                 identity: row.identity,
                 scope: row.scope,
                 and_what_it_starts: row.and_what_it_starts,
+                pattern: row.pattern,
                 life: row.life,
                 who: row.who,
                 channel: row.channel,

@@ -76,6 +76,8 @@ pub(super) struct Entry {
     /// The id that it had first, by which the store knows it.
     pub(super) row: Id,
     pub(super) identity: Identity,
+    /// The same without its words.
+    pub(super) frame: Option<Identity>,
     pub(super) details: Arc<Details>,
     pub(super) since_ms: u64,
     pub(super) expires: Now,
@@ -313,7 +315,12 @@ impl State {
         }
         let life = ask.life.as_ref();
         if let Some(grant) = self.kept.repeating.covering(&ask.identity, life, now) {
-            return Put::Granted(grant.approval(ask.id, true));
+            return Put::Granted(grant.approval(ask.id, ask.identity, true));
+        }
+        let by_pattern = ask.by_pattern.iter().filter_map(|&entry| self.kept.repeating.get(entry));
+        let mut by_pattern = by_pattern.filter(|grant| grant.is_pattern_of(ask.frame));
+        if let Some(grant) = by_pattern.find(|grant| grant.covers(life, now)) {
+            return Put::Granted(grant.approval(ask.id, ask.identity, true));
         }
         let place = Place { serial: connection, connection };
         caller.place = place;
@@ -332,6 +339,7 @@ impl State {
         let entry = Entry {
             row: id,
             identity: ask.identity,
+            frame: ask.frame,
             details: Arc::new(ask.details),
             since_ms: now.ms,
             expires: now.after(ask.timeout),

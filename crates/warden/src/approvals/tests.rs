@@ -54,6 +54,8 @@ fn ask(command: &str, n: u8) -> Ask {
         client: Some(request(n)),
         key: CallerKey { pid: Some(u32::from(n)), start: Some(7) },
         life: None,
+        frame: Some(same.identity().within("frame")),
+        by_pattern: Vec::new(),
         inherits: None,
         details: Details {
             jail: "dev".to_owned(),
@@ -82,6 +84,7 @@ fn verdict(approve: bool) -> Verdict {
         reason: Some("because".to_owned()),
         scope: Scope::Once,
         and_what_it_starts: false,
+        pattern: None,
     }
 }
 

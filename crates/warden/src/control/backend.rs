@@ -9,6 +9,7 @@ use clawrden_api::{
 use super::actor::Actor;
 use super::grants::Grants;
 use super::overview::Counting;
+use super::patterns::Patterns;
 use super::peer::{Peer, Refusal};
 use super::policy::Lawyer;
 use super::running::Commands;
@@ -50,7 +51,9 @@ pub enum AccessChange {
 
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
 /// client as it is; its code decides the HTTP status.
-pub trait Backend: Commands + Counting + Grants + Lawyer + Send + Sync + 'static {
+pub trait Backend:
+    Commands + Counting + Grants + Lawyer + Patterns + Send + Sync + 'static
+{
     /// The id of the prisoner that a process belongs to, `None` for nobody's.
     ///
     /// # Errors

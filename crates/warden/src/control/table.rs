@@ -7,10 +7,10 @@ use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorCode, ExplainRequest, Explained, GrantList, History,
     HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink,
-    LoginRequest, Overview, OverviewQuery, PolicyCheckRequest, PolicyChecked, PolicyInfo,
-    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery,
-    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RunningList, Session,
-    SimulateRequest, Simulated, Status, StopReport, StopRequest, TokenList, TokenMade,
+    LoginRequest, Overview, OverviewQuery, PatternQuery, PatternTested, PolicyCheckRequest,
+    PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery,
+    RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RunningList,
+    Session, SimulateRequest, Simulated, Status, StopReport, StopRequest, TokenList, TokenMade,
     TokenRequest,
 };
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{overview, policy, recordings, running};
+use super::{overview, patterns, policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +146,7 @@ const KEEP_SCOPE: &[(Method, &str)] = &[
     (Get, DESCRIPTION),
     (Get, "/api/status"),
     (Get, "/api/queue"),
+    (Get, "/api/queue/{id}/pattern"),
     (Post, "/api/queue/{id}/approve"),
     (Post, "/api/queue/{id}/deny"),
     (Get, "/api/history"),
@@ -193,6 +194,8 @@ pub static ROUTES: &[Route] = &[
     Route { method: Post, path: "/api/queue/{id}/deny", least: APPROVER, summary: "Refuse a request.",
         handler: || post(does::deny), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
         errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
+    Route { method: Get, path: "/api/queue/{id}/pattern", least: APPROVER, summary: "Tell what a pattern would have taken of the history, and whether it may be approved for a request.",
+        handler: || get(patterns::test), takes: query::<PatternQuery>(), gives: json::<PatternTested>(), errors: &[BadRequest, NotFound, Conflict, Ambiguous] },
     Route { method: Get, path: "/api/history", least: VIEWER, summary: "List what was asked, newest first.",
         handler: || get(does::read_history), takes: query::<HistoryQuery>(), gives: json::<History>(), errors: &[BadRequest] },
     Route { method: Get, path: "/api/overview", least: VIEWER, summary: "Tell in numbers what happened lately.",

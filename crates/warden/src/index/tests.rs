@@ -111,6 +111,7 @@ fn answered(n: u64, why: &str) -> Answered {
         holds_until_ms: None,
         and_what_it_starts: false,
         inherited_from: None,
+        pattern: None,
     }
 }
 

@@ -280,6 +280,9 @@ pub struct Answered {
     /// Of a grant that is used: the running request that has started this one, and whose approval this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited_from: Option<Id>,
+    /// It is for every command that this takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
 }
 
 /// Payload of [`Record::ApprovalReturned`].

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Decision, EnvRules, Facts};
+use clawrden_policy::{Decision, EnvRules, Facts, Pattern};
 
 use crate::jails::{Jail, JailName};
 use crate::policies::{Policies, stricter};
@@ -37,6 +37,12 @@ impl Judges {
         let own = policies.decide(&Facts { jail: jail.name.as_str(), ..*facts });
         let why = format!("the caller belongs to jail {}, whose policy holds as well", jail.name);
         stricter(decision, own, &why)
+    }
+
+    /// A pattern as each of them reads it; `None` where it is none to one of them.
+    pub(crate) fn patterns(&self, text: &str) -> Option<Vec<Pattern>> {
+        let policies = self.all().flat_map(|(_, policies)| policies.all());
+        policies.map(|one| Pattern::new(&one.policy, text).ok()).collect()
     }
 
     /// Whether the ceilings over all of them let it through, whatever is below them.

@@ -189,38 +189,19 @@ impl Plan {
         let known_as = known_as.or(bare.flatten());
         let changed_env = changed(invocation.env(), sight.baseline, &judges.env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
-        // What rules look at belongs to what a person approves, as dangerous variables do.
-        let watched = judges.variables().into_iter();
-        let variables: Vec<Vec<u8>> = changed_env
-            .iter()
-            .cloned()
-            .chain(watched.filter(|name| value(invocation.env(), name).is_some()))
-            .map(|name| every_value(invocation.env(), name))
-            .collect();
         let bin = jail.bin.as_ref().map(|bin| bin.as_os_str().as_encoded_bytes());
         let path = bin.and_then(|bin| governed_path(value(invocation.env(), b"PATH"), bin));
         let governed = path.map_or_else(Vec::new, |entry| [&entry[..], b"\0"].concat());
-        // The files themselves, not their names alone: what takes a file's place is not what a person approved.
-        let executable = tool.as_ref().map(|Tool { resolved, id, .. }| {
-            let state = [
-                id.size.to_be_bytes(),
-                id.changed.0.to_be_bytes(),
-                u64::from(id.changed.1).to_be_bytes(),
-            ];
-            marked(resolved, (id.device, id.inode), &state)
-        });
-        let directory = cwd.as_ref().map(|cwd| marked(&cwd.path, cwd.id, &[]));
-        let identity = Same {
-            jail: jail.name.as_str(),
-            uid: caller.uid,
-            executable: executable.as_deref().unwrap_or_default(),
-            argv: &argv,
-            cwd: directory.as_deref(),
-            variables: &variables,
-            container: caller.container.mark(),
-            only_judged: invocation.only_judged(),
-        }
-        .identity();
+        let parts = Parts {
+            jail: &jail,
+            judges: &judges,
+            caller: &caller,
+            invocation: &invocation,
+            tool: tool.as_ref(),
+            cwd: cwd.as_ref(),
+            changed_env: &changed_env,
+        };
+        let identity = parts.identity(&argv);
         // It goes from hand to hand.
         Ok(Box::new(Self {
             id,
@@ -283,6 +264,21 @@ impl Plan {
                 same_tool && same_cwd
             })
             .await
+    }
+
+    /// Its identity without its words, as it was frozen: for an answer to a pattern of them.
+    pub(crate) fn frame(&self) -> Identity {
+        let parts = Parts {
+            jail: &self.jail,
+            judges: &self.judges,
+            caller: &self.caller,
+            invocation: &self.invocation,
+            tool: self.tool.as_ref(),
+            cwd: self.cwd.as_ref(),
+            changed_env: &self.changed_env,
+        };
+        let frame = parts.identity(&[]).within("frame");
+        self.on_host.as_ref().map_or(frame, |host| host.identity(frame))
     }
 
     /// Whom it runs for.
@@ -349,6 +345,53 @@ impl Plan {
             changed_env: &changed,
             container: self.caller.container.facts(),
         })
+    }
+}
+
+/// What an identity is made of, but for the words.
+struct Parts<'a> {
+    jail: &'a Jail,
+    judges: &'a Judges,
+    caller: &'a Caller,
+    invocation: &'a Invocation,
+    tool: Option<&'a Tool>,
+    cwd: Option<&'a Cwd>,
+    changed_env: &'a [Vec<u8>],
+}
+
+impl Parts<'_> {
+    fn identity(&self, argv: &[&[u8]]) -> Identity {
+        let env = || self.invocation.env();
+        // What rules look at belongs to what a person approves, as dangerous variables do.
+        let watched = self.judges.variables().into_iter();
+        let variables: Vec<Vec<u8>> = self
+            .changed_env
+            .iter()
+            .cloned()
+            .chain(watched.filter(|name| value(env(), name).is_some()))
+            .map(|name| every_value(env(), name))
+            .collect();
+        // The files themselves, not their names alone: what takes a file's place is not what a person approved.
+        let executable = self.tool.map(|Tool { resolved, id, .. }| {
+            let state = [
+                id.size.to_be_bytes(),
+                id.changed.0.to_be_bytes(),
+                u64::from(id.changed.1).to_be_bytes(),
+            ];
+            marked(resolved, (id.device, id.inode), &state)
+        });
+        let directory = self.cwd.map(|cwd| marked(&cwd.path, cwd.id, &[]));
+        Same {
+            jail: self.jail.name.as_str(),
+            uid: self.caller.uid,
+            executable: executable.as_deref().unwrap_or_default(),
+            argv,
+            cwd: directory.as_deref(),
+            variables: &variables,
+            container: self.caller.container.mark(),
+            only_judged: self.invocation.only_judged(),
+        }
+        .identity()
     }
 }
 

@@ -95,7 +95,7 @@ impl OnHost {
     }
 
     /// Tells requests apart that are the same to their caller, and not here.
-    fn identity(&self, caller: Identity) -> Identity {
+    pub(super) fn identity(&self, caller: Identity) -> Identity {
         let state = [
             self.tool.id.size.to_be_bytes(),
             self.tool.id.changed.0.to_be_bytes(),

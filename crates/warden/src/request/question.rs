@@ -64,6 +64,8 @@ pub(super) fn question(judged: &mut Judged, shown: Shown, about: About, life: Op
         client: plan.invocation.client().map(Id),
         key: caller_key(&plan.caller),
         life,
+        frame: None,
+        by_pattern: Vec::new(),
         inherits: None,
         details: Details {
             jail: plan.jail.name.to_string(),

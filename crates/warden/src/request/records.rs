@@ -80,6 +80,7 @@ pub(super) fn grant_used(id: Id, approval: &Approval) -> Record {
         holds_until_ms: approval.scope.repeats().then(|| approval.kept_until_ms()),
         and_what_it_starts: approval.and_what_it_starts,
         inherited_from: approval.inherited.as_ref().map(|bequest| bequest.from),
+        pattern: approval.pattern.clone(),
     })
 }
 

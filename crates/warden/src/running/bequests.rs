@@ -107,6 +107,8 @@ mod tests {
             client: None,
             key: CallerKey::default(),
             life: None,
+            frame: None,
+            by_pattern: Vec::new(),
             inherits: None,
             details: Details::default(),
             case: None,
@@ -120,6 +122,7 @@ mod tests {
             reason: None,
             scope: Scope::Once,
             and_what_it_starts,
+            pattern: None,
         };
         let entry = ticket.entry.to_string();
         drop(ticket);

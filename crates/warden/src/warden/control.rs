@@ -161,6 +161,7 @@ impl Backend for Control {
             approve: verdict == Verdict::Approve,
             scope,
             and_what_it_starts: request.and_what_it_starts,
+            pattern: request.pattern,
             who: actor.who.clone(),
             channel: actor.channel.to_owned(),
             reason: request.reason.filter(|reason| !reason.is_empty()),
@@ -174,6 +175,9 @@ impl Backend for Control {
         }
         if verdict.and_what_it_starts {
             scopes::may_hand_down(&entry)?;
+        }
+        if let Some(pattern) = &verdict.pattern {
+            self.may_approve_pattern(&entry, pattern)?;
         }
         if verdict.approve {
             self.judge_again(id, &verdict.who)?;
@@ -260,7 +264,7 @@ impl Backend for Control {
 
 impl Control {
     /// What somebody wants to answer, if they may.
-    fn within(&self, actor: &Actor, id: &str) -> Result<QueueEntry, ErrorBody> {
+    pub(super) fn within(&self, actor: &Actor, id: &str) -> Result<QueueEntry, ErrorBody> {
         let entry = self.0.approvals.find(id, |jail| actor.scope.has_jail(jail));
         // As if there were no other jails: of them nothing is told.
         let entry = entry.map_err(answer_error)?;
@@ -306,6 +310,7 @@ impl Control {
                 holds_until_ms: None,
                 and_what_it_starts: false,
                 inherited_from: None,
+                pattern: None,
             })
         };
         let told: Vec<Record> = requests.into_iter().map(answered).collect();
@@ -335,6 +340,7 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
                 holds_until_ms: answered.holds_until_ms,
                 and_what_it_starts: answered.approved && verdict.and_what_it_starts,
                 inherited_from: None,
+                pattern: verdict.pattern.clone().filter(|_| answered.approved),
             };
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })
@@ -345,7 +351,9 @@ fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) 
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn answer_error(error: AnswerError) -> ErrorBody {
     let code = match &error {
-        AnswerError::Malformed(_) | AnswerError::NoSession(_) => ErrorCode::BadRequest,
+        AnswerError::Malformed(_) | AnswerError::NoSession(_) | AnswerError::NoPattern(_) => {
+            ErrorCode::BadRequest
+        }
         AnswerError::Unknown(_) => ErrorCode::NotFound,
         AnswerError::Ambiguous { .. } => ErrorCode::Ambiguous,
         AnswerError::AlreadyAnswered { .. } | AnswerError::TooManyKept(_) => ErrorCode::Conflict,

@@ -8,6 +8,7 @@ mod jails;
 mod lookups;
 mod metrics;
 mod overview;
+mod patterns;
 mod policy;
 mod prisoners;
 mod reload;

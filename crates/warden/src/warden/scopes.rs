@@ -14,7 +14,13 @@ use crate::control::Verdict;
 /// `BadRequest` for one that there is not.
 pub(super) fn wanted(verdict: Verdict, request: &AnswerRequest) -> Result<Scope, ErrorBody> {
     let bad = |text: &str| Err(refused(ErrorCode::BadRequest, text.to_owned()));
-    let is_wider = request.scope != GrantScope::Once || request.and_what_it_starts;
+    let is_wider = request.scope != GrantScope::Once
+        || request.and_what_it_starts
+        || request.pattern.is_some();
+    if request.pattern.is_some() && request.scope == GrantScope::Once && verdict == Verdict::Approve
+    {
+        return bad("a pattern is for more than one run: give it the scope `session` or `time`");
+    }
     if verdict == Verdict::Deny && (is_wider || request.for_ms.is_some()) {
         return bad("a denial is for the request alone: it has no scope");
     }

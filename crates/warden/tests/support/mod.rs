@@ -20,15 +20,15 @@ use std::time::Duration;
 use clawrden_api::{
     AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode,
     ExplainRequest, Explained, GrantList, History, HistoryEntry, HistoryQuery, JailInfo, JailList,
-    JailRequest, KillReport, KillRequest, LedgerStatus, Overview, PolicyCheckRequest,
-    PolicyChecked, PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest,
-    Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RunningEntry,
-    RunningList, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    JailRequest, KillReport, KillRequest, LedgerStatus, Overview, PatternTested,
+    PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer,
+    PrisonerRequest, Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest,
+    RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
     Access, AccessChange, Actor, ApiConfig, Backend, Commands, Counting, Format, Grants, Lawyer,
-    Limits, Peer, Readiness, Refusal, Verdict, serve_tcp, serve_with,
+    Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_tcp, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -162,6 +162,18 @@ impl Grants for Fake {
     ) -> Result<RevokeReport, ErrorBody> {
         self.note(format!("revoke {id} {:?} by {}", request.reason, actor.who));
         Ok(RevokeReport { id: id.to_owned() })
+    }
+}
+
+impl Patterns for Fake {
+    fn test_pattern(
+        &self,
+        actor: &Actor,
+        id: &str,
+        pattern: &str,
+    ) -> Result<PatternTested, ErrorBody> {
+        self.note(format!("pattern {id} {pattern} by {}", actor.who));
+        Ok(PatternTested::default())
     }
 }
 

@@ -326,3 +326,45 @@ fn who_was_cut_off_before_it_started_anything_has_its_run_once_and_the_grant_hol
     assert!(known(&queue, "ci", 1).is_none() && known(&queue, "ci", 2).is_none());
     assert_eq!(queue.grants(clock.0)[0].uses, 2);
 }
+
+/// The same request as `it`, of which these patterns take the words.
+fn taken_by(queue: &Approvals, it: Ask) -> Ask {
+    let patterns = queue.patterns(&it.frame.unwrap(), it.life.as_ref());
+    Ask { by_pattern: patterns.into_iter().map(|(entry, _)| entry).collect(), ..it }
+}
+
+/// A request with other words than `like`, and all else as it.
+fn with_words(like: &Ask, command: &str, n: u8) -> Ask {
+    Ask { frame: like.frame, ..ask(command, n) }
+}
+
+#[test]
+fn a_pattern_is_for_other_words_of_the_same_frame_and_goes_with_its_grant() {
+    let (place, clock) = (Place::new(), Clock::new());
+    let (queue, _) = place.start(clock.0);
+    let first = ask("install a", 1);
+    let mut ticket = wait(&queue, first.clone(), clock.0);
+    let it = Verdict { scope: HOUR, pattern: Some("npm install *".into()), ..verdict(true) };
+    queue.answer(&ticket.entry.to_string(), it, clock.0, |_| Ok(())).unwrap();
+    use_up(&queue, taken(&mut ticket));
+    let other = || with_words(&first, "install b", 2);
+    assert!(is_asked(&queue, other(), clock.0), "nobody looked whether it takes it");
+    let queue = {
+        crash(queue, []);
+        place.start(clock.0).0
+    };
+    use_up(&queue, granted(&queue, taken_by(&queue, with_words(&first, "install c", 3)), clock.0));
+    let elsewhere = taken_by(&queue, ask("install d", 4));
+    assert!(is_asked(&queue, elsewhere, clock.0), "another folder, say");
+    let claimed = Ask { frame: ask("x", 5).frame, ..taken_by(&queue, with_words(&first, "e", 5)) };
+    assert!(is_asked(&queue, claimed, clock.0), "the frame is looked at in any case");
+    let shown = &queue.grants(clock.0)[0];
+    assert_eq!((shown.uses, shown.pattern.as_deref()), (2, Some("npm install *")));
+    let late = taken_by(&queue, with_words(&first, "install f", 6));
+    assert!(is_asked(&queue, late, clock.after(3600)));
+    let in_hand = granted(&queue, taken_by(&queue, with_words(&first, "install g", 7)), clock.0);
+    queue.revoke(&shown.id, |_, _| Ok(())).unwrap();
+    let (loan, _) = queue.lend(in_hand).spend().unwrap_err();
+    drop(loan);
+    assert!(queue.patterns(&first.frame.unwrap(), None).is_empty());
+}
