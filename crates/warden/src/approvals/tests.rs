@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clocks;
+mod granting;
 mod lasting;
 mod policy;
 mod properties;
