@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::layers::etc;
 use crate::support::other::{can, is_root};
-use crate::support::{House, until};
+use crate::support::{House, text, until};
 
 const POLICY: &str = "default_action: deny
 rules:
@@ -159,4 +160,78 @@ fn a_candidate_stands_in_the_place_of_the_policy_file_with_the_further_rules_beh
     assert_eq!(told["changes"][0]["argv"], json!(["true"]), "{told}");
     let told = post(&house, "/api/policy/check", &json!({"text": "rules: 7"}));
     assert_eq!(told["errors"][0]["file"], "candidate.yaml", "{told}");
+}
+
+#[test]
+fn a_yes_for_always_is_the_smallest_rule_where_it_is_in_force_and_nowhere_else() {
+    let etc = etc("rules: []");
+    let script = "mount --bind \"$0\" /etc; p=$1 w=$2 s=$4 c=$6; shift 8; exec \"$p\" \"$w\" --socket \"$s\" --control \"$c\" \"$@\"";
+    let prefix = ["unshare", "--mount", "sh", "-c", script, etc.path().to_str().unwrap()];
+    if !is_root() || !can(&["unshare", "--mount"]) {
+        eprintln!("not tried: only root can put a folder in the place of /etc");
+        return;
+    }
+    let own = etc.path().join("clawrden");
+    let policy = "default_action: ask\nrules:\n  - {command: cat, action: ask}\n";
+    fs::write(own.join("policy.yaml"), policy).unwrap();
+    let mut house = House::under(&prefix, "", &[]);
+    let asked = |house: &House, tool: &str, word: &str| {
+        let mut command = house.shimmed(tool);
+        command.arg(word).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        (child, house.pending()["short"].as_str().unwrap().to_owned())
+    };
+    let deny = |house: &House, (mut child, short): (std::process::Child, String)| {
+        assert!(house.cli(&["deny", &short]).status.success());
+        assert_eq!(child.wait().unwrap().code(), Some(126));
+    };
+    for (tool, word, why) in [
+        ("cat", "/etc/hostname", "would not be in force"),
+        ("bash", "x", "approve it once"),
+        ("env", "true", "approve it once"),
+    ] {
+        let waiting = asked(&house, tool, word);
+        let refused = house.cli(&["approve", &waiting.1, "--always", "--yes"]);
+        assert!(text(&refused.stderr).contains(why), "{tool}: {}", text(&refused.stderr));
+        deny(&house, waiting);
+    }
+    let (mut child, short) = asked(&house, "touch", "made");
+    let shown = house.cli(&["approve", &short, "--always", "--dry-run"]);
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("command: touch") && shown.contains("rules.d/approved-"), "{shown}");
+    let unsaid = house.cli(&["approve", &short, "--always"]);
+    assert!(text(&unsaid.stderr).contains("say --yes"), "{}", text(&unsaid.stderr));
+    assert!(!own.join("rules.d").exists(), "nothing was written by that");
+    let done = house.cli(&["approve", &short, "--always", "--yes", "--reason", "it is harmless"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(child.wait().unwrap().success(), "the request itself runs");
+    let added = house.event("rule_added");
+    assert_eq!(added["reason"], "it is harmless");
+    assert!(added["by"].as_str().unwrap().contains("uid"), "{added}");
+    let again = |house: &House, word: &str| {
+        let mut command = house.shimmed("touch");
+        command.arg(word).stderr(Stdio::null());
+        command
+    };
+    assert!(again(&house, "made").status().unwrap().success(), "nobody is asked again");
+    house.crash();
+    house.restart();
+    assert!(again(&house, "made").status().unwrap().success());
+    let mut other = again(&house, "another").spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    assert!(house.cli(&["deny", &short]).status.success());
+    assert_eq!(other.wait().unwrap().code(), Some(126), "it takes nothing else");
+    let left: Vec<_> = fs::read_dir(own.join("rules.d")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_policy_that_is_read_alone_gets_no_rule() {
+    let house = House::new("default_action: ask");
+    let mut child = house.shimmed("touch").arg("a").stderr(Stdio::null()).spawn().unwrap();
+    let short = house.pending()["short"].as_str().unwrap().to_owned();
+    let refused = house.cli(&["approve", &short, "--always", "--yes"]);
+    assert!(text(&refused.stderr).contains("read alone"), "{}", text(&refused.stderr));
+    assert!(house.cli(&["deny", &short]).status.success());
+    child.wait().unwrap();
 }

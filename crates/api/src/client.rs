@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use crate::error::ErrorBody;
+use crate::policy::{RuleAnswer, RuleRequest};
 use crate::types::{
     AnswerRequest, Answered, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
     KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest,
@@ -218,6 +219,14 @@ impl Client {
     pub async fn reload_policy(&self) -> Result<PolicyReloaded, ClientError> {
         let nothing = serde_json::json!({});
         self.post("/api/policy/reload".to_owned(), &nothing, KILL_TIMEOUT).await
+    }
+
+    /// `POST /api/policy/rules`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotFound` and `Ambiguous` are about the id.
+    pub async fn add_rule(&self, body: &RuleRequest) -> Result<RuleAnswer, ClientError> {
+        self.post("/api/policy/rules".to_owned(), body, KILL_TIMEOUT).await
     }
 
     /// `POST /api/resume`.

@@ -50,6 +50,35 @@ pub struct JailPolicy {
     pub brought: Vec<PolicyLayer>,
 }
 
+/// The body of `POST /api/policy/rules`: a request that waits is approved for always, by the smallest rule that allows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleRequest {
+    /// The id of the queue's entry, or a prefix of at least four digits.
+    pub id: String,
+    /// Only tell what would be written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Why; for the record.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The answer to `POST /api/policy/rules`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleAnswer {
+    /// The rule, as an item of `rules`.
+    pub rule: String,
+    /// The file that it is written into.
+    pub file: String,
+    /// What else it takes.
+    pub wider: String,
+    /// It is written and in force.
+    pub written: bool,
+    /// Whether the request itself was approved with it; one that was answered meanwhile was not.
+    pub approved: bool,
+}
+
 /// The body of `POST /api/policy/check`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -221,7 +221,8 @@ impl Comparison {
     }
 }
 
-fn judge(policy: &Policy, entry: &HistoryEntry) -> Decision {
+/// What a policy says of a request as a history tells of it.
+pub(crate) fn judge(policy: &Policy, entry: &HistoryEntry) -> Decision {
     let argv: Vec<&[u8]> = entry.argv.iter().map(String::as_bytes).collect();
     let name = bare(argv.first().copied().unwrap_or_default());
     policy.decide(&Facts {

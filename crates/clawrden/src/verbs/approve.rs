@@ -1,10 +1,12 @@
 //! `clawrden approve`: a person says yes to one request.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
-use std::io::IsTerminal as _;
-
-use clawrden_api::{AnswerRequest, GrantScope, PatternQuery, PatternTaken, PatternTested, display};
+use clawrden_api::{
+    AnswerRequest, GrantScope, PatternQuery, PatternTaken, PatternTested, RuleAnswer, RuleRequest,
+    display,
+};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{count, print_json};
@@ -25,6 +27,9 @@ With --pattern, it is for every command that the pattern takes, all else being t
 arguments as in a rule that allows, matched word by word. What it would have taken of the history is shown first, and on a
 terminal a yes is asked for. There is none for shells, interpreters and wrappers, nor one that takes any option.
 
+With --always, the smallest rule that allows it is shown, and written into a file of its own in rules.d: where it is in
+force there, which it is not behind a rule of the policy file that asks or denies. It takes an admin over the API.
+
 Examples:
   clawrden approve 7f3a
   clawrden approve 7f3a --session
@@ -32,6 +37,7 @@ Examples:
   clawrden approve 7f3a --for 2h --pattern 'npm install *'
   clawrden approve 7f3a --session --pattern 'git fetch origin *' --dry-run
   clawrden approve 7f3a --for 2h --reason 'the lock file was reviewed'
+  clawrden approve 7f3a --always
   clawrden grants";
 
 /// Approve a request that waits: once, for the prisoner's life, or for a time
@@ -56,10 +62,13 @@ pub(crate) struct Args {
     /// For every command that this takes, such as 'npm install *'; with --session or --for
     #[arg(long, value_name = "PATTERN")]
     pattern: Option<String>,
-    /// Show what the pattern would have taken of the history, and approve nothing
-    #[arg(long, requires = "pattern")]
+    /// With --pattern, show what it would have taken of the history, with --always the rule; approve nothing
+    #[arg(long)]
     dry_run: bool,
-    /// Ask for no yes on a terminal
+    /// For always: write the smallest rule that allows it into rules.d, once it was shown and you said yes
+    #[arg(long, conflicts_with_all = ["once", "session", "time", "pattern", "and_what_it_starts"])]
+    always: bool,
+    /// Ask for no further yes
     #[arg(long)]
     yes: bool,
     /// Why, for the record
@@ -72,6 +81,12 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
+    if args.always {
+        return always(&args, control);
+    }
+    if args.dry_run && args.pattern.is_none() {
+        return Err(Failure::Usage("--dry-run goes with --pattern or --always".to_owned()));
+    }
     let for_ms = args.time.as_deref().map(milliseconds).transpose()?;
     let scope = match (args.session, for_ms) {
         (true, _) => GrantScope::Session,
@@ -87,6 +102,63 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     }
     let request = AnswerRequest { reason, scope, for_ms, and_what_it_starts, pattern };
     send(Answer::Approve, &id, &request, args.json, control)
+}
+
+/// Approves for always, once the rule was shown and agreed to.
+fn always(args: &Args, control: Option<&Path>) -> Outcome {
+    check_id(&args.id)?;
+    let connection = Connection::new(control)?;
+    let request =
+        |dry_run| RuleRequest { id: args.id.clone(), dry_run, reason: args.reason.clone() };
+    let ask = |dry_run| {
+        let request = request(dry_run);
+        block_on(connection.client.add_rule(&request))?.map_err(Connection::failure)
+    };
+    let found = ask(true)?;
+    if args.dry_run && args.json {
+        print_json(&found)?;
+        return done();
+    }
+    let RuleAnswer { rule, file, wider, .. } = &found;
+    let rule: Vec<String> =
+        rule.lines().map(display::text).map(|line| format!("  {line}")).collect();
+    let (rule, file) = (rule.join("\n"), display::text(file));
+    let shown = format!("{file} would get the rule\n{rule}\nwhich takes {}", display::text(wider));
+    if args.dry_run {
+        println!("{shown}");
+        return done();
+    }
+    if !args.yes {
+        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+            let text = format!("{shown}\nsay --yes to have it written");
+            return Err(Failure::Usage(text));
+        }
+        eprintln!("{shown}");
+        agree("write it?")?;
+    }
+    let written = ask(false)?;
+    if args.json {
+        print_json(&written)?;
+    } else {
+        let it = if written.approved {
+            "approved for always"
+        } else {
+            "written; the request was answered before"
+        };
+        println!("{it}: {} is in force; remove it to be asked again", display::text(&written.file));
+    }
+    done()
+}
+
+/// Asks for a yes on the terminal.
+fn agree(question: &str) -> Result<(), Failure> {
+    eprint!("{question} [y/N] ");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(error.to_string()))?;
+    if matches!(line.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::Refused("nothing is approved".to_owned()))
 }
 
 /// Shows what a pattern would have taken of the history. Whether the approval is to be given.
@@ -118,13 +190,8 @@ fn test(
     if tested.why.is_some() {
         return Err(Failure::Refused("nothing is approved".to_owned()));
     }
-    eprint!("approve every command that {} takes? [y/N] ", display::text(pattern));
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(error.to_string()))?;
-    if matches!(line.trim(), "y" | "Y" | "yes") {
-        return Ok(true);
-    }
-    Err(Failure::Refused("nothing is approved".to_owned()))
+    agree(&format!("approve every command that {} takes?", display::text(pattern)))?;
+    Ok(true)
 }
 
 /// What a pattern would have taken.

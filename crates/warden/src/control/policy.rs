@@ -8,13 +8,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use clawrden_api::{
     ErrorBody, ErrorCode, ExplainRequest, Explained, PolicyCheckRequest, PolicyChecked, PolicyInfo,
-    SimulateRequest, Simulated,
+    RuleAnswer, RuleRequest, SimulateRequest, Simulated,
 };
 
 use super::actor::Actor;
 use super::body;
-use super::handlers::{Answer, ask, read, with_body};
-use super::routes::Control;
+use super::handlers::{Answer, ask, read, request_id, with_body};
+use super::reply::plain;
+use super::routes::{Control, blocking};
 
 /// The jail of who does not say.
 pub const USUAL_JAIL: &str = "default";
@@ -29,6 +30,13 @@ pub trait Lawyer {
     /// # Errors
     /// None that a backend has to have.
     fn policy(&self) -> Result<PolicyInfo, ErrorBody>;
+
+    /// `POST /api/policy/rules`. `id` has 4 to 32 small hex digits.
+    ///
+    /// # Errors
+    /// As for an answer to the request; `BadRequest` where there is no rule for it, or it would not be in force;
+    /// `BadPolicy` where it could not be put in force, and then it is not there.
+    fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody>;
 
     /// `POST /api/policy/check`.
     ///
@@ -52,6 +60,20 @@ pub trait Lawyer {
 
 pub(super) async fn show(State(control): State<Control>, headers: HeaderMap) -> Answer {
     ask(&headers, move || control.backend.policy()).await
+}
+
+pub(super) async fn add_rule(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    blocking(move || {
+        let mut request: RuleRequest = body::parse(&given)?;
+        request.id = request_id(&request.id)?;
+        Ok(control.backend.add_rule(&actor, request).map(plain)?)
+    })
+    .await
 }
 
 pub(super) async fn check(State(control): State<Control>, given: Body) -> Answer {

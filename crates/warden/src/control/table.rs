@@ -9,9 +9,9 @@ use clawrden_api::{
     HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink,
     LoginRequest, Overview, OverviewQuery, PatternQuery, PatternTested, PolicyCheckRequest,
     PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery,
-    RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RunningList,
-    Session, SimulateRequest, Simulated, Status, StopReport, StopRequest, TokenList, TokenMade,
-    TokenRequest,
+    RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer,
+    RuleRequest, RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    TokenList, TokenMade, TokenRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -230,6 +230,9 @@ pub static ROUTES: &[Route] = &[
         errors: &[BadRequest, NotFound, Conflict, LedgerUnavailable] },
     Route { method: Get, path: "/api/policy", least: VIEWER, summary: "Show the policy in force, layer by layer, and what judges in each jail.",
         handler: || get(policy::show), takes: Takes::Nothing, gives: json::<PolicyInfo>(), errors: &[] },
+    Route { method: Post, path: "/api/policy/rules", least: ADMIN, summary: "Approve a request for always: write the smallest rule that allows it.",
+        handler: || post(policy::add_rule), takes: body::<RuleRequest>(), gives: json::<RuleAnswer>(),
+        errors: &[NotFound, Conflict, Ambiguous, BadPolicy, LedgerUnavailable] },
     Route { method: Post, path: "/api/policy/check", least: APPROVER, summary: "Tell whether a policy's text loads, and else every error of it.",
         handler: || post(policy::check), takes: body::<PolicyCheckRequest>(), gives: json::<PolicyChecked>(), errors: &[] },
     Route { method: Post, path: "/api/policy/explain", least: APPROVER, summary: "Tell what the policy in force says of a command, and why; nothing is run.",

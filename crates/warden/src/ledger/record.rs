@@ -95,6 +95,8 @@ pub enum Record {
     GrantUsed(Answered),
     /// Somebody took a kept approval back: nothing will run by it.
     GrantRevoked(GrantRevoked),
+    /// Somebody approves a request for always: a rule is written for it. `policy_loaded` follows once it is in force.
+    RuleAdded(RuleAdded),
     /// Nothing was started with an approval that this request had: the next identical one has it.
     ApprovalReturned(ApprovalReturned),
     /// The command starts; written before it does.
@@ -294,6 +296,24 @@ pub struct ApprovalReturned {
     pub entry: Id,
     /// Until when it is kept, in milliseconds since the epoch: no longer than it would have been without this request.
     pub kept_until_ms: u64,
+}
+
+/// Payload of [`Record::RuleAdded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleAdded {
+    /// The entry of the queue that it is written for.
+    pub entry: Id,
+    /// The file that it is written into.
+    pub file: String,
+    /// The rule.
+    pub rule: String,
+    /// Who has it written.
+    pub by: String,
+    /// Through what.
+    pub channel: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Payload of [`Record::GrantRevoked`].

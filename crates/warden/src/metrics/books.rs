@@ -7,7 +7,7 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 35] = [
+pub(crate) const EVENTS: [&str; 36] = [
     "opened",
     "sealed",
     "dropped",
@@ -27,6 +27,7 @@ pub(crate) const EVENTS: [&str; 35] = [
     "reconnected",
     "grant_used",
     "grant_revoked",
+    "rule_added",
     "approval_returned",
     "started",
     "finished",
@@ -155,22 +156,23 @@ pub(crate) fn place(record: &Record) -> usize {
         Record::Reconnected(_) => 16,
         Record::GrantUsed(_) => 17,
         Record::GrantRevoked(_) => 18,
-        Record::ApprovalReturned(_) => 19,
-        Record::Started(_) => 20,
-        Record::Finished(_) => 21,
-        Record::Killed(_) => 22,
-        Record::Stopped(_) => 23,
-        Record::Resumed(_) => 24,
-        Record::JailCreated(_) => 25,
-        Record::JailDeleted(_) => 26,
-        Record::PrisonerStarted(_) => 27,
-        Record::PrisonerEnded(_) => 28,
-        Record::ControlRefused(_) => 29,
-        Record::TokenCreated(_) => 30,
-        Record::AccessRevoked(_) => 31,
-        Record::SessionOpened(_) => 32,
-        Record::Recovered(_) => 33,
-        Record::Failed(_) => 34,
+        Record::RuleAdded(_) => 19,
+        Record::ApprovalReturned(_) => 20,
+        Record::Started(_) => 21,
+        Record::Finished(_) => 22,
+        Record::Killed(_) => 23,
+        Record::Stopped(_) => 24,
+        Record::Resumed(_) => 25,
+        Record::JailCreated(_) => 26,
+        Record::JailDeleted(_) => 27,
+        Record::PrisonerStarted(_) => 28,
+        Record::PrisonerEnded(_) => 29,
+        Record::ControlRefused(_) => 30,
+        Record::TokenCreated(_) => 31,
+        Record::AccessRevoked(_) => 32,
+        Record::SessionOpened(_) => 33,
+        Record::Recovered(_) => 34,
+        Record::Failed(_) => 35,
     }
 }
 

@@ -108,6 +108,11 @@ impl Source {
         }
     }
 
+    /// The folder of further rules; `None` where the file that was named is read alone.
+    pub(crate) fn rules(&self) -> Option<&Path> {
+        self.named.is_none().then_some(&*self.rules)
+    }
+
     /// Reads everything while nobody writes it, if nobody else could have. As [`Source::read`].
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The warden: everything that its parts share. It is made once, by [`serve`], and never replaced.
 
+mod always;
 mod containers;
 mod control;
 mod engine;

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use clawrden_api::{
     ErrorBody, ErrorCode, ExplainRequest, Explained, HistoryQuery, JailPolicy, PolicyCheckRequest,
-    PolicyChecked, PolicyInfo, PolicyLayer, PolicyStatus, SimulateRequest, Simulated,
+    PolicyChecked, PolicyInfo, PolicyLayer, PolicyStatus, RuleAnswer, RuleRequest, SimulateRequest,
+    Simulated,
 };
 use clawrden_policy::{Facts, Layer, LoadError, Policy, Source};
 
 use super::control::Control;
 use super::prisoners::refused;
-use crate::control::Backend;
 use crate::control::policy::{Lawyer, USUAL_JAIL};
+use crate::control::{Actor, Backend};
 use crate::jails::{JailName, Origin};
 use crate::what_if::{Asked, Comparison, bare, explained, problems};
 
@@ -28,6 +29,9 @@ const PAGE: usize = 500;
 
 /// How long a candidate is held against the history: clients wait for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(7);
+
+/// Rules are written one after the other.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Candidates are held against the history one after the other.
 static SIMULATING: Mutex<()> = Mutex::new(());
@@ -63,6 +67,11 @@ impl Lawyer for Control {
             layers: layers.into_iter().map(layer).collect(),
             jails: jails.collect(),
         })
+    }
+
+    fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody> {
+        let _alone = alone(&WRITING)?;
+        self.always(actor, request)
     }
 
     fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody> {
@@ -159,7 +168,7 @@ fn alone(turn: &Mutex<()>) -> Result<MutexGuard<'_, ()>, ErrorBody> {
         Ok(alone) => Ok(alone),
         Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
         Err(TryLockError::WouldBlock) => {
-            let text = "another candidate is held against the history; try again in a moment";
+            let text = "somebody else is at it; try again in a moment";
             Err(refused(ErrorCode::Conflict, text.to_owned()))
         }
     }

@@ -66,6 +66,11 @@ impl Own {
         self.state().sourced.clone()
     }
 
+    /// The folder of further rules, where it is read.
+    pub(super) fn rules(&self) -> Option<&std::path::Path> {
+        self.source.rules()
+    }
+
     pub(super) fn status(&self) -> PolicyStatus {
         let state = self.state();
         PolicyStatus {

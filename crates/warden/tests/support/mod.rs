@@ -23,7 +23,8 @@ use clawrden_api::{
     JailRequest, KillReport, KillRequest, LedgerStatus, Overview, PatternTested,
     PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer,
     PrisonerRequest, Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest,
-    RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    RuleAnswer, RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status,
+    StopReport, StopRequest,
 };
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
@@ -185,6 +186,11 @@ impl Counting for Fake {
 }
 
 impl Lawyer for Fake {
+    fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody> {
+        self.note(format!("rule {} {} by {}", request.id, request.dry_run, actor.who));
+        Ok(RuleAnswer::default())
+    }
+
     fn policy(&self) -> Result<PolicyInfo, ErrorBody> {
         self.note("policy".to_owned());
         Ok(PolicyInfo::default())

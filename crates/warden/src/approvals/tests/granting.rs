@@ -147,11 +147,11 @@ impl World {
         }
     }
 
-    fn run(&mut self, approval: Approval, command: u8, number: u64) {
+    fn run(&mut self, approval: &Approval, command: u8, number: u64) {
         let entry = approval.entry;
         let (repeats, has_run_out) = (approval.scope.repeats(), approval.has_run_out(self.now));
         // Its use is looked at by the clock of this process, which stands still meanwhile.
-        let used = self.queue.state().use_up(&approval, self.now);
+        let used = self.queue.state().use_up(approval, self.now);
         if !repeats {
             used.unwrap();
             let counts = &mut self.once[usize::from(command)];
@@ -212,7 +212,7 @@ impl World {
         match *step {
             Step::Ask(command, prisoner) => {
                 if let Some((approval, number)) = self.ask(command, prisoner) {
-                    self.run(approval, command, number);
+                    self.run(&approval, command, number);
                 }
             }
             Step::Hold(command, prisoner) => {
@@ -223,7 +223,7 @@ impl World {
             Step::Run if !self.held.is_empty() => {
                 let (approval, command, number) = self.held.remove(0);
                 if approval.scope.repeats() || !approval.has_run_out(self.now) {
-                    self.run(approval, command, number);
+                    self.run(&approval, command, number);
                 }
             }
             Step::Run => {}
