@@ -245,23 +245,25 @@ impl Controllers {
 }
 
 impl Cgroups {
-    /// Passes a controller on to the leaves below our own cgroup. That must have no processes: they move into a leaf of
-    /// their own, if all of them are ours.
+    /// Passes a controller on to the leaves below our own cgroup. That must have no processes, or the leaves could have none
+    /// of their own, whatever the kernel says to it: they move into a leaf, if all of them are ours.
     fn pass_on(&self, controller: &str) -> Result<(), String> {
         let told =
             |error: io::Error| format!("{} does not pass it on: {error}", self.own.display());
-        let file = self.own.join("cgroup.subtree_control");
-        let mut passed = fs::write(&file, format!("+{controller}"));
+        // The root of the hierarchy, which has no type, may have both.
+        let is_root = !self.own.join("cgroup.type").exists();
+        let is_empty = || {
+            let listed = fs::read_to_string(self.own.join("cgroup.procs"));
+            listed.is_ok_and(|listed| listed.trim().is_empty())
+        };
         for _ in 0..ROUNDS {
-            match &passed {
-                Err(error) if Errno::from_io_error(error) == Some(Errno::BUSY) => {
-                    self.step_aside()?;
-                    passed = fs::write(&file, format!("+{controller}"));
-                }
-                _ => break,
+            if is_root || is_empty() {
+                let file = self.own.join("cgroup.subtree_control");
+                return fs::write(file, format!("+{controller}")).map_err(told);
             }
+            self.step_aside()?;
         }
-        passed.map_err(told)
+        Err(format!("{} is never empty", self.own.display()))
     }
 
     /// Moves this process and its children out of our own cgroup into one below it.

@@ -1,10 +1,13 @@
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::*;
 
+/// As a warden does, it looks once: whoever has made room is in another cgroup afterwards.
 fn here() -> Controllers {
-    Controllers::probe(Cgroups::probe().as_ref())
+    static HERE: OnceLock<Controllers> = OnceLock::new();
+    HERE.get_or_init(|| Controllers::probe(Cgroups::probe().as_ref())).clone()
 }
 
 /// `None` where nothing can be limited, which says so.
