@@ -1,5 +1,7 @@
 //! Terminals: `docker exec -t`, its size, keys and job control.
 
+use std::sync::atomic::Ordering;
+
 use super::{Stage, WAYS, Way};
 use crate::prison::IMAGES;
 use crate::support::pty::Pty;
@@ -69,11 +71,23 @@ pub(super) fn has_its_size(pty: &mut Pty) {
     pty.expect("30 100");
     pty.expect("ready");
     pty.resize(40, 120);
-    // Docker's client passes on what it was told by a signal.
+    // Docker's client passes on what it was told by a signal, once it listens for it.
     let pid = i32::try_from(pty.child.id()).unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::WINCH).unwrap();
-    pty.expect("40 120");
+    let has_come = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                if has_come.load(Ordering::SeqCst) {
+                    return;
+                }
+                rustix::process::kill_process(pid, rustix::process::Signal::WINCH).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(300));
+            }
+        });
+        pty.expect("40 120");
+        has_come.store(true, Ordering::SeqCst);
+    });
     pty.expect("prompt> ");
 }
 
