@@ -32,6 +32,7 @@ mod protocol;
 mod run_as;
 mod scopes;
 mod variables;
+mod voters;
 mod wrappers;
 
 use std::path::Path;

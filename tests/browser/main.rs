@@ -12,6 +12,7 @@ use std::process::{Child, Output, Stdio};
 use serde_json::json;
 
 use browser::{Browser, Driver, free_port, link, with_driver};
+use support::approvers::Panel;
 use support::{House, text};
 
 const POLICY: &str = "default_action: deny
@@ -392,6 +393,48 @@ fn a_page_whose_warden_is_gone_says_so_and_finds_what_waits_when_it_is_back() {
         let ended = end(waiting).await;
         assert!(!text(&ended.stderr).contains("denied"), "{ended:?}");
         is_content(&browser, &[0, 401]).await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_card_shows_whose_yes_it_has_and_asks_for_the_reason_that_its_rule_wants() {
+    with_driver(async |driver| {
+        let policy = "rules: [{command: touch, action: ask, approvers: {from: [security], count: 2}, require_reason: true}]";
+        let panel = Panel::new(policy);
+        panel.token("bob");
+        let browser = signed_in(&driver, &panel.house).await;
+        let (child, short) = panel.waiting();
+        let wanted = |text: &str| {
+            card(
+                "touch",
+                &format!("card.querySelector('.wanted').textContent.includes({})", json!(text)),
+            )
+        };
+        browser.until("who is wanted", &wanted("0 of 2 approvals (from security)")).await;
+        browser.until("that it asks why", &wanted("A yes needs a reason.")).await;
+        browser.press(".request .approve").await;
+        browser.press("dialog .first").await;
+        browser.shows("is approved with a reason only").await;
+        browser.write("dialog textarea", "reviewed in 214").await;
+        browser.press("dialog .first").await;
+        browser.until("the vote", &wanted("1 of 2 approvals: alice (from security)")).await;
+        browser.until("why", &wanted("alice: reviewed in 214")).await;
+        browser.shot("votes").await;
+        assert!(!panel.mark().exists());
+        let (code, said) = panel.by("bob", &["approve", &short, "--reason", "so it is"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(end(child).await.status.success());
+        browser
+            .until(
+                "who answered",
+                &card(
+                    "touch",
+                    "card.querySelector('.outcome').textContent.includes('bob (token ')",
+                ),
+            )
+            .await;
+        is_content(&browser, &[422]).await;
         browser.close().await;
     });
 }

@@ -15,6 +15,7 @@ mod points;
 mod power;
 mod reload;
 mod runners;
+mod voting;
 
 use std::process::{Output, Stdio};
 

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod approvers;
 mod audit;
 mod bounded;
 mod decisions;

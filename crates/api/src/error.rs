@@ -89,6 +89,10 @@ codes! {
     Unauthorized "unauthorized" 401 "Who asks is not known";
     /// 403: whoever asks may not do this, or not from there.
     Forbidden "forbidden" 403 "This is not permitted";
+    /// 403: others are asked about this request.
+    NotApprover "not_approver" 403 "Others are to answer this";
+    /// 403: nobody approves what they have asked for themselves.
+    OwnRequest "own_request" 403 "Nobody approves their own request";
     /// 404: no such route, or no such id.
     NotFound "not_found" 404 "There is no such thing";
     /// 405: the route is there, but not for this method.
@@ -99,6 +103,8 @@ codes! {
     Conflict "conflict" 409 "The state does not permit it";
     /// 409: the policy in force denies by this time what was asked, so that it cannot be approved.
     DeniedByPolicy "denied_by_policy" 409 "The policy denies it by now";
+    /// 409: a person's yes is counted once, and more people are wanted.
+    AlreadyVoted "already_voted" 409 "This person's yes is counted already";
     /// 409: a short id fits more than one request.
     Ambiguous "ambiguous" 409 "The short id fits several requests";
     /// 413: the body is over its limit.
@@ -107,6 +113,8 @@ codes! {
     Misdirected "misdirected" 421 "This host is not served here";
     /// 422: the policy that was given does not load; the message is the whole diagnosis.
     BadPolicy "bad_policy" 422 "The policy does not load";
+    /// 422: the rule wants a reason with a yes.
+    ReasonRequired "reason_required" 422 "A yes needs a reason";
     /// 429: too many failures came from this address, or too much is open.
     TooMany "too_many" 429 "Too much at once";
     /// 500: the warden failed.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod approvals;
 pub mod client;
 pub mod display;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod running;
 pub mod types;
 
 pub use access::*;
+pub use approvals::*;
 pub use client::{Client, ClientError, Event, EventStream, RecordingStream, RemoteError, Trust};
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use grants::*;

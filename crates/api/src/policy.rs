@@ -163,6 +163,9 @@ pub struct Explained {
     pub timeout_ms: Option<u64>,
     /// How long a person would have to answer.
     pub approval_timeout_ms: u64,
+    /// Whose yes it would take: of every one of these. Empty is anybody's who may answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<ExplainedApprovers>,
     /// What it would be kept to, where rules say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ExplainedLimits>,
@@ -188,6 +191,30 @@ pub struct Explained {
     pub jail: String,
     /// The user.
     pub uid: Option<u32>,
+}
+
+/// Whose yes a command would take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainedApprovers {
+    /// People and groups; empty is everybody who may answer.
+    pub from: Vec<String>,
+    /// How many different people.
+    pub count: u32,
+    /// With a reason.
+    pub require_reason: bool,
+    /// What happens where too few of them can log in: `deny` or `wait`.
+    pub on_no_approver: String,
+    /// Who may answer as well, and after how long.
+    pub escalate: Vec<ExplainedEscalation>,
+}
+
+/// Others who may answer after a while.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainedEscalation {
+    /// How long after the question.
+    pub after_ms: u64,
+    /// People and groups.
+    pub to: Vec<String>,
 }
 
 /// What a command would be kept to.

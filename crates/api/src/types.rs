@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::approvals::{NoApprover, QueueApprovals};
+
 use crate::grants::GrantScope;
 
 /// `GET /api/status`.
@@ -29,6 +31,9 @@ pub struct Status {
     pub pending: usize,
     /// Commands that run.
     pub running: usize,
+    /// The last request that was denied because nobody who may answer could; absent where there was none since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_approver: Option<NoApprover>,
     /// What the policy asks or denies is recorded and let through, disasters excepted.
     #[serde(default)]
     pub dry_run: bool,
@@ -315,6 +320,9 @@ pub struct QueueEntry {
     pub since_ms: u64,
     /// When it is denied as expired.
     pub expires_ms: u64,
+    /// Whose yes it takes and has; absent where anybody's who may answer will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<QueueApprovals>,
     /// Callers that wait at this moment. 0: parked, an approval is kept for the next identical request.
     pub callers: u32,
 }
@@ -370,8 +378,11 @@ pub struct AnswerRequest {
 pub struct Answered {
     /// The whole id.
     pub id: String,
-    /// `approved` or `denied`.
+    /// `approved` or `denied`; `voted` where more people are wanted.
     pub answer: String,
+    /// How far it is then, such as `1 of 2 approvals: alice`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
     /// Whether a caller was waiting for it; if not, an approval is kept for the next identical request.
     pub delivered: bool,
     /// Until when such a kept approval holds.

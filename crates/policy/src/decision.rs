@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::approvers::{self, Approvers};
 use crate::bounds::Bounds;
 use crate::ghosts::{Ghost, GhostRule};
 use crate::recording::Recording;
@@ -150,6 +151,9 @@ pub struct Decision {
     pub timeout: Timeout,
     /// How long a person has to answer an `ask`.
     pub approval_timeout: Duration,
+    /// Whose yes an `ask` takes: every one of these has to have it. Empty is anybody's who may answer, and so it is where
+    /// nobody is asked.
+    pub approvers: Vec<Arc<Approvers>>,
     /// What else weighed on the decision.
     pub noticed: Vec<Notice>,
     /// Where another command decided than the one that was asked for: that command, and what runs
@@ -158,6 +162,15 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Wants what another decision about the same request wants as well, where this one asks.
+    pub fn wants_also(&mut self, other: &Self) {
+        if self.action == Action::Ask {
+            approvers::add(&mut self.approvers, other.approvers.iter().cloned());
+        } else {
+            self.approvers.clear();
+        }
+    }
+
     /// `fact` as it is told to the agent: with what it should do instead, where that is known.
     #[must_use]
     pub fn with_suggestion(&self, fact: &str) -> String {

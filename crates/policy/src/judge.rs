@@ -5,7 +5,9 @@ mod across;
 mod whole;
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
+use crate::approvers::{self, Approvers, Said as Approval};
 use crate::decision::{Action, Decision, Notice, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
@@ -33,6 +35,7 @@ impl Policy {
     /// Judges one request.
     pub fn decide(&self, facts: &Facts<'_>) -> Decision {
         let mut decision = whole::decide(self, facts);
+        bound_by_ceilings(self, &mut decision);
         ghosts::settle(self, facts, &mut decision);
         decision
     }
@@ -101,6 +104,8 @@ pub(crate) struct Found<'p> {
     pub(crate) action: Action,
     /// Rules that may have spoken of the command, in order.
     pub(crate) overmatched: Vec<&'p Rule>,
+    /// Rules that ask and say who answers, and that do match or may: each is heard.
+    pub(crate) asking: Vec<&'p Rule>,
 }
 
 impl<'a> Case<'a> {
@@ -231,12 +236,16 @@ pub(crate) fn search<'p>(
     let mut overmatched: Vec<&Rule> = Vec::new();
     let mut strictest: Option<(Action, &Rule)> = None;
     let mut last: Option<&Rule> = None;
+    let mut asking: Vec<&Rule> = Vec::new();
     while let Some(at) = candidates.next() {
         let Some(rule) = usize::try_from(at).ok().and_then(|at| policy.rules.get(at)) else {
             continue;
         };
         let outcome = case.judge(rule);
         passed(rule, &outcome);
+        if rule.approvers.is_some() && !matches!(outcome, Outcome::Passed(_)) {
+            asking.push(rule);
+        }
         let action = match outcome {
             Outcome::Matched => {
                 last = Some(rule);
@@ -264,9 +273,9 @@ pub(crate) fn search<'p>(
     // Of two that are equally strict the earlier one decides.
     match strictest {
         Some((action, rule)) if action >= ended && action > Action::Allow => {
-            Found { rule: Some(rule), action, overmatched }
+            Found { rule: Some(rule), action, overmatched, asking }
         }
-        _ => Found { rule: last, action: ended, overmatched },
+        _ => Found { rule: last, action: ended, overmatched, asking },
     }
 }
 
@@ -304,6 +313,7 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         record: None,
         timeout: Timeout::None,
         approval_timeout: policy.approval_timeout,
+        approvers: Vec::new(),
         noticed: Vec::new(),
         inside: None,
     })
@@ -344,8 +354,29 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         approval_timeout: rule
             .and_then(|rule| rule.approval_timeout)
             .unwrap_or(policy.approval_timeout),
+        approvers: if action == Action::Ask { wanted(policy, found) } else { Vec::new() },
         noticed,
         inside: None,
+    }
+}
+
+/// Whose yes is wanted: of the rule that decides, and of every other that asks for somebody's.
+fn wanted(policy: &Policy, found: &Found<'_>) -> Vec<Arc<Approvers>> {
+    let usual = &policy.approvers;
+    let unsaid = Approval::default();
+    let own = found.rule.and_then(|rule| rule.approvers.as_deref()).unwrap_or(&unsaid);
+    let mut wanted: Vec<Arc<Approvers>> = own.over(usual).into_iter().collect();
+    let others = found.asking.iter().filter_map(|rule| rule.approvers.as_deref());
+    approvers::add(&mut wanted, others.filter_map(|said| said.over(usual)));
+    wanted
+}
+
+/// What a ceiling says in its `defaults` of who answers holds for everything that is asked below it.
+pub(crate) fn bound_by_ceilings(policy: &Policy, decision: &mut Decision) {
+    if decision.action == Action::Ask {
+        let usual =
+            policy.above.iter().filter_map(|layer| Approval::default().over(&layer.approvers));
+        approvers::add(&mut decision.approvers, usual);
     }
 }
 

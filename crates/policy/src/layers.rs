@@ -3,8 +3,9 @@
 
 use std::fmt;
 
+use crate::approvers;
 use crate::bounds::Bounds;
-use crate::decision::{Decision, Executor, Timeout};
+use crate::decision::{Action, Decision, Executor, Timeout};
 use crate::load::recording::Said;
 use crate::policy::Policy;
 use crate::recording::Recording;
@@ -101,6 +102,7 @@ pub(crate) fn strictest<'p>(
     // Its own are among all that are put together, in the order of the layers.
     whole.bounds = None;
     let mut winner: Option<Voice> = None;
+    let mut wanted = std::mem::take(&mut whole.approvers);
     for layer in policy.layers(jail) {
         let is_own = std::ptr::eq(layer, policy);
         let is_above = own.is_some() && !is_own;
@@ -118,6 +120,7 @@ pub(crate) fn strictest<'p>(
             whole.bounds = Bounds::both(whole.bounds.take(), said.decision.bounds.as_ref());
         }
         bound(&mut whole, said.decision.timeout);
+        approvers::add(&mut wanted, said.decision.approvers.iter().cloned());
         whole.approval_timeout = whole.approval_timeout.min(said.decision.approval_timeout);
         if let Some(executor) = said.executor.filter(|_| is_above) {
             // What a higher layer says of the place takes what a rule below gave for another one.
@@ -144,6 +147,9 @@ pub(crate) fn strictest<'p>(
         whole.rule = decision.rule;
         whole.reason = decision.reason;
         whole.suggest = decision.suggest;
+    }
+    if whole.action == Action::Ask {
+        whole.approvers = wanted;
     }
     whole
 }

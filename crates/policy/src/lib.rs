@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod approvers;
 mod bounds;
 #[cfg(test)]
 #[path = "../tests/cases/words.rs"]
@@ -33,6 +34,7 @@ mod suggest;
 mod through;
 mod tools;
 
+pub use approvers::{Approvers, Escalation, OnNone};
 pub use bounds::{Bounds, Limits, Quota, Rate};
 pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};

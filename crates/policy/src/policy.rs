@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::approvers::{Approvers, Said as Approval};
 use crate::decision::{Action, Executor};
 use crate::env::EnvRules;
 use crate::ghosts::{GhostImage, GhostImages, Secret};
@@ -37,6 +38,8 @@ pub struct Policy {
     pub(crate) default_executor: Executor,
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) approval_timeout: Duration,
+    /// Who answers what is asked where a rule does not say.
+    pub(crate) approvers: Approval,
     /// What a denial or a question says where its rule gives no reason.
     pub(crate) default_reason: Option<Box<str>>,
     pub(crate) default_suggest: Option<Arc<str>>,
@@ -102,6 +105,7 @@ impl Policy {
             default_executor: Executor::Mirror,
             default_timeout: None,
             approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
+            approvers: Approval::default(),
             default_reason: None,
             default_suggest: None,
             record: Usual::default(),
@@ -214,6 +218,15 @@ impl Policy {
         self.all_layers().any(|layer| {
             layer.default_executor == Executor::Ghost
                 || layer.rules.iter().any(|rule| rule.executor == Some(Executor::Ghost))
+        })
+    }
+
+    /// What every rule and every `defaults` wants of who answers.
+    pub fn approvers(&self) -> impl Iterator<Item = Arc<Approvers>> {
+        self.all_layers().flat_map(|layer| {
+            let of_rules = layer.rules.iter().filter_map(|rule| rule.approvers.as_deref());
+            let all = of_rules.filter_map(|said| said.over(&layer.approvers));
+            all.chain(Approval::default().over(&layer.approvers))
         })
     }
 

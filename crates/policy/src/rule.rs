@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::approvers::Said as Approval;
 use crate::bounds::Bounds;
 use crate::conditions::Conditions;
 use crate::decision::{Action, Executor, RuleId};
@@ -27,6 +28,8 @@ pub(crate) struct Rule {
     pub(crate) run_as: Option<Arc<str>>,
     pub(crate) timeout: RuleTimeout,
     pub(crate) approval_timeout: Option<Duration>,
+    /// Who answers, as far as it says.
+    pub(crate) approvers: Option<Box<Approval>>,
     pub(crate) suggest: Option<Arc<str>>,
     pub(crate) dangerous_env: Option<Action>,
     /// What its commands are kept to.

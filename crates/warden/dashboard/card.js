@@ -22,6 +22,17 @@ function where(entry) {
   return visible(entry.run_as ? `${entry.executor} as ${entry.run_as}` : entry.executor);
 }
 
+/** Whose yes it takes and has: a row for each want, and for each vote with a reason. */
+function approvals(entry) {
+  if (!entry.approvals) return [];
+  const { needs, votes, reason_required: why } = entry.approvals;
+  const rows = needs.map(({ from, count, given, escalation }) => el("li", {},
+    ...visible(`${given.length} of ${count} ${count === 1 ? "approval" : "approvals"}${given.length ? `: ${given.join(", ")}` : ""}${from.length ? ` (from ${from.join(", ")})` : ""}`),
+    ...(escalation ?? []).map(({ to, at_ms: at, reached }) => el("span", { class: "soft" }, " · ", ...visible(to.join(", ")), reached ? " may answer as well by now" : [" may answer as well: ", counting(at, "until")]))));
+  const said = votes.filter((vote) => vote.reason).map((vote) => el("li", { class: "soft" }, ...visible(`${vote.person}: ${vote.reason}`)));
+  return [...rows, ...said, why ? el("li", { class: "soft" }, "A yes needs a reason.") : null];
+}
+
 /** The card of an entry; `acts` has `approve`, `more`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */
 export function card(entry, acts) {
   const head = `request-${entry.id}`;
@@ -35,6 +46,8 @@ export function card(entry, acts) {
   }, { title: entry.exact ? "Copy the exact command" : "Copy the command as it is shown" });
   const mark = el("input", { type: "checkbox", "aria-label": "Mark for answering together", on: { change: () => acts.mark(mark.checked) } });
   const callers = el("span", { class: "chip" });
+  const wanted = el("ul", { class: "wanted plain-list", "aria-label": "Approvals" });
+  let drawn = null;
   const left = el("div", { class: "left", role: "presentation" }, el("div", { class: "left-bar" }));
   const made = el("li", { class: "card request", tabindex: "0", data: { id: entry.id }, "aria-labelledby": head },
     el("div", { class: "request-head", id: head },
@@ -61,6 +74,7 @@ export function card(entry, acts) {
       ["approved before", entry.context?.approved_before ? `${entry.context.approved_before} times` : null],
       ["instead", entry.suggest ? el("span", {}, ...visible(entry.suggest)) : null],
     ]),
+    wanted,
     left,
     el("div", { class: "answers", data: { problems: "" } }, el("span", { class: "outcome grow", role: "status" }), mayAnswer() ? [deny, more, approve] : null),
   );
@@ -70,6 +84,13 @@ export function card(entry, acts) {
     callers.textContent = parked ? "caller has gone: an approval is kept" : now.callers > 1 ? `${now.callers} callers` : "";
     callers.hidden = !callers.textContent;
     callers.className = parked ? "chip wait" : "chip";
+    const told = JSON.stringify(now.approvals ?? null);
+    if (told !== drawn) {
+      drawn = told;
+      wanted.replaceChildren(...approvals(now).filter(Boolean));
+      wanted.hidden = !now.approvals;
+      approve.textContent = now.approvals?.reason_required ? "Approve…" : "Approve";
+    }
     const part = Math.max(0, Math.min(1, (now.expires_ms - Date.now()) / whole));
     left.firstChild.style.width = `${(part * 100).toFixed(1)}%`;
     left.classList.toggle("short", part < 0.15);

@@ -94,7 +94,11 @@ function draw(fresh = false) {
 
 function acts(id) {
   return {
-    approve: (pressed) => answer(id, "approve", {}, pressed),
+    approve: (pressed) => {
+      const needs = state.queue.find((entry) => entry.id === id)?.approvals?.reason_required;
+      if (needs) approveWith(id);
+      else answer(id, "approve", {}, pressed);
+    },
     more: approveMore,
     deny: () => deny([id]),
     mark: (on) => {
@@ -146,7 +150,11 @@ async function answer(id, verdict, body, pressed) {
   await busy(pressed, async () => {
     const told = await post(`/api/queue/${id}/${verdict}`, body);
     const made = page?.cards.get(id);
-    if (made) {
+    if (told.progress) {
+      // Others are wanted: it goes on waiting.
+      made?.querySelector(".outcome").replaceChildren(...visible(`Your yes counts: ${told.progress}`));
+      announce(`Your yes counts: ${told.progress}`);
+    } else if (made) {
       made.dataset.gone = "yes";
       made.classList.add("gone", verdict === "approve" ? "good" : "bad");
       const kept = told.delivered ? "" : "; its caller has gone, so this holds for the next identical command";
@@ -156,6 +164,24 @@ async function answer(id, verdict, body, pressed) {
     }
     await refresh();
   });
+}
+
+/** Asks why it may run, where its rule wants to know. */
+function approveWith(id) {
+  const reason = el("textarea", { maxlength: "2000", placeholder: "For example: the change was reviewed in #214" });
+  dialog("Approve this command", (close) => {
+    const act = button("Approve", "first", () => busy(act, async () => {
+      const told = await post(`/api/queue/${id}/approve`, { reason: reason.value.trim() || null });
+      await refresh();
+      close();
+      announce(told.progress ? `Your yes counts: ${told.progress}` : "Approved");
+    }));
+    return [
+      field("Why it may run: for the record, and for the others who are asked", reason),
+      el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
+    ];
+  });
+  reason.focus();
 }
 
 function deny(ids) {
@@ -192,15 +218,18 @@ function bulk() {
 
 function together(ids) {
   const entries = ids.map((id) => state.queue.find((entry) => entry.id === id)).filter(Boolean);
+  const reason = el("textarea", { maxlength: "2000" });
+  const needs = entries.some((entry) => entry.approvals?.reason_required);
   dialog(`Approve ${entries.length} commands`, (close) => {
     const act = button(`Approve all ${entries.length}`, "first", () => busy(act, async () => {
-      for (const { id } of entries) await post(`/api/queue/${id}/approve`, {});
+      for (const { id } of entries) await post(`/api/queue/${id}/approve`, { reason: reason.value.trim() || null });
       page?.marked.clear();
       await refresh();
       close();
     }));
     return [
       el("ol", { class: "plain-list" }, entries.map((entry) => el("li", { class: "stack tight" }, brief(entry)))),
+      needs ? field("Why they may run: some of them need a reason", reason) : null,
       el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
     ];
   });

@@ -3,8 +3,9 @@
 
 mod past;
 
-use clawrden_policy::{Action, Facts, Links};
+use clawrden_policy::{Action, Decision, Facts, Links};
 
+use crate::approvals::{Wants, wants};
 use crate::jails::Jails;
 use crate::plan::Plan;
 pub(crate) use past::PastCase;
@@ -79,17 +80,35 @@ impl Case {
     /// What the policies in force have against it by now. One that an earlier warden judged is judged anew by the jails of
     /// the same names; while there is none, by whoever comes back to use the approval.
     pub(crate) fn objection(&self, jails: &Jails) -> Option<Objection> {
+        match self.judged(jails)? {
+            Ok(decision) => (decision.action == Action::Deny).then(|| Objection {
+                rule: decision.rule.as_ref().map(ToString::to_string),
+                reason: decision.reason,
+            }),
+            Err(objection) => Some(objection),
+        }
+    }
+
+    /// Whose yes it takes by the policies in force by now; `None` where they have not changed, or would ask nobody, so
+    /// that what was wanted holds.
+    pub(crate) fn wants(&self, jails: &Jails) -> Option<Wants> {
+        let decision = self.judged(jails)?.ok()?;
+        (decision.action == Action::Ask).then(|| wants(&decision.approvers))
+    }
+
+    /// What the policies in force say of it by now; `None` where they have not changed.
+    fn judged(&self, jails: &Jails) -> Option<Result<Decision, Objection>> {
         let judges = self.door.renewed(jails)?;
         let Some(words) = &self.words else {
             let reason = "the policy was changed while it waited, and it is too long to be judged again; \
                           repeat the command";
-            return Some(Objection { rule: None, reason: reason.to_owned() });
+            return Some(Err(Objection { rule: None, reason: reason.to_owned() }));
         };
         let mut argv: Vec<&[u8]> = words.split(|&byte| byte == 0).collect();
         // Behind the last NUL is nothing.
         argv.pop();
         let changed: Vec<&[u8]> = self.changed_env.iter().map(Vec::as_slice).collect();
-        let decision = judges.decide(&Facts {
+        Some(Ok(judges.decide(&Facts {
             jail: &self.jail,
             name: &self.name,
             path: self.path.as_deref(),
@@ -105,11 +124,7 @@ impl Case {
             // looks at any of these counts.
             links: Some(&Nowhere),
             ..Facts::default()
-        });
-        (decision.action == Action::Deny).then(|| Objection {
-            rule: decision.rule.as_ref().map(ToString::to_string),
-            reason: decision.reason,
-        })
+        })))
     }
 
     /// The bytes that keeping it costs, about.

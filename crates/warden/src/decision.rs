@@ -9,7 +9,7 @@ use clawrden_policy::{
 };
 
 use crate::again::{Case, Objection};
-use crate::approvals::{Identity, Loan};
+use crate::approvals::{self, Identity, Loan, Wants};
 use crate::caller::Caller;
 use crate::intercom::Account;
 use crate::jails::Jails;
@@ -192,7 +192,12 @@ impl Judged {
             plan.stay_with_caller();
             return Ok(judged(plan, first));
         };
-        let decision = if is_meant && first.action > second.action { first } else { second };
+        let (mut decision, other) = if is_meant && first.action > second.action {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        decision.wants_also(&other);
         if decision.action == Action::Deny {
             return Ok(judged(plan, decision));
         }
@@ -338,6 +343,12 @@ impl Judged {
     pub(crate) fn keep_case(&mut self) -> Arc<Case> {
         let plan = &self.plan;
         Arc::clone(self.case.get_or_insert_with(|| Arc::new(Case::of(plan))))
+    }
+
+    /// Whose yes it takes, by the policies in force.
+    pub(crate) fn wants(&self, jails: &Jails) -> Wants {
+        let by_now = self.case.as_ref().and_then(|case| case.wants(jails));
+        by_now.unwrap_or_else(|| approvals::wants(&self.decision.approvers))
     }
 
     /// What the policies in force have against it by now. One whose case was not kept was judged just now.

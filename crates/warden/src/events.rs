@@ -251,6 +251,8 @@ impl Events {
             }
             Record::Approved(r) | Record::Denied(r) => either(of(&r.id), &r.entry),
             Record::Expired(r) => either(of(&r.id), &r.entry),
+            Record::Voted(r) => either(of(&r.id), &r.entry),
+            Record::Escalated(r) => either(of(&r.id), &r.entry),
             Record::CallerLeft(r) => of(&r.id),
             Record::Parked(r) => either(of(&r.id), &r.entry),
             Record::Started(r) => of(&r.id),

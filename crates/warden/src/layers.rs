@@ -47,6 +47,11 @@ pub enum LayersError {
         "the ceiling {CEILING} is gone; put it back, write `rules: []` into it, or start the warden anew"
     )]
     Gone,
+    /// It asks people of whom nobody has heard.
+    #[error(
+        "the policy asks for {0:?}, and there is no such person or group; name it in `people` or `groups` of warden.yaml and start the warden again"
+    )]
+    Nobody(String),
     /// A file or folder cannot be looked at.
     #[error("cannot look at {path}: {source}")]
     Unseen {

@@ -15,7 +15,9 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::sync::watch;
 
 use crate::again::Objection;
-use crate::approvals::{Answer, Ask, Asked, CallerKey, Denial, Left, Life, Refusal, Ticket};
+use crate::approvals::{
+    Answer, Ask, Asked, CallerKey, Denial, Left, Life, Loan, Refusal, Ticket, wants, whom,
+};
 use crate::caller::Caller;
 use crate::containers::strangeness;
 use crate::decision::{Judged, Verdict};
@@ -277,19 +279,36 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
     let frame = judged.frame();
     let patterns = frame.map(|frame| warden.approvals.patterns(&frame, life.as_ref()));
     let by_pattern = judged.taken_by(patterns.unwrap_or_default());
+    // What more people have to say yes to than said it to that command is asked about.
+    let wanted = wants(&judged.decision().approvers);
+    let inherits = inherits.filter(|bequest| warden.approvals.may_inherit(bequest, &wanted));
     let about = match inherits {
         // Nobody is going to see it.
         Some(_) => About::default(),
         None if !by_pattern.is_empty() => About::default(),
         None => about(warden, &judged, life.as_ref(), &shown).await,
     };
-    let question = Ask { inherits, frame, by_pattern, ..question(&mut judged, shown, about, life) };
+    let mut question =
+        Ask { inherits, frame, by_pattern, ..question(&mut judged, shown, about, life) };
+    if !question.wants.is_empty() {
+        let asks = (&*question.details.jail, question.details.rule.as_deref());
+        let requester = judged.plan().caller.uid;
+        question.nobody = warden.nobody_answers(&question.wants, asks, requester);
+    }
     let ticket = match warden.approvals.ask(question, crate::approvals::Now::read()) {
         Asked::Granted(approval) => {
             return Box::pin(settle(warden, judged, reply, Answer::Approved(approval))).await;
         }
         Asked::Denied(denial) => {
             return Box::pin(settle(warden, judged, reply, Answer::Denied(denial))).await;
+        }
+        Asked::Nobody(why) => {
+            let rule = judged.decision().rule.as_ref().map(ToString::to_string);
+            warden.record(&[denied(id, rule.clone(), why.clone())]);
+            warden.found_nobody(id, judged.plan().jail.name.as_str(), rule, &why);
+            let told = judged.decision().with_suggestion(&why);
+            let _ = reply.deny(&judged.rule(), &told).await;
+            return;
         }
         Asked::Full(full) => {
             warden.record(&[failed(id, full.to_string())]);
@@ -423,7 +442,8 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     let unlocked = || judged.unlocked(|plan| warden.hardens(plan) || by_now(plan));
     let objection = judged
         .objection(&warden.jails)
-        .or_else(|| unlocked().map(|reason| Objection { rule: None, reason }));
+        .or_else(|| unlocked().map(|reason| Objection { rule: None, reason }))
+        .or_else(|| too_few(warden, &judged, &loan));
     if let Some(objection) = objection {
         let Objection { rule, reason } = objection;
         records.push(denied(id, rule.clone(), reason.clone()));
@@ -447,6 +467,21 @@ async fn settle(warden: &Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply,
     drop(loan);
     // A caller that has left needs no answer.
     let _ = reply.deny("", &refused).await;
+}
+
+/// Why an approval is not enough by now: the policy may have come to want others since it was given.
+fn too_few(warden: &Warden, judged: &Judged, loan: &Loan) -> Option<Objection> {
+    let (approval, wants) = (loan.approval()?, judged.wants(&warden.jails));
+    if warden.approvals.suffices(approval, &wants) {
+        return None;
+    }
+    let whom: Vec<String> = wants.iter().map(whom).collect();
+    let reason = format!(
+        "it takes {} by now, and was approved by {}; repeat the command",
+        whom.join("; "),
+        approval.who
+    );
+    Some(Objection { rule: Some(judged.rule()), reason })
 }
 
 async fn refuse(warden: &Warden, judged: &Judged, mut reply: Reply, denial: Denial) {

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use clawrden_api::{
-    Explained, ExplainedInside, ExplainedLimits, ExplainedQuota, ExplainedStep, HistoryEntry,
-    PolicyProblem, Simulated, SimulatedChange,
+    Explained, ExplainedApprovers, ExplainedEscalation, ExplainedInside, ExplainedLimits,
+    ExplainedQuota, ExplainedStep, HistoryEntry, PolicyProblem, Simulated, SimulatedChange,
 };
 use clawrden_policy::{
-    Action, Bounds, Decision, Diagnostic, Explanation, Facts, Inside, Limits, LoadError, Notice,
-    Policy, Quota, RuleId, Step, Verdict,
+    Action, Approvers, Bounds, Decision, Diagnostic, Escalation, Explanation, Facts, Inside,
+    Limits, LoadError, Notice, OnNone, Policy, Quota, RuleId, Step, Verdict,
 };
 
 /// Commands that a comparison lists.
@@ -52,6 +52,7 @@ pub fn explained(explanation: &Explanation, asked: &Asked, policy: String) -> Ex
         run_as: decision.run_as.as_ref().map(ToString::to_string),
         timeout_ms: decision.timeout.duration().map(ms),
         approval_timeout_ms: ms(decision.approval_timeout),
+        approvers: decision.approvers.iter().map(|one| approvers(one)).collect(),
         limits: decision.bounds.as_deref().map(limits),
         noticed: decision.noticed.iter().map(noticed).collect(),
         steps: steps.iter().map(step).collect(),
@@ -64,6 +65,22 @@ pub fn explained(explanation: &Explanation, asked: &Asked, policy: String) -> Ex
         cwd: asked.cwd.as_deref().map(lossy),
         jail: asked.jail.clone(),
         uid: asked.uid,
+    }
+}
+
+fn approvers(of: &Approvers) -> ExplainedApprovers {
+    let words = |names: &[std::sync::Arc<str>]| names.iter().map(ToString::to_string).collect();
+    let step =
+        |step: &Escalation| ExplainedEscalation { after_ms: ms(step.after), to: words(&step.to) };
+    ExplainedApprovers {
+        from: words(&of.from),
+        count: of.count,
+        require_reason: of.require_reason,
+        on_no_approver: match of.on_none {
+            OnNone::Deny => "deny".to_owned(),
+            OnNone::Wait => "wait".to_owned(),
+        },
+        escalate: of.escalate.iter().map(step).collect(),
     }
 }
 

@@ -9,6 +9,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, TableState, Wrap};
 
 use super::model::{Mode, Model, Page, Reach, Typed};
 use crate::output::{Tone, colours};
+use crate::verbs::approvals;
 use crate::verbs::queue::{before, beside};
 
 const HELP: &str = "\
@@ -131,6 +132,7 @@ fn bottom(model: &Model) -> Line<'static> {
     if let Mode::Typing { what, text } = &model.mode {
         let asks = match what {
             Typed::Filter => "filter",
+            Typed::Approval(_) => "approve, because",
             Typed::Denial(_) => "deny, because",
             Typed::Stop(_) => "stop, because",
         };
@@ -206,7 +208,11 @@ fn list(frame: &mut Frame<'_>, model: &Model, now: u64, area: Rect) {
 }
 
 fn queued(entry: &QueueEntry, now: u64) -> Row<'static> {
-    let mark = if entry.callers == 0 { "(parked) " } else { "" };
+    let parked = if entry.callers == 0 { "(parked) " } else { "" };
+    let mark = match approvals::mark(entry) {
+        mark if mark.is_empty() => parked.to_owned(),
+        mark => format!("({mark}) {parked}"),
+    };
     Row::new([
         entry.short.clone(),
         display::age(entry.since_ms, now),
@@ -307,6 +313,7 @@ fn of_queued(entry: &QueueEntry, now: u64) -> Pairs {
             ("!", "what is shown is not all of it, or secrets in it are marked".to_owned()),
         );
     }
+    pairs.extend(approvals::lines(entry, now).into_iter().map(|line| ("approvals", line)));
     pairs.extend(beside(entry).into_iter().map(|line| ("note", line)));
     pairs.extend(before(entry).map(|line| ("history", line)));
     pairs.extend(entry.labels.iter().map(|(k, v)| ("label", display::text(&format!("{k}={v}")))));

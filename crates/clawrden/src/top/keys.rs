@@ -2,8 +2,10 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Mode, Model, Page, Reach, Typed};
 use clawrden_api::GrantScope;
+
+use super::model::{Mode, Model, Page, Reach, Typed};
+use crate::verbs::approvals::needs_reason;
 
 /// What is to be done beyond the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +14,7 @@ pub(super) enum Order {
     Look,
     Approve {
         id: String,
+        reason: Option<String>,
     },
     /// For more than one run, or for what it starts.
     ApproveMore {
@@ -113,7 +116,10 @@ fn answer(model: &mut Model, key: char) -> Option<Order> {
     }
     let id = model.id()?;
     let what = match key {
-        'a' => return Some(Order::Approve { id }),
+        'a' if model.queue().get(row).is_some_and(|entry| needs_reason(entry)) => {
+            Typed::Approval(id)
+        }
+        'a' => return Some(Order::Approve { id, reason: None }),
         'A' => {
             model.mode = Mode::Reach(id, Reach::default());
             return None;
@@ -151,6 +157,7 @@ fn typing(model: &mut Model, what: Typed, mut text: String, key: KeyCode) -> Opt
                     model.filter = given.unwrap_or_default();
                     None
                 }
+                Typed::Approval(id) => Some(Order::Approve { id, reason: given }),
                 Typed::Denial(id) => Some(Order::Deny { id, reason: given }),
                 Typed::Stop(id) => Some(Order::Stop { id, reason: given }),
             };

@@ -124,8 +124,12 @@ async fn look(client: &Client) -> Result<Known, ClientError> {
 async fn carry_out(client: &Client, order: Order) -> Result<String, ClientError> {
     let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
     Ok(match order {
-        Order::Approve { id } => {
-            let answered = client.approve(&id, &AnswerRequest::default()).await?;
+        Order::Approve { id, reason } => {
+            let request = AnswerRequest { reason, ..AnswerRequest::default() };
+            let answered = client.approve(&id, &request).await?;
+            if let Some(progress) = answered.progress {
+                return Ok(format!("your yes to {} counts: {progress}", short(&id)));
+            }
             let kept = if answered.delivered {
                 ""
             } else {

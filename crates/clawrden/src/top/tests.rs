@@ -92,10 +92,10 @@ fn running_and_history_have_pages_of_their_own() {
 fn what_was_not_chosen_is_not_answered() {
     let mut model = two();
     assert_eq!(types(&mut model, "a"), [], "the first press chooses");
-    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "a".repeat(32) }]);
+    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "a".repeat(32), reason: None }]);
     model.known.queue.remove(0);
     assert_eq!(types(&mut model, "a"), [], "another one has slipped under the cursor");
-    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "b".repeat(32) }]);
+    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "b".repeat(32), reason: None }]);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! What `approve` and `deny` share: the id, the answer's way to the warden, and telling what came of it.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
-use clawrden_api::{AnswerRequest, Answered, GrantScope};
+use clawrden_api::{
+    AnswerRequest, Answered, ClientError, ErrorBody, ErrorCode, GrantScope, display,
+};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::print_json;
@@ -26,19 +29,44 @@ pub(crate) fn send(
 ) -> Outcome {
     check_id(id)?;
     let connection = Connection::new(control)?;
-    let answered = block_on(async {
-        match answer {
-            Answer::Approve => connection.client.approve(id, request).await,
-            Answer::Deny => connection.client.deny(id, request).await,
+    let ask = |request: &AnswerRequest| {
+        block_on(async {
+            match answer {
+                Answer::Approve => connection.client.approve(id, request).await,
+                Answer::Deny => connection.client.deny(id, request).await,
+            }
+        })
+    };
+    let answered = match ask(request)? {
+        Err(ClientError::Api(ErrorBody { code: ErrorCode::ReasonRequired, message })) => {
+            let reason = Some(typed_reason(&message)?);
+            ask(&AnswerRequest { reason, ..request.clone() })?
         }
-    })?
-    .map_err(Connection::failure)?;
+        answered => answered,
+    };
+    let answered = answered.map_err(Connection::failure)?;
     if json {
         print_json(&answered)?;
     } else {
         println!("{}", told(&answered, request, when::now_ms()));
     }
     done()
+}
+
+/// Why it may run, from whoever sits at the terminal.
+///
+/// # Errors
+/// [`Failure::Refused`] with what the warden said where nobody does, or nothing is typed.
+fn typed_reason(message: &str) -> Result<String, Failure> {
+    let refused = || Failure::Refused(format!("{message}; give one with --reason 'TEXT'"));
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(refused());
+    }
+    eprint!("{}\nwhy may it run? > ", display::text(message));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|_| refused())?;
+    let reason = line.trim();
+    if reason.is_empty() { Err(refused()) } else { Ok(reason.to_owned()) }
 }
 
 /// Digits that can name a request.
@@ -60,15 +88,19 @@ pub(crate) fn told(answered: &Answered, request: &AnswerRequest, now_ms: u64) ->
     if let Some(pattern) = &request.pattern {
         text = text.replace("the very same command runs", &format!("what {pattern} takes runs"));
     }
-    if request.and_what_it_starts {
+    if request.and_what_it_starts && answered.progress.is_none() {
         text.push_str("; what it starts runs with it");
     }
     text
 }
 
 fn told_of_it(answered: &Answered, scope: GrantScope, now_ms: u64) -> String {
-    let Answered { id, answer, delivered, kept_until_ms, holds_until_ms } = answered;
+    let Answered { id, answer, delivered, kept_until_ms, holds_until_ms, progress } = answered;
     let short = id.get(..8).unwrap_or(id);
+    if let Some(progress) = progress {
+        let progress = display::text(progress);
+        return format!("your yes to {short} counts, and nothing runs yet: {progress}");
+    }
     if let Some(until) = holds_until_ms {
         let until = when::moment(*until, now_ms);
         let holds = match scope {
@@ -115,6 +147,7 @@ mod tests {
             delivered: false,
             kept_until_ms: Some(1_777_900_000_000),
             holds_until_ms: None,
+            progress: None,
         };
         let once = AnswerRequest::default();
         let text = told(&answered, &once, 1_777_900_000_000);
@@ -130,5 +163,8 @@ mod tests {
             assert!(text.contains("until") && text.contains("grants revoke 7f3a0000"), "{text}");
             assert_eq!(text.contains("lives"), scope == GrantScope::Session);
         }
+        answered.progress = Some("1 of 2 approvals: alice".into());
+        let text = told(&answered, &AnswerRequest::default(), 0);
+        assert!(text.contains("nothing runs yet: 1 of 2 approvals: alice"), "{text}");
     }
 }

@@ -119,8 +119,10 @@ fn told(event: &Event) -> Option<Told> {
 }
 
 fn is_of_queue(event: &str) -> bool {
-    const OF_QUEUE: [&str; 9] = [
+    const OF_QUEUE: [&str; 11] = [
         "waiting",
+        "voted",
+        "escalated",
         "approved",
         "denied",
         "expired",

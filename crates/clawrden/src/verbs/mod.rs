@@ -10,6 +10,7 @@ use clawrden_warden::jails::Places;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) mod answer;
+pub(crate) mod approvals;
 pub(crate) mod approve;
 pub(crate) mod attach;
 pub(crate) mod audit;

@@ -9,7 +9,7 @@ use clawrden_api::{Queue, QueueEntry, display};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
 use crate::verbs::follow::{Change, Follow};
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{Connection, approvals, block_on, done};
 use crate::when;
 
 /// How often `--watch` draws the ages anew.
@@ -165,6 +165,7 @@ fn why(entry: &QueueEntry, now_ms: u64) -> String {
         None => "the default action".to_owned(),
     });
     lines.push(caller(entry));
+    lines.extend(approvals::lines(entry, now_ms));
     lines.extend(before(entry));
     for (name, value) in &entry.labels {
         lines.push(format!("{}={}", display::text(name), display::text(value)));
@@ -218,6 +219,7 @@ mod tests {
 
     fn entry() -> QueueEntry {
         QueueEntry {
+            approvals: None,
             id: "7f3a".repeat(8),
             short: "7f3a".into(),
             jail: "default".into(),

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
         println!("{}", paint(Tone::Bad, text));
     }
     pending(&queue, now);
+    no_approver(&status, now);
     jails(&status, args.verbose);
     policy(&status.policy, now);
     prisoners(&status, now);
@@ -137,6 +138,19 @@ fn pending(queue: &Queue, now: u64) {
     if waiting > SHOWN {
         println!("  and {} more: `clawrden queue`", waiting - SHOWN);
     }
+}
+
+/// Requests that nobody could have answered: somebody has to be let in, or the policy put right.
+fn no_approver(status: &Status, now: u64) {
+    let Some(last) = &status.no_approver else { return };
+    let times = count(usize::try_from(last.count).unwrap_or(usize::MAX), "request", "requests");
+    let text = format!(
+        "{times} denied since the start because nobody could answer; the last {} ({}): {}",
+        when::moment(last.last_ms, now),
+        display::text(last.rule.as_deref().unwrap_or("the default action")),
+        display::text(&last.why),
+    );
+    println!("{}", paint(Tone::Bad, &text));
 }
 
 fn jails(status: &Status, verbose: bool) {

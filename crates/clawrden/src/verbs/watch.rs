@@ -13,7 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, paint};
 use crate::verbs::answer::{Answer, told};
 use crate::verbs::follow::{Change, Follow, Told};
-use crate::verbs::{Connection, block_on, done, queue};
+use crate::verbs::{Connection, approvals, block_on, done, queue};
 use crate::when;
 
 /// What was typed before a request was shown for so long was meant for another one.
@@ -26,7 +26,7 @@ const ASK: &str = "[a]pprove, [d]eny REASON, [s]kip, [q]uit > ";
 
 const EXAMPLES: &str = "\
 At each request:
-  a             approve it, once
+  a             approve it, once; with a reason behind it where one is wanted
   d REASON      deny it; the agent is told the reason, so that it can act on it
   s             leave it to somebody else
   q, Ctrl-D     end
@@ -258,6 +258,9 @@ impl Desk {
             paint(Tone::Quiet, &format!("jail {jail}{more}"))
         );
         println!("{}", queue::told(entry, when::now_ms()));
+        if approvals::needs_reason(entry) {
+            println!("a yes needs a reason: a REASON");
+        }
         print!("{ASK}");
         forget_typed();
         self.asked = Some((entry.id.clone(), now));

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::across::{self, Asked, Search};
-use super::{Case, Found, join, search};
+use super::{Case, Found, bound_by_ceilings, join, search};
+use crate::approvers::{self, Approvers, Said as Approval};
 use crate::bounds::Bounds;
 use crate::decision::{Action, Decision, Executor, RuleId, Timeout};
 use crate::diagnostics::show_bytes;
@@ -59,7 +60,12 @@ pub(crate) fn ceilings(policy: &Policy, facts: &Facts<'_>) -> Action {
     }
     let search: Search<'_, '_> = &|layer, case, default| {
         if !policy.above.iter().any(|ceiling| std::ptr::eq(ceiling, layer)) {
-            return Found { rule: None, action: Action::Allow, overmatched: Vec::new() };
+            return Found {
+                rule: None,
+                action: Action::Allow,
+                overmatched: Vec::new(),
+                asking: Vec::new(),
+            };
         }
         search(layer, case, layer.index.by_name(&case.names), default, |_, _| {})
     };
@@ -73,6 +79,7 @@ pub(crate) fn tell(policy: &Policy, facts: &Facts<'_>, told: &mut Vec<Inside>) -
         search(layer, case, candidates, default, |_, _| {})
     };
     let mut decision = Judge::new(policy, facts.jail, search, Some(told)).judge(facts);
+    bound_by_ceilings(policy, &mut decision);
     ghosts::settle(policy, facts, &mut decision);
     decision
 }
@@ -86,6 +93,8 @@ struct Judge<'p, 't> {
     /// The request's own answer.
     own: Option<Decision>,
     strictest: Option<Decision>,
+    /// What everything in it that is asked wants of who answers.
+    approvers: Vec<Arc<Approvers>>,
     /// It only passes on what it runs, and nothing was seen that this comes to.
     idle: bool,
     /// Something that is allowed only runs as the prisoner.
@@ -109,6 +118,7 @@ impl<'p, 't> Judge<'p, 't> {
             told,
             own: None,
             strictest: None,
+            approvers: Vec::new(),
             idle: false,
             mirrored: false,
             bounds: None,
@@ -125,6 +135,10 @@ impl<'p, 't> Judge<'p, 't> {
             // Nothing in it has an answer: then its own is wanted.
             let case = Case::new(facts, &self.policy.tools);
             return across::decide(self.policy, &plain(&case), self.search);
+        };
+        decision.approvers = match decision.action {
+            Action::Ask => std::mem::take(&mut self.approvers),
+            _ => Vec::new(),
         };
         let Some(own) = own else { return decision };
         // Where it runs, and as whom, is never what a rule about something inside it says.
@@ -146,6 +160,7 @@ impl<'p, 't> Judge<'p, 't> {
     }
 
     fn offer(&mut self, decision: Decision) {
+        approvers::add(&mut self.approvers, decision.approvers.iter().cloned());
         if self.strictest.as_ref().is_none_or(|found| decision.action > found.action) {
             self.strictest = Some(decision);
         }
@@ -156,6 +171,11 @@ impl<'p, 't> Judge<'p, 't> {
         let place = shown_via(via);
         let (action, layer) = self.on_unparsed;
         let suggest = layer.default_suggest.as_ref().filter(|_| action != Action::Allow);
+        let mut approvers = Vec::new();
+        if action == Action::Ask {
+            let usual = [layer, self.policy].map(|one| Approval::default().over(&one.approvers));
+            approvers::add(&mut approvers, usual.into_iter().flatten());
+        }
         Decision {
             action,
             rule: None,
@@ -174,6 +194,7 @@ impl<'p, 't> Judge<'p, 't> {
             record: None,
             timeout: self.policy.default_timeout.map_or(Timeout::None, Timeout::Default),
             approval_timeout: layer.approval_timeout.min(self.policy.approval_timeout),
+            approvers,
             noticed: Vec::new(),
             inside: Some(place),
         }

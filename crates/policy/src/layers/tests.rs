@@ -249,3 +249,34 @@ fn what_the_ceilings_let_through_is_told_whatever_the_policy_below_asks() {
     assert!(!lets(&[ceiling("rules: [{command: git, action: deny}]"), host], "git fetch"));
     assert!(lets(&[ceiling("rules: [{command: git, action: allow}]"), host], "git fetch"));
 }
+
+#[test]
+fn every_layer_that_asks_has_its_own_people_and_a_ceiling_has_them_for_everything() {
+    let policy = policy(&[
+        (
+            Layer::Ceiling,
+            "defaults: {approvers: {from: [security], count: 2}}
+rules: [{command: dd, action: ask, approvers: [owner]}]",
+        ),
+        (
+            Layer::Host,
+            "default_action: allow
+jails: {ci: {rules: [{command: npm, action: ask, quorum: 3}]}}
+rules: [{command: npm, action: ask, approvers: [dev]}, {command: dd, action: allow}, {command: sh, action: allow}]",
+        ),
+        (Layer::Repository, "rules: [{command: npm, action: ask, approvers: [web]}]"),
+    ]);
+    let wanted = |line: &str| {
+        let decision = decide(&policy, line);
+        let show = |of: &std::sync::Arc<crate::Approvers>| {
+            format!("{} {}", of.count, of.from.first().map_or("", |name| name))
+        };
+        let mut all: Vec<String> = decision.approvers.iter().map(show).collect();
+        all.sort_unstable();
+        (decision.action, all.join(", "))
+    };
+    assert_eq!(wanted("npm i"), (Action::Ask, "1 dev, 1 web, 2 security, 3 ".to_owned()));
+    assert_eq!(wanted("dd"), (Action::Ask, "1 owner, 2 security".to_owned()));
+    assert_eq!(wanted("ls"), (Action::Allow, String::new()));
+    assert_eq!(wanted("sh -c $X"), (Action::Ask, "2 security".to_owned()), "not understood");
+}

@@ -44,6 +44,8 @@ pub enum LintKind {
     WritesFiles,
     /// A person is asked and not told why.
     NoReason,
+    /// A person is asked and not told which, although other rules say who answers.
+    NoApprovers,
 }
 
 impl LintKind {
@@ -56,6 +58,7 @@ impl LintKind {
             Self::RunsCommands => "runs-commands",
             Self::WritesFiles => "writes-files",
             Self::NoReason => "no-reason",
+            Self::NoApprovers => "no-approvers",
         }
     }
 }
@@ -75,6 +78,7 @@ fn lint(policy: &Policy) -> Vec<Lint> {
     let scopes: Vec<(&Rule, Scope<'_>)> =
         policy.rules.iter().map(|rule| (rule, Scope::of(rule))).collect();
     let mut pairs = 0;
+    let names_people = policy.approvers().next().is_some();
     for (at, later) in scopes.iter().enumerate() {
         let rule = later.0;
         pairs += at;
@@ -89,10 +93,24 @@ fn lint(policy: &Policy) -> Vec<Lint> {
                 help: "say in `reason` what the approver has to look at".into(),
             });
         }
+        if names_people && rule.action == Action::Ask && unanswered(policy, rule) {
+            found.push(Lint {
+                rule: rule.id.clone(),
+                kind: LintKind::NoApprovers,
+                message: "it asks without approvers: anybody who may answer can let it run".into(),
+                help: "name them in `approvers`, here or in `defaults`".into(),
+            });
+        }
     }
     found.extend(probes(policy));
     found.sort_by_key(|lint| (lint.rule.line, lint.rule.column, lint.kind));
     found
+}
+
+/// Whether nothing says who answers what it asks.
+fn unanswered(policy: &Policy, rule: &Rule) -> bool {
+    let said = rule.approvers.as_deref().cloned().unwrap_or_default();
+    said.over(&policy.approvers).is_none_or(|wanted| wanted.from.is_empty() && wanted.count <= 1)
 }
 
 /// What an earlier rule makes of a later one.
@@ -166,6 +184,7 @@ impl<'r> Scope<'r> {
             ghost: _,
             supervised: _,
             record: _,
+            approvers: _,
         } = rule;
         let mut sources: Vec<&str> = commands.iter().map(NamePattern::source).collect();
         sources.sort_unstable();

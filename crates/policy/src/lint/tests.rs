@@ -74,3 +74,14 @@ fn large_policies_are_looked_at_in_bounded_time() {
     let many: String = (0..12_000).map(rule).collect();
     assert_eq!(found(&many), []);
 }
+
+#[test]
+fn a_rule_that_asks_anybody_is_spoken_of_where_others_say_whom() {
+    let anybody = "  - {command: rm, action: ask, reason: x}\n";
+    let security = "  - {command: dd, action: ask, reason: x, approvers: [security]}\n";
+    assert_eq!(found(anybody), []);
+    assert_eq!(found(security), []);
+    assert_eq!(found(&format!("{security}{anybody}")), [(3, "no-approvers")]);
+    let usual = format!("defaults: {{approvers: [security]}}\nrules:\n{security}{anybody}");
+    assert_eq!(Policy::from_yaml("p.yaml", &usual).unwrap().lint(), []);
+}

@@ -204,6 +204,7 @@ pub(super) fn jail_rules(
         layer.own_rules = layer.rules.len();
         layer.env = policy.env.clone();
         layer.approval_timeout = policy.approval_timeout;
+        layer.approvers = policy.approvers.clone();
         policy.examples += examples::check(&layer, node, Some(jail), report);
         policy.jail_rules.insert(jail.to_owned(), layer);
     }

@@ -1,6 +1,7 @@
 //! Load: from the text of a policy file to a checked `Policy`, or to every error found in it.
 //! Nothing is half-loaded: one error anywhere and there is no policy.
 
+mod approvers;
 mod budget;
 mod conditions;
 mod examples;
@@ -65,7 +66,7 @@ const KEYS: &[&str] = &[
 
 /// Every fixed key that the loader takes, by the part of the schema that lists it; the file's own under no name.
 #[cfg(test)]
-pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 17] {
+pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 19] {
     [
         ("", KEYS),
         ("rule", rules::KEYS),
@@ -75,6 +76,8 @@ pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 17] {
         ("limits", limits::KEYS),
         ("secret", secrets::KEYS),
         ("defaults", outcome::DEFAULT_KEYS),
+        ("approvers", approvers::APPROVER_KEYS),
+        ("escalation", approvers::ESCALATE_KEYS),
         ("example", examples::EXAMPLE_KEYS),
         ("test", examples::TEST_KEYS),
         ("caller", conditions::CALLER_KEYS),

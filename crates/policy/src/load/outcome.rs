@@ -1,17 +1,14 @@
 //! What a rule makes of a command beside its action, and the `defaults` for what it leaves unsaid.
-//! A key that nothing enforces is refused here, never taken in silence.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::approvers;
 use super::recording;
 use super::report::Report;
 use super::rules::sentence;
 use super::yaml::{Node, Value};
 use crate::policy::Policy;
-
-/// Keys that a rule will have once something does what they say.
-pub(super) const NOT_ENFORCED: &[&str] = &["approvers", "quorum", "on_no_approver"];
 
 /// Most characters of a suggestion: with its reason it has to fit into what an agent is told.
 const MAX_SUGGEST: usize = 300;
@@ -22,6 +19,11 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
     "executor",
     "timeout",
     "approval_timeout",
+    "approvers",
+    "quorum",
+    "require_reason",
+    "on_no_approver",
+    "escalate",
     "reason",
     "suggest",
     "record",
@@ -31,6 +33,7 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
 /// Reads `defaults` into `policy`; `root` is the whole file.
 pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &mut Report<'_>) {
     let Some(fields) = report.fields(node, "defaults", DEFAULT_KEYS) else { return };
+    policy.approvers = approvers::read(&fields, report);
     for (key, node) in fields {
         // The key of the file that says the same.
         let twin = match key {
@@ -61,6 +64,7 @@ pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &m
             "reason" => policy.default_reason = sentence(node, report).map(Into::into),
             "record" => policy.record.record = recording::record(node, report).flatten(),
             "record_bytes" => policy.record.bytes = recording::bytes(node, report),
+            key if approvers::KEYS.contains(&key) => {}
             _ => policy.default_suggest = suggest(node, report),
         }
     }
@@ -168,16 +172,6 @@ rules:
         );
         assert_eq!(told("defaults: {approval_timeout: 1m}\napproval_timeout: 1m\n").len(), 1);
         assert_eq!(told("defaults: {rule: 1}").len(), 1);
-    }
-
-    #[test]
-    fn a_key_that_nothing_enforces_is_refused_with_the_reason() {
-        for key in super::NOT_ENFORCED {
-            let found = told(&format!("rules: [{{command: ls, action: ask, {key}: 1}}]"));
-            assert!(found[0].contains(&format!("nothing enforces `{key}`")), "{found:?}");
-            assert_eq!(found.len(), 1);
-            assert!(told(&format!("defaults: {{{key}: 1}}"))[0].contains("nothing enforces"));
-        }
     }
 
     #[test]

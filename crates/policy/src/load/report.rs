@@ -5,7 +5,6 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::budget::Budget;
-use super::outcome::NOT_ENFORCED;
 use super::yaml::{At, Node, Value};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
@@ -156,10 +155,6 @@ impl<'t> Report<'t> {
                 fields.push((word, value));
             } else if self.found.is_full() {
                 self.found.omit();
-            } else if NOT_ENFORCED.contains(&word) {
-                let help =
-                    "a key that is not enforced would promise what does not happen; leave it out";
-                self.add(key.at, format!("nothing enforces `{word}` in this version"), help);
             } else {
                 let help = suggest(word, known);
                 self.add(key.at, format!("unknown key `{word}`"), &help);

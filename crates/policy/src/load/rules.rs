@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::approvers;
 use super::conditions;
 use super::ghosts;
 use super::limits;
@@ -48,6 +49,11 @@ pub(super) const KEYS: &[&str] = &[
     "env",
     "container",
     "approval_timeout",
+    "approvers",
+    "quorum",
+    "require_reason",
+    "on_no_approver",
+    "escalate",
     "suggest",
     "match",
     "not_match",
@@ -147,6 +153,13 @@ fn rule(
     let is_bound = conditions::KEYS.iter().any(|key| get(key).is_some());
     let approval_timeout =
         get("approval_timeout").and_then(|node| outcome::approval_timeout(node, report));
+    let approvers = approvers::read(&fields, report);
+    if action.is_some_and(|action| action != Action::Ask) {
+        for (key, node) in fields.iter().filter(|(key, _)| approvers::KEYS.contains(key)) {
+            let help = "nobody is asked about what another rule simply allows or denies";
+            report.add(node.at, format!("`{key}` is for `action: ask`"), help);
+        }
+    }
     let suggest = get("suggest").and_then(|node| outcome::suggest(node, report));
     let id = rule_id(file, node.at.line, node.at.column, index, name);
     let bounds = bounds(limits, &id);
@@ -162,6 +175,7 @@ fn rule(
         run_as,
         timeout,
         approval_timeout,
+        approvers: approvers.is_said().then(|| Box::new(approvers)),
         suggest,
         dangerous_env,
         bounds,

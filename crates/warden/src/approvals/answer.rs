@@ -10,7 +10,9 @@ use super::bequest::Bequest;
 use super::entry::Details;
 use super::identity::Identity;
 use super::scope::Scope;
+use super::votes::Vote;
 use crate::ledger::Id;
+use crate::people::Doors;
 
 /// A moment, on the clock that measures and on the clock that people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,20 @@ pub struct Verdict {
     pub and_what_it_starts: bool,
     /// An approval for more than one run is for every command that this pattern takes.
     pub pattern: Option<String>,
+    /// What the person came by.
+    pub doors: Doors,
+    /// Everybody's word that it takes, once it decides.
+    pub(super) votes: Arc<[Vote]>,
+}
+
+impl Verdict {
+    /// A person's word, who came by `doors`.
+    #[must_use]
+    pub fn new(approve: bool, who: String, channel: String, doors: Doors) -> Self {
+        let (reason, scope, votes) = (None, Scope::Once, Arc::default());
+        let (and_what_it_starts, pattern) = (false, None);
+        Self { approve, who, channel, reason, scope, and_what_it_starts, pattern, doors, votes }
+    }
 }
 
 /// Lets one run happen.
@@ -96,6 +112,8 @@ pub struct Approval {
     pub(super) details: Arc<Details>,
     pub(super) identity: Identity,
     pub(super) until: Now,
+    /// Who gave it.
+    pub(super) votes: Arc<[Vote]>,
 }
 
 impl Approval {
@@ -177,6 +195,16 @@ pub enum Answer {
 pub struct Answered {
     /// The entry.
     pub entry: Id,
+    /// Everybody whose word it is.
+    pub who: String,
+    /// What they said why.
+    pub reason: Option<String>,
+    /// For what an approval is good.
+    pub scope: Scope,
+    /// It is for what the command starts as well.
+    pub and_what_it_starts: bool,
+    /// It is for every command that this pattern takes.
+    pub pattern: Option<String>,
     /// It was approved.
     pub approved: bool,
     /// The waiting requests that are told: all of them if denied; if approved one, or those that its scope covers.
@@ -189,6 +217,8 @@ pub struct Answered {
     pub holds_until_ms: Option<u64>,
     /// The entry under which the other callers go on waiting.
     pub reopened: Option<Id>,
+    /// It is one of several that are wanted, and the entry waits on; how far that is.
+    pub progress: Option<String>,
 }
 
 /// An entry that nobody answered in time.
@@ -240,6 +270,34 @@ pub enum AnswerError {
          session; approve it once, or for a time"
     )]
     NoSession(Id),
+    /// Others are asked.
+    #[error(
+        "request {entry} is for others to answer: it takes {whom}, and {person} is not among them"
+    )]
+    NotAsked {
+        /// The entry.
+        entry: Id,
+        /// Who answered.
+        person: String,
+        /// Who is asked.
+        whom: String,
+    },
+    /// The rule wants to know why.
+    #[error("request {0} is approved with a reason only; say why it may run")]
+    NoReason(Id),
+    /// A person has one vote.
+    #[error("{person} has approved request {entry} before, and others are wanted: {progress}")]
+    VotedBefore {
+        /// The entry.
+        entry: Id,
+        /// Who.
+        person: String,
+        /// How far it is.
+        progress: String,
+    },
+    /// More votes than are ever wanted.
+    #[error("{0} votes are kept for one request; deny it, or let it expire")]
+    TooManyVotes(usize),
     /// As many answers are kept for requests without a caller as can be.
     #[error(
         "{0} answers are kept for callers that have gone; answer again when some were used or ran out"

@@ -14,6 +14,8 @@ use super::remembered::{Outcome, Remembered};
 use super::scope::Scope;
 use super::state::{Entry, Seat, State, Waiting, tell};
 use super::store::Change;
+use super::votes::{Counted, Moment};
+use super::wants::are_met;
 use super::watch::Told;
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
@@ -25,7 +27,7 @@ impl State {
         &mut self,
         id: &str,
         verdict: Verdict,
-        now: Now,
+        (now, moment): (Now, &Moment<'_>),
         record: impl FnOnce(&Answered) -> Result<(), String>,
     ) -> Result<Answered, AnswerError> {
         let id = self.resolve(id)?;
@@ -37,17 +39,21 @@ impl State {
             let when_ms = entry.expires.ms;
             return Err(AnswerError::AlreadyAnswered { entry: id, answer: "expired", by, when_ms });
         }
-        // An approval may come back from its caller, so there must be room for it in any case.
-        if (verdict.approve || entry.callers.is_empty()) && self.kept.is_full() {
-            return Err(AnswerError::TooManyKept(MAX_KEPT));
-        }
-        let scope = verdict.scope;
-        if verdict.approve && scope == Scope::Session && entry.life.is_none() {
+        if verdict.approve && verdict.scope == Scope::Session && entry.life.is_none() {
             return Err(AnswerError::NoSession(id));
         }
         if verdict.approve && verdict.pattern.is_some() && entry.frame.is_none() {
             return Err(AnswerError::NoPattern(id));
         }
+        let verdict = match self.count((id, entry), verdict, now, moment)? {
+            Counted::Decides(verdict) => verdict,
+            Counted::Waits { wants, votes } => return self.vote(id, (wants, votes), record),
+        };
+        // An approval may come back from its caller, so there must be room for it in any case.
+        if (verdict.approve || entry.callers.is_empty()) && self.kept.is_full() {
+            return Err(AnswerError::TooManyKept(MAX_KEPT));
+        }
+        let scope = verdict.scope;
         let shown = entry.life.as_ref();
         let mut others = entry.callers.iter().skip(1);
         let is_left = others.any(|caller| !scope.covers(shown, caller.life.as_ref()));
@@ -125,6 +131,8 @@ impl State {
         } else {
             entry.watchers = watchers;
             entry.gone.clear();
+            // They were for what has its answer.
+            entry.votes = Arc::default();
             let next = reopened.unwrap_or_else(|| self.maker.make());
             self.open_as(next, entry);
         }
@@ -242,7 +250,11 @@ impl State {
         let mut approval = Approval { kept: true, ..approval };
         let waiting = self.by_identity.get(&approval.identity).copied();
         let next = waiting.and_then(|id| Some((id, self.entries.get(&id)?)));
-        let Some((id, entry)) = next.filter(|(_, entry)| !entry.callers.is_empty()) else {
+        let is_enough = |entry: &Entry| {
+            entry.wants.is_empty() || are_met(&entry.wants, &self.people, &approval.votes)
+        };
+        let takes = |(_, entry): &(Id, &Entry)| !entry.callers.is_empty() && is_enough(entry);
+        let Some((id, entry)) = next.filter(takes) else {
             return self.keep(approval);
         };
         approval.ask = entry.callers.front().map_or(approval.ask, |caller| caller.ask);

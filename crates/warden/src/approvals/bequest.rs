@@ -12,6 +12,7 @@ use super::entry::Details;
 use super::identity::Identity;
 use super::scope::Scope;
 use super::state::State;
+use super::votes::Vote;
 use crate::ledger::Id;
 
 /// How long what an approved command starts runs by its approval, at most, however long the command lives.
@@ -27,6 +28,8 @@ pub struct Bequest {
     reason: Option<String>,
     answered_ms: u64,
     scope: Scope,
+    /// Who gave the approval.
+    pub(super) votes: Arc<[Vote]>,
     details: Arc<Details>,
     until: Now,
     /// Whether the command lives.
@@ -57,6 +60,7 @@ impl Bequest {
             reason: approval.reason.clone(),
             answered_ms: approval.answered_ms,
             scope: approval.scope,
+            votes: Arc::clone(&approval.votes),
             details: Arc::clone(&approval.details),
             until: if ends_before { approval.until } else { most },
             lives: Box::new(lives),
@@ -89,6 +93,7 @@ impl Bequest {
             details: Arc::clone(&self.details),
             identity,
             until: self.until,
+            votes: Arc::clone(&self.votes),
         }
     }
 }

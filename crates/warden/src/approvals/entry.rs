@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawrden_api::{Caller, QueueContext, QueueEntry, display};
+use clawrden_api::{Caller, QueueApprovals, QueueContext, QueueEntry, display};
 use serde::{Deserialize, Serialize};
 
 use super::bequest::Bequest;
 use super::identity::Identity;
 use super::scope::Life;
+use super::wants::Wants;
 use crate::again::Case;
 use crate::ledger::Id;
 
@@ -37,6 +38,10 @@ pub struct Ask {
     pub details: Details,
     /// For judging it again before it is approved.
     pub(crate) case: Option<Arc<Case>>,
+    /// Whose yes it takes.
+    pub wants: Wants,
+    /// Why nobody who may answer can, where that is so and it is not to wait for them.
+    pub nobody: Option<String>,
     /// How long a person has, counted from the first request that opened the entry.
     pub timeout: Duration,
 }
@@ -136,11 +141,12 @@ pub(super) struct Seen {
     pub(super) details: Arc<Details>,
     pub(super) times: Times,
     pub(super) callers: usize,
+    pub(super) approvals: Option<QueueApprovals>,
 }
 
 impl Seen {
     pub(super) fn show(self) -> QueueEntry {
-        let Self { id, short, details, times, callers } = self;
+        let Self { id, short, details, times, callers, approvals } = self;
         let it = Arc::unwrap_or_clone(details);
         QueueEntry {
             id: id.to_string(),
@@ -164,6 +170,7 @@ impl Seen {
             context: it.context,
             since_ms: times.since_ms,
             expires_ms: times.expires_ms,
+            approvals,
             callers: u32::try_from(callers).unwrap_or(u32::MAX),
         }
     }

@@ -10,6 +10,7 @@ use super::lasting::{self, To};
 use super::repeating::AllRepeating;
 use super::scope::Life;
 use super::store::{Change, Kind};
+use super::votes::Vote;
 use crate::ledger::Id;
 
 /// Answers that are kept for callers that have gone. Beyond it, further answers are not taken.
@@ -65,11 +66,18 @@ impl Kept {
     }
 
     /// Whether the next identical request of this life gets an answer that others left.
-    pub(super) fn has(&self, identity: &Identity, life: Option<&Life>, now: Now) -> bool {
+    pub(super) fn has(
+        &self,
+        identity: &Identity,
+        life: Option<&Life>,
+        now: Now,
+        suffices: impl Fn(&[Vote]) -> bool,
+    ) -> bool {
         let grants = self.grants.get(identity);
-        grants.is_some_and(|grants| grants.iter().any(|grant| !grant.has_run_out(now)))
-            || self.denials.get(identity).is_some_and(|(_, until)| until.instant > now.instant)
-            || self.repeating.covering(identity, life, now).is_some()
+        grants.is_some_and(|grants| {
+            grants.iter().any(|grant| !grant.has_run_out(now) && suffices(&grant.votes))
+        }) || self.denials.get(identity).is_some_and(|(_, until)| until.instant > now.instant)
+            || self.repeating.covering(identity, life, now, &suffices).is_some()
     }
 
     /// Keeps an approval. There is always room: each was given while there was some.
@@ -101,9 +109,15 @@ impl Kept {
     }
 
     /// The grant that the next identical request uses, the oldest first.
-    pub(super) fn take_grant(&mut self, identity: &Identity, now: Now) -> Option<Approval> {
+    pub(super) fn take_grant(
+        &mut self,
+        identity: &Identity,
+        now: Now,
+        suffices: impl Fn(&[Vote]) -> bool,
+    ) -> Option<Approval> {
         let grants = self.grants.get_mut(identity)?;
-        let found = grants.iter().position(|grant| !grant.has_run_out(now));
+        let is_it = |grant: &Approval| !grant.has_run_out(now) && suffices(&grant.votes);
+        let found = grants.iter().position(is_it);
         let found = found.and_then(|at| grants.remove(at));
         if grants.is_empty() {
             self.grants.remove(identity);

@@ -13,6 +13,8 @@ use super::repeating::Repeating;
 use super::scope::{Life, Scope};
 use super::state::{Entry, Waiting};
 use super::store::{Change, Kind};
+use super::votes::Vote;
+use super::wants::Want;
 use crate::again::PastCase;
 use crate::ledger::Id;
 
@@ -37,6 +39,12 @@ pub(super) struct EntryRow {
     pub(super) case: Option<PastCase>,
     #[serde(default)]
     pub(super) life: Option<Life>,
+    #[serde(default)]
+    pub(super) wants: Vec<Want>,
+    #[serde(default)]
+    pub(super) votes: Vec<Vote>,
+    #[serde(default)]
+    pub(super) escalated_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +83,8 @@ pub(super) struct GrantRow {
     pub(super) scope: Scope,
     #[serde(default)]
     pub(super) and_what_it_starts: bool,
+    #[serde(default)]
+    pub(super) votes: Vec<Vote>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +106,8 @@ pub(super) struct RepeatingRow {
     pub(super) details: Details,
     pub(super) times: u64,
     pub(super) last_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) votes: Vec<Vote>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,6 +150,15 @@ fn put(kind: Kind, key: &[u8], row: &impl Serialize) -> Change {
 
 /// An entry under `id`.
 pub(super) fn entry(id: Id, entry: &Entry) -> Change {
+    entry_with(id, entry, &entry.votes)
+}
+
+/// What of an entry that was answered waits on, under `id`.
+pub(super) fn reopened(id: Id, entry: &Entry) -> Change {
+    entry_with(id, entry, &[])
+}
+
+fn entry_with(id: Id, entry: &Entry, votes: &[Vote]) -> Change {
     let row = EntryRow {
         id,
         identity: entry.identity,
@@ -148,6 +169,9 @@ pub(super) fn entry(id: Id, entry: &Entry) -> Change {
         timeout_ms: millis(entry.timeout),
         case: entry.case.as_ref().and_then(|case| case.past()),
         life: entry.life.clone(),
+        wants: entry.wants.to_vec(),
+        votes: votes.to_vec(),
+        escalated_ms: millis(entry.escalated),
     };
     put(Kind::Entry, &entry.row.0, &row)
 }
@@ -190,6 +214,7 @@ pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
         to,
         scope: approval.scope,
         and_what_it_starts: approval.and_what_it_starts,
+        votes: approval.votes.to_vec(),
     };
     put(Kind::Grant, &grant_key(approval), &row)
 }
@@ -218,6 +243,7 @@ pub(super) fn repeating(grant: &Repeating) -> Change {
         details: Details::clone(&grant.details),
         times: grant.used.times,
         last_ms: grant.used.last_ms,
+        votes: grant.votes.to_vec(),
     };
     put(Kind::Repeating, &grant.entry.0, &row)
 }

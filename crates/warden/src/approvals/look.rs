@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use super::answer::{AnswerError, Now};
+use clawrden_api::{QueueApprovals, QueueEscalation, QueueNeed, QueueVote};
+
+use super::answer::{AnswerError, Now, millis};
 use super::entry::{Seen, Times};
 use super::identity::Identity;
 use super::ids::{Prefix, digits_needed, shortened};
 use super::scope::Life;
 use super::state::{Entry, State, has_room};
+use super::votes::Vote;
+use super::wants::{Want, are_met, progress};
 use crate::ledger::Id;
 
 impl State {
@@ -24,7 +28,44 @@ impl State {
             details: Arc::clone(&entry.details),
             times: Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms },
             callers: entry.callers.len(),
+            approvals: self.approvals_of(entry),
         }
+    }
+
+    /// Whose yes it takes and has, where that is not anybody's.
+    fn approvals_of(&self, entry: &Entry) -> Option<QueueApprovals> {
+        if entry.wants.is_empty() {
+            return None;
+        }
+        let people = &self.people;
+        let waited = millis(entry.waited(Now::read()));
+        let need = |want: &Want| QueueNeed {
+            from: want.from.clone(),
+            count: want.count,
+            given: want.given(people, &entry.votes).iter().map(ToString::to_string).collect(),
+            escalation: want
+                .steps
+                .iter()
+                .map(|step| QueueEscalation {
+                    to: step.to.clone(),
+                    at_ms: entry.since_ms.saturating_add(step.after_ms),
+                    reached: step.after_ms <= waited,
+                })
+                .collect(),
+        };
+        let vote = |vote: &Vote| QueueVote {
+            person: people.voter(&vote.doors).person.to_string(),
+            who: vote.who.clone(),
+            channel: vote.channel.clone(),
+            reason: vote.reason.clone(),
+            when_ms: vote.when_ms,
+        };
+        Some(QueueApprovals {
+            summary: progress(&entry.wants, people, &entry.votes),
+            needs: entry.wants.iter().map(need).collect(),
+            votes: entry.votes.iter().map(vote).collect(),
+            reason_required: entry.wants.iter().any(|want| want.reason),
+        })
     }
 
     /// What waits under this id in the jails that `has_jail` picks.
@@ -43,12 +84,12 @@ impl State {
         &self,
         identity: &Identity,
         life: Option<&Life>,
-        jail: &str,
+        (jail, wants): (&str, &[Want]),
         now: Now,
     ) -> bool {
         let held = self.held.get(jail).copied().unwrap_or_default();
         !self.by_identity.contains_key(identity)
-            && !self.kept.has(identity, life, now)
+            && !self.kept.has(identity, life, now, |votes| are_met(wants, &self.people, votes))
             && has_room(held, self.all, 0).is_ok()
     }
 

@@ -10,6 +10,7 @@ mod answering;
 mod away;
 mod bequest;
 mod entry;
+mod escalating;
 mod grants;
 mod identity;
 mod ids;
@@ -27,7 +28,9 @@ mod scope;
 mod state;
 mod store;
 mod ticket;
+mod votes;
 mod waiting;
+mod wants;
 mod watch;
 
 #[cfg(test)]
@@ -47,6 +50,7 @@ pub use answer::{
 pub use bequest::{Bequest, MAX_BEQUEST};
 use entry::Seen;
 pub use entry::{Ask, CallerKey, Details};
+pub use escalating::Escalated;
 pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
@@ -56,10 +60,13 @@ pub use restoring::{Recovered, Restored};
 pub use scope::{Life, MAX_SCOPE, Scope};
 pub use store::StoreError;
 pub use ticket::{Left, Ticket};
+pub use votes::{Moment, Vote};
+pub use wants::{Step, Want, Wants, are_met, progress, wants, whom};
 pub use watch::{Standing, Told, Watch};
 
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
+use crate::people::People;
 use state::{Lasting, Put, Shut, State};
 
 /// Entries that are open at once. Beyond it a request is denied at once.
@@ -107,6 +114,8 @@ pub enum Asked {
     Denied(Denial),
     /// A person is to answer.
     Wait(Ticket),
+    /// Nobody who may answer can: do not run.
+    Nobody(String),
     /// There is no room: do not run.
     Full(Full),
 }
@@ -183,8 +192,13 @@ impl Approvals {
     /// Whether a request like this would be shown to a person as one that nobody has seen: there is no answer to it, it does
     /// not wait already, and there is room.
     #[must_use]
-    pub fn opens(&self, identity: &Identity, life: Option<&Life>, jail: &str) -> bool {
-        self.state().opens(identity, life, jail, Now::read())
+    pub fn opens(
+        &self,
+        identity: &Identity,
+        life: Option<&Life>,
+        (jail, wants): (&str, &[Want]),
+    ) -> bool {
+        self.state().opens(identity, life, (jail, wants), Now::read())
     }
 
     /// Whether callers may be on their way back. Looks at no more than a flag.
@@ -249,6 +263,7 @@ impl Approvals {
         match state.ask(ask, now) {
             Put::Granted(approval) => Asked::Granted(approval),
             Put::Denied(denial) => Asked::Denied(denial),
+            Put::Nobody(why) => Asked::Nobody(why),
             Put::Full(full) => Asked::Full(full),
             Put::Waiting { entry, place, since_ms, receiver } => Asked::Wait(Ticket {
                 entry,
@@ -277,7 +292,38 @@ impl Approvals {
         now: Now,
         record: impl FnOnce(&Answered) -> Result<(), String>,
     ) -> Result<Answered, AnswerError> {
-        self.state().answer(id, verdict, now, record)
+        self.answer_by(id, verdict, (now, &Moment::default()), record)
+    }
+
+    /// The same with what holds by now of who may answer. Where several people are wanted, an answer may be one of them
+    /// alone; [`Answered::progress`] says so.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; nothing has changed then.
+    pub fn answer_by(
+        &self,
+        id: &str,
+        verdict: Verdict,
+        (now, moment): (Now, &Moment<'_>),
+        record: impl FnOnce(&Answered) -> Result<(), String>,
+    ) -> Result<Answered, AnswerError> {
+        self.state().answer(id, verdict, (now, moment), record)
+    }
+
+    /// Who people are, from here on.
+    pub fn know(&self, people: Arc<People>) {
+        self.state().people = people;
+    }
+
+    /// Whether the people who approved a command are as many as `wants` wants for what it starts.
+    pub(crate) fn may_inherit(&self, bequest: &Bequest, wants: &[Want]) -> bool {
+        wants.is_empty() || are_met(wants, &self.state().people, &bequest.votes)
+    }
+
+    /// Whether the people who gave an approval are as many as `wants` wants.
+    #[must_use]
+    pub fn suffices(&self, approval: &Approval, wants: &[Want]) -> bool {
+        wants.is_empty() || are_met(wants, &self.state().people, &approval.votes)
     }
 
     /// What is needed to judge an entry again; `id` as for [`Approvals::answer`].

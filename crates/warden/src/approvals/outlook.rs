@@ -10,6 +10,7 @@ use super::repeating::{Repeating, Used};
 use super::scope::Scope;
 use super::state::{Entry, Seat, Waiting};
 use super::store::Change;
+use super::votes::longest;
 use crate::ledger::Id;
 
 /// What becomes of an entry that a person answered.
@@ -33,9 +34,11 @@ pub(super) fn outlook(
     reopened: Option<Id>,
 ) -> Outlook {
     let is_parked = entry.callers.is_empty();
-    let Verdict { approve, who, channel, reason, scope, and_what_it_starts, pattern } = verdict;
+    let Verdict {
+        approve, who, channel, reason, scope, and_what_it_starts, pattern, votes, ..
+    } = verdict;
     let until = match approve {
-        true if scope.repeats() => now.after(scope.most()),
+        true if scope.repeats() => now.after(scope.most().min(longest(&votes))),
         true => now.after(GRANT_LIFE),
         false => earlier(entry.expires, now.after(GRANT_LIFE)),
     };
@@ -51,12 +54,18 @@ pub(super) fn outlook(
     };
     let answered = Answered {
         entry: id,
+        who: who.clone(),
+        reason: reason.clone(),
+        scope,
+        and_what_it_starts: approve && and_what_it_starts,
+        pattern: pattern.clone().filter(|_| approve),
         approved: approve,
         told,
         parked: entry.gone.back().copied().filter(|_| is_parked),
         kept_until_ms: nobody_is_there.then_some(until.ms),
         holds_until_ms: (approve && scope.repeats()).then_some(until.ms),
         reopened,
+        progress: None,
     };
     let first = answered.told.first().or(answered.parked.as_ref()).copied();
     let ask = first.unwrap_or(id);
@@ -77,6 +86,7 @@ pub(super) fn outlook(
             ask,
             details: Arc::clone(&entry.details),
             used: Used::default(),
+            votes,
         };
         let of_one = |ask| grant.approval(ask, entry.identity, false);
         let others = answered.told.iter().skip(1).map(|&ask| of_one(ask)).collect();
@@ -132,7 +142,7 @@ pub(super) fn approving(
     if let Some(next) = reopened {
         let told = outlook.answered.told.iter().chain(&entry.gone);
         changes.extend(told.map(|&ask| lasting::no_caller(entry.row, ask)));
-        changes.push(lasting::entry(next, entry));
+        changes.push(lasting::reopened(next, entry));
     } else {
         changes.extend(lasting::no_entry(entry));
     }
@@ -152,7 +162,7 @@ pub(super) fn handing_on(
         (Some(oldest), Some(next)) => {
             changes.push(lasting::no_caller(entry.row, oldest.ask));
             changes.extend(entry.gone.iter().map(|&ask| lasting::no_caller(entry.row, ask)));
-            changes.push(lasting::entry(next, entry));
+            changes.push(lasting::reopened(next, entry));
         }
         _ => changes.extend(lasting::no_entry(entry)),
     }

@@ -11,6 +11,7 @@ use super::lasting;
 use super::scope::{Life, Scope};
 use super::state::State;
 use super::store::Change;
+use super::votes::Vote;
 use crate::ledger::Id;
 
 /// A person's answer that holds for more than one run.
@@ -34,6 +35,8 @@ pub(super) struct Repeating {
     pub(super) ask: Id,
     pub(super) details: Arc<Details>,
     pub(super) used: Used,
+    /// Who gave it.
+    pub(super) votes: Arc<[Vote]>,
 }
 
 /// What was started with a grant.
@@ -61,6 +64,7 @@ impl Repeating {
             details: Arc::clone(&self.details),
             identity,
             until: self.until,
+            votes: Arc::clone(&self.votes),
         }
     }
 
@@ -103,9 +107,12 @@ impl AllRepeating {
         identity: &Identity,
         life: Option<&Life>,
         now: Now,
+        suffices: impl Fn(&[Vote]) -> bool,
     ) -> Option<&Repeating> {
         let mut grants = self.by_identity.get(identity)?.iter();
-        grants.find(|grant| grant.pattern.is_none() && grant.covers(life, now))
+        grants.find(|grant| {
+            grant.pattern.is_none() && grant.covers(life, now) && suffices(&grant.votes)
+        })
     }
 
     /// The patterns that hold for requests of this life with this frame, and the entries that they were answers to.

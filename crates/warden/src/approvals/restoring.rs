@@ -92,6 +92,7 @@ fn take_up(
     // Into a state of its own: what cannot be taken up whole is not taken up at all.
     let mut fresh = State::new(state.maker.another());
     fresh.away = state.away.another();
+    fresh.people = Arc::clone(&state.people);
     let (restored, changes) = restore(&mut fresh, rows, (same_boot, &is_there), now);
     store.write(&changes)?;
     store.adopt()?;
@@ -192,6 +193,11 @@ impl Restoring<'_> {
             timeout,
             case: row.case.map(|case| Arc::new(Case::from(case))),
             life: row.life.filter(|life| !life.is_over(self.is_there)),
+            wants: row.wants.into(),
+            // As with approvals: one that was used up could be back after a crash of the machine.
+            votes: if self.same_boot { row.votes.into() } else { Arc::default() },
+            escalated: Duration::from_millis(row.escalated_ms),
+            next_step: None,
             callers: VecDeque::new(),
             gone: VecDeque::new(),
             watchers: Vec::new(),
@@ -223,12 +229,16 @@ impl Restoring<'_> {
             false => entry.callers.iter().map(|caller| caller.ask).collect(),
         };
         let until_ms = Some(entry.expires.ms);
+        // Those whose word it has so far.
+        let who: Vec<&str> = entry.votes.iter().map(|vote| &*vote.who).collect();
+        let through: Vec<&str> = entry.votes.iter().map(|vote| &*vote.channel).collect();
+        let answered = (!who.is_empty()).then(|| (who.join(" and "), through.join(" and ")));
         self.restored.extend(asks.into_iter().map(|request| Restored {
             request,
             entry: row.id,
             state,
             until_ms,
-            answered: None,
+            answered: answered.clone(),
         }));
         self.state.open_as(row.id, entry);
     }
@@ -255,6 +265,7 @@ impl Restoring<'_> {
             details: details.unwrap_or_default(),
             identity: row.identity,
             until,
+            votes: row.votes.into(),
         };
         let has_run_out = until.instant <= self.now.instant;
         let mut restored = Restored {
@@ -330,6 +341,7 @@ impl Restoring<'_> {
                 ask: row.ask,
                 details: Arc::new(row.details),
                 used: Used { times: row.times, last_ms: row.last_ms },
+                votes: row.votes.into(),
             });
         }
     }

@@ -19,10 +19,13 @@ use super::owed::Owed;
 use super::remembered::{Memory, Outcome, Remembered};
 use super::scope::Life;
 use super::store::{Change, Store};
+use super::votes::Vote;
+use super::wants::{Wants, are_met};
 use super::watch::Told;
 use super::{AGAIN, Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
 use crate::again::Case;
 use crate::ledger::Id;
+use crate::people::People;
 
 pub(super) struct State {
     pub(super) maker: Maker,
@@ -44,6 +47,10 @@ pub(super) struct State {
     pub(super) untold: HashMap<Id, usize>,
     /// Callers that a restart has cut off.
     pub(super) away: Away,
+    /// Who answers.
+    pub(super) people: Arc<People>,
+    /// When others may answer as well.
+    pub(super) steps: BTreeSet<(Instant, Id)>,
 }
 
 /// Where the queue lasts.
@@ -85,6 +92,14 @@ pub(super) struct Entry {
     pub(super) case: Option<Arc<Case>>,
     /// Whose life it is, of the caller that is shown.
     pub(super) life: Option<Life>,
+    /// Whose yes it takes.
+    pub(super) wants: Wants,
+    /// Those that it has.
+    pub(super) votes: Arc<[Vote]>,
+    /// How long it had waited when others were last told that they may answer.
+    pub(super) escalated: Duration,
+    /// When others are told next.
+    pub(super) next_step: Option<Instant>,
     /// Oldest first, which is the order of their serial numbers.
     pub(super) callers: VecDeque<Waiting>,
     /// Requests whose callers have gone, the newest last.
@@ -121,6 +136,7 @@ pub(super) enum Put {
     Granted(Approval),
     Denied(Denial),
     Waiting { entry: Id, place: Place, since_ms: u64, receiver: oneshot::Receiver<Answer> },
+    Nobody(String),
     Full(Full),
 }
 
@@ -176,6 +192,8 @@ impl State {
             owed_again: None,
             untold: HashMap::new(),
             away: Away::default(),
+            people: Arc::default(),
+            steps: BTreeSet::new(),
         }
     }
 
@@ -273,13 +291,18 @@ impl State {
             seat: Seat::Here(sender),
         };
         let open = self.by_identity.get(&ask.identity).copied();
+        let people = Arc::clone(&self.people);
+        // What fewer people gave than are wanted by now does not do.
+        let suffices = |votes: &[Vote]| ask.wants.is_empty() || are_met(&ask.wants, &people, votes);
         // Whoever comes back finds its own answer, or its own place, before anything that others left.
         if let Some(client) = ask.client
             && let Some(answer) = self.kept.take_return(&ask.identity, client, ask.key)
         {
             match answer {
                 Answer::Denied(denial) => return Put::Denied(denial),
-                Answer::Approved(approval) if !approval.has_run_out(now) => {
+                Answer::Approved(approval)
+                    if !approval.has_run_out(now) && suffices(&approval.votes) =>
+                {
                     return Put::Granted(approval);
                 }
                 // It is asked as if nobody had answered.
@@ -307,20 +330,27 @@ impl State {
                 return Put::Denied(denial);
             }
         }
-        if let Some(bequest) = &ask.inherits {
+        if let Some(bequest) = &ask.inherits
+            && suffices(&bequest.votes)
+        {
             return Put::Granted(bequest.approval(ask.id, ask.identity));
         }
-        if let Some(approval) = self.kept.take_grant(&ask.identity, now) {
+        if let Some(approval) = self.kept.take_grant(&ask.identity, now, suffices) {
             return Put::Granted(approval);
         }
         let life = ask.life.as_ref();
-        if let Some(grant) = self.kept.repeating.covering(&ask.identity, life, now) {
+        if let Some(grant) = self.kept.repeating.covering(&ask.identity, life, now, suffices) {
             return Put::Granted(grant.approval(ask.id, ask.identity, true));
         }
         let by_pattern = ask.by_pattern.iter().filter_map(|&entry| self.kept.repeating.get(entry));
         let mut by_pattern = by_pattern.filter(|grant| grant.is_pattern_of(ask.frame));
-        if let Some(grant) = by_pattern.find(|grant| grant.covers(life, now)) {
+        if let Some(grant) =
+            by_pattern.find(|grant| grant.covers(life, now) && suffices(&grant.votes))
+        {
             return Put::Granted(grant.approval(ask.id, ask.identity, true));
+        }
+        if let Some(why) = ask.nobody {
+            return Put::Nobody(why);
         }
         let place = Place { serial: connection, connection };
         caller.place = place;
@@ -346,6 +376,10 @@ impl State {
             timeout: ask.timeout,
             case: ask.case,
             life: ask.life,
+            wants: ask.wants,
+            votes: Arc::default(),
+            escalated: Duration::ZERO,
+            next_step: None,
             callers: VecDeque::new(),
             gone: VecDeque::new(),
             watchers: Vec::new(),
@@ -390,7 +424,11 @@ impl State {
         entry.callers.iter().for_each(|caller| self.away.sits(caller));
         self.by_identity.insert(entry.identity, id);
         self.expiries.insert((entry.expires.instant, id));
+        let has_steps = entry.wants.iter().any(|want| !want.steps.is_empty());
         self.entries.insert(id, entry);
+        if has_steps {
+            self.time_steps(id);
+        }
     }
 
     pub(super) fn close(&mut self, id: Id) -> Option<Entry> {
@@ -408,12 +446,16 @@ impl State {
         entry.callers.iter().for_each(|caller| self.away.rises(caller));
         self.by_identity.remove(&entry.identity);
         self.expiries.remove(&(entry.expires.instant, id));
+        if let Some(at) = entry.next_step {
+            self.steps.remove(&(at, id));
+        }
         Some(entry)
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         let first = self.expiries.first().map(|&(instant, _)| instant);
-        first.into_iter().chain(self.away.until()).chain(self.owed_again).min()
+        let step = self.steps.first().map(|&(instant, _)| instant);
+        first.into_iter().chain(step).chain(self.away.until()).chain(self.owed_again).min()
     }
 }
 

@@ -8,8 +8,11 @@ mod policy;
 mod properties;
 mod scopes;
 mod stories;
+mod votes;
 
 use clawrden_api::Caller;
+
+use crate::people::Doors;
 
 use super::*;
 
@@ -66,6 +69,8 @@ fn ask(command: &str, n: u8) -> Ask {
             ..Details::default()
         },
         case: None,
+        wants: Wants::default(),
+        nobody: None,
         timeout: HALF_AN_HOUR,
     }
 }
@@ -84,8 +89,7 @@ fn verdict(approve: bool) -> Verdict {
         channel: "cli".to_owned(),
         reason: Some("because".to_owned()),
         scope: Scope::Once,
-        and_what_it_starts: false,
-        pattern: None,
+        ..Verdict::new(approve, String::new(), String::new(), Doors::default())
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::ledger::LedgerSettings;
+use super::people::{Groups, Persons};
+use crate::people::PeopleError;
 use crate::policies::{Writable, check_writers};
 
 /// Bytes of the longest file.
@@ -18,6 +20,10 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct File {
     /// How the ledger is kept.
     pub ledger: LedgerSettings,
+    /// Who answers.
+    pub people: Persons,
+    /// Groups of them.
+    pub groups: Groups,
 }
 
 /// Why the settings are not read. No warden starts by half of them.
@@ -34,8 +40,11 @@ pub enum ConfigError {
     /// Others could have written it.
     #[error("the settings are not read: {0}")]
     Writable(#[from] Writable),
+    /// It says who people are in a way that cannot be.
+    #[error("the settings are not read: {0}")]
+    People(#[from] PeopleError),
     /// It says something that nobody understands.
-    #[error("{}:{line}:{column}: {why}; `docs/ledger.md` has every setting", path.display())]
+    #[error("{}:{line}:{column}: {why}; `docs/ledger.md` and `docs/policy.md` have every setting", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,
@@ -140,6 +149,36 @@ ledger:
                 Anchor::Syslog("/run/log".into()),
             ]
         );
+    }
+
+    #[test]
+    fn people_and_groups_are_read() {
+        let text = "
+people:
+  alice: ['uid:1000', 'token:alice']
+groups:
+  security: [alice, 'token:oncall']
+";
+        let file = parse(text).unwrap();
+        let people = file.people.with(&file.groups).unwrap();
+        let by = |token: &str| {
+            let token_name = Some(token.to_owned());
+            people.voter(&crate::people::Doors { token_name, ..Default::default() })
+        };
+        assert_eq!(&*by("alice").person, "alice");
+        assert!(people.means("security", &by("alice")) && people.means("security", &by("oncall")));
+        assert!(!people.means("security", &by("bob")));
+        for (text, says) in [
+            ("people: {alice: ['1000']}\n", "uid:1000"),
+            ("people: {'a b': ['uid:1']}\n", "letters"),
+            ("people: {alice: uid:1}\n", "sequence"),
+            ("groups: {a/b: [x]}\n", "letters"),
+        ] {
+            let said = parse(text).unwrap_err().to_string();
+            assert!(said.contains(says), "{text}: {said}");
+        }
+        let file = parse("groups: {security: [carol]}\n").unwrap();
+        assert!(file.people.with(&file.groups).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod file;
 mod ledger;
+mod people;
 mod values;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use file::{ConfigError, File};
 pub use ledger::LedgerSettings;
+pub use people::{Groups, Persons};
 
 use crate::control::ApiConfig;
 use crate::engine::EngineAddress;

@@ -6,6 +6,7 @@ use clawrden_api::{ErrorBody, ErrorCode, KillRequest, ResumeRequest, Role, Scope
 
 use super::peer::Peer;
 use super::routes::shown;
+use crate::people::Doors;
 
 /// Somebody who may use the control plane.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Actor {
     pub session: Option<String>,
     /// The id of the token, where it came by one.
     pub token: Option<String>,
+    /// By what it is known who it is.
+    pub doors: Doors,
 }
 
 impl Actor {
@@ -41,6 +44,7 @@ impl Actor {
             peer: Some(Arc::clone(peer)),
             session: None,
             token: None,
+            doors: Doors { uid: Some(peer.uid), ..Doors::default() },
         }
     }
 

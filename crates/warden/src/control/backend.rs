@@ -111,6 +111,7 @@ pub trait Backend:
     /// request's jail and rule is looked at here.
     ///
     /// # Errors
+    /// `NotApprover` and `OwnRequest` for who is not to answer it, `ReasonRequired` and `AlreadyVoted` as they say,
     /// `NotFound` for an unknown id, `Ambiguous` for a prefix of several, `Conflict` for an answered one,
     /// `LedgerUnavailable` when the answer cannot be recorded.
     fn answer(

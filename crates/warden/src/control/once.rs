@@ -159,6 +159,7 @@ mod tests {
             peer: None,
             session: None,
             token: Some(token.to_owned()),
+            doors: crate::people::Doors::default(),
         }
     }
 

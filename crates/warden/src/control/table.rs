@@ -168,8 +168,8 @@ const APPROVER: Least = Least::Role(Role::Approver);
 const ADMIN: Least = Least::Role(Role::Admin);
 
 use ErrorCode::{
-    Ambiguous, BadPolicy, BadRequest, Conflict, DeniedByPolicy, GoingDown, LedgerUnavailable,
-    NotFound, NotReady,
+    AlreadyVoted, Ambiguous, BadPolicy, BadRequest, Conflict, DeniedByPolicy, GoingDown,
+    LedgerUnavailable, NotApprover, NotFound, NotReady, OwnRequest, ReasonRequired,
 };
 use Method::{Delete, Get, Post};
 
@@ -188,12 +188,12 @@ pub static ROUTES: &[Route] = &[
         handler: || get(does::status), takes: Takes::Nothing, gives: json::<Status>(), errors: &[] },
     Route { method: Get, path: "/api/queue", least: VIEWER, summary: "List what waits for a person, oldest first.",
         handler: || get(does::queue), takes: query::<QueueQuery>(), gives: json::<Queue>(), errors: &[BadRequest] },
-    Route { method: Post, path: "/api/queue/{id}/approve", least: APPROVER, summary: "Let a request run, once.",
+    Route { method: Post, path: "/api/queue/{id}/approve", least: APPROVER, summary: "Let a request run, once; where several people are wanted, be one of them.",
         handler: || post(does::approve), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
-        errors: &[NotFound, Conflict, Ambiguous, DeniedByPolicy, LedgerUnavailable] },
+        errors: &[NotApprover, OwnRequest, NotFound, Conflict, AlreadyVoted, Ambiguous, DeniedByPolicy, ReasonRequired, LedgerUnavailable] },
     Route { method: Post, path: "/api/queue/{id}/deny", least: APPROVER, summary: "Refuse a request.",
         handler: || post(does::deny), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
-        errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
+        errors: &[NotApprover, NotFound, Conflict, Ambiguous, LedgerUnavailable] },
     Route { method: Get, path: "/api/queue/{id}/pattern", least: APPROVER, summary: "Tell what a pattern would have taken of the history, and whether it may be approved for a request.",
         handler: || get(patterns::test), takes: query::<PatternQuery>(), gives: json::<PatternTested>(), errors: &[BadRequest, NotFound, Conflict, Ambiguous] },
     Route { method: Get, path: "/api/history", least: VIEWER, summary: "List what was asked, newest first.",

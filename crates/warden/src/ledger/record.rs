@@ -32,6 +32,9 @@ pub(crate) const FIELDS: Fields = Fields {
         "executor",
         "run_as",
         "approver",
+        "person",
+        "progress",
+        "to",
         "channel",
         "scope",
         "state",
@@ -77,6 +80,10 @@ pub enum Record {
     Requested(Requested),
     /// The policy decided.
     Decided(Decided),
+    /// A person said yes, and others are wanted.
+    Voted(Voted),
+    /// Nobody has answered for a while: others may as well.
+    Escalated(Escalated),
     /// A person let it run.
     Approved(Answered),
     /// A person refused it.
@@ -285,6 +292,39 @@ pub struct Answered {
     /// It is for every command that this takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+}
+
+/// Payload of [`Record::Voted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voted {
+    /// The request that was shown: the oldest of those that share the entry.
+    pub id: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+    /// Who said yes.
+    pub approver: String,
+    /// The person that they are, as the settings name them; else what they came by.
+    pub person: String,
+    /// Through what: `cli`, `api` …
+    pub channel: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How far it is, such as `1 of 2 approvals: alice`.
+    pub progress: String,
+}
+
+/// Payload of [`Record::Escalated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalated {
+    /// The request that is shown: the oldest of those that share the entry.
+    pub id: Id,
+    /// The entry of the queue.
+    pub entry: Id,
+    /// People and groups that may answer from here on.
+    pub to: Vec<String>,
+    /// How long nobody has answered, in milliseconds.
+    pub after_ms: u64,
 }
 
 /// Payload of [`Record::ApprovalReturned`].

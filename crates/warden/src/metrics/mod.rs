@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) accepted: Count,
     /// Policies that did not load, each cause once.
     pub(crate) refused: Count,
+    /// Requests that were denied because nobody could have answered them.
+    pub(crate) unanswerable: Count,
 }
 
 impl Default for Metrics {
@@ -50,6 +52,7 @@ impl Default for Metrics {
             waits: std::array::from_fn(|_| Times::long()),
             accepted: Count::default(),
             refused: Count::default(),
+            unanswerable: Count::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::{Unsteady, Writable, steadily, steady, writers};
 use crate::layers::{self, CEILING, LayersError};
+use crate::people::People;
 
 /// A policy and what to call its source.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(crate) struct Sourced {
     files: Arc<[policy::Source]>,
     /// The host's part was read from a file, and is not the stock policy.
     is_read: bool,
+    /// Who there is to answer.
+    people: Arc<People>,
 }
 
 impl Sourced {
@@ -53,8 +56,8 @@ impl Brought {
     /// none in their place.
     ///
     /// # Errors
-    /// [`LoadError`].
-    pub(crate) fn under(&self, own: &Sourced) -> Result<Sourced, LoadError> {
+    /// [`LayersError`].
+    pub(crate) fn under(&self, own: &Sourced) -> Result<Sourced, LayersError> {
         let own_files =
             own.files.iter().filter(|file| self.policy.is_none() || file.layer == Layer::Ceiling);
         let files: Vec<policy::Source> =
@@ -65,7 +68,19 @@ impl Brought {
             None => host.clone(),
         };
         let policy = Arc::new(Policy::from_sources(&files)?);
-        Ok(Sourced { source, policy, files: files.into(), is_read: false })
+        known(&policy, &own.people)?;
+        let people = Arc::clone(&own.people);
+        Ok(Sourced { source, policy, files: files.into(), is_read: false, people })
+    }
+}
+
+/// Refuses a policy that asks people of whom nobody has heard: nobody could answer.
+fn known(policy: &Policy, people: &People) -> Result<(), LayersError> {
+    let wanted: Vec<_> = policy.approvers().collect();
+    let mut names = wanted.iter().flat_map(|wanted| wanted.names());
+    match names.find(|name| !people.knows(name)) {
+        Some(name) => Err(LayersError::Nobody(name.to_string())),
+        None => Ok(()),
     }
 }
 
@@ -91,12 +106,18 @@ pub(crate) struct Source {
     /// Else the usual one, without which the stock policy holds, and the folder of further rules.
     usual: PathBuf,
     rules: PathBuf,
+    people: Arc<People>,
 }
 
 impl Source {
     /// The file that was named, else the usual ones, which may be absent.
     pub(crate) fn new(named: Option<&Path>, usual: PathBuf, rules: PathBuf) -> Self {
-        Self { named: named.map(Path::to_owned), usual, rules }
+        Self { named: named.map(Path::to_owned), usual, rules, people: Arc::default() }
+    }
+
+    /// The same where these people answer: a policy that asks others is refused.
+    pub(crate) fn for_people(self, people: Arc<People>) -> Self {
+        Self { people, ..self }
     }
 
     /// The files and folders that it consists of; of a folder, the YAML files in it.
@@ -148,6 +169,9 @@ impl Source {
         }
         let files: Vec<policy::Source> = host.files.into_iter().chain(ceiling).collect();
         let policy = Arc::new(Policy::from_sources(&files)?);
-        Ok(Sourced { source: host.name, policy, files: files.into(), is_read: !host.is_stock })
+        known(&policy, &self.people)?;
+        let people = Arc::clone(&self.people);
+        let files = files.into();
+        Ok(Sourced { source: host.name, policy, files, is_read: !host.is_stock, people })
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
     if is_old {
         decision.reason = join(&decision.reason, why);
     }
+    decision.wants_also(&other);
     if decision.action == Action::Deny {
         return decision;
     }

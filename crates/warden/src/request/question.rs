@@ -6,7 +6,7 @@ use clawrden_api::{QueueContext, display};
 
 use super::caller_key;
 use super::records::lossy;
-use crate::approvals::{Ask, Details, Life};
+use crate::approvals::{self, Ask, Details, Life};
 use crate::context;
 use crate::decision::Judged;
 use crate::ledger::Id;
@@ -34,7 +34,8 @@ pub(super) async fn about(
 ) -> About {
     let jail = judged.plan().jail.name.as_str();
     let context = async {
-        if !warden.approvals.opens(&judged.identity(), life, jail) {
+        let wants = approvals::wants(&judged.decision().approvers);
+        if !warden.approvals.opens(&judged.identity(), life, (jail, &wants)) {
             return QueueContext::default();
         }
         context::of(warden, judged, shown.is_exact.then(|| shown.argv.clone())).await
@@ -87,6 +88,8 @@ pub(super) fn question(judged: &mut Judged, shown: Shown, about: About, life: Op
             labels: plan.prisoner.as_ref().map(|p| p.labels.clone()).unwrap_or_default(),
         },
         case,
+        wants: approvals::wants(&decision.approvers),
+        nobody: None,
         timeout: decision.approval_timeout,
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::approvals::{self, Approvals, Ask, Asked, CallerKey, Details, Scope};
+    use crate::approvals::{self, Approvals, Ask, Asked, CallerKey, Details};
     use crate::jails::JailName;
     use crate::running::Card;
 
@@ -112,18 +112,14 @@ mod tests {
             inherits: None,
             details: Details::default(),
             case: None,
+            wants: approvals::Wants::default(),
+            nobody: None,
             timeout: Duration::from_secs(60),
         };
         let Asked::Wait(ticket) = queue.ask(ask(), now) else { panic!() };
-        let verdict = approvals::Verdict {
-            approve: true,
-            who: "ann".to_owned(),
-            channel: "cli".to_owned(),
-            reason: None,
-            scope: Scope::Once,
-            and_what_it_starts,
-            pattern: None,
-        };
+        let doors = crate::people::Doors::default();
+        let mut verdict = approvals::Verdict::new(true, "ann".to_owned(), "cli".to_owned(), doors);
+        verdict.and_what_it_starts = and_what_it_starts;
         let entry = ticket.entry.to_string();
         drop(ticket);
         queue.answer(&entry, verdict, now, |_| Ok(())).unwrap();

@@ -29,6 +29,16 @@ impl Control {
     ) -> Result<RuleAnswer, ErrorBody> {
         let bad = |text: String| refused(ErrorCode::BadRequest, text);
         let entry = self.within(actor, &request.id)?;
+        // One person's rule would take the place of the others' word, for ever.
+        if entry.approvals.is_some() || self.0.is_own_request(actor, &entry) {
+            let text = "who answers this is laid down in the policy, or its user is the one who asks: no rule is made of \
+                        one person's yes";
+            return Err(self.not_taken(
+                actor,
+                &entry.id,
+                refused(ErrorCode::NotApprover, text.to_owned()),
+            ));
+        }
         scopes::may_repeat(&entry)?;
         let Some(folder) = self.0.own.rules() else {
             let text = "the warden was given one policy file, which is read alone: add the rule there \

@@ -11,6 +11,7 @@ use clawrden_api::{
 use super::Warden;
 use super::prisoners::refused;
 use super::scopes;
+use crate::again::Case;
 use crate::approvals::{self, AnswerError, Now};
 use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
@@ -135,6 +136,7 @@ impl Backend for Control {
             jails: warden.jails.status(policy.error.as_ref().map(|error| &error.message[..])),
             pending: warden.approvals.len(),
             running: warden.running.count(),
+            no_approver: warden.last_unanswerable(),
             dry_run: warden.config.dry_run,
             policy,
             ledger: warden.ledger.status(),
@@ -157,15 +159,14 @@ impl Backend for Control {
         request: AnswerRequest,
     ) -> Result<Answered, ErrorBody> {
         let scope = scopes::wanted(verdict, &request)?;
-        let verdict = approvals::Verdict {
-            approve: verdict == Verdict::Approve,
-            scope,
-            and_what_it_starts: request.and_what_it_starts,
-            pattern: request.pattern,
-            who: actor.who.clone(),
-            channel: actor.channel.to_owned(),
-            reason: request.reason.filter(|reason| !reason.is_empty()),
-        };
+        let (who, channel) = (actor.who.clone(), actor.channel.to_owned());
+        let approve = verdict == Verdict::Approve;
+        let doors = actor.doors.clone();
+        let mut verdict = approvals::Verdict::new(approve, who, channel, doors);
+        verdict.scope = scope;
+        verdict.reason = request.reason.filter(|reason| !reason.trim().is_empty());
+        verdict.and_what_it_starts = request.and_what_it_starts;
+        verdict.pattern = request.pattern;
         // What ran out of time holds no place that an answer needs.
         self.0.expire();
         let entry = self.within(actor, id)?;
@@ -179,21 +180,46 @@ impl Backend for Control {
         if let Some(pattern) = &verdict.pattern {
             self.may_approve_pattern(&entry, pattern)?;
         }
-        if verdict.approve {
-            self.judge_again(id, &verdict.who)?;
+        if approve && self.0.is_own_request(actor, &entry) {
+            let text = format!(
+                "{} asks for this by its own user, and nobody approves their own request; another person may",
+                actor.who
+            );
+            return Err(self.not_taken(actor, id, refused(ErrorCode::OwnRequest, text)));
         }
+        let case = self.0.approvals.case(id).map_err(answer_error)?;
+        if approve {
+            self.judge_again(id, case.as_deref(), &verdict.who)?;
+        }
+        // A changed list of approvers holds for everybody who has answered and for who answers now.
+        let wants = case.as_ref().and_then(|case| case.wants(&self.0.jails));
+        let holds = |token: &str| self.0.token_holds(token);
+        let moment = approvals::Moment { wants: wants.as_ref(), holds: &holds };
+        let person = self.0.people.voter(&actor.doors).person;
         let ledger = &self.0.ledger;
-        let said = verdict.clone();
+        let channel = verdict.channel.clone();
         let record = |answered: &approvals::Answered| {
-            let written = ledger.append(&answer_records(answered, &said));
+            let written = ledger.append(&answer_records(answered, &channel, &person));
             crate::crash::point("after_answer_recorded");
             written.map(|_| ()).map_err(|error| error.to_string())
         };
-        let answered =
-            self.0.approvals.answer(id, verdict, Now::read(), record).map_err(answer_error)?;
+        let answered = self.0.approvals.answer_by(id, verdict, (Now::read(), &moment), record);
+        let answered = answered.map_err(|error| match error {
+            AnswerError::NotAsked { .. } => self.not_taken(actor, id, answer_error(error)),
+            error => answer_error(error),
+        })?;
+        if answered.progress.is_some() {
+            self.0.due.notify_one();
+        }
+        let answer = match (&answered.progress, answered.approved) {
+            (Some(_), _) => "voted",
+            (None, true) => "approved",
+            (None, false) => "denied",
+        };
         Ok(Answered {
             id: answered.entry.to_string(),
-            answer: if answered.approved { "approved" } else { "denied" }.to_owned(),
+            answer: answer.to_owned(),
+            progress: answered.progress,
             delivered: answered.kept_until_ms.is_none(),
             kept_until_ms: answered.kept_until_ms,
             holds_until_ms: answered.holds_until_ms,
@@ -280,10 +306,20 @@ impl Control {
         Ok(entry)
     }
 
+    /// Records that an answer is not taken from whoever gives it.
+    pub(super) fn not_taken(&self, actor: &Actor, id: &str, why: ErrorBody) -> ErrorBody {
+        let uid = actor.doors.uid;
+        tracing::warn!(who = actor.who, request = id, why = why.message, "an answer is not taken");
+        self.0.record(&[Record::ControlRefused(ledger::ControlRefused {
+            peer: ledger::Caller { uid, ..ledger::Caller::default() },
+            why: format!("{}: answer to {id}: {}", actor.who, why.message),
+        })]);
+        why
+    }
+
     /// Denies what the policy in force denies by now, and tells so whoever would approve it.
-    fn judge_again(&self, id: &str, who: &str) -> Result<(), ErrorBody> {
+    fn judge_again(&self, id: &str, case: Option<&Case>, who: &str) -> Result<(), ErrorBody> {
         let warden = &self.0;
-        let case = warden.approvals.case(id).map_err(answer_error)?;
         let Some(objection) = case.and_then(|case| case.objection(&warden.jails)) else {
             return Ok(());
         };
@@ -325,22 +361,35 @@ impl Control {
 }
 
 /// An answer has a record for each request that it is for; where nobody waits, for the one that asked last.
-fn answer_records(answered: &approvals::Answered, verdict: &approvals::Verdict) -> Vec<Record> {
+/// Of a vote that does not decide there is one, for the request that was shown.
+fn answer_records(answered: &approvals::Answered, channel: &str, person: &str) -> Vec<Record> {
+    if let Some(progress) = &answered.progress {
+        let shown = answered.told.first().or(answered.parked.as_ref()).copied();
+        return vec![Record::Voted(ledger::Voted {
+            id: shown.unwrap_or(answered.entry),
+            entry: answered.entry,
+            approver: answered.who.clone(),
+            person: person.to_owned(),
+            channel: channel.to_owned(),
+            reason: answered.reason.clone(),
+            progress: progress.clone(),
+        })];
+    }
     let requests = answered.told.iter().chain(&answered.parked);
     requests
         .map(|&id| {
             let record = ledger::Answered {
                 id,
                 entry: answered.entry,
-                approver: verdict.who.clone(),
-                channel: verdict.channel.clone(),
-                reason: verdict.reason.clone(),
+                approver: answered.who.clone(),
+                channel: channel.to_owned(),
+                reason: answered.reason.clone(),
                 kept_until_ms: answered.kept_until_ms,
-                scope: answered.holds_until_ms.map(|_| verdict.scope.word().to_owned()),
+                scope: answered.holds_until_ms.map(|_| answered.scope.word().to_owned()),
                 holds_until_ms: answered.holds_until_ms,
-                and_what_it_starts: answered.approved && verdict.and_what_it_starts,
+                and_what_it_starts: answered.and_what_it_starts,
                 inherited_from: None,
-                pattern: verdict.pattern.clone().filter(|_| answered.approved),
+                pattern: answered.pattern.clone(),
             };
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })
@@ -356,7 +405,12 @@ pub(super) fn answer_error(error: AnswerError) -> ErrorBody {
         }
         AnswerError::Unknown(_) => ErrorCode::NotFound,
         AnswerError::Ambiguous { .. } => ErrorCode::Ambiguous,
-        AnswerError::AlreadyAnswered { .. } | AnswerError::TooManyKept(_) => ErrorCode::Conflict,
+        AnswerError::NotAsked { .. } => ErrorCode::NotApprover,
+        AnswerError::NoReason(_) => ErrorCode::ReasonRequired,
+        AnswerError::VotedBefore { .. } => ErrorCode::AlreadyVoted,
+        AnswerError::AlreadyAnswered { .. }
+        | AnswerError::TooManyKept(_)
+        | AnswerError::TooManyVotes(_) => ErrorCode::Conflict,
         AnswerError::NotRecorded(_) | AnswerError::NotKept(_) => ErrorCode::LedgerUnavailable,
     };
     refused(code, error.to_string())

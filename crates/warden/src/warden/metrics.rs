@@ -130,6 +130,8 @@ impl Warden {
         let now = now_ms();
         let oldest = waiting.values().map(|waiting| now.saturating_sub(waiting.since_ms)).max();
         page.gauge("pending_oldest_seconds", help, seconds(oldest.unwrap_or(0)))?;
+        let help = "Requests that were denied because nobody who may answer could";
+        page.counter("no_approver", help, self.metrics.unanswerable.get())?;
         let help = "How long callers waited for a person, by what came of it";
         let mut family = page.histograms("approval_wait_seconds", help)?;
         for (answer, times) in ANSWERS.iter().zip(&self.metrics.waits) {

@@ -1,6 +1,7 @@
 //! The warden: everything that its parts share. It is made once, by [`serve`], and never replaced.
 
 mod always;
+mod approvers;
 mod containers;
 mod control;
 mod engine;
@@ -21,13 +22,14 @@ mod stop;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clawrden_api::Stopped;
+use clawrden_api::{NoApprover, Stopped};
 use clawrden_policy::Policy;
 use tokio::sync::{Notify, watch};
 
 use crate::approvals::Approvals;
 use crate::config::Config;
 use crate::containers::{Containers, Members};
+use crate::control::Access;
 use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool};
 use crate::holds::Holds;
@@ -37,6 +39,7 @@ use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::plan::{Digests, Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
@@ -67,6 +70,12 @@ pub(crate) struct Warden {
     /// What makes history fast.
     pub(crate) index: Arc<Index>,
     pub(crate) approvals: Approvals,
+    /// Who answers.
+    pub(crate) people: Arc<People>,
+    /// The tokens and sessions by which they come.
+    access: Arc<Access>,
+    /// The last request that nobody could have answered.
+    nobody: Mutex<Option<NoApprover>>,
     pub(crate) jails: Jails,
     pub(crate) running: Arc<Running>,
     /// How many commands of rules that say so start and run.

@@ -126,11 +126,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         None => usual,
     };
     places.make()?;
-    let source = Source::new(config.policy.as_deref(), places.policy(), places.rules());
+    let settings = File::read(config.settings.as_deref(), &places.settings())?;
+    let people = settings.people.with(&settings.groups).map_err(ConfigError::from)?;
+    let settings = settings.ledger;
+    let source = Source::new(config.policy.as_deref(), places.policy(), places.rules())
+        .for_people(Arc::clone(&people));
     let policy = source.take(None)?;
     let policy_name = policy.source.clone();
     crate::executor::learn(&policy.policy);
-    let settings = File::read(config.settings.as_deref(), &places.settings())?.ledger;
     let audit = config.audit.clone().or_else(|| settings.path.clone());
     let audit = audit.unwrap_or_else(|| places.ledger());
     let options = ledger::Options { dry_run: config.dry_run, ..settings.options() };
@@ -160,6 +163,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let patience = declared_jails.fold(RECONNECT, Duration::max) + LATE;
     let path = approvals_path(&audit);
     let approvals = Approvals::open(seed, path, patience, is_there)?;
+    approvals.know(Arc::clone(&people));
     let engine = Engine::new(config.engine.clone());
     let warden = Arc::new(Warden {
         uid: rustix::process::getuid().as_raw(),
@@ -173,6 +177,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         recordings: Arc::new(Recordings::beside(&audit)),
         index,
         approvals,
+        people,
+        access: Arc::clone(&access),
+        nobody: Mutex::default(),
         jails: Jails::default(),
         running: Arc::<Running>::default(),
         quotas: Arc::default(),
@@ -421,6 +428,14 @@ impl Warden {
             let parked = parked.map(|entry| Record::Parked(ledger::Parked { id, entry }));
             let records: Vec<Record> = [Some(left), parked].into_iter().flatten().collect();
             self.record(&records);
+        }
+        for escalated in self.approvals.escalate(Now::read()) {
+            self.record(&[Record::Escalated(ledger::Escalated {
+                id: escalated.request,
+                entry: escalated.entry,
+                to: escalated.to,
+                after_ms: escalated.after_ms,
+            })]);
         }
         for expired in self.approvals.expire(Now::read()) {
             let records: Vec<Record> = expired

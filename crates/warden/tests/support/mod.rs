@@ -273,6 +273,7 @@ impl Backend for Fake {
     fn status(&self) -> Result<Status, ErrorBody> {
         self.note("status".to_owned());
         Ok(Status {
+            no_approver: None,
             version: "0".to_owned(),
             pid: std::process::id(),
             uid: 0,
@@ -321,6 +322,7 @@ impl Backend for Fake {
         self.note(format!("answer {id} {verdict:?} {:?}", request.reason));
         let answer = format!("{verdict:?}");
         Ok(Answered {
+            progress: None,
             id: id.to_owned(),
             answer,
             delivered: true,
@@ -411,6 +413,7 @@ impl Backend for Fake {
 
 fn entry(number: usize) -> QueueEntry {
     QueueEntry {
+        approvals: None,
         id: format!("{number:032x}"),
         short: format!("{number:04x}"),
         jail: "default".to_owned(),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clawrden_api::{Explained, ExplainedLimits, display};
+use clawrden_api::{Explained, ExplainedApprovers, ExplainedLimits, display};
 use clawrden_policy::{Action, Facts, Links};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
 use clawrden_warden::what_if::{Asked, explained};
@@ -169,6 +169,7 @@ fn show(report: &Explained, is_installed: bool) {
     line("asked", &format!("by {user} in jail {}", report.jail));
     if report.action != "deny" {
         line("runs", &runs(report));
+        report.approvers.iter().for_each(|of| line("approvers", &approvers(of)));
         report.limits.iter().flat_map(limits).for_each(|limit| line("limits", &limit));
     }
     line("policy", &report.policy);
@@ -187,6 +188,22 @@ fn runs(report: &Explained) -> String {
     if report.action == "ask" {
         let wait = display::duration(report.approval_timeout_ms);
         text = format!("{text}, once a person has approved it within {wait}");
+    }
+    text
+}
+
+/// Whose yes it takes, on one line.
+fn approvers(of: &ExplainedApprovers) -> String {
+    let mut text = match &of.from[..] {
+        [] => format!("{} different people", of.count),
+        from => format!("{} of {}", of.count, from.join(", ")),
+    };
+    if of.require_reason {
+        text.push_str(", with a reason");
+    }
+    for step in &of.escalate {
+        let (after, to) = (display::duration(step.after_ms), step.to.join(", "));
+        text.push_str(&format!("; after {after} {to} as well"));
     }
     text
 }
@@ -279,6 +296,15 @@ fn steps(report: &Explained) {
 mod tests {
     use super::*;
     use clawrden_policy::Policy;
+
+    #[test]
+    fn whose_yes_it_takes_is_told() {
+        let yaml = "rules: [{command: dd, action: ask, approvers: {from: [ann, ops], count: 2}, require_reason: true,
+  escalate: {after: 10m, to: leads}}, {command: rm, action: ask, quorum: 2}]";
+        let told = |tool| approvers(&judged(yaml, &[tool]).approvers[0]);
+        assert_eq!(told("dd"), "2 of ann, ops, with a reason; after 10 m leads as well");
+        assert_eq!(told("rm"), "2 different people");
+    }
 
     fn judged(yaml: &str, argv: &[&str]) -> Explained {
         let policy = Policy::from_yaml("p.yaml", yaml).unwrap();

@@ -29,7 +29,7 @@ fn a_full_queue_refuses_and_forgets_nobody() {
 #[test]
 fn only_what_nobody_has_seen_opens_an_entry() {
     let (queue, clock) = (queue(), Clock::new());
-    let opens = |command: &str| queue.opens(&ask(command, 1).identity, None, "dev");
+    let opens = |command: &str| queue.opens(&ask(command, 1).identity, None, ("dev", &[]));
     assert!(opens("a") && opens("b"));
     let ticket = wait(&queue, ask("a", 1), clock.0);
     assert!(!opens("a") && opens("b"), "it waits already");
@@ -43,7 +43,7 @@ fn only_what_nobody_has_seen_opens_an_entry() {
     let held: Vec<Ticket> =
         (0..share_of(MAX_OPEN)).map(|n| wait(&queue, ask(&format!("c {n}"), 1), clock.0)).collect();
     assert!(!opens("a"), "there is no room");
-    assert!(queue.opens(&ask("a", 1).identity, None, "another"));
+    assert!(queue.opens(&ask("a", 1).identity, None, ("another", &[])));
     drop(held);
 }
 

@@ -129,6 +129,7 @@ impl World {
                 Some((approval, number))
             }
             Asked::Denied(_) => None,
+            Asked::Nobody(why) => panic!("{why}"),
             Asked::Wait(ticket) => {
                 assert!(!covering, "a person said yes to it, and is asked again");
                 drop(ticket);

@@ -121,6 +121,7 @@ fn only_who_waited_is_awaited_and_nobody_once_all_are_back() {
             Asked::Granted(approval) => use_up(&queue, approval),
             Asked::Denied(denial) => queue.told(&denial),
             Asked::Full(full) => panic!("{full}"),
+            Asked::Nobody(why) => panic!("{why}"),
         }
         assert!(!is_awaited(&queue, n));
     }

@@ -198,6 +198,7 @@ impl World {
                 }
                 Asked::Wait(ticket) => self.held.push(Held { ticket, command, process, id }),
                 Asked::Full(full) => panic!("{full}"),
+                Asked::Nobody(why) => panic!("{why}"),
             }
         }
         let lapsed = self.queue.lapse(self.now.after(Duration::from_secs(61)));
@@ -231,6 +232,7 @@ impl World {
             Asked::Denied(denial) => assert!(matches!(denial.why, Refusal::Person { .. })),
             Asked::Wait(ticket) => self.held.push(Held { ticket, command, process, id }),
             Asked::Full(full) => panic!("{full}"),
+            Asked::Nobody(why) => panic!("{why}"),
         }
     }
 
@@ -308,6 +310,7 @@ impl World {
                     Asked::Denied(_) => {}
                     Asked::Wait(_) => break,
                     Asked::Full(full) => panic!("{full}"),
+                    Asked::Nobody(why) => panic!("{why}"),
                 }
             }
         }

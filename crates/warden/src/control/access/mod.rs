@@ -17,7 +17,7 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use clawrden_api::{
-    ErrorCode, LoginLink, LoginRequest, Revoked, Session, SessionInfo, TokenInfo, TokenList,
+    ErrorCode, LoginLink, LoginRequest, Revoked, Role, Session, SessionInfo, TokenInfo, TokenList,
     TokenMade, TokenRequest,
 };
 use tokio_rustls::TlsAcceptor;
@@ -26,6 +26,7 @@ use super::actor::Actor;
 use super::backend::{AccessChange, Backend};
 use super::peer::{Peer, Refusal};
 use super::reply::Failure;
+use crate::people::Doors;
 use hosts::Hosts;
 use lockout::{Failed, Key, Lockout};
 use sessions::{NoLink, Owner, Sessions};
@@ -212,7 +213,7 @@ impl Access {
             return Err(Failure::new(ErrorCode::Unauthorized, text));
         }
         let found = cookies.iter().find_map(|cookie| self.session(cookie));
-        let (info, csrf) = found.ok_or_else(|| wrong("its session does not hold"))?;
+        let (info, csrf, doors) = found.ok_or_else(|| wrong("its session does not hold"))?;
         // A cookie goes to every port of its host, whoever listens there: alone it opens nothing.
         let said = parts.headers.get(CSRF).map(header::HeaderValue::as_bytes);
         if !sessions::is_csrf(said, &csrf) {
@@ -230,14 +231,15 @@ impl Access {
             peer: None,
             session: Some(info.id),
             token: info.token,
+            doors,
         })
     }
 
-    fn session(&self, cookie: &str) -> Option<(SessionInfo, String)> {
+    fn session(&self, cookie: &str) -> Option<(SessionInfo, String, Doors)> {
         let now = now_ms();
-        let (info, csrf) = self.sessions.find(cookie, now)?;
+        let (info, csrf, doors) = self.sessions.find(cookie, now)?;
         let holds = info.token.as_ref().is_none_or(|token| self.tokens.holds(token, now));
-        holds.then_some((info, csrf))
+        holds.then_some((info, csrf, doors))
     }
 
     /// Whether what somebody came in by still opens. Waits for no disk.
@@ -247,6 +249,21 @@ impl Access {
         let token = actor.token.as_ref();
         session.is_none_or(|session| self.sessions.holds(session, now))
             && token.is_none_or(|token| self.tokens.holds(token, now))
+    }
+
+    /// Whether the token of this id holds. Waits for no disk.
+    pub(crate) fn token_holds(&self, id: &str) -> bool {
+        self.tokens.holds(id, now_ms())
+    }
+
+    /// Everybody who could answer by a token what a rule asks in a jail. Waits for no disk.
+    pub(crate) fn approvers(&self, jail: &str, rule: Option<&str>) -> Vec<Doors> {
+        // Without a place nobody can come by one.
+        let mut all = if self.place.is_some() { self.tokens.list(now_ms()) } else { Vec::new() };
+        all.retain(|token| {
+            token.role >= Role::Approver && token.scope.has_jail(jail) && token.scope.has_rule(rule)
+        });
+        all.into_iter().map(|token| token_actor(token).doors).collect()
     }
 
     /// Refuses a user whose processes are governed, and a neighbour of whom nothing can be told. May write a file.
@@ -337,8 +354,8 @@ impl Access {
                 let info = self.tokens.find(&token, now);
                 let info = info.ok_or_else(|| wrong("its token does not hold"))?;
                 let (id, until) = (info.id.clone(), info.expires_ms);
-                let Actor { who, role, scope, .. } = token_actor(info);
-                (Owner { who, role, scope, token: Some(id) }, until)
+                let Actor { who, role, scope, doors, .. } = token_actor(info);
+                (Owner { who, role, scope, token: Some(id), doors }, until)
             }
             _ => {
                 let text = "give either the code of a link of `clawrden dashboard`, or a token";
@@ -378,7 +395,9 @@ impl Access {
             return Err(Failure::new(ErrorCode::Forbidden, text));
         };
         let (who, role, scope) = (actor.who.clone(), actor.role, actor.scope.clone());
-        let made = self.sessions.link(Owner { who, role, scope, token: None }, peer.uid, now_ms());
+        let doors = actor.doors.clone();
+        let owner = Owner { who, role, scope, token: None, doors };
+        let made = self.sessions.link(owner, peer.uid, now_ms());
         let (code, expires_ms) = made.map_err(|error| no_random(&error))?;
         Ok(LoginLink { url: format!("{url}/login#{code}"), expires_ms })
     }
@@ -454,6 +473,7 @@ fn token_actor(info: TokenInfo) -> Actor {
         scope: info.scope,
         peer: None,
         session: None,
+        doors: Doors { uid: None, token: Some(info.id.clone()), token_name: Some(info.name) },
         token: Some(info.id),
     }
 }

@@ -8,6 +8,7 @@ use clawrden_api::{Role, Scope, SessionInfo};
 use subtle::ConstantTimeEq;
 
 use super::secret;
+use crate::people::Doors;
 
 /// Sessions at once. For a further one the oldest ends.
 pub const MAX_SESSIONS: usize = 256;
@@ -29,12 +30,15 @@ pub(super) struct Owner {
     pub(super) scope: Scope,
     /// The token that it is opened with.
     pub(super) token: Option<String>,
+    /// By what it is known whose it is.
+    pub(super) doors: Doors,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
     info: SessionInfo,
     csrf: String,
+    doors: Doors,
 }
 
 struct Link {
@@ -122,6 +126,7 @@ impl Sessions {
         no_longer_than_ms: u64,
     ) -> io::Result<Opened> {
         let (cookie, csrf) = (secret::fresh()?, secret::fresh()?);
+        let doors = owner.doors.clone();
         let info = SessionInfo {
             id: secret::fresh_id()?,
             who: owner.who,
@@ -140,17 +145,17 @@ impl Sessions {
                 state.sessions.remove(&oldest);
             }
         }
-        let kept = Kept { info: info.clone(), csrf: csrf.clone() };
+        let kept = Kept { info: info.clone(), csrf: csrf.clone(), doors };
         state.sessions.insert(secret::hash(&cookie), kept);
         Ok(Opened { cookie, csrf, info })
     }
 
-    /// The session of a cookie, if it holds, and its value against forged requests.
-    pub(super) fn find(&self, cookie: &str, now_ms: u64) -> Option<(SessionInfo, String)> {
+    /// The session of a cookie, if it holds, its value against forged requests, and by what it is known whose it is.
+    pub(super) fn find(&self, cookie: &str, now_ms: u64) -> Option<(SessionInfo, String, Doors)> {
         let state = self.state();
         let kept = state.sessions.get(&secret::hash(cookie))?;
         let holds = kept.info.expires_ms > now_ms;
-        holds.then(|| (kept.info.clone(), kept.csrf.clone()))
+        holds.then(|| (kept.info.clone(), kept.csrf.clone(), kept.doors.clone()))
     }
 
     /// Whether the session of this id holds.
@@ -193,7 +198,8 @@ mod tests {
     use super::*;
 
     fn owner() -> Owner {
-        Owner { who: "a".to_owned(), role: Role::Admin, scope: Scope::default(), token: None }
+        let (role, scope, doors) = (Role::Admin, Scope::default(), Doors::default());
+        Owner { who: "a".to_owned(), role, scope, token: None, doors }
     }
 
     #[test]
@@ -228,7 +234,7 @@ mod tests {
     fn a_session_holds_for_its_time_and_until_it_is_ended() {
         let sessions = Sessions::default();
         let opened = sessions.open(owner(), "x".to_owned(), 5, 1000).unwrap();
-        let (found, csrf) = sessions.find(&opened.cookie, 999).unwrap();
+        let (found, csrf, _) = sessions.find(&opened.cookie, 999).unwrap();
         assert_eq!((found.expires_ms, &csrf), (1000, &opened.csrf));
         assert!(sessions.find(&opened.cookie, 1000).is_none());
         assert!(sessions.find(&opened.csrf, 6).is_none());

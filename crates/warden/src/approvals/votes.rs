@@ -1,0 +1,255 @@
+//! Votes: the yeses of several people to one entry, which starts nothing before there are enough of them.
+//! A person counts once, by whichever door they came, and a vote is looked at anew whenever it is counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{AnswerError, Answered, Now, Verdict, millis};
+use super::lasting;
+use super::scope::{MAX_SCOPE, Scope};
+use super::state::{Entry, State};
+use super::wants::{Wants, are_met, may_answer, progress, whom};
+use crate::ledger::Id;
+use crate::people::Doors;
+
+/// Votes that an entry has at most; more people than any rule can want.
+const MAX_VOTES: usize = 256;
+
+/// A person's yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// What the person came by.
+    pub doors: Doors,
+    /// As people and the ledger call them.
+    pub who: String,
+    /// Through what.
+    pub channel: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When, in milliseconds since the epoch.
+    pub when_ms: u64,
+    /// How long it had waited then, in milliseconds: later, others may answer.
+    pub waited_ms: u64,
+    /// For what it is good.
+    pub scope: Scope,
+    /// It is for what the command starts as well.
+    #[serde(default)]
+    pub and_what_it_starts: bool,
+    /// It is for every command that this pattern takes.
+    #[serde(default)]
+    pub pattern: Option<String>,
+}
+
+/// What holds at the moment of an answer.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// What the policy in force wants by now; `None` where it has not changed.
+    pub wants: Option<&'a Wants>,
+    /// Whether the token of this id still opens: a vote by one that does not counts no more.
+    pub holds: &'a dyn Fn(&str) -> bool,
+}
+
+impl Default for Moment<'_> {
+    fn default() -> Self {
+        Self { wants: None, holds: &|_| true }
+    }
+}
+
+impl std::fmt::Debug for Moment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Moment").field("wants", &self.wants).finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a word on an entry.
+pub(super) enum Counted {
+    /// It decides, with all that were given.
+    Decides(Verdict),
+    /// It is one of several, and others are still wanted.
+    Waits { wants: Wants, votes: Arc<[Vote]> },
+}
+
+impl Entry {
+    /// How long it has waited, by the clock that measures.
+    pub(super) fn waited(&self, now: Now) -> Duration {
+        let left = self.expires.instant.saturating_duration_since(now.instant);
+        // Whoever was told that they may answer may do so, whatever a clock says after a restart.
+        self.timeout.saturating_sub(left).max(self.escalated)
+    }
+
+    /// When it has waited for so long.
+    pub(super) fn at(&self, waited: Duration) -> Option<std::time::Instant> {
+        self.expires.instant.checked_sub(self.timeout.saturating_sub(waited))
+    }
+}
+
+impl State {
+    /// Whether this person may say this about the entry, and whether it is enough.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; nothing has changed then.
+    pub(super) fn count(
+        &self,
+        (id, entry): (Id, &Entry),
+        mut verdict: Verdict,
+        now: Now,
+        moment: &Moment<'_>,
+    ) -> Result<Counted, AnswerError> {
+        let people = &self.people;
+        let wants = moment.wants.unwrap_or(&entry.wants);
+        let voter = people.voter(&verdict.doors);
+        let waited_ms = millis(entry.waited(now));
+        if !may_answer(wants, people, &voter, waited_ms) {
+            let whom: Vec<String> = wants.iter().map(whom).collect();
+            let person = voter.person.to_string();
+            return Err(AnswerError::NotAsked { entry: id, person, whom: whom.join("; ") });
+        }
+        if !verdict.approve {
+            return Ok(Counted::Decides(verdict));
+        }
+        let needs_reason =
+            wants.iter().any(|want| want.reason && want.asks(people, &voter, waited_ms));
+        if needs_reason && verdict.reason.is_none() {
+            return Err(AnswerError::NoReason(id));
+        }
+        let vote = Vote {
+            doors: verdict.doors.clone(),
+            who: verdict.who.clone(),
+            channel: verdict.channel.clone(),
+            reason: verdict.reason.clone(),
+            when_ms: now.ms,
+            waited_ms,
+            scope: verdict.scope,
+            and_what_it_starts: verdict.and_what_it_starts,
+            pattern: verdict.pattern.clone(),
+        };
+        let holds = |vote: &&Vote| vote.doors.token.as_ref().is_none_or(|id| (moment.holds)(id));
+        let is_anothers = |vote: &&Vote| people.voter(&vote.doors).person != voter.person;
+        let standing: Vec<Vote> = entry.votes.iter().filter(holds).cloned().collect();
+        let before = standing.iter().filter(|vote| !is_anothers(vote)).any(|vote| {
+            // One that counts for nothing by now may be given again.
+            wants.iter().any(|want| !want.given(people, std::slice::from_ref(vote)).is_empty())
+        });
+        let others: Vec<Vote> = standing.iter().filter(is_anothers).cloned().collect();
+        let votes: Arc<[Vote]> = others.into_iter().chain([vote]).collect();
+        if !are_met(wants, people, &votes) {
+            if before {
+                let person = voter.person.to_string();
+                let progress = progress(wants, people, &standing);
+                return Err(AnswerError::VotedBefore { entry: id, person, progress });
+            }
+            if votes.len() > MAX_VOTES {
+                return Err(AnswerError::TooManyVotes(MAX_VOTES));
+            }
+            return Ok(Counted::Waits { wants: Arc::clone(wants), votes });
+        }
+        let counts = |vote: &Vote| {
+            let is_own = people.voter(&vote.doors).person == voter.person;
+            let one = std::slice::from_ref(vote);
+            is_own || wants.iter().any(|want| !want.given(people, one).is_empty())
+        };
+        verdict.take(votes.iter().filter(|vote| counts(vote)).cloned().collect());
+        // The life that somebody said yes for may be over.
+        if verdict.scope == Scope::Session && entry.life.is_none() {
+            verdict.scope = Scope::Once;
+        }
+        Ok(Counted::Decides(verdict))
+    }
+
+    /// Keeps a vote that does not decide. It lasts before it is recorded.
+    pub(super) fn vote(
+        &mut self,
+        id: Id,
+        (wants, votes): (Wants, Arc<[Vote]>),
+        record: impl FnOnce(&Answered) -> Result<(), String>,
+    ) -> Result<Answered, AnswerError> {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Err(AnswerError::Unknown(id.to_string()));
+        };
+        let before = (
+            std::mem::replace(&mut entry.wants, wants),
+            std::mem::replace(&mut entry.votes, votes),
+        );
+        let change = lasting::entry(id, entry);
+        let written = self.write(&[change]).map_err(AnswerError::NotKept);
+        crate::crash::point("after_vote_kept");
+        let recorded = written.and_then(|()| {
+            let Some(entry) = self.entries.get(&id) else {
+                return Err(AnswerError::Unknown(id.to_string()));
+            };
+            let answered = voted(id, entry, progress(&entry.wants, &self.people, &entry.votes));
+            record(&answered).map_err(AnswerError::NotRecorded)?;
+            Ok(answered)
+        });
+        let Some(entry) = self.entries.get_mut(&id) else { return recorded };
+        if recorded.is_err() {
+            (entry.wants, entry.votes) = before;
+            let change = lasting::entry(id, entry);
+            self.write_if_possible(vec![change]);
+        }
+        self.time_steps(id);
+        recorded
+    }
+}
+
+/// What came of a vote that does not decide.
+fn voted(id: Id, entry: &Entry, progress: String) -> Answered {
+    let oldest = entry.callers.front().map(|caller| caller.ask);
+    // It came last.
+    let last = entry.votes.last();
+    Answered {
+        entry: id,
+        who: last.map(|vote| vote.who.clone()).unwrap_or_default(),
+        reason: last.and_then(|vote| vote.reason.clone()),
+        scope: last.map(|vote| vote.scope).unwrap_or_default(),
+        and_what_it_starts: last.is_some_and(|vote| vote.and_what_it_starts),
+        pattern: last.and_then(|vote| vote.pattern.clone()),
+        approved: true,
+        told: oldest.into_iter().collect(),
+        parked: entry.gone.back().copied().filter(|_| oldest.is_none()),
+        kept_until_ms: None,
+        holds_until_ms: None,
+        reopened: None,
+        progress: Some(progress),
+    }
+}
+
+impl Verdict {
+    /// Makes it the word of everybody who gave these votes, with the narrowest of their scopes.
+    fn take(&mut self, votes: Arc<[Vote]>) {
+        self.scope = narrowest(&votes);
+        self.and_what_it_starts = votes.iter().all(|vote| vote.and_what_it_starts);
+        // A pattern that one of them has not given is nobody's.
+        let is_everybodys = votes.iter().all(|vote| vote.pattern == self.pattern);
+        self.pattern = self.pattern.take().filter(|_| is_everybodys && self.scope.repeats());
+        if votes.len() > 1 {
+            let who: Vec<&str> = votes.iter().map(|vote| &*vote.who).collect();
+            self.who = who.join(" and ");
+            let said = |vote: &Vote| Some(format!("{}: {}", vote.who, vote.reason.as_ref()?));
+            let reasons: Vec<String> = votes.iter().filter_map(said).collect();
+            self.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        }
+        self.votes = votes;
+    }
+}
+
+/// The narrowest of the scopes: one run before a session, and a session before a time.
+fn narrowest(votes: &[Vote]) -> Scope {
+    let rank = |scope: &Scope| match scope {
+        Scope::Once => (0, Duration::ZERO),
+        Scope::Session => (1, Duration::ZERO),
+        Scope::Time(time) => (2, *time),
+    };
+    votes.iter().map(|vote| vote.scope).min_by_key(rank).unwrap_or_default()
+}
+
+/// How long all of them let it hold.
+pub(super) fn longest(votes: &[Vote]) -> Duration {
+    let times = votes.iter().filter_map(|vote| match vote.scope {
+        Scope::Time(time) => Some(time),
+        Scope::Once | Scope::Session => None,
+    });
+    times.min().unwrap_or(MAX_SCOPE)
+}

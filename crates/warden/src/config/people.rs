@@ -1,0 +1,68 @@
+//! `people` and `groups`: who answers what policies ask, by the names that policies know them by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use crate::people::{Door, People, PeopleError};
+
+/// Most characters of a name.
+const MAX_NAME: usize = 64;
+
+/// The people by their names, each with all that they come by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Persons(BTreeMap<String, Vec<Door>>);
+
+/// The groups by their names, each with its members.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups(BTreeMap<String, Vec<String>>);
+
+impl Persons {
+    /// The people with the groups that they are in.
+    ///
+    /// # Errors
+    /// [`PeopleError`].
+    pub fn with(&self, groups: &Groups) -> Result<Arc<People>, PeopleError> {
+        People::new(&self.0, &groups.0).map(Arc::new)
+    }
+}
+
+impl<'de> Deserialize<'de> for Persons {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let said = BTreeMap::<String, Vec<String>>::deserialize(from)?;
+        let mut people = BTreeMap::new();
+        for (name, doors) in said {
+            check(&name).map_err(D::Error::custom)?;
+            let doors: Result<Vec<Door>, String> =
+                doors.iter().map(|door| read(&name, door)).collect();
+            people.insert(name, doors.map_err(D::Error::custom)?);
+        }
+        Ok(Self(people))
+    }
+}
+
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let said = BTreeMap::<String, Vec<String>>::deserialize(from)?;
+        said.keys().try_for_each(|name| check(name)).map_err(D::Error::custom)?;
+        Ok(Self(said))
+    }
+}
+
+fn read(name: &str, door: &str) -> Result<Door, String> {
+    Door::parse(door).ok_or_else(|| {
+        format!("{door:?} of {name} is neither a user such as `uid:1000` nor a token such as `token:{name}`")
+    })
+}
+
+fn check(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
+    if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name:?} is no name of a person or group: 1 to {MAX_NAME} letters, digits and ._@- make one"
+    ))
+}

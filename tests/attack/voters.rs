@@ -1,0 +1,166 @@
+//! Several people have to say yes: nobody is two of them, and nothing that was said is worth more than it is by now.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use crate::support::approvers::{Panel, TWO, events};
+use crate::support::other::{UID, by, is_root, open_to_others, set_user};
+use crate::support::until;
+
+fn nothing_ran(panel: &Panel) {
+    assert!(events(&panel.house.path("ledger.jsonl"), "started").is_empty());
+    assert!(!panel.mark().exists());
+}
+
+#[test]
+fn one_person_is_not_two_by_another_token_or_another_door() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    panel.token_in("bob", "bobs-other");
+    panel.token("alice");
+    let (mut child, short) = panel.waiting();
+    assert_eq!(panel.by("bob", &["approve", &short]).0, Some(0));
+    for again in ["bob", "bobs-other"] {
+        let (code, said) = panel.by(again, &["approve", &short]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("bob has approved"), "{said}");
+    }
+    nothing_ran(&panel);
+    assert_eq!(panel.progress(), "1 of 2 approvals: bob");
+    assert_eq!(panel.by("alice", &["approve", &short]).0, Some(0));
+    assert!(child.wait().unwrap().success());
+    assert_eq!(events(&panel.house.path("ledger.jsonl"), "voted").len(), 1);
+}
+
+#[test]
+fn two_doors_that_nobody_has_said_whose_they_are_make_no_two_people() {
+    let panel =
+        Panel::new("rules: [{command: touch, action: ask, quorum: 2, on_no_approver: wait}]");
+    panel.token("unknown");
+    let (mut child, short) = panel.waiting();
+    assert_eq!(panel.here(&["approve", &short]).0, Some(0), "alice is known");
+    assert_eq!(panel.by("unknown", &["approve", &short]).0, Some(1));
+    nothing_ran(&panel);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Sends the very same answer again, with its key.
+fn post(panel: &Panel, id: &str) -> String {
+    let mut stream = UnixStream::connect(panel.house.control()).unwrap();
+    let request = format!(
+        "POST /api/queue/{id}/approve HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nidempotency-key: the-same\r\n\
+         content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_vote_that_is_sent_again_counts_once() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    let (mut child, _) = panel.waiting();
+    let id = panel.house.pending()["id"].as_str().unwrap().to_owned();
+    let (first, again) = (post(&panel, &id), post(&panel, &id));
+    assert!(first.contains("\"voted\"") && again.contains("\"voted\""), "{first} {again}");
+    assert_eq!(panel.progress(), "1 of 2 approvals: alice");
+    assert_eq!(events(&panel.house.path("ledger.jsonl"), "voted").len(), 1);
+    nothing_ran(&panel);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_list_that_changes_between_two_votes_holds_for_both() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    panel.token("carol");
+    let (mut child, short) = panel.waiting();
+    assert_eq!(panel.here(&["approve", &short]).0, Some(0));
+    let narrower =
+        "rules: [{command: touch, action: ask, approvers: {from: [bob, carol], count: 2}}]";
+    assert_eq!(panel.policy(narrower).0, Some(0));
+    let (code, said) = panel.by("bob", &["approve", &short]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("1 of 2 approvals: bob"), "{said}");
+    nothing_ran(&panel);
+    assert_eq!(panel.here(&["approve", &short]).0, Some(1), "alice is none of them any more");
+    assert_eq!(panel.by("carol", &["approve", &short]).0, Some(0));
+    assert!(child.wait().unwrap().success());
+    // A policy that denies by then is not voted away.
+    std::fs::remove_file(panel.mark()).unwrap();
+    let (mut child, short) = panel.waiting();
+    assert_eq!(panel.by("bob", &["approve", &short]).0, Some(0));
+    assert_eq!(panel.policy("rules: [{command: touch, action: deny}]").0, Some(0));
+    assert_eq!(panel.by("carol", &["approve", &short]).0, Some(1));
+    assert_eq!(child.wait().unwrap().code(), Some(126));
+    assert!(!panel.mark().exists());
+}
+
+#[test]
+fn an_answer_for_an_hour_that_one_gave_is_not_enough_once_two_are_wanted() {
+    let panel = Panel::new("rules: [{command: touch, action: ask}]");
+    let (mut child, short) = panel.waiting();
+    assert_eq!(panel.here(&["approve", &short, "--for", "1h"]).0, Some(0));
+    assert!(child.wait().unwrap().success());
+    std::fs::remove_file(panel.mark()).unwrap();
+    panel.token("bob");
+    assert_eq!(panel.policy(TWO).0, Some(0));
+    let (mut child, _) = panel.waiting();
+    assert_eq!(panel.progress(), "0 of 2 approvals");
+    assert!(!panel.mark().exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_token_that_is_revoked_between_two_votes_takes_its_vote_along() {
+    let panel = Panel::new(TWO);
+    let bob = panel.token("bob");
+    panel.token("carol");
+    let (mut child, short) = panel.waiting();
+    assert_eq!(panel.by("bob", &["approve", &short]).0, Some(0));
+    assert_eq!(panel.here(&["token", "revoke", &bob]).0, Some(0));
+    let (code, said) = panel.by("carol", &["approve", &short]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("1 of 2 approvals: carol"), "{said}");
+    nothing_ran(&panel);
+    assert_eq!(panel.here(&["approve", &short]).0, Some(0));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn nobody_approves_what_they_ask_by_another_user_of_theirs() {
+    if !is_root() {
+        eprintln!("not tried: it takes root to be another user");
+        return;
+    }
+    // The warden is root; bob is the user who asks, too.
+    let mut panel = Panel::new("rules: [{command: touch, action: ask}]");
+    let config = panel.house.path("warden.yaml");
+    let said = std::fs::read_to_string(&config).unwrap();
+    let said = said.replace("['token:bob']", &format!("['token:bob', 'uid:{UID}']"));
+    std::fs::write(&config, said).unwrap();
+    panel.crash_and_restart(&[]);
+    panel.token("bob");
+    panel.token("carol");
+    open_to_others(&panel.house);
+    let mut touch = panel.house.shimmed("touch");
+    touch.arg("/tmp/clawrden-not-by-bob");
+    let mut child = by(&set_user(UID), &touch).stderr(Stdio::piped()).spawn().unwrap();
+    let short = panel.house.pending()["short"].as_str().unwrap().to_owned();
+    let (code, said) = panel.by("bob", &["approve", &short]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nobody approves their own request"), "{said}");
+    let refused = until("it to be recorded", || {
+        events(&panel.house.path("ledger.jsonl"), "control_refused").pop()
+    });
+    assert!(refused["why"].as_str().unwrap().contains("bob (token "), "{refused}");
+    assert_eq!(panel.by("carol", &["approve", &short]).0, Some(0));
+    assert!(child.wait().unwrap().success(), "carol may");
+    std::fs::remove_file("/tmp/clawrden-not-by-bob").unwrap();
+}
