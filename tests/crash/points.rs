@@ -184,6 +184,7 @@ fn every_point_can_be_reached() {
         include_str!("reload.rs"),
         include_str!("asking.rs"),
         include_str!("dropping.rs"),
+        include_str!("voting.rs"),
         include_str!("../containers/ghost/ends.rs"),
         include_str!("../containers/exec/ends.rs"),
     ]
