@@ -34,6 +34,7 @@ struct Line {
     event: String,
     id: Option<String>,
     decision: Option<String>,
+    state: Option<String>,
     argv: Option<Vec<String>>,
 }
 
@@ -94,6 +95,16 @@ impl Books {
                 self.approved += 1;
                 *state |= YES;
             }
+            // Nobody has had the answer yet, so what was intended by it came to nothing; and where its warden was killed
+            // between keeping and recording it, this is its record.
+            "restored" => match line.state.as_deref() {
+                Some("approved") => {
+                    assert_eq!(*state & ENDED, 0, "{id} ended, and its answer is given out again");
+                    *state = (*state | YES) & !STARTED;
+                }
+                Some("denied") => *state |= DENIED,
+                _ => {}
+            },
             "denied" | "expired" => {
                 self.refused += 1;
                 *state |= DENIED;

@@ -122,16 +122,21 @@ pub fn verify(path: &Path) -> Result<Summary, VerifyError> {
 pub fn verify_by(path: &Path, proof: &Proof) -> Result<Summary, VerifyError> {
     let path = if path.is_dir() { path.join("ledger.jsonl") } else { path.to_owned() };
     let place = Place::new(&path)?;
+    let is_there = || path.exists() || place.segments().is_ok_and(|all| !all.is_empty());
     let mut tries = 0;
     loop {
         tries += 1;
         let files = match Files::open(&place, &path, proof) {
             Ok(files) => files,
-            // Retention drops a segment between its being listed and opened.
-            Err(error) if tries == TRIES || !is_gone(&error) || !path.exists() => {
+            // Retention drops a segment between its being listed and opened, and for a moment of a rotation there is no
+            // file that is open.
+            Err(error) if tries == TRIES || !is_gone(&error) || !is_there() => {
                 return Err(error.into());
             }
-            Err(_) => continue,
+            Err(_) => {
+                std::thread::sleep(UNDER_WAY);
+                continue;
+            }
         };
         let result = files.verify(proof);
         // It may have been written, or rotated, while it was read.
@@ -195,8 +200,8 @@ pub fn heads_in(text: &str) -> Vec<SignedHead> {
 /// The files of a ledger as they are at one moment.
 struct Files {
     files: Vec<(PathBuf, File, u64)>,
-    /// How many closed segments there were.
-    closed: usize,
+    /// The closed segments that there were.
+    closed: Vec<(u64, PathBuf)>,
     /// Whether the last one is still written.
     is_open: bool,
     /// It is one closed segment, proved alone.
@@ -234,21 +239,26 @@ impl Files {
             let size = file.metadata().map_err(LedgerError::io("look at", &name))?.len();
             files.push((name, file, size));
         }
-        Ok(Self { files, closed: segments.len(), is_open, is_alone, later, head })
+        Ok(Self { files, closed: segments, is_open, is_alone, later, head })
     }
 
     /// Whether the ledger is not what it was when these were opened.
     fn has_moved(&self, place: &Place, path: &Path) -> bool {
-        if !self.is_open || !place.is_written() {
+        if self.is_alone || !place.is_written() {
             return false;
         }
         std::thread::sleep(UNDER_WAY);
-        let Some((_, file, size)) = self.files.last() else { return false };
+        if place.segments().is_ok_and(|segments| segments != self.closed) {
+            return true;
+        }
+        // For a moment of a rotation nothing is open.
+        let Some((_, file, size)) = self.files.last().filter(|_| self.is_open) else {
+            return path.exists();
+        };
         let now = file.metadata().map(|about| about.len());
         let is_rotated =
             open_to_read(path).is_ok_and(|current| !is_same(file.metadata(), current.metadata()));
-        let is_longer = place.segments().is_ok_and(|segments| segments.len() != self.closed);
-        is_rotated || is_longer || now.is_ok_and(|now| now != *size)
+        is_rotated || now.is_ok_and(|now| now != *size)
     }
 
     fn verify(&self, proof: &Proof) -> Result<Summary, VerifyError> {
