@@ -99,7 +99,8 @@ impl Books {
             // between keeping and recording it, this is its record.
             "restored" => match line.state.as_deref() {
                 Some("approved") => {
-                    assert_eq!(*state & ENDED, 0, "{id} ended, and its answer is given out again");
+                    let has_run = *state & (STARTED | ENDED) == STARTED | ENDED;
+                    assert!(!has_run, "{id} has run, and its answer is given out again");
                     *state = (*state | YES) & !STARTED;
                 }
                 Some("denied") => *state |= DENIED,
@@ -126,6 +127,8 @@ impl Books {
                 assert_eq!(*state & (STARTED | ENDED), STARTED, "{id} ends twice, or never began");
                 *state |= ENDED;
             }
+            // Nothing was started with it.
+            "approval_returned" => *state &= !STARTED,
             "failed" | "caller_left" => *state |= ENDED,
             _ => {}
         }
