@@ -144,8 +144,10 @@ impl Soak<'_> {
     }
 }
 
+/// Descriptors of the warden, without the one that each of its runners has, however many wait for work.
 fn descriptors(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    all.saturating_sub(children(pid).len())
 }
 
 /// Processes, other than the warden and its runners, that sit in this house.
