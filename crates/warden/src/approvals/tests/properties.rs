@@ -201,7 +201,10 @@ impl World {
                 Asked::Nobody(why) => panic!("{why}"),
             }
         }
-        let lapsed = self.queue.lapse(self.now.after(Duration::from_secs(61)));
+        // Counted from when it was taken up, which may be later than the clock of this world.
+        let taken_up = Now { instant: self.now.instant.max(Instant::now()), ..self.now };
+        let lapsed = self.queue.lapse(taken_up.after(Duration::from_secs(61)));
+        assert!(self.queue.state().away.is_empty(), "nobody is waited for any more");
         assert!(!back || lapsed.is_empty(), "everybody is back");
     }
 
