@@ -46,11 +46,30 @@ fn two_doors_that_nobody_has_said_whose_they_are_make_no_two_people() {
     child.wait().unwrap();
 }
 
-/// Sends the very same answer again, with its key.
-fn post(panel: &Panel, id: &str) -> String {
+#[test]
+fn answers_that_are_not_taken_do_not_fill_the_ledger() {
+    let panel = Panel::new(
+        "rules: [{command: touch, action: ask, approvers: [bob], on_no_approver: wait}]",
+    );
+    let (mut child, short) = panel.waiting();
+    for n in 0..150 {
+        assert!(
+            post(&panel, &short, &n.to_string()).starts_with("HTTP/1.1 403"),
+            "alice is not asked"
+        );
+    }
+    let refused = events(&panel.house.path("ledger.jsonl"), "control_refused");
+    assert_eq!(refused.len(), 100);
+    assert!(refused[99]["why"].as_str().unwrap().contains("only counted"), "{}", refused[99]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Sends an answer with its key: by the same one, it is the very same again.
+fn post(panel: &Panel, id: &str, key: &str) -> String {
     let mut stream = UnixStream::connect(panel.house.control()).unwrap();
     let request = format!(
-        "POST /api/queue/{id}/approve HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nidempotency-key: the-same\r\n\
+        "POST /api/queue/{id}/approve HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nidempotency-key: {key}\r\n\
          content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
     );
     stream.write_all(request.as_bytes()).unwrap();
@@ -65,7 +84,7 @@ fn a_vote_that_is_sent_again_counts_once() {
     panel.token("bob");
     let (mut child, _) = panel.waiting();
     let id = panel.house.pending()["id"].as_str().unwrap().to_owned();
-    let (first, again) = (post(&panel, &id), post(&panel, &id));
+    let (first, again) = (post(&panel, &id, "the-same"), post(&panel, &id, "the-same"));
     assert!(first.contains("\"voted\"") && again.contains("\"voted\""), "{first} {again}");
     assert_eq!(panel.progress(), "1 of 2 approvals: alice");
     assert_eq!(events(&panel.house.path("ledger.jsonl"), "voted").len(), 1);

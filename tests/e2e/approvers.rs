@@ -52,18 +52,16 @@ fn a_request_starts_when_enough_different_people_have_said_yes() {
 }
 
 #[test]
-fn who_is_not_asked_is_refused_and_recorded_and_one_no_is_enough() {
+fn who_is_not_asked_is_refused_a_yes_and_recorded_and_one_no_is_enough() {
     let panel = Panel::new(TWO);
     for name in ["bob", "carol", "dave", "mallory"] {
         panel.token(name);
     }
     let (child, short) = panel.waiting();
     for name in ["dave", "mallory"] {
-        for verb in ["approve", "deny"] {
-            let (code, said) = panel.by(name, &[verb, &short]);
-            assert_eq!(code, Some(1), "{name} {verb}");
-            assert!(said.contains("2 of security"), "{said}");
-        }
+        let (code, said) = panel.by(name, &["approve", &short]);
+        assert_eq!(code, Some(1), "{name}");
+        assert!(said.contains("2 of security"), "{said}");
     }
     let refused = panel.house.event("control_refused");
     assert!(refused["why"].as_str().unwrap().contains("dave (token "), "{refused}");
@@ -72,7 +70,35 @@ fn who_is_not_asked_is_refused_and_recorded_and_one_no_is_enough() {
     let (code, said) = code(child);
     assert_eq!(code, Some(126));
     assert!(said.contains("not today"), "{said}");
+    let (child, short) = panel.waiting();
+    assert_eq!(panel.by("dave", &["deny", &short, "--reason", "nor today"]).0, Some(0));
+    assert!(crate::approvers::code(child).1.contains("nor today"));
     assert!(!panel.mark().exists());
+}
+
+#[test]
+fn no_rule_for_always_takes_the_place_of_the_people_who_are_asked() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    let always = |short: &str| panel.here(&["approve", short, "--always", "--yes"]);
+    let refused = |(code, said): (Option<i32>, String)| {
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("laid down in the policy"), "{said}");
+    };
+    let (mut child, short) = panel.waiting();
+    refused(always(&short));
+    assert_eq!(panel.here(&["deny", &short]).0, Some(0));
+    child.wait().unwrap();
+    // Nor where they are asked by a policy that is newer than the request.
+    assert_eq!(panel.policy("default_action: ask").0, Some(0));
+    let (mut child, short) = panel.waiting();
+    let tight = "defaults: {action: ask, approvers: {from: [security], count: 2}}";
+    assert_eq!(panel.policy(tight).0, Some(0));
+    refused(always(&short));
+    let ledger = panel.house.path("ledger.jsonl");
+    assert!(events(&ledger, "rule_added").is_empty() && events(&ledger, "started").is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -163,7 +189,7 @@ fn others_may_answer_after_a_while_and_everybody_is_told_of_it_and_of_votes() {
     let policy = "
 rules:
   - {command: touch, action: ask, approvers: {from: [bob, carol, leads], count: 2}, on_no_approver: wait}
-  - {command: tee, action: ask, approvers: [bob], escalate: {after: 1s, to: [leads]}}
+  - {command: tee, action: ask, approvers: [bob], escalate: {after: 6s, to: [leads]}}
 ";
     let panel = Panel::new(policy);
     for name in ["bob", "dave"] {
@@ -178,7 +204,7 @@ rules:
     assert!(panel.here(&["queue"]).1.contains("leads may answer from"));
     let told = panel.house.event("escalated");
     assert_eq!(
-        (&told["to"], told["after_ms"].as_u64().unwrap() >= 1000),
+        (&told["to"], told["after_ms"].as_u64().unwrap() >= 6000),
         (&serde_json::json!(["leads"]), true)
     );
     hears(&mut events, "event: escalated");

@@ -239,19 +239,29 @@ impl Judged {
         workers.run(look).await
     }
 
-    /// Which of these patterns take it, of those that can be looked at at once.
-    pub(crate) fn taken_by(&self, patterns: Vec<(Id, String)>) -> Vec<Id> {
-        if patterns.is_empty() || !is_small(&self.plan) {
-            return Vec::new();
+    /// Which of these patterns take it.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub(crate) async fn taken_by(
+        self: Box<Self>,
+        patterns: Vec<(Id, String)>,
+        workers: &Workers,
+    ) -> Result<(Box<Self>, Vec<Id>), PlanError> {
+        if patterns.is_empty() {
+            return Ok((self, Vec::new()));
         }
-        let is_taken = |text: &str| {
-            let Some(all) = self.plan.judges.patterns(text) else { return false };
-            let at_hand =
-                self.plan.with_facts_at_hand(|facts| all.iter().all(|one| one.takes(facts)));
-            at_hand.unwrap_or(false)
+        // Each is read as a policy is.
+        let look = move || {
+            let is_taken = |text: &str| {
+                let Some(all) = self.plan.judges.patterns(text) else { return false };
+                self.plan.with_facts(|facts| all.iter().all(|one| one.takes(facts)))
+            };
+            let taken = patterns.into_iter().filter(|(_, text)| is_taken(text));
+            let taken = taken.map(|(entry, _)| entry).collect();
+            (self, taken)
         };
-        let taken = patterns.into_iter().filter(|(_, text)| is_taken(text));
-        taken.map(|(entry, _)| entry).collect()
+        workers.run(look).await
     }
 
     /// Takes the way that the decision says.

@@ -274,13 +274,23 @@ async fn ask(warden: Arc<Warden>, mut judged: Box<Judged>, mut reply: Reply) {
             return;
         }
     };
-    let shown = shown(judged.plan(), SHOWN_BYTES);
+    // What more people have to say yes to than said it to a pattern, or to the command above, is asked about.
+    let wanted = wants(&judged.decision().approvers);
     let life = life(warden, judged.plan());
     let frame = judged.frame();
-    let patterns = frame.map(|frame| warden.approvals.patterns(&frame, life.as_ref()));
-    let by_pattern = judged.taken_by(patterns.unwrap_or_default());
-    // What more people have to say yes to than said it to that command is asked about.
-    let wanted = wants(&judged.decision().approvers);
+    let patterns = frame.map(|frame| warden.approvals.patterns(&frame, life.as_ref(), &wanted));
+    let by_pattern;
+    (judged, by_pattern) =
+        match judged.taken_by(patterns.unwrap_or_default(), &warden.workers).await {
+            Ok(found) => found,
+            Err(error) => {
+                let text = error.to_string();
+                warden.record(&[failed(id, text.clone())]);
+                let _ = reply.fail(EXIT_UNREACHABLE, &text).await;
+                return;
+            }
+        };
+    let shown = shown(judged.plan(), SHOWN_BYTES);
     let inherits = inherits.filter(|bequest| warden.approvals.may_inherit(bequest, &wanted));
     let about = match inherits {
         // Nobody is going to see it.

@@ -21,10 +21,10 @@ pub struct Escalated {
 }
 
 impl Approvals {
-    /// The entries that others may answer by now, each step once.
-    #[must_use = "who may answer by now is to be told"]
-    pub fn escalate(&self, now: Now) -> Vec<Escalated> {
-        self.state().escalate(now)
+    /// Tells `record` the entries that others may answer by now, each step once, before it is taken down that they were told:
+    /// what is told twice after a crash harms nobody.
+    pub fn escalate(&self, now: Now, record: impl FnMut(Escalated)) {
+        self.state().escalate(now, record);
     }
 }
 
@@ -41,8 +41,7 @@ impl State {
         self.steps.extend(entry.next_step.map(|at| (at, id)));
     }
 
-    fn escalate(&mut self, now: Now) -> Vec<Escalated> {
-        let mut escalated = Vec::new();
+    fn escalate(&mut self, now: Now, mut record: impl FnMut(Escalated)) {
         let mut changes = Vec::new();
         while let Some(&(at, id)) = self.steps.first() {
             if at > now.instant {
@@ -58,11 +57,10 @@ impl State {
             let request = oldest.or(entry.gone.back().copied()).unwrap_or(id);
             if !to.is_empty() {
                 let after_ms = super::answer::millis(waited);
-                escalated.push(Escalated { entry: id, request, to, after_ms });
+                record(Escalated { entry: id, request, to, after_ms });
             }
             self.time_steps(id);
         }
         self.write_if_possible(changes);
-        escalated
     }
 }

@@ -232,10 +232,17 @@ impl Approvals {
         self.state().use_up(approval, Now::read())
     }
 
-    /// The patterns that were approved for requests of this life that are the same as this one but for their words, and the
-    /// entries that they were answers to.
-    pub(crate) fn patterns(&self, frame: &Identity, life: Option<&Life>) -> Vec<(Id, String)> {
-        self.state().kept.repeating.patterns(frame, life, Now::read())
+    /// The patterns that were approved, by as many people as `wants` wants, for requests of this life that are the same as
+    /// this one but for their words, and the entries that they were answers to.
+    pub(crate) fn patterns(
+        &self,
+        frame: &Identity,
+        life: Option<&Life>,
+        wants: &[Want],
+    ) -> Vec<(Id, String)> {
+        let state = self.state();
+        let suffices = |votes: &[Vote]| wants.is_empty() || are_met(wants, &state.people, votes);
+        state.kept.repeating.patterns(frame, life, Now::read(), suffices)
     }
 
     /// Lets go of what was granted to prisoners that are no more, as `is_there` says.

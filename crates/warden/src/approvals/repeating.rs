@@ -121,9 +121,10 @@ impl AllRepeating {
         frame: &Identity,
         life: Option<&Life>,
         now: Now,
+        suffices: impl Fn(&[Vote]) -> bool,
     ) -> Vec<(Id, String)> {
         let grants = self.by_identity.get(frame).into_iter().flatten();
-        let holding = grants.filter(|grant| grant.covers(life, now));
+        let holding = grants.filter(|grant| grant.covers(life, now) && suffices(&grant.votes));
         holding.filter_map(|grant| Some((grant.entry, grant.pattern.clone()?))).collect()
     }
 

@@ -10,7 +10,7 @@ use super::answer::{AnswerError, Answered, Now, Verdict, millis};
 use super::lasting;
 use super::scope::{MAX_SCOPE, Scope};
 use super::state::{Entry, State};
-use super::wants::{Wants, are_met, may_answer, progress, whom};
+use super::wants::{Wants, are_met, may_approve, progress, whom};
 use crate::ledger::Id;
 use crate::people::Doors;
 
@@ -101,13 +101,14 @@ impl State {
         let wants = moment.wants.unwrap_or(&entry.wants);
         let voter = people.voter(&verdict.doors);
         let waited_ms = millis(entry.waited(now));
-        if !may_answer(wants, people, &voter, waited_ms) {
+        // A no gives nothing, so it is anybody's who may answer here at all.
+        if !verdict.approve {
+            return Ok(Counted::Decides(verdict));
+        }
+        if !may_approve(wants, people, &voter, waited_ms) {
             let whom: Vec<String> = wants.iter().map(whom).collect();
             let person = voter.person.to_string();
             return Err(AnswerError::NotAsked { entry: id, person, whom: whom.join("; ") });
-        }
-        if !verdict.approve {
-            return Ok(Counted::Decides(verdict));
         }
         let needs_reason =
             wants.iter().any(|want| want.reason && want.asks(people, &voter, waited_ms));

@@ -115,9 +115,9 @@ pub fn are_met(wants: &[Want], people: &People, votes: &[Vote]) -> bool {
     wants.iter().all(|want| want.is_met(people, votes))
 }
 
-/// Whether somebody may answer at all: anybody where nobody is named, else who is asked by one of these.
+/// Whether somebody's yes may count: anybody's where nobody is named, else that of who is asked by one of these.
 #[must_use]
-pub(super) fn may_answer(wants: &[Want], people: &People, voter: &Voter, waited_ms: u64) -> bool {
+pub(super) fn may_approve(wants: &[Want], people: &People, voter: &Voter, waited_ms: u64) -> bool {
     wants.is_empty() || wants.iter().any(|want| want.asks(people, voter, waited_ms))
 }
 

@@ -71,6 +71,11 @@ impl Warden {
         self.access.token_holds(id)
     }
 
+    /// See [`Access::note_answer`](crate::control::Access::note_answer).
+    pub(super) fn note_answer(&self) -> Option<String> {
+        self.access.note_answer()
+    }
+
     /// The last request that nobody could have answered.
     pub(super) fn last_unanswerable(&self) -> Option<NoApprover> {
         self.nobody.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()

@@ -306,14 +306,16 @@ impl Control {
         Ok(entry)
     }
 
-    /// Records that an answer is not taken from whoever gives it.
+    /// Records that an answer is not taken from whoever gives it, as far as there is room for more of them within this minute.
     pub(super) fn not_taken(&self, actor: &Actor, id: &str, why: ErrorBody) -> ErrorBody {
         let uid = actor.doors.uid;
         tracing::warn!(who = actor.who, request = id, why = why.message, "an answer is not taken");
-        self.0.record(&[Record::ControlRefused(ledger::ControlRefused {
-            peer: ledger::Caller { uid, ..ledger::Caller::default() },
-            why: format!("{}: answer to {id}: {}", actor.who, why.message),
-        })]);
+        if let Some(note) = self.0.note_answer() {
+            self.0.record(&[Record::ControlRefused(ledger::ControlRefused {
+                peer: ledger::Caller { uid, ..ledger::Caller::default() },
+                why: format!("{}: answer to {id}: {}{note}", actor.who, why.message),
+            })]);
+        }
         why
     }
 

@@ -429,14 +429,14 @@ impl Warden {
             let records: Vec<Record> = [Some(left), parked].into_iter().flatten().collect();
             self.record(&records);
         }
-        for escalated in self.approvals.escalate(Now::read()) {
+        self.approvals.escalate(Now::read(), |escalated| {
             self.record(&[Record::Escalated(ledger::Escalated {
                 id: escalated.request,
                 entry: escalated.entry,
                 to: escalated.to,
                 after_ms: escalated.after_ms,
             })]);
-        }
+        });
         for expired in self.approvals.expire(Now::read()) {
             let records: Vec<Record> = expired
                 .requests

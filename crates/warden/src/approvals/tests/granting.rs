@@ -106,7 +106,11 @@ impl World {
             ..ask(&command.to_string(), 1)
         };
         let patterns =
-            self.queue.state().kept.repeating.patterns(&frame, it.life.as_ref(), self.now);
+            self.queue
+                .state()
+                .kept
+                .repeating
+                .patterns(&frame, it.life.as_ref(), self.now, |_| true);
         Ask { by_pattern: patterns.into_iter().map(|(entry, _)| entry).collect(), ..it }
     }
 

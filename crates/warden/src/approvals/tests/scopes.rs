@@ -329,7 +329,7 @@ fn who_was_cut_off_before_it_started_anything_has_its_run_once_and_the_grant_hol
 
 /// The same request as `it`, of which these patterns take the words.
 fn taken_by(queue: &Approvals, it: Ask) -> Ask {
-    let patterns = queue.patterns(&it.frame.unwrap(), it.life.as_ref());
+    let patterns = queue.patterns(&it.frame.unwrap(), it.life.as_ref(), &[]);
     Ask { by_pattern: patterns.into_iter().map(|(entry, _)| entry).collect(), ..it }
 }
 
@@ -366,5 +366,5 @@ fn a_pattern_is_for_other_words_of_the_same_frame_and_goes_with_its_grant() {
     queue.revoke(&shown.id, |_, _| Ok(())).unwrap();
     let (loan, _) = queue.lend(in_hand).spend().unwrap_err();
     drop(loan);
-    assert!(queue.patterns(&first.frame.unwrap(), None).is_empty());
+    assert!(queue.patterns(&first.frame.unwrap(), None, &[]).is_empty());
 }

@@ -86,6 +86,8 @@ pub struct Access {
     lockout: Lockout,
     /// Of the Unix socket: whoever fills the records of one leaves those of the other.
     socket: Lockout,
+    /// Of answers that are not taken from whoever may be here.
+    answers: Lockout,
     hosts: Hosts,
     named: Vec<String>,
     /// Where it is served, and how its certificate is known.
@@ -127,6 +129,7 @@ impl Access {
             sessions: Sessions::default(),
             lockout: Lockout::default(),
             socket: Lockout::default(),
+            answers: Lockout::default(),
             hosts: Hosts::new(&named),
             named,
             place: None,
@@ -327,6 +330,12 @@ impl Access {
         if let Some(note) = self.socket.note(Instant::now()) {
             backend.refused(peer, asked, why, &note);
         }
+    }
+
+    /// What the record of an answer that is not taken says behind its reason; `None` where there is no room for one more
+    /// within this minute.
+    pub(crate) fn note_answer(&self) -> Option<String> {
+        self.answers.note(Instant::now())
     }
 
     /// `POST /api/session`, by who is no prisoner. Gives what to answer, and the cookie to set.
