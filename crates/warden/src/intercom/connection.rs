@@ -58,6 +58,11 @@ impl Connection {
         self.watched()?.read(into).await
     }
 
+    /// Reads by the event loop, which gives others their turn: for whoever may go on sending for ever.
+    pub(super) async fn wait_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.watched()?.read(into).await
+    }
+
     /// Writes as much as there is room for, or waits for room. May be given up and called again.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Self::Unwatched(stream) = self {

@@ -183,7 +183,7 @@ impl Reply {
                 },
                 Ok(None) => {
                     let mut chunk = [0; 512];
-                    match self.connection.read(&mut chunk).await {
+                    match self.connection.wait_read(&mut chunk).await {
                         Ok(0) | Err(_) => return Interruption::Gone,
                         Ok(n) => self.incoming.push(&chunk[..n]),
                     }
@@ -212,7 +212,7 @@ impl Reply {
                 continue;
             }
             let mut chunk = [0; 512];
-            match self.connection.read(&mut chunk).await {
+            match self.connection.wait_read(&mut chunk).await {
                 Ok(0) | Err(_) => return None,
                 Ok(n) => self.incoming.push(&chunk[..n]),
             }
@@ -319,6 +319,29 @@ mod tests {
         drop(theirs);
         assert!(reply.has_gone());
         assert_eq!(reply.interrupted().await, Interruption::Cancelled);
+    }
+
+    #[test]
+    fn a_client_that_says_things_without_end_keeps_nobody_from_their_turn() {
+        let (told, turns) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+                ours.set_nonblocking(true).unwrap();
+                std::thread::spawn(move || {
+                    // Frames of standard input, each of one byte.
+                    let frames = [16, 0, 0, 0, 1, b'x'].repeat(8 * 1024);
+                    while std::io::Write::write_all(&mut theirs, &frames).is_ok() {}
+                });
+                let mut reply = Reply::new(Connection::Unwatched(ours), true);
+                let turn = Duration::from_millis(200);
+                let waits = tokio::time::timeout(turn, reply.interrupted()).await;
+                told.send(waits.is_err()).unwrap();
+            });
+        });
+        let waits = turns.recv_timeout(Duration::from_secs(20));
+        assert_eq!(waits, Ok(true), "the clock had its turn, and it was no interruption");
     }
 
     #[tokio::test]
