@@ -26,12 +26,22 @@ struct Counts {
     sweep_at: usize,
 }
 
-/// A rule, as one jail meets it: by its file, and its line and name there.
+/// A rule, as one jail meets it: by its file, and its place and name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     jail: JailName,
     file: Arc<str>,
     rule: Arc<str>,
+    /// Of several rules on one line, each is its own.
+    column: u32,
+}
+
+impl Key {
+    fn of(jail: &JailName, quota: &Quota) -> Self {
+        let RuleId { file, text, column, .. } = &quota.rule;
+        let (file, rule) = (Arc::clone(file), Arc::clone(text));
+        Self { jail: jail.clone(), file, rule, column: *column }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +85,16 @@ impl Quotas {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is a seat of every rule that `bounds` names at this moment. It takes none.
+    ///
+    /// # Errors
+    /// The first limit that leaves no room.
+    pub(crate) fn look(&self, jail: &JailName, bounds: &Bounds, now: Instant) -> Result<(), Full> {
+        let mut counts = self.counts();
+        let mut quotas = bounds.quotas.iter();
+        quotas.try_for_each(|quota| counts.has_room(quota, &Key::of(jail, quota), now))
+    }
+
     /// Takes a seat of every rule that `bounds` names, or none.
     ///
     /// # Errors
@@ -85,11 +105,7 @@ impl Quotas {
         bounds: &Bounds,
         now: Instant,
     ) -> Result<Seats, Full> {
-        let key = |quota: &Quota| {
-            let RuleId { file, text, .. } = &quota.rule;
-            Key { jail: jail.clone(), file: Arc::clone(file), rule: Arc::clone(text) }
-        };
-        let keys: Box<[Key]> = bounds.quotas.iter().map(key).collect();
+        let keys: Box<[Key]> = bounds.quotas.iter().map(|quota| Key::of(jail, quota)).collect();
         let mut counts = self.counts();
         for (quota, key) in bounds.quotas.iter().zip(&keys) {
             counts.has_room(quota, key, now)?;
@@ -99,7 +115,8 @@ impl Quotas {
         for (quota, key) in bounds.quotas.iter().zip(&keys) {
             let count = counts.of.entry(key.clone()).or_default();
             count.running += 1;
-            if quota.rate.is_some() {
+            if let Some(rate) = quota.rate {
+                count.within = rate.within;
                 count.starts.push_back((number, now));
             }
         }
@@ -295,6 +312,31 @@ mod tests {
         assert!(full.text.ends_with("try again in 53 s"), "{}", full.text);
         begun(&quotas, &fewer, start + SECOND * 62).unwrap_err();
         begun(&quotas, &fewer, start + SECOND * 63).unwrap();
+    }
+
+    #[test]
+    fn rules_on_one_line_are_counted_each_by_itself() {
+        let quotas = Arc::<Quotas>::default();
+        let (slow, mut quick) = (quota(3, Some(1), None), quota(3, Some(9), None));
+        quick.rule.column = 40;
+        quick.rate = Some(Rate { starts: 9, within: SECOND });
+        let start = Instant::now();
+        begun(&quotas, &bounds(std::slice::from_ref(&slow)), start).unwrap();
+        begun(&quotas, &bounds(&[quick]), start + SECOND * 2).unwrap();
+        begun(&quotas, &bounds(&[slow]), start + SECOND * 3).unwrap_err();
+    }
+
+    #[test]
+    fn what_still_counts_is_not_forgotten_however_many_there_are() {
+        let quotas = Arc::<Quotas>::default();
+        let now = Instant::now();
+        let rule = |line| bounds(&[quota(line, Some(1), None)]);
+        for line in 0..1_100 {
+            begun(&quotas, &rule(line), now).unwrap();
+        }
+        begun(&quotas, &rule(0), now + SECOND).unwrap_err();
+        assert!(quotas.look(&jail("web"), &rule(1), now + SECOND).is_err());
+        assert!(quotas.look(&jail("web"), &rule(1_100), now).is_ok());
     }
 
     #[test]
