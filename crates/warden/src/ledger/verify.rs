@@ -348,7 +348,8 @@ impl Files {
         let Some(further) = walk.heads.range(head.seq.saturating_add(1)..).next_back() else {
             return Ok(());
         };
-        let Some((path, file, size)) = self.files.last().filter(|_| self.is_open) else {
+        // Also where no file is open any more: a head is read before the files are listed, so they go as far as it says.
+        let Some((path, file, size)) = self.files.last().filter(|_| !self.is_alone) else {
             return Ok(());
         };
         let (_, heads) = further;

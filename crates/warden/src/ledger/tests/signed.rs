@@ -111,6 +111,27 @@ fn a_head_that_an_anchor_kept_finds_what_was_cut_off_with_the_head_beside() {
 }
 
 #[test]
+fn whole_files_that_are_removed_at_the_end_are_cut_off() {
+    for is_anchored in [false, true] {
+        let (fixture, mut proof) = many();
+        let beside = fixture.path().with_extension("jsonl.head");
+        if is_anchored {
+            proof.heads = heads_in(&fs::read_to_string(&beside).unwrap());
+            fs::remove_file(&beside).unwrap();
+        }
+        assert!(verify_by(&fixture.path(), &proof).unwrap().heads > 0);
+        let newest = closed(&fixture).into_iter().rev().take(2);
+        for path in std::iter::once(fixture.path()).chain(newest) {
+            fs::remove_file(&path).unwrap();
+            assert_eq!(broken(&fixture.path(), &proof).damage, Damage::CutOff, "{path:?}");
+        }
+        // What nobody asks for is not missed, nor what is behind a segment that is proved alone.
+        verify_by(&fixture.path(), &Proof { to: Some(3), ..proof.clone() }).unwrap();
+        verify_by(&closed(&fixture)[0], &proof).unwrap();
+    }
+}
+
+#[test]
 fn a_ledger_that_was_written_anew_is_not_signed_by_the_key() {
     let (fixture, proof) = many();
     let (other, _) = many();
