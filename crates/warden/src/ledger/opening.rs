@@ -2,11 +2,13 @@
 //! the writer goes on.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::about::Opened;
+use super::blocks::each_line;
 use super::error::LedgerError;
 use super::flusher::sync_folder;
 use super::head::NO_SEAL;
@@ -117,8 +119,8 @@ fn unsealed(place: &Place, stamp: &Stamp) -> Result<Option<(PathBuf, u64)>, Ledg
     let segments = place.segments()?;
     let signed_to = verify::read_head(&place.head()).map_or(0, |head| head.last);
     let mut lost = None;
-    for (at, (_, path)) in segments.iter().enumerate().rev().take(UNSYNCED) {
-        if is_unsealed(path, signed_to)? {
+    for (at, (first, path)) in segments.iter().enumerate().rev().take(UNSYNCED) {
+        if is_unsealed(path, *first, signed_to)? {
             lost = Some(at);
         }
     }
@@ -153,20 +155,36 @@ fn unsealed(place: &Place, stamp: &Stamp) -> Result<Option<(PathBuf, u64)>, Ledg
     Ok(aside.map(|(_, path, bytes)| (path, bytes)))
 }
 
-/// Whether a closed segment that must have a seal has none, and no head is signed of what is behind its end.
-fn is_unsealed(path: &Path, signed_to: u64) -> Result<bool, LedgerError> {
+/// Whether a closed segment that must have a seal has none, or has no line at all, and no head is signed of what is behind
+/// its end. Its name says where it begins.
+fn is_unsealed(path: &Path, first: u64, signed_to: u64) -> Result<bool, LedgerError> {
     let file = open_to_read(path)?;
+    let last = last_line(path, &file)?;
+    if last.is_none() && !has_line(path, &file)? {
+        return Ok(signed_to < first);
+    }
     let begun = first_line(&file);
     let is_signed = begun
         .as_deref()
         .and_then(line::own)
         .is_some_and(|own| matches!(*own, Record::Opened(Opened { segment: true, .. })));
-    let last = last_line(path, &file)?;
     let ends_sealed = last.as_ref().is_some_and(|(_, line)| {
         line::own(line).is_some_and(|own| matches!(*own, Record::Sealed(_)))
     });
     let end = last.map_or(0, |(head, _)| head.seq);
     Ok(is_signed && !ends_sealed && signed_to <= end)
+}
+
+/// Whether anything in a file has an end.
+fn has_line(path: &Path, file: &File) -> Result<bool, LedgerError> {
+    let size = file.metadata().map_err(LedgerError::io("look at", path))?.len();
+    let mut has_line = false;
+    let read = each_line(file, size, |_| {
+        has_line = true;
+        ControlFlow::Break(())
+    });
+    read.map_err(LedgerError::io("read", path))?;
+    Ok(has_line)
 }
 
 /// The segment that was closed last.
@@ -180,16 +198,17 @@ struct Closed {
 
 impl Closed {
     fn newest(place: &Place) -> Result<Self, LedgerError> {
-        let Some((_, path)) = place.segments()?.pop() else { return Ok(Self::default()) };
-        let file = open_to_read(&path)?;
-        let Some((head, line)) = last_line(&path, &file)? else {
-            return Ok(Self { file: Some(file), ..Self::default() });
-        };
-        let seal = match serde_json::from_slice(&line) {
-            Ok(Record::Sealed(seal)) => Some(seal.digest()),
-            _ => None,
-        };
-        Ok(Self { file: Some(file), head: Some(head), seal })
+        // One without a line, of which a head is signed, says nothing of where the chain stands.
+        for (_, path) in place.segments()?.iter().rev() {
+            let file = open_to_read(path)?;
+            let Some((head, line)) = last_line(path, &file)? else { continue };
+            let seal = match serde_json::from_slice(&line) {
+                Ok(Record::Sealed(seal)) => Some(seal.digest()),
+                _ => None,
+            };
+            return Ok(Self { file: Some(file), head: Some(head), seal });
+        }
+        Ok(Self::default())
     }
 }
 

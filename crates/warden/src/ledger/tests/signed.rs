@@ -231,6 +231,46 @@ fn what_stands_behind_an_end_that_power_took_is_set_aside_with_it() {
 }
 
 #[test]
+fn a_closed_segment_of_which_no_line_reached_the_disk_is_set_aside() {
+    for bytes in [0, 10] {
+        for back in [1, 2] {
+            let (fixture, proof) = many();
+            fs::remove_file(fixture.path().with_extension("jsonl.head")).unwrap();
+            let files = closed(&fixture);
+            let lost = &files[files.len() - back];
+            let left = fs::read(lost).unwrap()[..bytes].to_vec();
+            fs::write(lost, left).unwrap();
+            fs::write(fixture.path(), "").unwrap();
+            let kept = verify(&files[files.len() - back - 1]).unwrap().last_seq;
+            let ledger = open(&fixture, 3000);
+            ledger.append(&[started(1)]).unwrap();
+            assert!(ledger.sequence() > kept, "it is numbered from the beginning");
+            drop(ledger);
+            let summary = verify_by(&fixture.path(), &proof).unwrap();
+            assert_eq!(summary.first_seq, 1);
+            assert_eq!(summary.recovered.len(), usize::from(bytes > 0 || back > 1));
+        }
+    }
+}
+
+#[test]
+fn a_closed_segment_that_somebody_empties_is_left_as_it_is_and_the_chain_goes_on_before_it() {
+    let (fixture, _) = many();
+    let files = closed(&fixture);
+    let (emptied, before) = (&files[files.len() - 1], &files[files.len() - 2]);
+    let last = verify(before).unwrap().last_seq;
+    fs::write(emptied, "").unwrap();
+    fs::write(fixture.path(), "").unwrap();
+    let (ledger, recovery) = Ledger::open(&fixture.path(), &signed(1 << 20)).unwrap();
+    assert!(recovery.missing.is_some_and(|missing| missing > last), "{recovery:?}");
+    ledger.append(&[started(1)]).unwrap();
+    assert!(ledger.sequence() > last);
+    drop(ledger);
+    assert_eq!(closed(&fixture), files);
+    assert!(fixture.text().contains("were signed for and are missing"), "{}", fixture.text());
+}
+
+#[test]
 fn a_ledger_of_which_nothing_is_signed_is_not_proved_by_a_key_from_elsewhere() {
     let (fixture, proof) = many();
     let forged = Fixture::new();
