@@ -21,8 +21,8 @@ use super::verify::{self, Broken, last_line};
 use super::walk::Walk;
 use super::writer::{self, Segment, Signer, Start, Writer};
 
-/// Closed segments that may not have been on the disk when a machine lost its power: more are not written in one turn.
-const UNSYNCED: usize = 8;
+/// Files of closed segments that are kept open until they are put on the disk with the first that is written.
+const KEPT_OPEN: usize = 64;
 
 /// What was found when a ledger was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub(super) fn take_up(
     options: &Options,
 ) -> Result<(Writer, Recovery), LedgerError> {
     let stamp = Stamp::new(super::now_ms()).of_dry_run(options.dry_run);
-    let behind = unsealed(place, &stamp)?;
+    let signed_to = verify::read_head(&place.head()).map_or(0, |head| head.last);
+    let behind = unsealed(place, signed_to, &stamp)?;
     let file = place.open_active()?;
     let closed = Closed::newest(place)?;
     let mut walk = Walk::after(closed.head);
@@ -66,7 +67,7 @@ pub(super) fn take_up(
     };
     let before = scan.seal.or(closed.seal).unwrap_or_else(|| NO_SEAL.to_owned());
     let signer = key.map(|key| Signer { key, before });
-    let start = Start { head, segment, before: closed.file };
+    let start = Start { head, segment, before: unsynced(place, signed_to)? };
     let mut writer = Writer::new(place.clone(), file, start, signer, options);
     if scan.ends_sealed {
         // It was ended between the seal and the fresh file.
@@ -112,16 +113,39 @@ impl Recovery {
     }
 }
 
+/// How many closed segments, from the oldest on, the signed head covers: a head is signed of what is on the disk. Where the
+/// newest one ends its name does not say.
+fn covered(segments: &[(u64, PathBuf)], signed_to: u64) -> usize {
+    let next = signed_to.saturating_add(1);
+    segments.iter().skip(1).take_while(|(first, _)| *first <= next).count()
+}
+
+/// The closed segments that may not be on the disk, which the next head covers too.
+fn unsynced(place: &Place, signed_to: u64) -> Result<Vec<File>, LedgerError> {
+    let segments = place.segments()?;
+    let left = segments.get(covered(&segments, signed_to)..).unwrap_or_default();
+    let (now, later) = left.split_at(left.len().saturating_sub(KEPT_OPEN));
+    for (_, path) in now {
+        let synced = open_to_read(path)?.sync_data();
+        synced.map_err(LedgerError::io("put on the disk", path))?;
+    }
+    later.iter().map(|(_, path)| open_to_read(path)).collect()
+}
+
 /// Takes back the closing of a segment of which the machine lost the end, its seal included: it is written on. What stands
 /// behind it follows from what is lost, and nobody was ever promised that it is on the disk: it is set aside, and the file
 /// that holds it is given. Where a signed head says otherwise, somebody has cut it off, and it is left as it is.
-fn unsealed(place: &Place, stamp: &Stamp) -> Result<Option<(PathBuf, u64)>, LedgerError> {
+fn unsealed(
+    place: &Place,
+    signed_to: u64,
+    stamp: &Stamp,
+) -> Result<Option<(PathBuf, u64)>, LedgerError> {
     let segments = place.segments()?;
-    let signed_to = verify::read_head(&place.head()).map_or(0, |head| head.last);
     let mut lost = None;
-    for (at, (first, path)) in segments.iter().enumerate().rev().take(UNSYNCED) {
+    for (at, (first, path)) in segments.iter().enumerate().skip(covered(&segments, signed_to)) {
         if is_unsealed(path, *first, signed_to)? {
             lost = Some(at);
+            break;
         }
     }
     let Some(at) = lost else { return Ok(None) };
@@ -190,7 +214,6 @@ fn has_line(path: &Path, file: &File) -> Result<bool, LedgerError> {
 /// The segment that was closed last.
 #[derive(Default)]
 struct Closed {
-    file: Option<File>,
     head: Option<writer::Head>,
     /// The digest of its seal.
     seal: Option<String>,
@@ -206,7 +229,7 @@ impl Closed {
                 Ok(Record::Sealed(seal)) => Some(seal.digest()),
                 _ => None,
             };
-            return Ok(Self { file: Some(file), head: Some(head), seal });
+            return Ok(Self { head: Some(head), seal });
         }
         Ok(Self::default())
     }

@@ -180,9 +180,8 @@ impl Writer {
     ) -> Self {
         let Start { head, segment, before } = start;
         let file = Arc::new(file);
-        let before = before.map(|file| (Arc::new(file), 0));
-        let unsynced =
-            Unsynced::new(before.into_iter().chain([(Arc::clone(&file), segment.bytes)]));
+        let before = before.into_iter().map(|file| (Arc::new(file), 0));
+        let unsynced = Unsynced::new(before.chain([(Arc::clone(&file), segment.bytes)]));
         let segment_bytes = options.segment_bytes.max(1);
         Self {
             path: place.active(),
@@ -466,8 +465,8 @@ impl Writer {
 pub(super) struct Start {
     pub(super) head: Head,
     pub(super) segment: Segment,
-    /// The segment that was closed last.
-    pub(super) before: Option<File>,
+    /// Closed segments that may not be on the disk.
+    pub(super) before: Vec<File>,
 }
 
 /// Copies what stands behind `good` bytes of `file` into a file of its own. The bytes are not removed yet.

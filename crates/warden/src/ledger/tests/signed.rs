@@ -270,6 +270,75 @@ fn a_closed_segment_that_somebody_empties_is_left_as_it_is_and_the_chain_goes_on
     assert!(fixture.text().contains("were signed for and are missing"), "{}", fixture.text());
 }
 
+/// A ledger of many small segments.
+fn of_small_ones() -> (Fixture, Vec<PathBuf>) {
+    let fixture = Fixture::new();
+    let ledger = open(&fixture, 1000);
+    for n in 0..60 {
+        ledger.append(&[requested(n, &["ls"])]).unwrap();
+    }
+    drop(ledger);
+    let files = closed(&fixture);
+    assert!(files.len() > 12, "{files:?}");
+    (fixture, files)
+}
+
+#[test]
+fn an_end_that_power_took_is_found_as_far_back_as_no_head_covers() {
+    let (fixture, files) = of_small_ones();
+    fs::remove_file(fixture.path().with_extension("jsonl.head")).unwrap();
+    cut_lines(&files[1], 1);
+    let (ledger, recovery) = Ledger::open(&fixture.path(), &signed(1 << 20)).unwrap();
+    assert!(recovery.torn.is_some());
+    ledger.append(&[started(1)]).unwrap();
+    drop(ledger);
+    assert_eq!(closed(&fixture), files[..1]);
+    verify_by(&fixture.path(), &by_key(&fixture)).unwrap();
+}
+
+#[test]
+fn what_the_first_head_covers_is_put_on_the_disk_before() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (fixture, files) = of_small_ones();
+    let beside = fixture.path().with_extension("jsonl.head");
+    let inode = |path: &PathBuf| fs::metadata(path).unwrap().ino();
+    let synced = || {
+        let place = Place::new(&fixture.path()).unwrap();
+        let (mut writer, _) = opening::take_up(&place, None, &signed(1 << 20)).unwrap();
+        let mut synced = Vec::new();
+        let sync = |file: &File| file.metadata().map(|about| about.ino());
+        let batch = writer.batch();
+        let seen = std::cell::RefCell::new(&mut synced);
+        batch.sync(|file| sync(file).map(|ino| seen.borrow_mut().push(ino))).unwrap();
+        synced
+    };
+    let from = |at: usize| -> Vec<u64> {
+        files[at..].iter().chain([&fixture.path()]).map(inode).collect()
+    };
+    assert_eq!(synced(), from(files.len() - 1), "all is signed");
+    // The seal of the third is the newest head.
+    let text = fs::read_to_string(&files[2]).unwrap();
+    let Ok(Record::Sealed(head)) = serde_json::from_str(text.lines().last().unwrap()) else {
+        panic!("{text}")
+    };
+    let told = |head| head::Anchored {
+        clawrden_head: 1,
+        ledger: String::new(),
+        time: String::new(),
+        head,
+    };
+    let write = |head| fs::write(&beside, serde_json::to_string(&told(head)).unwrap()).unwrap();
+    write(head.clone());
+    assert_eq!(synced(), from(3));
+    write(SignedHead { last: head.last - 1, ..head.clone() });
+    assert_eq!(synced(), from(2));
+    // It is read without proof.
+    write(SignedHead { last: u64::MAX, ..head });
+    assert_eq!(synced(), from(files.len() - 1));
+    fs::remove_file(&beside).unwrap();
+    assert_eq!(synced(), from(0));
+}
+
 #[test]
 fn a_ledger_of_which_nothing_is_signed_is_not_proved_by_a_key_from_elsewhere() {
     let (fixture, proof) = many();
