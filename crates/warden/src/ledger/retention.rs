@@ -54,7 +54,7 @@ pub(crate) enum Retained {
 }
 
 /// The oldest segment, which is due.
-struct Due {
+pub(super) struct Due {
     first: u64,
     path: PathBuf,
     /// The one behind it.
@@ -85,7 +85,7 @@ impl Ledger {
     ) -> Result<Retained, LedgerError> {
         let place = &self.shared.place;
         let Some(key) = &self.shared.key else { return Ok(Retained::All) };
-        let written = self.shared.writer().view().bytes;
+        let written = || self.shared.writer().view().bytes;
         let Some(due) = due(place, keep, written)? else { return Ok(Retained::All) };
         let stays = |why: String| Ok(Retained::Stays(due.path.clone(), why));
         let dropped = match statement(place, &due)? {
@@ -116,11 +116,16 @@ impl Ledger {
     }
 }
 
-/// The oldest segment, if it is to go.
-fn due(place: &Place, keep: &Keep, written: u64) -> Result<Option<Due>, LedgerError> {
+/// The oldest segment, if it is to go. `written` tells how many bytes the open one has.
+pub(super) fn due(
+    place: &Place,
+    keep: &Keep,
+    written: impl FnOnce() -> u64,
+) -> Result<Option<Due>, LedgerError> {
     let segments = place.segments()?;
     let [(first, path), (_, next), ..] = &segments[..] else { return Ok(None) };
-    let mut bytes = written;
+    // Behind the list: one that is closed in between would count as both.
+    let mut bytes = written();
     for (_, path) in &segments {
         bytes += fs::metadata(path).map_err(LedgerError::io("look at", path))?.len();
     }

@@ -99,6 +99,28 @@ fn what_is_too_old_goes_but_for_the_newest_closed_segment() {
 }
 
 #[test]
+fn a_segment_that_is_closed_meanwhile_does_not_count_twice() {
+    let fixture = Fixture::new();
+    let ledger = open(&fixture);
+    fill(&ledger, 0..21);
+    let place = Place::new(&fixture.path()).unwrap();
+    let files = closed(&fixture);
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    let all = files.iter().map(|path| size(path)).sum::<u64>() + size(&fixture.path());
+    let keep = bytes(all + 1);
+    let due = retention::due(&place, &keep, || {
+        let mut n = 100;
+        while closed(&fixture) == files {
+            fill(&ledger, n..n + 1);
+            n += 1;
+        }
+        ledger.writer().view().bytes
+    });
+    assert!(due.unwrap().is_none(), "it is dropped too early");
+    assert!(retention::due(&place, &keep, || ledger.writer().view().bytes).unwrap().is_some());
+}
+
+#[test]
 fn a_segment_that_somebody_else_removes_is_missed() {
     for drops in [false, true] {
         let fixture = Fixture::new();
