@@ -26,6 +26,17 @@ impl Limits {
         *self == Self::default()
     }
 
+    /// Itself, and of `usual` what it does not say.
+    #[must_use]
+    pub(crate) fn or(self, usual: Self) -> Self {
+        Self {
+            memory: self.memory.or(usual.memory),
+            milli_cpus: self.milli_cpus.or(usual.milli_cpus),
+            pids: self.pids.or(usual.pids),
+            output: self.output.or(usual.output),
+        }
+    }
+
     /// What keeps to both.
     #[must_use]
     pub fn both(self, other: Self) -> Self {
@@ -93,6 +104,30 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// What the commands of `rule` are kept to, of which it says `said` itself and leaves the rest to `usual`.
+    #[must_use]
+    pub(crate) fn or(said: Option<Arc<Self>>, usual: &Arc<Self>, rule: &RuleId) -> Arc<Self> {
+        let Some(said) = said else {
+            if usual.quotas.is_empty() {
+                return Arc::clone(usual);
+            }
+            let mut own = Self::clone(usual);
+            own.quotas.iter_mut().for_each(|quota| quota.rule = rule.clone());
+            return Arc::new(own);
+        };
+        let counted = |quota: &Quota| (quota.rate, quota.concurrent);
+        let (rate, concurrent) = said.quotas.first().map(counted).unwrap_or_default();
+        let (usual_rate, usually) = usual.quotas.first().map(counted).unwrap_or_default();
+        let quota = Quota {
+            rule: rule.clone(),
+            rate: rate.or(usual_rate),
+            concurrent: concurrent.or(usually),
+        };
+        let counts = quota.rate.is_some() || quota.concurrent.is_some();
+        let quotas = counts.then_some(quota).into_iter().collect();
+        Arc::new(Self { limits: said.limits.or(usual.limits), quotas })
+    }
+
     /// What keeps to both. Shared where one of them says it all.
     #[must_use]
     pub(crate) fn both(one: Option<Arc<Self>>, other: Option<&Arc<Self>>) -> Option<Arc<Self>> {

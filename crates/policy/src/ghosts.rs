@@ -190,7 +190,7 @@ pub enum Pull {
 }
 
 /// Images by the tools that they are for, in the order of the file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct GhostImages(pub(crate) Vec<(Glob, GhostImage)>);
 
 impl GhostImages {

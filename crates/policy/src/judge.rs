@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crate::approvers::{self, Approvers, Said as Approval};
+use crate::bounds::Bounds;
 use crate::decision::{Action, Decision, Notice, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
@@ -347,7 +348,7 @@ pub(crate) fn conclude(policy: &Policy, case: &Case<'_>, found: &Found<'_>) -> D
         run_as: rule.and_then(|rule| rule.run_as.clone()),
         ghost: None,
         given: rule.and_then(|rule| rule.ghost.clone()),
-        bounds: rule.and_then(|rule| rule.bounds.clone()),
+        bounds: rule.map_or(&policy.bounds, |rule| &rule.bounds).clone(),
         supervised: rule.is_some_and(|rule| rule.supervised),
         record: policy.record.with(rule.map(|rule| rule.record).unwrap_or_default()),
         timeout: timeout(policy, rule),
@@ -371,8 +372,11 @@ fn wanted(policy: &Policy, found: &Found<'_>) -> Vec<Arc<Approvers>> {
     wanted
 }
 
-/// What a ceiling says in its `defaults` of who answers holds for everything that is asked below it.
+/// What a ceiling says in its `defaults` of who answers, and of limits, holds for everything below it.
 pub(crate) fn bound_by_ceilings(policy: &Policy, decision: &mut Decision) {
+    for usual in policy.above.iter().filter_map(|layer| layer.bounds.as_ref()) {
+        decision.bounds = Bounds::both(decision.bounds.take(), Some(usual));
+    }
     if decision.action == Action::Ask {
         let usual =
             policy.above.iter().filter_map(|layer| Approval::default().over(&layer.approvers));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::approvers::{Approvers, Said as Approval};
+use crate::bounds::Bounds;
 use crate::decision::{Action, Executor};
 use crate::env::EnvRules;
 use crate::ghosts::{GhostImage, GhostImages, Secret};
@@ -44,6 +45,8 @@ pub struct Policy {
     pub(crate) default_reason: Option<Box<str>>,
     pub(crate) default_suggest: Option<Arc<str>>,
     pub(crate) record: Usual,
+    /// What commands are kept to where no rule says it.
+    pub(crate) bounds: Option<Arc<Bounds>>,
     pub(crate) allowed_paths: Option<Vec<Glob>>,
     pub(crate) env: EnvRules,
     pub(crate) jails: BTreeMap<String, Jail>,
@@ -109,6 +112,7 @@ impl Policy {
             default_reason: None,
             default_suggest: None,
             record: Usual::default(),
+            bounds: None,
             allowed_paths: None,
             env: EnvRules::default(),
             jails: BTreeMap::new(),

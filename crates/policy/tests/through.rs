@@ -209,6 +209,20 @@ fn wrapped(stack: &[&str], command: &[String]) -> Vec<String> {
     stack.iter().flat_map(|wrapper| split(wrapper)).chain(command.iter().cloned()).collect()
 }
 
+/// Whether a shell with these arguments has options alone, and reads what it runs from its input.
+fn has_no_script(arguments: &[String]) -> bool {
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if word == "-o" {
+            // Its value, which may look like a script.
+            words.next();
+        } else if !word.starts_with('-') {
+            return false;
+        }
+    }
+    true
+}
+
 fn quoted(command: &[String]) -> String {
     command.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
@@ -233,7 +247,7 @@ proptest! {
         let alone = decide(&policy, &command);
         let mut outer = wrapped(&stack, &command);
         // A shell that a person types at is another thing than one that a line feeds.
-        let is_fed = command[0] == "sh" && command[1..].iter().all(|word| word.starts_with('-'));
+        let is_fed = command[0] == "sh" && has_no_script(&command[1..]);
         if in_shell && !is_fed && !rules.iter().any(|(tool, ..)| *tool == "sh") {
             outer = wrapped(&stack, &[String::from("sh"), "-c".into(), quoted(&command)]);
         }

@@ -189,7 +189,7 @@ impl<'p, 't> Judge<'p, 't> {
             run_as: None,
             ghost: None,
             given: None,
-            bounds: None,
+            bounds: self.policy.bounds.clone(),
             supervised: false,
             record: None,
             timeout: self.policy.default_timeout.map_or(Timeout::None, Timeout::Default),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::report::Report;
 use super::yaml::{Node, Value};
-use super::{KEYS, MAX_JAIL_RULES, examples, file, rules};
+use super::{KEYS, MAX_JAIL_RULES, examples, file, limits, rules};
 use crate::diagnostics::{Diagnostics, LoadError};
 use crate::index::Index;
 use crate::layers::{Layer, Source};
@@ -263,6 +263,8 @@ pub(crate) fn assemble(sources: &[Source], packs: &[Pack]) -> Result<Policy, Loa
     for layer in below.iter_mut().filter(|layer| !layer.says.on_unparsed) {
         layer.on_unparsed = policy.on_unparsed;
     }
+    // A ceiling's hold for everything, its own rules included: see `bound_by_ceilings`.
+    std::iter::once(&mut policy).chain(&mut below).for_each(limits::fill);
     policy.above = above;
     policy.below = below;
     policy.fingerprint = match sources {

@@ -1,10 +1,14 @@
 //! `limits` of a rule: what its commands may use, how often they start and how many run at once.
 
+use std::sync::Arc;
+
 use super::ghosts::{memory, size};
 use super::report::Report;
 use super::values::read_duration;
 use super::yaml::{Node, Value};
-use crate::bounds::{Limits, Rate};
+use crate::bounds::{Bounds, Limits, Quota, Rate};
+use crate::decision::{Action, RuleId};
+use crate::policy::Policy;
 
 pub(super) const KEYS: &[&str] = &["memory", "cpus", "pids", "output", "rate", "concurrent"];
 
@@ -24,6 +28,25 @@ pub(super) struct Said {
     pub(super) limits: Limits,
     pub(super) rate: Option<Rate>,
     pub(super) concurrent: Option<u32>,
+}
+
+impl Said {
+    /// What the commands of the rule `id` are kept to.
+    pub(super) fn of(self, id: &RuleId) -> Option<Arc<Bounds>> {
+        let Self { limits, rate, concurrent } = self;
+        let counts = rate.is_some() || concurrent.is_some();
+        let quota = counts.then(|| Quota { rule: id.clone(), rate, concurrent });
+        let bounds = Bounds { limits, quotas: quota.into_iter().collect() };
+        (bounds != Bounds::default()).then(|| Arc::new(bounds))
+    }
+}
+
+/// Gives every rule of `policy` what its `limits` leave unsaid.
+pub(super) fn fill(policy: &mut Policy) {
+    let Some(usual) = policy.bounds.clone() else { return };
+    for rule in policy.rules.iter_mut().filter(|rule| rule.action != Action::Deny) {
+        rule.bounds = Some(Bounds::or(rule.bounds.take(), &usual, &rule.id));
+    }
 }
 
 /// Reads `limits`.

@@ -247,7 +247,7 @@ fn fill(policy: &mut Policy, root: &Node, file: &Arc<str>, report: &mut Report<'
                 let timeout = outcome::approval_timeout(node, report);
                 policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
             }
-            "defaults" => outcome::defaults(policy, node, root, report),
+            "defaults" => outcome::defaults(policy, node, (file, root), report),
             "allowed_paths" => policy.allowed_paths = sections::allowed_paths(node, report),
             "env" => policy.env = sections::env(node, report).unwrap_or_default(),
             "ghost_images" => {

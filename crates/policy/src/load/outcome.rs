@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::approvers;
+use super::limits;
 use super::recording;
 use super::report::Report;
 use super::rules::sentence;
 use super::yaml::{Node, Value};
 use crate::policy::Policy;
+use crate::rule::rule_id;
 
 /// Most characters of a suggestion: with its reason it has to fit into what an agent is told.
 const MAX_SUGGEST: usize = 300;
@@ -26,12 +28,18 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
     "escalate",
     "reason",
     "suggest",
+    "limits",
     "record",
     "record_bytes",
 ];
 
-/// Reads `defaults` into `policy`; `root` is the whole file.
-pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &mut Report<'_>) {
+/// Reads `defaults` into `policy`; `root` is the whole of `file`.
+pub(super) fn defaults(
+    policy: &mut Policy,
+    node: &Node,
+    (file, root): (&Arc<str>, &Node),
+    report: &mut Report<'_>,
+) {
     let Some(fields) = report.fields(node, "defaults", DEFAULT_KEYS) else { return };
     policy.approvers = approvers::read(&fields, report);
     for (key, node) in fields {
@@ -62,6 +70,11 @@ pub(super) fn defaults(policy: &mut Policy, node: &Node, root: &Node, report: &m
                 policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
             }
             "reason" => policy.default_reason = sentence(node, report).map(Into::into),
+            "limits" => {
+                let said = limits::limits(node, report).unwrap_or_default();
+                let id = rule_id(file, node.at.line, node.at.column, u32::MAX, "defaults");
+                policy.bounds = said.of(&id);
+            }
             "record" => policy.record.record = recording::record(node, report).flatten(),
             "record_bytes" => policy.record.bytes = recording::bytes(node, report),
             key if approvers::KEYS.contains(&key) => {}

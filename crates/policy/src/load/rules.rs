@@ -12,9 +12,8 @@ use super::recording;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
-use crate::bounds::{Bounds, Quota};
 use crate::conditions::Conditions;
-use crate::decision::{Action, Executor, RuleId};
+use crate::decision::{Action, Executor};
 use crate::ghosts::Secret;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
@@ -118,7 +117,16 @@ fn rule(
     };
     let executor = get("executor").and_then(|node| report.executor(node));
     let place = executor.unwrap_or(known.executor);
-    let limits = get("limits").and_then(|node| limits::limits(node, report));
+    let limits = get("limits").and_then(|node| {
+        if action == Some(Action::Deny) {
+            report.add(
+                node.at,
+                "`limits` of what never runs",
+                "leave it out, or allow the command",
+            );
+        }
+        limits::limits(node, report)
+    });
     let limits = limits.unwrap_or_default();
     let ghost = ghosts::rule(&fields, (place, limits.limits), known.secrets, report);
     let supervised = get("supervised").is_some_and(|node| {
@@ -162,8 +170,8 @@ fn rule(
     }
     let suggest = get("suggest").and_then(|node| outcome::suggest(node, report));
     let id = rule_id(file, node.at.line, node.at.column, index, name);
-    let bounds = bounds(limits, &id);
     Some(Rule {
+        bounds: limits.of(&id),
         id,
         commands: commands?,
         args,
@@ -178,20 +186,10 @@ fn rule(
         approvers: approvers.is_said().then(|| Box::new(approvers)),
         suggest,
         dangerous_env,
-        bounds,
         ghost: ghost.map(Arc::new),
         supervised,
         record,
     })
-}
-
-/// What the commands of the rule `id` are kept to.
-fn bounds(said: limits::Said, id: &RuleId) -> Option<Arc<Bounds>> {
-    let limits::Said { limits, rate, concurrent } = said;
-    let counts = rate.is_some() || concurrent.is_some();
-    let quota = counts.then(|| Quota { rule: id.clone(), rate, concurrent });
-    let bounds = Bounds { limits, quotas: quota.into_iter().collect() };
-    (bounds != Bounds::default()).then(|| Arc::new(bounds))
 }
 
 /// The name or the number of a user. Whether there is one is looked up when it is needed.

@@ -63,6 +63,7 @@ pub(super) fn lone(policy: &Policy, yaml: &str) -> Result<Policy, String> {
     let text = format!("default_action: deny\nrules:\n{yaml}\n");
     let mut lone = Policy::from_yaml("suggested", &text).map_err(|_| "it cannot be spelled")?;
     lone.tools = Arc::clone(&policy.tools);
+    lone.ghost_images = policy.ghost_images.clone();
     Ok(lone)
 }
 

@@ -2,6 +2,7 @@
 //! It suggests and changes nothing; what it cannot show to be harmless on that history it leaves out.
 
 mod check;
+mod kept;
 mod known;
 mod past;
 mod pattern;
@@ -218,8 +219,7 @@ fn bounds(policy: &Policy, history: &History<'_>, candidate: &Candidate) -> Resu
     if allows {
         let asking = answered().find_map(|scene| scene.now.rule.as_ref());
         let asking = asking.and_then(|id| policy.rules.iter().find(|rule| rule.id == *id));
-        bounds.executor = asking.and_then(|rule| rule.executor);
-        bounds.timeout = asking.map(|rule| rule.timeout);
+        bounds.kept = asking.map_or_else(|| Ok(Vec::new()), |rule| kept::keys(policy, rule))?;
     } else {
         let mut said: BTreeMap<&str, usize> = BTreeMap::new();
         for (reason, times) in

@@ -452,3 +452,21 @@ fn it_runs_where_it_ran() {
     let found = found(other, &times(3, &yes("git fetch")));
     assert!(found.rules.is_empty() && found.left[0].why.contains("another user"), "{found:?}");
 }
+
+#[test]
+fn a_rule_in_the_place_of_one_that_asks_keeps_to_what_that_keeps_to() {
+    let asking = |keys: &str| format!("rules: [{{command: git, action: ask, {keys}}}]");
+    let all = times(3, &yes("git fetch"));
+    let [rule] = &rules(&asking("limits: {pids: 50, rate: 9/1m}, record: output"), &all)[..] else {
+        panic!("no rule")
+    };
+    assert!(rule.contains("limits: {pids: 50, rate: 9/1m}"), "{rule}");
+    assert!(rule.contains("record: output"), "{rule}");
+    let text = format!(
+        "secrets: {{token: {{from_file: /etc/token}}}}\nghost_images: {{git: b}}\n{}",
+        asking("executor: ghost, secrets: token")
+    );
+    let found = found(&text, &all);
+    assert!(found.rules.is_empty());
+    assert!(found.left[0].why.contains("secrets"), "{:?}", found.left);
+}

@@ -2,14 +2,12 @@
 //! Every word is quoted so that it means itself; what cannot be is no rule.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::past::tool;
 use super::shapes::Shape;
-use crate::decision::{Action, Executor};
+use crate::decision::Action;
 use crate::matchers::flag::flag_like;
 use crate::matchers::glob::escape_into;
-use crate::rule::RuleTimeout;
 
 /// Longest line, in bytes, that a rule is written on.
 const LINE: usize = 100;
@@ -21,16 +19,17 @@ pub(super) struct Bounds {
     pub(super) cwd: Vec<String>,
     pub(super) jail: Option<String>,
     pub(super) uid: Option<u32>,
-    pub(super) executor: Option<Executor>,
-    pub(super) timeout: Option<RuleTimeout>,
     pub(super) reason: Option<String>,
+    /// How they run.
+    pub(super) kept: Vec<(&'static str, Value)>,
 }
 
 /// The value of a key.
-enum Value {
+#[derive(Clone, Debug)]
+pub(super) enum Value {
     Text(String),
-    Number(String),
     List(Vec<String>),
+    /// As it is written.
     Flow(String),
 }
 
@@ -80,28 +79,11 @@ pub(super) fn rule(
     keys.extend(bounds.uid.map(|uid| ("caller", Value::Flow(format!("{{uid: {uid}}}")))));
     keys.push(("action", Value::Text(action.as_str().to_owned())));
     keys.extend(bounds.reason.clone().map(|reason| ("reason", Value::Text(reason))));
-    keys.extend(bounds.executor.map(|executor| ("executor", Value::Text(executor.to_string()))));
-    keys.extend(bounds.timeout.and_then(timeout).map(|time| ("timeout", Value::Number(time))));
+    keys.extend(bounds.kept.iter().cloned());
     Some(written(&keys))
 }
 
-fn timeout(timeout: RuleTimeout) -> Option<String> {
-    match timeout {
-        RuleTimeout::Unset => None,
-        RuleTimeout::Never => Some("0".to_owned()),
-        RuleTimeout::After(limit) => Some(duration(limit)),
-    }
-}
-
-fn duration(limit: Duration) -> String {
-    match limit.as_millis() {
-        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-        ms => format!("{ms}ms"),
-    }
-}
-
-fn written(keys: &[(&str, Value)]) -> String {
+pub(super) fn written(keys: &[(&str, Value)]) -> String {
     let pairs: Vec<String> =
         keys.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect();
     let line = format!("- {{{}}}", pairs.join(", "));
@@ -122,7 +104,7 @@ fn written(keys: &[(&str, Value)]) -> String {
 fn flow(value: &Value) -> String {
     match value {
         Value::Text(text) => scalar(text),
-        Value::Number(text) | Value::Flow(text) => text.clone(),
+        Value::Flow(text) => text.clone(),
         Value::List(items) => list(items),
     }
 }

@@ -110,3 +110,85 @@ fn limits_without_sense_are_refused_where_they_stand() {
     let found = told("rules: [{command: ls, action: allow, limits: {rate: 0/1m}}]");
     assert!(found[0].starts_with("1:53 "), "{found:?}");
 }
+
+#[test]
+fn what_a_rule_leaves_unsaid_of_limits_comes_from_defaults() {
+    let text = "defaults: {action: ask, limits: {memory: 1g, pids: 100, rate: 60/1m}}
+rules:
+  - {command: npm, action: ask, limits: {memory: 4g, concurrent: 2}}
+  - {command: ls, action: allow}
+  - {command: rm, action: deny}
+";
+    let limits = |line| decide(text, line).bounds.map(|bounds| bounds.limits).unwrap_or_default();
+    assert_eq!(quotas(&decide(text, "npm ci")), ["p.yaml:3 60/1m 2"]);
+    assert_eq!((limits("npm ci").memory, limits("npm ci").pids), (Some(4 << 30), Some(100)));
+    assert_eq!(quotas(&decide(text, "ls")), ["p.yaml:4 60/1m 0"]);
+    assert_eq!((limits("ls").memory, limits("ls").pids), (Some(1 << 30), Some(100)));
+    // What no rule speaks of counts together.
+    assert_eq!(quotas(&decide(text, "cat")), ["p.yaml:1 (defaults) 60/1m 0"]);
+    assert_eq!(limits("cat"), limits("ls"));
+    assert_eq!(decide(text, "rm x").bounds, None);
+}
+
+#[test]
+fn further_files_and_packs_are_kept_to_the_defaults_of_the_policy_itself() {
+    let policy = Policy::from_sources(&[
+        Source::new(
+            Layer::Host,
+            "h",
+            "use: [pack:base]\ndefaults: {action: ask, limits: {pids: 9}}",
+        ),
+        Source::new(Layer::Rules, "more", "rules: [{command: npm, action: allow}]"),
+    ])
+    .unwrap_or_else(|error| panic!("{error}"));
+    for line in ["npm ci", "cat a", "frob"] {
+        let bounds = judged(&policy, line).bounds;
+        assert_eq!(bounds.and_then(|bounds| bounds.limits.pids), Some(9), "{line}");
+    }
+}
+
+#[test]
+fn the_defaults_of_a_ceiling_hold_for_everything_and_are_counted_together() {
+    let ceiling = "defaults: {limits: {memory: 1g, rate: 100/1m}}
+rules: [{command: npm, action: allow, limits: {memory: 4g}}]";
+    let host = "default_action: allow
+defaults: {limits: {memory: 2g, rate: 5/1m}}
+rules: [{command: npm, action: allow}, {command: sh, action: allow, executor: local}]";
+    let policy = Policy::from_sources(&[
+        Source::new(Layer::Ceiling, "c", ceiling),
+        Source::new(Layer::Host, "h", host),
+    ])
+    .unwrap_or_else(|error| panic!("{error}"));
+    for (line, own) in [
+        ("npm ci", vec!["h:3 5/1m 0"]),
+        ("cat", vec!["h:2 (defaults) 5/1m 0"]),
+        ("sh -c cat", vec!["h:3 5/1m 0", "h:2 (defaults) 5/1m 0"]),
+    ] {
+        let decision = judged(&policy, line);
+        let mut wanted = own;
+        wanted.push("c:1 (defaults) 100/1m 0");
+        assert_eq!(quotas(&decision), wanted, "{line}");
+        assert_eq!(decision.bounds.unwrap().limits.memory, Some(1 << 30), "{line}");
+    }
+}
+
+#[test]
+fn a_ghost_is_given_no_more_by_defaults() {
+    let text = "defaults: {action: deny, limits: {memory: 4g, pids: 50}}
+ghost_images: {npm: {image: a, memory: 512m}, pip: b}
+rules:
+  - {command: [npm, pip], action: ask, executor: ghost}
+  - {command: pip, action: ask}
+";
+    let ghost = |line| decide(text, line).ghost.unwrap().limits;
+    assert_eq!((ghost("npm ci").memory, ghost("npm ci").pids), (Some(512 << 20), Some(50)));
+    assert_eq!(ghost("pip x").memory, Some(crate::GHOST_MEMORY));
+}
+
+#[test]
+fn limits_of_what_never_runs_are_refused() {
+    let said = told("rules: [{command: ls, action: deny, limits: {pids: 5}}]");
+    assert!(said[0].contains("never runs"), "{said:?}");
+    assert_eq!(told("defaults: {limits: {}}").len(), 1);
+    assert_eq!(told("defaults: {limits: {pids: 0}}").len(), 1);
+}
