@@ -201,6 +201,9 @@ fn a_yes_for_always_is_the_smallest_rule_where_it_is_in_force_and_nowhere_else()
     assert!(shown.contains("command: touch") && shown.contains("rules.d/approved-"), "{shown}");
     let unsaid = house.cli(&["approve", &short, "--always"]);
     assert!(text(&unsaid.stderr).contains("say --yes"), "{}", text(&unsaid.stderr));
+    let other = json!({"id": short, "rule": "- {command: touch, action: allow}"});
+    let (code, told) = ask(&house, "POST", "/api/policy/rules", &other);
+    assert_eq!(code, 409, "another rule than was shown: {told}");
     assert!(!own.join("rules.d").exists(), "nothing was written by that");
     let done = house.cli(&["approve", &short, "--always", "--yes", "--reason", "it is harmless"]);
     assert!(done.status.success(), "{}", text(&done.stderr));

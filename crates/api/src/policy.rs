@@ -62,6 +62,9 @@ pub struct RuleRequest {
     /// Why; for the record.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The rule that was shown and agreed to: another one is not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// The answer to `POST /api/policy/rules`.

@@ -56,7 +56,8 @@ fn wherever_a_warden_is_killed_its_exec_is_recorded_before_it_runs_and_nothing_o
             left(&cage.house, &cage.container.id).is_empty().then_some(())
         });
     }
-    assert_eq!(text(&cage.run(&["sh", "-c", "echo again"]).stdout), "again\n");
+    let again = cage.run(&["sh", "-c", "echo again"]);
+    assert_eq!(text(&again.stdout), "again\n", "{}", text(&again.stderr));
 }
 
 /// A warden of an engine that is this test's own.

@@ -132,7 +132,7 @@ fn bottom(model: &Model) -> Line<'static> {
     if let Mode::Typing { what, text } = &model.mode {
         let asks = match what {
             Typed::Filter => "filter",
-            Typed::Approval(_) => "approve, because",
+            Typed::Approval(..) => "approve, because",
             Typed::Denial(_) => "deny, because",
             Typed::Stop(_) => "stop, because",
         };

@@ -14,12 +14,8 @@ pub(super) enum Order {
     Look,
     Approve {
         id: String,
-        reason: Option<String>,
-    },
-    /// For more than one run, or for what it starts.
-    ApproveMore {
-        id: String,
         reach: Reach,
+        reason: Option<String>,
     },
     Deny {
         id: String,
@@ -116,10 +112,7 @@ fn answer(model: &mut Model, key: char) -> Option<Order> {
     }
     let id = model.id()?;
     let what = match key {
-        'a' if model.queue().get(row).is_some_and(|entry| needs_reason(entry)) => {
-            Typed::Approval(id)
-        }
-        'a' => return Some(Order::Approve { id, reason: None }),
+        'a' => return approve(model, id, Reach::default()),
         'A' => {
             model.mode = Mode::Reach(id, Reach::default());
             return None;
@@ -129,6 +122,16 @@ fn answer(model: &mut Model, key: char) -> Option<Order> {
     };
     model.mode = Mode::Typing { what, text: String::new() };
     None
+}
+
+/// Approves, once it was said why where that is wanted.
+fn approve(model: &mut Model, id: String, reach: Reach) -> Option<Order> {
+    let entry = model.known.queue.iter().find(|entry| entry.id == id);
+    if entry.is_some_and(needs_reason) {
+        model.mode = Mode::Typing { what: Typed::Approval(id, reach), text: String::new() };
+        return None;
+    }
+    Some(Order::Approve { id, reach, reason: None })
 }
 
 /// For what it is approved.
@@ -144,7 +147,7 @@ fn reaching(model: &mut Model, id: String, mut reach: Reach, key: KeyCode) -> Op
         }
         _ => return None,
     };
-    Some(Order::ApproveMore { id, reach })
+    approve(model, id, reach)
 }
 
 fn typing(model: &mut Model, what: Typed, mut text: String, key: KeyCode) -> Option<Order> {
@@ -157,7 +160,7 @@ fn typing(model: &mut Model, what: Typed, mut text: String, key: KeyCode) -> Opt
                     model.filter = given.unwrap_or_default();
                     None
                 }
-                Typed::Approval(id) => Some(Order::Approve { id, reason: given }),
+                Typed::Approval(id, reach) => Some(Order::Approve { id, reach, reason: given }),
                 Typed::Denial(id) => Some(Order::Deny { id, reason: given }),
                 Typed::Stop(id) => Some(Order::Stop { id, reason: given }),
             };

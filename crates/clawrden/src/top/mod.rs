@@ -124,24 +124,11 @@ async fn look(client: &Client) -> Result<Known, ClientError> {
 async fn carry_out(client: &Client, order: Order) -> Result<String, ClientError> {
     let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
     Ok(match order {
-        Order::Approve { id, reason } => {
-            let request = AnswerRequest { reason, ..AnswerRequest::default() };
-            let answered = client.approve(&id, &request).await?;
-            if let Some(progress) = answered.progress {
-                return Ok(format!("your yes to {} counts: {progress}", short(&id)));
-            }
-            let kept = if answered.delivered {
-                ""
-            } else {
-                "; its caller has gone: it holds for the next identical command"
-            };
-            format!("approved {}{kept}", short(&id))
-        }
-        Order::ApproveMore { id, reach } => {
+        Order::Approve { id, reach, reason } => {
             let Reach { scope, and_what_it_starts } = reach;
             let for_ms = (scope == GrantScope::Time).then_some(TWO_HOURS_MS);
-            let request =
-                AnswerRequest { scope, for_ms, and_what_it_starts, ..AnswerRequest::default() };
+            let more = AnswerRequest::default();
+            let request = AnswerRequest { reason, scope, for_ms, and_what_it_starts, ..more };
             let answered = client.approve(&id, &request).await?;
             told(&answered, &request, when::now_ms())
         }

@@ -70,8 +70,8 @@ pub(super) struct Reach {
 pub(super) enum Typed {
     /// What the lists must contain.
     Filter,
-    /// Why this request may run.
-    Approval(String),
+    /// Why this request may run, and for what it is approved.
+    Approval(String, Reach),
     /// Why this request is denied.
     Denial(String),
     /// Why this command is stopped.

@@ -1,4 +1,4 @@
-use clawrden_api::{GrantScope, HistoryEntry, QueueEntry, RunningEntry};
+use clawrden_api::{GrantScope, HistoryEntry, QueueApprovals, QueueEntry, RunningEntry};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -88,14 +88,19 @@ fn running_and_history_have_pages_of_their_own() {
     assert!(picture(&model).contains("exit 2") && picture(&model).contains("ls"));
 }
 
+/// A yes to one run.
+fn once(id: String) -> Order {
+    Order::Approve { id, reach: Reach::default(), reason: None }
+}
+
 #[test]
 fn what_was_not_chosen_is_not_answered() {
     let mut model = two();
     assert_eq!(types(&mut model, "a"), [], "the first press chooses");
-    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "a".repeat(32), reason: None }]);
+    assert_eq!(types(&mut model, "a"), [once("a".repeat(32))]);
     model.known.queue.remove(0);
     assert_eq!(types(&mut model, "a"), [], "another one has slipped under the cursor");
-    assert_eq!(types(&mut model, "a"), [Order::Approve { id: "b".repeat(32), reason: None }]);
+    assert_eq!(types(&mut model, "a"), [once("b".repeat(32))]);
 }
 
 #[test]
@@ -111,9 +116,9 @@ fn a_request_can_be_approved_for_a_session_for_two_hours_and_with_what_it_starts
     assert_eq!(types(&mut model, "w"), []);
     assert!(picture(&model).contains("[x] w"));
     let reach = Reach { scope: GrantScope::Session, and_what_it_starts: true };
-    assert_eq!(types(&mut model, "s"), [Order::ApproveMore { id: id.clone(), reach }]);
+    assert_eq!(types(&mut model, "s"), [Order::Approve { id: id.clone(), reach, reason: None }]);
     let reach = Reach { scope: GrantScope::Time, and_what_it_starts: false };
-    assert_eq!(types(&mut model, "A2"), [Order::ApproveMore { id, reach }]);
+    assert_eq!(types(&mut model, "A2"), [Order::Approve { id: id.clone(), reach, reason: None }]);
     assert_eq!(types(&mut model, "Aq"), [], "it is given up");
     assert_eq!(model.mode, Mode::List);
 }
@@ -214,4 +219,19 @@ fn a_warden_that_is_stopped_or_gone_is_said_on_every_page() {
     }
     model.stale = Some("nobody is there".into());
     assert!(picture(&model).contains("No answer: nobody is there"));
+}
+
+#[test]
+fn whoever_approves_for_longer_says_why_where_that_is_wanted() {
+    let mut model = two();
+    let wants = QueueApprovals { reason_required: true, ..QueueApprovals::default() };
+    model.known.queue[0].approvals = Some(wants);
+    types(&mut model, "k");
+    let id = model.id().unwrap();
+    assert_eq!(types(&mut model, "As"), []);
+    assert!(picture(&model).contains("approve, because"), "{}", picture(&model));
+    types(&mut model, "reviewed");
+    let reach = Reach { scope: GrantScope::Session, and_what_it_starts: false };
+    let order = Order::Approve { id, reach, reason: Some("reviewed".to_owned()) };
+    assert_eq!(press(&mut model, key(KeyCode::Enter)), Some(order));
 }

@@ -24,8 +24,8 @@ needs other approvers, gets a secret or runs as another user is asked about. Loo
 run one that lives long, or that it can trace or write to, and start others below it.
 
 With --pattern, it is for every command that the pattern takes, all else being the same: the tool's bare name and the
-arguments as in a rule that allows, matched word by word. What it would have taken of the history is shown first, and on a
-terminal a yes is asked for. There is none for shells, interpreters and wrappers, nor one that takes any option.
+arguments as in a rule that allows, matched word by word. What it would have taken of the history is shown by --dry-run, and
+on a terminal before a yes is asked for. There is none for shells, interpreters and wrappers, nor one that takes any option.
 
 With --always, the smallest rule that allows it is shown, and written into a file of its own in rules.d: where it is in
 force there, which it is not behind a rule of the policy file that asks or denies. It takes an admin over the API.
@@ -93,6 +93,10 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
         (false, Some(_)) => GrantScope::Time,
         (false, None) => GrantScope::Once,
     };
+    if args.pattern.is_some() && scope == GrantScope::Once && !args.dry_run {
+        let text = "--pattern takes more than one run: add --session, or --for with a time";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let Args { id, reason, and_what_it_starts, pattern, .. } = args;
     if let Some(pattern) = &pattern {
         let is_agreed = test(&id, pattern, (args.dry_run, args.yes, args.json), control)?;
@@ -108,13 +112,12 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
 fn always(args: &Args, control: Option<&Path>) -> Outcome {
     check_id(&args.id)?;
     let connection = Connection::new(control)?;
-    let request =
-        |dry_run| RuleRequest { id: args.id.clone(), dry_run, reason: args.reason.clone() };
-    let ask = |dry_run| {
-        let request = request(dry_run);
+    let ask = |rule: Option<String>| {
+        let (id, reason) = (args.id.clone(), args.reason.clone());
+        let request = RuleRequest { id, dry_run: rule.is_none(), reason, rule };
         block_on(connection.client.add_rule(&request))?.map_err(Connection::failure)
     };
-    let found = ask(true)?;
+    let found = ask(None)?;
     if args.dry_run && args.json {
         print_json(&found)?;
         return done();
@@ -128,15 +131,16 @@ fn always(args: &Args, control: Option<&Path>) -> Outcome {
         println!("{shown}");
         return done();
     }
+    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !args.yes && !may_ask {
+        let text = format!("{shown}\nsay --yes to have it written");
+        return Err(Failure::Usage(text));
+    }
+    eprintln!("{shown}");
     if !args.yes {
-        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-            let text = format!("{shown}\nsay --yes to have it written");
-            return Err(Failure::Usage(text));
-        }
-        eprintln!("{shown}");
         agree("write it?")?;
     }
-    let written = ask(false)?;
+    let written = ask(Some(found.rule.clone()))?;
     if args.json {
         print_json(&written)?;
     } else {

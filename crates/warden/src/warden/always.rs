@@ -53,6 +53,12 @@ impl Control {
             folder.join(format!("approved-{}.yaml", entry.id.get(..16).unwrap_or(&entry.id)));
         let name = path.display().to_string();
         let (rule, wider) = self.smallest(&entry, &actor.who).map_err(bad)?;
+        if request.rule.as_ref().is_some_and(|shown| *shown != rule) {
+            let text = format!(
+                "the policy has changed, and the rule would be another by now; look again:\n{rule}"
+            );
+            return Err(refused(ErrorCode::Conflict, text));
+        }
         let text = file(&entry.id, &rule);
         self.would_hold(&entry, &name, &text)
             .map_err(|why| bad(format!("{why}; the rule would be\n{rule}")))?;

@@ -13,7 +13,7 @@ use clawrden_warden::{LinksHere, meant_here};
 
 use super::{Choice, painted, tone};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, cell, paint, print_json, print_table, table};
+use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -220,7 +220,11 @@ fn limits(limits: &ExplainedLimits) -> Vec<String> {
     let used = used.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let quotas = quotas.iter().map(|quota| {
         let rate = quota.rate_starts.zip(quota.rate_ms).map(|(starts, ms)| {
-            format!("{} in any {}", count(starts, "start"), display::duration(ms))
+            format!(
+                "{} in any {}",
+                count(starts as usize, "start", "starts"),
+                display::duration(ms)
+            )
         });
         let at_once = quota.concurrent.map(|most| format!("{most} at once"));
         let said = [rate, at_once].into_iter().flatten().collect::<Vec<_>>().join(", ");
@@ -234,10 +238,6 @@ fn size(bytes: u64) -> String {
     let units = [(30, 'g'), (20, 'm'), (10, 'k')];
     let fits = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
     fits.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
-}
-
-fn count(number: u32, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What the command would run.

@@ -475,6 +475,8 @@ pub(super) fn only_reads(method: &Method) -> bool {
 }
 
 fn token_actor(info: TokenInfo) -> Actor {
+    // A name that an id could be, of a token from before those were refused, makes nobody somebody else.
+    let token_name = Some(info.name.clone()).filter(|name| !secret::is_id(name));
     Actor {
         who: format!("{} (token {})", info.name, info.id),
         channel: "api",
@@ -482,7 +484,7 @@ fn token_actor(info: TokenInfo) -> Actor {
         scope: info.scope,
         peer: None,
         session: None,
-        doors: Doors { uid: None, token: Some(info.id.clone()), token_name: Some(info.name) },
+        doors: Doors { uid: None, token: Some(info.id.clone()), token_name },
         token: Some(info.id),
     }
 }

@@ -27,6 +27,11 @@ pub(super) fn fresh_id() -> io::Result<String> {
     Ok(format!("{:08x}", u32::from_be_bytes(random()?)))
 }
 
+/// Whether a text could be such a name.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 8 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let got = getrandom(&mut bytes, GetRandomFlags::empty())?;

@@ -245,6 +245,11 @@ fn check(request: &TokenRequest) -> Result<(), String> {
                 "{name:?} is no name for a token: 1 to 64 letters, digits, spaces and ._@- make one"
             ));
         }
+        if secret::is_id(name) {
+            return Err(format!(
+                "{name:?} could be the id of another token, by which people are known; add a letter that no id has"
+            ));
+        }
     }
     if *role == Role::Admin && !(jails.is_empty() && rules.is_empty()) {
         return Err("an admin may everything: bound a viewer or an approver instead".to_owned());
@@ -287,6 +292,20 @@ mod tests {
         let (info, text) = tokens.draft(request, "root", now).unwrap();
         tokens.add(info.clone(), &text, now).unwrap();
         (info, text)
+    }
+
+    #[test]
+    fn no_token_has_a_name_that_is_anothers_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(&folder.path().join("tokens.json")).unwrap();
+        let (bob, _) = made(&tokens, request(Role::Approver), 5);
+        let named =
+            |name: &str| TokenRequest { name: Some(name.into()), ..request(Role::Approver) };
+        assert!(tokens.draft(named(&bob.id), "root", 5).is_err());
+        assert!(tokens.draft(named("bob"), "root", 5).is_ok());
+        // One that was made when such names were taken.
+        let old = TokenInfo { id: "01234567".into(), name: bob.id.clone(), ..bob };
+        assert_eq!(super::super::token_actor(old).doors.token_name, None);
     }
 
     #[test]
