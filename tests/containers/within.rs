@@ -328,6 +328,14 @@ fn without_the_hosts_pids_a_ghost_has_the_volume_of_every_prisoner_of_its_jail()
     refused(&lodge.run(&["tac", "lines"], b""), "`pid: host`");
     drop(other);
     well(&lodge.run(&["tac", "lines"], b""), "b\na\n");
+    // The folder above leads to the same door.
+    let format = ["volume", "inspect", "--format", "{{.Mountpoint}}", &lodge.door];
+    let folder = text(&engine::get().docker().args(format).output().unwrap().stdout);
+    let above = Path::new(folder.trim()).parent().unwrap();
+    let far = engine::get().container("debian13").mount_read_only(above, "/mnt").start();
+    refused(&lodge.run(&["tac", "lines"], b""), "`pid: host`");
+    drop(far);
+    well(&lodge.run(&["tac", "lines"], b""), "b\na\n");
     let odd = engine::get()
         .container("debian13")
         .mount_read_only(Path::new(&lodge.door), "/run/clawrden")

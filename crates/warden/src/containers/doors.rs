@@ -49,6 +49,19 @@ impl Doors {
         found.map(|mount| &mount.destination[..])
     }
 
+    /// Whether these mounts lead to it: it is mounted, or anything above it.
+    pub(crate) fn leads_to(&self, mounts: &[Mount], door: &Door) -> bool {
+        let is_above = |source: &Path| door.0.iter().any(|path| path.starts_with(source));
+        mounts.iter().any(|mount| match &mount.kind {
+            MountKind::Bind => is_above(Path::new(&mount.source)),
+            MountKind::Volume(name) => {
+                is_above(Path::new(&mount.source))
+                    || self.folders.get(name).is_some_and(|folder| is_above(folder))
+            }
+            MountKind::Other => false,
+        })
+    }
+
     /// Whether something that lies in a folder of the warden's is mounted, be it there already or not.
     pub(crate) fn has_part(&self, mounts: &[Mount], of: &Door) -> bool {
         let lies_in = |source: &Path| of.0.iter().any(|folder| source.starts_with(folder));

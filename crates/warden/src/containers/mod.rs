@@ -198,6 +198,9 @@ struct Cache {
     by_id: HashMap<String, Arc<Known>>,
     /// Pid namespaces that are no container's.
     of_none: HashSet<Namespace>,
+    /// Pid namespaces of callers for whom the engine was looked for in vain. Until something is heard of it that is not done
+    /// again: looking takes time, and what it starts by then has a namespace of its own.
+    unreached: HashSet<Namespace>,
     /// Counts what was forgotten: an answer that was asked for before is not remembered.
     generation: u64,
 }
@@ -243,7 +246,10 @@ impl Containers {
     /// Whether the caller is not where the warden is, so that an engine which did not answer the last time may be back and
     /// have it: a container that it starts may ask sooner than anybody looks for the engine again.
     pub(crate) fn may_be_back_for(&self, caller: &Caller) -> bool {
-        let is_elsewhere = |pid| namespace::of(pid).ok() != self.namespace;
+        let is_elsewhere = |pid| match namespace::of(pid) {
+            Ok(at) => Some(at) != self.namespace && !self.cache().unreached.contains(&at),
+            Err(_) => self.namespace.is_some(),
+        };
         self.engine.is_wanted() && caller.pid.is_some_and(is_elsewhere)
     }
 
@@ -301,7 +307,8 @@ impl Containers {
     fn patience(&self) -> Duration {
         let about = self.engine.state().about;
         let is_quick = about.is_some_and(|about| !about.name.starts_with("Podman"));
-        if is_quick { PATIENCE } else { LONG_PATIENCE }
+        // One that has gone is looked for by others as well, and may hang.
+        if is_quick || !self.engine.may_be_there() { PATIENCE } else { LONG_PATIENCE }
     }
 
     async fn ask(&self, id: &str) -> Result<Arc<Known>, Unknown> {
@@ -374,7 +381,18 @@ impl Containers {
         namespace: Namespace,
         pid: u32,
     ) -> Result<Arc<Container>, Unknown> {
-        let about = self.engine.about().await.map_err(Unknown::NotListed)?;
+        let generation = self.cache().generation;
+        let about = match self.engine.about().await {
+            Ok(about) => about,
+            Err(error) => {
+                let mut cache = self.cache();
+                let is_fresh = cache.generation == generation;
+                if is_fresh && error.is_absent() && cache.unreached.len() < MOST {
+                    cache.unreached.insert(namespace);
+                }
+                return Err(Unknown::NotListed(error));
+            }
+        };
         if !about.maps_users || self.cache().of_none.contains(&namespace) {
             return Err(Unknown::NoContainer);
         }
@@ -426,6 +444,7 @@ impl Containers {
         }
         let mut cache = self.cache();
         cache.of_none.clear();
+        cache.unreached.clear();
         match event {
             Event::Connected(_) => cache.by_id.clear(),
             Event::Lost(_) => {}

@@ -28,6 +28,8 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// What is mounted into it from outside.
     pub mounts: Vec<Mount>,
+    /// Where in it less is mounted than `mounts` says: a part of a volume, or memory over what lies there.
+    pub narrowed: Vec<String>,
     /// Whether it runs.
     pub running: Running,
     /// Its first process, in the pid namespace of the engine. `None` when it does not run.
@@ -255,7 +257,15 @@ fn read(found: ContainerInspectResponse) -> Option<Container> {
     // One that never ran has the first moment of the calendar, and exit code 0.
     let finished = state.finished_at.filter(|at| !at.is_empty() && !at.starts_with("0001-"));
     let has_ended = running == Running::No && finished.is_some();
+    let asked = host.mounts.unwrap_or_default().into_iter();
+    let of_parts = asked.filter(|mount| {
+        let part = mount.volume_options.as_ref().and_then(|options| options.subpath.as_ref());
+        part.is_some_and(|part| !part.is_empty())
+    });
+    let of_parts = of_parts.filter_map(|mount| mount.target);
+    let narrowed = of_parts.chain(host.tmpfs.unwrap_or_default().into_keys()).collect();
     Some(Container {
+        narrowed,
         id: found.id.filter(|id| !id.is_empty())?,
         name: bare(&found.name.unwrap_or_default()),
         image: config.image.unwrap_or_default(),
@@ -315,7 +325,7 @@ fn bare(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::{ContainerConfig, ContainerState, HostConfig};
+    use bollard::models::{ContainerConfig, ContainerState, HostConfig, MountVolumeOptions};
 
     use super::*;
 
@@ -365,6 +375,30 @@ mod tests {
             };
             assert_eq!(read(container).unwrap().pid_mode, "");
         }
+    }
+
+    #[test]
+    fn where_a_part_of_a_volume_is_or_memory_less_is_mounted_than_is_said() {
+        let with = |part: Option<&str>, target: &str| bollard::models::Mount {
+            target: Some(target.to_owned()),
+            volume_options: Some(MountVolumeOptions {
+                subpath: part.map(str::to_owned),
+                ..MountVolumeOptions::default()
+            }),
+            ..bollard::models::Mount::default()
+        };
+        let host = HostConfig {
+            mounts: Some(vec![
+                with(Some("alice"), "/work"),
+                with(None, "/all"),
+                with(Some(""), "/b"),
+            ]),
+            tmpfs: Some(HashMap::from([("/all/hidden".to_owned(), String::new())])),
+            ..HostConfig::default()
+        };
+        let container =
+            ContainerInspectResponse { host_config: Some(host), ..found(true, false, 7) };
+        assert_eq!(read(container).unwrap().narrowed, ["/work", "/all/hidden"]);
     }
 
     #[test]

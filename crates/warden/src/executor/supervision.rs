@@ -31,6 +31,9 @@ const STUCK: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_00
 /// How long what a tool has left behind may go on by itself where it is to be ended.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
+/// How often whether it left anything may not be told, before it counts as if it did.
+const UNTOLD: u32 = 3;
+
 /// How long the end of a recording, and then its client, may take of a run that was told to end.
 const HURRY: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,17 @@ fn thaw_below_first(runner: Identity, scope: Scope) -> Report {
     let mut whole = thaw_tree(runner, scope);
     whole.problems.extend(below.problems);
     whole
+}
+
+/// Whether anything of a tool runs on below its runner, which its container holds besides where it cannot be seen; `None`
+/// when nobody tells.
+async fn is_left(runner: Option<u32>, container: Option<(Engine, String)>) -> Option<bool> {
+    if let Some(pid) = runner {
+        return Some(Identity::of(pid).and_then(descendants).is_ok_and(|left| !left.is_empty()));
+    }
+    let Some((engine, id)) = container else { return Some(false) };
+    // The runner is one of them.
+    engine.count_processes(&id).await.ok().map(|count| count > 1)
 }
 
 /// Resolves then; never for no time.
@@ -363,8 +377,13 @@ impl Supervision {
 
     /// Until its client has taken what is left for it, and nothing of it runs: what the tool has left behind is ended.
     pub(super) async fn end_all(&mut self) {
+        let mut untold = 0;
         while self.is_given {
-            let look = tokio::time::sleep(LEFT_BEHIND);
+            let (runner, container) = (self.runner.pid(), self.container.clone());
+            let look = async {
+                tokio::time::sleep(LEFT_BEHIND).await;
+                is_left(runner, container).await
+            };
             tokio::select! {
                 biased;
                 message = self.runner.next() => match message {
@@ -373,23 +392,14 @@ impl Supervision {
                 },
                 () = at(self.overdue) => return,
                 order = self.run.order() => self.obey(order).await,
-                () = look => {
-                    if self.overdue.is_none() && self.is_left().await {
+                is_left = look => {
+                    untold = if is_left.is_none() { untold + 1 } else { 0 };
+                    if self.overdue.is_none() && (is_left == Some(true) || untold >= UNTOLD) {
                         self.stop(EXIT_UNREACHABLE, "its command has ended", true).await;
                     }
                 }
             }
         }
-    }
-
-    /// Whether anything of the tool runs on.
-    async fn is_left(&self) -> bool {
-        if let Some(pid) = self.runner.pid() {
-            return Identity::of(pid).and_then(descendants).is_ok_and(|left| !left.is_empty());
-        }
-        let Some((engine, id)) = &self.container else { return false };
-        // The runner is one of them.
-        engine.count_processes(id).await.is_ok_and(|count| count > 1)
     }
 
     fn is_reusable(&self) -> bool {

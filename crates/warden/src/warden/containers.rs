@@ -1,6 +1,7 @@
 //! Ending, freezing and thawing the containers of prisoners.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use futures_util::future::join_all;
 
@@ -205,14 +206,12 @@ impl Warden {
         jail: &JailName,
     ) -> Result<Result<Vec<Vec<Mount>>, String>, EngineError> {
         // One that has ended asks for nothing any more: its connection went with it.
-        let listed = self.engine.list_containers(&[], false).await?;
-        let ways = self.ways(mounts(&listed)).await?;
+        let (listed, ways) = self.there().await?;
         // Whoever can move folders on the way of those has them come from elsewhere.
         let folders = self.engine.folders_of_volumes().await?;
         let mut homes = Vec::new();
         for one in listed {
-            let is_home = ways.jails(&one.mounts).any(|found| found == *jail);
-            if !is_home || ways.doors.vantage().is_own(&one.id) {
+            if !ways.may_lead(&one.mounts, jail) || ways.doors.vantage().is_own(&one.id) {
                 continue;
             }
             if let Some(of) = one.labels.get(JAIL_LABEL).filter(|of| **of != *jail.as_str()) {
@@ -222,8 +221,18 @@ impl Warden {
                     one.name
                 )));
             }
+            let narrowed = match self.engine.inspect_container(&one.id).await {
+                Ok(container) => container.narrowed,
+                // With it went whatever it asked for.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error),
+            };
             let bent = |mount: &Mount| matches!(&mount.kind, MountKind::Volume(name) if folders.contains_key(name));
-            let kind = |mount: Mount| match bent(&mount) {
+            // A ghost would get the whole volume, and what memory hides there.
+            let is_part = |mount: &Mount| {
+                narrowed.iter().any(|at| Path::new(at).starts_with(&mount.destination))
+            };
+            let kind = |mount: Mount| match bent(&mount) || is_part(&mount) {
                 true => Mount { kind: MountKind::Other, ..mount },
                 false => mount,
             };
@@ -270,6 +279,12 @@ impl Ways {
     pub(super) fn is_anothers(&self, mounts: &[Mount]) -> bool {
         self.doors.is_anothers(mounts, self.ours.iter().map(|(_, door)| door))
             && !self.doors.has_part(mounts, &self.jails)
+    }
+
+    /// Whether a container with these mounts can reach this jail's door, by whichever folder.
+    fn may_lead(&self, mounts: &[Mount], jail: &JailName) -> bool {
+        let mut its = self.ours.iter().filter(|(of, _)| of.as_ref() == Some(jail));
+        its.any(|(_, door)| self.doors.leads_to(mounts, door))
     }
 
     fn jails(&self, mounts: &[Mount]) -> impl Iterator<Item = JailName> {

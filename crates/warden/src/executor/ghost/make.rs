@@ -14,11 +14,12 @@ use super::secrets::Values;
 use crate::containers::OutOfReach;
 use crate::engine::{Engine, EngineError, NewContainer};
 use crate::executor::door::Door;
+use crate::executor::ordered;
 use crate::executor::runner::Runner;
 use crate::intercom::Reply;
 use crate::ledger::Id;
 use crate::plan::Plan;
-use crate::running::{Order, Run};
+use crate::running::Run;
 use crate::warden::Warden;
 
 /// How long a container that was started may take until its runner connects.
@@ -94,22 +95,13 @@ pub(super) async fn begun(
     run: &mut Run,
     reply: &mut Reply,
 ) -> Result<Made, (u8, String)> {
-    let made = make(warden, making, secrets);
-    tokio::pin!(made);
-    loop {
-        let why = tokio::select! {
-            biased;
-            made = &mut made => return made,
-            order = run.order() => match order {
-                Order::End { why } | Order::Stop { why } => why,
-                Order::Leave => "the warden went down; nothing ran".to_owned(),
-                Order::Freeze => "everything was paused while it began; nothing ran".to_owned(),
-                Order::Thaw => continue,
-            },
-            _ = reply.interrupted() => "the caller left before its command started".to_owned(),
-        };
-        return Err((EXIT_UNREACHABLE, why));
-    }
+    let why = tokio::select! {
+        biased;
+        made = make(warden, making, secrets) => return made,
+        why = ordered(run) => why,
+        _ = reply.interrupted() => "the caller left before its command started".to_owned(),
+    };
+    Err((EXIT_UNREACHABLE, why))
 }
 
 async fn make(warden: &Warden, making: Making, secrets: Values) -> Result<Made, (u8, String)> {

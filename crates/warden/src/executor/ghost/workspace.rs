@@ -156,6 +156,7 @@ pub(super) mod tests {
             image_id: String::new(),
             labels: BTreeMap::new(),
             mounts: mounts.iter().map(mount).collect(),
+            narrowed: Vec::new(),
             running: Running::Yes,
             pid: Some(1),
             exit_code: None,
