@@ -101,6 +101,7 @@ pub(crate) fn fill(ledger: &Ledger, requests: u64) -> Outcome<()> {
                     and_what_it_starts: false,
                     inherited_from: None,
                     pattern: None,
+                    chat: None,
                 };
                 out.push(if approved { Record::Approved(answer) } else { Record::Denied(answer) });
                 if !approved {

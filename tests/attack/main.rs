@@ -8,6 +8,7 @@ mod support;
 
 mod asking;
 mod bequests;
+mod chats;
 mod clock;
 mod conditions;
 mod door;

@@ -162,7 +162,7 @@ fn nobody_approves_what_they_ask_by_another_user_of_theirs() {
     let mut panel = Panel::new("rules: [{command: touch, action: ask}]");
     let config = panel.house.path("warden.yaml");
     let said = std::fs::read_to_string(&config).unwrap();
-    let said = said.replace("['token:bob']", &format!("['token:bob', 'uid:{UID}']"));
+    let said = said.replace("['token:bob',", &format!("['token:bob', 'uid:{UID}',"));
     std::fs::write(&config, said).unwrap();
     panel.crash_and_restart(&[]);
     panel.token("bob");

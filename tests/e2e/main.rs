@@ -9,6 +9,7 @@ mod support;
 mod approvers;
 mod audit;
 mod bounded;
+mod chats;
 mod decisions;
 mod dry_run;
 mod grants;

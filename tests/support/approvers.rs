@@ -6,13 +6,13 @@ use std::process::{Child, Stdio};
 
 use super::{House, clawrden, text, until};
 
-/// Alice is whoever runs the tests, and has a token besides; bob and carol are with her in security; dave leads.
+/// Alice is whoever runs the tests, and has a token and a user of Slack besides, as bob has; bob and carol are with her in security; dave leads.
 fn settings() -> String {
     let uid = rustix::process::geteuid().as_raw();
     format!(
         "people:
-  alice: ['uid:{uid}', 'token:alice']
-  bob: ['token:bob']
+  alice: ['uid:{uid}', 'token:alice', 'slack:T1/ALICE']
+  bob: ['token:bob', 'slack:T1/BOB']
   carol: ['token:carol']
 groups:
   security: [alice, bob, carol]
@@ -39,9 +39,14 @@ pub type Said = (Option<i32>, String);
 
 impl Panel {
     pub fn new(policy: &str) -> Self {
+        Self::of(&settings(), policy)
+    }
+
+    /// With settings of one's own.
+    pub fn of(settings: &str, policy: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
         let config = dir.path().join("warden.yaml");
-        fs::write(&config, settings()).unwrap();
+        fs::write(&config, settings).unwrap();
         let config = config.to_str().unwrap().to_owned();
         let extra = ["--api", "127.0.0.1:0", "--config", &config];
         let house = House::within(dir, &[], policy, &extra);

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // Each suite uses its part of it.
 
 pub mod approvers;
+pub mod chats;
 pub mod client;
 pub mod engine;
 pub mod other;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::chat::ChatService;
 use crate::role::Role;
 
 /// What somebody's role holds for. Empty lists bound nothing.
@@ -59,6 +60,10 @@ pub struct TokenRequest {
     /// How long it holds: a second to 366 days; 90 days when absent.
     #[serde(default)]
     pub expires_in_ms: Option<u64>,
+    /// It is a bridge's, which says for which user of this service it asks, on everything that changes something. Only for
+    /// `approver`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaks_for: Option<ChatService>,
 }
 
 /// The answer to `POST /api/tokens`. Nobody can be told the token again.
@@ -95,6 +100,9 @@ pub struct TokenInfo {
     pub expires_ms: u64,
     /// When it was last used, to the minute; `None` for never.
     pub last_used_ms: Option<u64>,
+    /// For whose users a bridge asks by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaks_for: Option<ChatService>,
 }
 
 /// `GET /api/tokens`.
@@ -182,6 +190,9 @@ pub struct Session {
     pub csrf: Option<String>,
     /// Until when it holds.
     pub expires_ms: Option<u64>,
+    /// For whose users it speaks, where it is a bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaks_for: Option<ChatService>,
 }
 
 impl std::fmt::Debug for Session {
@@ -240,6 +251,7 @@ mod tests {
             scope: Scope::default(),
             csrf: Some("SECRET".to_owned()),
             expires_ms: None,
+            speaks_for: None,
         };
         let login =
             LoginRequest { code: Some("SECRET".to_owned()), token: Some("SECRET".to_owned()) };

@@ -27,6 +27,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
+use crate::chat::{ChatUser, ON_BEHALF};
 use crate::error::ErrorBody;
 use crate::policy::{RuleAnswer, RuleRequest};
 use crate::types::{
@@ -56,6 +57,10 @@ pub struct Client {
     path: PathBuf,
     remote: Option<Remote>,
     timeout: Option<Duration>,
+    /// For whom a bridge asks.
+    on_behalf: Option<ChatUser>,
+    /// By which an answer that is sent again is known.
+    key: Option<String>,
 }
 
 /// Why a call has no answer, or a bad one.
@@ -114,13 +119,14 @@ struct Call<'a> {
     body: Vec<u8>,
     socket: &'a Path,
     remote: Option<&'a Remote>,
+    client: &'a Client,
 }
 
 impl Client {
     /// A client of the warden whose control socket is at `path`. Nothing is connected yet.
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), remote: None, timeout: None }
+        Self { path: path.into(), remote: None, timeout: None, on_behalf: None, key: None }
     }
 
     /// A client of the warden that serves its API at `url` over TCP, with a token. Nothing is connected yet.
@@ -129,7 +135,7 @@ impl Client {
     /// [`RemoteError`]: nothing is sent then.
     pub fn remote(url: &str, token: &str, trust: Trust<'_>) -> Result<Self, RemoteError> {
         let remote = Some(Remote::new(url, token, trust)?);
-        Ok(Self { path: PathBuf::from(url), remote, timeout: None })
+        Ok(Self { path: PathBuf::from(url), remote, timeout: None, on_behalf: None, key: None })
     }
 
     /// The same client, with another limit to how long any call may take.
@@ -137,6 +143,19 @@ impl Client {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+
+    /// The same client, which asks for this user of a chat. Only who speaks for the chat may.
+    #[must_use]
+    pub fn on_behalf(&self, user: &ChatUser) -> Self {
+        Self { on_behalf: Some(user.clone()), ..self.clone() }
+    }
+
+    /// The same client, whose answer to what waits is given once, however often it is sent with this key: 1 to 128 visible
+    /// characters of ASCII.
+    #[must_use]
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self.clone() }
     }
 
     /// The control socket.
@@ -314,7 +333,8 @@ impl Client {
         timeout: Duration,
     ) -> Result<Bytes, ClientError> {
         let timeout = self.timeout.unwrap_or(timeout);
-        let call = Call { method, path, body, socket: &self.path, remote: self.remote.as_ref() };
+        let (socket, remote) = (&*self.path, self.remote.as_ref());
+        let call = Call { method, path, body, socket, remote, client: self };
         let (status, bytes) = tokio::time::timeout(timeout, exchange(call))
             .await
             .map_err(|_| ClientError::TimedOut { path: self.path.clone(), after: timeout })??;
@@ -365,6 +385,12 @@ where
         .header(header::ACCEPT, "application/json");
     if let Some(remote) = call.remote {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));
+    }
+    if let Some(user) = &call.client.on_behalf {
+        request = request.header(ON_BEHALF, user.to_string());
+    }
+    if let Some(key) = &call.client.key {
+        request = request.header("idempotency-key", key);
     }
     let request = request.body(Full::new(Bytes::from(call.body))).map_err(protocol)?;
     let answer = async {

@@ -91,6 +91,8 @@ codes! {
     Forbidden "forbidden" 403 "This is not permitted";
     /// 403: others are asked about this request.
     NotApprover "not_approver" 403 "Others are to answer this";
+    /// 403: the user of a chat is bound to nobody, or to nobody any more.
+    UnknownUser "unknown_user" 403 "Whose this user is, is not known";
     /// 403: nobody approves what they have asked for themselves.
     OwnRequest "own_request" 403 "Nobody approves their own request";
     /// 404: no such route, or no such id.

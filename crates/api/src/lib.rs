@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod approvals;
+pub mod chat;
 pub mod client;
 pub mod display;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod types;
 
 pub use access::*;
 pub use approvals::*;
+pub use chat::*;
 pub use client::{Client, ClientError, Event, EventStream, RecordingStream, RemoteError, Trust};
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use grants::*;

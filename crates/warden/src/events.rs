@@ -609,6 +609,7 @@ mod tests {
             and_what_it_starts: false,
             inherited_from: None,
             pattern: None,
+            chat: None,
         };
         let expired = |id| Record::Expired(ledger::Expired { id, entry, after_ms: 1 });
         let denied = [Record::Denied(answered(one)), Record::Denied(answered(two))];

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use clawrden_api::ChatUser;
 use serde::{Deserialize, Serialize};
 
 /// What a person comes by: what the kernel or a secret proves.
@@ -16,6 +17,8 @@ pub enum Door {
     Uid(u32),
     /// Tokens of this name, or the one of this id, and the sessions that are opened with them.
     Token(String),
+    /// A user of a chat, as the service itself calls them; a bridge says who it is.
+    Chat(ChatUser),
 }
 
 impl fmt::Display for Door {
@@ -23,18 +26,19 @@ impl fmt::Display for Door {
         match self {
             Self::Uid(uid) => write!(f, "uid:{uid}"),
             Self::Token(token) => write!(f, "token:{token}"),
+            Self::Chat(user) => write!(f, "{user}"),
         }
     }
 }
 
 impl Door {
-    /// Reads `uid:1000` and `token:ci`; `None` for what is neither.
+    /// Reads `uid:1000`, `token:ci` and `slack:T012ABC/U345DEF`; `None` for what is none of them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':')? {
             ("uid", uid) => uid.parse().ok().filter(|&uid| uid != u32::MAX).map(Self::Uid),
             ("token", name) if !name.is_empty() => Some(Self::Token(name.to_owned())),
-            _ => None,
+            _ => text.parse().ok().map(Self::Chat),
         }
     }
 }
@@ -48,6 +52,9 @@ pub struct Doors {
     pub token: Option<String>,
     /// Its name.
     pub token_name: Option<String>,
+    /// The user of a chat, for whom a bridge asks: they are who comes then, whatever the bridge has come by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatUser>,
 }
 
 /// Somebody who answers.
@@ -59,6 +66,14 @@ pub struct Voter {
     pub is_known: bool,
     /// What they came by.
     pub doors: Doors,
+}
+
+impl Voter {
+    /// Whether it is a user of a chat who is bound to nobody: their word counts for nothing.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        self.doors.chat.is_some() && !self.is_known
+    }
 }
 
 /// Why the settings make no people.
@@ -79,7 +94,8 @@ pub enum PeopleError {
     TwoMeanings(String),
     /// A member of a group is nobody.
     #[error(
-        "{member:?} in the group {group:?} is no person of `people`, no `uid:…` and no `token:…`"
+        "{member:?} in the group {group:?} is no person of `people`, no `uid:…`, no `token:…` and no user of a \
+         chat such as `slack:…`"
     )]
     NoMember {
         /// The group.
@@ -158,6 +174,12 @@ impl People {
     /// Who has come by these. A token that is named by its id is that person's, whoever its name is.
     #[must_use]
     pub fn voter(&self, doors: &Doors) -> Voter {
+        if let Some(user) = &doors.chat {
+            let owner = self.chat_owner(user);
+            let (is_known, doors) = (owner.is_some(), doors.clone());
+            let person = owner.unwrap_or_else(|| user.to_string().into());
+            return Voter { person, is_known, doors };
+        }
         let by_id = doors.token.clone().map(Door::Token);
         let by_name = doors.token_name.clone().map(Door::Token);
         let by_uid = doors.uid.map(Door::Uid);
@@ -170,9 +192,18 @@ impl People {
         Voter { person: door.into(), is_known: false, doors: doors.clone() }
     }
 
+    /// Whose user of a chat it is.
+    #[must_use]
+    pub fn chat_owner(&self, user: &ChatUser) -> Option<Arc<str>> {
+        self.owners.get(&Door::Chat(user.clone())).cloned()
+    }
+
     /// Whether a name of a policy means this person: their own, that of a group that they are in, or a door of theirs.
     #[must_use]
     pub fn means(&self, name: &str, voter: &Voter) -> bool {
+        if voter.is_stranger() {
+            return false;
+        }
         let person = &voter.person;
         if name == &**person {
             return true;
@@ -194,7 +225,11 @@ impl People {
     pub fn knows(&self, name: &str) -> bool {
         self.persons.contains_key(name)
             || self.groups.contains_key(name)
-            || Door::parse(name).is_some()
+            || Door::parse(name).is_some_and(|door| match &door {
+                Door::Uid(_) | Door::Token(_) => true,
+                // Nobody comes by one that is nobody's.
+                Door::Chat(_) => self.owners.contains_key(&door),
+            })
     }
 
     /// Whether this person has a user of this number.
@@ -222,7 +257,7 @@ mod tests {
 
     fn by(uid: Option<u32>, token: Option<(&str, &str)>) -> Doors {
         let (token, token_name) = token.map(|(id, name)| (id.to_owned(), name.to_owned())).unzip();
-        Doors { uid, token, token_name }
+        Doors { uid, token, token_name, chat: None }
     }
 
     #[test]
@@ -265,6 +300,31 @@ mod tests {
         assert!(people.knows("security") && people.knows("bob") && people.knows("uid:4"));
         assert!(!people.knows("leads") && !people.knows("uid:x"));
         assert!(people.has_uid("alice", 1000) && !people.has_uid("bob", 1000));
+    }
+
+    #[test]
+    fn a_user_of_a_chat_is_who_is_said_and_nobody_by_the_bridge_s_token() {
+        let people = people(
+            &[("alice", &["uid:1000", "slack:T1/U1"]), ("bob", &["token:bridge"])],
+            &[("oncall", &["telegram:5"])],
+        )
+        .unwrap();
+        let of = |user: &str, token: Option<(&str, &str)>| {
+            let chat = Some(user.parse().unwrap());
+            people.voter(&Doors { chat, ..by(None, token) })
+        };
+        let alice = of("slack:T1/U1", Some(("1", "bridge")));
+        assert_eq!((&*alice.person, alice.is_known), ("alice", true));
+        assert!(people.means("alice", &alice) && people.means("slack:T1/U1", &alice));
+        assert!(!people.means("bob", &alice) && !people.means("token:bridge", &alice));
+        assert!(!people.means("token:1", &alice));
+        assert!(people.means("oncall", &of("telegram:5", None)));
+        let other = of("slack:T1/U2", Some(("1", "bridge")));
+        assert!(other.is_stranger() && !alice.is_stranger());
+        for name in ["slack:T1/U2", "bob", "token:bridge", "token:1", "alice", "oncall"] {
+            assert!(!people.means(name, &other), "{name}");
+        }
+        assert!(people.knows("slack:T1/U1") && !people.knows("slack:T1/U2"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clawrden_api::{Role, Scope, TokenList, TokenRequest, display};
+use clawrden_api::{ChatService, Role, Scope, TokenList, TokenRequest, display};
 
 use crate::failure::Outcome;
 use crate::output::{Tone, cell, print_json, print_table, table};
@@ -16,6 +16,7 @@ A token is shown once; the warden keeps a hash of it.
 Examples:
   clawrden token create --role viewer --name grafana > token && chmod 600 token
   clawrden token create --role approver --jail agents --expires 30d --name alice
+  clawrden token create --role approver --speaks-for slack > token && chmod 600 token
   clawrden token list
   clawrden token revoke 7f3a21bc";
 
@@ -43,6 +44,9 @@ enum Verb {
         /// Answers to what this rule asks alone, such as policy.yaml:12 or rules.d/git.yaml:*; may be given again
         #[arg(long = "rule", value_name = "RULE")]
         rules: Vec<String>,
+        /// For a bridge to slack, telegram or webhook: it says for which user it asks, and the warden knows whose that is
+        #[arg(long, value_name = "SERVICE")]
+        speaks_for: Option<ChatService>,
         /// How long it holds, such as 12h or 30d
         #[arg(long, value_name = "TIME", default_value = "90d", value_parser = clawrden_policy::parse_duration)]
         expires: Duration,
@@ -70,9 +74,10 @@ enum Verb {
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     let client = &Connection::new(control)?.client;
     match args.verb {
-        Verb::Create { role, name, jails, rules, expires, json } => {
+        Verb::Create { role, name, jails, rules, speaks_for, expires, json } => {
             let life = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
-            let request = TokenRequest { role, name, jails, rules, expires_in_ms: Some(life) };
+            let expires_in_ms = Some(life);
+            let request = TokenRequest { role, name, jails, rules, expires_in_ms, speaks_for };
             let made = block_on(client.create_token(&request))?.map_err(Connection::failure)?;
             if json {
                 print_json(&made)?;
@@ -118,7 +123,9 @@ fn show(list: &TokenList) {
     for token in &list.tokens {
         let used = token.last_used_ms.map_or("never".to_owned(), |ms| when::moment(ms, now));
         let (scope, until) = (bounds(&token.scope), when::moment(token.expires_ms, now));
-        add([&token.id, "token", &token.name, token.role.as_str(), &scope, &until, &used]);
+        let kind =
+            token.speaks_for.map_or_else(|| "token".to_owned(), |to| format!("bridge to {to}"));
+        add([&token.id, &kind, &token.name, token.role.as_str(), &scope, &until, &used]);
     }
     for one in &list.sessions {
         let (scope, until) = (bounds(&one.scope), when::moment(one.expires_ms, now));

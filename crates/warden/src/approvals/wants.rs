@@ -65,6 +65,9 @@ impl Want {
     /// Whether somebody may answer this, when it has waited for so long.
     #[must_use]
     pub fn asks(&self, people: &People, voter: &Voter, waited_ms: u64) -> bool {
+        if voter.is_stranger() {
+            return false;
+        }
         let means = |names: &[String]| names.iter().any(|name| people.means(name, voter));
         let is_among = match self.from[..] {
             // Who is not named could come by another door as well.

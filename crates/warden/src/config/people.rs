@@ -53,7 +53,8 @@ impl<'de> Deserialize<'de> for Groups {
 
 fn read(name: &str, door: &str) -> Result<Door, String> {
     Door::parse(door).ok_or_else(|| {
-        format!("{door:?} of {name} is neither a user such as `uid:1000` nor a token such as `token:{name}`")
+        format!("{door:?} of {name} is neither a user such as `uid:1000` nor a token such as `token:{name}`, nor a user \
+             of a chat such as `slack:T012ABC/U345DEF`")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clawrden_api::{ErrorBody, ErrorCode, KillRequest, ResumeRequest, Role, Scope};
+use clawrden_api::{ChatService, ErrorBody, ErrorCode, KillRequest, ResumeRequest, Role, Scope};
 
 use super::peer::Peer;
 use super::routes::shown;
@@ -13,7 +13,7 @@ use crate::people::Doors;
 pub struct Actor {
     /// The person, for people and for the ledger.
     pub who: String,
-    /// Through what: `cli` for the Unix socket, `api` for a token, `web` for a session.
+    /// Through what: `cli` for the Unix socket, `api` for a token, `web` for a session; for a user of a chat its service.
     pub channel: &'static str,
     /// What they may do.
     pub role: Role,
@@ -27,6 +27,8 @@ pub struct Actor {
     pub token: Option<String>,
     /// By what it is known who it is.
     pub doors: Doors,
+    /// It is a bridge: whatever it changes, it changes for a user of this service.
+    pub speaks_for: Option<ChatService>,
 }
 
 impl Actor {
@@ -45,6 +47,23 @@ impl Actor {
             session: None,
             token: None,
             doors: Doors { uid: Some(peer.uid), ..Doors::default() },
+            speaks_for: None,
+        }
+    }
+
+    /// The warden's own bridge to a service: an approver, for the users who come by it.
+    #[must_use]
+    pub fn of_bridge(service: ChatService) -> Self {
+        Self {
+            who: format!("the warden's bridge to {service}"),
+            channel: service.as_str(),
+            role: Role::Approver,
+            scope: Scope::default(),
+            peer: None,
+            session: None,
+            token: None,
+            doors: Doors::default(),
+            speaks_for: Some(service),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorBody, History, HistoryQuery, IndexStatus, JailInfo,
-    JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
+    AnswerRequest, Answered, ChatUser, ConfigInfo, ErrorBody, History, HistoryQuery, IndexStatus,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
     PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status, TokenInfo,
 };
 
@@ -59,6 +59,9 @@ pub trait Backend:
     /// # Errors
     /// Why it cannot be told; the process is refused then.
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String>;
+
+    /// Whose user of a chat this is; `None` for nobody's.
+    fn person_of(&self, user: &ChatUser) -> Option<String>;
 
     /// Records that somebody was refused. `request` is method and path as the client wrote them,
     /// the path cut at 200 bytes; `note` goes behind the reason as it is.

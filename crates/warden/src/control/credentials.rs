@@ -86,8 +86,9 @@ pub(super) async fn log_in(
 }
 
 pub(super) async fn session(Extension(actor): Extension<Arc<Actor>>, headers: HeaderMap) -> Answer {
-    let Actor { who, role, scope, .. } = (*actor).clone();
-    ask(&headers, move || Ok(Session { who, role, scope, csrf: None, expires_ms: None })).await
+    let Actor { who, role, scope, speaks_for, .. } = (*actor).clone();
+    let session = Session { who, role, scope, csrf: None, expires_ms: None, speaks_for };
+    ask(&headers, move || Ok(session)).await
 }
 
 pub(super) async fn log_out(

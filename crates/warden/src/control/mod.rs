@@ -38,4 +38,4 @@ pub use patterns::Patterns;
 pub use peer::{Peer, Refusal};
 pub use policy::Lawyer;
 pub use running::Commands;
-pub use server::{Limits, serve, serve_tcp, serve_with};
+pub use server::{Limits, serve, serve_bridge, serve_tcp, serve_with};

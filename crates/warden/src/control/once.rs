@@ -139,7 +139,9 @@ impl Once {
 /// Whose key it is: nobody hears what came of another's.
 fn owner(actor: &Actor) -> String {
     let uid = actor.peer.as_ref().map(|peer| peer.uid);
-    format!("{:?} {:?} {uid:?}", actor.token, actor.session)
+    // A bridge's keys are those of the users for whom it asks.
+    let (chat, bridge) = (&actor.doors.chat, actor.speaks_for);
+    format!("{:?} {:?} {uid:?} {chat:?} {bridge:?}", actor.token, actor.session)
 }
 
 #[cfg(test)]
@@ -160,6 +162,7 @@ mod tests {
             session: None,
             token: Some(token.to_owned()),
             doors: crate::people::Doors::default(),
+            speaks_for: None,
         }
     }
 

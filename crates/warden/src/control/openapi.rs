@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clawrden_api::{ErrorCode, Problem};
+use clawrden_api::{ErrorCode, Problem, Role};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -11,9 +11,10 @@ use super::recordings::CAST;
 use super::table::{Gives, Least, Method, ROUTES, Route, Shape, Takes};
 
 /// What every route that wants to know who asks can say.
-const COMMON: [ErrorCode; 5] = [
+const COMMON: [ErrorCode; 6] = [
     ErrorCode::Unauthorized,
     ErrorCode::Forbidden,
+    ErrorCode::UnknownUser,
     ErrorCode::Misdirected,
     ErrorCode::TooMany,
     ErrorCode::Internal,
@@ -122,6 +123,16 @@ fn parameters(route: &Route) -> Vec<Value> {
         all.push(json!({
             "name": "Idempotency-Key", "in": "header", "description": text,
             "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+        }));
+    }
+    if let (Least::Role(Role::Viewer | Role::Approver), true) =
+        (route.least, route.method != Method::Get)
+    {
+        let text = "For which user a bridge asks, such as `slack:T012ABC/U345DEF`. By a token that speaks for a chat it has to be \
+                    there, by any other it may not.";
+        all.push(json!({
+            "name": "Clawrden-On-Behalf", "in": "header", "description": text,
+            "schema": {"type": "string", "maxLength": 138},
         }));
     }
     let Takes::Query(shape) = &route.takes else { return all };

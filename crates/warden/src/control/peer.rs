@@ -52,6 +52,9 @@ pub enum Refusal {
         "you belong to prisoner {0}, and prisoners may not use the control API; ask the person who runs you"
     )]
     Prisoner(String),
+    /// It comes by the door of one of the warden's own bridges.
+    #[error("this is the door of the warden's own bridge to {0}; use the control socket")]
+    NotTheBridge(&'static str),
     /// Whether it belongs to a prisoner cannot be told.
     #[error("whether you belong to a prisoner cannot be told, so you are refused: {0}")]
     Unclear(String),
@@ -81,6 +84,12 @@ impl Peer {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.pidfd.as_ref().is_none_or(|pidfd| pidfd::has_ended(pidfd.as_fd()))
+    }
+
+    /// Whether it is the warden itself: no other process has its number while it lives.
+    #[must_use]
+    pub fn is_this_process(&self) -> bool {
+        self.pid == Some(std::process::id()) && self.uid == rustix::process::geteuid().as_raw()
     }
 
     /// Whether it may use the control API at this moment. Reads /proc.

@@ -10,14 +10,14 @@ use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use clawrden_api::{ErrorCode, Role};
+use clawrden_api::{ChatService, ErrorCode, Role};
 use tracing::Instrument;
 
 use super::access::{Access, Visitor, only_reads};
 use super::actor::Actor;
 use super::backend::Backend;
 use super::once::Once;
-use super::peer::Peer;
+use super::peer::{Peer, Refusal};
 use super::reply::{self, Failure};
 use super::seats::Seat;
 use super::table::{LIVENESS, Least, ROUTES, SESSION};
@@ -53,6 +53,8 @@ const FILES: &str = "/ui/{*file}";
 pub(super) enum From {
     Socket(Arc<Peer>),
     Tcp(Visitor),
+    /// The warden's own bridge, by a socket that nobody else gets through.
+    Bridge(ChatService, Arc<Peer>),
 }
 
 /// What admission looks at: whom to ask, who it is, and where it sits.
@@ -126,6 +128,7 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
     let (mut parts, body) = request.into_parts();
     let admitted = match &from {
         From::Socket(peer) => of_socket(&control, peer, &parts).await.map(Some),
+        From::Bridge(service, peer) => of_bridge(&control, *service, peer, &parts).await.map(Some),
         From::Tcp(visitor) => {
             parts.extensions.insert(*visitor);
             match control.access.is_called(&parts) {
@@ -141,7 +144,11 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
                 Ok(()) => {
                     let (head, visitor) = (parts.clone(), *visitor);
                     let Control { access, backend, .. } = control;
-                    blocking(move || access.admit(&head, visitor, &*backend)).await.map(Some)
+                    let admitted = move || {
+                        let actor = access.admit(&head, visitor, &*backend)?;
+                        access.on_behalf(actor, &head, &*backend)
+                    };
+                    blocking(admitted).await.map(Some)
                 }
             }
         }
@@ -167,13 +174,32 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
 
 async fn of_socket(control: &Control, peer: &Arc<Peer>, parts: &Parts) -> Result<Actor, Failure> {
     let asked = format!("{} {}", parts.method, shown(parts.uri.path()));
-    let (peer, control) = (Arc::clone(peer), control.clone());
+    let (peer, control, head) = (Arc::clone(peer), control.clone(), parts.clone());
     let admitted = move || match peer.admit(&*control.backend) {
-        Ok(()) => Ok(Actor::of_peer(&peer)),
+        Ok(()) => control.access.on_behalf(Actor::of_peer(&peer), &head, &*control.backend),
         Err(why) => {
             control.access.refused(&peer, &*control.backend, &asked, &why);
             Err(Failure::new(ErrorCode::Forbidden, why.to_string()))
         }
+    };
+    blocking(admitted).await
+}
+
+async fn of_bridge(
+    control: &Control,
+    service: ChatService,
+    peer: &Arc<Peer>,
+    parts: &Parts,
+) -> Result<Actor, Failure> {
+    let (peer, control, head) = (Arc::clone(peer), control.clone(), parts.clone());
+    let admitted = move || {
+        if !peer.is_this_process() {
+            let why = Refusal::NotTheBridge(service.as_str());
+            let asked = format!("{} {}", head.method, shown(head.uri.path()));
+            control.access.refused(&peer, &*control.backend, &asked, &why);
+            return Err(Failure::new(ErrorCode::Forbidden, why.to_string()));
+        }
+        control.access.on_behalf(Actor::of_bridge(service), &head, &*control.backend)
     };
     blocking(admitted).await
 }

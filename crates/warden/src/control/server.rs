@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use clawrden_api::ChatService;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -95,6 +96,23 @@ pub async fn serve_tcp(
     run(listener, over_tcp, Control::new(backend, access, limits.body), shutdown, limits).await;
 }
 
+/// Serves the control API to the warden's own bridge to a service: whoever else connects is refused, and it is recorded.
+/// The listener must be in non-blocking mode, as [`bind_private`](crate::sockets::bind_private) gives it; the other end is
+/// a client of this very process.
+pub async fn serve_bridge(
+    listener: UnixListener,
+    service: ChatService,
+    backend: Arc<dyn Backend>,
+    access: Arc<Access>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let limits = Limits::default();
+    let control = Control::new(backend, access, limits.body);
+    let receive =
+        move |stream: UnixStream, house, seated| over_bridge(stream, service, house, seated);
+    run(listener, receive, control, shutdown, limits).await;
+}
+
 /// What each connection gets.
 #[derive(Clone)]
 struct House {
@@ -174,6 +192,15 @@ async fn over_socket(stream: UnixStream, house: House, seated: Seated) {
     match Peer::of(stream.as_fd()) {
         Ok(peer) => connection(stream, From::Socket(Arc::new(peer)), house, seated).await,
         Err(error) => tracing::warn!(%error, "cannot tell who is on a control connection"),
+    }
+}
+
+async fn over_bridge(stream: UnixStream, service: ChatService, house: House, seated: Seated) {
+    match Peer::of(stream.as_fd()) {
+        Ok(peer) => {
+            connection(stream, From::Bridge(service, Arc::new(peer)), house, seated).await;
+        }
+        Err(error) => tracing::warn!(%error, "cannot tell who is on a bridge's connection"),
     }
 }
 

@@ -112,6 +112,7 @@ fn answered(n: u64, why: &str) -> Answered {
         and_what_it_starts: false,
         inherited_from: None,
         pattern: None,
+        chat: None,
     }
 }
 

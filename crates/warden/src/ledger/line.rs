@@ -275,6 +275,7 @@ mod tests {
             role: clawrden_api::Role::Admin,
             jails: Vec::new(),
             rules: Vec::new(),
+            speaks_for: None,
             expires_ms: 1,
             by: "token: a-word-that-could-be-one".to_owned(),
         });

@@ -52,6 +52,8 @@ pub(crate) const FIELDS: Fields = Fields {
         "revoked",
         "session",
         "who",
+        "chat",
+        "speaks_for",
     ],
     maps: &["labels"],
 };
@@ -292,6 +294,21 @@ pub struct Answered {
     /// It is for every command that this takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// Who answered last, where they did so in a chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<Chat>,
+}
+
+/// By what somebody is known who answers in a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    /// The person.
+    pub person: String,
+    /// The user, by the service's own id, such as `slack:T012ABC/U345DEF`.
+    pub user: String,
+    /// The id of the token by which their bridge came; absent for one of the warden's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// Payload of [`Record::Voted`].
@@ -312,6 +329,9 @@ pub struct Voted {
     pub reason: Option<String>,
     /// How far it is, such as `1 of 2 approvals: alice`.
     pub progress: String,
+    /// By what they are known, where they answered in a chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<Chat>,
 }
 
 /// Payload of [`Record::Escalated`].
@@ -663,6 +683,9 @@ pub struct TokenCreated {
     /// For which rules alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
+    /// For whose users a bridge asks by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaks_for: Option<clawrden_api::ChatService>,
     /// Until when, in milliseconds since the epoch.
     pub expires_ms: u64,
     /// On whose word.

@@ -126,6 +126,7 @@ fn answered(n: u64, reason: Option<&str>) -> Answered {
         and_what_it_starts: false,
         inherited_from: None,
         pattern: None,
+        chat: None,
     }
 }
 

@@ -81,6 +81,7 @@ pub(super) fn grant_used(id: Id, approval: &Approval) -> Record {
         and_what_it_starts: approval.and_what_it_starts,
         inherited_from: approval.inherited.as_ref().map(|bequest| bequest.from),
         pattern: approval.pattern.clone(),
+        chat: None,
     })
 }
 

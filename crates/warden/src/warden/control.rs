@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
-    JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
-    PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
+    AnswerRequest, Answered, ChatUser, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery,
+    IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
 
 use super::Warden;
@@ -13,6 +13,7 @@ use super::prisoners::refused;
 use super::scopes;
 use crate::again::Case;
 use crate::approvals::{self, AnswerError, Now};
+use crate::control::access::unknown;
 use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
 use crate::request::denied;
@@ -30,6 +31,10 @@ const ROOT: &str = "prisoners that run as root and without isolation can undo al
 pub(super) struct Control(pub(super) Arc<Warden>);
 
 impl Backend for Control {
+    fn person_of(&self, user: &ChatUser) -> Option<String> {
+        self.0.people.chat_owner(user).map(|person| person.to_string())
+    }
+
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String> {
         let found = self.0.jails.prisoner_of(pid).map_err(|error| error.to_string())?;
         Ok(found.map(|prisoner| prisoner.id.clone()))
@@ -84,6 +89,7 @@ impl Backend for Control {
                 role: token.role,
                 jails: token.scope.jails,
                 rules: token.scope.rules,
+                speaks_for: token.speaks_for,
                 expires_ms: token.expires_ms,
                 by: token.created_by,
             }),
@@ -187,6 +193,11 @@ impl Backend for Control {
             );
             return Err(self.not_taken(actor, id, refused(ErrorCode::OwnRequest, text)));
         }
+        let voter = self.0.people.voter(&actor.doors);
+        if let Some(user) = actor.doors.chat.as_ref().filter(|_| voter.is_stranger()) {
+            // Nobody's since it was let in.
+            return Err(self.not_taken(actor, id, refused(ErrorCode::UnknownUser, unknown(user))));
+        }
         let case = self.0.approvals.case(id).map_err(answer_error)?;
         if approve {
             self.judge_again(id, case.as_deref(), &verdict.who)?;
@@ -195,11 +206,17 @@ impl Backend for Control {
         let wants = case.as_ref().and_then(|case| case.wants(&self.0.jails));
         let holds = |token: &str| self.0.token_holds(token);
         let moment = approvals::Moment { wants: wants.as_ref(), holds: &holds };
-        let person = self.0.people.voter(&actor.doors).person;
+        let chat = actor.doors.chat.as_ref().map(|user| ledger::Chat {
+            person: voter.person.to_string(),
+            user: user.to_string(),
+            token: actor.token.clone(),
+        });
+        let person = voter.person;
         let ledger = &self.0.ledger;
         let channel = verdict.channel.clone();
         let record = |answered: &approvals::Answered| {
-            let written = ledger.append(&answer_records(answered, &channel, &person));
+            let written =
+                ledger.append(&answer_records(answered, &channel, &person, chat.as_ref()));
             crate::crash::point("after_answer_recorded");
             written.map(|_| ()).map_err(|error| error.to_string())
         };
@@ -349,6 +366,7 @@ impl Control {
                 and_what_it_starts: false,
                 inherited_from: None,
                 pattern: None,
+                chat: None,
             })
         };
         let told: Vec<Record> = requests.into_iter().map(answered).collect();
@@ -364,7 +382,12 @@ impl Control {
 
 /// An answer has a record for each request that it is for; where nobody waits, for the one that asked last.
 /// Of a vote that does not decide there is one, for the request that was shown.
-fn answer_records(answered: &approvals::Answered, channel: &str, person: &str) -> Vec<Record> {
+fn answer_records(
+    answered: &approvals::Answered,
+    channel: &str,
+    person: &str,
+    chat: Option<&ledger::Chat>,
+) -> Vec<Record> {
     if let Some(progress) = &answered.progress {
         let shown = answered.told.first().or(answered.parked.as_ref()).copied();
         return vec![Record::Voted(ledger::Voted {
@@ -375,6 +398,7 @@ fn answer_records(answered: &approvals::Answered, channel: &str, person: &str) -
             channel: channel.to_owned(),
             reason: answered.reason.clone(),
             progress: progress.clone(),
+            chat: chat.cloned(),
         })];
     }
     let requests = answered.told.iter().chain(&answered.parked);
@@ -392,6 +416,7 @@ fn answer_records(answered: &approvals::Answered, channel: &str, person: &str) -
                 and_what_it_starts: answered.and_what_it_starts,
                 inherited_from: None,
                 pattern: answered.pattern.clone(),
+                chat: chat.cloned(),
             };
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })

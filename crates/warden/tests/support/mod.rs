@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, ConfigInfo, EngineStatus, ErrorBody, ErrorCode,
-    ExplainRequest, Explained, GrantList, History, HistoryEntry, HistoryQuery, JailInfo, JailList,
-    JailRequest, KillReport, KillRequest, LedgerStatus, Overview, PatternTested,
+    AnswerRequest, Answered, Caller, ChatService, ChatUser, ConfigInfo, EngineStatus, ErrorBody,
+    ErrorCode, ExplainRequest, Explained, GrantList, History, HistoryEntry, HistoryQuery, JailInfo,
+    JailList, JailRequest, KillReport, KillRequest, LedgerStatus, Overview, PatternTested,
     PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer,
     PrisonerRequest, Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest,
     RuleAnswer, RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status,
@@ -29,7 +29,7 @@ use clawrden_api::{
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
     Access, AccessChange, Actor, ApiConfig, Backend, Commands, Counting, Format, Grants, Lawyer,
-    Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_tcp, serve_with,
+    Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge, serve_tcp, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -214,6 +214,10 @@ impl Lawyer for Fake {
 }
 
 impl Backend for Fake {
+    fn person_of(&self, user: &ChatUser) -> Option<String> {
+        (user.to_string() == "slack:T1/U1").then(|| "alice".to_owned())
+    }
+
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String> {
         let (prisoner, is_blind) = {
             let memory = self.0.lock().unwrap();
@@ -319,7 +323,9 @@ impl Backend for Fake {
         if !id.starts_with("bbbb") {
             return error(ErrorCode::NotFound, "no such request");
         }
-        self.note(format!("answer {id} {verdict:?} {:?}", request.reason));
+        let by = actor.doors.chat.as_ref().map(|_| format!(" {} by {}", actor.channel, actor.who));
+        let by = by.unwrap_or_default();
+        self.note(format!("answer {id} {verdict:?} {:?}{by}", request.reason));
         let answer = format!("{verdict:?}");
         Ok(Answered {
             progress: None,
@@ -449,6 +455,9 @@ pub(crate) struct Served {
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
     _bound: Bound,
+    /// Where the warden's own bridge to Slack comes in.
+    pub(crate) bridge: PathBuf,
+    _bound_bridge: Bound,
     _folder: tempfile::TempDir,
 }
 
@@ -458,6 +467,9 @@ impl Served {
         let path = folder.path().join("control.sock");
         let bound = bind_private(&path, 0o600).unwrap();
         let listener = bound.listener().try_clone().unwrap();
+        let bridge = folder.path().join("slack.sock");
+        let bound_bridge = bind_private(&bridge, 0o600).unwrap();
+        let over_bridge = bound_bridge.listener().try_clone().unwrap();
         let tokens = folder.path().join("tokens.json");
         let api = ApiConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -477,6 +489,7 @@ impl Served {
             runtime.unwrap().block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
                 let tcp = tokio::net::TcpListener::from_std(tcp).unwrap();
+                let over_bridge = tokio::net::UnixListener::from_std(over_bridge).unwrap();
                 let (end, ended) = tokio::sync::watch::channel(());
                 let ends = |mut ended: tokio::sync::watch::Receiver<()>| async move {
                     drop(ended.changed().await);
@@ -489,12 +502,20 @@ impl Served {
                     limits,
                 );
                 let over_tcp = tokio::spawn(over_tcp);
+                let over_bridge = tokio::spawn(serve_bridge(
+                    over_bridge,
+                    ChatService::Slack,
+                    Arc::clone(&shared),
+                    Arc::clone(&access),
+                    ends(ended.clone()),
+                ));
                 let over_socket =
                     tokio::spawn(serve_with(listener, shared, access, ends(ended), limits));
                 drop(stopped.await);
                 drop(end);
                 over_socket.await.unwrap();
                 over_tcp.await.unwrap();
+                over_bridge.await.unwrap();
             });
         });
         Self {
@@ -505,6 +526,8 @@ impl Served {
             stop: Some(stop),
             thread: Some(thread),
             _bound: bound,
+            bridge,
+            _bound_bridge: bound_bridge,
             _folder: folder,
         }
     }

@@ -26,7 +26,7 @@ fn people() -> Arc<People> {
 
 fn token(name: &str) -> Doors {
     let (token, token_name) = (Some(format!("id-{name}")), Some(name.to_owned()));
-    Doors { uid: None, token, token_name }
+    Doors { uid: None, token, token_name, chat: None }
 }
 
 fn uid(uid: u32) -> Doors {

@@ -1,6 +1,7 @@
 //! Who may use the control API over TCP: by a token, or by a session of the web page. Nobody is let in by where they
 //! come from; some are kept out by it.
 
+mod behalf;
 mod hosts;
 mod lockout;
 mod neighbour;
@@ -17,8 +18,8 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use clawrden_api::{
-    ErrorCode, LoginLink, LoginRequest, Revoked, Role, Session, SessionInfo, TokenInfo, TokenList,
-    TokenMade, TokenRequest,
+    ChatService, ErrorCode, LoginLink, LoginRequest, Revoked, Role, Session, SessionInfo,
+    TokenInfo, TokenList, TokenMade, TokenRequest,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -27,6 +28,7 @@ use super::backend::{AccessChange, Backend};
 use super::peer::{Peer, Refusal};
 use super::reply::Failure;
 use crate::people::Doors;
+pub(crate) use behalf::unknown;
 use hosts::Hosts;
 use lockout::{Failed, Key, Lockout};
 use sessions::{NoLink, Owner, Sessions};
@@ -88,6 +90,8 @@ pub struct Access {
     socket: Lockout,
     /// Of answers that are not taken from whoever may be here.
     answers: Lockout,
+    /// Of bridges, and of the users for whom they ask.
+    chats: Lockout,
     hosts: Hosts,
     named: Vec<String>,
     /// Where it is served, and how its certificate is known.
@@ -130,6 +134,7 @@ impl Access {
             lockout: Lockout::default(),
             socket: Lockout::default(),
             answers: Lockout::default(),
+            chats: Lockout::default(),
             hosts: Hosts::new(&named),
             named,
             place: None,
@@ -235,6 +240,7 @@ impl Access {
             session: Some(info.id),
             token: info.token,
             doors,
+            speaks_for: None,
         })
     }
 
@@ -264,7 +270,10 @@ impl Access {
         // Without a place nobody can come by one.
         let mut all = if self.place.is_some() { self.tokens.list(now_ms()) } else { Vec::new() };
         all.retain(|token| {
-            token.role >= Role::Approver && token.scope.has_jail(jail) && token.scope.has_rule(rule)
+            token.role >= Role::Approver
+                && token.speaks_for.is_none()
+                && token.scope.has_jail(jail)
+                && token.scope.has_rule(rule)
         });
         all.into_iter().map(|token| token_actor(token).doors).collect()
     }
@@ -362,6 +371,11 @@ impl Access {
             LoginRequest { code: None, token: Some(token) } => {
                 let info = self.tokens.find(&token, now);
                 let info = info.ok_or_else(|| wrong("its token does not hold"))?;
+                if let Some(service) = info.speaks_for {
+                    return Err(wrong(&format!(
+                        "its token is of a bridge to {service}, which has no page"
+                    )));
+                }
                 let (id, until) = (info.id.clone(), info.expires_ms);
                 let Actor { who, role, scope, doors, .. } = token_actor(info);
                 (Owner { who, role, scope, token: Some(id), doors }, until)
@@ -381,8 +395,8 @@ impl Access {
         let SessionInfo { who, role, scope, expires_ms, .. } = opened.info;
         let life = (expires_ms.saturating_sub(now)) / 1000;
         let cookie = set_cookie(&opened.cookie, life, visitor.is_secure);
-        let session =
-            Session { who, role, scope, csrf: Some(opened.csrf), expires_ms: Some(expires_ms) };
+        let (csrf, expires_ms) = (Some(opened.csrf), Some(expires_ms));
+        let session = Session { who, role, scope, csrf, expires_ms, speaks_for: None };
         Ok((session, cookie))
     }
 
@@ -477,15 +491,18 @@ pub(super) fn only_reads(method: &Method) -> bool {
 fn token_actor(info: TokenInfo) -> Actor {
     // A name that an id could be, of a token from before those were refused, makes nobody somebody else.
     let token_name = Some(info.name.clone()).filter(|name| !secret::is_id(name));
+    let speaks_for = info.speaks_for;
     Actor {
         who: format!("{} (token {})", info.name, info.id),
-        channel: "api",
-        role: info.role,
+        channel: speaks_for.map_or("api", ChatService::as_str),
+        // Whatever its file says: a bridge decides nothing, and its users answer.
+        role: if speaks_for.is_some() { info.role.min(Role::Approver) } else { info.role },
         scope: info.scope,
         peer: None,
         session: None,
-        doors: Doors { uid: None, token: Some(info.id.clone()), token_name },
+        doors: Doors { token: Some(info.id.clone()), token_name, ..Doors::default() },
         token: Some(info.id),
+        speaks_for,
     }
 }
 

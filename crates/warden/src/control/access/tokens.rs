@@ -134,8 +134,9 @@ impl Tokens {
             id = secret::fresh_id().map_err(TokenError::NoRandom)?;
         }
         let text = format!("{MARK}_{id}_{}", secret::fresh().map_err(TokenError::NoRandom)?);
+        let usual = request.speaks_for.map_or_else(|| request.role.to_string(), |s| s.to_string());
         let info = TokenInfo {
-            name: request.name.unwrap_or_else(|| request.role.to_string()),
+            name: request.name.unwrap_or(usual),
             id,
             role: request.role,
             scope: Scope { jails: request.jails, rules: request.rules },
@@ -143,6 +144,7 @@ impl Tokens {
             created_by: by.to_owned(),
             expires_ms: now_ms.saturating_add(request.expires_in_ms.unwrap_or(USUAL_LIFE_MS)),
             last_used_ms: None,
+            speaks_for: request.speaks_for,
         };
         Ok((info, text))
     }
@@ -236,7 +238,7 @@ impl Tokens {
 }
 
 fn check(request: &TokenRequest) -> Result<(), String> {
-    let TokenRequest { role, name, jails, rules, expires_in_ms } = request;
+    let TokenRequest { role, name, jails, rules, expires_in_ms, speaks_for } = request;
     if let Some(name) = name {
         let plain = |c: char| c.is_ascii_alphanumeric() || " ._@-".contains(c);
         let is_name = (1..=64).contains(&name.len()) && name.chars().all(plain);
@@ -250,6 +252,11 @@ fn check(request: &TokenRequest) -> Result<(), String> {
                 "{name:?} could be the id of another token, by which people are known; add a letter that no id has"
             ));
         }
+    }
+    if let Some(service) = speaks_for
+        && *role != Role::Approver
+    {
+        return Err(format!("a bridge to {service} is an approver, and not {role}"));
     }
     if *role == Role::Admin && !(jails.is_empty() && rules.is_empty()) {
         return Err("an admin may everything: bound a viewer or an approver instead".to_owned());
@@ -285,7 +292,14 @@ mod tests {
     use super::*;
 
     fn request(role: Role) -> TokenRequest {
-        TokenRequest { role, name: None, jails: Vec::new(), rules: Vec::new(), expires_in_ms: None }
+        TokenRequest {
+            role,
+            name: None,
+            jails: Vec::new(),
+            rules: Vec::new(),
+            expires_in_ms: None,
+            speaks_for: None,
+        }
     }
 
     fn made(tokens: &Tokens, request: TokenRequest, now: u64) -> (TokenInfo, String) {
@@ -395,6 +409,11 @@ mod tests {
         let jail = |role| TokenRequest { jails: vec!["a".to_owned()], ..request(role) };
         assert!(check(&jail(Role::Approver)).is_ok() && check(&jail(Role::Viewer)).is_ok());
         assert!(check(&jail(Role::Admin)).is_err());
+        for role in Role::ALL {
+            let speaks_for = Some(clawrden_api::ChatService::Slack);
+            let bridge = TokenRequest { speaks_for, ..request(role) };
+            assert_eq!(check(&bridge).is_ok(), role == Role::Approver, "{role}");
+        }
         for name in ["", " a", "a\nb", "a\u{202e}b", &"x".repeat(65)] {
             let named = TokenRequest { name: Some(name.to_owned()), ..request(Role::Viewer) };
             assert!(check(&named).is_err(), "{name:?}");

@@ -1,0 +1,169 @@
+//! Chats: services by which people answer, and who somebody is there.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The header by which a bridge says for whom it asks, such as `slack:T012ABC/U345DEF`.
+pub const ON_BEHALF: &str = "clawrden-on-behalf";
+
+/// Bytes of a user's id at most.
+pub const MAX_USER: usize = 128;
+
+/// A service through which people answer.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatService {
+    /// Slack.
+    Slack,
+    /// Telegram.
+    Telegram,
+    /// Whatever answers by signed callbacks.
+    Webhook,
+}
+
+impl ChatService {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Slack, Self::Telegram, Self::Webhook];
+
+    /// Its name, as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Telegram => "telegram",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+impl fmt::Display for ChatService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ChatService {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|service| service.as_str() == text);
+        found.ok_or_else(|| format!("{text:?} is none of slack, telegram and webhook"))
+    }
+}
+
+/// Somebody, by the service's own id: never by a name that they can choose. It is written `slack:T012ABC/U345DEF`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChatUser {
+    service: ChatService,
+    user: String,
+}
+
+impl ChatUser {
+    /// Somebody of this id there.
+    ///
+    /// # Errors
+    /// When no id looks like it.
+    pub fn new(service: ChatService, user: impl Into<String>) -> Result<Self, String> {
+        let user = user.into();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._@/+-=~:".contains(c);
+        if (1..=MAX_USER).contains(&user.len()) && user.chars().all(plain) {
+            return Ok(Self { service, user });
+        }
+        Err(format!(
+            "{:?} is no user's id: 1 to {MAX_USER} letters, digits and ._@/+-=~: make one",
+            user.chars().take(MAX_USER).collect::<String>()
+        ))
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn service(&self) -> ChatService {
+        self.service
+    }
+
+    /// The service's id.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+}
+
+impl fmt::Display for ChatUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.user)
+    }
+}
+
+impl FromStr for ChatUser {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (service, user) = text.split_once(':').ok_or_else(|| {
+            let shown: String = text.chars().take(MAX_USER).collect();
+            format!("{shown:?} is no user of a chat; write one as slack:T012ABC/U345DEF")
+        })?;
+        Self::new(service.parse()?, user)
+    }
+}
+
+impl TryFrom<String> for ChatUser {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ChatUser> for String {
+    fn from(user: ChatUser) -> Self {
+        user.to_string()
+    }
+}
+
+/// It travels as text.
+impl PartialSchema for ChatUser {
+    fn schema() -> RefOr<Schema> {
+        let text = "A user of a chat by the service's own id, such as `slack:T012ABC/U345DEF`.";
+        let object = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(None::<SchemaFormat>)
+            .description(Some(text));
+        object.into()
+    }
+}
+
+impl ToSchema for ChatUser {
+    fn name() -> Cow<'static, str> {
+        "ChatUser".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_a_service_and_its_own_id() {
+        for text in ["slack:T012ABC/U345DEF", "telegram:123456", "webhook:alice@example:1"] {
+            assert_eq!(text.parse::<ChatUser>().unwrap().to_string(), text);
+        }
+        let long = format!("slack:{}", "x".repeat(MAX_USER + 1));
+        for text in ["", "slack", "slack:", "irc:bob", "slack:a b", "slack:a\nb", "slack:é", &long]
+        {
+            assert!(text.parse::<ChatUser>().is_err(), "{text:?}");
+        }
+        let user: ChatUser = serde_json::from_str("\"telegram:5\"").unwrap();
+        assert_eq!((user.service(), user.user()), (ChatService::Telegram, "5"));
+        assert_eq!(serde_json::to_string(&user).unwrap(), "\"telegram:5\"");
+        assert!(serde_json::from_str::<ChatUser>("\"5\"").is_err());
+    }
+}

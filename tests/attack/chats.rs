@@ -1,0 +1,140 @@
+//! Answers through chats: a bridge decides nothing, and nobody is taken for whom they are not.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::nothing_started;
+use crate::support::approvers::{Panel, TWO, events};
+use crate::support::chats::send;
+use crate::support::text;
+
+const ASK: &str = "
+default_action: deny
+rules:
+  - {command: touch, action: ask}
+";
+
+fn refusals(panel: &Panel) -> Vec<String> {
+    let all = events(&panel.house.path("ledger.jsonl"), "control_refused");
+    all.iter().map(|record| record["why"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn nobody_but_a_bridge_answers_for_a_user_of_a_chat() {
+    let panel = Panel::new(ASK);
+    let (mut child, short) = panel.waiting();
+    let made = panel.house.cli(&["token", "create", "--role", "admin", "--name", "carol"]);
+    let admin = text(&made.stdout).trim().to_owned();
+    let address = panel.url.strip_prefix("http://").unwrap();
+    let path = format!("/api/queue/{short}/approve");
+    let forged = "clawrden-on-behalf: slack:T1/ALICE\r\n";
+    let (status, said) = send(address, &admin, "POST", &path, forged, "{}");
+    assert_eq!(status, 403, "{said}");
+    assert!(said.contains("is no bridge"), "{said}");
+    assert!(refusals(&panel)[0].contains("is no bridge"));
+    nothing_started(&panel.house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_bridge_answers_nothing_by_itself_and_nothing_for_a_user_who_is_nobody() {
+    let panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &[]);
+    let (mut child, short) = panel.waiting();
+    let path = format!("/api/queue/{short}/approve");
+    let (status, said) = slack.post(None, &path, "{}");
+    assert_eq!((status, said.contains("say who it is")), (403, true), "{said}");
+    for verb in ["approve", "deny"] {
+        let (status, said) = slack.tap("slack:T1/MALLORY", verb, &short);
+        assert_eq!(status, 403, "{said}");
+        assert!(said.contains("\"unknown_user\"") && said.contains("people pair"), "{said}");
+    }
+    for path in ["/api/kill", "/api/resume"] {
+        assert_eq!(slack.post(Some("slack:T1/MALLORY"), path, "{}").0, 403);
+        assert_eq!(slack.post(None, path, "{}").0, 403);
+    }
+    // The id is the service's: another service's user of the same id is nobody.
+    let telegram = panel.bridge("telegram", &[]);
+    assert_eq!(telegram.tap("telegram:T1/ALICE", "approve", &short).0, 403);
+    assert_eq!(telegram.tap("slack:T1/ALICE", "approve", &short).0, 403);
+    let all = refusals(&panel);
+    assert!(all.iter().any(|why| why.contains("slack:T1/MALLORY") && why.contains(slack.id())));
+    nothing_started(&panel.house);
+    assert!(events(&panel.house.path("ledger.jsonl"), "stopped").is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_bridge_s_token_of_a_person_s_name_makes_nobody_that_person() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    let slack = panel.bridge("slack", &["--name", "alice"]);
+    let (mut child, short) = panel.waiting();
+    assert_eq!(slack.tap("slack:T1/MALLORY", "approve", &short).0, 403);
+    assert_eq!(slack.tap("slack:T1/BOB", "approve", &short).0, 200);
+    assert_eq!(panel.progress(), "1 of 2 approvals: bob");
+    assert_eq!(slack.tap("slack:T1/BOB", "approve", &short).0, 409, "a person counts once");
+    nothing_started(&panel.house);
+    assert_eq!(slack.tap("slack:T1/ALICE", "approve", &short).0, 200);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_tap_for_another_jail_or_rule_than_the_bridge_s_is_not_taken() {
+    let panel = Panel::new(ASK);
+    let elsewhere = panel.bridge("slack", &["--jail", "elsewhere"]);
+    let other_rule = panel.bridge("slack", &["--rule", "policy.yaml:99"]);
+    let (mut child, short) = panel.waiting();
+    for verb in ["approve", "deny"] {
+        assert_eq!(elsewhere.tap("slack:T1/ALICE", verb, &short).0, 404, "it sees nothing of it");
+        assert_eq!(other_rule.tap("slack:T1/ALICE", verb, &short).0, 403);
+    }
+    assert_eq!(elsewhere.post(Some("slack:T1/ALICE"), "/api/kill", "{}").0, 403);
+    nothing_started(&panel.house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_bridge_that_is_taken_over_opens_no_session_makes_no_token_and_writes_no_rule() {
+    let panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &[]);
+    let alice = Some("slack:T1/ALICE");
+    let login = format!(r#"{{"token":"{}"}}"#, slack.token());
+    assert_eq!(slack.post(alice, "/api/session", &login).0, 401);
+    assert_eq!(slack.post(alice, "/api/tokens", r#"{"role":"approver"}"#).0, 403);
+    assert_eq!(slack.post(alice, "/api/policy/rules", r#"{"id":"abcd"}"#).0, 403);
+    let (mut child, short) = panel.waiting();
+    let revoked = panel.house.cli(&["token", "revoke", slack.id()]);
+    assert!(revoked.status.success());
+    assert_eq!(slack.tap("slack:T1/ALICE", "approve", &short).0, 401);
+    nothing_started(&panel.house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ledger = fs::read_to_string(panel.house.path("ledger.jsonl")).unwrap();
+    assert!(!ledger.contains(slack.token().rsplit('_').next().unwrap()));
+}
+
+#[test]
+fn who_asks_by_their_own_user_does_not_approve_it_by_a_chat() {
+    use crate::support::other::{UID, by, is_root, open_to_others, set_user};
+    if !is_root() {
+        eprintln!("skipped: this needs root");
+        return;
+    }
+    let mallory = format!("people: {{mallory: ['uid:{UID}', 'slack:T1/M']}}\n");
+    let panel = Panel::of(&mallory, ASK);
+    open_to_others(&panel.house);
+    let slack = panel.bridge("slack", &[]);
+    let mut touch: Command = by(&set_user(UID), &panel.house.shimmed("touch"));
+    let mut child = touch.arg(panel.mark()).stderr(Stdio::null()).spawn().unwrap();
+    let short = panel.house.pending()["short"].as_str().unwrap().to_owned();
+    let (status, said) = slack.tap("slack:T1/M", "approve", &short);
+    assert_eq!(status, 403, "{said}");
+    assert!(said.contains("own_request"), "{said}");
+    assert_eq!(slack.tap("slack:T1/M", "deny", &short).0, 200);
+    assert_eq!(child.wait().unwrap().code(), Some(126));
+    nothing_started(&panel.house);
+}

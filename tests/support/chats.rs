@@ -1,0 +1,73 @@
+//! Bridges to chats: what they say to a warden, for whom.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::approvers::Panel;
+use super::text;
+
+/// A bridge's token, and the warden's address.
+pub struct Bridge {
+    token: String,
+    address: String,
+}
+
+/// Status and body.
+pub type Answered = (u16, String);
+
+impl Panel {
+    /// A token that speaks for a service, with these further words to `clawrden token create`.
+    pub fn bridge(&self, service: &str, words: &[&str]) -> Bridge {
+        let create = ["token", "create", "--role", "approver", "--speaks-for", service];
+        let made = self.house.cli(&[&create[..], words].concat());
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        Bridge { token: text(&made.stdout).trim().to_owned(), address }
+    }
+}
+
+impl Bridge {
+    /// The token's id.
+    pub fn id(&self) -> &str {
+        self.token.split('_').nth(1).unwrap()
+    }
+
+    /// The token itself.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// What a user did: `approve` or `deny`.
+    pub fn tap(&self, user: &str, verb: &str, id: &str) -> Answered {
+        self.post(Some(user), &format!("/api/queue/{id}/{verb}"), "{}")
+    }
+
+    /// A request that changes something, for a user or for none.
+    pub fn post(&self, user: Option<&str>, path: &str, body: &str) -> Answered {
+        let behalf =
+            user.map_or_else(String::new, |user| format!("clawrden-on-behalf: {user}\r\n"));
+        send(&self.address, &self.token, "POST", path, &behalf, body)
+    }
+}
+
+/// A request with a token, whosever it is, and further headers.
+pub fn send(
+    address: &str,
+    token: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Answered {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    let status = said.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, said.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
