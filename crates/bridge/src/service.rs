@@ -1,0 +1,144 @@
+//! What a chat service can do, and what is heard from people there.
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::card::{Card, Digest};
+
+/// A chat service, spoken to by its own protocol.
+///
+/// Nothing is tried again here: a [`Failure`] says whether that is worth while, and the bridge keeps what is to be said.
+pub trait Service: Send + Sync + 'static {
+    /// The name: `slack`, `telegram`. It is the beginning of its users' names for the warden.
+    fn name(&self) -> &'static str;
+
+    /// Posts a message that can be answered. `place` is the service's own: a channel's or a chat's id.
+    fn post(
+        &self,
+        place: &str,
+        card: &Card,
+    ) -> impl Future<Output = Result<Posted, Failure>> + Send;
+
+    /// Makes a message say what is so by now.
+    fn edit(
+        &self,
+        posted: &Posted,
+        card: &Card,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Says something below a message: the tail of what a command wrote. `text` is plain.
+    fn reply(
+        &self,
+        posted: &Posted,
+        text: &str,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Posts one message for many requests, or edits the one that is there.
+    fn digest(
+        &self,
+        place: &str,
+        before: Option<&Posted>,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<Posted, Failure>> + Send;
+
+    /// Tells one person something: what became of their tap or command. `text` is plain.
+    fn tell(&self, to: &ReplyTo, text: &str) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Hears people until it cannot any more. It connects again by itself, as the service asks for.
+    fn listen(&self, heard: mpsc::Sender<Heard>) -> impl Future<Output = Failure> + Send;
+
+    /// Tries its way, step by step, for `clawrden notify test`: what was tried, and what came of it. It ends with the first
+    /// step that fails.
+    fn test(&self, place: &str) -> impl Future<Output = Vec<Step>> + Send;
+}
+
+/// By what a service finds a message of ours again. It is kept over restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Posted {
+    /// The channel or chat.
+    pub place: String,
+    /// The message in it.
+    pub message: String,
+}
+
+/// Why something could not be said or heard.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The service wants to be left in peace for so long.
+    #[error("it asks for {} s of rest", .0.as_secs())]
+    Later(Duration),
+    /// It may go well later: the network, or the service itself.
+    #[error("{0}")]
+    Now(String),
+    /// It will never go well: a bad token, a channel that is not there, a message that is gone.
+    #[error("{0}")]
+    Never(String),
+}
+
+/// What a person did there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The service's id of the user, with the team's before it where there are several: never a name that a user can choose.
+    pub user: String,
+    /// How the service shows them, for people alone.
+    pub shown: String,
+    /// Names this very tap or command: what comes twice with the same is the same.
+    pub key: String,
+    /// Where they are told what came of it.
+    pub to: ReplyTo,
+    /// What they want.
+    pub wants: Wants,
+}
+
+/// What a person wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wants {
+    /// To answer a request.
+    Answer {
+        /// Its whole id.
+        request: String,
+        /// Yes or no.
+        approve: bool,
+        /// Why.
+        reason: Option<String>,
+        /// For what a yes is good.
+        scope: Scope,
+    },
+    /// A command, such as `status`, `queue`, `kill`, `kill web`, `resume`, `pair 1234-5678`: its words.
+    Command(Vec<String>),
+}
+
+/// For what a yes is good.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// One run.
+    #[default]
+    Once,
+    /// This prisoner's life.
+    Session,
+    /// Some time, in milliseconds.
+    Time(u64),
+}
+
+/// Where a person is told what came of what they did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The channel or chat.
+    pub place: String,
+    /// The service's own address for an answer to this very tap, where it gives one.
+    pub address: Option<String>,
+    /// The user, for services that can tell one alone.
+    pub user: String,
+}
+
+/// A step of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What was tried, such as `the token is valid`.
+    pub what: String,
+    /// Why it failed, with the remedy; `None` when it went well.
+    pub failed: Option<String>,
+}

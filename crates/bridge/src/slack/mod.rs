@@ -1,0 +1,1 @@
+//! Slack: Socket Mode or signed events, and messages of blocks.

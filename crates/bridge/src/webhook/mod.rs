@@ -1,0 +1,1 @@
+//! Webhooks: signed JSON to any address, and answers by signed callback.
