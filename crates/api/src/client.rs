@@ -36,7 +36,7 @@ use crate::types::{
     Status,
 };
 use remote::{Remote, Wire};
-pub use remote::{RemoteError, Trust};
+pub use remote::{RemoteError, Trust, tls};
 
 /// Bytes of an answer's body. A longer one is refused.
 pub const MAX_ANSWER: usize = 64 * 1024 * 1024;

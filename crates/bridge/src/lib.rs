@@ -5,6 +5,8 @@
 //! decides whether that is anybody, and what they may answer. [`service::Service`] is what a chat service can do.
 
 pub mod card;
+pub mod http;
+pub mod secret;
 pub mod service;
 pub mod slack;
 pub mod telegram;

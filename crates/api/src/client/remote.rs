@@ -46,7 +46,7 @@ pub enum RemoteError {
     #[error("the token has characters that no token has; `clawrden token create` makes one")]
     BadToken,
     /// What its certificate is to be known by cannot be had.
-    #[error("the warden's certificate cannot be checked: {0}")]
+    #[error("the certificate of the other side cannot be checked: {0}")]
     NoTrust(String),
 }
 
@@ -101,7 +101,7 @@ impl Remote {
         }
         let tls = if is_secure {
             let name = ServerName::try_from(host.clone()).map_err(|_| bad())?;
-            Some((TlsConnector::from(Arc::new(config(trust)?)), name))
+            Some((TlsConnector::from(Arc::new(tls(trust)?)), name))
         } else {
             None
         };
@@ -119,7 +119,12 @@ impl Remote {
     }
 }
 
-fn config(trust: Trust<'_>) -> Result<ClientConfig, RemoteError> {
+/// How TLS is spoken as a client: by ring alone, and with whom is said by `trust`.
+///
+/// # Errors
+///
+/// [`RemoteError::NoTrust`]: what the other side is to be known by cannot be had.
+pub fn tls(trust: Trust<'_>) -> Result<ClientConfig, RemoteError> {
     let no_trust = |why: String| RemoteError::NoTrust(why);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -135,7 +140,7 @@ fn config(trust: Trust<'_>) -> Result<ClientConfig, RemoteError> {
         Trust::System => {
             USUAL_ROOTS.iter().map(Path::new).find(|file| file.exists()).ok_or_else(|| {
                 no_trust(
-                    "this system has no certificates of authorities; give --ca or --fingerprint"
+                    "this system has no certificates of authorities; give a PEM file of them"
                         .to_owned(),
                 )
             })?
