@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+mod telegram;
 mod wrapped;
 
 use std::sync::OnceLock;
@@ -17,13 +18,14 @@ use clawrden_protocol::{FrameBuffer, FromClient, Request, RequestV2, ToClient, n
 use clawrden_warden::redaction::{self, Fields, Redactor};
 
 pub use ledger::ledger;
+pub use telegram::telegram;
 pub use wrapped::wrapped;
 
 /// One thing to do with any bytes.
 pub type Entry = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ENTRIES: [(&str, Entry); 10] = [
+pub const ENTRIES: [(&str, Entry); 11] = [
     ("request", request),
     ("frames", frames),
     ("runner", runner),
@@ -34,6 +36,7 @@ pub const ENTRIES: [(&str, Entry); 10] = [
     ("display", display),
     ("ledger", ledger),
     ("redaction", redaction),
+    ("telegram", telegram),
 ];
 
 /// Bytes of the longest policy that is tried; a longer one only takes longer.

@@ -104,6 +104,7 @@ fn every_target_is_replayed() {
         "request",
         "runner",
         "shell",
+        "telegram",
         "wrapped",
     ];
     assert_eq!(names, known);
@@ -152,4 +153,9 @@ fn what_is_shown_is_harmless_for_any_bytes() {
 #[test]
 fn ledgers_survive_any_bytes() {
     replay("ledger");
+}
+
+#[test]
+fn updates_of_telegram_survive_any_bytes() {
+    replay("telegram");
 }

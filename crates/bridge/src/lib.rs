@@ -6,6 +6,7 @@
 
 pub mod card;
 pub mod http;
+pub mod listener;
 pub mod secret;
 pub mod service;
 pub mod slack;

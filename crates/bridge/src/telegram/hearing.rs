@@ -1,0 +1,199 @@
+//! Hearing people, whichever way their updates come.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::client::Refusal;
+use super::settings::Hearing;
+use super::speaking::{TIMEOUT, now_ms};
+use super::update::{Bot, CALLBACK, COMMANDS, Meaning, meaning};
+use super::wire::{Update, User};
+use super::{Telegram, polling, webhook};
+use crate::service::{Failure, Heard, ReplyTo, Wants};
+
+/// The kinds of updates that mean anything to us.
+pub(super) const KINDS: [&str; 2] = ["message", "callback_query"];
+
+/// Updates that are remembered, so that one that comes again asks nobody again.
+const MAX_REMEMBERED: usize = 1000;
+
+/// How long asking somebody for a reason may take.
+const ASK_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How often a pause is doubled.
+const MAX_DOUBLED: u32 = 6;
+
+/// Pauses after failures, each twice as long as the one before.
+pub(super) struct Pauses {
+    first: Duration,
+    failures: u32,
+}
+
+impl Pauses {
+    pub(super) fn new(first: Duration) -> Self {
+        Self { first, failures: 0 }
+    }
+
+    /// It went well.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Waits before the next try; as long as is asked for, where that is.
+    pub(super) async fn wait(&mut self, refusal: &Refusal) {
+        let pause = self.first * 2_u32.pow(self.failures.min(MAX_DOUBLED));
+        self.failures = self.failures.saturating_add(1);
+        sleep(match refusal {
+            Refusal::Rest(rest) => (*rest).max(pause),
+            _ => pause,
+        })
+        .await;
+    }
+
+    /// How often it failed, one after the other.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+/// What is to be done about an update besides handing it on.
+pub(super) struct Aside(Meaning);
+
+/// Makes heard what updates mean, each once.
+pub(super) struct Ears<'a> {
+    bot: Bot,
+    heard: &'a mpsc::Sender<Heard>,
+    recent: VecDeque<i64>,
+}
+
+impl<'a> Ears<'a> {
+    fn new(bot: Bot, heard: &'a mpsc::Sender<Heard>) -> Self {
+        Self { bot, heard, recent: VecDeque::new() }
+    }
+
+    /// Whether the bridge listens no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.heard.is_closed()
+    }
+
+    /// Hands an update on, and gives back what else is to be done. `Err`: nobody listens any more.
+    pub(super) async fn take(&mut self, update: Value) -> Result<(Option<i64>, Option<Aside>), ()> {
+        // It is confirmed even where the rest is not understood.
+        let number = update.get("update_id").and_then(Value::as_i64);
+        if let Some(number) = number {
+            if self.recent.contains(&number) {
+                return Ok((Some(number), None));
+            }
+            if self.recent.len() == MAX_REMEMBERED {
+                self.recent.pop_front();
+            }
+        }
+        let read = serde_json::from_value::<Update>(update);
+        let aside = match read.map(|update| meaning(update, &self.bot, now_ms())) {
+            Err(error) => {
+                tracing::debug!(number, %error, "an update of telegram is not understood");
+                None
+            }
+            Ok(Meaning::Nothing) => None,
+            Ok(Meaning::Heard(heard)) => {
+                self.heard.send(heard).await.map_err(drop)?;
+                None
+            }
+            Ok(other) => Some(Aside(other)),
+        };
+        self.recent.extend(number);
+        Ok((number, aside))
+    }
+}
+
+impl Telegram {
+    /// Hears until that makes no sense any more.
+    pub(super) async fn hear(&self, heard: &mpsc::Sender<Heard>) -> Failure {
+        let mut pauses = Pauses::new(self.settings.pause);
+        let bot = loop {
+            match self.me().await {
+                Ok(bot) => break bot,
+                Err(no @ Refusal::No { .. }) => return no.into(),
+                Err(other) => {
+                    tracing::warn!(why = %Failure::from(other.clone()), "telegram cannot be heard yet");
+                    pauses.wait(&other).await;
+                }
+            }
+            if heard.is_closed() {
+                return ended();
+            }
+        };
+        self.tell_commands().await;
+        let ears = Ears::new(bot, heard);
+        match &self.settings.hearing {
+            Hearing::Polling => polling::poll(self, ears).await,
+            Hearing::Webhook(hook) => webhook::serve(self, ears, hook).await,
+        }
+    }
+
+    /// Who we are.
+    pub(super) async fn me(&self) -> Result<Bot, Refusal> {
+        let me: User = self.client.call("getMe", &json!({}), TIMEOUT).await?;
+        Ok(Bot { id: me.id, username: me.username.unwrap_or_default() })
+    }
+
+    /// Fills the menu of commands. Without it they work as well.
+    async fn tell_commands(&self) {
+        let commands: Vec<Value> = COMMANDS
+            .iter()
+            .filter(|(name, _)| *name != "start")
+            .map(|(command, description)| json!({ "command": command, "description": description }))
+            .collect();
+        let body = json!({ "commands": commands });
+        if let Err(refusal) = self.client.call::<Value>("setMyCommands", &body, TIMEOUT).await {
+            let why = Failure::from(refusal);
+            tracing::debug!(%why, "telegram does not take the menu of commands");
+        }
+    }
+
+    /// Asks for a reason, or says that something came too late. Where that fails, whoever tapped can tap again.
+    pub(super) async fn do_aside(&self, Aside(meaning): Aside) {
+        match meaning {
+            Meaning::Ask { tap, message, answering } => {
+                let Wants::Answer { request, .. } = &tap.wants else { return };
+                let asking = self.ask_for_reason(&tap.to, &tap.shown, message, answering, request);
+                let text = match timeout(ASK_TIMEOUT, asking).await {
+                    Ok(Ok(())) => "Say why, in answer to the question below.",
+                    Ok(Err(why)) => {
+                        tracing::warn!(%why, "nobody can be asked for a reason");
+                        "The question for the reason could not be sent; tap again."
+                    }
+                    Err(_) => "The question for the reason could not be sent; tap again.",
+                };
+                let id = tap.to.address.as_deref().and_then(|it| it.strip_prefix(CALLBACK));
+                let Some(id) = id else { return };
+                self.log_failure(timeout(ASK_TIMEOUT, self.answer_tap(id, text)).await);
+            }
+            Meaning::TooLate { to } => self.say_too_late(&to).await,
+            Meaning::Nothing | Meaning::Heard(_) => {}
+        }
+    }
+
+    async fn say_too_late(&self, to: &ReplyTo) {
+        let text = "This came more than ten minutes late and was not done. Send it again if it is still wanted (or set this machine's clock).";
+        if let Ok(Err(why)) = timeout(ASK_TIMEOUT, self.tell_person(to, text)).await {
+            tracing::warn!(%why, "a late command could not be answered");
+        }
+    }
+
+    fn log_failure(&self, done: Result<Result<(), Refusal>, tokio::time::error::Elapsed>) {
+        if let Ok(Err(refusal)) = done {
+            let why = Failure::from(refusal);
+            tracing::warn!(%why, "a tap could not be answered");
+        }
+    }
+}
+
+/// What is said when the bridge listens no more.
+pub(super) fn ended() -> Failure {
+    Failure::Now("the bridge listens no more".to_owned())
+}

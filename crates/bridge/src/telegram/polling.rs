@@ -1,0 +1,99 @@
+//! Long polling: an update is confirmed by asking for those behind it, which is done only when it was handed on.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+
+use super::Telegram;
+use super::client::Refusal;
+use super::hearing::{Aside, Ears, KINDS, Pauses, ended};
+use super::speaking::TIMEOUT;
+use crate::service::Failure;
+
+/// Seconds for which Telegram holds a call while there is nothing.
+const HOLD: u64 = 50;
+
+/// Updates of one call.
+const MAX_UPDATES: u32 = 50;
+
+/// People who are asked for a reason at once.
+const AT_ONCE: usize = 8;
+
+/// How often somebody else may have taken our place before that is said.
+const MAX_CONFLICTS: u32 = 3;
+
+/// Polls until that makes no sense any more.
+pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
+    let mut offset = None;
+    let mut pauses = Pauses::new(telegram.settings.pause);
+    let mut conflicts = Pauses::new(telegram.settings.pause);
+    while !ears.is_closed() {
+        let refusal = match telegram.updates(offset).await {
+            Ok(updates) => {
+                conflicts.reset();
+                let is_empty = updates.is_empty();
+                let Ok(next) = hand_on(telegram, &mut ears, updates).await else { break };
+                // Where nothing is left, nothing is confirmed again: after a week of silence, numbers begin anywhere.
+                if is_empty || next.is_some() {
+                    offset = next;
+                    pauses.reset();
+                    continue;
+                }
+                Refusal::Away(Failure::Now("telegram sends updates without numbers".to_owned()))
+            }
+            Err(refusal) => refusal,
+        };
+        if refusal.is_conflict() && refusal.says("webhook is active") {
+            match telegram.delete_webhook().await {
+                Ok(()) => {
+                    tracing::warn!("a webhook of this telegram bot was removed: it is polled");
+                }
+                Err(no) => pauses.wait(&no).await,
+            }
+        } else if refusal.is_conflict() {
+            conflicts.wait(&refusal).await;
+            if conflicts.failures() == MAX_CONFLICTS {
+                return refusal.into();
+            }
+        } else if matches!(refusal, Refusal::No { .. }) {
+            return refusal.into();
+        } else {
+            tracing::warn!(why = %Failure::from(refusal.clone()), "telegram cannot be heard");
+            pauses.wait(&refusal).await;
+        }
+    }
+    ended()
+}
+
+/// Hands updates on, and gives the number from which on to ask. `Err`: nobody listens any more.
+async fn hand_on(
+    telegram: &Telegram,
+    ears: &mut Ears<'_>,
+    updates: Vec<Value>,
+) -> Result<Option<i64>, ()> {
+    let mut next: Option<i64> = None;
+    let mut aside: Vec<Aside> = Vec::new();
+    for update in updates {
+        let (number, more) = ears.take(update).await?;
+        next = next.max(number.map(|number| number.saturating_add(1)));
+        aside.extend(more);
+    }
+    stream::iter(aside).for_each_concurrent(AT_ONCE, |aside| telegram.do_aside(aside)).await;
+    Ok(next)
+}
+
+impl Telegram {
+    async fn updates(&self, offset: Option<i64>) -> Result<Vec<Value>, Refusal> {
+        let mut body = json!({ "timeout": HOLD, "limit": MAX_UPDATES, "allowed_updates": KINDS });
+        if let Some(offset) = offset {
+            body["offset"] = json!(offset);
+        }
+        self.client.call("getUpdates", &body, TIMEOUT + Duration::from_secs(HOLD)).await
+    }
+
+    async fn delete_webhook(&self) -> Result<(), Refusal> {
+        let body = json!({ "drop_pending_updates": false });
+        self.client.call::<Value>("deleteWebhook", &body, TIMEOUT).await.map(drop)
+    }
+}

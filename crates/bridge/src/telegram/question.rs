@@ -1,0 +1,74 @@
+//! Asking a person for a reason. The question says for which request it is, so that an answer to it can be understood after
+//! any restart: nothing is kept.
+
+use super::text::{Text, short, units};
+use super::update::is_id;
+use super::wire::Message;
+
+/// UTF-16 units of a user's name.
+const MAX_NAME: usize = 64;
+
+/// UTF-16 units of a request's id, which is the end of every question.
+const ID: usize = 32;
+
+/// What an answer to a question means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answering {
+    /// A yes, with the reason.
+    Approve,
+    /// A no, with the reason.
+    Deny,
+}
+
+impl Answering {
+    const ALL: [Self; 2] = [Self::Approve, Self::Deny];
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Approve => {
+                ", why may this run? Answer to this message with the reason.\nRequest: "
+            }
+            Self::Deny => {
+                ", why may this not run? Answer to this message with the reason.\nRequest: "
+            }
+        }
+    }
+
+    /// What stands in the field in which the answer is written, at most 64 characters.
+    pub(super) fn placeholder(self) -> &'static str {
+        match self {
+            Self::Approve => "Why it may run",
+            Self::Deny => "Why it may not run",
+        }
+    }
+}
+
+/// The question to a user.
+pub(super) fn question(user: i64, shown: &str, answering: Answering, request: &str) -> Text {
+    let mut text = Text::default();
+    text.mention(user, &short(shown, MAX_NAME));
+    text.say(answering.words()).code(request);
+    text
+}
+
+/// For which request a message of ours asks for a reason, where it is a question and was put to this user.
+///
+/// Whatever anybody else chose stands in code, in every message of ours: where nothing is code but the id at the very
+/// end, the words before it are our own, and the name before them is that of whom we ask.
+pub(super) fn asked(message: &Message, bot: i64, user: i64) -> Option<(Answering, String)> {
+    if message.from.as_ref()?.id != bot || !message.is_original() {
+        return None;
+    }
+    let text = message.text.as_deref()?;
+    let mut in_code = message.entities.iter().filter(|e| matches!(&*e.kind, "code" | "pre"));
+    let (code, None) = (in_code.next()?, in_code.next()) else { return None };
+    let is_at_the_end = code.kind == "code" && code.length == ID;
+    if !is_at_the_end || code.offset.checked_add(ID) != Some(units(text)) {
+        return None;
+    }
+    let (before, id) = text.split_at_checked(text.len().checked_sub(ID)?)?;
+    let answering = Answering::ALL.into_iter().find(|a| before.ends_with(a.words()))?;
+    let mut mentioned = message.entities.iter().filter_map(|entity| entity.user.as_ref());
+    let is_theirs = mentioned.all(|mentioned| mentioned.id == user);
+    (is_theirs && is_id(id)).then(|| (answering, id.to_owned()))
+}

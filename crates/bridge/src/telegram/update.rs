@@ -1,0 +1,214 @@
+//! What an update means. Whatever is not plainly a person's own tap or command is nothing.
+
+use super::question::{Answering, asked};
+use super::text::short;
+use super::wire::{CallbackQuery, Message, Update, User};
+use crate::service::{Heard, ReplyTo, Scope, Wants};
+
+/// Characters of a reason; of a longer one the beginning is taken.
+pub const MAX_REASON: usize = 1000;
+
+/// Words of a command, and characters of each; a command with more is none.
+pub const MAX_WORDS: usize = 16;
+const MAX_WORD: usize = 128;
+
+/// UTF-16 units of a user's name.
+const MAX_SHOWN: usize = 64;
+
+/// Bytes of a callback query's id; the longest that is known has 20.
+const MAX_CALLBACK: usize = 64;
+
+/// How far from now a command may have been written that opens what is stopped, in milliseconds: one from before the bridge
+/// was away is not what is wanted now.
+pub const MAX_AGE: u64 = 10 * 60 * 1000;
+
+/// The commands that are known: each with what it is for, as Telegram's menu shows it.
+pub(super) const COMMANDS: [(&str, &str); 7] = [
+    ("status", "How the warden is"),
+    ("queue", "What waits for an answer"),
+    ("kill", "Stop everything, or one jail"),
+    ("resume", "Let things run again"),
+    ("pair", "Say by a code who you are"),
+    ("help", "What can be done here"),
+    ("start", "What can be done here"),
+];
+
+/// Who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bot {
+    /// Our user's id.
+    pub id: i64,
+    /// Our user's name, without the `@`.
+    pub username: String,
+}
+
+/// What an update means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing to us.
+    Nothing,
+    /// Somebody wants something.
+    Heard(Heard),
+    /// Somebody wants to answer with a reason, and is to be asked for it.
+    Ask {
+        /// The tap; what it wants is the answer without the reason.
+        tap: Heard,
+        /// The message whose button it was.
+        message: i64,
+        /// Which answer.
+        answering: Answering,
+    },
+    /// A command that is not of this time, and not to be done.
+    TooLate {
+        /// To whom that is said.
+        to: ReplyTo,
+    },
+}
+
+/// Understands an update as it came over the network. `now_ms` is in milliseconds since 1970.
+#[must_use]
+pub fn understand(update: &[u8], bot: &Bot, now_ms: u64) -> Meaning {
+    serde_json::from_slice(update).map_or(Meaning::Nothing, |update| meaning(update, bot, now_ms))
+}
+
+pub(super) fn meaning(update: Update, bot: &Bot, now_ms: u64) -> Meaning {
+    match update {
+        Update { callback_query: Some(tap), message: None } => of_tap(tap),
+        Update { callback_query: None, message: Some(message) } => {
+            of_message(&message, bot, now_ms)
+        }
+        _ => Meaning::Nothing,
+    }
+}
+
+fn of_tap(tap: CallbackQuery) -> Meaning {
+    let is_known = !tap.id.is_empty()
+        && tap.id.len() <= MAX_CALLBACK
+        && tap.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let (Some(message), Some(data)) = (tap.message, tap.data) else { return Meaning::Nothing };
+    if tap.from.is_bot || !is_known {
+        return Meaning::Nothing;
+    }
+    let Some((verb, request)) = data.split_once(':').filter(|(_, id)| is_id(id)) else {
+        return Meaning::Nothing;
+    };
+    let (approve, scope, answering) = match verb {
+        "a" => (true, Scope::Once, None),
+        "s" => (true, Scope::Session, None),
+        "d" => (false, Scope::Once, None),
+        "y" => (true, Scope::Once, Some(Answering::Approve)),
+        "r" => (false, Scope::Once, Some(Answering::Deny)),
+        _ => return Meaning::Nothing,
+    };
+    let thread = message.message_thread_id.filter(|_| message.is_topic_message);
+    let user = tap.from.id.to_string();
+    let address = format!("{CALLBACK}{}", tap.id);
+    let tapped = Heard {
+        shown: shown(&tap.from),
+        key: address.clone(),
+        to: ReplyTo {
+            place: place(message.chat.id, thread),
+            address: Some(address),
+            user: user.clone(),
+        },
+        user,
+        wants: Wants::Answer { request: request.to_owned(), approve, reason: None, scope },
+    };
+    match answering {
+        None => Meaning::Heard(tapped),
+        Some(answering) => Meaning::Ask { tap: tapped, message: message.message_id, answering },
+    }
+}
+
+fn of_message(message: &Message, bot: &Bot, now_ms: u64) -> Meaning {
+    let (Some(from), Some(text)) = (&message.from, &message.text) else { return Meaning::Nothing };
+    if from.is_bot || !message.is_original() || message.chat.kind == "channel" {
+        return Meaning::Nothing;
+    }
+    let thread = message.message_thread_id.filter(|_| message.is_topic_message);
+    let to = ReplyTo {
+        place: place(message.chat.id, thread),
+        address: Some(format!("{MESSAGE}{}", message.message_id)),
+        user: from.id.to_string(),
+    };
+    let heard = |wants| {
+        Meaning::Heard(Heard {
+            user: from.id.to_string(),
+            shown: shown(from),
+            key: format!("{MESSAGE}{}:{}", message.chat.id, message.message_id),
+            to: to.clone(),
+            wants,
+        })
+    };
+    if let Some(words) = command(text, bot) {
+        let age = now_ms.abs_diff(message.date.saturating_mul(1000));
+        if words[0] == "resume" && age > MAX_AGE {
+            return Meaning::TooLate { to };
+        }
+        return heard(Wants::Command(words));
+    }
+    let question = message.reply_to_message.as_deref();
+    let Some((answering, request)) = question.and_then(|q| asked(q, bot.id, from.id)) else {
+        return Meaning::Nothing;
+    };
+    let reason: String = text.trim().chars().take(MAX_REASON).collect();
+    if reason.is_empty() {
+        return Meaning::Nothing;
+    }
+    let approve = answering == Answering::Approve;
+    heard(Wants::Answer { request, approve, reason: Some(reason), scope: Scope::Once })
+}
+
+/// The words of a command to us: `/kill@our_bot web` is `kill web`. One for another bot, or that is not known, is none.
+fn command(text: &str, bot: &Bot) -> Option<Vec<String>> {
+    let mut words = text.strip_prefix('/')?.split_whitespace();
+    let first = words.next()?;
+    let (name, to) = first.split_once('@').map_or((first, None), |(name, to)| (name, Some(to)));
+    if to.is_some_and(|to| !to.eq_ignore_ascii_case(&bot.username)) {
+        return None;
+    }
+    let (name, _) = COMMANDS.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    // It is said by the button with which everybody begins.
+    if name == "start" {
+        return Some(vec!["help".to_owned()]);
+    }
+    let mut all = vec![name.to_owned()];
+    for word in words {
+        if all.len() == MAX_WORDS || word.chars().count() > MAX_WORD {
+            return None;
+        }
+        all.push(word.to_owned());
+    }
+    Some(all)
+}
+
+/// Before the id of a callback query, in the address of a reply.
+pub(super) const CALLBACK: &str = "tap:";
+
+/// Before the id of a message, in the address of a reply.
+pub(super) const MESSAGE: &str = "message:";
+
+/// A chat, and the topic in it where it has any: `-1001234567890/17`.
+pub(super) fn place(chat: i64, thread: Option<i64>) -> String {
+    thread.map_or_else(|| chat.to_string(), |thread| format!("{chat}/{thread}"))
+}
+
+/// How a user is shown: for people, and of no authority.
+fn shown(user: &User) -> String {
+    let mut name = user.first_name.clone();
+    for (before, more) in [(" ", &user.last_name), (" @", &user.username)] {
+        if let Some(more) = more {
+            name.push_str(before);
+            name.push_str(more);
+        }
+    }
+    short(&name, MAX_SHOWN)
+}
+
+/// Whether it is a request's whole id.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests;
