@@ -103,6 +103,12 @@ impl<'a> Outgoing<'a> {
         outgoing.header("content-type", content_type)
     }
 
+    /// Puts bytes of a type in the place of what was sent before.
+    #[must_use]
+    pub fn patch(url: &'a str, content_type: &str, body: Vec<u8>) -> Self {
+        Self { method: Method::PATCH, ..Self::post(url, content_type, body) }
+    }
+
     /// Sends JSON.
     #[must_use]
     pub fn json(url: &'a str, body: &Value) -> Self {

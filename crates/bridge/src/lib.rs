@@ -2,13 +2,31 @@
 //! the record of what came of it.
 //!
 //! A bridge is a client of the control API and holds no more power than its token: it says who tapped, and the warden
-//! decides whether that is anybody, and what they may answer. [`service::Service`] is what a chat service can do.
+//! decides whether that is anybody, and what they may answer. [`service::Service`] is what a chat service can do,
+//! [`warden::Warden`] what is asked of the warden, and [`bridge::Bridge`] brings them together.
 
+mod answers;
+pub mod backoff;
+pub mod bridge;
 pub mod card;
+pub mod desktop;
+pub mod floods;
 pub mod http;
+pub mod kept;
 pub mod listener;
+mod outbox;
+pub mod routes;
 pub mod secret;
 pub mod service;
 pub mod slack;
+pub mod standing;
+pub mod store;
+mod table;
+pub mod tail;
 pub mod telegram;
+#[cfg(test)]
+mod testing;
+mod told;
+pub mod warden;
 pub mod webhook;
+pub mod words;

@@ -1,0 +1,257 @@
+//! What people say in a chat, taken to the warden, and what they are told of it.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clawrden_api::{AnswerRequest, Answered, ErrorCode, GrantScope, KillRequest, ResumeRequest};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use crate::backoff::Backoff;
+use crate::bridge::{Shared, now_ms};
+use crate::service::{Failure, Heard, Scope, Service, Wants};
+use crate::warden::{Answer, Refusal, User, Warden};
+use crate::words;
+
+/// What was heard lately, so that it is not done twice. The warden knows answers by their keys as well.
+const MAX_KEYS: usize = 4_096;
+
+/// People who are answered at once.
+const MAX_AT_ONCE: usize = 32;
+
+/// How long a warden that is away is tried again for one tap.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long a call to a service may take.
+pub(crate) const SERVICE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a person is tried to be told something.
+const TELLS: u32 = 3;
+
+/// How long the event of an answer may be behind the refusal of a late one.
+const LATE: Duration = Duration::from_millis(50);
+
+/// Characters of a reason.
+const MAX_REASON: usize = 2_000;
+
+/// Digits of a request's id.
+const DIGITS: usize = 32;
+
+/// Keys of what was heard.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    known: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Keys {
+    /// Whether it is heard for the first time.
+    pub(crate) fn is_new(&mut self, key: &str) -> bool {
+        if !self.known.insert(key.to_owned()) {
+            return false;
+        }
+        self.order.push_back(key.to_owned());
+        if self.order.len() > MAX_KEYS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// Takes what people say to the warden.
+pub(crate) struct Answers<S, W> {
+    shared: Arc<Shared<S, W>>,
+    keys: Mutex<Keys>,
+    seats: Arc<Semaphore>,
+}
+
+impl<S: Service, W: Warden> Answers<S, W> {
+    pub(crate) fn new(shared: Arc<Shared<S, W>>) -> Arc<Self> {
+        let seats = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        Arc::new(Self { shared, keys: Mutex::default(), seats })
+    }
+
+    /// Answers somebody. Waits for a seat, not for what comes of it.
+    pub(crate) async fn hear(self: &Arc<Self>, heard: Heard, tasks: &mut tokio::task::JoinSet<()>) {
+        while tasks.try_join_next().is_some() {}
+        let is_new = self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_new(&heard.key);
+        if !is_new {
+            return;
+        }
+        self.shared.standing.note(|state| state.heard += 1);
+        let Ok(seat) = Arc::clone(&self.seats).acquire_owned().await else { return };
+        let this = Arc::clone(self);
+        tasks.spawn(async move {
+            let text = this.answer(&heard).await;
+            this.tell(&heard, &text).await;
+            drop(seat);
+        });
+    }
+
+    async fn tell(&self, heard: &Heard, text: &str) {
+        let mut backoff = Backoff::default();
+        for _ in 0..TELLS {
+            let told = timeout(SERVICE_TIMEOUT, self.shared.service.tell(&heard.to, text)).await;
+            let told = told.unwrap_or_else(|_| Err(Failure::Now("it does not answer".to_owned())));
+            match told {
+                Ok(()) => return,
+                Err(Failure::Later(rest)) => sleep(rest.min(SERVICE_TIMEOUT)).await,
+                Err(Failure::Now(_)) => sleep(backoff.wait()).await,
+                Err(Failure::Never(why)) => {
+                    let why = self.shared.standing.said(&why);
+                    tracing::warn!(why, "a person could not be told what came of what they did");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does what somebody wants, and gives what they are told.
+    async fn answer(&self, heard: &Heard) -> String {
+        let service = self.shared.service.name();
+        let id = format!("{service}:{}", heard.user);
+        let user = User { id, shown: heard.shown.clone() };
+        let done = match &heard.wants {
+            Wants::Answer { request, approve, reason, scope } => {
+                if request.len() != DIGITS || !request.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return "That is no request of this warden.".to_owned();
+                }
+                let answer = Answer {
+                    request: request.to_ascii_lowercase(),
+                    approve: *approve,
+                    body: body(*approve, reason.as_deref(), scope),
+                    key: key(service, &heard.key),
+                };
+                self.give(&user, heard, &answer).await
+            }
+            Wants::Command(words) => self.command(&user, words).await,
+        };
+        done.unwrap_or_else(|refusal| {
+            self.shared.standing.note(|state| state.refused += 1);
+            match refusal {
+                Refusal::No(body) => words::refused(&body, heard, service),
+                Refusal::Away(why) => {
+                    let why = self.shared.standing.said(&why);
+                    tracing::warn!(why, "the warden did not take what somebody said in a chat");
+                    "The warden cannot be reached, so nothing was done. Try again in a moment."
+                        .to_owned()
+                }
+            }
+        })
+    }
+
+    async fn give(&self, user: &User, heard: &Heard, answer: &Answer) -> Result<String, Refusal> {
+        let given = self.patiently(|| self.shared.warden.answer(user, answer)).await;
+        match given {
+            Ok(answered) => Ok(taken(&answered, answer.approve)),
+            Err(Refusal::No(body))
+                if matches!(body.code, ErrorCode::Conflict | ErrorCode::NotFound) =>
+            {
+                // Its event may be on the way.
+                for _ in 0..20 {
+                    if let Some(text) = self.already(&answer.request) {
+                        return Ok(text);
+                    }
+                    sleep(LATE).await;
+                }
+                Ok(words::refused(&body, heard, self.shared.service.name()))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn already(&self, entry: &str) -> Option<String> {
+        words::already(self.shared.table().card(entry)?, now_ms())
+    }
+
+    /// Asks again while the warden is away: a restart takes no tap from anybody.
+    async fn patiently<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, Refusal>>,
+    {
+        let mut backoff = Backoff::default();
+        let again = async {
+            loop {
+                match ask().await {
+                    Err(Refusal::Away(_)) => sleep(backoff.wait()).await,
+                    came => return came,
+                }
+            }
+        };
+        let away = |_| Err(Refusal::Away("it is away for too long".to_owned()));
+        timeout(PATIENCE, again).await.unwrap_or_else(away)
+    }
+
+    async fn command(&self, user: &User, given: &[String]) -> Result<String, Refusal> {
+        let warden = &self.shared.warden;
+        let mut rest = given.iter().map(String::as_str);
+        let verb = rest.next().unwrap_or("help").to_ascii_lowercase();
+        let of = rest.next();
+        if rest.next().is_some() {
+            return Ok(format!("That is one word too many.\n{}", words::HELP));
+        }
+        match (&verb[..], of) {
+            ("status", None) => Ok(words::status(&warden.status(user).await?, now_ms())),
+            ("queue", None) => Ok(words::queue(&warden.queue_for(user).await?, now_ms())),
+            ("kill", jail) => {
+                let request = KillRequest {
+                    reason: Some(format!("said in {}", self.shared.service.name())),
+                    jail: jail.map(str::to_owned),
+                    ..KillRequest::default()
+                };
+                let report = self.patiently(|| warden.kill(user, &request)).await?;
+                Ok(words::killed(&report, jail))
+            }
+            ("resume", jail) => {
+                let jail_named = jail.map(str::to_owned);
+                let request = ResumeRequest { jail: jail_named, ..ResumeRequest::default() };
+                Ok(words::resumed(&warden.resume(user, &request).await?, jail))
+            }
+            ("pair", Some(code)) => {
+                let person = warden.pair(user, code).await?;
+                let person = clawrden_api::display::text(&person);
+                Ok(format!("You are {person} for the warden from here on."))
+            }
+            ("pair", None) => {
+                Ok("pair CODE: whoever runs the warden gives you the code.".to_owned())
+            }
+            ("help", _) => Ok(words::HELP.to_owned()),
+            _ => Ok(format!("That is none of the commands.\n{}", words::HELP)),
+        }
+    }
+}
+
+fn body(approve: bool, reason: Option<&str>, scope: &Scope) -> AnswerRequest {
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    let reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect());
+    let (scope, for_ms) = match scope {
+        Scope::Session if approve => (GrantScope::Session, None),
+        Scope::Time(ms) if approve => (GrantScope::Time, Some(*ms)),
+        // A no is for this one.
+        _ => (GrantScope::Once, None),
+    };
+    AnswerRequest { reason, scope, for_ms, ..AnswerRequest::default() }
+}
+
+/// The key of a tap, as the warden takes keys: of visible characters, and never too long.
+fn key(service: &str, key: &str) -> String {
+    let digest = Sha256::new().chain_update(service).chain_update([0]).chain_update(key).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn taken(answered: &Answered, approve: bool) -> String {
+    if let Some(progress) = &answered.progress {
+        return format!("Counted: {}.", clawrden_api::display::text(progress));
+    }
+    match (approve, answered.delivered) {
+        (true, true) => "Approved.".to_owned(),
+        (true, false) => {
+            "Approved; its caller has gone, and the next identical request runs.".to_owned()
+        }
+        (false, _) => "Denied.".to_owned(),
+    }
+}

@@ -1,0 +1,443 @@
+//! A bridge at work: what the warden tells goes into the table, what the table wants said goes to the service, and what
+//! people say there goes to the warden. One task owns the file; everything that waits for somebody is a task of its own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clawrden_api::{Event, HistoryEntry, HistoryQuery, QueueEntry};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::answers::{Answers, SERVICE_TIMEOUT};
+use crate::backoff::Backoff;
+use crate::card::Stage;
+use crate::floods::{Flood, Floods};
+use crate::kept::Tail;
+use crate::outbox::{Job, Outbox};
+use crate::routes::Routes;
+use crate::service::{Failure, Posted, Service};
+use crate::standing::Standing;
+use crate::store::{Store, StoreError};
+use crate::table::Table;
+use crate::told::Told;
+use crate::warden::{Refusal, Warden};
+
+/// Events, taps and results that wait to be taken up.
+const BUFFER: usize = 256;
+
+/// How long the event that tells what came of a request may be behind the queue that has it no more.
+const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
+
+/// Cards that are looked up at once.
+const MAX_LOOK_UPS: usize = 200;
+
+/// How often what is over is put away.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a service that refuses for good is left alone.
+const REFUSED: Duration = Duration::from_secs(5 * 60);
+
+/// Times that a recording is tried to be read.
+const TAILS: u32 = 4;
+
+/// How a bridge is set up.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Its name, which its file has.
+    pub name: String,
+    /// Where its file lies.
+    pub state: PathBuf,
+    /// Which places are told of what.
+    pub routes: Routes,
+    /// What is too much for one place at once.
+    pub flood: Flood,
+    /// The page of the warden, for messages to link to.
+    pub page: Option<String>,
+    /// Whether the end of what a recorded command wrote is said below its message.
+    pub tail: bool,
+}
+
+/// What all tasks of a bridge share.
+pub(crate) struct Shared<S, W> {
+    pub(crate) service: Arc<S>,
+    pub(crate) warden: Arc<W>,
+    pub(crate) standing: Standing,
+    table: Mutex<Table>,
+}
+
+impl<S, W> Shared<S, W> {
+    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a task has found out.
+enum News {
+    Sent(String, Box<Job>, Result<Option<Posted>, Failure>),
+    Queue(Result<Vec<QueueEntry>, Refusal>),
+    LookedUp(Vec<(String, Vec<HistoryEntry>)>),
+    Tail(String, Option<String>),
+}
+
+/// A bridge that runs until it is dropped.
+pub struct Bridge<S, W> {
+    shared: Arc<Shared<S, W>>,
+    store: Store,
+    outbox: Outbox,
+    tail: bool,
+    tasks: JoinSet<News>,
+    /// The queue is being read; and it is to be read once more then.
+    reading: Option<bool>,
+}
+
+impl<S: Service, W: Warden> Bridge<S, W> {
+    /// Takes up what the last one with this name left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(
+        service: Arc<S>,
+        warden: Arc<W>,
+        standing: Standing,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let Options { name, state, routes, flood, page, tail } = options;
+        let (store, memory) = Store::open(&state, &name)?;
+        let table = Mutex::new(Table::new(memory, routes, Floods::new(flood), page));
+        let shared = Arc::new(Shared { service, warden, standing, table });
+        let (outbox, tasks) = (Outbox::default(), JoinSet::new());
+        Ok(Self { shared, store, outbox, tail, tasks, reading: None })
+    }
+
+    /// Works until it is dropped. What it waits for then is taken up by the next one.
+    pub async fn run(mut self) {
+        let (told, mut events) = mpsc::channel(BUFFER);
+        let mut beside = JoinSet::new();
+        beside.spawn(follow(Arc::clone(&self.shared), told));
+        beside.spawn(listen(Arc::clone(&self.shared)));
+        self.fetch_tails();
+        let mut tidy = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= tidy {
+                tidy = now + TIDY_EVERY;
+                let mut table = self.shared.table();
+                table.tidy(now_ms());
+                self.outbox.tidy(&table);
+            }
+            self.write();
+            let wake = self.send(now).into_iter().chain([tidy]).min().unwrap_or(tidy);
+            tokio::select! {
+                event = events.recv() => {
+                    let Some(event) = event else { return };
+                    self.told(&event);
+                    // What came with it is one change.
+                    while let Ok(event) = events.try_recv() {
+                        self.told(&event);
+                    }
+                }
+                Some(news) = self.tasks.join_next() => {
+                    if let Ok(news) = news {
+                        self.took(news);
+                    }
+                }
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let mut table = self.shared.table();
+        let lines = table.changes();
+        if !lines.is_empty() {
+            self.store.write(&lines, || table.memory().clone(), table.len());
+        }
+    }
+
+    /// Sends what is due. Gives when there is more.
+    fn send(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.outbox.due(&self.shared.table(), now);
+        self.shared.standing.note(|state| state.outbox = due.waiting);
+        for (place, job) in due.now {
+            let service = Arc::clone(&self.shared.service);
+            self.tasks.spawn(async move {
+                let came = timeout(SERVICE_TIMEOUT, carry_out(&*service, &place, &job)).await;
+                let silent = |_| Err(Failure::Now("it does not answer".to_owned()));
+                News::Sent(place, Box::new(job), came.unwrap_or_else(silent))
+            });
+        }
+        due.wake
+    }
+
+    fn told(&mut self, event: &Event) {
+        let told = Told::of(event, now_ms());
+        let was_missed = told == Told::Missed;
+        let ended = matches!(told, Told::Finished { .. });
+        let is_greeting = event.name == "hello" || was_missed;
+        let mut table = self.shared.table();
+        if let Some(id) = &event.id {
+            table.heard(id);
+        }
+        let look = table.told(told, now_ms()) || is_greeting;
+        let unfinished = if was_missed { table.unfinished() } else { Vec::new() };
+        drop(table);
+        if is_greeting {
+            self.shared.standing.note(|state| state.follows = true);
+        }
+        if look {
+            self.look();
+        }
+        if !unfinished.is_empty() {
+            self.look_up(unfinished);
+        }
+        if ended {
+            self.fetch_tails();
+        }
+    }
+
+    /// Reads the queue, once more where it is being read.
+    fn look(&mut self) {
+        if self.reading.is_some() {
+            self.reading = Some(true);
+            return;
+        }
+        self.reading = Some(false);
+        let warden = Arc::clone(&self.shared.warden);
+        self.tasks.spawn(async move { News::Queue(warden.queue().await) });
+    }
+
+    fn look_up(&mut self, mut ids: Vec<String>) {
+        ids.truncate(MAX_LOOK_UPS);
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move { News::LookedUp(look_up(&shared, ids).await) });
+    }
+
+    /// Reads the recordings whose end is wanted.
+    fn fetch_tails(&mut self) {
+        let mut wanted = Vec::new();
+        let mut table = self.shared.table();
+        let cards = table.memory().cards.iter();
+        for (id, kept) in cards {
+            if let Tail::Wanted(request) = &kept.tail {
+                wanted.push((id.clone(), request.clone()));
+            }
+        }
+        for (id, _) in &wanted {
+            // Once for each: a bridge that ends meanwhile does without.
+            table.with(id, |kept| kept.tail = Tail::None);
+        }
+        drop(table);
+        if !self.tail {
+            return;
+        }
+        for (id, request) in wanted {
+            let warden = Arc::clone(&self.shared.warden);
+            self.tasks.spawn(async move {
+                let mut backoff = Backoff::default();
+                for _ in 0..TAILS {
+                    match warden.tail(&request).await {
+                        Ok(text) => return News::Tail(id, Some(text)),
+                        Err(Refusal::No(_)) => break,
+                        Err(Refusal::Away(_)) => sleep(backoff.wait()).await,
+                    }
+                }
+                News::Tail(id, None)
+            });
+        }
+    }
+
+    fn took(&mut self, news: News) {
+        match news {
+            News::Sent(place, job, came) => self.sent(&place, &job, came),
+            News::Queue(came) => {
+                let again = self.reading.take() == Some(true);
+                match came {
+                    Ok(entries) => {
+                        let missing = self.shared.table().queue(entries, now_ms());
+                        if !missing.is_empty() {
+                            self.look_up(missing);
+                        }
+                    }
+                    // Whoever follows comes back, and looks again then.
+                    Err(refusal) => {
+                        let why = self.shared.standing.failed(&refusal.to_string());
+                        tracing::warn!(why, "the queue cannot be read");
+                    }
+                }
+                if again {
+                    self.look();
+                }
+            }
+            News::LookedUp(found) => {
+                let mut table = self.shared.table();
+                for (id, history) in found {
+                    table.looked_up(&id, &history, now_ms());
+                }
+            }
+            News::Tail(id, text) => {
+                let text = text.filter(|text| !text.is_empty());
+                self.shared.table().with(&id, |kept| {
+                    kept.tail = text.map_or(Tail::None, Tail::Text);
+                });
+            }
+        }
+    }
+
+    fn sent(&mut self, place: &str, job: &Job, came: Result<Option<Posted>, Failure>) {
+        let standing = &self.shared.standing;
+        self.outbox.came(place, job, &came, Instant::now());
+        match &came {
+            Ok(_) => standing.note(|state| {
+                state.sent += 1;
+                state.error = None;
+            }),
+            Err(failure) => {
+                let why = standing.failed(&failure.to_string());
+                standing.note(|state| state.failed += 1);
+                if matches!(failure, Failure::Never(_)) {
+                    tracing::warn!(place, why, "a message is given up");
+                } else {
+                    tracing::debug!(place, why, "a message is tried again");
+                }
+            }
+        }
+        let is_over = matches!(came, Err(Failure::Never(_)));
+        let posted = match came {
+            Ok(posted) => posted,
+            Err(Failure::Never(_)) => None,
+            Err(_) => return,
+        };
+        let mut table = self.shared.table();
+        match job {
+            Job::Post { entry, version, .. } | Job::Edit { entry, version, .. } => {
+                table.with(entry, |kept| {
+                    let post = kept.posts.iter_mut().find(|post| post.place == place);
+                    if let Some(post) = post {
+                        post.posted = posted.or(post.posted.take());
+                        (post.said, post.given_up) = (*version, is_over);
+                    }
+                });
+            }
+            Job::Reply { entry, .. } => table.with(entry, |kept| {
+                let post = kept.posts.iter_mut().find(|post| post.place == place);
+                post.into_iter().for_each(|post| post.has_tail = true);
+            }),
+            Job::Digest { number, said, .. } => table.with_digest(*number, |digest| {
+                digest.posted = posted.or(digest.posted.take());
+                digest.said = Some(*said);
+            }),
+        }
+    }
+}
+
+async fn carry_out<S: Service>(
+    service: &S,
+    place: &str,
+    job: &Job,
+) -> Result<Option<Posted>, Failure> {
+    match job {
+        Job::Post { card, .. } => service.post(place, card).await.map(Some),
+        Job::Edit { posted, card, .. } => service.edit(posted, card).await.map(|()| None),
+        Job::Reply { posted, text, .. } => service.reply(posted, text).await.map(|()| None),
+        Job::Digest { before, digest, .. } => {
+            service.digest(place, before.as_ref(), digest).await.map(Some)
+        }
+    }
+}
+
+/// Follows the warden, over its restarts.
+async fn follow<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, told: mpsc::Sender<Event>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let after = shared.table().memory().heard.clone();
+        let refusal = shared.warden.follow(after, told.clone()).await;
+        let was_there = std::cell::Cell::new(false);
+        let why = shared.standing.failed(&refusal.to_string());
+        shared.standing.note(|state| was_there.set(std::mem::take(&mut state.follows)));
+        if was_there.get() {
+            backoff = Backoff::default();
+        }
+        tracing::info!(why, "the warden tells nothing more; it is looked for again");
+        sleep(backoff.wait()).await;
+    }
+}
+
+/// Listens to people, over whatever the service does.
+async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>) {
+    let answers = Answers::new(Arc::clone(&shared));
+    let mut answering = JoinSet::new();
+    let mut backoff = Backoff::default();
+    loop {
+        let (said, mut heard) = mpsc::channel(BUFFER);
+        shared.standing.note(|state| state.listens = true);
+        let began = Instant::now();
+        let failure = {
+            let mut listening = std::pin::pin!(shared.service.listen(said));
+            loop {
+                tokio::select! {
+                    failure = &mut listening => break failure,
+                    Some(heard) = heard.recv() => answers.hear(heard, &mut answering).await,
+                }
+            }
+        };
+        while let Ok(heard) = heard.try_recv() {
+            answers.hear(heard, &mut answering).await;
+        }
+        shared.standing.note(|state| state.listens = false);
+        let why = shared.standing.failed(&failure.to_string());
+        if began.elapsed() > REFUSED {
+            backoff = Backoff::default();
+        }
+        let rest = match failure {
+            Failure::Later(rest) => rest,
+            Failure::Now(_) => backoff.wait(),
+            Failure::Never(_) => REFUSED,
+        };
+        tracing::warn!(why, seconds = rest.as_secs(), "nobody is heard there; it is tried again");
+        sleep(rest).await;
+    }
+}
+
+/// What the history says of cards that are in the queue no more. Those that are in it after all are left out.
+async fn look_up<S: Service, W: Warden>(
+    shared: &Shared<S, W>,
+    ids: Vec<String>,
+) -> Vec<(String, Vec<HistoryEntry>)> {
+    sleep(LOOK_UP_AFTER).await;
+    let Ok(queue) = shared.warden.queue().await else { return Vec::new() };
+    let mut found = Vec::new();
+    for id in ids.into_iter().filter(|id| queue.iter().all(|entry| entry.id != *id)) {
+        let query = {
+            let table = shared.table();
+            let Some(card) = table.card(&id) else { continue };
+            // What was heard meanwhile is not looked up.
+            if !matches!(card.stage, Stage::Waiting | Stage::Parked | Stage::Approved(_)) {
+                continue;
+            }
+            let entry = &card.entry;
+            HistoryQuery {
+                jail: Some(entry.jail.clone()),
+                since_ms: Some(entry.since_ms.saturating_sub(crate::table::NEAR_MS)),
+                until_ms: Some(entry.expires_ms.max(entry.since_ms)),
+                limit: Some(1_000),
+                ..HistoryQuery::default()
+            }
+        };
+        if let Ok(history) = shared.warden.history(query).await {
+            found.push((id, history));
+        }
+    }
+    found
+}
+
+/// The time, in milliseconds since 1970.
+#[must_use]
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,391 @@
+//! The cards of a bridge and where they are shown: what the messages are to say. What has to be sent follows from it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use clawrden_api::{HistoryEntry, QueueEntry};
+
+use crate::card::{By, Card, Digest, Outcome, Stage};
+use crate::floods::Floods;
+use crate::kept::{Kept, KeptDigest, Post, Tail};
+use crate::routes::Routes;
+use crate::store::{Line, Memory};
+use crate::told::{Told, signal};
+
+/// Cards that are remembered. What waits beyond them is counted, and told when there is room.
+pub(crate) const MAX_CARDS: usize = 2_000;
+
+/// How long it is known what came of a request that was answered, in milliseconds.
+const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Requests that a card knows its answer was for.
+const MAX_REQUESTS: usize = 32;
+
+/// Requests that a digest shows.
+const MAX_SHOWN: usize = 10;
+
+/// How far the time at which a request was made may lie from the one since which it waits, in milliseconds.
+pub(crate) const NEAR_MS: u64 = 10_000;
+
+/// What a bridge knows.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    memory: Memory,
+    /// The card that a request's answer was given by.
+    by_request: HashMap<String, String>,
+    routes: Routes,
+    floods: Floods,
+    /// The page of the warden.
+    page: Option<String>,
+    /// What waits and has no card.
+    beyond: usize,
+    /// What is to be written.
+    dirty: BTreeSet<String>,
+    dirty_digests: BTreeSet<u64>,
+    dirty_heard: bool,
+}
+
+impl Table {
+    pub(crate) fn new(
+        memory: Memory,
+        routes: Routes,
+        floods: Floods,
+        page: Option<String>,
+    ) -> Self {
+        let mut table = Self { memory, routes, floods, page, ..Self::default() };
+        for (id, kept) in &mut table.memory.cards {
+            // What a service would not take before may be put right by now.
+            for post in kept.posts.iter_mut().filter(|post| post.posted.is_none()) {
+                post.given_up = false;
+            }
+            let requests = kept.requests.iter().map(|request| (request.clone(), id.clone()));
+            table.by_request.extend(requests);
+        }
+        table
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Cards that are remembered, and digests.
+    pub(crate) fn len(&self) -> usize {
+        self.memory.cards.len() + self.memory.digests.len()
+    }
+
+    pub(crate) fn card(&self, entry: &str) -> Option<&Card> {
+        self.memory.cards.get(entry).map(|kept| &kept.card)
+    }
+
+    pub(crate) fn heard(&mut self, id: &str) {
+        self.memory.heard = Some(id.to_owned());
+        self.dirty_heard = true;
+    }
+
+    /// What changed since it was asked last, to be written.
+    pub(crate) fn changes(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for id in std::mem::take(&mut self.dirty) {
+            let kept = self.memory.cards.get(&id).cloned().map(Box::new);
+            lines.push(Line::Card(id, kept));
+        }
+        for number in std::mem::take(&mut self.dirty_digests) {
+            let kept = self.memory.digests.get(&number).cloned().map(Box::new);
+            lines.push(Line::Digest(number, kept));
+        }
+        if std::mem::take(&mut self.dirty_heard) {
+            lines.extend(self.memory.heard.clone().map(Line::Heard));
+        }
+        lines
+    }
+
+    /// Takes up what the warden told. True: what waits is to be looked at.
+    pub(crate) fn told(&mut self, told: Told, now_ms: u64) -> bool {
+        match told {
+            Told::Waiting(entry) => self.waiting(*entry, now_ms),
+            Told::Progress { entry, progress } => self.with(&entry, |kept| {
+                kept.card.progress = Some(progress);
+                kept.change(now_ms);
+            }),
+            Told::Answered { entry, request, approved, by } => {
+                if self.memory.cards.contains_key(&entry) {
+                    self.by_request.insert(request.clone(), entry.clone());
+                }
+                self.with(&entry, |kept| {
+                    if !kept.requests.contains(&request) {
+                        kept.requests.push(request);
+                        let over = kept.requests.len().saturating_sub(MAX_REQUESTS);
+                        kept.requests.drain(..over);
+                    }
+                    if kept.is_open() {
+                        kept.card.stage =
+                            if approved { Stage::Approved(by) } else { Stage::Denied(by) };
+                        kept.change(now_ms);
+                    }
+                });
+            }
+            Told::Expired { entry } => self.close(&entry, Stage::Expired, now_ms),
+            Told::Parked { entry } => self.with(&entry, |kept| {
+                if kept.card.stage == Stage::Waiting {
+                    kept.card.stage = Stage::Parked;
+                    kept.change(now_ms);
+                }
+            }),
+            Told::Finished { request, outcome, is_recorded } => {
+                if let Some(entry) = self.by_request.get(&request).cloned() {
+                    let tail = is_recorded.then_some(request);
+                    self.finished(&entry, outcome, tail, now_ms);
+                }
+            }
+            Told::Look | Told::Missed => return true,
+            Told::Nothing => {}
+        }
+        self.beyond > 0 && self.memory.cards.len() < MAX_CARDS / 2
+    }
+
+    fn finished(&mut self, entry: &str, outcome: Outcome, tail: Option<String>, now_ms: u64) {
+        self.with(entry, |kept| {
+            // Of an approval for more than one run, the first is told.
+            if let Stage::Approved(by) = &kept.card.stage {
+                kept.card.stage = Stage::Finished(by.clone(), outcome);
+                kept.tail = tail.map_or(Tail::None, Tail::Wanted);
+                kept.change(now_ms);
+            }
+        });
+    }
+
+    /// Something waits, or waits again.
+    fn waiting(&mut self, entry: QueueEntry, now_ms: u64) {
+        let id = entry.id.clone();
+        let stage = if entry.callers > 0 { Stage::Waiting } else { Stage::Parked };
+        let progress = entry.approvals.as_ref().map(|approvals| approvals.summary.clone());
+        if let Some(kept) = self.memory.cards.get(&id) {
+            let card = &kept.card;
+            let is_same = card.stage == stage && (progress.is_none() || card.progress == progress);
+            if kept.is_open() && !is_same {
+                self.with(&id, |kept| {
+                    (kept.card.stage, kept.card.progress) = (stage, progress);
+                    kept.change(now_ms);
+                });
+            }
+            return;
+        }
+        let places = self.routes.places(&entry);
+        if places.is_empty() {
+            return;
+        }
+        self.make_room(now_ms);
+        if self.memory.cards.len() >= MAX_CARDS {
+            self.beyond += 1;
+            return;
+        }
+        let posts = places.into_iter().map(|place| self.post(place, &id, now_ms)).collect();
+        let card = Card { entry, stage, progress, page: self.page.clone() };
+        let kept = Kept {
+            card,
+            version: 1,
+            requests: vec![],
+            posts,
+            tail: Tail::None,
+            changed_ms: now_ms,
+        };
+        self.memory.cards.insert(id.clone(), kept);
+        self.dirty.insert(id);
+    }
+
+    /// A message of its own, or a place in the digest.
+    fn post(&mut self, place: String, id: &str, now_ms: u64) -> Post {
+        let is_flood = self.floods.is_one(&place, now_ms);
+        let digests = &mut self.memory.digests;
+        let open = digests.iter_mut().find(|(_, digest)| digest.place == place && !digest.closed);
+        let number = match open {
+            Some((number, digest)) if is_flood && digest.entries.len() < MAX_CARDS => {
+                digest.entries.push(id.to_owned());
+                digest.grown_ms = now_ms;
+                Some(*number)
+            }
+            Some((number, digest)) => {
+                digest.closed = true;
+                self.dirty_digests.insert(*number);
+                None
+            }
+            None => None,
+        };
+        if !is_flood {
+            return Post::to(place, false);
+        }
+        let number = number.unwrap_or_else(|| {
+            let number = digests.keys().next_back().map_or(0, |last| last + 1);
+            let digest = KeptDigest {
+                place: place.clone(),
+                posted: None,
+                entries: vec![id.to_owned()],
+                said: None,
+                grown_ms: now_ms,
+                closed: false,
+            };
+            digests.insert(number, digest);
+            number
+        });
+        self.dirty_digests.insert(number);
+        Post::to(place, true)
+    }
+
+    /// Forgets what nobody needs any more.
+    fn make_room(&mut self, now_ms: u64) {
+        let old = |kept: &Kept| now_ms.saturating_sub(kept.changed_ms) > KEPT_MS;
+        let is_full = self.memory.cards.len() >= MAX_CARDS;
+        let closed = self.memory.cards.iter().filter(|(_, kept)| !kept.is_open());
+        let mut gone: Vec<(u64, String)> = closed
+            .filter(|(_, kept)| is_full || old(kept))
+            .map(|(id, kept)| (kept.changed_ms, id.clone()))
+            .collect();
+        gone.sort();
+        // Of a full table, an eighth: it is not looked through for each that comes.
+        let most = if is_full { MAX_CARDS / 8 } else { usize::MAX };
+        for (_, id) in gone.into_iter().take(most) {
+            self.forget(&id);
+        }
+    }
+
+    fn forget(&mut self, id: &str) {
+        if let Some(kept) = self.memory.cards.remove(id) {
+            kept.requests.iter().for_each(|request| drop(self.by_request.remove(request)));
+            self.dirty.insert(id.to_owned());
+        }
+    }
+
+    /// The queue as it is. Gives the open cards that are not in it: what came of them is not known.
+    pub(crate) fn queue(&mut self, entries: Vec<QueueEntry>, now_ms: u64) -> Vec<String> {
+        self.beyond = 0;
+        let open = self.memory.cards.iter().filter(|(_, kept)| kept.is_open());
+        let mut missing: BTreeSet<String> = open.map(|(id, _)| id.clone()).collect();
+        for entry in entries {
+            missing.remove(&entry.id);
+            self.waiting(entry, now_ms);
+        }
+        missing.into_iter().collect()
+    }
+
+    /// Cards whose end was missed, perhaps: approved, and not ended so far as is known.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let is_one = |kept: &&Kept| {
+            matches!(kept.card.stage, Stage::Approved(_)) && !kept.card.entry.only_judged
+        };
+        let cards = self.memory.cards.iter();
+        cards.filter(|(_, kept)| is_one(kept)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Takes up what the history says of a card, as far as more was not heard meanwhile.
+    pub(crate) fn looked_up(&mut self, id: &str, history: &[HistoryEntry], now_ms: u64) {
+        let Some(kept) = self.memory.cards.get(id) else { return };
+        let found = history.iter().filter(|of| is_of(kept, of));
+        // The one that was answered tells more than one that has left.
+        let Some(found) = found.max_by_key(|of| (of.outcome.is_some(), of.started)) else {
+            return self.close(id, Stage::CallerLeft, now_ms);
+        };
+        let found = found.clone();
+        let by = By {
+            who: found.approver.clone().unwrap_or_else(|| "the policy".to_owned()),
+            reason: found.answer.clone(),
+            at_ms: now_ms,
+            ..By::default()
+        };
+        match found.outcome.as_deref() {
+            Some("approved") => {
+                let is_over = found.exit_code.is_some()
+                    || found.signal.is_some()
+                    || found.duration_ms.is_some();
+                let (entry, request) = (id.to_owned(), found.id.clone());
+                self.told(Told::Answered { entry, request, approved: true, by }, now_ms);
+                if is_over {
+                    let outcome = Outcome {
+                        exit: found.exit_code,
+                        signal: found.signal.map(signal),
+                        duration_ms: found.duration_ms,
+                        error: found.error.clone(),
+                    };
+                    self.finished(id, outcome, None, now_ms);
+                }
+            }
+            Some("denied") => self.close(id, Stage::Denied(by), now_ms),
+            Some("expired") => self.close(id, Stage::Expired, now_ms),
+            _ if found.decision.as_deref() == Some("deny") => {
+                self.close(id, Stage::Denied(by), now_ms);
+            }
+            _ => self.close(id, Stage::CallerLeft, now_ms),
+        }
+    }
+
+    /// It is answered, whatever came of it, unless it was before.
+    fn close(&mut self, id: &str, stage: Stage, now_ms: u64) {
+        self.with(id, |kept| {
+            if kept.is_open() {
+                kept.card.stage = stage;
+                kept.change(now_ms);
+            }
+        });
+    }
+
+    pub(crate) fn with(&mut self, id: &str, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self.memory.cards.get_mut(id) {
+            change(kept);
+            self.dirty.insert(id.to_owned());
+        }
+    }
+
+    pub(crate) fn with_digest(&mut self, number: u64, change: impl FnOnce(&mut KeptDigest)) {
+        if let Some(digest) = self.memory.digests.get_mut(&number) {
+            change(digest);
+            self.dirty_digests.insert(number);
+        }
+    }
+
+    /// What a digest says by now.
+    pub(crate) fn digest(&self, digest: &KeptDigest) -> Digest {
+        let open = digest.entries.iter().filter_map(|id| {
+            let kept = self.memory.cards.get(id).filter(|kept| kept.is_open());
+            kept.map(|kept| &kept.card.entry)
+        });
+        let open: Vec<&QueueEntry> = open.collect();
+        let beyond = if digest.closed { 0 } else { self.beyond };
+        Digest {
+            some: open.iter().take(MAX_SHOWN).map(|&entry| entry.clone()).collect(),
+            waiting: open.len() + beyond,
+            answered: digest.entries.len() - open.len(),
+            page: self.page.clone(),
+        }
+    }
+
+    /// Closes digests that nothing came into for a while, and forgets those that have said all.
+    pub(crate) fn tidy(&mut self, now_ms: u64) {
+        let mut gone = Vec::new();
+        for (number, digest) in &mut self.memory.digests {
+            if !digest.closed && self.floods.is_over(digest.grown_ms, now_ms) {
+                digest.closed = true;
+                self.dirty_digests.insert(*number);
+            }
+            let is_said = digest.said == Some((0, digest.entries.len()));
+            let is_old = now_ms.saturating_sub(digest.grown_ms) > KEPT_MS;
+            if digest.closed && (is_said || is_old) {
+                gone.push(*number);
+            }
+        }
+        for number in gone {
+            self.memory.digests.remove(&number);
+            self.dirty_digests.insert(number);
+        }
+        self.make_room(now_ms);
+    }
+}
+
+/// Whether an entry of the history is about a card.
+fn is_of(kept: &Kept, of: &HistoryEntry) -> bool {
+    let entry = &kept.card.entry;
+    if !kept.requests.is_empty() {
+        return kept.requests.contains(&of.id);
+    }
+    of.jail == entry.jail
+        && of.argv == entry.argv
+        && of.cwd == entry.cwd
+        && of.time_ms.abs_diff(entry.since_ms) <= NEAR_MS
+}

@@ -1,0 +1,298 @@
+//! What tests are made of.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clawrden_api::{
+    Answered, ErrorBody, ErrorCode, Event, HistoryEntry, HistoryQuery, KillReport, KillRequest,
+    QueueEntry, ResumeRequest, Status, Stopped,
+};
+use tokio::sync::{Notify, mpsc};
+
+use crate::card::{Card, Digest, Stage};
+use crate::kept::{Kept, Tail};
+use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step, Wants};
+use crate::warden::{Answer, Refusal, User, Warden};
+
+pub(crate) fn entry(id: &str) -> QueueEntry {
+    QueueEntry {
+        id: id.to_owned(),
+        short: id.chars().take(4).collect(),
+        jail: "web".to_owned(),
+        argv: vec!["git".to_owned(), "push".to_owned(), id.to_owned()],
+        rule: Some("policy.yaml:3".to_owned()),
+        reason: "look first".to_owned(),
+        executor: "mirror".to_owned(),
+        since_ms: 1_000,
+        expires_ms: 1_801_000,
+        callers: 1,
+        ..QueueEntry::default()
+    }
+}
+
+pub(crate) fn kept(id: &str) -> Kept {
+    let card = Card { entry: entry(id), stage: Stage::Waiting, progress: None, page: None };
+    Kept { card, version: 1, requests: vec![], posts: vec![], tail: Tail::None, changed_ms: 1 }
+}
+
+/// What a fake service was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Did {
+    Post(String, Card),
+    Edit(Posted, Card),
+    Reply(Posted, String),
+    Digest(String, Option<Posted>, Digest),
+    Tell(String, String),
+}
+
+/// A chat service in memory.
+#[derive(Default)]
+pub(crate) struct FakeService {
+    pub(crate) did: Mutex<Vec<Did>>,
+    /// What the next calls fail with.
+    pub(crate) failures: Mutex<VecDeque<Failure>>,
+    heard: Mutex<Option<mpsc::Sender<Heard>>>,
+    messages: AtomicU64,
+}
+
+impl FakeService {
+    fn take(&self, did: Did) -> Result<(), Failure> {
+        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
+            return Err(failure);
+        }
+        self.did.lock().unwrap().push(did);
+        Ok(())
+    }
+
+    fn posted(&self, place: &str) -> Posted {
+        let message = self.messages.fetch_add(1, Ordering::SeqCst).to_string();
+        Posted { place: place.to_owned(), message }
+    }
+
+    pub(crate) fn did(&self) -> Vec<Did> {
+        self.did.lock().unwrap().clone()
+    }
+
+    /// Somebody says something.
+    pub(crate) async fn say(&self, user: &str, key: &str, wants: Wants) {
+        let sender = until("a listener", || self.heard.lock().unwrap().clone()).await;
+        let to = ReplyTo { place: "C1".into(), address: None, user: user.into() };
+        let (user, shown, key) = (user.to_owned(), user.to_owned(), key.to_owned());
+        sender.send(Heard { user, shown, key, to, wants }).await.unwrap();
+    }
+
+    /// What somebody was told last, once there are so many tells.
+    pub(crate) async fn told(&self, count: usize) -> String {
+        until("a tell", || {
+            let tells: Vec<String> = self
+                .did()
+                .into_iter()
+                .filter_map(|did| if let Did::Tell(_, text) = did { Some(text) } else { None })
+                .collect();
+            (tells.len() >= count).then(|| tells.last().unwrap().clone())
+        })
+        .await
+    }
+}
+
+impl Service for FakeService {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    async fn post(&self, place: &str, card: &Card) -> Result<Posted, Failure> {
+        self.take(Did::Post(place.to_owned(), card.clone()))?;
+        Ok(self.posted(place))
+    }
+
+    async fn edit(&self, posted: &Posted, card: &Card) -> Result<(), Failure> {
+        self.take(Did::Edit(posted.clone(), card.clone()))
+    }
+
+    async fn reply(&self, posted: &Posted, text: &str) -> Result<(), Failure> {
+        self.take(Did::Reply(posted.clone(), text.to_owned()))
+    }
+
+    async fn digest(
+        &self,
+        place: &str,
+        before: Option<&Posted>,
+        digest: &Digest,
+    ) -> Result<Posted, Failure> {
+        self.take(Did::Digest(place.to_owned(), before.cloned(), digest.clone()))?;
+        Ok(before.cloned().unwrap_or_else(|| self.posted(place)))
+    }
+
+    async fn tell(&self, to: &ReplyTo, text: &str) -> Result<(), Failure> {
+        self.did.lock().unwrap().push(Did::Tell(to.user.clone(), text.to_owned()));
+        Ok(())
+    }
+
+    async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
+        *self.heard.lock().unwrap() = Some(heard);
+        std::future::pending().await
+    }
+
+    async fn test(&self, _: &str) -> Vec<Step> {
+        Vec::new()
+    }
+}
+
+/// A warden in memory: what it says is told to whoever follows.
+#[derive(Default)]
+pub(crate) struct FakeWarden {
+    pub(crate) queue: Mutex<Vec<QueueEntry>>,
+    pub(crate) history: Mutex<Vec<HistoryEntry>>,
+    pub(crate) answers: Mutex<Vec<(User, Answer)>>,
+    /// What the next answers come to, `Ok` when there is none.
+    pub(crate) refusals: Mutex<VecDeque<Refusal>>,
+    events: Mutex<Vec<Event>>,
+    changed: Notify,
+    /// Grows when everybody is let go.
+    pub(crate) life: AtomicU64,
+    pub(crate) follows: AtomicU64,
+}
+
+impl FakeWarden {
+    pub(crate) fn tell(&self, name: &str, data: &serde_json::Value) {
+        let mut events = self.events.lock().unwrap();
+        let id = Some(format!("1-{}", events.len() + 1));
+        events.push(Event { name: name.to_owned(), id, data: data.to_string() });
+        drop(events);
+        self.changed.notify_waiters();
+    }
+
+    /// Something begins to wait.
+    pub(crate) fn ask(&self, id: &str) {
+        let entry = entry(id);
+        self.queue.lock().unwrap().push(entry.clone());
+        self.tell("waiting", &serde_json::json!({ "entry": entry }));
+    }
+
+    /// Somebody answers it.
+    pub(crate) fn close(&self, id: &str, event: &str, data: &serde_json::Value) {
+        self.queue.lock().unwrap().retain(|entry| entry.id != id);
+        self.tell(event, data);
+    }
+
+    /// Everybody who follows is let go.
+    pub(crate) fn restart(&self) {
+        self.life.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// What came before is told to nobody any more.
+    pub(crate) fn forget(&self) {
+        self.events.lock().unwrap().clear();
+        self.restart();
+    }
+}
+
+impl Warden for FakeWarden {
+    async fn follow(&self, after: Option<String>, told: mpsc::Sender<Event>) -> Refusal {
+        self.follows.fetch_add(1, Ordering::SeqCst);
+        let life = self.life.load(Ordering::SeqCst);
+        let known = self.events.lock().unwrap().len();
+        let number = after.as_deref().and_then(|after| after.strip_prefix("1-")?.parse().ok());
+        let (name, mut next) = match (after, number) {
+            (None, _) => ("hello", known),
+            (Some(_), Some(number)) if number <= known => ("hello", number),
+            _ => ("reset", known),
+        };
+        let id = Some(format!("1-{next}"));
+        let greeting = Event { name: name.to_owned(), id, data: "{}".to_owned() };
+        told.send(greeting).await.unwrap();
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if self.life.load(Ordering::SeqCst) != life {
+                return Refusal::Away("it goes down".to_owned());
+            }
+            let event = self.events.lock().unwrap().get(next).cloned();
+            match event {
+                Some(event) => {
+                    next += 1;
+                    if told.send(event).await.is_err() {
+                        return Refusal::Away("nobody listens".to_owned());
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    async fn queue(&self) -> Result<Vec<QueueEntry>, Refusal> {
+        Ok(self.queue.lock().unwrap().clone())
+    }
+
+    async fn history(&self, _: HistoryQuery) -> Result<Vec<HistoryEntry>, Refusal> {
+        Ok(self.history.lock().unwrap().clone())
+    }
+
+    async fn tail(&self, request: &str) -> Result<String, Refusal> {
+        Ok(format!("the end of {request}"))
+    }
+
+    async fn status(&self, _: &User) -> Result<Status, Refusal> {
+        Err(Refusal::Away("not here".to_owned()))
+    }
+
+    async fn queue_for(&self, user: &User) -> Result<Vec<QueueEntry>, Refusal> {
+        match &user.id[..] {
+            "slack:U1" => self.queue().await,
+            _ => Err(unknown()),
+        }
+    }
+
+    async fn answer(&self, user: &User, answer: &Answer) -> Result<Answered, Refusal> {
+        self.answers.lock().unwrap().push((user.clone(), answer.clone()));
+        if let Some(refusal) = self.refusals.lock().unwrap().pop_front() {
+            return Err(refusal);
+        }
+        let event = if answer.approve { "approved" } else { "denied" };
+        let data = serde_json::json!({
+            "id": format!("r-{}", answer.request), "entry": answer.request, "approver": user.id, "channel": "slack",
+        });
+        self.close(&answer.request, event, &data);
+        Ok(Answered {
+            id: answer.request.clone(),
+            answer: event.to_owned(),
+            progress: None,
+            delivered: true,
+            kept_until_ms: None,
+            holds_until_ms: None,
+        })
+    }
+
+    async fn kill(&self, _: &User, request: &KillRequest) -> Result<KillReport, Refusal> {
+        let stopped = Some(Stopped { since_ms: 1, by: "U1".to_owned(), paused: request.pause });
+        Ok(KillReport { processes: 3, containers: 0, stopped, problems: vec![] })
+    }
+
+    async fn resume(&self, _: &User, _: &ResumeRequest) -> Result<KillReport, Refusal> {
+        Err(unknown())
+    }
+
+    async fn pair(&self, _: &User, code: &str) -> Result<String, Refusal> {
+        if code == "1234-5678" { Ok("alice".to_owned()) } else { Err(unknown()) }
+    }
+}
+
+pub(crate) fn unknown() -> Refusal {
+    let message = "nobody is bound to it".to_owned();
+    Refusal::No(ErrorBody { code: ErrorCode::Unauthorized, message })
+}
+
+/// Polls until `ready` gives something.
+pub(crate) async fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(start.elapsed().as_secs() < 20, "waited in vain for {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

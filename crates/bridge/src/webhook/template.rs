@@ -1,0 +1,218 @@
+//! What messages look like to each kind of receiver. Whatever a prisoner chose stands in code, where nothing is markup,
+//! with the one character that ends code written as an escape.
+
+use clawrden_api::display;
+use serde_json::{Value, json};
+
+use super::settings::Template;
+use crate::card::{Card, Digest};
+use crate::words;
+
+/// The type of JSON.
+pub(super) const JSON: &str = "application/json; charset=utf-8";
+
+/// What a test says.
+pub(super) const TEST: &str = "clawrden: this is a test; nothing waits";
+
+/// Characters that Discord takes.
+const DISCORD: usize = 2_000;
+
+/// Characters that Mattermost takes.
+const MATTERMOST: usize = 16_000;
+
+/// Bytes that ntfy takes.
+const NTFY: usize = 4_000;
+
+/// Something to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) content_type: &'static str,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// An event of our own.
+pub(super) fn event(name: &str, message: &str, card: &Card) -> Value {
+    json!({
+        "version": 1,
+        "event": name,
+        "message": message,
+        "text": words::headline(card),
+        "command": display::command(&card.entry.argv),
+        "card": card,
+    })
+}
+
+pub(super) fn discord(card: &Card) -> Content {
+    chat(Template::Discord, card)
+}
+
+/// A message about one request.
+pub(super) fn chat(template: Template, card: &Card) -> Content {
+    let entry = &card.entry;
+    let title = words::headline(card);
+    let command = display::command(&entry.argv);
+    let mut facts = vec![format!("jail {}", entry.jail)];
+    facts.extend(entry.cwd.as_ref().map(|cwd| format!("in {cwd}")));
+    facts.extend(entry.rule.as_ref().map(|rule| format!("by {rule}")));
+    let mut lines = vec![facts.join(", "), entry.reason.clone()];
+    lines.extend(entry.warnings.iter().map(|warning| format!("careful: {warning}")));
+    lines.extend(entry.noticed.iter().map(|noticed| format!("noticed: {noticed}")));
+    lines.extend(card.progress.clone());
+    if card.stage.is_open() {
+        lines.push(format!("clawrden approve {}", entry.short));
+    }
+    lines.retain(|line| !line.is_empty());
+    let lines: Vec<String> = lines.iter().map(|line| display::text(line)).collect();
+    // The command comes first: it is what is cut last.
+    written(template, &title, &format!("{command}\n{}", lines.join("\n")), card.page.as_deref())
+}
+
+/// The end of what a command wrote.
+pub(super) fn output(template: Template, text: &str) -> Content {
+    written(template, "Output", text, None)
+}
+
+/// A sentence of ours.
+pub(super) fn text(template: Template, text: &str) -> Content {
+    written(template, "Clawrden", text, None)
+}
+
+/// Many requests.
+pub(super) fn many(template: Template, digest: &Digest) -> Content {
+    let title = format!("{} commands wait, {} are answered", digest.waiting, digest.answered);
+    let now = super::now_ms();
+    let mut lines: Vec<String> = digest.some.iter().map(|entry| words::line(entry, now)).collect();
+    let more = digest.waiting.saturating_sub(digest.some.len());
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    written(template, &title, &lines.join("\n"), digest.page.as_deref())
+}
+
+/// `title` is ours, `text` is not.
+fn written(template: Template, title: &str, text: &str, page: Option<&str>) -> Content {
+    let json = |value: &Value| {
+        let body = value.to_string().into_bytes();
+        Content { content_type: JSON, headers: vec![], body }
+    };
+    let link = page.map(|page| format!("\n{page}")).unwrap_or_default();
+    match template {
+        Template::Ntfy => {
+            let mut headers = vec![("x-title", title.to_owned())];
+            headers.extend(page.map(|page| ("x-click", page.to_owned())));
+            // No header has other characters.
+            headers.iter_mut().for_each(|(_, value)| value.retain(|c| (' '..='~').contains(&c)));
+            let body = fitted(text, NTFY, str::len).into_bytes();
+            Content { content_type: "text/plain; charset=utf-8", headers, body }
+        }
+        Template::Mattermost => {
+            let room = MATTERMOST - title.len().min(500) - link.len().min(2_000) - 32;
+            let text = in_code(&fitted(&escaped(text), room, count));
+            json(&json!({ "text": format!("**{}**\n{text}{link}", bare(title)) }))
+        }
+        Template::Discord | Template::Json => {
+            let room = DISCORD - title.len().min(500) - link.len().min(500) - 32;
+            let text = in_code(&fitted(&escaped(text), room, count));
+            json(&json!({
+                "content": format!("**{}**\n{text}{link}", bare(title)),
+                // Nobody is called by what stands in a command.
+                "allowed_mentions": { "parse": [] },
+                // Links are not looked at.
+                "flags": 4,
+            }))
+        }
+    }
+}
+
+fn in_code(text: &str) -> String {
+    format!("```\n{text}\n```")
+}
+
+/// Without what could end code.
+fn escaped(text: &str) -> String {
+    text.replace('`', "\\x60")
+}
+
+/// A title has names of people in it; none of their characters is markup, or calls anybody.
+fn bare(title: &str) -> String {
+    let harmless = |c: char| c.is_alphanumeric() || " .,:;()/+-=%".contains(c);
+    title.chars().take(500).map(|c| if harmless(c) { c } else { '·' }).collect()
+}
+
+fn count(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The beginning, where all of it is too much, with a mark that says so.
+fn fitted(text: &str, room: usize, size: fn(&str) -> usize) -> String {
+    if size(text) <= room {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut left = room.saturating_sub("\n… (cut)".len());
+    for c in text.chars() {
+        let of = size(c.encode_utf8(&mut [0; 4]));
+        if of > left {
+            break;
+        }
+        left -= of;
+        out.push(c);
+    }
+    out.push_str("\n… (cut)");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::{By, Stage};
+
+    fn card(argv: &[&str]) -> Card {
+        let mut card = crate::testing::kept("abcdef").card;
+        card.entry.argv = argv.iter().map(|&word| word.to_owned()).collect();
+        card
+    }
+
+    fn content(content: &Content) -> String {
+        let value: Value = serde_json::from_slice(&content.body).unwrap();
+        value.get("content").or(value.get("text")).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn nothing_that_a_prisoner_chose_is_markup() {
+        let evil = "```\n@everyone <@123> [x](https://evil.example) **b** \u{202e}";
+        let mut it = card(&["echo", evil]);
+        it.entry.reason = evil.to_owned();
+        it.stage = Stage::Approved(By { who: "@here **x** `".into(), ..By::default() });
+        for template in [Template::Discord, Template::Mattermost] {
+            let text = content(&chat(template, &it));
+            assert_eq!(text.matches("```").count(), 2, "{text}");
+            let (title, rest) = text.split_once("\n```\n").unwrap();
+            assert!(!title.contains('@') && !title.contains('`'), "{title}");
+            assert_eq!(title.matches("**").count(), 2, "{title}");
+            assert!(rest.ends_with("\n```") && !rest.contains('\u{202e}'), "{rest}");
+        }
+        let text = String::from_utf8(chat(Template::Discord, &it).body).unwrap();
+        assert!(text.contains(r#""allowed_mentions":{"parse":[]}"#), "{text}");
+    }
+
+    #[test]
+    fn no_message_is_longer_than_its_receiver_takes() {
+        let words: Vec<String> = (0..64).map(|n| format!("{n}{}", "ä`".repeat(150))).collect();
+        let it = card(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(count(&content(&chat(Template::Discord, &it))) <= DISCORD);
+        assert!(count(&content(&chat(Template::Mattermost, &it))) <= 16_383);
+        let ntfy = chat(Template::Ntfy, &it);
+        assert!(ntfy.body.len() <= NTFY && std::str::from_utf8(&ntfy.body).is_ok());
+        assert!(String::from_utf8(ntfy.body).unwrap().ends_with("… (cut)"));
+    }
+
+    #[test]
+    fn a_title_of_ntfy_is_no_second_header() {
+        let mut it = card(&["true"]);
+        it.stage = Stage::Denied(By { who: "a\r\nx-evil: 1".into(), ..By::default() });
+        let headers = chat(Template::Ntfy, &it).headers;
+        assert!(headers[0].1.chars().all(|c| (' '..='~').contains(&c)), "{headers:?}");
+    }
+}

@@ -1,0 +1,187 @@
+//! A webhook against a receiver on this machine.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clawrden_api::Trust;
+use hyper::StatusCode;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::listener::{self, Call, Reply};
+use crate::secret::Secret;
+use crate::service::{Scope, Wants};
+use crate::testing::{kept, until};
+
+const SECRET: &str = "0123456789abcdef";
+
+/// What came in: method, path, headers' values of interest, body.
+type Got = Arc<Mutex<Vec<(String, String, Option<String>, Option<String>, Vec<u8>)>>>;
+
+async fn receiver(status: u16) -> (String, Got) {
+    let listener = listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let got = Got::default();
+    let kept = Arc::clone(&got);
+    tokio::spawn(listener::serve(listener, move |call: Call| {
+        let header =
+            |name: &str| call.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (at, by) = (header(TIMESTAMP), header(SIGNATURE));
+        let method = call.method.to_string();
+        kept.lock().unwrap().push((method, call.path.clone(), at, by, call.body.to_vec()));
+        let status = StatusCode::from_u16(status).unwrap();
+        let body = r#"{"id": "123456789"}"#.into();
+        async move { Reply { status, content_type: Some("application/json"), body } }
+    }));
+    (url, got)
+}
+
+fn webhook(url: &str, template: Template, listen: Option<SocketAddr>) -> Webhook {
+    // Plain connections to this machine need no authorities.
+    let http = Http::new(Trust::Fingerprint(&"00".repeat(32))).unwrap();
+    let secret = (template == Template::Json).then(|| Secret::new(SECRET));
+    let settings = Settings { url: Secret::new(url), template, secret, token: None, listen };
+    Webhook::new(http, settings).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_sent_is_signed_and_names_the_request() {
+    let (url, got) = receiver(200).await;
+    let hook = webhook(&url, Template::Json, None);
+    let mut card = kept("abcdef").card;
+    let posted = hook.post(PLACE, &card).await.unwrap();
+    assert_eq!(posted, hook.post(PLACE, &card).await.unwrap(), "twice is the same message");
+    card.stage = crate::card::Stage::Expired;
+    hook.edit(&posted, &card).await.unwrap();
+    hook.reply(&posted, "the end").await.unwrap();
+    let got = got.lock().unwrap();
+    let mut verifier = Verifier::new(&Secret::new(SECRET), 0);
+    let mut events = Vec::new();
+    for (_, _, at, by, body) in got.iter() {
+        let taken = verifier.take((at.as_deref(), by.as_deref()), body, now());
+        assert!(taken.is_ok() || events.len() == 1, "{taken:?}");
+        let event: Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(event["message"], "abcdef");
+        events.push(event["event"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(events, ["waiting", "waiting", "changed", "output"]);
+}
+
+#[tokio::test]
+async fn discord_s_messages_are_edited_and_others_followed_by_what_came() {
+    let (url, got) = receiver(200).await;
+    let hook = webhook(&url, Template::Discord, None);
+    let mut card = kept("abcdef").card;
+    let posted = hook.post(PLACE, &card).await.unwrap();
+    assert_eq!(posted.message, "123456789");
+    hook.edit(&posted, &card).await.unwrap();
+    let said: Vec<(String, String)> =
+        got.lock().unwrap().iter().map(|it| (it.0.clone(), it.1.clone())).collect();
+    let of = |method: &str, path: &str| (method.to_owned(), path.to_owned());
+    assert_eq!(said, [of("POST", "/hook"), of("PATCH", "/hook/messages/123456789")]);
+    for template in [Template::Mattermost, Template::Ntfy] {
+        let (url, got) = receiver(200).await;
+        let hook = webhook(&url, template, None);
+        card.stage = crate::card::Stage::Waiting;
+        let posted = hook.post(PLACE, &card).await.unwrap();
+        hook.edit(&posted, &card).await.unwrap();
+        card.stage = crate::card::Stage::Expired;
+        hook.edit(&posted, &card).await.unwrap();
+        assert_eq!(got.lock().unwrap().len(), 2, "what only progressed is not said");
+    }
+}
+
+#[tokio::test]
+async fn a_status_says_whether_it_is_tried_again() {
+    let of = async |status| {
+        let (url, _) = receiver(status).await;
+        webhook(&url, Template::Json, None).post(PLACE, &kept("a").card).await
+    };
+    assert!(of(204).await.is_ok());
+    assert_eq!(of(429).await, Err(Failure::Later(REST)));
+    assert!(matches!(of(502).await, Err(Failure::Now(_))));
+    let Err(Failure::Never(why)) = of(404).await else { panic!() };
+    assert!(why.contains("404") && !why.contains("/hook"), "an address may be a secret: {why}");
+}
+
+/// A webhook that listens, and what it heard.
+async fn listening() -> (SocketAddr, Arc<Webhook>, mpsc::Receiver<Heard>) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hook = Arc::new(webhook("http://127.0.0.1:1/", Template::Json, Some(free)));
+    let (heard, hears) = mpsc::channel(8);
+    let listens = Arc::clone(&hook);
+    tokio::spawn(async move { listens.listen(heard).await });
+    until("it to listen", || std::net::TcpStream::connect(free).ok()).await;
+    (free, hook, hears)
+}
+
+async fn call(at: SocketAddr, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let http = Http::new(Trust::Fingerprint(&"00".repeat(32))).unwrap();
+    let url = format!("http://{at}/");
+    let mut outgoing = Outgoing::post(&url, "application/json", body.as_bytes().to_vec());
+    for (name, value) in headers {
+        outgoing = outgoing.header(name, value);
+    }
+    let answer = http.send(outgoing).await.unwrap();
+    (answer.status, String::from_utf8(answer.body).unwrap())
+}
+
+#[tokio::test]
+async fn a_signed_callback_answers_and_is_told_what_came_of_it() {
+    let (at, hook, mut hears) = listening().await;
+    let request = "0".repeat(32);
+    let body = format!(r#"{{"user":"alice","request":"{request}","answer":"deny","reason":"no"}}"#);
+    let (timestamp, signature) = Signer::new(&Secret::new(SECRET)).sign(now(), body.as_bytes());
+    let telling = tokio::spawn(async move {
+        let heard = hears.recv().await.unwrap();
+        hook.tell(&heard.to, "Denied.").await.unwrap();
+        (heard, hears)
+    });
+    let headers = [(TIMESTAMP, &timestamp[..]), (SIGNATURE, &signature[..])];
+    let (status, said) = call(at, &headers, &body).await;
+    assert_eq!((status, said.contains("Denied.")), (200, true), "{said}");
+    let (heard, mut hears) = telling.await.unwrap();
+    let reason = Some("no".to_owned());
+    let wants = Wants::Answer { request, approve: false, reason, scope: Scope::Once };
+    assert_eq!((&heard.user[..], heard.wants), ("alice", wants));
+    // The same once more, and everything that is not signed so.
+    assert_eq!(call(at, &headers, &body).await.0, 409);
+    let other = body.replace("deny", "approve");
+    assert_eq!(call(at, &headers, &other).await.0, 401);
+    assert_eq!(call(at, &[], &body).await.0, 401);
+    let (timestamp, signature) =
+        Signer::new(&Secret::new(SECRET)).sign(now() - 301, body.as_bytes());
+    let stale = [(TIMESTAMP, &timestamp[..]), (SIGNATURE, &signature[..])];
+    assert_eq!(call(at, &stale, &body).await.0, 401);
+    let (timestamp, signature) =
+        Signer::new(&Secret::new("another secret!!")).sign(now(), body.as_bytes());
+    let forged = [(TIMESTAMP, &timestamp[..]), (SIGNATURE, &signature[..])];
+    assert_eq!(call(at, &forged, &body).await.0, 401);
+    let nothing = tokio::time::timeout(Duration::from_millis(100), hears.recv()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn a_webhook_that_anybody_could_answer_is_refused() {
+    let http = || Http::new(Trust::Fingerprint(&"00".repeat(32))).unwrap();
+    let listen = Some(([127, 0, 0, 1], 1).into());
+    let settings = |url: &str, template, secret: Option<&str>, listen| Settings {
+        url: Secret::new(url),
+        template,
+        secret: secret.map(Secret::new),
+        token: None,
+        listen,
+    };
+    let of = |settings| Webhook::new(http(), settings).err();
+    let here = "http://127.0.0.1:1";
+    assert_eq!(of(settings(here, Template::Json, None, listen)), Some(SettingsError::NoSecret));
+    let short = of(settings(here, Template::Json, Some("short"), listen));
+    assert_eq!(short, Some(SettingsError::ShortSecret));
+    let discord = of(settings(here, Template::Discord, Some(SECRET), listen));
+    assert_eq!(discord, Some(SettingsError::CannotAnswer));
+    let clear = of(settings("http://hooks.example/x", Template::Json, None, None));
+    assert!(matches!(clear, Some(SettingsError::BadUrl(_))));
+    assert!(of(settings("https://hooks.example/x", Template::Json, None, None)).is_none());
+}
