@@ -138,3 +138,84 @@ fn who_asks_by_their_own_user_does_not_approve_it_by_a_chat() {
     assert_eq!(child.wait().unwrap().code(), Some(126));
     nothing_started(&panel.house);
 }
+
+fn code(panel: &Panel, words: &[&str]) -> String {
+    let made = panel.house.cli(&[&["people", "pair"][..], words].concat());
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    text(&made.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_pairing_code_is_neither_guessed_nor_used_twice_nor_taken_by_who_is_no_bridge() {
+    let panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &[]);
+    let code = code(&panel, &["carol", "--service", "slack"]);
+    let right = format!(r#"{{"code":"{code}"}}"#);
+    let path = "/api/pairings/redeem";
+    // Without a user, by the control socket, by an ordinary token, by another service's bridge.
+    assert_eq!(slack.post(None, path, &right).0, 403);
+    panel.token("mallory");
+    let token = fs::read_to_string(panel.house.path("token-mallory")).unwrap();
+    let address = panel.url.strip_prefix("http://").unwrap();
+    assert_eq!(send(address, token.trim(), "POST", path, "", &right).0, 403);
+    let forged = "clawrden-on-behalf: slack:T1/M\r\n";
+    assert_eq!(send(address, token.trim(), "POST", path, forged, &right).0, 403);
+    assert_eq!(
+        send(address, token.trim(), "POST", "/api/pairings", "", r#"{"person":"alice"}"#).0,
+        403
+    );
+    let telegram = panel.bridge("telegram", &[]);
+    assert_eq!(telegram.post(Some("telegram:7"), path, &right).0, 404);
+    assert_eq!(slack.post(Some("slack:T1/ALICE"), "/api/pairings", r#"{"person":"alice"}"#).0, 403);
+    // Guessed.
+    for n in 1..=7 {
+        let (status, said) = slack.post(Some("slack:T1/M"), path, r#"{"code":"AAAAA-AAAAA"}"#);
+        assert_eq!(status, if n < 5 { 404 } else { 429 }, "{n}: {said}");
+    }
+    assert_eq!(
+        slack.post(Some("slack:T1/M"), path, &right).0,
+        429,
+        "locked out, by the right one too"
+    );
+    assert!(refusals(&panel).iter().any(|why| why.contains("slack:T1/M") && why.contains("wrong")));
+    // Used, and used again.
+    let (status, said) = slack.post(Some("slack:T1/CAROL"), path, &right);
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(slack.post(Some("slack:T1/M2"), path, &right).0, 404);
+    assert_eq!(events(&panel.house.path("ledger.jsonl"), "paired").len(), 1);
+    let (mut child, short) = panel.waiting();
+    for user in ["slack:T1/M", "slack:T1/M2"] {
+        assert_eq!(slack.tap(user, "approve", &short).0, 403);
+    }
+    nothing_started(&panel.house);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_code_is_in_no_file_and_is_worth_nothing_after_a_restart() {
+    let mut panel = Panel::new(ASK);
+    let code = code(&panel, &["carol"]);
+    let plain = code.replace('-', "");
+    for entry in fs::read_dir(panel.house.dir.path()).unwrap().flatten() {
+        if let Ok(bytes) = fs::read(entry.path()) {
+            let said = text(&bytes);
+            assert!(!said.contains(&code) && !said.contains(&plain), "{}", entry.path().display());
+        }
+    }
+    panel.crash_and_restart(&[]);
+    let slack = panel.bridge("slack", &[]);
+    let body = format!(r#"{{"code":"{code}"}}"#);
+    assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &body).0, 404);
+}
+
+#[test]
+fn who_is_paired_is_read_from_no_file_that_others_may_write() {
+    let panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &[]);
+    let body = format!(r#"{{"code":"{}"}}"#, code(&panel, &["carol"]));
+    assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &body).0, 200);
+    let kept = panel.house.path("ledger.jsonl.paired.json");
+    let mode = fs::metadata(&kept).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+}

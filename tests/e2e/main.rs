@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod metrics;
 mod ordinary_user;
+mod people;
 mod policy;
 mod recording;
 mod reload;

@@ -14,6 +14,9 @@ pub struct QueueApprovals {
     pub votes: Vec<QueueVote>,
     /// A yes without a reason is refused, of whom one of the wants asks for it.
     pub reason_required: bool,
+    /// A yes by a chat is a wish: it is given on the web page or the command line.
+    #[serde(default)]
+    pub confirm_on_page: bool,
 }
 
 /// What one rule wants.

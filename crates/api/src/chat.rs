@@ -147,6 +147,18 @@ impl ToSchema for ChatUser {
     }
 }
 
+/// A bridge that listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BridgeStatus {
+    /// To what.
+    pub service: ChatService,
+    /// The id of its token; absent for one of the warden's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Since when.
+    pub since_ms: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

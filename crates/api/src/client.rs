@@ -6,6 +6,7 @@
 mod access;
 mod events;
 mod grants;
+mod people;
 mod recordings;
 mod remote;
 mod running;

@@ -105,6 +105,8 @@ codes! {
     Conflict "conflict" 409 "The state does not permit it";
     /// 409: the policy in force denies by this time what was asked, so that it cannot be approved.
     DeniedByPolicy "denied_by_policy" 409 "The policy denies it by now";
+    /// 409: a yes by a chat is a wish, which the same person confirms on the web page or the command line.
+    ConfirmOnPage "confirm_on_page" 409 "The rule wants this confirmed elsewhere";
     /// 409: a person's yes is counted once, and more people are wanted.
     AlreadyVoted "already_voted" 409 "This person's yes is counted already";
     /// 409: a short id fits more than one request.

@@ -13,6 +13,7 @@ pub mod display;
 pub mod error;
 pub mod grants;
 pub mod overview;
+pub mod people;
 pub mod policy;
 pub mod recordings;
 pub mod role;
@@ -26,6 +27,7 @@ pub use client::{Client, ClientError, Event, EventStream, RecordingStream, Remot
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use grants::*;
 pub use overview::*;
+pub use people::*;
 pub use policy::*;
 pub use recordings::*;
 pub use role::Role;

@@ -205,6 +205,9 @@ pub struct ExplainedApprovers {
     pub count: u32,
     /// With a reason.
     pub require_reason: bool,
+    /// Not by a chat alone.
+    #[serde(default)]
+    pub confirm_on_page: bool,
     /// What happens where too few of them can log in: `deny` or `wait`.
     pub on_no_approver: String,
     /// Who may answer as well, and after how long.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::approvals::{NoApprover, QueueApprovals};
+use crate::chat::BridgeStatus;
+use crate::people::PeopleStatus;
 
 use crate::grants::GrantScope;
 
@@ -34,6 +36,12 @@ pub struct Status {
     /// The last request that was denied because nobody who may answer could; absent where there was none since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_approver: Option<NoApprover>,
+    /// Who answers.
+    #[serde(default)]
+    pub people: PeopleStatus,
+    /// Bridges to chats that listened to events within the last minute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bridges: Vec<BridgeStatus>,
     /// What the policy asks or denies is recorded and let through, disasters excepted.
     #[serde(default)]
     pub dry_run: bool,

@@ -13,6 +13,8 @@ pub struct Approvers {
     pub count: u32,
     /// A yes needs a reason.
     pub require_reason: bool,
+    /// A yes by a chat is a wish: the person gives it on the web page or the command line.
+    pub confirm_on_page: bool,
     /// What happens when too few of them can answer at all.
     pub on_none: OnNone,
     /// Who may answer as well when nobody has, the earliest first.
@@ -44,6 +46,7 @@ pub(crate) struct Said {
     pub(crate) from: Option<Arc<[Arc<str>]>>,
     pub(crate) count: Option<u32>,
     pub(crate) require_reason: Option<bool>,
+    pub(crate) confirm_on_page: Option<bool>,
     pub(crate) on_none: Option<OnNone>,
     pub(crate) escalate: Option<Arc<[Escalation]>>,
 }
@@ -54,12 +57,16 @@ impl Said {
         self.from.is_none()
             && self.count.is_none()
             && !self.require_reason.unwrap_or_default()
+            && !self.confirm_on_page.unwrap_or_default()
             && self.escalate.is_none()
     }
 
     /// Whether it says anything.
     pub(crate) fn is_said(&self) -> bool {
-        !self.is_empty() || self.require_reason.is_some() || self.on_none.is_some()
+        !self.is_empty()
+            || self.require_reason.is_some()
+            || self.confirm_on_page.is_some()
+            || self.on_none.is_some()
     }
 
     /// What holds for a rule that says this, with what `usual` says for what it leaves unsaid; `None` where anybody's yes
@@ -75,6 +82,7 @@ impl Said {
             from: from.cloned().unwrap_or_default(),
             count: self.count.or(usual_count).unwrap_or(1),
             require_reason: self.require_reason.or(usual.require_reason).unwrap_or_default(),
+            confirm_on_page: self.confirm_on_page.or(usual.confirm_on_page).unwrap_or_default(),
             on_none: self.on_none.or(usual.on_none).unwrap_or_default(),
             escalate: self
                 .escalate
@@ -89,7 +97,11 @@ impl Said {
 
 impl Approvers {
     fn is_nothing(&self) -> bool {
-        self.from.is_empty() && self.count <= 1 && !self.require_reason && self.escalate.is_empty()
+        self.from.is_empty()
+            && self.count <= 1
+            && !self.require_reason
+            && !self.confirm_on_page
+            && self.escalate.is_empty()
     }
 
     /// Every name that it says, of those who may answer and of those who may later.

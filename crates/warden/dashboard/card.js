@@ -25,12 +25,12 @@ function where(entry) {
 /** Whose yes it takes and has: a row for each want, and for each vote with a reason. */
 function approvals(entry) {
   if (!entry.approvals) return [];
-  const { needs, votes, reason_required: why } = entry.approvals;
+  const { needs, votes, reason_required: why, confirm_on_page: here } = entry.approvals;
   const rows = needs.map(({ from, count, given, escalation }) => el("li", {},
     ...visible(`${given.length} of ${count} ${count === 1 ? "approval" : "approvals"}${given.length ? `: ${given.join(", ")}` : ""}${from.length ? ` (from ${from.join(", ")})` : ""}`),
     ...(escalation ?? []).map(({ to, at_ms: at, reached }) => el("span", { class: "soft" }, " · ", ...visible(to.join(", ")), reached ? " may answer as well by now" : [" may answer as well: ", counting(at, "until")]))));
   const said = votes.filter((vote) => vote.reason).map((vote) => el("li", { class: "soft" }, ...visible(`${vote.person}: ${vote.reason}`)));
-  return [...rows, ...said, why ? el("li", { class: "soft" }, "A yes needs a reason.") : null];
+  return [...rows, ...said, why ? el("li", { class: "soft" }, "A yes needs a reason.") : null, here ? el("li", { class: "soft" }, "A yes by a chat is a wish, to be confirmed here.") : null];
 }
 
 /** The card of an entry; `acts` has `approve`, `more`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */

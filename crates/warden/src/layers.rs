@@ -49,7 +49,7 @@ pub enum LayersError {
     Gone,
     /// It asks people of whom nobody has heard.
     #[error(
-        "the policy asks for {0:?}, and there is no such person or group; name it in `people` or `groups` of warden.yaml and start the warden again"
+        "the policy asks for {0:?}, and there is no such person or group; name it in `people` or `groups` of warden.yaml"
     )]
     Nobody(String),
     /// A file or folder cannot be looked at.

@@ -3,12 +3,16 @@
 //! A person is one, however many tokens and users they have. Where nothing is said of a door, it is a person of its own,
 //! who is known only by it; where several people have to agree, only those count whom the settings name.
 
+mod current;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use clawrden_api::ChatUser;
 use serde::{Deserialize, Serialize};
+
+pub use current::Current;
 
 /// What a person comes by: what the kernel or a secret proves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +109,7 @@ pub enum PeopleError {
     },
 }
 
-/// The people and groups of the settings. They stay what they are until the warden is started again.
+/// The people and groups of the settings, with the users of chats that are theirs. Others come in their place when it changes.
 #[derive(Debug, Default)]
 pub struct People {
     persons: BTreeMap<Arc<str>, Vec<Door>>,
@@ -159,6 +163,30 @@ impl People {
         }
         self.persons.insert(person, doors.to_vec());
         Ok(())
+    }
+
+    /// Makes a user of a chat somebody's who is there, unless the settings say whose that user is.
+    pub fn bind(&mut self, person: &str, user: &ChatUser) {
+        let door = Door::Chat(user.clone());
+        if let Some((person, _)) = self.persons.get_key_value(person)
+            && !self.owners.contains_key(&door)
+        {
+            self.owners.insert(door, Arc::clone(person));
+        }
+    }
+
+    /// Whether a user of a chat is this person.
+    #[must_use]
+    pub fn is_bound(&self, person: &str, user: &ChatUser) -> bool {
+        self.chat_owner(user).is_some_and(|owner| *owner == *person)
+    }
+
+    /// Every user of a chat, and whose that is.
+    pub fn chats(&self) -> impl Iterator<Item = &ChatUser> {
+        self.owners.keys().filter_map(|door| match door {
+            Door::Chat(user) => Some(user),
+            Door::Uid(_) | Door::Token(_) => None,
+        })
     }
 
     /// Whose door it is; of one that stands in a group by itself, a person's who has nothing else.
@@ -325,6 +353,20 @@ mod tests {
             assert!(!people.means(name, &other), "{name}");
         }
         assert!(people.knows("slack:T1/U1") && !people.knows("slack:T1/U2"));
+    }
+
+    #[test]
+    fn a_user_is_bound_to_who_is_there_and_never_taken_from_another() {
+        let mut people = people(&[("alice", &["slack:U1"]), ("bob", &[])], &[]).unwrap();
+        let user = |id: &str| id.parse::<ChatUser>().unwrap();
+        people.bind("bob", &user("slack:U1"));
+        people.bind("bob", &user("slack:U2"));
+        people.bind("alice", &user("slack:U2"));
+        people.bind("carol", &user("slack:U3"));
+        assert!(people.is_bound("alice", &user("slack:U1")));
+        assert!(people.is_bound("bob", &user("slack:U2")));
+        assert!(people.chat_owner(&user("slack:U3")).is_none());
+        assert_eq!(people.chats().count(), 2);
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn approvers(of: &Approvers) -> ExplainedApprovers {
         from: words(&of.from),
         count: of.count,
         require_reason: of.require_reason,
+        confirm_on_page: of.confirm_on_page,
         on_no_approver: match of.on_none {
             OnNone::Deny => "deny".to_owned(),
             OnNone::Wait => "wait".to_owned(),

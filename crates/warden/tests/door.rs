@@ -75,6 +75,10 @@ fn a_bridge_changes_nothing_but_for_a_user_whom_the_warden_knows() {
     let before = served.backend.calls().len();
     for route in ROUTES.iter().filter(|route| route.method != Method::Get) {
         let Least::Role(least) = route.least else { continue };
+        // Who is nobody yet becomes somebody there.
+        if route.path == "/api/pairings/redeem" {
+            continue;
+        }
         for (headers, code) in [
             (String::new(), "forbidden"),
             (behalf("slack:T1/U2"), "unknown_user"),
@@ -101,8 +105,7 @@ fn a_bridge_changes_nothing_but_for_a_user_whom_the_warden_knows() {
     for _ in 0..150 {
         let path = format!("/api/queue/{WAITING}/deny");
         let headers = bearer(&bridge) + &behalf("slack:T1/U2");
-        let (head, _) = over_tcp(&served, &with_headers("POST", &path, &headers, "{}"));
-        assert_eq!(status(&head), 403);
+        assert_eq!(status(&over_tcp(&served, &with_headers("POST", &path, &headers, "{}")).0), 403);
     }
     let refusals = served.backend.refusals();
     assert!(refusals.iter().any(|refusal| refusal.contains("slack:T1/U2")), "{refusals:?}");
@@ -163,6 +166,41 @@ fn the_warden_s_own_bridge_comes_by_a_door_that_no_other_process_gets_through() 
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains("said:403") && said.contains("own bridge"), "{said}");
     assert!(served.backend.refusals().last().unwrap().contains("NotTheBridge"));
+}
+
+#[test]
+fn a_code_is_redeemed_by_a_bridge_for_a_user_who_is_nobody_yet() {
+    let served = Served::start(Limits::default());
+    let (status_, body) = ask(&served.path, "POST", "/api/pairings", r#"{"person":"mallory"}"#);
+    assert_eq!(status_, 404, "{body}");
+    let made = |body: &str| {
+        let (status, made) = ask(&served.path, "POST", "/api/pairings", body);
+        assert_eq!(status, 200, "{made}");
+        let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+        made["code"].as_str().unwrap().to_owned()
+    };
+    let code = made(r#"{"person":"alice"}"#);
+    assert!(code.len() >= 8, "{code}");
+    let bridge = token(&served, &BRIDGE.replace("\"name\"", "\"jails\":[\"one\"],\"name\""));
+    let redeem = |user: &str, code: &str| {
+        let body = format!(r#"{{"code":"{code}"}}"#);
+        let headers = bearer(&bridge) + &behalf(user);
+        let (head, body) =
+            over_tcp(&served, &with_headers("POST", "/api/pairings/redeem", &headers, &body));
+        (status(&head), body)
+    };
+    assert_eq!(redeem("slack:T1/U1", &code).0, 409, "is somebody");
+    let (status_, body) = redeem("slack:T1/U2", &code);
+    assert_eq!(status_, 200, "{body}");
+    assert_eq!(redeem("slack:T1/U3", &code).0, 404, "once");
+    for role in Role::ALL {
+        let token = token(&served, &format!(r#"{{"role":"{role}"}}"#));
+        let body = format!(r#"{{"code":"{}"}}"#, made(r#"{"person":"alice"}"#));
+        let sent = with_headers("POST", "/api/pairings/redeem", &bearer(&token), &body);
+        assert_eq!(status(&over_tcp(&served, &sent).0), 403, "{role} is no bridge");
+    }
+    let binds = served.backend.calls();
+    assert_eq!(binds.iter().filter(|call| call.starts_with("bind")).count(), 2, "{binds:?}");
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub(crate) fn lines(entry: &QueueEntry, now_ms: u64) -> Vec<String> {
     if approvals.reason_required {
         lines.push("a yes needs a reason".to_owned());
     }
+    if approvals.confirm_on_page {
+        lines.push("a yes by a chat is a wish, to be confirmed here or on the web page".to_owned());
+    }
     lines
 }
 

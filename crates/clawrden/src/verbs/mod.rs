@@ -28,6 +28,7 @@ pub(crate) mod install;
 pub(crate) mod jails;
 pub(crate) mod kill;
 pub(crate) mod metrics;
+pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod ps;
 pub(crate) mod queue;

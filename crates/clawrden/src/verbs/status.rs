@@ -61,6 +61,8 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     }
     pending(&queue, now);
     no_approver(&status, now);
+    people(&status, now);
+    bridges(&status, now);
     jails(&status, args.verbose);
     policy(&status.policy, now);
     prisoners(&status, now);
@@ -149,6 +151,32 @@ fn no_approver(status: &Status, now: u64) {
         when::moment(last.last_ms, now),
         display::text(last.rule.as_deref().unwrap_or("the default action")),
         display::text(&last.why),
+    );
+    println!("{}", paint(Tone::Bad, &text));
+}
+
+/// The chats by which people can answer.
+fn bridges(status: &Status, now: u64) {
+    for bridge in &status.bridges {
+        let by = bridge
+            .token
+            .as_ref()
+            .map_or_else(String::new, |id| format!(", token {}", display::text(id)));
+        println!(
+            "bridge to {} listens since {}{by}",
+            bridge.service,
+            when::moment(bridge.since_ms, now)
+        );
+    }
+}
+
+/// Why the people of the settings are not those who answer.
+fn people(status: &Status, now: u64) {
+    let Some(error) = &status.people.error else { return };
+    let text = format!(
+        "the settings do not load, and the people of {} go on answering: {}",
+        when::moment(status.people.since_ms, now),
+        display::text(error)
     );
     println!("{}", paint(Tone::Bad, &text));
 }

@@ -1,4 +1,4 @@
-//! `approvers`, `quorum`, `require_reason`, `on_no_approver` and `escalate`, of a rule and of `defaults`.
+//! `approvers`, `quorum`, `require_reason`, `confirm`, `on_no_approver` and `escalate`, of a rule and of `defaults`.
 //! Whether there is anybody of these names is for the warden to say, which knows its people.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::approvers::{Escalation, OnNone, Said};
 
 /// The keys, which go with `action: ask` alone.
 pub(super) const KEYS: &[&str] =
-    &["approvers", "quorum", "require_reason", "on_no_approver", "escalate"];
+    &["approvers", "quorum", "require_reason", "confirm", "on_no_approver", "escalate"];
 pub(super) const APPROVER_KEYS: &[&str] = &["from", "count"];
 pub(super) const ESCALATE_KEYS: &[&str] = &["after", "to"];
 
@@ -49,6 +49,8 @@ pub(super) fn read(fields: &[(&str, &Node)], report: &mut Report<'_>) -> Said {
         said.count = count(node, report);
     }
     said.require_reason = get("require_reason").and_then(|node| report.boolean(node));
+    said.confirm_on_page = get("confirm")
+        .and_then(|node| report.choice(node, "confirm", &[("page", true), ("none", false)]));
     said.on_none = get("on_no_approver").and_then(|node| {
         let choices = [("deny", OnNone::Deny), ("wait", OnNone::Wait)];
         report.choice(node, "on_no_approver", &choices)
@@ -217,6 +219,21 @@ rules:
     }
 
     #[test]
+    fn that_a_yes_by_a_chat_is_a_wish_is_said_by_a_rule_or_for_all_of_them() {
+        let text = "defaults: {action: ask, confirm: page}
+rules:
+  - {command: npm, action: ask, approvers: [alice]}
+  - {command: pip, action: ask, confirm: none}
+  - {command: ls, action: allow}
+";
+        assert!(one(text, "cat").confirm_on_page && one(text, "npm").confirm_on_page);
+        assert_eq!(decide(text, "pip").approvers.len(), 0, "anybody's yes will do");
+        let alone = one("rules: [{command: rm, action: ask, confirm: page}]", "rm");
+        assert_eq!((alone.confirm_on_page, alone.count, alone.from.len()), (true, 1, 0));
+        assert_eq!(decide(text, "ls").approvers.len(), 0);
+    }
+
+    #[test]
     fn whoever_is_asked_by_several_rules_is_asked_by_all_of_them() {
         let text = "on_unparsed: ask
 rules:
@@ -272,6 +289,7 @@ rules:
                 "approvers: [a]",
                 "quorum: 2",
                 "require_reason: true",
+                "confirm: page",
                 "on_no_approver: wait",
                 "escalate: {after: 1m, to: b}",
             ] {
@@ -297,6 +315,8 @@ rules:
             "quorum: -1",
             "approvers: {from: [a], count: 2}, quorum: 2",
             "require_reason: maybe",
+            "confirm: chat",
+            "confirm: [page]",
             "on_no_approver: allow",
             "escalate: {after: 10m}",
             "escalate: {to: [a]}",

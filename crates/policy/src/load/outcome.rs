@@ -24,6 +24,7 @@ pub(super) const DEFAULT_KEYS: &[&str] = &[
     "approvers",
     "quorum",
     "require_reason",
+    "confirm",
     "on_no_approver",
     "escalate",
     "reason",

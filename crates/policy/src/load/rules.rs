@@ -51,6 +51,7 @@ pub(super) const KEYS: &[&str] = &[
     "approvers",
     "quorum",
     "require_reason",
+    "confirm",
     "on_no_approver",
     "escalate",
     "suggest",

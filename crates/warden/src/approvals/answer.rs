@@ -282,6 +282,16 @@ pub enum AnswerError {
         /// Who is asked.
         whom: String,
     },
+    /// A yes by a chat is a wish there.
+    #[error(
+        "request {entry} waits for {person} to confirm it on the web page or by `clawrden approve`: its rule takes no yes by a chat"
+    )]
+    OnlyWished {
+        /// The entry.
+        entry: Id,
+        /// Who.
+        person: String,
+    },
     /// The rule wants to know why.
     #[error("request {0} is approved with a reason only; say why it may run")]
     NoReason(Id),

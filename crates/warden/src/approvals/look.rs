@@ -65,6 +65,7 @@ impl State {
             needs: entry.wants.iter().map(need).collect(),
             votes: entry.votes.iter().map(vote).collect(),
             reason_required: entry.wants.iter().any(|want| want.reason),
+            confirm_on_page: entry.wants.iter().any(|want| want.on_page),
         })
     }
 

@@ -110,6 +110,9 @@ impl State {
             let person = voter.person.to_string();
             return Err(AnswerError::NotAsked { entry: id, person, whom: whom.join("; ") });
         }
+        if verdict.doors.chat.is_some() && wants.iter().any(|want| want.on_page) {
+            return Err(AnswerError::OnlyWished { entry: id, person: voter.person.to_string() });
+        }
         let needs_reason =
             wants.iter().any(|want| want.reason && want.asks(people, &voter, waited_ms));
         if needs_reason && verdict.reason.is_none() {

@@ -20,6 +20,9 @@ pub struct Want {
     pub count: u32,
     /// A yes needs a reason.
     pub reason: bool,
+    /// A yes by a chat counts for nothing.
+    #[serde(default)]
+    pub on_page: bool,
     /// It waits although too few can answer.
     pub waits: bool,
     /// Who may answer as well, and after how long, the earliest first.
@@ -45,6 +48,7 @@ impl From<&Approvers> for Want {
             from: words(&of.from),
             count: of.count,
             reason: of.require_reason,
+            on_page: of.confirm_on_page,
             waits: of.on_none == OnNone::Wait,
             steps: of
                 .escalate
@@ -81,6 +85,7 @@ impl Want {
     /// Whether a vote counts.
     fn takes(&self, people: &People, vote: &Vote) -> bool {
         (!self.reason || vote.reason.is_some())
+            && !(self.on_page && vote.doors.chat.is_some())
             && self.asks(people, &people.voter(&vote.doors), vote.waited_ms)
     }
 

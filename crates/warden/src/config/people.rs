@@ -1,7 +1,6 @@
 //! `people` and `groups`: who answers what policies ask, by the names that policies know them by.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -24,8 +23,26 @@ impl Persons {
     ///
     /// # Errors
     /// [`PeopleError`].
-    pub fn with(&self, groups: &Groups) -> Result<Arc<People>, PeopleError> {
-        People::new(&self.0, &groups.0).map(Arc::new)
+    pub fn with(&self, groups: &Groups) -> Result<People, PeopleError> {
+        People::new(&self.0, &groups.0)
+    }
+
+    /// Whether somebody has this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// All of them by name, with their doors as they are written.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = (&str, Vec<String>)> {
+        self.0.iter().map(|(name, doors)| (&**name, doors.iter().map(Door::to_string).collect()))
+    }
+}
+
+impl Groups {
+    /// All of them by name, with their members as they are written.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = (&str, &[String])> {
+        self.0.iter().map(|(name, members)| (&**name, &members[..]))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
 use clawrden_api::{
-    AnswerRequest, Answered, ChatUser, ConfigInfo, ErrorBody, History, HistoryQuery, IndexStatus,
-    JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
+    AnswerRequest, Answered, ConfigInfo, ErrorBody, History, HistoryQuery, IndexStatus, JailInfo,
+    JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
     PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status, TokenInfo,
 };
 
@@ -11,6 +11,7 @@ use super::grants::Grants;
 use super::overview::Counting;
 use super::patterns::Patterns;
 use super::peer::{Peer, Refusal};
+use super::people::Folk;
 use super::policy::Lawyer;
 use super::running::Commands;
 use crate::metrics::Format;
@@ -52,16 +53,13 @@ pub enum AccessChange {
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
 /// client as it is; its code decides the HTTP status.
 pub trait Backend:
-    Commands + Counting + Grants + Lawyer + Patterns + Send + Sync + 'static
+    Commands + Counting + Folk + Grants + Lawyer + Patterns + Send + Sync + 'static
 {
     /// The id of the prisoner that a process belongs to, `None` for nobody's.
     ///
     /// # Errors
     /// Why it cannot be told; the process is refused then.
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String>;
-
-    /// Whose user of a chat this is; `None` for nobody's.
-    fn person_of(&self, user: &ChatUser) -> Option<String>;
 
     /// Records that somebody was refused. `request` is method and path as the client wrote them,
     /// the path cut at 200 bytes; `note` goes behind the reason as it is.

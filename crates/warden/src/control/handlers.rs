@@ -69,6 +69,8 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.ledger = LedgerStatus { error, ..LedgerStatus::default() };
     status.index =
         IndexStatus { state: std::mem::take(&mut status.index.state), ..IndexStatus::default() };
+    status.bridges.clear();
+    status.people.error = None;
     // The policy is that of their jails too, and is told with each of them.
     status.engine = EngineStatus::default();
     Ok(())

@@ -61,6 +61,7 @@ pub(super) async fn events(
         Ok(listener)
     });
     let listener = listener.await?;
+    control.access.listens(&actor);
     // It stays for long, and takes no seat from those who ask and go.
     seat.stand();
     let reading = Reading { listener, control, actor, checked: Instant::now(), is_over: false };
@@ -86,6 +87,7 @@ impl Reading {
                 return "event: bye\ndata: {}\n\n".to_owned();
             }
         }
+        self.control.access.listens(&self.actor);
         match news {
             Ok(News::Frames(frames)) => frames,
             Ok(News::Last(frame)) => {

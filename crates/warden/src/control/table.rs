@@ -7,11 +7,12 @@ use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorCode, ExplainRequest, Explained, GrantList, History,
     HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink,
-    LoginRequest, Overview, OverviewQuery, PatternQuery, PatternTested, PolicyCheckRequest,
-    PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery,
-    RecordingQuery, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer,
-    RuleRequest, RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest,
-    TokenList, TokenMade, TokenRequest,
+    LoginRequest, Overview, OverviewQuery, PairRequest, PairedUser, PairingCode, PatternQuery,
+    PatternTested, PeopleList, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RedeemRequest,
+    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer, RuleRequest,
+    RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest, TokenList,
+    TokenMade, TokenRequest, UnpairRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -22,7 +23,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{overview, patterns, policy, recordings, running};
+use super::{overview, patterns, people, policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,6 +141,9 @@ pub(super) const DESCRIPTION: &str = "/api/openapi.json";
 /// Where sessions begin and end.
 pub(super) const SESSION: &str = "/api/session";
 
+/// Where a user of a chat becomes a person.
+pub(super) const REDEEM: &str = "/api/pairings/redeem";
+
 /// The routes that show and do nothing of other jails to who is bounded to some.
 const KEEP_SCOPE: &[(Method, &str)] = &[
     (Get, LIVENESS),
@@ -158,6 +162,7 @@ const KEEP_SCOPE: &[(Method, &str)] = &[
     (Get, "/api/jails"),
     (Get, "/api/jails/{name}"),
     (Post, "/api/policy/explain"),
+    (Post, REDEEM),
     (Get, SESSION),
     (Post, SESSION),
     (Delete, SESSION),
@@ -168,8 +173,8 @@ const APPROVER: Least = Least::Role(Role::Approver);
 const ADMIN: Least = Least::Role(Role::Admin);
 
 use ErrorCode::{
-    AlreadyVoted, Ambiguous, BadPolicy, BadRequest, Conflict, DeniedByPolicy, GoingDown,
-    LedgerUnavailable, NotApprover, NotFound, NotReady, OwnRequest, ReasonRequired,
+    AlreadyVoted, Ambiguous, BadPolicy, BadRequest, ConfirmOnPage, Conflict, DeniedByPolicy,
+    GoingDown, LedgerUnavailable, NotApprover, NotFound, NotReady, OwnRequest, ReasonRequired,
 };
 use Method::{Delete, Get, Post};
 
@@ -190,7 +195,7 @@ pub static ROUTES: &[Route] = &[
         handler: || get(does::queue), takes: query::<QueueQuery>(), gives: json::<Queue>(), errors: &[BadRequest] },
     Route { method: Post, path: "/api/queue/{id}/approve", least: APPROVER, summary: "Let a request run, once; where several people are wanted, be one of them.",
         handler: || post(does::approve), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
-        errors: &[NotApprover, OwnRequest, NotFound, Conflict, AlreadyVoted, Ambiguous, DeniedByPolicy, ReasonRequired, LedgerUnavailable] },
+        errors: &[NotApprover, OwnRequest, NotFound, Conflict, ConfirmOnPage, AlreadyVoted, Ambiguous, DeniedByPolicy, ReasonRequired, LedgerUnavailable] },
     Route { method: Post, path: "/api/queue/{id}/deny", least: APPROVER, summary: "Refuse a request.",
         handler: || post(does::deny), takes: body::<AnswerRequest>(), gives: json::<Answered>(),
         errors: &[NotFound, Conflict, Ambiguous, LedgerUnavailable] },
@@ -256,6 +261,16 @@ pub static ROUTES: &[Route] = &[
     Route { method: Delete, path: "/api/tokens/{id}", least: ADMIN, summary: "Revoke a token with its sessions, or one session.",
         handler: || delete(opens::revoke), takes: Takes::Nothing, gives: json::<Revoked>(),
         errors: &[BadRequest, NotFound, LedgerUnavailable] },
+    Route { method: Get, path: "/api/people", least: ADMIN, summary: "List who answers, by which doors, and which users of chats are theirs.",
+        handler: || get(people::list), takes: Takes::Nothing, gives: json::<PeopleList>(), errors: &[] },
+    Route { method: Post, path: "/api/pairings", least: ADMIN, summary: "Make a code that binds the user of a chat who says it to a person, once.",
+        handler: || post(people::pair), takes: body::<PairRequest>(), gives: json::<PairingCode>(), errors: &[NotFound] },
+    Route { method: Post, path: REDEEM, least: APPROVER, summary: "Bind the user for whom a bridge asks to the person of a code; for bridges only.",
+        handler: || post(people::redeem), takes: body::<RedeemRequest>(), gives: json::<PairedUser>(),
+        errors: &[NotFound, Conflict, LedgerUnavailable] },
+    Route { method: Post, path: "/api/pairings/revoke", least: ADMIN, summary: "Take back what a code has bound.",
+        handler: || post(people::revoke), takes: body::<UnpairRequest>(), gives: json::<PairedUser>(),
+        errors: &[NotFound, Conflict, LedgerUnavailable] },
     Route { method: Post, path: "/api/login-links", least: ADMIN, summary: "Make a link that opens one session within a minute; on the Unix socket only.",
         handler: || post(opens::link), takes: body::<Nothing>(), gives: json::<LoginLink>(), errors: &[Conflict] },
     Route { method: Get, path: SESSION, least: VIEWER, summary: "Tell who asks.",

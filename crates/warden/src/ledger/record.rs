@@ -54,6 +54,7 @@ pub(crate) const FIELDS: Fields = Fields {
         "who",
         "chat",
         "speaks_for",
+        "user",
     ],
     maps: &["labels"],
 };
@@ -138,6 +139,14 @@ pub enum Record {
     Recovered(Recovered),
     /// A request could not be served.
     Failed(Failed),
+    /// Who answers is read from the settings.
+    PeopleLoaded(PeopleLoaded),
+    /// It is not; who answered before goes on to.
+    PeopleRefused(PeopleRefused),
+    /// A user of a chat has become a person's.
+    Paired(Paired),
+    /// A user of a chat is a person's no more.
+    Unpaired(Paired),
 }
 
 /// Who asked, as the kernel says. What is unknown is absent.
@@ -736,6 +745,37 @@ pub struct Failed {
     pub id: Id,
     /// What failed.
     pub error: String,
+}
+
+/// Payload of [`Record::PeopleLoaded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeopleLoaded {
+    /// The file.
+    pub source: String,
+    /// How many people it names.
+    pub people: u64,
+    /// How many groups.
+    pub groups: u64,
+}
+
+/// Payload of [`Record::PeopleRefused`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeopleRefused {
+    /// The file.
+    pub source: String,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+/// Payload of [`Record::Paired`] and [`Record::Unpaired`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paired {
+    /// The person.
+    pub person: String,
+    /// The user, such as `slack:T012ABC/U345DEF`.
+    pub user: String,
+    /// On whose word: who made the code, or took it back.
+    pub by: String,
 }
 
 /// Shortens a list of names to [`MAX_NAMES`] entries, the last of which then counts what is left out.

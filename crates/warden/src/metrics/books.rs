@@ -7,7 +7,7 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 38] = [
+pub(crate) const EVENTS: [&str; 42] = [
     "opened",
     "sealed",
     "dropped",
@@ -46,6 +46,10 @@ pub(crate) const EVENTS: [&str; 38] = [
     "session_opened",
     "recovered",
     "failed",
+    "people_loaded",
+    "people_refused",
+    "paired",
+    "unpaired",
 ];
 
 /// Counts of one ledger.
@@ -177,6 +181,10 @@ pub(crate) fn place(record: &Record) -> usize {
         Record::SessionOpened(_) => 35,
         Record::Recovered(_) => 36,
         Record::Failed(_) => 37,
+        Record::PeopleLoaded(_) => 38,
+        Record::PeopleRefused(_) => 39,
+        Record::Paired(_) => 40,
+        Record::Unpaired(_) => 41,
     }
 }
 

@@ -17,9 +17,8 @@ use clawrden_policy::{Action, Decision, EnvRules, Facts, Policy};
 
 pub use source::Brought;
 pub(crate) use source::Unread;
-pub(crate) use source::{Source, Sourced};
-pub(crate) use steady::Unsteady;
-use steady::steadily;
+pub(crate) use source::{Source, Sourced, known};
+pub(crate) use steady::{Unsteady, steadily};
 pub(crate) use stricter::stricter;
 pub(crate) use watch::{Changes, MOST, QUIET, Watching};
 pub(crate) use writers::Writable;

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{Unsteady, Writable, steadily, steady, writers};
 use crate::layers::{self, CEILING, LayersError};
-use crate::people::People;
+use crate::people::{Current, People};
 
 /// A policy and what to call its source.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct Sourced {
     /// The host's part was read from a file, and is not the stock policy.
     is_read: bool,
     /// Who there is to answer.
-    people: Arc<People>,
+    people: Arc<Current>,
 }
 
 impl Sourced {
@@ -68,14 +68,14 @@ impl Brought {
             None => host.clone(),
         };
         let policy = Arc::new(Policy::from_sources(&files)?);
-        known(&policy, &own.people)?;
+        known(&policy, &own.people.now())?;
         let people = Arc::clone(&own.people);
         Ok(Sourced { source, policy, files: files.into(), is_read: false, people })
     }
 }
 
 /// Refuses a policy that asks people of whom nobody has heard: nobody could answer.
-fn known(policy: &Policy, people: &People) -> Result<(), LayersError> {
+pub(crate) fn known(policy: &Policy, people: &People) -> Result<(), LayersError> {
     let wanted: Vec<_> = policy.approvers().collect();
     let mut names = wanted.iter().flat_map(|wanted| wanted.names());
     match names.find(|name| !people.knows(name)) {
@@ -106,7 +106,7 @@ pub(crate) struct Source {
     /// Else the usual one, without which the stock policy holds, and the folder of further rules.
     usual: PathBuf,
     rules: PathBuf,
-    people: Arc<People>,
+    people: Arc<Current>,
 }
 
 impl Source {
@@ -116,7 +116,7 @@ impl Source {
     }
 
     /// The same where these people answer: a policy that asks others is refused.
-    pub(crate) fn for_people(self, people: Arc<People>) -> Self {
+    pub(crate) fn for_people(self, people: Arc<Current>) -> Self {
         Self { people, ..self }
     }
 
@@ -169,7 +169,7 @@ impl Source {
         }
         let files: Vec<policy::Source> = host.files.into_iter().chain(ceiling).collect();
         let policy = Arc::new(Policy::from_sources(&files)?);
-        known(&policy, &self.people)?;
+        known(&policy, &self.people.now())?;
         let people = Arc::clone(&self.people);
         let files = files.into();
         Ok(Sourced { source: host.name, policy, files, is_read: !host.is_stock, people })

@@ -43,7 +43,7 @@ struct Stamp {
 ///
 /// # Errors
 /// [`Unsteady`]: what was read is not to be used.
-pub(super) fn steadily<T>(paths: &[PathBuf], read: impl FnOnce() -> T) -> Result<T, Unsteady> {
+pub(crate) fn steadily<T>(paths: &[PathBuf], read: impl FnOnce() -> T) -> Result<T, Unsteady> {
     let files = files(paths)?;
     let before: Vec<Stamp> = files.iter().map(|path| Stamp::of(path)).collect();
     let mut leases = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clawrden_api::{NoApprover, QueueEntry};
+use clawrden_api::{BridgeStatus, ErrorBody, NoApprover, QueueEntry};
 
 use super::Warden;
 use crate::approvals::{Now, Want, whom};
@@ -17,8 +17,8 @@ impl Warden {
     /// Why what is wanted cannot be had: too few of those who may answer can log in at all. `None` where enough can, or
     /// where the rule says to wait. Waits for no disk.
     ///
-    /// Who can log in has a token that holds, or is a user whom the control socket lets in. Other ways to reach people
-    /// belong here.
+    /// Who can log in has a token that holds, is a user whom the control socket lets in, or a user of a chat whose bridge
+    /// listens. Other ways to reach people belong here.
     pub(crate) fn nobody_answers(
         &self,
         wants: &[Want],
@@ -30,11 +30,16 @@ impl Warden {
         }
         let users = BTreeSet::from([self.uid, ROOT]);
         let by_socket = users.into_iter().map(|uid| Doors { uid: Some(uid), ..Doors::default() });
-        let all = by_socket.chain(self.access.approvers(jail, rule));
+        let people = self.people.now();
+        let chats = self.access.chats_for(jail, rule);
+        let by_chat = people.chats().filter(|user| chats.contains(&user.service()));
+        let by_chat = by_chat.map(|user| Doors { chat: Some(user.clone()), ..Doors::default() });
+        let all = by_socket.chain(self.access.approvers(jail, rule)).chain(by_chat);
         let all: Vec<Doors> = all.filter(|doors| !self.is_own(doors, requester)).collect();
         wants.iter().filter(|want| !want.waits).find_map(|want| {
-            let voters = all.iter().map(|doors| self.people.voter(doors));
-            let asked = voters.filter(|voter| want.asks(&self.people, voter, u64::MAX));
+            let voters = all.iter().map(|doors| people.voter(doors));
+            let voters = voters.filter(|voter| !want.on_page || voter.doors.chat.is_none());
+            let asked = voters.filter(|voter| want.asks(&people, voter, u64::MAX));
             let people: BTreeSet<_> = asked.map(|voter| voter.person).collect();
             let there = people.len();
             if there >= usize::try_from(want.count).unwrap_or(usize::MAX) {
@@ -66,6 +71,11 @@ impl Warden {
         *self.nobody.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(last);
     }
 
+    /// The bridges to chats that listen.
+    pub(super) fn bridges(&self) -> Vec<BridgeStatus> {
+        self.access.bridges()
+    }
+
     /// Whether a token still opens.
     pub(super) fn token_holds(&self, id: &str) -> bool {
         self.access.token_holds(id)
@@ -81,6 +91,16 @@ impl Warden {
         self.nobody.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// Where a yes is confirmed that a chat alone cannot give.
+    pub(super) fn confirmed_elsewhere(&self, wished: ErrorBody, id: &str) -> ErrorBody {
+        let ErrorBody { code, message } = wished;
+        let at = match self.access.place() {
+            Some((url, _)) => format!("{url}/ or by `clawrden approve {id}`"),
+            None => format!("the warden's machine: `clawrden approve {id}`"),
+        };
+        ErrorBody { code, message: format!("{message}; confirm at {at}") }
+    }
+
     /// Whether somebody would approve what they have asked for: by their user, where that is not the warden's too. What
     /// belongs to a prisoner does not come to the control plane at all.
     pub(super) fn is_own_request(&self, actor: &Actor, entry: &QueueEntry) -> bool {
@@ -89,6 +109,7 @@ impl Warden {
 
     fn is_own(&self, doors: &Doors, requester: Option<u32>) -> bool {
         let Some(uid) = requester.filter(|&uid| uid != self.uid) else { return false };
-        doors.uid == Some(uid) || self.people.has_uid(&self.people.voter(doors).person, uid)
+        let people = self.people.now();
+        doors.uid == Some(uid) || people.has_uid(&people.voter(doors).person, uid)
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use clawrden_api::{
-    AnswerRequest, Answered, ChatUser, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery,
-    IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
+    AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
+    PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
 
 use super::Warden;
@@ -31,10 +31,6 @@ const ROOT: &str = "prisoners that run as root and without isolation can undo al
 pub(super) struct Control(pub(super) Arc<Warden>);
 
 impl Backend for Control {
-    fn person_of(&self, user: &ChatUser) -> Option<String> {
-        self.0.people.chat_owner(user).map(|person| person.to_string())
-    }
-
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String> {
         let found = self.0.jails.prisoner_of(pid).map_err(|error| error.to_string())?;
         Ok(found.map(|prisoner| prisoner.id.clone()))
@@ -143,6 +139,8 @@ impl Backend for Control {
             pending: warden.approvals.len(),
             running: warden.running.count(),
             no_approver: warden.last_unanswerable(),
+            people: warden.people.status(),
+            bridges: warden.bridges(),
             dry_run: warden.config.dry_run,
             policy,
             ledger: warden.ledger.status(),
@@ -193,7 +191,7 @@ impl Backend for Control {
             );
             return Err(self.not_taken(actor, id, refused(ErrorCode::OwnRequest, text)));
         }
-        let voter = self.0.people.voter(&actor.doors);
+        let voter = self.0.people.now().voter(&actor.doors);
         if let Some(user) = actor.doors.chat.as_ref().filter(|_| voter.is_stranger()) {
             // Nobody's since it was let in.
             return Err(self.not_taken(actor, id, refused(ErrorCode::UnknownUser, unknown(user))));
@@ -223,6 +221,9 @@ impl Backend for Control {
         let answered = self.0.approvals.answer_by(id, verdict, (Now::read(), &moment), record);
         let answered = answered.map_err(|error| match error {
             AnswerError::NotAsked { .. } => self.not_taken(actor, id, answer_error(error)),
+            AnswerError::OnlyWished { .. } => {
+                self.not_taken(actor, id, self.0.confirmed_elsewhere(answer_error(error), id))
+            }
             error => answer_error(error),
         })?;
         if answered.progress.is_some() {
@@ -434,6 +435,7 @@ pub(super) fn answer_error(error: AnswerError) -> ErrorBody {
         AnswerError::Ambiguous { .. } => ErrorCode::Ambiguous,
         AnswerError::NotAsked { .. } => ErrorCode::NotApprover,
         AnswerError::NoReason(_) => ErrorCode::ReasonRequired,
+        AnswerError::OnlyWished { .. } => ErrorCode::ConfirmOnPage,
         AnswerError::VotedBefore { .. } => ErrorCode::AlreadyVoted,
         AnswerError::AlreadyAnswered { .. }
         | AnswerError::TooManyKept(_)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clawrden_api::ChatService;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
@@ -102,6 +103,9 @@ impl Warden {
         page.gauge("policy_watched", help, u64::from(status.watched))?;
         let help = "When the policy in force came into force, in seconds since the epoch";
         page.gauge("policy_loaded_time_seconds", help, seconds(status.since_ms))?;
+        let help = "1 while the settings do not load and the people before go on answering";
+        let is_refused = self.people.status().error.is_some();
+        page.gauge("people_refused", help, u64::from(is_refused))?;
         let rules = self.own.sourced().policy.rule_count();
         page.gauge("policy_rules", "Rules of the policy in force", count(rules))?;
         let help =
@@ -132,6 +136,12 @@ impl Warden {
         page.gauge("pending_oldest_seconds", help, seconds(oldest.unwrap_or(0)))?;
         let help = "Requests that were denied because nobody who may answer could";
         page.counter("no_approver", help, self.metrics.unanswerable.get())?;
+        let mut family = page.gauges("bridges", "Bridges to chats that listen")?;
+        let bridges = self.bridges();
+        for service in ChatService::ALL {
+            let there = bridges.iter().filter(|bridge| bridge.service == service).count();
+            family.value([("service", service.as_str())], count(there))?;
+        }
         let help = "How long callers waited for a person, by what came of it";
         let mut family = page.histograms("approval_wait_seconds", help)?;
         for (answer, times) in ANSWERS.iter().zip(&self.metrics.waits) {

@@ -11,6 +11,7 @@ mod lookups;
 mod metrics;
 mod overview;
 mod patterns;
+mod people;
 mod policy;
 mod prisoners;
 mod reload;
@@ -39,7 +40,6 @@ use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
 use crate::metrics::Metrics;
-use crate::people::People;
 use crate::plan::{Digests, Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
@@ -49,6 +49,7 @@ use crate::running::Running;
 use crate::sockets::Bound;
 use crate::strangers::Strangers;
 use crate::switch::Switch;
+use people::Folks;
 use reload::Own;
 
 pub use serve::{ServeError, run_warden, serve};
@@ -71,7 +72,7 @@ pub(crate) struct Warden {
     pub(crate) index: Arc<Index>,
     pub(crate) approvals: Approvals,
     /// Who answers.
-    pub(crate) people: Arc<People>,
+    pub(crate) people: Folks,
     /// The tokens and sessions by which they come.
     access: Arc<Access>,
     /// The last request that nobody could have answered.

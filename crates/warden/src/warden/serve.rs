@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::Warden;
 use super::jails::{Created, created_path};
+use super::people::{Folks, PairedError};
 use super::reload::Own;
 use crate::approvals::{self, Approvals, Now, StoreError};
 use crate::config::{Config, ConfigError, ExitCodes, File};
@@ -50,6 +51,9 @@ pub enum ServeError {
     /// The settings are not read.
     #[error(transparent)]
     Settings(#[from] ConfigError),
+    /// Who was paired with whom is not read.
+    #[error(transparent)]
+    Paired(#[from] PairedError),
     /// The policy does not load.
     #[error(transparent)]
     Policy(#[from] Unread),
@@ -117,6 +121,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut term = signal(SignalKind::terminate()).map_err(system("SIGTERM cannot be watched"))?;
     let mut int = signal(SignalKind::interrupt()).map_err(system("SIGINT cannot be watched"))?;
     let hangup = signal(SignalKind::hangup()).map_err(system("SIGHUP cannot be watched"))?;
+    let renewal = signal(SignalKind::hangup()).map_err(system("SIGHUP cannot be watched"))?;
     raise_descriptor_limit();
     // A ledger at that limit is one that cannot be written: nothing runs, and the warden says so.
     crate::sys::process::outlive_file_size_limit();
@@ -127,15 +132,18 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     places.make()?;
     let settings = File::read(config.settings.as_deref(), &places.settings())?;
-    let people = settings.people.with(&settings.groups).map_err(ConfigError::from)?;
+    let said = (settings.people, settings.groups);
     let settings = settings.ledger;
+    let audit = config.audit.clone().or_else(|| settings.path.clone());
+    let audit = audit.unwrap_or_else(|| places.ledger());
+    let switch_path = switch_path(&config, &places);
+    let paired = switch_path.with_extension("paired.json");
+    let people = Folks::open(config.settings.as_deref(), places.settings(), said, paired)?;
     let source = Source::new(config.policy.as_deref(), places.policy(), places.rules())
-        .for_people(Arc::clone(&people));
+        .for_people(people.current());
     let policy = source.take(None)?;
     let policy_name = policy.source.clone();
     crate::executor::learn(&policy.policy);
-    let audit = config.audit.clone().or_else(|| settings.path.clone());
-    let audit = audit.unwrap_or_else(|| places.ledger());
     let options = ledger::Options { dry_run: config.dry_run, ..settings.options() };
     let (ledger, recovery) = Ledger::open(&audit, &options)?;
     let ledger = Arc::new(ledger);
@@ -149,7 +157,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         ExitCodes::Auto => methods.exit_info,
         ExitCodes::Shim => ExitInfo::disabled(),
     };
-    let switch_path = switch_path(&config, &places);
     let switch = Switch::open(&switch_path);
     let (access, api) =
         Access::open(&switch_path.with_extension("tokens.json"), config.api.as_ref())?;
@@ -163,7 +170,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let patience = declared_jails.fold(RECONNECT, Duration::max) + LATE;
     let path = approvals_path(&audit);
     let approvals = Approvals::open(seed, path, patience, is_there)?;
-    approvals.know(Arc::clone(&people));
+    approvals.know(people.now());
     let engine = Engine::new(config.engine.clone());
     let warden = Arc::new(Warden {
         uid: rustix::process::getuid().as_raw(),
@@ -254,6 +261,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     tracing::info!(intercom = %intercom_path.display(), control = %control_path.display(), ledger = %audit.display(), policy = policy_name, "the warden serves");
     let following = tokio::spawn(Arc::clone(&warden).follow_policy(hangup));
+    let meeting = tokio::spawn(Arc::clone(&warden).follow_people(renewal));
     let listening = tokio::spawn(Arc::clone(&warden).follow_engine());
     let reaping = tokio::spawn(reap(Arc::clone(&warden)));
     let gate = Arc::clone(&warden.gate);
@@ -271,6 +279,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tracing::info!(why, "the warden goes down");
     warden.ledger.events().close();
     following.abort();
+    meeting.abort();
     listening.abort();
     reaping.abort();
     timing.abort();

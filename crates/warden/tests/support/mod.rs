@@ -26,10 +26,12 @@ use clawrden_api::{
     RuleAnswer, RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status,
     StopReport, StopRequest,
 };
+use clawrden_api::{PairedUser, PeopleList, PeopleStatus, UnpairRequest};
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Counting, Format, Grants, Lawyer,
-    Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge, serve_tcp, serve_with,
+    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Counting, Folk, Format, Grants,
+    Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge, serve_tcp,
+    serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -213,11 +215,41 @@ impl Lawyer for Fake {
     }
 }
 
-impl Backend for Fake {
+impl Folk for Fake {
     fn person_of(&self, user: &ChatUser) -> Option<String> {
         (user.to_string() == "slack:T1/U1").then(|| "alice".to_owned())
     }
 
+    fn people(&self) -> Result<PeopleList, ErrorBody> {
+        Ok(PeopleList::default())
+    }
+
+    fn may_pair(&self, person: &str) -> Result<(), ErrorBody> {
+        let message = format!("nobody is {person}");
+        if person == "alice" {
+            Ok(())
+        } else {
+            Err(ErrorBody { code: ErrorCode::NotFound, message })
+        }
+    }
+
+    fn bind(&self, person: &str, user: &ChatUser, by: &str) -> Result<PairedUser, ErrorBody> {
+        self.note(format!("bind {person} {user} by {by}"));
+        if self.person_of(user).is_some() {
+            let message = "is somebody".to_owned();
+            return Err(ErrorBody { code: ErrorCode::Conflict, message });
+        }
+        let (person, by) = (person.to_owned(), by.to_owned());
+        Ok(PairedUser { person, user: user.clone(), since_ms: 7, by })
+    }
+
+    fn unbind(&self, actor: &Actor, request: UnpairRequest) -> Result<PairedUser, ErrorBody> {
+        self.note(format!("unbind {} {} by {}", request.person, request.user, actor.who));
+        Err(ErrorBody { code: ErrorCode::NotFound, message: "is not paired".to_owned() })
+    }
+}
+
+impl Backend for Fake {
     fn prisoner_of(&self, pid: u32) -> Result<Option<String>, String> {
         let (prisoner, is_blind) = {
             let memory = self.0.lock().unwrap();
@@ -278,6 +310,8 @@ impl Backend for Fake {
         self.note("status".to_owned());
         Ok(Status {
             no_approver: None,
+            people: PeopleStatus::default(),
+            bridges: Vec::new(),
             version: "0".to_owned(),
             pid: std::process::id(),
             uid: 0,

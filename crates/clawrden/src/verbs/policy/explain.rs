@@ -195,11 +195,15 @@ fn runs(report: &Explained) -> String {
 /// Whose yes it takes, on one line.
 fn approvers(of: &ExplainedApprovers) -> String {
     let mut text = match &of.from[..] {
+        [] if of.count == 1 => "anybody who may answer".to_owned(),
         [] => format!("{} different people", of.count),
         from => format!("{} of {}", of.count, from.join(", ")),
     };
     if of.require_reason {
         text.push_str(", with a reason");
+    }
+    if of.confirm_on_page {
+        text.push_str(", not by a chat alone");
     }
     for step in &of.escalate {
         let (after, to) = (display::duration(step.after_ms), step.to.join(", "));
@@ -300,10 +304,11 @@ mod tests {
     #[test]
     fn whose_yes_it_takes_is_told() {
         let yaml = "rules: [{command: dd, action: ask, approvers: {from: [ann, ops], count: 2}, require_reason: true,
-  escalate: {after: 10m, to: leads}}, {command: rm, action: ask, quorum: 2}]";
+  escalate: {after: 10m, to: leads}}, {command: rm, action: ask, quorum: 2}, {command: ls, action: ask, confirm: page}]";
         let told = |tool| approvers(&judged(yaml, &[tool]).approvers[0]);
         assert_eq!(told("dd"), "2 of ann, ops, with a reason; after 10 m leads as well");
         assert_eq!(told("rm"), "2 different people");
+        assert_eq!(told("ls"), "anybody who may answer, not by a chat alone");
     }
 
     fn judged(yaml: &str, argv: &[&str]) -> Explained {

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use axum::http::Method;
 use axum::http::request::Parts;
 use clawrden_api::{ChatUser, ErrorCode, ON_BEHALF};
 
@@ -10,6 +11,7 @@ use super::super::actor::Actor;
 use super::super::backend::Backend;
 use super::super::reply::Failure;
 use super::super::routes::shown;
+use super::super::table::REDEEM;
 use super::{Access, only_reads};
 use crate::people::Doors;
 
@@ -69,7 +71,9 @@ impl Access {
         let by = actor.token.as_ref().map(|token| format!("token {token}"));
         let Some(person) = backend.person_of(&user) else {
             let who = by.map_or_else(|| user.to_string(), |by| format!("{user} ({by})"));
-            if !only_reads(&parts.method) {
+            // Who is nobody yet becomes somebody there.
+            let is_pairing = parts.method == Method::POST && parts.uri.path() == REDEEM;
+            if !only_reads(&parts.method) && !is_pairing {
                 return refuse(ErrorCode::UnknownUser, &who, unknown(&user));
             }
             return Ok(for_user(actor, user, who));

@@ -2,6 +2,8 @@
 //! come from; some are kept out by it.
 
 mod behalf;
+mod bridges;
+mod codes;
 mod hosts;
 mod lockout;
 mod neighbour;
@@ -29,6 +31,9 @@ use super::peer::{Peer, Refusal};
 use super::reply::Failure;
 use crate::people::Doors;
 pub(crate) use behalf::unknown;
+use bridges::Bridges;
+use codes::Codes;
+pub use codes::{CODE_LIFE, LOCKED, MAX_CODES, MAX_WRONG, MAX_WRONG_IN_ALL};
 use hosts::Hosts;
 use lockout::{Failed, Key, Lockout};
 use sessions::{NoLink, Owner, Sessions};
@@ -36,6 +41,7 @@ use tls::Tls;
 use tokens::Tokens;
 
 pub use lockout::{TOLERATED, WINDOW};
+pub(crate) use private::check as check_private;
 pub use sessions::{LINK_LIFE_MS, MAX_SESSIONS, SESSION_LIFE_MS};
 pub use tls::TlsError;
 pub use tokens::{MAX_TOKENS, TokenError};
@@ -92,6 +98,10 @@ pub struct Access {
     answers: Lockout,
     /// Of bridges, and of the users for whom they ask.
     chats: Lockout,
+    /// Those that listen.
+    bridges: Bridges,
+    /// By which users of chats become people.
+    codes: Codes,
     hosts: Hosts,
     named: Vec<String>,
     /// Where it is served, and how its certificate is known.
@@ -135,6 +145,8 @@ impl Access {
             socket: Lockout::default(),
             answers: Lockout::default(),
             chats: Lockout::default(),
+            bridges: Bridges::default(),
+            codes: Codes::default(),
             hosts: Hosts::new(&named),
             named,
             place: None,

@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check(path: &Path) -> Result<bool, String> {
+pub(crate) fn check(path: &Path) -> Result<bool, String> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error.to_string()),

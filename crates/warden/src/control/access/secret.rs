@@ -32,7 +32,11 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+/// Random bytes.
+///
+/// # Errors
+/// When the kernel has none to give.
+pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let got = getrandom(&mut bytes, GetRandomFlags::empty())?;
     if got == N { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }

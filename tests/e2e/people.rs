@@ -1,0 +1,203 @@
+//! Who people are by now: their file is read anew when it changes, and users of chats become people by codes.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::TcpStream;
+
+use crate::support::approvers::{Panel, TWO, events};
+use crate::support::{text, until};
+
+const ASK: &str = "rules: [{command: touch, action: ask}]";
+
+fn settings(panel: &Panel, said: &str) {
+    fs::write(panel.house.path("warden.yaml"), said).unwrap();
+}
+
+fn ledger(panel: &Panel, event: &str) -> Vec<serde_json::Value> {
+    events(&panel.house.path("ledger.jsonl"), event)
+}
+
+fn code(panel: &Panel, words: &[&str]) -> String {
+    let made = panel.house.cli(&[&["people", "pair"][..], words].concat());
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    text(&made.stdout).trim().to_owned()
+}
+
+fn redeem(code: &str) -> String {
+    format!(r#"{{"code":"{code}"}}"#)
+}
+
+#[test]
+fn a_code_said_in_a_chat_makes_its_user_that_person_until_it_is_taken_back() {
+    let mut panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &["--jail", "default"]);
+    let code = code(&panel, &["carol", "--service", "slack"]);
+    let (status, said) =
+        slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &redeem(&code.to_lowercase()));
+    assert_eq!(status, 200, "{said}");
+    let paired = panel.house.event("paired");
+    assert_eq!((&paired["person"], &paired["user"]), (&"carol".into(), &"slack:T1/CAROL".into()));
+    assert!(paired["by"].as_str().unwrap().contains("uid "), "{paired}");
+    let shown = panel.here(&["people"]).1;
+    assert!(shown.contains("slack:T1/CAROL since"), "{shown}");
+    let whole = fs::read_to_string(panel.house.path("ledger.jsonl")).unwrap();
+    assert!(!whole.contains(&code) && !whole.contains(&code.replace('-', "")));
+    // It outlasts the warden.
+    panel.crash_and_restart(&[]);
+    let slack = panel.bridge("slack", &[]);
+    let (mut child, short) = panel.waiting();
+    assert_eq!(slack.tap("slack:T1/CAROL", "approve", &short).0, 200);
+    assert!(child.wait().unwrap().success());
+    let (code, said) = panel.here(&["people", "unpair", "carol", "slack:T1/CAROL"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(panel.house.event("unpaired")["user"], "slack:T1/CAROL");
+    assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/kill", "{}").0, 403);
+    assert_eq!(panel.here(&["people", "unpair", "carol", "slack:T1/CAROL"]).0, Some(1));
+    panel.crash_and_restart(&[]);
+    let slack = panel.bridge("slack", &[]);
+    assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/kill", "{}").0, 403);
+}
+
+#[test]
+fn a_user_of_the_settings_is_paired_with_nobody_else_and_nobody_with_who_is_not_there() {
+    let panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &[]);
+    let code = code(&panel, &["carol"]);
+    let (status, said) = slack.post(Some("slack:T1/BOB"), "/api/pairings/redeem", &redeem(&code));
+    assert_eq!((status, said.contains("is bob already")), (409, true), "{said}");
+    // The code was not used up by it.
+    let (status, said) = slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &redeem(&code));
+    assert_eq!(status, 200, "{said}");
+    let (status, said) = panel.here(&["people", "unpair", "bob", "slack:T1/BOB"]);
+    assert!(status == Some(1) && said.contains("by the settings"), "{said}");
+    let (status, said) = panel.here(&["people", "pair", "nobody"]);
+    assert!(status == Some(1) && said.contains("`people`"), "{said}");
+    // What the settings say comes first: she is not carol any more.
+    let uid = rustix::process::geteuid().as_raw();
+    settings(
+        &panel,
+        &format!("people: {{alice: ['uid:{uid}'], bob: ['slack:T1/CAROL'], carol: []}}\n"),
+    );
+    until("the settings to be read", || ledger(&panel, "people_loaded").pop());
+    let list: serde_json::Value =
+        serde_json::from_str(&panel.here(&["people", "--json"]).1).unwrap();
+    assert_eq!(list["idle"][0]["user"], "slack:T1/CAROL", "{list}");
+}
+
+#[test]
+fn people_who_change_hold_at_once_for_votes_that_were_given_as_well() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    let slack = panel.bridge("slack", &[]);
+    let (mut child, short) = panel.waiting();
+    assert_eq!(slack.tap("slack:T1/BOB", "approve", &short).0, 200);
+    assert_eq!(panel.progress(), "1 of 2 approvals: bob");
+    let uid = rustix::process::geteuid().as_raw();
+    let without = format!(
+        "people: {{alice: ['uid:{uid}'], carol: ['slack:T1/CAROL'], dan: ['slack:T1/DAN']}}\n\
+         groups: {{security: [alice, carol]}}\n"
+    );
+    settings(&panel, &without);
+    until("bob to be nobody", || Some(panel.progress()).filter(|it| it == "0 of 2 approvals"));
+    assert_eq!(slack.tap("slack:T1/BOB", "approve", &short).0, 403);
+    assert_eq!(slack.tap("slack:T1/DAN", "approve", &short).0, 403, "dan is not in security");
+    assert_eq!(panel.here(&["approve", &short]).0, Some(0));
+    assert!(ledger(&panel, "started").is_empty());
+    assert_eq!(slack.tap("slack:T1/CAROL", "approve", &short).0, 200);
+    assert!(child.wait().unwrap().success());
+    let loaded = ledger(&panel, "people_loaded").pop().unwrap();
+    assert_eq!((&loaded["people"], &loaded["groups"]), (&3.into(), &1.into()));
+}
+
+#[test]
+fn settings_that_do_not_load_change_nothing_and_everybody_can_learn_why() {
+    let panel = Panel::new(TWO);
+    panel.token("bob");
+    let before = fs::read_to_string(panel.house.path("warden.yaml")).unwrap();
+    for (broken, why) in [
+        ("people: {alice: ['nonsense']}\n", "nonsense"),
+        ("people: {alice: ['slack:U1'], bob: ['slack:U1']}\n", "slack:U1 is alice and bob"),
+        // The policy in force asks security.
+        ("people: {alice: []}\n", "security"),
+    ] {
+        settings(&panel, broken);
+        let refused = until("the settings to be refused", || {
+            let last = ledger(&panel, "people_refused").pop()?;
+            last["error"].as_str().unwrap().contains(why).then_some(last)
+        });
+        assert!(refused["source"].as_str().unwrap().ends_with("warden.yaml"));
+        let status = panel.here(&["status"]).1;
+        assert!(status.contains("go on answering") && status.contains(why), "{status}");
+        assert!(panel.here(&["metrics"]).1.contains("clawrden_people_refused 1"));
+    }
+    let slack = panel.bridge("slack", &[]);
+    let (mut child, short) = panel.waiting();
+    assert_eq!(slack.tap("slack:T1/BOB", "approve", &short).0, 200, "those before hold");
+    settings(&panel, &before);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(panel.house.warden.id()).unwrap());
+    rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::HUP).unwrap();
+    until("the settings to be right again", || ledger(&panel, "people_loaded").pop());
+    assert!(!panel.here(&["status"]).1.contains("go on answering"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn who_has_nothing_but_a_chat_can_answer_while_its_bridge_listens() {
+    let policy = "rules: [{command: touch, action: ask, approvers: [dan]}]";
+    let panel = Panel::of("people: {dan: ['slack:T1/DAN']}\n", policy);
+    let output = panel.house.shimmed("touch").arg(panel.mark()).output().unwrap();
+    assert_eq!(output.status.code(), Some(126), "no bridge is there");
+    assert!(text(&output.stderr).contains("no approver"), "{}", text(&output.stderr));
+    let telegram = panel.bridge("telegram", &[]);
+    let _other = listen(&panel, telegram.token());
+    let slack = panel.bridge("slack", &[]);
+    let denied = panel.house.shimmed("touch").arg(panel.mark()).status().unwrap();
+    assert_eq!(denied.code(), Some(126), "the bridge to another chat");
+    let _listening = listen(&panel, slack.token());
+    let (mut child, short) = panel.waiting();
+    let status = panel.here(&["status"]).1;
+    assert!(status.contains("bridge to slack listens"), "{status}");
+    assert!(panel.here(&["metrics"]).1.contains("clawrden_bridges{service=\"slack\"} 1"));
+    assert_eq!(slack.tap("slack:T1/DAN", "approve", &short).0, 200);
+    assert!(child.wait().unwrap().success());
+    // By a rule that takes no yes by a chat nobody can answer.
+    let on_page = "rules: [{command: touch, action: ask, approvers: [dan], confirm: page}]";
+    assert_eq!(panel.policy(on_page).0, Some(0));
+    let denied = panel.house.shimmed("touch").arg(panel.mark()).status().unwrap();
+    assert_eq!(denied.code(), Some(126));
+}
+
+/// A bridge that hears events until this is dropped.
+fn listen(panel: &Panel, token: &str) -> TcpStream {
+    use std::io::Write as _;
+    let mut stream = TcpStream::connect(panel.url.strip_prefix("http://").unwrap()).unwrap();
+    let head = format!(
+        "GET /api/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    stream
+}
+
+#[test]
+fn a_yes_by_a_chat_is_confirmed_by_the_same_person_where_the_rule_says_so() {
+    let panel = Panel::new("rules: [{command: touch, action: ask, confirm: page}]");
+    let slack = panel.bridge("slack", &[]);
+    let (mut child, short) = panel.waiting();
+    let (status, said) = slack.tap("slack:T1/ALICE", "approve", &short);
+    assert_eq!(status, 409, "{said}");
+    assert!(said.contains("\"confirm_on_page\"") && said.contains(&panel.url), "{said}");
+    assert!(ledger(&panel, "started").is_empty() && ledger(&panel, "approved").is_empty());
+    let wish = ledger(&panel, "control_refused").pop().unwrap();
+    assert!(wish["why"].as_str().unwrap().contains("alice (slack:T1/ALICE"), "{wish}");
+    assert!(panel.here(&["queue"]).1.contains("a yes by a chat is a wish"));
+    assert_eq!(panel.here(&["approve", &short]).0, Some(0));
+    assert!(child.wait().unwrap().success());
+    fs::remove_file(panel.mark()).unwrap();
+    let (mut child, short) = panel.waiting();
+    assert_eq!(slack.tap("slack:T1/BOB", "deny", &short).0, 200, "a no counts at once");
+    assert_eq!(child.wait().unwrap().code(), Some(126));
+}
