@@ -215,8 +215,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         places,
     });
     pool.fill();
-    let controllers = warden.methods.controllers.clone();
-    tokio::task::spawn_blocking(move || controllers.sweep());
+    let (controllers, grace) = (warden.methods.controllers.clone(), warden.config.grace);
+    // It may wait for that long, and nobody waits for it, nor does the end of this warden.
+    let sweep = std::thread::Builder::new().name("sweep".to_owned());
+    drop(sweep.spawn(move || controllers.sweep(grace)));
     warden.metrics.accepted.add(1);
     let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);

@@ -6,13 +6,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::{
-    CgroupError, Cgroups, Kind, Leaf, MAX_NAME, Mount, PREFIX, Parent, directories, unescape,
+    CgroupError, Cgroups, Kind, Leaf, Leftovers, MAX_NAME, Mount, PREFIX, Parent, directories,
+    leftover, removals, unescape,
 };
 use crate::process::proc::{self, Identity};
 use crate::process::{Namespaces, stat};
@@ -216,31 +217,27 @@ impl Controllers {
         }
     }
 
-    /// Removes what earlier wardens of this user left behind in version 1 hierarchies, as far as nothing is in it. Blocks.
-    pub fn sweep(&self) {
+    /// Cleans up after wardens of this user that ended without doing so, in all hierarchies. Blocks for as long as
+    /// [`Cgroups::reap_leftovers`] does.
+    pub fn sweep(&self, grace: Duration) {
+        // First what is ended: it is in cgroups of version 1 as well.
+        if let Some(second) = &self.second {
+            let Leftovers { removed, ended, kept, problems } = second.reap_leftovers(grace);
+            if removed + kept.len() > 0 {
+                let kept = kept.len();
+                tracing::info!(removed, ended, kept, "an earlier warden left cgroups behind");
+            }
+            for problem in problems {
+                tracing::warn!(problem, "what an earlier warden ran could not be ended");
+            }
+        }
         for (_, mount) in &self.first {
-            for path in directories(&mount.point).iter().rev() {
-                if self.is_leftover(path) {
-                    // One that something is in stays.
-                    let _ = fs::remove_dir(path);
+            for path in directories(&mount.point).into_iter().rev() {
+                if leftover(&self.prefix, &path).is_some() {
+                    removals::remove(path);
                 }
             }
         }
-    }
-
-    fn is_leftover(&self, path: &Path) -> bool {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
-        let mut words = name.splitn(6, '.');
-        let (mut next, own) = (|| words.next(), self.prefix.split('.').next());
-        let is_ours = next() == Some(PREFIX) && next().and_then(Kind::from_word).is_some();
-        let is_here = next() == own;
-        let number = |word: Option<&str>| word.and_then(|word| word.parse::<u64>().ok());
-        let (pid, start_ticks) = (number(next()), number(next()));
-        let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else { return false };
-        let same_user = fs::symlink_metadata(path)
-            .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
-        let gone = start_ticks.is_some_and(|start_ticks| !Identity { pid, start_ticks }.is_alive());
-        is_ours && is_here && same_user && gone
     }
 }
 

@@ -127,7 +127,7 @@ fn what_an_earlier_warden_left_empty_is_swept_and_what_is_in_use_is_not() {
     let old = old.more.remove(0);
     let path = old.path().to_owned();
     old.keep();
-    here().sweep();
+    here().sweep(Duration::ZERO);
     assert!(!path.exists() && mine.1.exists());
 }
 

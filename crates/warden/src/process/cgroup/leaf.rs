@@ -11,13 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::super::{pidfd, proc::Identity, proc::ProcessError};
-use super::{CgroupError, PATIENCE, directories};
+use super::{CgroupError, PATIENCE, directories, removals};
 
 /// The pause between two looks while waiting.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// How often, and with what pause, a busy directory is tried again when the leaf is dropped.
-const REMOVALS: (u32, Duration) = (40, Duration::from_millis(50));
 
 /// A cgroup of ours.
 #[derive(Debug)]
@@ -172,7 +169,7 @@ impl Leaf {
             && pidfd::send_signal(held.as_fd(), signal).is_ok()
     }
 
-    fn wait(&self, time: Duration, done: impl Fn(&Self) -> bool) -> bool {
+    pub(super) fn wait(&self, time: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = Instant::now() + time;
         loop {
             if done(self) {
@@ -187,9 +184,7 @@ impl Leaf {
     }
 
     fn event(&self, name: &str) -> Option<bool> {
-        let text = fs::read_to_string(self.path.join("cgroup.events")).ok()?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-        Some(value != "0")
+        event(&self.path, name)
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), CgroupError> {
@@ -201,6 +196,13 @@ impl Leaf {
             .and_then(|mut opened| io::Write::write_all(&mut opened, text.as_bytes()));
         written.map_err(|source| CgroupError::File { operation: "write", path, source })
     }
+}
+
+/// What a cgroup of version 2 says of itself and all below it; `None` where it says nothing.
+pub(super) fn event(group: &Path, name: &str) -> Option<bool> {
+    let text = fs::read_to_string(group.join("cgroup.events")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    Some(value != "0")
 }
 
 /// The processes in the cgroup of this directory and below it.
@@ -219,29 +221,8 @@ pub fn processes_in(group: &Path) -> Vec<u32> {
 
 impl Drop for Leaf {
     fn drop(&mut self) {
-        if self.kept || is_removed(&self.path) {
-            return;
+        if !self.kept {
+            removals::remove(std::mem::take(&mut self.path));
         }
-        // Who drops a leaf must not be held up; what is still busy after the last try is found at the next start.
-        let path = std::mem::take(&mut self.path);
-        let retry = move || {
-            (0..REMOVALS.0).any(|_| {
-                thread::sleep(REMOVALS.1);
-                is_removed(&path)
-            })
-        };
-        drop(thread::Builder::new().name("leaf-removal".to_owned()).spawn(retry));
-    }
-}
-
-/// Removes the directory and the cgroups that were made below it; true when it is gone.
-fn is_removed(path: &Path) -> bool {
-    for inner in directories(path).iter().rev() {
-        // One that is busy keeps its parents, and the last removal tells.
-        let _busy = fs::remove_dir(inner);
-    }
-    match fs::remove_dir(path) {
-        Ok(()) => true,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }

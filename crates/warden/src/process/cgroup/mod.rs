@@ -4,12 +4,13 @@
 
 mod bounded;
 mod leaf;
+mod removals;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, access};
 
@@ -111,7 +112,7 @@ pub struct Leftovers {
     pub removed: usize,
     /// Processes that were ended in them.
     pub ended: usize,
-    /// Leaves with processes that were left alone.
+    /// Leaves with processes that were left alone; they go when those have ended.
     pub kept: Vec<PathBuf>,
     /// What could not be done, one sentence each.
     pub problems: Vec<String>,
@@ -193,46 +194,59 @@ impl Cgroups {
         Ok(Leaf::new(path, group))
     }
 
-    /// Cleans up after wardens of this user that ended without doing so. Blocks while processes end.
+    /// Cleans up after wardens of this user that ended without doing so: what they supervised has `grace` to end by its
+    /// runners, which see that their warden has gone, and is ended then; a leaf that something else is in goes when that has
+    /// ended. Blocks for as long.
     #[must_use]
-    pub fn reap_leftovers(&self) -> Leftovers {
+    pub fn reap_leftovers(&self, grace: Duration) -> Leftovers {
         let mut result = Leftovers::default();
+        let mut busy = Vec::new();
         for path in directories(&self.mount.point) {
-            let Some(kind) = self.leftover(&path) else { continue };
+            let Some(kind) = leftover(&self.prefix, &path) else { continue };
+            // A warden that was started by what an earlier one ran is in there itself.
+            if self.own.starts_with(&path) {
+                continue;
+            }
             let Some(group) = self.mount.group(&path) else { continue };
             let leaf = Leaf::new(path.clone(), group);
             if leaf.is_empty() {
                 result.removed += 1;
             } else if kind == Kind::Run {
-                match leaf.kill() {
-                    Ok(processes) => {
-                        result.removed += 1;
-                        result.ended += processes;
-                    }
-                    Err(error) => result.problems.push(error.to_string()),
-                }
+                // What was frozen would sleep through its grace.
+                let _thawed = leaf.thaw();
+                busy.push(leaf);
             } else {
                 result.kept.push(path);
-                leaf.keep();
+            }
+        }
+        let end = Instant::now() + grace;
+        for leaf in busy {
+            leaf.wait(end.saturating_duration_since(Instant::now()), Leaf::is_empty);
+            match leaf.kill() {
+                Ok(processes) => {
+                    result.removed += 1;
+                    result.ended += processes;
+                }
+                Err(error) => result.problems.push(error.to_string()),
             }
         }
         result
     }
+}
 
-    /// The kind of a leaf whose warden, one of this user and pid namespace, is gone.
-    fn leftover(&self, path: &Path) -> Option<Kind> {
-        let mut words = path.file_name()?.to_str()?.splitn(6, '.');
-        let ours = words.next()? == PREFIX;
-        let kind = Kind::from_word(words.next()?)?;
-        let namespace = words.next()?;
-        let pid = words.next()?.parse().ok()?;
-        let start_ticks = words.next()?.parse().ok()?;
-        let same_namespace = self.prefix.split('.').next() == Some(namespace);
-        let same_user = fs::symlink_metadata(path)
-            .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
-        let gone = !Identity { pid, start_ticks }.is_alive();
-        (ours && same_namespace && same_user && gone).then_some(kind)
-    }
+/// The kind of a leaf whose warden, one of this user and of the pid namespace in our own `prefix`, is gone.
+fn leftover(prefix: &str, path: &Path) -> Option<Kind> {
+    let mut words = path.file_name()?.to_str()?.splitn(6, '.');
+    let ours = words.next()? == PREFIX;
+    let kind = Kind::from_word(words.next()?)?;
+    let namespace = words.next()?;
+    let pid = words.next()?.parse().ok()?;
+    let start_ticks = words.next()?.parse().ok()?;
+    let same_namespace = prefix.split('.').next() == Some(namespace);
+    let same_user = fs::symlink_metadata(path)
+        .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
+    let gone = !Identity { pid, start_ticks }.is_alive();
+    (ours && same_namespace && same_user && gone).then_some(kind)
 }
 
 /// A mounted version 2 hierarchy.

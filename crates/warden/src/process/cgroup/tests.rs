@@ -31,6 +31,15 @@ fn unique(word: &str) -> String {
     format!("{word}-{:?}", std::thread::current().id()).replace(['(', ')'], "_")
 }
 
+/// Waits until a directory has gone.
+fn is_gone(path: &Path) {
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while path.exists() {
+        assert!(std::time::Instant::now() < end, "{path:?} is left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn everything_born_in_a_leaf_is_ended_with_it() {
     let Some(cgroups) = probed() else { return };
@@ -98,11 +107,19 @@ fn a_busy_leaf_is_removed_when_it_has_emptied() {
     assert!(path.exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    let end = std::time::Instant::now() + Duration::from_secs(5);
-    while path.exists() && std::time::Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(!path.exists());
+    is_gone(&path);
+}
+
+#[test]
+fn a_leaf_that_stays_busy_for_long_goes_in_the_end_too() {
+    let Some(cgroups) = probed() else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Run, &unique("long")).unwrap();
+    let path = leaf.path().to_owned();
+    let mut child = Command::new("sleep").arg("3").spawn().unwrap();
+    leaf.add(Identity::of(child.id()).unwrap()).unwrap();
+    drop(leaf);
+    child.wait().unwrap();
+    is_gone(&path);
 }
 
 #[test]
@@ -153,17 +170,69 @@ fn leaves_of_a_crashed_warden_are_reaped_and_those_of_a_living_one_are_not() {
         [&empty, &run, &prisoner].map(|leaf| leaf.path().to_owned());
     [empty, run, prisoner].into_iter().for_each(Leaf::keep);
 
-    let result = cgroups.reap_leftovers();
+    let result = cgroups.reap_leftovers(Duration::ZERO);
     assert!(!empty_path.exists() && !run_path.exists());
     assert!(mine.path().exists());
     assert!(result.kept.contains(&prisoner_path));
     assert!(result.removed >= 2 && result.ended >= 1, "{result:?}");
     assert!(ended.wait().unwrap().code().is_none());
     assert!(left.try_wait().unwrap().is_none());
+    // It goes with the last process in it, though nobody asks again.
     left.kill().unwrap();
     left.wait().unwrap();
-    let _ended = cgroups.reap_leftovers();
-    assert!(!prisoner_path.exists());
+    is_gone(&prisoner_path);
+}
+
+#[test]
+fn what_a_crashed_warden_ran_has_its_grace() {
+    let Some(mut cgroups) = probed() else { return };
+    let own = Identity::own().unwrap();
+    let namespace = Namespaces::own().unwrap().pid.inode;
+    cgroups.prefix = format!("{namespace}.{}.{}", own.pid, own.start_ticks - 3);
+    let run = cgroups.create(Parent::Own, Kind::Run, &unique("grace")).unwrap();
+    let mut ends = Command::new("sh").args(["-c", "sleep 0.3; exit 7"]).spawn().unwrap();
+    run.add(Identity::of(ends.id()).unwrap()).unwrap();
+    run.keep();
+    let ended = std::thread::spawn(move || ends.wait().unwrap().code());
+    let _others = cgroups.reap_leftovers(Duration::from_secs(20));
+    assert_eq!(ended.join().unwrap(), Some(7));
+}
+
+#[test]
+fn a_warden_within_an_earlier_one_s_leaf_does_not_end_itself() {
+    let Some(mut cgroups) = probed() else { return };
+    let own = Identity::own().unwrap();
+    let namespace = Namespaces::own().unwrap().pid.inode;
+    cgroups.prefix = format!("{namespace}.{}.{}", own.pid, own.start_ticks - 2);
+    let around = cgroups.create(Parent::Own, Kind::Run, &unique("around")).unwrap();
+    let mut child = Command::new("sleep").arg("90").spawn().unwrap();
+    around.add(Identity::of(child.id()).unwrap()).unwrap();
+    let within = Cgroups { own: around.path().join("service"), ..cgroups };
+    fs::create_dir(&within.own).unwrap();
+
+    let result = within.reap_leftovers(Duration::ZERO);
+    assert!(!result.kept.contains(&around.path().to_owned()), "{result:?}");
+    assert!(around.path().exists() && child.try_wait().unwrap().is_none());
+    around.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_is_made_in_a_busy_leaf_is_not_taken_from_under_it() {
+    let Some(cgroups) = probed() else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Handoff, &unique("within")).unwrap();
+    let path = leaf.path().to_owned();
+    let mut child = Command::new("sleep").arg("90").spawn().unwrap();
+    leaf.add(Identity::of(child.id()).unwrap()).unwrap();
+    // As somebody does who is about to put a process there.
+    let inner = path.join("theirs");
+    fs::create_dir(&inner).unwrap();
+    drop(leaf);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(inner.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    is_gone(&path);
 }
 
 #[test]
