@@ -61,6 +61,7 @@ fn what_may_only_write_so_much_is_started_by_the_engine_and_ended() {
     let output = prison.governed(&[], &["yes"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("wrote more than it may"), "{}", text(&output.stderr));
+    assert_eq!(output.stdout, b"y\n".repeat(32_768));
     let end = prison.house.event("finished");
     assert_eq!(end["error"], "it wrote more than the 65536 bytes that it may");
     assert_eq!(prison.house.event("started")["method"], "exec");

@@ -2,12 +2,12 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::other::{Home, is_root};
+use crate::support::other::{Home, all_gone, is_root, status_number};
 use crate::support::{House, client, text, until};
 
 /// `sh` runs on the warden's side, `bash` in the prisoner.
@@ -22,9 +22,6 @@ rules:
 ";
 
 const SHELLS: [(&str, &str); 2] = [("sh", "clawrden.run."), ("bash", "clawrden.handoff.")];
-
-/// Bytes that at most get out until a runner has seen that it was too much: its buffers hold that.
-const MOST: usize = 4 << 20;
 
 /// Whether the warden can limit what it runs here. Where it can not, its refusal is what there is to see.
 fn can(house: &House) -> bool {
@@ -94,6 +91,37 @@ fn a_command_is_in_cgroups_with_its_limits_from_its_first_step_and_they_go_with_
         child.wait().unwrap();
         until("nothing to be left", || places.iter().all(|place| !place.exists()).then_some(()));
     }
+}
+
+#[test]
+fn what_a_crashed_warden_ran_is_ended_by_the_next_one_and_its_cgroups_go() {
+    let mut house = House::with(POLICY, &["--grace", "1s"]);
+    if !can(&house) {
+        return;
+    }
+    let mut command = house.shimmed("sh");
+    command.args(["-c", "echo $$; exec /bin/sleep 97"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    let tool = line.trim();
+    let places = cgroups(&std::fs::read_to_string(format!("/proc/{tool}/cgroup")).unwrap());
+    // The leaf by which the tree is ended.
+    let leaf = house.event("warden_started")["methods"]["cgroup"].as_str().unwrap().to_owned();
+    assert!(places.iter().any(|place| place.starts_with(&leaf)), "{places:?} {leaf}");
+    // A runner that stands does not see that its warden has gone.
+    let runner = status_number(tool.parse().unwrap(), "PPid");
+    let signal = |name: &str| {
+        Command::new("kill").args([name, &runner.to_string()]).status().unwrap();
+    };
+    signal("-STOP");
+    house.crash();
+    assert!(places.iter().all(|place| place.exists()));
+    house.restart();
+    all_gone(&[tool.to_owned()]);
+    until("their cgroups to go", || places.iter().all(|place| !place.exists()).then_some(()));
+    child.wait().unwrap();
 }
 
 #[test]
@@ -169,15 +197,15 @@ fn who_writes_more_than_it_may_is_ended_with_its_own_sentence() {
     let output = house.shimmed("yes").output().unwrap();
     assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("the command wrote more than it may and was ended"));
-    assert!((1..MOST).contains(&output.stdout.len()), "{}", output.stdout.len());
+    assert_eq!(output.stdout, b"y\n".repeat(51_200));
     let end = finished(&house, "yes");
     assert_eq!(end["error"], "it wrote more than the 102400 bytes that it may");
-    assert!(end["bytes_out"].as_u64().unwrap() > 102_400, "{end}");
+    assert_eq!(end["bytes_out"], 102_401, "{end}");
     let output = house.shimmed("printf").arg("fine").output().unwrap();
     assert_eq!((output.stdout, output.status.code()), (b"fine".to_vec(), Some(0)));
     let old = client::ask(&house.socket(), &client::header("yes", &[], house.dir.path()));
     assert_eq!((old.acks, old.exit), (vec![0], Some(125)));
-    assert!(old.stdout.len() < MOST);
+    assert_eq!(old.stdout.len(), 102_400);
 }
 
 #[test]

@@ -67,7 +67,6 @@ pub(crate) fn words(error: Errno) -> String {
         Errno::NOTDIR => "Not a directory",
         Errno::LOOP => "Too many levels of symbolic links",
         Errno::NAMETOOLONG => "File name too long",
-        Errno::PROTOTYPE => "Protocol wrong type for socket",
         Errno::NOTSOCK => "Socket operation on non-socket",
         Errno::AFNOSUPPORT => "Address family not supported",
         Errno::MFILE => "Too many open files",

@@ -52,6 +52,7 @@ pub(super) struct Carry {
     keyboard: bool,
     turn: usize,
     pub(super) bytes_out: u64,
+    most_out: u64,
     waste: Vec<u8>,
 }
 
@@ -80,6 +81,7 @@ impl Carry {
             keyboard: false,
             turn: 0,
             bytes_out: 0,
+            most_out: plan.most_out,
             waste: Vec::new(),
         };
         let mut standard = [None, None, None];
@@ -229,12 +231,14 @@ impl Carry {
         self.pty.as_ref().and_then(Pty::foreground)
     }
 
-    /// The tool has ended: what it wrote is still carried, what others write from here on is not.
+    /// The tool has ended: what it wrote is still carried, if it may be; what others write from here on is not.
     pub(super) fn tool_ended(&mut self) {
         self.ended = true;
         for output in self.outputs.iter_mut().flatten() {
-            let waiting = if output.terminal { TERMINAL_REST } else { waiting(&output.fd) };
-            output.left = Some(waiting);
+            if output.left.is_none() {
+                let waiting = if output.terminal { TERMINAL_REST } else { waiting(&output.fd) };
+                output.left = Some(waiting);
+            }
         }
     }
 
@@ -243,7 +247,8 @@ impl Carry {
         self.outputs.iter().flatten().all(|output| output.left == Some(0))
     }
 
-    /// Reads one piece of output, from the streams in turn, if the one before has gone.
+    /// Reads one piece of output, from the streams in turn, if the one before has gone. What is more than the tool may
+    /// write is left unread; a byte is counted for it.
     pub(super) fn read_output(&mut self, outbox: &mut Outbox, waits: &Waits, keys: &Keys) {
         for _ in 0..self.outputs.len() {
             if !outbox.is_empty() {
@@ -256,13 +261,20 @@ impl Carry {
             else {
                 continue;
             };
-            match output.carry(outbox) {
+            let room =
+                usize::try_from(self.most_out.saturating_sub(self.bytes_out)).unwrap_or(usize::MAX);
+            match output.carry(outbox, room) {
                 Ok(n) if n > 0 => self.bytes_out += u64::try_from(n).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => output.left = output.left.map(|_| 0),
                 Ok(_) | Err(_) => self.outputs[at] = None,
             }
         }
+    }
+
+    /// Whether the tool wanted to write more than it may.
+    pub(super) fn wrote_too_much(&self) -> bool {
+        self.bytes_out > self.most_out
     }
 
     /// Reads and forgets output for which there is nobody.
@@ -286,9 +298,14 @@ impl Output {
         Self { fd: Rc::new(fd), head, terminal, flows: false, left: None }
     }
 
-    /// Gives the outbox one piece: a small one as a copy, a big one from pipe to connection. `Ok(0)` is the end.
-    fn carry(&mut self, outbox: &mut Outbox) -> Result<usize, Errno> {
-        let most = self.left.unwrap_or(usize::MAX);
+    /// Gives the outbox one piece of at most `room` bytes: a small one as a copy, a big one from pipe to connection.
+    /// `Ok(0)` is the end.
+    fn carry(&mut self, outbox: &mut Outbox, room: usize) -> Result<usize, Errno> {
+        let most = self.left.unwrap_or(usize::MAX).min(room);
+        if room == 0 {
+            self.left = Some(0);
+            return Ok(waiting(&self.fd).min(1));
+        }
         let waiting = if self.flows { waiting(&self.fd).min(most) } else { 0 };
         let n = if waiting >= FLOW {
             let limit = usize::try_from(MAX_STREAM_FRAME).unwrap_or(usize::MAX);

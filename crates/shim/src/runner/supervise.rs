@@ -72,7 +72,6 @@ struct Supervisor<'a> {
     told_client: bool,
     told_warden: bool,
     grace_ms: u64,
-    most_out: u64,
     tree: Tree,
 }
 
@@ -105,7 +104,6 @@ pub(super) fn run(kept: &Kept, received: Received) {
         told_client: false,
         told_warden: false,
         grace_ms: plan.grace_ms.into(),
-        most_out: plan.most_out,
         tree: Tree::default(),
     }
     .run();
@@ -146,7 +144,7 @@ impl Supervisor<'_> {
         waits.add(self.signals.fd(), IN);
         // One wait looks at one descriptor after the other: a tool that starts meanwhile would be read before the client
         // has learned that it runs, and has made its terminal ready for what a terminal has already converted.
-        let outputs = settled && !sending;
+        let outputs = settled && !sending && !self.carry.wrote_too_much();
         Keys {
             warden: self.warden.map(|w| waits.add(w.as_fd(), IN)),
             status: self.status.as_ref().map(|s| waits.add(s.as_fd(), IN)),
@@ -317,7 +315,7 @@ impl Supervisor<'_> {
                 if !client.send() {
                     self.client_gone();
                 }
-                if self.carry.bytes_out > self.most_out {
+                if self.carry.wrote_too_much() {
                     self.end(failure("the command wrote more than it may and was ended"), true);
                 }
             }
