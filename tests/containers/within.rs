@@ -346,6 +346,31 @@ fn without_the_hosts_pids_a_ghost_has_the_volume_of_every_prisoner_of_its_jail()
 }
 
 #[test]
+fn without_the_hosts_pids_a_paused_container_takes_every_ghost_along_that_may_be_its() {
+    let lodge = Lodge::new(&[], true);
+    let mut asked = lodge.start(&["tac"]);
+    let ghost = until("the ghost to run", || {
+        let all = lodge.json(&["ps", "--json"]);
+        let one = all["entries"].as_array()?.first().filter(|one| one["state"] == "running")?;
+        Some(format!("clawrden-ghost-{}", one["id"].as_str().unwrap()))
+    });
+    let is = |wanted: &str| {
+        until(wanted, || {
+            let state = engine::get().say(&["inspect", "--format", "{{.State.Status}}", &ghost]);
+            (state.trim() == wanted).then_some(())
+        });
+    };
+    let report = lodge.json(&["kill", "--pause", "--container", &lodge.prisoner.id, "--json"]);
+    assert_eq!((&report["processes"], &report["containers"]), (&1.into(), &1.into()), "{report}");
+    is("paused");
+    let report = lodge.json(&["resume", "--container", &lodge.prisoner.id, "--json"]);
+    assert_eq!((&report["processes"], &report["containers"]), (&1.into(), &1.into()), "{report}");
+    is("running");
+    asked.stdin.take().unwrap().write_all(b"1\n2\n").unwrap();
+    well(&asked.wait_with_output().unwrap(), "2\n1\n");
+}
+
+#[test]
 fn the_kill_switch_finds_who_has_the_door_by_a_volume_and_not_the_warden_itself() {
     let lodge = Lodge::new(&["--pid", "host"], true);
     let state = |container: &Container<'_>| {

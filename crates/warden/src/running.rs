@@ -115,6 +115,8 @@ pub(crate) struct Origin {
     pub(crate) jails: Vec<JailName>,
     /// The id of the container that it was asked from.
     pub(crate) container: Option<String>,
+    /// Without one: it was asked from none, which is not so where nobody can tell.
+    pub(crate) is_told: bool,
 }
 
 /// One running command. Dropped when it has ended and its record is written.
@@ -246,11 +248,11 @@ impl Run {
         }
     }
 
-    /// Tells where its processes are, once. It counts as running from here on.
-    pub(crate) fn is_in(&self, tree: Tree) {
+    /// Tells where its processes are, once, as far as they are seen. It counts as running from here on.
+    pub(crate) fn is_in(&self, tree: Option<Tree>) {
         let Shared { tree: place, state, .. } = &*self.shared;
         // Whoever looks before it runs finds no processes.
-        let _ = place.set(tree);
+        tree.map(|tree| place.set(tree));
         let (starting, running) = (State::Starting as u8, State::Running as u8);
         // One that was told something meanwhile stays what it is by that.
         let _ = state.compare_exchange(starting, running, Ordering::AcqRel, Ordering::Acquire);
@@ -286,7 +288,7 @@ mod tests {
     use super::*;
 
     fn of(jail: &str) -> Origin {
-        Origin { jails: vec![JailName::new(jail).unwrap()], container: None }
+        Origin { jails: vec![JailName::new(jail).unwrap()], container: None, is_told: true }
     }
 
     #[tokio::test]

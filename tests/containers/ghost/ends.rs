@@ -49,16 +49,23 @@ fn a_prisoner_that_is_removed_takes_its_ghost_along() {
 
 #[test]
 fn the_kill_switch_ends_ghosts() {
-    let cell = Cell::new(&Plan::default());
-    let child = running(&cell, STUBBORN);
-    assert!(cell.house.cli(&["kill"]).status.success());
-    let output = child.wait_with_output().unwrap();
-    // Its container is ended, too, so who of both tells first is not said.
-    assert_ne!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    cell.house.event("finished");
-    cell.is_clean();
-    assert_ne!(cell.ghost("true").status.code(), Some(0));
-    assert_eq!(cell.records("started").len(), 1);
+    for scope in ["", "--jail", "--container"] {
+        let cell = Cell::new(&Plan::default());
+        let child = running(&cell, STUBBORN);
+        let words: &[&str] = match scope {
+            "--jail" => &["kill", scope, "box"],
+            "--container" => &["kill", scope, &cell.container.id],
+            _ => &["kill"],
+        };
+        assert!(cell.house.cli(words).status.success());
+        let output = child.wait_with_output().unwrap();
+        // Its container is ended, too, so who of both tells first is not said.
+        assert_ne!(output.status.code(), Some(0), "{scope}: {}", text(&output.stderr));
+        cell.house.event("finished");
+        cell.is_clean();
+        assert_ne!(cell.ghost("true").status.code(), Some(0));
+        assert_eq!(cell.records("started").len(), 1);
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     drop(spent);
     crate::crash::point("after_ack");
-    run.is_in(tree(&caller, leaf.as_ref()));
+    run.is_in(Some(tree(&caller, leaf.as_ref())));
     let mut watch = Watch { warden, id, caller, leaf, clock, timed_out: false, stopped: None };
     let status = watch.follow(&mut run, start.reply, report, timeout.duration()).await;
     let timed_out = watch.timed_out;

@@ -328,7 +328,8 @@ mod tests {
     use crate::running::{Origin, Running};
 
     fn run(running: &Arc<Running>) -> Run {
-        running.enter([7; 16], Origin { jails: Vec::new(), container: None }, Card::default())
+        let origin = Origin { jails: Vec::new(), container: None, is_told: true };
+        running.enter([7; 16], origin, Card::default())
     }
 
     #[tokio::test]

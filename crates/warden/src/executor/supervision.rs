@@ -287,9 +287,7 @@ impl Supervision {
                         tracing::debug!(%id, pid, "a supervised tool runs");
                         crate::crash::point("tool_started");
                         has_started = true;
-                        if let Some(tree) = self.tree() {
-                            self.run.is_in(tree);
-                        }
+                        self.run.is_in(self.tree());
                         _entered = laps.map(|(laps, (identity, lap))| laps.enter(identity, lap, pid));
                         deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
                     }

@@ -283,10 +283,11 @@ impl Plan {
 
     /// Whom it runs for.
     pub(crate) fn origin(&self) -> Origin {
-        let container = self.caller.container.container();
+        let container = self.caller.container.known();
         Origin {
             jails: self.judges.jails().cloned().collect(),
-            container: container.map(|container| container.id.clone()),
+            container: container.ok().flatten().map(|container| container.id.clone()),
+            is_told: container.is_ok(),
         }
     }
 

@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn origin(jail: &str) -> Origin {
-        Origin { jails: vec![JailName::new(jail).unwrap()], container: None }
+        Origin { jails: vec![JailName::new(jail).unwrap()], container: None, is_told: true }
     }
 
     /// A shell, and a child of it.
@@ -171,7 +171,7 @@ mod tests {
         let mut card = Card::default();
         (card.uid, card.executor) = (Some(1000), "mirror");
         let mut run = running.enter([7; 16], origin("web"), card);
-        run.is_in(Tree::of_tool(Some(root), None));
+        run.is_in(Some(Tree::of_tool(Some(root), None)));
         run.bequeath(approval);
         run
     }

@@ -155,7 +155,7 @@ mod tests {
 
     fn running(ids: &[RequestId]) -> (Arc<Running>, Vec<crate::running::Run>) {
         let running = Arc::new(Running::default());
-        let origin = || Origin { jails: Vec::new(), container: None };
+        let origin = || Origin { jails: Vec::new(), container: None, is_told: true };
         let runs = ids.iter().map(|&id| running.enter(id, origin(), Card::default())).collect();
         (running, runs)
     }

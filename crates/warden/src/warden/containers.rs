@@ -95,7 +95,11 @@ impl Warden {
         for id in frozen {
             let found = listed.iter().find(|one| one.id == id);
             let jails = found.map(|found| self.jails_of(found, &ways)).unwrap_or_default();
-            let origin = Origin { jails: jails.into_iter().collect(), container: Some(id.clone()) };
+            let origin = Origin {
+                jails: jails.into_iter().collect(),
+                container: Some(id.clone()),
+                is_told: true,
+            };
             if self.is_paused(&origin) {
                 continue;
             }
@@ -127,7 +131,8 @@ impl Warden {
             return (found.into_iter().collect(), problems);
         }
         let is_meant = |jail: &JailName, id: &str| {
-            let origin = Origin { jails: vec![jail.clone()], container: Some(id.to_owned()) };
+            let origin =
+                Origin { jails: vec![jail.clone()], container: Some(id.to_owned()), is_told: true };
             scope.reaches(&origin)
         };
         let members = self.members.all().into_iter();

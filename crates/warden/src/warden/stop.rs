@@ -65,8 +65,10 @@ impl Warden {
             Scope::All => self.switch.stopped(),
             scope => self.holds.of(scope),
         };
+        // What is ended takes along what runs for it: its connection goes. A frozen one keeps that.
+        let meant = |origin: &Origin| scope.reaches(origin) || pause && scope.may_reach(origin);
         let mut report = KillReport {
-            processes: self.running.order(&order, |origin| scope.reaches(origin)),
+            processes: self.running.order(&order, meant),
             containers: 0,
             stopped: now,
             problems: kept.err().into_iter().collect(),
@@ -128,11 +130,11 @@ impl Warden {
         let (jail, container) = recorded(&scope);
         self.record(&[Record::Resumed(ledger::Resumed { by, jail, container })]);
         if was.paused {
-            let freed = |origin: &Origin| scope.reaches(origin) && !self.is_paused(origin);
+            let meant = |origin: &Origin| scope.reaches(origin) || scope.may_reach(origin);
+            let freed = |origin: &Origin| meant(origin) && !self.is_paused(origin);
             report.processes = self.running.order(&Order::Thaw, freed);
             let (processes, problems) = each_of(&self.prisoners_of(&scope), |prisoner| {
-                let origin = Origin { jails: vec![prisoner.jail.clone()], container: None };
-                if self.is_paused(&origin) {
+                if self.is_paused(&native(prisoner)) {
                     return crate::process::tree::Report::default();
                 }
                 thaw_tree(prisoner.root, Tree::BelowRoot)
@@ -152,7 +154,10 @@ impl Warden {
         let held = |held: clawrden_api::Held| {
             let jail =
                 held.jail.is_some_and(|name| origin.jails.iter().any(|j| j.as_str() == name));
-            let container = held.container.is_some_and(|one| origin.container == Some(one.id));
+            let container = held.container.is_some_and(|container| {
+                let scope = Scope::Container(container);
+                scope.reaches(origin) || scope.may_reach(origin)
+            });
             held.stopped.paused && (jail || container)
         };
         paused(self.switch.stopped()) || self.holds.all().into_iter().any(held)
@@ -213,9 +218,7 @@ impl Warden {
 
     fn prisoners_of(&self, scope: &Scope) -> Vec<Arc<Prisoner>> {
         let mut prisoners = self.jails.prisoners();
-        prisoners.retain(|prisoner| {
-            scope.reaches(&Origin { jails: vec![prisoner.jail.clone()], container: None })
-        });
+        prisoners.retain(|prisoner| scope.reaches(&native(prisoner)));
         prisoners
     }
 }
@@ -242,6 +245,16 @@ impl Scope {
             Self::Container(wanted) => origin.container.as_ref() == Some(&wanted.id),
         }
     }
+
+    /// Whether what runs for `origin` may be meant, and nobody can tell: its caller is not seen.
+    fn may_reach(&self, origin: &Origin) -> bool {
+        matches!(self, Self::Container(_)) && !origin.is_told
+    }
+}
+
+/// What a prisoner on the warden's host starts itself.
+fn native(prisoner: &Prisoner) -> Origin {
+    Origin { jails: vec![prisoner.jail.clone()], container: None, is_told: true }
 }
 
 fn recorded(scope: &Scope) -> (Option<String>, Option<ledger::Container>) {

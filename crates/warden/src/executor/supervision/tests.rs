@@ -43,7 +43,7 @@ fn scene(script: &str) -> Scene {
     ours.set_nonblocking(true).unwrap();
     let socket = tokio::net::UnixStream::from_std(ours).unwrap();
     let running = Arc::new(Running::default());
-    let origin = Origin { jails: Vec::new(), container: None };
+    let origin = Origin { jails: Vec::new(), container: None, is_told: true };
     let run = running.enter([7; 16], origin, Card::default());
     let runner = Runner::connected(socket, Some(process.id()));
     let supervision = Supervision {
