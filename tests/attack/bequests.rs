@@ -1,6 +1,8 @@
 //! An approval with what it starts is for what the kernel proves to lie below the approved command while that lives, and
 //! for nothing that the policy denies.
 
+mod outside;
+
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 

@@ -29,6 +29,7 @@ use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, LedgerError, Method, Record, Started};
 use crate::metrics::Meter;
 use crate::plan::PlanError;
+use crate::process::{self, Identity, ProcessError};
 use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
@@ -210,8 +211,11 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     let plan = start.approved.plan();
     let meter = Meter::start(plan.jail.counts(), start.approved.executor());
     run.counts(meter);
-    if let Some(approval) = &spent {
-        run.bequeath(approval);
+    if let Some(approval) = spent.as_ref().filter(|approval| approval.and_what_it_starts) {
+        match before(start, is_handed_off, approval).await {
+            Ok(before) => run.bequeath(approval, before),
+            Err(error) => tracing::warn!(%error, id = %id, "it hands its approval down to nothing"),
+        }
     }
     crate::crash::point("after_spent");
     // Who has left cannot be handed anything; of a runner's caller nothing else would tell.
@@ -234,6 +238,21 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
         None => start.reply.fail(clawrden_protocol::limits::EXIT_UNREACHABLE, &text).await,
     };
     None
+}
+
+/// What is below the process that becomes the command. A runner has nothing, and what a command above hands down goes to
+/// all of that anyhow.
+async fn before(
+    start: &Start,
+    is_handed_off: bool,
+    approval: &Approval,
+) -> Result<Vec<Identity>, ProcessError> {
+    let caller = start.approved.plan().caller.identity();
+    let Some(caller) = caller.filter(|_| is_handed_off && approval.inherited.is_none()) else {
+        return Ok(Vec::new());
+    };
+    let found = tokio::task::spawn_blocking(move || process::tree::descendants(caller)).await;
+    found.unwrap_or(Err(ProcessError::Gone { pid: caller.pid }))
 }
 
 /// Waits for the intent to be where it was promised, for as long as nobody says otherwise. The text says why nothing

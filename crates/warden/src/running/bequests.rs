@@ -11,7 +11,16 @@ use crate::process::usage::Tree;
 use crate::process::{self, Identity};
 
 /// What is handed down at the moment.
-pub(super) type Bequests = Vec<(Arc<Shared>, Arc<Bequest>)>;
+pub(super) type Bequests = Vec<Handed>;
+
+/// What one command hands down.
+#[derive(Debug, Clone)]
+pub(super) struct Handed {
+    by: Arc<Shared>,
+    bequest: Arc<Bequest>,
+    /// What was below its process before it began: whoever asked for it has started that, and may have more of it.
+    before: Arc<[Identity]>,
+}
 
 /// Who wants to inherit, and what the policy says of where its command is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,17 +52,20 @@ impl Running {
                 && (heir.executor == "mirror" || heir.executor == runs_where)
         };
         let kin: Bequests =
-            self.bequests().iter().filter(|(shared, _)| is_kin(shared)).cloned().collect();
+            self.bequests().iter().filter(|handed| is_kin(&handed.by)).cloned().collect();
         if kin.is_empty() {
             return None;
         }
         // The command itself may have become another one since.
         let above = process::ancestors(heir.process.pid).ok()?;
-        let line = std::iter::once(heir.process).chain(above);
+        let line: Vec<Identity> = std::iter::once(heir.process).chain(above).collect();
         let now = Now::read();
-        let found = line.filter_map(|one| kin.iter().find(|(shared, _)| shared.is_rooted_in(one)));
-        let mut holding = found.map(|(_, bequest)| bequest).filter(|bequest| bequest.holds(now));
-        holding.next().cloned()
+        let found = line.iter().enumerate().find_map(|(at, &one)| {
+            let handed = kin.iter().find(|handed| handed.by.is_rooted_in(one))?;
+            let was_before = line[..at].iter().any(|below| handed.before.contains(below));
+            (!was_before && handed.bequest.holds(now)).then_some(handed)
+        });
+        found.map(|handed| Arc::clone(&handed.bequest))
     }
 }
 
@@ -70,13 +82,15 @@ impl Shared {
 }
 
 impl Run {
-    /// Hands the approval that it runs by down to what it starts, where it is for that as well.
-    pub(crate) fn bequeath(&mut self, approval: &Approval) {
+    /// Hands the approval that it runs by down to what it starts, where it is for that as well. What is below its process
+    /// already gets nothing.
+    pub(crate) fn bequeath(&mut self, approval: &Approval, before: Vec<Identity>) {
         let shared = Arc::clone(&self.shared);
         let bequest = Bequest::of(approval, Id(shared.id), Now::read(), move || shared.lives());
         let Some(bequest) = bequest else { return };
         self.bequeaths = true;
-        self.registry.bequests().push((Arc::clone(&self.shared), bequest));
+        let by = Arc::clone(&self.shared);
+        self.registry.bequests().push(Handed { by, bequest, before: before.into() });
     }
 
     /// It hands nothing down any more, not even to who has its approval in hand already.
@@ -85,7 +99,7 @@ impl Run {
             return;
         }
         self.shared.state.store(State::Ending as u8, Ordering::Release);
-        self.registry.bequests().retain(|(shared, _)| !Arc::ptr_eq(shared, &self.shared));
+        self.registry.bequests().retain(|handed| !Arc::ptr_eq(&handed.by, &self.shared));
     }
 }
 
@@ -172,7 +186,7 @@ mod tests {
         (card.uid, card.executor) = (Some(1000), "mirror");
         let mut run = running.enter([7; 16], origin("web"), card);
         run.is_in(Some(Tree::of_tool(Some(root), None)));
-        run.bequeath(approval);
+        run.bequeath(approval, Vec::new());
         run
     }
 
@@ -194,6 +208,16 @@ mod tests {
         drop(run);
         assert!(running.inherited(&heir(family.2)).is_none());
         assert!(!found.holds(Now::read()), "also not for who has it in hand");
+    }
+
+    #[test]
+    fn what_was_below_it_before_it_began_inherits_nothing() {
+        let family = Family::new();
+        let running = Arc::new(Running::default());
+        let mut run = run(&running, family.1, &approval(false));
+        run.bequeath(&approval(true), vec![family.2]);
+        assert!(running.inherited(&heir(family.2)).is_none());
+        assert!(running.inherited(&heir(family.1)).is_some());
     }
 
     #[test]
