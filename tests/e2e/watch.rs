@@ -1,7 +1,7 @@
 //! Answering from a second terminal.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::pty::Pty;
@@ -22,6 +22,12 @@ fn run(house: &House, tool: &str) -> Child {
     command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
 }
 
+fn watching(house: &House) -> Command {
+    let mut command = clawrden();
+    command.arg("--control").arg(house.control()).args(["watch", "--no-notify"]);
+    command
+}
+
 /// Reads until a request is shown whole.
 fn shown(from: &mut impl Read) -> String {
     let mut bytes = Vec::new();
@@ -36,14 +42,7 @@ fn shown(from: &mut impl Read) -> String {
 #[test]
 fn who_watches_is_asked_about_what_comes_and_hears_who_was_faster() {
     let house = House::new(POLICY);
-    let mut watch = clawrden()
-        .arg("--control")
-        .arg(house.control())
-        .args(["watch", "--no-notify"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut watch = watching(&house).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut typed, mut told) = (watch.stdin.take().unwrap(), watch.stdout.take().unwrap());
     let first = ask(&house);
     assert!(shown(&mut told).contains("look first"));
@@ -73,14 +72,7 @@ fn what_the_policy_refuses_by_now_is_not_asked_about_for_ever() {
         )
     };
     let house = House::new(&both("ask"));
-    let mut watch = clawrden()
-        .arg("--control")
-        .arg(house.control())
-        .args(["watch", "--no-notify"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut watch = watching(&house).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut typed, mut told) = (watch.stdin.take().unwrap(), watch.stdout.take().unwrap());
     let first = ask(&house);
     shown(&mut told);
@@ -115,9 +107,7 @@ fn what_was_half_typed_for_one_request_does_not_approve_another() {
         House::new("default_action: deny\nrules: [{command: ['true', 'false'], action: ask}]\n");
     let first = ask(&house);
     let id = house.pending()["id"].as_str().unwrap().to_owned();
-    let mut watch = clawrden();
-    watch.arg("--control").arg(house.control()).args(["watch", "--no-notify"]);
-    let mut watch = Pty::spawn(&mut watch);
+    let mut watch = Pty::spawn(&mut watching(&house));
     watch.expect(ASKED);
     let second = run(&house, "false");
     until("both to wait", || {

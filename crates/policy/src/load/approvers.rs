@@ -157,15 +157,8 @@ fn step(node: &Node, report: &mut Report<'_>) -> Option<Escalation> {
 #[cfg(test)]
 mod tests {
     use crate::load::from_text;
-    use crate::load::tests::told;
-    use crate::{Action, Approvers, Decision, Facts, OnNone};
-
-    fn decide(text: &str, tool: &str) -> Decision {
-        let policy = from_text("policy.yaml", text).unwrap_or_else(|error| panic!("{error}"));
-        let name = tool.as_bytes();
-        let facts = Facts { name, tool: Some(name), argv: &[name], ..Facts::default() };
-        policy.decide(&facts)
-    }
+    use crate::load::tests::{decide, told};
+    use crate::{Action, Approvers, Facts, OnNone};
 
     fn one(text: &str, tool: &str) -> Approvers {
         let decision = decide(text, tool);

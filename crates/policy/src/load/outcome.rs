@@ -117,16 +117,8 @@ pub(super) fn suggest(node: &Node, report: &mut Report<'_>) -> Option<Arc<str>> 
 mod tests {
     use std::time::Duration;
 
-    use crate::load::from_text;
-    use crate::load::tests::told;
-    use crate::{Action, Decision, Executor, Facts, Timeout};
-
-    fn decide(text: &str, tool: &str) -> Decision {
-        let policy = from_text("policy.yaml", text).unwrap_or_else(|error| panic!("{error}"));
-        let name = tool.as_bytes();
-        let facts = Facts { name, tool: Some(name), argv: &[name], ..Facts::default() };
-        policy.decide(&facts)
-    }
+    use crate::load::tests::{decide, told};
+    use crate::{Action, Executor, Timeout};
 
     #[test]
     fn a_suggestion_goes_with_what_does_not_simply_run() {

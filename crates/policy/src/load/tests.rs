@@ -1,6 +1,7 @@
 use super::*;
 use crate::diagnostics::Diagnostic;
 use crate::policy::fingerprint;
+use crate::{Decision, Facts};
 
 fn errors(text: &str) -> Vec<Diagnostic> {
     match from_text("policy.yaml", text) {
@@ -15,6 +16,13 @@ pub(super) fn told(text: &str) -> Vec<String> {
         .iter()
         .map(|e| format!("{}:{} {} | {}", e.line, e.column, e.message, e.help))
         .collect()
+}
+
+/// What a policy that loads says of a tool without arguments.
+pub(super) fn decide(text: &str, tool: &str) -> Decision {
+    let policy = from_text("policy.yaml", text).unwrap_or_else(|error| panic!("{error}"));
+    let name = tool.as_bytes();
+    policy.decide(&Facts { name, tool: Some(name), argv: &[name], ..Facts::default() })
 }
 
 #[test]

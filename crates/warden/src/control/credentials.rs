@@ -13,7 +13,7 @@ use clawrden_api::{ErrorCode, Session};
 use super::access::Visitor;
 use super::actor::Actor;
 use super::body;
-use super::handlers::{Answer, Nothing, ask, read};
+use super::handlers::{Answer, Nothing, ask, read, with_body};
 use super::reply::{Failure, plain};
 use super::routes::{Control, blocking};
 
@@ -30,11 +30,8 @@ pub(super) async fn create_token(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, body::MAX_BODY).await?;
-    blocking(move || {
-        let request = body::parse(&given)?;
-        Ok(plain(control.access.create_token(&actor, request, &*control.backend)?))
-    })
-    .await
+    with_body(given, move |request| control.access.create_token(&actor, request, &*control.backend))
+        .await
 }
 
 pub(super) async fn revoke(
@@ -53,11 +50,7 @@ pub(super) async fn link(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, MAX_BODY).await?;
-    blocking(move || {
-        let Nothing {} = body::parse(&given)?;
-        Ok(plain(control.access.link(&actor)?))
-    })
-    .await
+    with_body(given, move |Nothing {}| control.access.link(&actor)).await
 }
 
 /// The one route that nobody needs to be known for: what the body says is looked at.

@@ -276,15 +276,16 @@ pub(super) async fn read(control: &Control, given: Body, limit: usize) -> Result
 }
 
 /// Understands the body and asks the backend, both on a thread that may block: a body can be of megabytes.
-pub(super) async fn with_body<T, R>(
+pub(super) async fn with_body<T, R, E>(
     given: Vec<u8>,
-    question: impl FnOnce(T) -> Result<R, ErrorBody> + Send + 'static,
+    question: impl FnOnce(T) -> Result<R, E> + Send + 'static,
 ) -> Answer
 where
     T: DeserializeOwned,
     R: Serialize + Send + 'static,
+    E: Into<Failure>,
 {
-    blocking(move || Ok(plain(question(body::parse(&given)?)?))).await
+    blocking(move || Ok(plain(question(body::parse(&given)?).map_err(Into::into)?))).await
 }
 
 /// Asks the backend and writes its answer, both on a thread that may block: a queue can be of megabytes.

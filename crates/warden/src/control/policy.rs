@@ -14,8 +14,8 @@ use clawrden_api::{
 use super::actor::Actor;
 use super::body;
 use super::handlers::{Answer, ask, read, request_id, with_body};
-use super::reply::plain;
-use super::routes::{Control, blocking};
+use super::reply::Failure;
+use super::routes::Control;
 
 /// The jail of who does not say.
 pub const USUAL_JAIL: &str = "default";
@@ -68,10 +68,9 @@ pub(super) async fn add_rule(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, body::MAX_BODY).await?;
-    blocking(move || {
-        let mut request: RuleRequest = body::parse(&given)?;
+    with_body(given, move |mut request: RuleRequest| {
         request.id = request_id(&request.id)?;
-        Ok(control.backend.add_rule(&actor, request).map(plain)?)
+        Ok::<_, Failure>(control.backend.add_rule(&actor, request)?)
     })
     .await
 }
