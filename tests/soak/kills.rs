@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,24 +86,12 @@ fn kills(rounds: u64, time: Duration) {
     let mut house = House::with(POLICY, &["--grace", "200ms"]);
     fs::create_dir(house.path("marks")).unwrap();
     let (mut chance, began, mut of_wardens) = (Chance(7), Instant::now(), 0);
-    let (control, is_over) = (house.control(), AtomicBool::new(false));
     let mut done = 0;
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::SeqCst) {
-                if people::answer(&control) == 0 {
-                    std::thread::sleep(Duration::from_millis(3));
-                }
-            }
-        });
-        let over = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            while done < rounds && began.elapsed() < time {
-                of_wardens += u64::from(round(&mut house, done, &mut chance));
-                done += 1;
-            }
-        }));
-        is_over.store(true, Ordering::SeqCst);
-        over.unwrap();
+    people::answering(&house.control(), || {
+        while done < rounds && began.elapsed() < time {
+            of_wardens += u64::from(round(&mut house, done, &mut chance));
+            done += 1;
+        }
     });
     assert!(house.shimmed("true").status().unwrap().success());
     until("nothing to run or to wait", || {

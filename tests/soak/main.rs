@@ -7,6 +7,7 @@
 mod support;
 
 mod books;
+mod containers;
 mod kills;
 mod people;
 mod requests;

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -24,6 +26,23 @@ pub(crate) fn answer(control: &Path) -> usize {
         taken += usize::from(told.is_some_and(|told| told["answer"].is_string()));
     }
     taken
+}
+
+/// Does `work` while somebody answers whatever is asked.
+pub(crate) fn answering(control: &Path, work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                if answer(control) == 0 {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        });
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        is_over.store(true, Ordering::SeqCst);
+        done.unwrap();
+    });
 }
 
 fn ask(control: &Path, method: &str, path: &str, body: &str) -> Option<Value> {

@@ -38,6 +38,11 @@ pub fn get() -> &'static Engine {
     })
 }
 
+/// Whether there is one, or it can be started.
+pub fn is_there() -> bool {
+    script("engine").arg("start").output().is_ok_and(|started| started.status.success())
+}
+
 fn hold(run: &Path) -> File {
     fs::create_dir_all(run.join("engine")).unwrap();
     let users = File::options()
