@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+mod slack;
 mod telegram;
 mod wrapped;
 
@@ -18,6 +19,7 @@ use clawrden_protocol::{FrameBuffer, FromClient, Request, RequestV2, ToClient, n
 use clawrden_warden::redaction::{self, Fields, Redactor};
 
 pub use ledger::ledger;
+pub use slack::slack;
 pub use telegram::telegram;
 pub use wrapped::wrapped;
 
@@ -25,7 +27,7 @@ pub use wrapped::wrapped;
 pub type Entry = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const ENTRIES: [(&str, Entry); 11] = [
+pub const ENTRIES: [(&str, Entry); 12] = [
     ("request", request),
     ("frames", frames),
     ("runner", runner),
@@ -36,6 +38,7 @@ pub const ENTRIES: [(&str, Entry); 11] = [
     ("display", display),
     ("ledger", ledger),
     ("redaction", redaction),
+    ("slack", slack),
     ("telegram", telegram),
 ];
 

@@ -104,6 +104,7 @@ fn every_target_is_replayed() {
         "request",
         "runner",
         "shell",
+        "slack",
         "telegram",
         "wrapped",
     ];
@@ -153,6 +154,11 @@ fn what_is_shown_is_harmless_for_any_bytes() {
 #[test]
 fn ledgers_survive_any_bytes() {
     replay("ledger");
+}
+
+#[test]
+fn envelopes_and_calls_of_slack_survive_any_bytes() {
+    replay("slack");
 }
 
 #[test]
