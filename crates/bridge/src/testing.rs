@@ -282,7 +282,7 @@ impl Warden for FakeWarden {
 
 pub(crate) fn unknown() -> Refusal {
     let message = "nobody is bound to it".to_owned();
-    Refusal::No(ErrorBody { code: ErrorCode::Unauthorized, message })
+    Refusal::No(ErrorBody { code: ErrorCode::UnknownUser, message })
 }
 
 /// Polls until `ready` gives something.

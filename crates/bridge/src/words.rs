@@ -106,7 +106,7 @@ pub(crate) fn refused(body: &ErrorBody, heard: &Heard, service: &str) -> String 
         ErrorCode::Forbidden | ErrorCode::NotApprover | ErrorCode::OwnRequest => {
             format!("Not taken: {said}")
         }
-        ErrorCode::Unauthorized => unknown(heard, service),
+        ErrorCode::UnknownUser => unknown(heard, service),
         _ => format!("Not done: {said}"),
     }
 }
