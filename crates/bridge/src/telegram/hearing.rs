@@ -1,13 +1,15 @@
 //! Hearing people, whichever way their updates come.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::asked::NotAsked;
 use super::client::Refusal;
+use super::question::Answering;
 use super::settings::Hearing;
 use super::speaking::{TIMEOUT, now_ms};
 use super::update::{Bot, CALLBACK, COMMANDS, Meaning, meaning};
@@ -23,6 +25,9 @@ const MAX_REMEMBERED: usize = 1000;
 
 /// How long asking somebody for a reason may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// People who are asked for a reason at once.
+pub(super) const AT_ONCE: usize = 8;
 
 /// How often a pause is doubled.
 const MAX_DOUBLED: u32 = 6;
@@ -159,36 +164,43 @@ impl Telegram {
     pub(super) async fn do_aside(&self, Aside(meaning): Aside) {
         match meaning {
             Meaning::Ask { tap, message, answering } => {
-                let Wants::Answer { request, .. } = &tap.wants else { return };
-                let asking = self.ask_for_reason(&tap.to, &tap.shown, message, answering, request);
-                let text = match timeout(ASK_TIMEOUT, asking).await {
-                    Ok(Ok(())) => "Say why, in answer to the question below.",
-                    Ok(Err(why)) => {
-                        tracing::warn!(%why, "nobody can be asked for a reason");
-                        "The question for the reason could not be sent; tap again."
-                    }
-                    Err(_) => "The question for the reason could not be sent; tap again.",
-                };
+                let text = self.ask(&tap, message, answering).await;
                 let id = tap.to.address.as_deref().and_then(|it| it.strip_prefix(CALLBACK));
                 let Some(id) = id else { return };
-                self.log_failure(timeout(ASK_TIMEOUT, self.answer_tap(id, text)).await);
+                if let Ok(Err(refusal)) = timeout(ASK_TIMEOUT, self.answer_tap(id, text)).await {
+                    let why = Failure::from(refusal);
+                    tracing::warn!(%why, "a tap could not be answered");
+                }
             }
             Meaning::TooLate { to } => self.say_too_late(&to).await,
             Meaning::Nothing | Meaning::Heard(_) => {}
         }
     }
 
+    /// Asks for a reason, and gives what the tap is answered.
+    async fn ask(&self, tap: &Heard, message: i64, answering: Answering) -> &'static str {
+        const FAILED: &str = "The question for the reason could not be sent; tap again.";
+        let Wants::Answer { request, .. } = &tap.wants else { return FAILED };
+        let what = format!("{} {answering:?} {request}", tap.to.place);
+        match self.asked.note(Instant::now(), &tap.user, &what) {
+            Ok(()) => {}
+            Err(NotAsked::Already) => return "The question is there already: answer to it.",
+            Err(NotAsked::TooMany) => return "Too many questions at once; tap again in a minute.",
+        }
+        let asking = self.ask_for_reason(&tap.to, &tap.shown, message, answering, request);
+        match timeout(ASK_TIMEOUT, asking).await {
+            Ok(Ok(())) => return "Say why, in answer to the question below.",
+            Ok(Err(why)) => tracing::warn!(%why, "nobody can be asked for a reason"),
+            Err(_) => tracing::warn!("telegram does not take a question in time"),
+        }
+        self.asked.forget(&tap.user, &what);
+        FAILED
+    }
+
     async fn say_too_late(&self, to: &ReplyTo) {
         let text = "This came more than ten minutes late and was not done. Send it again if it is still wanted (or set this machine's clock).";
         if let Ok(Err(why)) = timeout(ASK_TIMEOUT, self.tell_person(to, text)).await {
             tracing::warn!(%why, "a late command could not be answered");
-        }
-    }
-
-    fn log_failure(&self, done: Result<Result<(), Refusal>, tokio::time::error::Elapsed>) {
-        if let Ok(Err(refusal)) = done {
-            let why = Failure::from(refusal);
-            tracing::warn!(%why, "a tap could not be answered");
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What comes from a prisoner is never markup here, and the token is in nothing that is said, written or logged.
 
+mod asked;
 mod chat;
 mod client;
 mod digest;
@@ -26,6 +27,7 @@ pub use update::{Bot, MAX_AGE, MAX_REASON, MAX_WORDS, Meaning, understand};
 use crate::card::{Card, Digest};
 use crate::http::Http;
 use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step};
+use asked::Asked;
 use chat::Moved;
 use client::Client;
 
@@ -33,6 +35,7 @@ use client::Client;
 pub struct Telegram {
     client: Client,
     moved: Moved,
+    asked: Asked,
     settings: Settings,
 }
 
@@ -45,7 +48,7 @@ impl Telegram {
     pub fn new(http: Http, settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
         let client = Client::new(http, &settings.api, settings.token.clone());
-        Ok(Self { client, moved: Moved::default(), settings })
+        Ok(Self { client, moved: Moved::default(), asked: Asked::default(), settings })
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Telegram;
 use super::client::Refusal;
-use super::hearing::{Aside, Ears, KINDS, Pauses, ended};
+use super::hearing::{AT_ONCE, Aside, Ears, KINDS, Pauses, ended};
 use super::speaking::TIMEOUT;
 use crate::service::Failure;
 
@@ -16,9 +16,6 @@ const HOLD: u64 = 50;
 
 /// Updates of one call.
 const MAX_UPDATES: u32 = 50;
-
-/// People who are asked for a reason at once.
-const AT_ONCE: usize = 8;
 
 /// How often somebody else may have taken our place before that is said.
 const MAX_CONFLICTS: u32 = 3;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
@@ -11,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Telegram;
 use super::client::Refusal;
-use super::hearing::{Ears, Pauses, ended};
+use super::hearing::{AT_ONCE, Ears, Pauses, ended};
 use super::settings::Webhook;
 use crate::listener::{self, Call};
 use crate::secret::Secret;
@@ -98,14 +100,23 @@ impl Door {
     }
 }
 
+/// Hands updates on, one after the other; what else is to be done about them keeps nobody waiting.
 async fn hand_on(telegram: &Telegram, mut ears: Ears<'_>, mut calls: mpsc::Receiver<Called>) {
-    while let Some((update, done)) = calls.recv().await {
-        let Ok((_, aside)) = ears.take(update).await else { return };
-        if let Some(aside) = aside {
-            telegram.do_aside(aside).await;
-        }
-        // The call may have been given up.
-        let _ = done.send(());
+    let mut aside = FuturesUnordered::new();
+    loop {
+        let called = tokio::select! {
+            called = calls.recv(), if aside.len() < AT_ONCE => called,
+            Some(()) = aside.next() => continue,
+        };
+        let Some((update, done)) = called else { return };
+        let Ok((_, more)) = ears.take(update).await else { return };
+        aside.push(async move {
+            if let Some(more) = more {
+                telegram.do_aside(more).await;
+            }
+            // The call may have been given up.
+            let _ = done.send(());
+        });
     }
 }
 

@@ -116,6 +116,25 @@ async fn output_that_looks_like_a_question_is_none() {
 }
 
 #[tokio::test]
+async fn nobody_fills_a_chat_with_questions() {
+    let fake = fake::Telegram::start();
+    let bridge = Listening::to(&fake);
+    bridge.telegram.post(&group(), &card(&["ls"])).await.unwrap();
+    let message = fake.last(GROUP).unwrap();
+    let taps: Vec<String> =
+        (0..40).map(|_| fake.tap(MALLORY, &message, "Deny with a reason…")).collect();
+    for n in 0..40 {
+        fake.tap_data(MALLORY, &message, &format!("r:0190f3a1c2d34e5f8a9b0c1d{n:08x}"));
+    }
+    for tap in &taps[1..] {
+        let answer = soon("the tap is answered", || fake.answer_of(tap)).await;
+        assert_eq!(answer.text, "The question is there already: answer to it.");
+    }
+    soon("all is confirmed", || (fake.unconfirmed() == 0).then_some(())).await;
+    assert_eq!(fake.messages().len(), 1 + 5);
+}
+
+#[tokio::test]
 async fn where_nobody_can_be_asked_the_tap_says_so() {
     let fake = fake::Telegram::start();
     let bridge = Listening::to(&fake);
