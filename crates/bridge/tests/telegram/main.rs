@@ -5,12 +5,15 @@
 
 #[path = "../fakes/telegram/mod.rs"]
 mod fake;
+#[path = "../fakes/warden.rs"]
+mod warden;
 
 mod hearing;
 mod logs;
 mod speaking;
 mod steps;
 mod webhook;
+mod whole;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
