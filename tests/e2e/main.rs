@@ -6,6 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../crates/bridge/tests/fakes/slack/mod.rs"]
+#[allow(unreachable_pub)]
+mod slack;
+#[path = "../../crates/bridge/tests/fakes/telegram/mod.rs"]
+mod telegram;
+
 mod approvers;
 mod audit;
 mod bounded;
@@ -18,6 +24,7 @@ mod layers;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod notify;
 mod ordinary_user;
 mod people;
 mod policy;
@@ -28,6 +35,7 @@ mod running;
 mod sandbox;
 mod secrets;
 mod suggest;
+mod taps;
 mod version_1;
 mod waiting;
 mod watch;

@@ -169,7 +169,13 @@ type Told = (String, String, String);
 
 #[test]
 fn the_metrics_of_the_documentation_are_those_that_are_served() {
-    let house = House::new(POLICY);
+    let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
+    let config = dir.path().join("warden.yaml");
+    // Nobody is there, which is what is counted.
+    let channel = "notify: [{name: hook, kind: webhook, url: 'http://127.0.0.1:1/'}]\n";
+    std::fs::write(&config, channel).unwrap();
+    let config = config.to_str().unwrap().to_owned();
+    let house = House::within(dir, &[], POLICY, &["--config", &config]);
     assert!(house.shimmed("echo").output().unwrap().status.success());
     let waiting = house.shimmed("cat").arg("/dev/null").spawn().unwrap();
     let id = house.pending()["id"].as_str().unwrap().to_owned();

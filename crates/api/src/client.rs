@@ -4,6 +4,7 @@
 //! understand for a yes.
 
 mod access;
+mod channels;
 mod events;
 mod grants;
 mod people;

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod approvals;
+pub mod channels;
 pub mod chat;
 pub mod client;
 pub mod display;
@@ -22,6 +23,7 @@ pub mod types;
 
 pub use access::*;
 pub use approvals::*;
+pub use channels::*;
 pub use chat::*;
 pub use client::{Client, ClientError, Event, EventStream, RecordingStream, RemoteError, Trust};
 pub use error::{ErrorBody, ErrorCode, Problem};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::approvals::{NoApprover, QueueApprovals};
+use crate::channels::ChannelStatus;
 use crate::chat::BridgeStatus;
 use crate::people::PeopleStatus;
 
@@ -58,6 +59,9 @@ pub struct Status {
     pub engine: EngineStatus,
     /// What the kernel offers here and what was chosen, such as `peer_pidfd: yes`.
     pub methods: BTreeMap<String, String>,
+    /// The channels by which people are told of what waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<ChannelStatus>,
     /// How far the promises hold here: one sentence a line.
     pub cautions: Vec<String>,
 }

@@ -33,6 +33,12 @@ const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
 /// Cards that are looked up at once.
 const MAX_LOOK_UPS: usize = 200;
 
+/// How soon the queue is read again that could not be.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often the queue is read though nothing was told of it: what was missed in any way is made up for then.
+const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
+
 /// How often what is over is put away.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
@@ -77,6 +83,7 @@ impl<S, W> Shared<S, W> {
 enum News {
     Sent(String, Box<Job>, Result<Option<Posted>, Failure>),
     Queue(Result<Vec<QueueEntry>, Refusal>),
+    LookAgain,
     LookedUp(Vec<(String, Vec<HistoryEntry>)>),
     Tail(String, Option<String>),
 }
@@ -118,7 +125,7 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         beside.spawn(follow(Arc::clone(&self.shared), told));
         beside.spawn(listen(Arc::clone(&self.shared)));
         self.fetch_tails();
-        let mut tidy = Instant::now();
+        let (mut tidy, mut look) = (Instant::now(), Instant::now() + LOOK_EVERY);
         loop {
             let now = Instant::now();
             if now >= tidy {
@@ -126,6 +133,10 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                 let mut table = self.shared.table();
                 table.tidy(now_ms());
                 self.outbox.tidy(&table);
+            }
+            if now >= look {
+                look = now + LOOK_EVERY;
+                self.look();
             }
             self.write();
             let wake = self.send(now).into_iter().chain([tidy]).min().unwrap_or(tidy);
@@ -184,7 +195,7 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let unfinished = if was_missed { table.unfinished() } else { Vec::new() };
         drop(table);
         if is_greeting {
-            self.shared.standing.note(|state| state.follows = true);
+            self.shared.standing.note(|state| (state.follows, state.error) = (true, None));
         }
         if look {
             self.look();
@@ -260,16 +271,20 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                             self.look_up(missing);
                         }
                     }
-                    // Whoever follows comes back, and looks again then.
                     Err(refusal) => {
                         let why = self.shared.standing.failed(&refusal.to_string());
                         tracing::warn!(why, "the queue cannot be read");
+                        self.tasks.spawn(async {
+                            sleep(LOOK_AGAIN).await;
+                            News::LookAgain
+                        });
                     }
                 }
                 if again {
                     self.look();
                 }
             }
+            News::LookAgain => self.look(),
             News::LookedUp(found) => {
                 let mut table = self.shared.table();
                 for (id, history) in found {

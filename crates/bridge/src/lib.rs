@@ -6,9 +6,11 @@
 //! [`warden::Warden`] what is asked of the warden, and [`bridge::Bridge`] brings them together.
 
 mod answers;
+pub mod api;
 pub mod backoff;
 pub mod bridge;
 pub mod card;
+pub mod channel;
 pub mod desktop;
 pub mod floods;
 pub mod http;
@@ -27,6 +29,7 @@ pub mod telegram;
 #[cfg(test)]
 mod testing;
 mod told;
+pub mod trial;
 pub mod warden;
 pub mod webhook;
 pub mod words;

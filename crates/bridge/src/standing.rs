@@ -46,6 +46,11 @@ impl Standing {
         standing
     }
 
+    /// Never says these from here on, instead of those before.
+    pub fn keep_secret(&self, secrets: Vec<String>) {
+        *lock(&self.0.secrets) = secrets;
+    }
+
     /// How it is.
     #[must_use]
     pub fn state(&self) -> State {

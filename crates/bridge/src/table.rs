@@ -107,15 +107,8 @@ impl Table {
                 kept.change(now_ms);
             }),
             Told::Answered { entry, request, approved, by } => {
-                if self.memory.cards.contains_key(&entry) {
-                    self.by_request.insert(request.clone(), entry.clone());
-                }
+                self.is_for(&entry, request);
                 self.with(&entry, |kept| {
-                    if !kept.requests.contains(&request) {
-                        kept.requests.push(request);
-                        let over = kept.requests.len().saturating_sub(MAX_REQUESTS);
-                        kept.requests.drain(..over);
-                    }
                     if kept.is_open() {
                         kept.card.stage =
                             if approved { Stage::Approved(by) } else { Stage::Denied(by) };
@@ -123,6 +116,7 @@ impl Table {
                     }
                 });
             }
+            Told::Used { entry, request } => self.is_for(&entry, request),
             Told::Expired { entry } => self.close(&entry, Stage::Expired, now_ms),
             Told::Parked { entry } => self.with(&entry, |kept| {
                 if kept.card.stage == Stage::Waiting {
@@ -140,6 +134,21 @@ impl Table {
             Told::Nothing => {}
         }
         self.beyond > 0 && self.memory.cards.len() < MAX_CARDS / 2
+    }
+
+    /// A card's answer is for this request.
+    fn is_for(&mut self, entry: &str, request: String) {
+        let Some(kept) = self.memory.cards.get_mut(entry) else { return };
+        if kept.requests.contains(&request) {
+            return;
+        }
+        kept.requests.push(request.clone());
+        let over = kept.requests.len().saturating_sub(MAX_REQUESTS);
+        for old in kept.requests.drain(..over) {
+            self.by_request.remove(&old);
+        }
+        self.by_request.insert(request, entry.to_owned());
+        self.dirty.insert(entry.to_owned());
     }
 
     fn finished(&mut self, entry: &str, outcome: Outcome, tail: Option<String>, now_ms: u64) {

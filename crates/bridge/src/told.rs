@@ -14,6 +14,8 @@ pub(crate) enum Told {
     Progress { entry: String, progress: String },
     /// Somebody answered, or the policy did.
     Answered { entry: String, request: String, approved: bool, by: By },
+    /// An approval that was kept lets a request run.
+    Used { entry: String, request: String },
     /// Nobody did in time.
     Expired { entry: String },
     /// Its last caller left.
@@ -104,6 +106,10 @@ impl Told {
                 };
                 let approved = name == "approved";
                 Self::Answered { entry: it.entry, request: it.id, approved, by }
+            }
+            "grant_used" => {
+                let it: Answered = serde_json::from_str(data)?;
+                Self::Used { entry: it.entry, request: it.id }
             }
             "expired" => Self::Expired { entry: serde_json::from_str::<OfEntry>(data)?.entry },
             "parked" => Self::Parked { entry: serde_json::from_str::<OfEntry>(data)?.entry },

@@ -249,7 +249,9 @@ impl Events {
             Record::Requested(requested) => {
                 return self.ring().know(requested.id.to_string(), &requested.jail);
             }
-            Record::Approved(r) | Record::Denied(r) => either(of(&r.id), &r.entry),
+            Record::Approved(r) | Record::Denied(r) | Record::GrantUsed(r) => {
+                either(of(&r.id), &r.entry)
+            }
             Record::Expired(r) => either(of(&r.id), &r.entry),
             Record::Voted(r) => either(of(&r.id), &r.entry),
             Record::Escalated(r) => either(of(&r.id), &r.entry),

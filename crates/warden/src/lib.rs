@@ -24,6 +24,7 @@ pub mod layers;
 pub mod ledger;
 mod lock;
 pub(crate) mod metrics;
+mod notify;
 pub mod people;
 mod plan;
 pub(crate) mod policies;

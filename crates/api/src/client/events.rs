@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::header::{self, HeaderName};
 use tokio::time::{Instant, timeout_at};
 
 use super::stream::Stream;
@@ -10,6 +11,9 @@ use super::{Client, ClientError};
 
 /// Bytes of one event. A longer one is refused.
 pub const MAX_EVENT: usize = 16 * 1024 * 1024;
+
+/// The header that names the event to go on behind.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a warden that is there may say nothing: three times it had a comment to send, which comes every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -44,7 +48,17 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every call.
     pub async fn events(&self) -> Result<EventStream, ClientError> {
-        let stream = self.stream("/api/events", Some("text/event-stream")).await?;
+        self.events_after(None).await
+    }
+
+    /// The same, from behind the event of this id on. Where not all of that is known any more, the first event is `reset`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn events_after(&self, last: Option<&str>) -> Result<EventStream, ClientError> {
+        let mut headers = vec![(header::ACCEPT, "text/event-stream")];
+        headers.extend(last.map(|last| (LAST_EVENT_ID, last)));
+        let stream = self.stream("/api/events", &headers).await?;
         Ok(EventStream {
             stream,
             lines: Lines::default(),

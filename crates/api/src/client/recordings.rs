@@ -27,7 +27,7 @@ impl Client {
     ) -> Result<RecordingStream, ClientError> {
         let RecordingQuery { follow, new } = query;
         let uri = format!("/api/recordings/{}?follow={follow}&new={new}", encoded(id));
-        let stream = self.stream(&uri, None).await?;
+        let stream = self.stream(&uri, &[]).await?;
         let facts = stream.headers.get(RECORDING_HEADER).map(HeaderValue::as_bytes);
         let facts = serde_json::from_slice(facts.unwrap_or_default()).map_err(protocol)?;
         Ok(RecordingStream { facts, stream })

@@ -3,7 +3,7 @@
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderName};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -25,28 +25,32 @@ pub(super) struct Stream {
 struct Connection(JoinHandle<()>);
 
 impl Client {
-    /// `GET` of `uri`, of this type of contents where it matters. The time of a call is for its beginning: its body may
+    /// `GET` of `uri` with these headers. The time of a call is for its beginning: its body may
     /// come for as long as it likes.
     pub(super) async fn stream(
         &self,
         uri: &str,
-        accept: Option<&'static str>,
+        headers: &[(HeaderName, &str)],
     ) -> Result<Stream, ClientError> {
         let after = self.timeout.unwrap_or(TIMEOUT);
         let timed_out = |_| ClientError::TimedOut { path: self.path.clone(), after };
-        tokio::time::timeout(after, self.begin(uri, accept)).await.map_err(timed_out)?
+        tokio::time::timeout(after, self.begin(uri, headers)).await.map_err(timed_out)?
     }
 
-    async fn begin(&self, uri: &str, accept: Option<&'static str>) -> Result<Stream, ClientError> {
+    async fn begin(
+        &self,
+        uri: &str,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<Stream, ClientError> {
         let unreachable = |source| ClientError::Unreachable { path: self.path.clone(), source };
         match &self.remote {
             None => {
                 let wire = UnixStream::connect(&self.path).await.map_err(unreachable)?;
-                self.stream_over(wire, uri, accept).await
+                self.stream_over(wire, uri, headers).await
             }
             Some(remote) => match remote.connect().await.map_err(unreachable)? {
-                Wire::Plain(wire) => self.stream_over(wire, uri, accept).await,
-                Wire::Tls(wire) => self.stream_over(wire, uri, accept).await,
+                Wire::Plain(wire) => self.stream_over(wire, uri, headers).await,
+                Wire::Tls(wire) => self.stream_over(wire, uri, headers).await,
             },
         }
     }
@@ -55,7 +59,7 @@ impl Client {
         &self,
         wire: S,
         uri: &str,
-        accept: Option<&'static str>,
+        headers: &[(HeaderName, &str)],
     ) -> Result<Stream, ClientError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -66,8 +70,8 @@ impl Client {
         let mut request = Request::builder()
             .uri(uri)
             .header(header::HOST, remote.map_or("clawrden", |remote| &remote.authority));
-        if let Some(accept) = accept {
-            request = request.header(header::ACCEPT, accept);
+        for (name, value) in headers {
+            request = request.header(name, *value);
         }
         if let Some(remote) = remote {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", remote.token));

@@ -116,6 +116,21 @@ async fn a_tap_answers_and_the_message_becomes_the_record() {
 }
 
 #[tokio::test]
+async fn an_approval_that_was_kept_tells_how_the_request_ended_that_used_it() {
+    let house = House::started().await;
+    house.warden.ask(&id(1));
+    house.did("a post", |did| matches!(did, Did::Post(..))).await;
+    let answer = json!({"id": "r1", "entry": id(1), "approver": "alice", "channel": "web"});
+    house.warden.close(&id(1), "approved", &answer);
+    let used = json!({"id": "r2", "entry": id(1), "approver": "alice", "channel": "web"});
+    house.warden.tell("grant_used", &used);
+    let ended = json!({"id": "r2", "exit_code": 7, "duration_ms": 1, "exit_source": "kernel"});
+    house.warden.tell("finished", &ended);
+    let (_, card) = house.edited("its end", |stage| matches!(stage, Stage::Finished(..))).await;
+    assert!(matches!(card.stage, Stage::Finished(_, end) if end.exit == Some(7)));
+}
+
+#[tokio::test]
 async fn a_tap_that_comes_again_is_the_same_and_a_late_one_hears_who_was_faster() {
     let house = House::started().await;
     house.warden.ask(&id(1));

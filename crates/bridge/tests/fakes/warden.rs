@@ -192,6 +192,9 @@ impl Warden for FakeWarden {
             bridges: Vec::new(),
             people: clawrden_api::PeopleStatus::default(),
             methods: BTreeMap::new(),
+            people: clawrden_api::PeopleStatus::default(),
+            bridges: Vec::new(),
+            channels: Vec::new(),
             cautions: Vec::new(),
         })
     }

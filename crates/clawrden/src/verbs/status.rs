@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     no_approver(&status, now);
     people(&status, now);
     bridges(&status, now);
+    super::notify::channels(&status.channels);
     jails(&status, args.verbose);
     policy(&status.policy, now);
     prisoners(&status, now);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::ledger::LedgerSettings;
+use super::notify::Notify;
 use super::people::{Groups, Persons};
 use crate::people::PeopleError;
 use crate::policies::{Writable, check_writers};
@@ -24,6 +25,8 @@ pub struct File {
     pub people: Persons,
     /// Groups of them.
     pub groups: Groups,
+    /// The channels by which people are told of what waits.
+    pub notify: Notify,
 }
 
 /// Why the settings are not read. No warden starts by half of them.
@@ -44,7 +47,7 @@ pub enum ConfigError {
     #[error("the settings are not read: {0}")]
     People(#[from] PeopleError),
     /// It says something that nobody understands.
-    #[error("{}:{line}:{column}: {why}; `docs/ledger.md` and `docs/policy.md` have every setting", path.display())]
+    #[error("{}:{line}:{column}: {why}; `docs/ledger.md`, `docs/policy.md` and `docs/chat.md` have every setting", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,

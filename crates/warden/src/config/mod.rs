@@ -2,6 +2,7 @@
 
 mod file;
 mod ledger;
+mod notify;
 mod people;
 mod values;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use file::{ConfigError, File};
 pub use ledger::LedgerSettings;
+pub use notify::Notify;
 pub use people::{Groups, Persons};
 
 use crate::control::ApiConfig;

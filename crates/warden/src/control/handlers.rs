@@ -73,6 +73,8 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.people.error = None;
     // The policy is that of their jails too, and is told with each of them.
     status.engine = EngineStatus::default();
+    // Their errors may name places of other jails.
+    status.channels.clear();
     Ok(())
 }
 

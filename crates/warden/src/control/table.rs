@@ -5,14 +5,14 @@ use std::borrow::Cow;
 
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorCode, ExplainRequest, Explained, GrantList, History,
-    HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, LoginLink,
-    LoginRequest, Overview, OverviewQuery, PairRequest, PairedUser, PairingCode, PatternQuery,
-    PatternTested, PeopleList, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RedeemRequest,
-    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer, RuleRequest,
-    RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest, TokenList,
-    TokenMade, TokenRequest, UnpairRequest,
+    AnswerRequest, Answered, ChannelList, ChannelTested, ConfigInfo, ErrorCode, ExplainRequest,
+    Explained, GrantList, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
+    KillReport, KillRequest, LoginLink, LoginRequest, Overview, OverviewQuery, PairRequest,
+    PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList, PolicyCheckRequest,
+    PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery,
+    RecordingQuery, RedeemRequest, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role,
+    RuleAnswer, RuleRequest, RunningList, Session, SimulateRequest, Simulated, Status, StopReport,
+    StopRequest, TokenList, TokenMade, TokenRequest, UnpairRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -23,7 +23,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{overview, patterns, people, policy, recordings, running};
+use super::{channels, overview, patterns, people, policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -251,6 +251,10 @@ pub static ROUTES: &[Route] = &[
     Route { method: Post, path: "/api/prisoners", least: ADMIN, summary: "Make the calling process known as a prisoner's holder; on the Unix socket only.",
         handler: || post(does::register), takes: body::<PrisonerRequest>(), gives: json::<PrisonerAnswer>(),
         errors: &[BadPolicy, Conflict, GoingDown] },
+    Route { method: Get, path: "/api/channels", least: VIEWER, summary: "List the channels by which people are told of what waits.",
+        handler: || get(channels::list), takes: Takes::Nothing, gives: json::<ChannelList>(), errors: &[] },
+    Route { method: Post, path: "/api/channels/{name}/test", least: ADMIN, summary: "Try the whole way of a channel, step by step, with a message there.",
+        handler: || post(channels::test), takes: body::<Nothing>(), gives: json::<ChannelTested>(), errors: &[NotFound] },
     Route { method: Get, path: "/api/config", least: VIEWER, summary: "Tell what the warden was started with.",
         handler: || get(opens::config), takes: Takes::Nothing, gives: json::<ConfigInfo>(), errors: &[] },
     Route { method: Get, path: "/api/tokens", least: ADMIN, summary: "List tokens and sessions, without what makes them open anything.",

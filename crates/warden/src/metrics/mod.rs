@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 pub(crate) use books::{Books, place};
 pub(crate) use jail::{ANSWERS, AnswerKind, DECISIONS, EXECUTORS, JailCounts, Meter, OUTCOMES};
 pub use page::Format;
-pub(crate) use page::Page;
+pub(crate) use page::{Family, Page};
 pub(crate) use rules::Rules;
 
 /// Upper bounds for what the warden does by itself, in seconds.

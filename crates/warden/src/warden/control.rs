@@ -147,6 +147,7 @@ impl Backend for Control {
             index: warden.index.status(),
             engine: warden.engine_status(),
             methods: warden.method_map(),
+            channels: warden.channel_list().channels,
             cautions: vec![if warden.uid == 0 { ROOT } else { SAME_USER }.to_owned()],
         })
     }

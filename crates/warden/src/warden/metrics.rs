@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clawrden_api::ChatService;
+use clawrden_api::{ChannelStatus, ChatService};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use super::Warden;
 use crate::control::Readiness;
 use crate::jails::{Jail, JailName};
-use crate::metrics::{ANSWERS, DECISIONS, EXECUTORS, Format, OUTCOMES, Page};
+use crate::metrics::{ANSWERS, DECISIONS, EXECUTORS, Family, Format, OUTCOMES, Page};
 
 /// What every name begins with.
 const PREFIX: &str = "clawrden";
@@ -36,6 +36,7 @@ impl Collector for Look {
         tell_requests(page, &jails)?;
         warden.tell_rules(page)?;
         warden.tell_queue(page)?;
+        warden.tell_channels(page)?;
         tell_runs(page, &jails)?;
         warden.tell_ledger(page)
     }
@@ -150,6 +151,28 @@ impl Warden {
         Ok(())
     }
 
+    fn tell_channels(&self, page: &mut Page<'_>) -> fmt::Result {
+        let channels = self.channel_list().channels;
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let connected = |it: &ChannelStatus| u64::from(it.connected);
+        let help = "1 while a channel follows the warden and listens to its service";
+        tell_each(page.gauges("channel_connected", help)?, &channels, connected)?;
+        let help = "Messages of a channel that are to be posted, edited or replied to";
+        tell_each(page.gauges("channel_outbox", help)?, &channels, |it| count(it.outbox))?;
+        let help = "Messages that a channel's service took";
+        count_each(page.counters("channel_sent", help)?, &channels, |it| it.sent)?;
+        let help = "Times that a channel's service did not take a message";
+        count_each(page.counters("channel_failures", help)?, &channels, |it| it.failed)?;
+        let help = "Taps and commands of people that a channel heard";
+        count_each(page.counters("channel_heard", help)?, &channels, |it| it.heard)?;
+        let help = "Taps and commands that were not taken from them";
+        count_each(page.counters("channel_refused", help)?, &channels, |it| it.refused)?;
+        let help = "Times that a channel was started again because it had died";
+        count_each(page.counters("channel_restarts", help)?, &channels, |it| it.restarts)
+    }
+
     fn tell_ledger(&self, page: &mut Page<'_>) -> fmt::Result {
         let books = self.ledger.books();
         let status = self.ledger.status();
@@ -182,6 +205,26 @@ impl Warden {
         let behind = sequence.saturating_sub(self.index.status().sequence);
         page.gauge("index_lag_records", help, behind)
     }
+}
+
+fn tell_each(
+    mut family: Family<'_>,
+    channels: &[ChannelStatus],
+    of: impl Fn(&ChannelStatus) -> u64,
+) -> fmt::Result {
+    channels.iter().try_for_each(|it| {
+        family.value([("channel", &it.name[..]), ("kind", &it.kind[..])], of(it))
+    })
+}
+
+fn count_each(
+    mut family: Family<'_>,
+    channels: &[ChannelStatus],
+    of: impl Fn(&ChannelStatus) -> u64,
+) -> fmt::Result {
+    channels.iter().try_for_each(|it| {
+        family.count([("channel", &it.name[..]), ("kind", &it.kind[..])], of(it))
+    })
 }
 
 fn tell_requests(page: &mut Page<'_>, jails: &[Arc<Jail>]) -> fmt::Result {

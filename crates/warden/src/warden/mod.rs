@@ -2,6 +2,7 @@
 
 mod always;
 mod approvers;
+mod channels;
 mod containers;
 mod control;
 mod engine;
@@ -21,7 +22,7 @@ mod serve;
 mod stop;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use clawrden_api::{NoApprover, Stopped};
 use clawrden_policy::Policy;
@@ -40,6 +41,7 @@ use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::plan::{Digests, Kinds, Sight, Workers};
 use crate::process::cgroup::{Kind, Leaf, Parent};
 use crate::process::{ExitInfo, Identity, Methods, Namespaces};
@@ -109,6 +111,8 @@ pub(crate) struct Warden {
     /// What a dry run denies all the same: what this policy does. `None` where the own policy is enforced.
     disasters: Option<Arc<Policy>>,
     doors: Mutex<BTreeMap<JailName, Door>>,
+    /// The channels by which people are told; none before they are started.
+    notify: OnceLock<Notifier>,
     closing: watch::Sender<bool>,
     admission: Mutex<Admission>,
     /// Something may be due sooner than the warden waits for: a request that may expire, a prisoner that has ended.

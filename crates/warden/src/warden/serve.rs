@@ -133,6 +133,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     places.make()?;
     let settings = File::read(config.settings.as_deref(), &places.settings())?;
     let said = (settings.people, settings.groups);
+    let channels = settings.notify.0;
     let settings = settings.ledger;
     let audit = config.audit.clone().or_else(|| settings.path.clone());
     let audit = audit.unwrap_or_else(|| places.ledger());
@@ -202,6 +203,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         baseline: Baseline::own(),
         disasters: config.dry_run.then(|| Arc::new(Policy::stock())),
         doors: Mutex::default(),
+        notify: std::sync::OnceLock::new(),
         own: Own::new(source, policy),
         closing: watch::Sender::new(false),
         admission: Mutex::default(),
@@ -245,6 +247,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Arc::clone(&access),
         down_is_said(going_down.clone()),
     ));
+    let bridges = warden.start_channels(channels, &backend, &access, &going_down);
     let api = match api {
         None => None,
         Some(api) => {
@@ -301,7 +304,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     // It waits for the disk, but not for ever.
     let _ = tokio::task::spawn_blocking(move || last.ledger.close()).await;
     warden.doors().clear();
-    drop(control);
+    drop((control, bridges));
     let _ = tokio::task::spawn_blocking(move || drop(indexing)).await;
     Ok(())
 }

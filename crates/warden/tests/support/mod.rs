@@ -18,19 +18,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, ChatService, ChatUser, ConfigInfo, EngineStatus, ErrorBody,
-    ErrorCode, ExplainRequest, Explained, GrantList, History, HistoryEntry, HistoryQuery, JailInfo,
-    JailList, JailRequest, KillReport, KillRequest, LedgerStatus, Overview, PatternTested,
-    PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicyStatus, PrisonerAnswer,
-    PrisonerRequest, Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest,
-    RuleAnswer, RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status,
-    StopReport, StopRequest,
+    AnswerRequest, Answered, Caller, ChannelList, ChannelTested, ChatService, ChatUser, ConfigInfo,
+    EngineStatus, ErrorBody, ErrorCode, ExplainRequest, Explained, GrantList, History,
+    HistoryEntry, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest,
+    LedgerStatus, Overview, PatternTested, PolicyCheckRequest, PolicyChecked, PolicyInfo,
+    PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
+    RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer, RuleRequest,
+    RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport, StopRequest,
 };
 use clawrden_api::{PairedUser, PeopleList, PeopleStatus, UnpairRequest};
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Backend, Commands, Counting, Folk, Format, Grants,
-    Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge, serve_tcp,
+    Access, AccessChange, Actor, ApiConfig, Backend, Channels, Commands, Counting, Folk, Format,
+    Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge, serve_tcp,
     serve_with,
 };
 use clawrden_warden::process::{self, Identity};
@@ -112,6 +112,18 @@ impl Fake {
             memory.delay
         };
         std::thread::sleep(delay);
+    }
+}
+
+impl Channels for Fake {
+    fn channels(&self) -> Result<ChannelList, ErrorBody> {
+        self.note("channels".to_owned());
+        Ok(ChannelList::default())
+    }
+
+    fn test_channel(&self, name: &str) -> Result<ChannelTested, ErrorBody> {
+        self.note(format!("test_channel {name}"));
+        Ok(ChannelTested { name: name.to_owned(), steps: vec![] })
     }
 }
 
@@ -327,6 +339,7 @@ impl Backend for Fake {
             ledger: LedgerStatus::default(),
             engine: EngineStatus::default(),
             methods: BTreeMap::new(),
+            channels: Vec::new(),
             cautions: Vec::new(),
         })
     }

@@ -1,0 +1,116 @@
+//! `clawrden notify`: the channels by which people are told of what waits.
+
+use std::path::Path;
+
+use clawrden_api::{ChannelStatus, ChannelTested, display};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Tone, cell, paint, print_json, print_table, table};
+use crate::verbs::{Connection, block_on, done};
+
+const EXAMPLES: &str = "\
+Channels stand in the section `notify` of the warden's settings; docs/chat.md says how.
+
+Examples:
+  clawrden notify
+  clawrden notify test ops
+  clawrden notify --json | jq '.channels[] | select(.connected | not)'";
+
+/// List the channels by which people are told of what waits, and try them
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Try the whole way of a channel, step by step; it posts a message there
+    Test {
+        /// Its name
+        channel: String,
+    },
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let client = &Connection::new(control)?.client;
+    let Some(Verb::Test { channel }) = &args.verb else {
+        let list = block_on(client.channels())?.map_err(Connection::failure)?;
+        if args.json {
+            print_json(&list)?;
+        } else if list.channels.is_empty() {
+            println!("no channels: the section `notify` of the warden's settings has them");
+        } else {
+            show(&list.channels);
+        }
+        return done();
+    };
+    let tested = block_on(client.test_channel(channel))?.map_err(Connection::failure)?;
+    if args.json {
+        print_json(&tested)?;
+    } else {
+        tell(&tested);
+    }
+    if tested.went_well() {
+        return done();
+    }
+    // It has been said.
+    Err(Failure::Code { code: crate::failure::REFUSED, text: String::new() })
+}
+
+fn tell(tested: &ChannelTested) {
+    for step in &tested.steps {
+        let what = display::text(&step.what);
+        match &step.failed {
+            None => println!("{} {what}", paint(Tone::Good, "ok    ")),
+            Some(why) => {
+                println!("{} {what}\n       {}", paint(Tone::Bad, "FAILED"), display::text(why));
+            }
+        }
+    }
+}
+
+fn show(channels: &[ChannelStatus]) {
+    let mut table = table(&["CHANNEL", "KIND", "STATE", "TO SEND", "SENT", "HEARD", "REFUSED"]);
+    for channel in channels {
+        let (tone, state) = state(channel);
+        table.add_row([
+            cell(Tone::Strong, &display::text(&channel.name)),
+            cell(Tone::Quiet, &display::text(&channel.kind)),
+            cell(tone, &state),
+            cell(Tone::Quiet, &channel.outbox.to_string()),
+            cell(Tone::Quiet, &channel.sent.to_string()),
+            cell(Tone::Quiet, &channel.heard.to_string()),
+            cell(Tone::Quiet, &channel.refused.to_string()),
+        ]);
+    }
+    print_table(&table);
+}
+
+fn state(channel: &ChannelStatus) -> (Tone, String) {
+    let error = channel.error.as_deref().map(display::text);
+    match (channel.connected, error) {
+        (true, None) => (Tone::Good, "connected".to_owned()),
+        (true, Some(error)) => (Tone::Warn, format!("connected; {error}")),
+        (false, None) => (Tone::Warn, "not connected yet".to_owned()),
+        (false, Some(error)) => (Tone::Bad, format!("not connected: {error}")),
+    }
+}
+
+/// The channels in a status.
+pub(crate) fn channels(channels: &[ChannelStatus]) {
+    for channel in channels {
+        let (tone, state) = state(channel);
+        let outbox = match channel.outbox {
+            0 => String::new(),
+            some => format!(", {some} to send"),
+        };
+        let (name, kind) = (display::text(&channel.name), display::text(&channel.kind));
+        println!("channel {name} ({kind}) {}{outbox}", paint(tone, &state));
+    }
+}
