@@ -4,6 +4,9 @@ use clawrden_api::display::exact;
 use super::super::text::MAX_ENTITIES;
 use super::*;
 
+#[path = "picture.rs"]
+mod picture;
+
 const ID: &str = "0190f3a1c2d34e5f8a9b0c1d2e3f4a5b";
 
 fn card(argv: &[&str], stage: Stage) -> Card {
@@ -223,4 +226,30 @@ fn everything_at_its_longest_fits_into_one_message() {
         assert!(shown.entities.len() <= MAX_ENTITIES);
         assert!(shown.text.contains("Further facts that find no room here: "));
     }
+}
+
+#[test]
+fn the_picture_in_the_documentation_is_of_what_is_sent() {
+    let mut asks = card(
+        &["npm", "install", "--save-dev", "left-pad@1.3.0", "[ok](https://evil.example)"],
+        Stage::Waiting,
+    );
+    asks.entry.rule = Some("policy.yaml:12".to_owned());
+    asks.entry.caller.uid = Some(1000);
+    asks.entry.caller.pid = Some(4242);
+    let outcome = Outcome { exit: Some(0), duration_ms: Some(3_250), ..Outcome::default() };
+    let ran = Stage::Finished(By { scope: None, reason: None, ..by() }, outcome);
+    let no = By { scope: None, reason: Some("use pnpm here".to_owned()), ..by() };
+    let stages = [Stage::Waiting, ran, Stage::Denied(no)];
+    let drawn = stages.map(|stage| render(&Card { stage, ..asks.clone() }, 1_793_714_604_045));
+    let drawn = picture::picture(&drawn);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/chat/telegram.svg");
+    if std::env::var_os("CLAWRDEN_DRAW").is_some() {
+        std::fs::write(file, &drawn).unwrap();
+    }
+    let known = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        known == drawn,
+        "docs/chat/telegram.svg is of other messages; CLAWRDEN_DRAW=1 draws it"
+    );
 }
