@@ -87,7 +87,12 @@ fn a_connection_from_outside_stays_that_whoever_writes_on_it() {
 
 /// A connection that a process below the approved command made and gave away. That process ends when `stays` is removed.
 fn given_away(git: &mut Git<'_>, stays: &Path) -> UnixStream {
-    let door = git.0.path("door");
+    given(git.0, stays, || git.tell(&format!("{PYTHON} gives.py; echo > gave")))
+}
+
+/// The same, of whichever process `start` makes.
+fn given(house: &House, stays: &Path, start: impl FnOnce()) -> UnixStream {
+    let door = house.path("door");
     let listener = UnixListener::bind(&door).unwrap();
     let script = format!(
         "import os, socket, time\n\
@@ -95,10 +100,10 @@ fn given_away(git: &mut Git<'_>, stays: &Path) -> UnixStream {
          d = socket.socket(socket.AF_UNIX); d.connect({door:?})\n\
          socket.send_fds(d, [b'x'], [s.fileno()])\n\
          while os.path.exists({stays:?}): time.sleep(0.02)\n",
-        git.0.socket()
+        house.socket()
     );
-    std::fs::write(git.0.path("gives.py"), script).unwrap();
-    git.tell(&format!("{PYTHON} gives.py; echo > gave"));
+    std::fs::write(house.path("gives.py"), script).unwrap();
+    start();
     let (from, _) = listener.accept().unwrap();
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
@@ -129,6 +134,44 @@ fn a_connection_that_outlives_who_made_it_inherits_nothing() {
     let said = raw::finish(&mut stream);
     assert!(!said.acks.contains(&0), "{said:?}");
     assert_eq!(used(&house).len(), 0);
+    git.end();
+}
+
+#[test]
+fn a_connection_of_one_whose_number_something_below_has_by_now_inherits_nothing() {
+    const NEXT: &str = "/proc/sys/kernel/ns_last_pid";
+    if !has_python() || std::fs::File::options().write(true).open(NEXT).is_err() {
+        eprintln!("not tried: nobody here may choose a number");
+        return;
+    }
+    let house = house(POLICY);
+    let mut git = Git::start(&house, ALL);
+    let (stays, mut number) = (house.path("stays"), 0);
+    let mut stream = given(&house, &stays, || {
+        let mut outside = within(&house, PYTHON).arg("gives.py").spawn().unwrap();
+        number = outside.id();
+        outside.wait().unwrap();
+    });
+    let before = number - 1;
+    let same = (0..200).find_map(|_| {
+        git.tell(&format!(
+            "echo {before} >{NEXT}; /bin/sleep 98 & echo $! >pid.part; /bin/mv pid.part pid"
+        ));
+        let file = house.path("pid");
+        let told = until("a number", || std::fs::read_to_string(&file).ok());
+        std::fs::remove_file(&file).unwrap();
+        let found = told.trim().parse().unwrap();
+        if found != number {
+            end(found);
+        }
+        (found == number).then_some(found)
+    });
+    let Some(same) = same else { return eprintln!("not tried: others were always faster") };
+    std::io::Write::write_all(&mut stream, &request(&house, "reused")).unwrap();
+    let said = raw::finish(&mut stream);
+    assert!(!said.acks.contains(&0), "{said:?}");
+    assert!(!house.path("reused").exists() && used(&house).is_empty());
+    end(same);
     git.end();
 }
 
