@@ -189,8 +189,6 @@ impl Warden for FakeWarden {
             ledger: LedgerStatus::default(),
             index: IndexStatus::default(),
             engine: clawrden_api::EngineStatus::default(),
-            bridges: Vec::new(),
-            people: clawrden_api::PeopleStatus::default(),
             methods: BTreeMap::new(),
             people: clawrden_api::PeopleStatus::default(),
             bridges: Vec::new(),
