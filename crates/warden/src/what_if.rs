@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn requests_that_a_quota_might_have_stopped_are_counted_and_not_guessed_at() {
-        let yaml = "default_action: allow\nrules:\n  - {command: ls, action: allow, limits: {rate: 1/1h}}\n  - {command: rm, action: deny, limits: {concurrent: 1}}\n";
+        let yaml = "default_action: allow\nrules:\n  - {command: ls, action: allow, limits: {rate: 1/1h}}\n  - {command: rm, action: deny}\n";
         let policy = Policy::from_yaml("new.yaml", yaml).unwrap();
         let mut comparison = Comparison::default();
         let asked = [entry(&["ls"], "allow"), entry(&["ls"], "allow"), entry(&["rm"], "allow")];
