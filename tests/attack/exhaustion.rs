@@ -25,8 +25,9 @@ rules:
   - {command: [yes, sh], action: allow, executor: local}
 ";
 
-/// What the warden may ever take, in KiB.
-const MEMORY: u64 = 64 * 1024;
+/// What the warden may ever take beside its own code, in KiB: 64 MiB, of which the code of a release build has 20. That of
+/// the build that is tested is several times larger.
+const MEMORY: u64 = 44 * 1024;
 
 /// More descriptors for this test than usual.
 fn many_descriptors() {
@@ -38,7 +39,8 @@ fn many_descriptors() {
 /// The warden is well: it serves, and has never taken more than it may.
 fn is_well(house: &House) {
     serves(house);
-    let peak = status_number(house.warden.id(), "VmHWM");
+    let of = |field| status_number(house.warden.id(), field);
+    let peak = of("VmHWM") - of("RssFile");
     assert!(peak < MEMORY, "the warden took {peak} KiB");
 }
 

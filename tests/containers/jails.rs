@@ -238,6 +238,9 @@ fn a_killed_jail_is_down_and_stays_so_and_the_other_one_does_not_mind() {
     stopped(&governed(&one, &["echo", "x"]), &format!("clawrden resume --jail {}", own("box")));
     house.crash();
     house.restart();
+    // Its jail is there again once the engine has told of it.
+    let answers = || governed(&one, &["echo", "x"]).status.code() != Some(125);
+    until("the jail's door to be there", || answers().then_some(()));
     stopped(&governed(&one, &["echo", "x"]), &format!("clawrden resume --jail {}", own("box")));
     assert!(
         text(&house.cli(&["status"]).stdout).contains(&format!("jail {} is STOPPED", own("box")))

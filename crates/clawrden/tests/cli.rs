@@ -68,6 +68,7 @@ fn status(stopped: &str) -> String {
         "policies_held_back":0,"requests":3,
         "prisoners":[{{"id":"p1","pid":9,"command":["agent","a b"],"labels":{{}},"requests":0,"since_ms":0,
         "unattended":false}}]}}],"pending":0,"running":0,"dry_run":false,
+        "people":{{"people":0,"groups":0,"paired":0,"since_ms":0}},
         "policy":{{"source":"","fingerprint":"","since_ms":0,"error":null,"watched":false}},"ledger":{{"path":"/l","sequence":4,"error":null,"on_disk":4,"anchor_error":null}},
         "index":{{"path":"/i","state":"ready","sequence":4,"percent":null,"error":null}},
         "methods":{{"peer_pidfd":"yes"}},"held":[],"engine":{{"address":"unix:///e","version":"Docker Engine 20.10.24","api":"1.41","error":null}},
