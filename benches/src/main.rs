@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // What is measured is printed; that is all it does.
 
+mod api;
 mod breakdown;
 mod client;
 mod containers;
@@ -90,6 +91,8 @@ enum Part {
     Ledger,
     /// History over a million requests.
     History,
+    /// A long queue, and events to many listeners.
+    Api,
 }
 
 fn main() -> Outcome<()> {
@@ -103,7 +106,7 @@ fn main() -> Outcome<()> {
     let bench = Bench::new(args.clawrden, args.quick)?;
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(machine::describe(bench.dir()));
-    let parts: [(Part, Measure); 11] = [
+    let parts: [(Part, Measure); 12] = [
         (Part::Spawn, spawn::measure),
         (Part::Streams, streams::measure),
         (Part::Crowd, crowd::measure),
@@ -115,6 +118,7 @@ fn main() -> Outcome<()> {
         (Part::Containers, containers::measure),
         (Part::Ledger, ledger::measure),
         (Part::History, history::measure),
+        (Part::Api, api::measure),
     ];
     let start = Instant::now();
     for (part, measure) in parts.into_iter().filter(|&(part, _)| wanted(part)) {

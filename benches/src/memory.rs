@@ -11,9 +11,9 @@ use crate::report::{Budget, Report, Row, Unit};
 use crate::{Failure, Outcome, breakdown, client, machine};
 
 /// Requests that wait.
-const PENDING: u32 = 10_000;
+pub(crate) const PENDING: u32 = 10_000;
 /// Descriptors that this program and the warden need beside one for each request.
-const SPARE: u64 = 500;
+pub(crate) const SPARE: u64 = 500;
 
 const ASK: &str = "default_action: ask\nrules:\n  - {command: \"true\", action: allow}\n";
 
@@ -60,7 +60,7 @@ fn answered(bench: &Bench, house: &House, when: &str) -> Outcome<Row> {
 }
 
 /// As many requests as are to wait, each another one, with this process's environment; and why there are not more.
-fn crowd(socket: &Path, cwd: &Path) -> (Vec<UnixStream>, Option<Failure>) {
+pub(crate) fn crowd(socket: &Path, cwd: &Path) -> (Vec<UnixStream>, Option<Failure>) {
     let one = |n| {
         let file = format!("build/output-{n}.o");
         let request = client::version_2("sleep", &["-r", &file], cwd, u128::from(n))?;
@@ -91,7 +91,7 @@ fn descriptors(house: &House, count: u32) -> f64 {
 }
 
 /// The limit that then holds; `None` is none.
-fn raise_descriptor_limit() -> Option<u64> {
+pub(crate) fn raise_descriptor_limit() -> Option<u64> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // What it was before is enough for everything else.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });

@@ -148,6 +148,11 @@ impl Browser {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
+    /// Runs a script that calls its last argument with its value.
+    pub(crate) async fn run_and_wait(&self, script: &str) -> Value {
+        self.client.execute_async(script, Vec::new()).await.unwrap()
+    }
+
     /// Waits until a script gives something that counts as true, and gives it.
     pub(crate) async fn until(&self, what: &str, script: &str) -> Value {
         let end = Instant::now() + PATIENCE;
@@ -185,7 +190,7 @@ impl Browser {
         let script = format!(
             "const box = [...document.querySelectorAll('dialog[open]')].at(-1) ?? document;
              const found = [...box.querySelectorAll('button')].find((b) => b.textContent === {} && !b.hidden && !b.disabled);
-             if (found) {{ document.querySelectorAll('[data-pressed]').forEach((b) => delete b.dataset.pressed); found.dataset.pressed = 'yes'; }}
+             if (found) {{ document.querySelectorAll('[data-pressed]').forEach((b) => delete b.dataset.pressed); found.dataset.pressed = 'yes'; found.scrollIntoView({{ block: 'center' }}); }}
              return Boolean(found)",
             json!(text)
         );

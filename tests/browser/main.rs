@@ -3,7 +3,13 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::panic)]
 
+mod accessible;
 mod browser;
+mod many;
+mod pictures;
+mod proof;
+mod reach;
+mod recorded;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -243,6 +249,7 @@ fn a_token_is_shown_once_opens_a_session_and_is_revoked() {
                 "return document.querySelector('tbody td')?.textContent.includes('alice')",
             )
             .await;
+        browser.until("its window to go", "return !document.querySelector('dialog')").await;
         let shown = browser.run("return document.documentElement.outerHTML").await;
         assert!(!shown.as_str().unwrap().contains(&token), "it is shown once");
         browser.shot("tokens").await;
@@ -296,39 +303,6 @@ fn every_page_fits_a_phone_and_obeys_the_content_security_policy() {
         browser.shows("Approved by you").await;
         let _ = end(waiting).await;
         is_content(&browser, &[]).await;
-        browser.close().await;
-    });
-}
-
-#[test]
-fn a_request_is_approved_for_a_time_and_with_what_it_starts() {
-    with_driver(async |driver| {
-        let house = House::with(POLICY, &TCP);
-        let browser = signed_in(&driver, &house).await;
-        let waiting = push(&house, "often");
-        browser.until("the card", &card("often", "true")).await;
-        browser.press(".request .more").await;
-        browser.shows("Approve for longer").await;
-        browser.shot("approve-for").await;
-        let choose = "const scope = document.querySelector('dialog select'); scope.value = 'time';
-            scope.dispatchEvent(new Event('change')); document.querySelector('#reach-starts').click();";
-        browser.run(choose).await;
-        browser.shows("For how long").await;
-        browser.press("dialog .first").await;
-        let approved = house.event("approved");
-        assert_eq!(approved["scope"], "time", "{approved}");
-        assert_eq!(approved["and_what_it_starts"], true);
-        let _ = end(waiting).await;
-        // Of what the warden refuses it says why.
-        let other = push(&house, "elsewhere");
-        browser.until("the card", &card("elsewhere", "!card.dataset.gone")).await;
-        let open = card("elsewhere", "card.querySelector('.more').click()");
-        browser.run(&open).await;
-        browser.press("dialog .first").await;
-        browser.shows("there is no session").await;
-        let _ = house.cli(&["deny", house.pending()["short"].as_str().unwrap()]);
-        let _ = end(other).await;
-        is_content(&browser, &[400]).await;
         browser.close().await;
     });
 }

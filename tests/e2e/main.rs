@@ -17,6 +17,7 @@ mod audit;
 mod bounded;
 mod chats;
 mod decisions;
+mod described;
 mod dry_run;
 mod grants;
 mod hooks;

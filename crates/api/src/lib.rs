@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod approvals;
+pub mod audit;
 pub mod channels;
 pub mod chat;
 pub mod client;
@@ -23,6 +24,7 @@ pub mod types;
 
 pub use access::*;
 pub use approvals::*;
+pub use audit::*;
 pub use channels::*;
 pub use chat::*;
 pub use client::{Client, ClientError, Event, EventStream, RecordingStream, RemoteError, Trust};

@@ -55,6 +55,7 @@ pub struct JailPolicy {
 #[serde(deny_unknown_fields)]
 pub struct RuleRequest {
     /// The id of the queue's entry, or a prefix of at least four digits.
+    #[schema(pattern = "^[0-9a-f]{4,32}$")]
     pub id: String,
     /// Only tell what would be written.
     #[serde(default)]
@@ -80,6 +81,78 @@ pub struct RuleAnswer {
     pub written: bool,
     /// Whether the request itself was approved with it; one that was answered meanwhile was not.
     pub approved: bool,
+}
+
+/// The query of `GET /api/policy/suggestions`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SuggestionsQuery {
+    /// How many asks of people a rule must have answered at least, 1 to 1000; 3 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub min: Option<usize>,
+}
+
+/// `GET /api/policy/suggestions`: rules that would have answered what people had to answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicySuggestions {
+    /// Requests of the history that were looked at, the newest.
+    pub looked_at: usize,
+    /// Everything was looked at that was to be.
+    pub complete: bool,
+    /// Of these, the ones that people answered.
+    pub answered: usize,
+    /// The rules, those that would have answered most first.
+    pub rules: Vec<SuggestedRule>,
+    /// Further rules.
+    pub omitted: usize,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuggestedRule {
+    /// `allow` or `deny`.
+    pub action: String,
+    /// The rule, as an item of `rules`.
+    pub rule: String,
+    /// The rule that it has to stand before; `None` is behind all others.
+    pub before: Option<String>,
+    /// Why `POST /api/policy/suggestions` does not write it; `None` where it does.
+    pub by_hand: Option<String>,
+    /// Requests of the history that it would have answered.
+    pub asks: usize,
+    /// Different commands among them.
+    pub commands: usize,
+    /// Who answered them, and how often, as a sentence.
+    pub by: String,
+    /// Some of the commands.
+    pub examples: Vec<SuggestedExample>,
+    /// What else it takes.
+    pub wider: String,
+}
+
+/// A command that a suggested rule takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuggestedExample {
+    /// The argument vector.
+    pub argv: Vec<String>,
+    /// How often it was asked.
+    pub times: usize,
+}
+
+/// The body of `POST /api/policy/suggestions`: a rule that is suggested is written and put in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SuggestionAccepted {
+    /// The rule, exactly as it is suggested.
+    pub rule: String,
+    /// As it was asked for with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub min: Option<usize>,
+    /// Why; for the record.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// The body of `POST /api/policy/check`.

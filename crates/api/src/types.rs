@@ -532,6 +532,7 @@ pub struct KillRequest {
     pub reason: Option<String>,
     /// This jail alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z0-9][a-z0-9_.-]{0,62}$")]
     pub jail: Option<String>,
     /// This container alone: its name, its id or the start of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -545,6 +546,7 @@ pub struct KillRequest {
 pub struct ResumeRequest {
     /// This jail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z0-9][a-z0-9_.-]{0,62}$")]
     pub jail: Option<String>,
     /// This container: its name, its id or the start of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -682,6 +684,7 @@ pub struct JailContainer {
 #[serde(deny_unknown_fields)]
 pub struct JailRequest {
     /// Its name.
+    #[schema(pattern = "^[a-z0-9][a-z0-9_.-]{0,62}$")]
     pub name: String,
     /// The tools that get a shim; empty: those that the policy speaks of.
     #[serde(default)]

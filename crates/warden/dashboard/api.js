@@ -99,6 +99,15 @@ export async function listen(path, last, signal, hear) {
   }
 }
 
+/** An answer that is read as it comes, such as a recording; throws what the warden says where it gives none. */
+export async function stream(path, signal) {
+  const answer = await fetch(path, { headers: csrf ? { "X-CSRF-Token": csrf } : {}, credentials: "same-origin", cache: "no-store", signal });
+  if (answer.ok && answer.body) return answer;
+  if (answer.status === 401) signedOut();
+  const told = await answer.json().catch(() => null);
+  throw new Problem(answer.status, told?.code ?? "", told?.detail ?? answer.statusText);
+}
+
 export const get = (path) => ask("GET", path);
 export const post = (path, body = {}) => ask("POST", path, body);
 export const remove = (path) => ask("DELETE", path);

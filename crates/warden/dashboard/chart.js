@@ -31,7 +31,7 @@ export function columns(title, steps, parts, label) {
   const wide = (WIDTH - LEFT) / steps.length;
   const y = (value) => TOP + high - (value / most) * high;
   const all = svg("g");
-  for (const value of most === 1 ? [0, 1] : [0, most / 2, most]) {
+  for (const value of most % 2 ? [0, most] : [0, most / 2, most]) {
     all.append(svg("line", { class: "rule", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
       svg("text", { class: "tick", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, value.toLocaleString()));
   }

@@ -1,10 +1,18 @@
 // The history: what was asked, decided and done, with search, filters and details.
 
-import { button, dialog, el, facts, field } from "./dom.js";
+import { announce, busy, button, dialog, el, facts, field } from "./dom.js";
 import { get, query } from "./api.js";
+import { download, player } from "./player.js";
 import { caller, command, copyable, duration, line, moment, visible } from "./show.js";
 
 const PAGE = 100;
+/** Rows that there are at most: further ones take the place of the first. */
+const ROWS = 1000;
+/** Requests that are saved at most, and asked for at once. */
+const SAVED = 20000;
+const SAVED_PAGE = 1000;
+/** Requests among which a link's is looked for. */
+const NEWEST = 1000;
 const DECISIONS = ["", "allow", "ask", "deny", "approved", "denied", "expired", "caller_left"];
 
 export function show(main, at) {
@@ -18,16 +26,33 @@ export function show(main, at) {
   const body = el("tbody");
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const foot = el("div", { class: "list-foot" });
+  const newer = el("p", { class: "list-foot", hidden: true }, "Newer ones are not shown any more. ", button("Back to the newest", "small", () => read()));
   const form = el("form", { class: "filters", role: "search", on: { submit: (event) => { event.preventDefault(); go(); } } },
     el("label", { class: "field wide" }, "Command", text), field("Decision", decision), field("Jail", jail), field("Caller", who), field("From", since), field("To", until),
     el("button", { type: "submit", class: "button first" }, "Search"));
-  main.append(el("div", { class: "page-head" }, el("h1", {}, "History")), form, problem,
+  main.append(el("div", { class: "page-head" }, el("h1", {}, "History"), el("span", { class: "grow" }), el("div", { class: "chips", data: { problems: "" } }, save("json"), save("csv"))), form, problem, newer,
     el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Requests" }, el("table", {}, el("thead", {}, el("tr", {}, ["When", "Command", "Jail", "Decision", "Where", "End", "Took"].map((name, i) => el("th", { scope: "col", class: i === 6 ? "number" : null }, name)))), body)), foot);
 
   const ms = (input) => (input.value ? new Date(input.value).getTime() : "");
   // That a caller left is no decision of anybody's.
   const left = () => decision.value === "caller_left";
   const values = () => ({ command: text.value.trim(), decision: left() ? "" : decision.value, outcome: left() ? decision.value : "", jail: jail.value.trim(), caller: who.value.trim(), since_ms: ms(since), until_ms: ms(until) });
+
+  function save(kind) {
+    const act = button(`Save as ${kind.toUpperCase()}`, "small", () => busy(act, async () => {
+      const all = [];
+      let cursor = null;
+      do {
+        const found = await get(query("/api/history", { ...values(), limit: SAVED_PAGE, cursor }));
+        all.push(...found.entries);
+        cursor = found.next;
+      } while (cursor !== null && cursor !== undefined && all.length < SAVED);
+      const text = kind === "csv" ? csv(all) : all.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+      download(new Blob([text], { type: kind === "csv" ? "text/csv" : "application/x-ndjson" }), `history.${kind === "csv" ? "csv" : "jsonl"}`);
+      announce(`${all.length.toLocaleString()} requests saved`);
+    }), { title: `What the search finds, the newest ${SAVED.toLocaleString()} at most` });
+    return act;
+  }
 
   function go() {
     const kept = { command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), since: since.value, until: until.value };
@@ -39,13 +64,19 @@ export function show(main, at) {
   let reading = 0;
   async function read(cursor = null) {
     const mine = ++reading;
-    if (cursor === null) body.replaceChildren();
+    if (cursor === null) {
+      body.replaceChildren();
+      newer.hidden = true;
+    }
     foot.replaceChildren(el("p", { class: "soft" }, "Reading…"));
     problem.hidden = true;
     try {
       const found = await get(query("/api/history", { ...values(), limit: PAGE, cursor }));
       if (mine !== reading) return;
       body.append(...found.entries.map(row));
+      const over = body.children.length - ROWS;
+      for (let n = 0; n < over; n += 1) body.firstChild.remove();
+      if (over > 0) newer.hidden = false;
       const nothing = !body.children.length;
       foot.replaceChildren(found.next === null || found.next === undefined
         ? el("p", { class: "soft" }, nothing ? "Nothing matches." : "That is all.")
@@ -62,6 +93,17 @@ export function show(main, at) {
   const wanted = at.rest[0];
   if (wanted) open(wanted);
   return () => { reading += 1; };
+}
+
+/** Cells of a spreadsheet; what it would take for a formula begins with an apostrophe. */
+function csv(entries) {
+  const names = ["time", "id", "jail", "uid", "pid", "argv", "cwd", "decision", "outcome", "rule", "reason", "approver", "executor", "exit_code", "signal", "duration_ms", "error"];
+  const cell = (value) => {
+    const text = String(value ?? "");
+    return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  };
+  const row = (entry) => names.map((name) => cell({ time: new Date(entry.time_ms).toISOString(), uid: entry.caller.uid, pid: entry.caller.pid, argv: JSON.stringify(entry.argv) }[name] ?? entry[name])).join(",");
+  return `${[names.join(","), ...entries.map(row)].join("\r\n")}\r\n`;
 }
 
 /** What became of it, as a chip. */
@@ -93,17 +135,36 @@ function row(entry) {
 
 async function open(id) {
   try {
-    const { entries } = await get(query("/api/history", { limit: 1000 }));
+    const { entries } = await get(query("/api/history", { limit: NEWEST }));
     const entry = entries.find((one) => one.id === id);
     if (entry) detail(entry);
+    else announce(`That request is not among the newest ${NEWEST.toLocaleString()}: search for it`);
   } catch {
     // The list says what is wrong.
   }
 }
 
+/** Whether it may have been recorded: what is, is not handed off. */
+const mayBeRecorded = (entry) => entry.started && !["kernel", "shim"].includes(entry.exit_source);
+
 function detail(entry) {
+  let playing = null;
   const link = `${location.origin}${location.pathname}#/history/${entry.id}`;
-  dialog("One request", (close) => [
+  const stage = el("div", {});
+  const play = button("Recording", "", () => {
+    playing ??= player(entry.id, entry.exit_source === null && !entry.error);
+    stage.replaceChildren(playing.made);
+    play.hidden = true;
+    box.classList.add("wide");
+  });
+  const copy = (text, name) => {
+    const act = button(name, "", () => busy(act, async () => {
+      await navigator.clipboard.writeText(text);
+      announce("Copied");
+    }));
+    return act;
+  };
+  const box = dialog("One request", (close) => [
     command(entry.argv),
     facts([
       ["when", moment(entry.time_ms)],
@@ -121,9 +182,12 @@ function detail(entry) {
       ["failed", entry.error ? el("span", {}, ...visible(entry.error)) : null],
       ["id", el("code", {}, entry.id)],
     ]),
-    el("div", { class: "dialog-end" },
-      button("Copy command", "", () => navigator.clipboard.writeText(copyable(entry.argv))),
-      button("Copy link", "", () => navigator.clipboard.writeText(link)),
+    stage,
+    el("div", { class: "dialog-end", data: { problems: "" } },
+      mayBeRecorded(entry) ? play : null,
+      copy(copyable(entry.argv), "Copy command"),
+      copy(link, "Copy link"),
       button("Close", "first", close)),
   ]);
+  box.addEventListener("close", () => playing?.end());
 }

@@ -5,6 +5,7 @@ import { get, post } from "./api.js";
 import { counting, visible } from "./show.js";
 import { listen, refresh, state } from "./state.js";
 import { session } from "./session.js";
+import { suggestions } from "./suggest.js";
 import { explain, files, simulate } from "./whatif.js";
 
 export function show(main) {
@@ -40,7 +41,7 @@ export function show(main) {
   const read = async () => {
     try {
       const info = await get("/api/policy");
-      if (on) boxes.replaceChildren(explain(), files(info.layers), simulate(info.layers));
+      if (on) boxes.replaceChildren(explain(), suggestions(), files(info.layers), simulate(info.layers));
     } catch (error) {
       // Who is bounded to some jails is not shown the files, and may still ask.
       if (on) boxes.replaceChildren(explain(), el("p", { class: "soft" }, error.message));

@@ -9,12 +9,14 @@ import { answers, listen, refresh, state } from "./state.js";
 
 /** Cards that are made at first, and further ones whenever the last comes near. */
 const STEP = 40;
+/** Cards that there are at most, without those of answered requests: what is far above is a gap of the same height. */
+const MOST = 160;
 /** Milliseconds for which an answered request stays to be seen. */
 const STAY = 6000;
 /** Milliseconds after cards have moved up within which a click was meant for what stood there before. */
 const SETTLE = 500;
 
-/** The page as it is now: its cards by id, what is marked, how many may be shown. */
+/** The page as it is now: its cards by id, what is marked, from which on how many may be shown, and how high what is above them was. */
 let page = null;
 
 export function show(main) {
@@ -22,7 +24,8 @@ export function show(main) {
   const bulk = el("div", { class: "bulk card", hidden: true });
   const list = el("ol", { class: "queue", "aria-label": "Requests that wait, oldest first" });
   const more = el("div", { class: "more-here" });
-  page = { search, bulk, list, more, cards: new Map(), marked: new Set(), most: STEP, current: null, mine: new Set(), moved: -Infinity };
+  const gap = el("div", { class: "gap" });
+  page = { search, bulk, list, more, gap, above: [], start: 0, cards: new Map(), marked: new Set(), most: STEP, current: null, mine: new Set(), moved: -Infinity };
   // A key names its card; a click only a place.
   list.addEventListener("click", (event) => {
     if (event.detail === 0 || performance.now() - page.moved > SETTLE) return;
@@ -31,15 +34,18 @@ export function show(main) {
   }, { capture: true });
   main.append(
     el("div", { class: "page-head" }, el("h1", {}, "Waiting for an answer"), el("span", { class: "grow" }), search),
-    bulk, list, more,
+    bulk, gap, list, more,
   );
   const nearing = new IntersectionObserver((seen) => {
-    if (seen.some((one) => one.isIntersecting) && page && page.most < matching().length) {
-      page.most += STEP;
-      draw();
-    }
+    for (const one of seen) if (one.isIntersecting && page) (one.target === more ? down : up)();
   }, { rootMargin: "800px" });
   nearing.observe(more);
+  nearing.observe(gap);
+  page.again = (place) => {
+    // Where it stays near, nobody would tell of it.
+    nearing.unobserve(place);
+    nearing.observe(place);
+  };
   const deaf = listen(() => draw());
   draw();
   return () => {
@@ -55,15 +61,42 @@ function matching() {
   return state.queue.filter((entry) => [copyable(entry.argv), entry.jail, entry.rule ?? "", entry.reason].join(" ").toLowerCase().includes(wanted));
 }
 
-function draw(fresh = false) {
-  if (fresh) page.most = STEP;
+/** Shows further ones, and lets go of those that are far above. */
+function down() {
   const entries = matching();
-  const shown = entries.slice(0, page.most);
+  if (page.start + page.most >= entries.length) return;
+  page.most += STEP;
+  const first = page.most > MOST ? page.cards.get(entries[page.start]?.id) : null;
+  const next = page.cards.get(entries[page.start + STEP]?.id);
+  if (first && next) {
+    page.above.push(next.offsetTop - first.offsetTop);
+    page.start += STEP;
+    page.most -= STEP;
+  }
+  draw();
+  page.again(page.more);
+}
+
+/** Shows what is above again, and lets go of what is far below. */
+function up() {
+  if (!page.start) return;
+  page.start -= STEP;
+  page.most = Math.min(MOST, page.most + STEP);
+  page.above.pop();
+  draw();
+  page.again(page.gap);
+}
+
+function draw(fresh = false) {
+  const entries = matching();
+  if (fresh || page.start >= Math.max(1, entries.length)) Object.assign(page, { most: STEP, start: 0, above: [] });
+  page.gap.style.height = `${page.above.reduce((sum, height) => sum + height, 0)}px`;
+  const shown = entries.slice(page.start, page.start + page.most);
   const ids = new Set(shown.map((entry) => entry.id));
   const waiting = new Set(state.queue.map((entry) => entry.id));
   for (const [id, made] of page.cards) {
     if (ids.has(id) || made.dataset.gone) continue;
-    if (waiting.has(id) || state.live !== "on") drop(id);
+    if (waiting.has(id) || state.live !== "on") drop(id, !waiting.has(id));
     else answered(id, made);
   }
   let before = null;
@@ -80,7 +113,8 @@ function draw(fresh = false) {
   }
   for (const id of page.marked) if (!waiting.has(id)) page.marked.delete(id);
   bulk();
-  page.more.textContent = entries.length > shown.length ? `${(entries.length - shown.length).toLocaleString()} more below` : "";
+  const below = entries.length - page.start - shown.length;
+  page.more.textContent = below > 0 ? `${below.toLocaleString()} more below` : "";
   const nothing = !page.cards.size;
   page.list.hidden = nothing;
   page.empty?.remove();
@@ -109,9 +143,9 @@ function acts(id) {
   };
 }
 
-function drop(id) {
+function drop(id, moves = true) {
   page.cards.get(id)?.remove();
-  page.moved = performance.now();
+  if (moves) page.moved = performance.now();
   page.cards.delete(id);
   if (page.current === id) page.current = null;
 }
@@ -222,10 +256,23 @@ function together(ids) {
   const needs = entries.some((entry) => entry.approvals?.reason_required);
   dialog(`Approve ${entries.length} commands`, (close) => {
     const act = button(`Approve all ${entries.length}`, "first", () => busy(act, async () => {
-      for (const { id } of entries) await post(`/api/queue/${id}/approve`, { reason: reason.value.trim() || null });
-      page?.marked.clear();
+      const failed = [];
+      let counted = 0;
+      for (const entry of entries.splice(0)) {
+        try {
+          const told = await post(`/api/queue/${entry.id}/approve`, { reason: reason.value.trim() || null });
+          if (told.progress) counted += 1;
+          page?.marked.delete(entry.id);
+        } catch (error) {
+          failed.push([entry, error]);
+        }
+      }
+      // Those that failed can be tried again, with a reason for example.
+      entries.push(...failed.map(([entry]) => entry));
       await refresh();
+      if (failed.length) throw new Error(failed.map(([entry, error]) => `${entry.short}: ${error.message}`).join("; "));
       close();
+      announce(counted ? `Approved; ${counted} wait for others as well` : "Approved");
     }));
     return [
       el("ol", { class: "plain-list" }, entries.map((entry) => el("li", { class: "stack tight" }, brief(entry)))),

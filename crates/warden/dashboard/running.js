@@ -2,6 +2,7 @@
 
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { get, post } from "./api.js";
+import { player } from "./player.js";
 import { command, counting, span, visible } from "./show.js";
 import { mayAnswer } from "./session.js";
 
@@ -61,6 +62,7 @@ function entry(one) {
     command(one.argv),
     el("div", { class: "answers" },
       el("span", { class: "soft use grow" }),
+      one.recording ? button("Watch", "small", () => watch(one)) : null,
       mayAnswer() ? button("Stop…", "bad small", () => stop(one)) : null));
 }
 
@@ -79,4 +81,12 @@ function stop(one) {
       el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
     ];
   });
+}
+
+/** What it shows, as it does. */
+function watch(one) {
+  const playing = player(one.id, true);
+  const box = dialog("What it shows", (close) => [command(one.argv), playing.made, el("div", { class: "dialog-end" }, button("Close", "first", close))]);
+  box.classList.add("wide");
+  box.addEventListener("close", () => playing.end());
 }

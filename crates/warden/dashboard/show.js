@@ -54,6 +54,13 @@ export function visible(text) {
   return marked(pieces(text, ESCAPED));
 }
 
+const EACH_ODD = new RegExp(ODD.source, "gu");
+
+/** Text of a screen, one character for each: what could move its neighbours is a dot. */
+export function harmless(text) {
+  return text.replace(EACH_ODD, (character) => (character === "\u{a0}" ? " " : "·"));
+}
+
 /** The whole command line, exactly, to be pasted into a shell. It has no odd characters. */
 export function copyable(argv) {
   return argv.map((argument, at) => word(argument, at === 0).map(({ shown }) => shown).join("")).join(" ");
@@ -109,7 +116,7 @@ export function moment(ms) {
   return el("time", { datetime: at.toISOString(), title: at.toISOString() }, today ? clock : `${day} ${clock}`);
 }
 
-/** A time that counts: `ago` since, or left until. */
+/** A time that counts: `ago` or for how long `since`, or left until. */
 export function counting(ms, kind) {
   const made = el("span", { class: "counting", data: { ms, kind } });
   tick(made);
@@ -118,7 +125,7 @@ export function counting(ms, kind) {
 
 function tick(made) {
   const distance = Date.now() - Number(made.dataset.ms);
-  made.textContent = made.dataset.kind === "ago" ? `${span(distance)} ago` : distance >= 0 ? "expired" : `${span(-distance)} left`;
+  made.textContent = made.dataset.kind === "ago" ? `${span(distance)} ago` : made.dataset.kind === "since" ? `for ${span(distance)}` : distance >= 0 ? "expired" : `${span(-distance)} left`;
 }
 
 setInterval(() => document.querySelectorAll(".counting").forEach(tick), 1000);

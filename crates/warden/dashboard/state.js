@@ -7,6 +7,9 @@ const EVERY = 2000;
 const CALM = 10000;
 /** Milliseconds that what happens together has to come together. */
 const GATHER = 100;
+/** Entries from which on a queue is long, and what happens has longer to come together. */
+const LONG = 1000;
+const GATHER_LONG = 1500;
 /** Milliseconds before events are asked for again. */
 const AGAIN = 5000;
 /** What the queue and the status do not have anew: commands come and go too often to look for each. */
@@ -81,7 +84,7 @@ function lookSoon() {
     await looking;
     soon = null;
     if (on) refresh();
-  }, GATHER);
+  }, state.queue.length > LONG ? GATHER_LONG : GATHER);
 }
 
 /** Reads events while the page is seen: a browser has few connections to one host, and pages that nobody sees must not hold them. */

@@ -48,11 +48,11 @@ function explained(found) {
       ["noticed", found.noticed.length ? el("ul", { class: "plain-list" }, found.noticed.map((text) => el("li", {}, ...visible(text)))) : null],
       ["policy", el("span", {}, ...visible(found.policy))],
     ]),
-    found.inside.length ? table("What it would run", ["What it would run", "By", "", "Why"], found.inside.map((one) => [
+    found.inside.length ? table("What it would run", ["What it would run", "By", "Decision", "Why"], found.inside.map((one) => [
       el("code", { class: `depth-${Math.min(one.depth, 4)}` }, ...visible(one.command || "not understood")), el("span", {}, ...visible(one.through)), one.action ? chip(one.action) : "",
       el("span", {}, ...visible(one.why || one.rule || ""))])) : "",
     found.steps.length ? el("details", {}, el("summary", {}, `Rules that were looked at: ${found.steps.length}`),
-      table("Rules that were looked at", ["Rule", "Says", "", "Why"], found.steps.map((step) => [
+      table("Rules that were looked at", ["Rule", "Says", "Here it", "Why"], found.steps.map((step) => [
         el("span", {}, ...visible(step.rule)), chip(step.action), step.rule === found.rule ? el("strong", {}, "decides") : verdicts[step.verdict] ?? step.verdict, el("span", {}, ...visible(step.why))]))) : "",
     found.others ? el("p", { class: "soft" }, `${found.others.toLocaleString()} other rules do not speak of it, or come later.`) : "",
   ];

@@ -22,7 +22,7 @@ pub const MAX_EVENTS: usize = 4096;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Listeners, and watchers of recordings, at once. A further one is refused.
-pub const MAX_LISTENERS: usize = 128;
+pub const MAX_LISTENERS: usize = 256;
 
 /// Bytes of frames after which a listener is given what there is.
 const BATCH: usize = 64 * 1024;

@@ -9,8 +9,8 @@ use clawrden_api::{
     ExplainedQuota, ExplainedStep, HistoryEntry, PolicyProblem, Simulated, SimulatedChange,
 };
 use clawrden_policy::{
-    Action, Approvers, Bounds, Decision, Diagnostic, Escalation, Explanation, Facts, Inside,
-    Limits, LoadError, Notice, OnNone, Policy, Quota, RuleId, Step, Verdict,
+    Action, Answer, Approvers, Bounds, Decision, Diagnostic, Escalation, Explanation, Facts,
+    Inside, Limits, LoadError, Notice, OnNone, Past, Policy, Quota, RuleId, Step, Verdict,
 };
 
 /// Commands that a comparison lists.
@@ -166,6 +166,40 @@ pub fn is_judged(entry: &HistoryEntry) -> bool {
         || entry.decision.as_deref() != Some("deny")
 }
 
+/// A request as far as suggestions go by it; `None` where neither policy nor person decided, and where a mark stands for
+/// what the command was.
+#[must_use]
+pub fn past(entry: &HistoryEntry) -> Option<Past> {
+    if entry.argv.iter().any(|argument| argument.contains("[redacted:")) {
+        return None;
+    }
+    let was = match entry.decision.as_deref()? {
+        "allow" => Action::Allow,
+        "ask" => Action::Ask,
+        _ => Action::Deny,
+    };
+    let approved = match entry.outcome.as_deref() {
+        Some("approved") => Some(true),
+        Some("denied") => Some(false),
+        _ => None,
+    };
+    let answer = approved.zip(entry.approver.clone()).map(|(approved, by)| Answer {
+        approved,
+        by,
+        reason: entry.answer.clone(),
+        kept: entry.kept_answer,
+    });
+    is_judged(entry).then(|| Past {
+        argv: entry.argv.clone(),
+        cwd: entry.cwd.clone(),
+        jail: entry.jail.clone(),
+        uid: entry.caller.uid,
+        gid: entry.caller.gid,
+        was,
+        answer,
+    })
+}
+
 /// What makes two requests one line: words, directory, jail, what was decided, and what would be.
 type Same = (Vec<String>, Option<String>, String, String, Action);
 
@@ -319,5 +353,31 @@ mod tests {
         let found = comparison.end(String::new(), true);
         assert_eq!((found.changes.len(), found.omitted), (MAX_CHANGES, 8));
         assert_eq!((found.changes[0].times, found.judged), (2, MAX_CHANGES + 9));
+    }
+
+    #[test]
+    fn only_what_policy_or_people_decided_counts() {
+        let entry = HistoryEntry {
+            argv: vec!["git".into()],
+            decision: Some("ask".into()),
+            outcome: Some("denied".into()),
+            approver: Some("ann".into()),
+            reason: Some("p.yaml:3 wants a person to decide".into()),
+            ..HistoryEntry::default()
+        };
+        let answer = past(&entry).unwrap().answer.unwrap();
+        assert_eq!(
+            (answer.approved, answer.reason),
+            (false, None),
+            "the policy's words are not hers"
+        );
+        let argv = vec!["git".into(), "--token=[redacted:token]".into()];
+        let marked = HistoryEntry { argv, ..entry.clone() };
+        assert!(past(&marked).is_none(), "a rule would be made of the mark");
+        let expired =
+            HistoryEntry { outcome: Some("expired".into()), approver: None, ..entry.clone() };
+        assert!(past(&expired).unwrap().answer.is_none());
+        let stopped = HistoryEntry { decision: Some("deny".into()), outcome: None, ..entry };
+        assert!(past(&stopped).is_none());
     }
 }

@@ -7,6 +7,7 @@ use clawrden_api::{
 };
 
 use super::actor::Actor;
+use super::audit::Auditing;
 use super::channels::Channels;
 use super::grants::Grants;
 use super::overview::Counting;
@@ -54,7 +55,17 @@ pub enum AccessChange {
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the
 /// client as it is; its code decides the HTTP status.
 pub trait Backend:
-    Channels + Commands + Counting + Folk + Grants + Lawyer + Patterns + Send + Sync + 'static
+    Auditing
+    + Channels
+    + Commands
+    + Counting
+    + Folk
+    + Grants
+    + Lawyer
+    + Patterns
+    + Send
+    + Sync
+    + 'static
 {
     /// The id of the prisoner that a process belongs to, `None` for nobody's.
     ///

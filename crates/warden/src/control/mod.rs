@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod actor;
+pub mod audit;
 pub mod backend;
 pub mod body;
 pub mod channels;
@@ -33,6 +34,7 @@ pub mod table;
 pub use crate::metrics::Format;
 pub use access::{Access, AccessError, ApiConfig};
 pub use actor::Actor;
+pub use audit::Auditing;
 pub use backend::{AccessChange, Backend, Readiness, Verdict};
 pub use channels::Channels;
 pub use grants::Grants;

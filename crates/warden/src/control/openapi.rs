@@ -23,6 +23,9 @@ const COMMON: [ErrorCode; 6] = [
 /// What every route that reads a body can say.
 const WITH_BODY: [ErrorCode; 3] = [ErrorCode::BadRequest, ErrorCode::TooSlow, ErrorCode::TooLarge];
 
+/// What a jail can be called.
+const JAIL: &str = "^[a-z0-9][a-z0-9_.-]{0,62}$";
+
 /// The whole description.
 #[must_use]
 pub fn description() -> Value {
@@ -96,8 +99,10 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         Least::Role(role) => operation["x-least-role"] = json!(role),
     }
     if let Takes::Body(shape) = &route.takes {
+        let schema = serde_json::to_value((shape.schema)()).unwrap_or_default();
         operation["requestBody"] = json!({
             "content": {"application/json": {"schema": schemas.refer(shape)}},
+            "required": schema["required"].as_array().is_some_and(|names| !names.is_empty()),
         });
     }
     operation
@@ -114,9 +119,12 @@ fn operation_id(route: &Route) -> String {
 fn parameters(route: &Route) -> Vec<Value> {
     let mut all = Vec::new();
     for name in route.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
-        all.push(
-            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
-        );
+        let schema = match name {
+            "name" => json!({"type": "string", "pattern": JAIL}),
+            _ if route.path.starts_with("/api/tokens/") => json!({"type": "string"}),
+            _ => json!({"type": "string", "pattern": "^[0-9a-f]{4,32}$"}),
+        };
+        all.push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
     }
     if route.is_answer() {
         let text = "The same key with the same request is carried out once; what came of it is told again for ten minutes.";
@@ -144,6 +152,15 @@ fn parameters(route: &Route) -> Vec<Value> {
         if let Some(kinds) = schema["type"].as_array() {
             let kind = kinds.iter().find(|kind| *kind != "null").cloned();
             schema["type"] = kind.unwrap_or_else(|| json!("string"));
+        }
+        match (schema["type"].as_str(), name.as_str()) {
+            // As large as a number of 64 bits without a sign is.
+            (Some("integer"), _) => {
+                schema.as_object_mut().and_then(|schema| schema.remove("format"));
+            }
+            (_, "jail") => schema["pattern"] = json!(JAIL),
+            (_, "command") => schema["minLength"] = json!(1),
+            _ => {}
         }
         all.push(json!({"name": name, "in": "query", "description": text, "schema": schema}));
     }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Uri};
 use clawrden_api::{
     ErrorBody, ErrorCode, ExplainRequest, Explained, PolicyCheckRequest, PolicyChecked, PolicyInfo,
-    RuleAnswer, RuleRequest, SimulateRequest, Simulated,
+    PolicySuggestions, RuleAnswer, RuleRequest, SimulateRequest, Simulated, SuggestionAccepted,
+    SuggestionsQuery,
 };
 
 use super::actor::Actor;
 use super::body;
 use super::handlers::{Answer, ask, read, request_id, with_body};
+use super::history::cause;
 use super::reply::Failure;
 use super::routes::Control;
 
@@ -22,6 +24,10 @@ pub const USUAL_JAIL: &str = "default";
 
 /// The most requests that a candidate is held against.
 pub const MAX_SIMULATED: usize = 50_000;
+
+/// How many asks of people a suggested rule must have answered at least, and how many unless somebody says otherwise.
+const MIN: std::ops::RangeInclusive<usize> = 1..=1000;
+const USUAL_MIN: usize = 3;
 
 /// What is asked of the warden about policies; see [`Backend`](super::Backend).
 pub trait Lawyer {
@@ -37,6 +43,24 @@ pub trait Lawyer {
     /// As for an answer to the request; `BadRequest` where there is no rule for it, or it would not be in force;
     /// `BadPolicy` where it could not be put in force, and then it is not there.
     fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody>;
+
+    /// `GET /api/policy/suggestions`.
+    ///
+    /// # Errors
+    /// `Conflict` while somebody else asks for them.
+    fn suggestions(&self, min: usize) -> Result<PolicySuggestions, ErrorBody>;
+
+    /// `POST /api/policy/suggestions`.
+    ///
+    /// # Errors
+    /// `NotFound` for a rule that is not suggested, `BadRequest` for one that has to be put in its place by hand; else as for
+    /// [`Lawyer::add_rule`].
+    fn accept(
+        &self,
+        actor: &Actor,
+        min: usize,
+        request: SuggestionAccepted,
+    ) -> Result<RuleAnswer, ErrorBody>;
 
     /// `POST /api/policy/check`.
     ///
@@ -71,6 +95,39 @@ pub(super) async fn add_rule(
     with_body(given, move |mut request: RuleRequest| {
         request.id = request_id(&request.id)?;
         Ok::<_, Failure>(control.backend.add_rule(&actor, request)?)
+    })
+    .await
+}
+
+/// Asks of people that a rule must have answered at least.
+fn least(min: Option<usize>) -> Result<usize, ErrorBody> {
+    match min.unwrap_or(USUAL_MIN) {
+        min if MIN.contains(&min) => Ok(min),
+        min => Err(bad(format!("min: {min} is not within {} and {}", MIN.start(), MIN.end()))),
+    }
+}
+
+pub(super) async fn suggestions(
+    State(control): State<Control>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
+    let Query(query) = Query::<SuggestionsQuery>::try_from_uri(&uri).map_err(|rejection| {
+        let text = format!("the query is not understood: {}", cause(&rejection));
+        Failure::new(ErrorCode::BadRequest, text)
+    })?;
+    let min = least(query.min)?;
+    ask(&headers, move || control.backend.suggestions(min)).await
+}
+
+pub(super) async fn accept(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    given: Body,
+) -> Answer {
+    let given = read(&control, given, body::MAX_BODY).await?;
+    with_body(given, move |given: SuggestionAccepted| {
+        control.backend.accept(&actor, least(given.min)?, given)
     })
     .await
 }

@@ -7,12 +7,13 @@ use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ChannelList, ChannelTested, ConfigInfo, ErrorCode, ExplainRequest,
     Explained, GrantList, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
-    KillReport, KillRequest, LoginLink, LoginRequest, Overview, OverviewQuery, PairRequest,
-    PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList, PolicyCheckRequest,
-    PolicyChecked, PolicyInfo, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, QueueQuery,
-    RecordingQuery, RedeemRequest, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role,
-    RuleAnswer, RuleRequest, RunningList, Session, SimulateRequest, Simulated, Status, StopReport,
-    StopRequest, TokenList, TokenMade, TokenRequest, UnpairRequest,
+    KillReport, KillRequest, LedgerProof, LoginLink, LoginRequest, Overview, OverviewQuery,
+    PairRequest, PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList,
+    PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicySuggestions,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RedeemRequest,
+    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer, RuleRequest,
+    RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    SuggestionAccepted, SuggestionsQuery, TokenList, TokenMade, TokenRequest, UnpairRequest,
 };
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -23,7 +24,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{channels, overview, patterns, people, policy, recordings, running};
+use super::{audit, channels, overview, patterns, people, policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -238,6 +239,11 @@ pub static ROUTES: &[Route] = &[
     Route { method: Post, path: "/api/policy/rules", least: ADMIN, summary: "Approve a request for always: write the smallest rule that allows it.",
         handler: || post(policy::add_rule), takes: body::<RuleRequest>(), gives: json::<RuleAnswer>(),
         errors: &[NotApprover, NotFound, Conflict, Ambiguous, BadPolicy, LedgerUnavailable] },
+    Route { method: Get, path: "/api/policy/suggestions", least: ADMIN, summary: "Suggest the rules that would have answered what people had to answer.",
+        handler: || get(policy::suggestions), takes: query::<SuggestionsQuery>(), gives: json::<PolicySuggestions>(), errors: &[BadRequest, Conflict] },
+    Route { method: Post, path: "/api/policy/suggestions", least: ADMIN, summary: "Write a rule that is suggested, and put it in force.",
+        handler: || post(policy::accept), takes: body::<SuggestionAccepted>(), gives: json::<RuleAnswer>(),
+        errors: &[NotFound, Conflict, BadPolicy, LedgerUnavailable] },
     Route { method: Post, path: "/api/policy/check", least: APPROVER, summary: "Tell whether a policy's text loads, and else every error of it.",
         handler: || post(policy::check), takes: body::<PolicyCheckRequest>(), gives: json::<PolicyChecked>(), errors: &[] },
     Route { method: Post, path: "/api/policy/explain", least: APPROVER, summary: "Tell what the policy in force says of a command, and why; nothing is run.",
@@ -246,6 +252,10 @@ pub static ROUTES: &[Route] = &[
         handler: || post(policy::simulate), takes: body::<SimulateRequest>(), gives: json::<Simulated>(), errors: &[BadPolicy, Conflict] },
     Route { method: Post, path: "/api/policy/reload", least: ADMIN, summary: "Read the policy's files anew.",
         handler: || post(does::reload_policy), takes: body::<Nothing>(), gives: json::<PolicyReloaded>(), errors: &[BadPolicy, Conflict] },
+    Route { method: Get, path: "/api/audit/verify", least: VIEWER, summary: "Tell what the last proof of the ledger came to, and whether one is under way.",
+        handler: || get(audit::show), takes: Takes::Nothing, gives: json::<LedgerProof>(), errors: &[] },
+    Route { method: Post, path: "/api/audit/verify", least: ADMIN, summary: "Prove the ledger by the files that the warden has, in the background.",
+        handler: || post(audit::start), takes: body::<Nothing>(), gives: json::<LedgerProof>(), errors: &[Conflict] },
     Route { method: Post, path: "/api/index/rebuild", least: ADMIN, summary: "Make the ledger's index anew, in the background.",
         handler: || post(does::rebuild_index), takes: body::<Nothing>(), gives: json::<IndexStatus>(), errors: &[] },
     Route { method: Post, path: "/api/prisoners", least: ADMIN, summary: "Make the calling process known as a prisoner's holder; on the Unix socket only.",

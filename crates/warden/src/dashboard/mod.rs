@@ -108,7 +108,9 @@ mod tests {
             named.extend(quoted(&page, link));
         }
         for name in scripts().filter(|name| !name.starts_with("vendor/")) {
-            named.extend(quoted(&text(&name), "from \"./"));
+            let text = text(&name);
+            named
+                .extend(quoted(&text, "from \"./").into_iter().chain(quoted(&text, "import(\"./")));
         }
         for name in &named {
             assert!(Files::get(name).is_some(), "{name} is missing");

@@ -370,8 +370,9 @@ pub struct ApprovalReturned {
 /// Payload of [`Record::RuleAdded`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleAdded {
-    /// The entry of the queue that it is written for.
-    pub entry: Id,
+    /// The entry of the queue that it is written for; `None` for one that the history suggests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Id>,
     /// The file that it is written into.
     pub file: String,
     /// The rule.

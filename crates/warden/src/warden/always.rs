@@ -66,7 +66,16 @@ impl Control {
         if request.dry_run {
             return Ok(answer);
         }
-        self.write(actor, &request, (&entry, &answer, &path), &text)?;
+        let id = entry.id.parse().map_err(|_| bad(format!("{:?} is no id", entry.id)))?;
+        let added = RuleAdded {
+            entry: Some(id),
+            file: answer.file.clone(),
+            rule: answer.rule.clone(),
+            by: actor.who.clone(),
+            channel: actor.channel.to_owned(),
+            reason: request.reason.clone().filter(|reason| !reason.is_empty()),
+        };
+        self.write_rule(added, &path, &text)?;
         let body = AnswerRequest { reason: request.reason, ..AnswerRequest::default() };
         let approved = self.answer(actor, &entry.id, Verdict::Approve, body).is_ok();
         Ok(RuleAnswer { written: true, approved, ..answer })
@@ -146,16 +155,17 @@ impl Control {
         Ok(())
     }
 
-    /// Writes it, recorded before it is there, and puts it in force; what cannot be is taken away again.
-    fn write(
+    /// Writes a rule into a file of its own, recorded before it is there, and puts it in force; what cannot be is taken away
+    /// again.
+    pub(super) fn write_rule(
         &self,
-        actor: &Actor,
-        request: &RuleRequest,
-        (entry, answer, path): (&QueueEntry, &RuleAnswer, &Path),
+        added: RuleAdded,
+        path: &Path,
         text: &str,
     ) -> Result<(), ErrorBody> {
+        let by = added.by.clone();
         let failed = |error: io::Error| {
-            let text = format!("{}: the rule cannot be written: {error}", answer.file);
+            let text = format!("{}: the rule cannot be written: {error}", path.display());
             refused(ErrorCode::Internal, text)
         };
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -166,7 +176,8 @@ impl Control {
         }
         check_writers(folder).map_err(|error| refused(ErrorCode::BadPolicy, error.to_string()))?;
         // Nobody reads what begins with a dot.
-        let fresh = folder.join(format!(".approved-{}.fresh", entry.id));
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let fresh = folder.join(format!(".{name}.fresh"));
         let _ = fs::remove_file(&fresh);
         let written = || -> io::Result<()> {
             let mut file =
@@ -175,16 +186,7 @@ impl Control {
             file.sync_all()
         };
         let recorded = written().map_err(failed).and_then(|()| {
-            let entry = entry.id.parse().map_err(|_| failed(io::ErrorKind::InvalidData.into()))?;
-            let added = Record::RuleAdded(RuleAdded {
-                entry,
-                file: answer.file.clone(),
-                rule: answer.rule.clone(),
-                by: actor.who.clone(),
-                channel: actor.channel.to_owned(),
-                reason: request.reason.clone().filter(|reason| !reason.is_empty()),
-            });
-            self.0.ledger.append(&[added]).map(|_| ()).map_err(|error| {
+            self.0.ledger.append(&[Record::RuleAdded(added)]).map(|_| ()).map_err(|error| {
                 refused(ErrorCode::LedgerUnavailable, format!("nothing is written: {error}"))
             })
         });
@@ -193,10 +195,10 @@ impl Control {
         let _ = fs::remove_file(&fresh);
         linked?;
         let kept = fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed);
-        let in_force = kept.and_then(|()| self.0.reload_asked(&actor.who));
+        let in_force = kept.and_then(|()| self.0.reload_asked(&by));
         if let Err(error) = in_force {
             let _ = fs::remove_file(path);
-            let _ = self.0.reload_asked(&actor.who);
+            let _ = self.0.reload_asked(&by);
             return Err(error);
         }
         Ok(())

@@ -15,11 +15,13 @@ mod patterns;
 mod people;
 mod policy;
 mod prisoners;
+mod proving;
 mod reload;
 mod running;
 mod scopes;
 mod serve;
 mod stop;
+mod suggesting;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,6 +30,7 @@ use clawrden_api::{NoApprover, Stopped};
 use clawrden_policy::Policy;
 use tokio::sync::{Notify, watch};
 
+use self::proving::Proving;
 use crate::approvals::Approvals;
 use crate::config::Config;
 use crate::containers::{Containers, Members};
@@ -72,6 +75,8 @@ pub(crate) struct Warden {
     pub(crate) recordings: Arc<Recordings>,
     /// What makes history fast.
     pub(crate) index: Arc<Index>,
+    /// Whether it is being proved, and how it was.
+    proving: Proving,
     pub(crate) approvals: Approvals,
     /// Who answers.
     pub(crate) people: Folks,

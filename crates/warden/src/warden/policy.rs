@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use clawrden_api::{
     ErrorBody, ErrorCode, ExplainRequest, Explained, HistoryQuery, JailPolicy, PolicyCheckRequest,
-    PolicyChecked, PolicyInfo, PolicyLayer, PolicyStatus, RuleAnswer, RuleRequest, SimulateRequest,
-    Simulated,
+    PolicyChecked, PolicyInfo, PolicyLayer, PolicyStatus, PolicySuggestions, RuleAnswer,
+    RuleRequest, SimulateRequest, Simulated, SuggestionAccepted,
 };
 use clawrden_policy::{Facts, Layer, LoadError, Policy, Source};
 
@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(7);
 
 /// Rules are written one after the other.
 static WRITING: Mutex<()> = Mutex::new(());
+
+/// Suggestions are made one after the other.
+static SUGGESTING: Mutex<()> = Mutex::new(());
 
 /// Candidates are held against the history one after the other.
 static SIMULATING: Mutex<()> = Mutex::new(());
@@ -72,6 +75,21 @@ impl Lawyer for Control {
     fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody> {
         let _alone = alone(&WRITING)?;
         self.always(actor, request)
+    }
+
+    fn suggestions(&self, min: usize) -> Result<PolicySuggestions, ErrorBody> {
+        let _alone = alone(&SUGGESTING)?;
+        self.suggested(min)
+    }
+
+    fn accept(
+        &self,
+        actor: &Actor,
+        min: usize,
+        request: SuggestionAccepted,
+    ) -> Result<RuleAnswer, ErrorBody> {
+        let _alone = alone(&WRITING)?;
+        self.accept_suggested(actor, min, request)
     }
 
     fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody> {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::Warden;
 use super::jails::{Created, created_path};
 use super::people::{Folks, PairedError};
+use super::proving::Proving;
 use super::reload::Own;
 use crate::approvals::{self, Approvals, Now, StoreError};
 use crate::config::{Config, ConfigError, ExitCodes, File};
@@ -184,6 +185,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         ledger,
         recordings: Arc::new(Recordings::beside(&audit)),
         index,
+        proving: Proving::default(),
         approvals,
         people,
         access: Arc::clone(&access),

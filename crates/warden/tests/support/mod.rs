@@ -21,17 +21,18 @@ use clawrden_api::{
     AnswerRequest, Answered, Caller, ChannelList, ChannelTested, ChatService, ChatUser, ConfigInfo,
     EngineStatus, ErrorBody, ErrorCode, ExplainRequest, Explained, GrantList, History,
     HistoryEntry, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest,
-    LedgerStatus, Overview, PatternTested, PolicyCheckRequest, PolicyChecked, PolicyInfo,
-    PolicyReloaded, PolicyStatus, PrisonerAnswer, PrisonerRequest, Queue, QueueEntry,
-    RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer, RuleRequest,
-    RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    LedgerProof, LedgerStatus, Overview, PatternTested, PolicyCheckRequest, PolicyChecked,
+    PolicyInfo, PolicyReloaded, PolicyStatus, PolicySuggestions, PrisonerAnswer, PrisonerRequest,
+    Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer,
+    RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport,
+    StopRequest, SuggestionAccepted,
 };
 use clawrden_api::{PairedUser, PeopleList, PeopleStatus, UnpairRequest};
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Backend, Channels, Commands, Counting, Folk, Format,
-    Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge, serve_tcp,
-    serve_with,
+    Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting, Folk,
+    Format, Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge,
+    serve_tcp, serve_with,
 };
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
@@ -199,7 +200,34 @@ impl Counting for Fake {
     }
 }
 
+impl Auditing for Fake {
+    fn proof(&self) -> LedgerProof {
+        self.note("proof".to_owned());
+        LedgerProof::default()
+    }
+
+    fn prove(&self) -> Result<LedgerProof, ErrorBody> {
+        self.note("prove".to_owned());
+        Ok(LedgerProof::default())
+    }
+}
+
 impl Lawyer for Fake {
+    fn suggestions(&self, min: usize) -> Result<PolicySuggestions, ErrorBody> {
+        self.note(format!("suggestions {min}"));
+        Ok(PolicySuggestions::default())
+    }
+
+    fn accept(
+        &self,
+        actor: &Actor,
+        min: usize,
+        request: SuggestionAccepted,
+    ) -> Result<RuleAnswer, ErrorBody> {
+        self.note(format!("accept {min} {} by {}", request.rule, actor.who));
+        Ok(RuleAnswer::default())
+    }
+
     fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody> {
         self.note(format!("rule {} {} by {}", request.id, request.dry_run, actor.who));
         Ok(RuleAnswer::default())

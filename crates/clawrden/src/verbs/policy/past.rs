@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use clawrden_api::{HistoryEntry, HistoryQuery};
-pub(super) use clawrden_warden::what_if::is_judged;
 
 use crate::failure::Failure;
 use crate::verbs::{Connection, block_on};

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clawrden_api::{HistoryEntry, display};
-use clawrden_policy::{Action, Answer, Suggestion, Suggestions};
+use clawrden_api::display;
+use clawrden_policy::{Action, Suggestion, Suggestions};
+use clawrden_warden::what_if::past;
 use serde::Serialize;
 
-use super::past::{Past, is_judged};
+use super::past::Past;
 use super::{Choice, Chosen, painted, profiles};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
@@ -146,39 +147,6 @@ fn of_warden(control: Option<&Path>) -> Result<Chosen, Failure> {
     Choice { policy, profile: None }.load().map_err(advice)
 }
 
-/// A request as far as suggestions go by it; `None` where neither policy nor person decided, and where a mark stands for
-/// what the command was.
-fn past(entry: &HistoryEntry) -> Option<clawrden_policy::Past> {
-    if entry.argv.iter().any(|argument| argument.contains("[redacted:")) {
-        return None;
-    }
-    let was = match entry.decision.as_deref()? {
-        "allow" => Action::Allow,
-        "ask" => Action::Ask,
-        _ => Action::Deny,
-    };
-    let approved = match entry.outcome.as_deref() {
-        Some("approved") => Some(true),
-        Some("denied") => Some(false),
-        _ => None,
-    };
-    let answer = approved.zip(entry.approver.clone()).map(|(approved, by)| Answer {
-        approved,
-        by,
-        reason: entry.answer.clone(),
-        kept: entry.kept_answer,
-    });
-    is_judged(entry).then(|| clawrden_policy::Past {
-        argv: entry.argv.clone(),
-        cwd: entry.cwd.clone(),
-        jail: entry.jail.clone(),
-        uid: entry.caller.uid,
-        gid: entry.caller.gid,
-        was,
-        answer,
-    })
-}
-
 fn report(policy: String, requests: usize, found: Suggestions) -> Report {
     let Suggestions { rules, both_ways, left, answered, settled } = found;
     let rule = |rule: Suggestion| Rule {
@@ -286,36 +254,5 @@ fn show_rule(number: usize, rule: &Suggestion) {
     // To be pasted as it is; what a terminal would act on is spelled out in it already.
     for line in rule.yaml.lines() {
         println!("  {}", paint(Tone::Strong, line));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_policy_or_people_decided_counts() {
-        let entry = HistoryEntry {
-            argv: vec!["git".into()],
-            decision: Some("ask".into()),
-            outcome: Some("denied".into()),
-            approver: Some("ann".into()),
-            reason: Some("p.yaml:3 wants a person to decide".into()),
-            ..HistoryEntry::default()
-        };
-        let answer = past(&entry).unwrap().answer.unwrap();
-        assert_eq!(
-            (answer.approved, answer.reason),
-            (false, None),
-            "the policy's words are not hers"
-        );
-        let argv = vec!["git".into(), "--token=[redacted:token]".into()];
-        let marked = HistoryEntry { argv, ..entry.clone() };
-        assert!(past(&marked).is_none(), "a rule would be made of the mark");
-        let expired =
-            HistoryEntry { outcome: Some("expired".into()), approver: None, ..entry.clone() };
-        assert!(past(&expired).unwrap().answer.is_none());
-        let stopped = HistoryEntry { decision: Some("deny".into()), outcome: None, ..entry };
-        assert!(past(&stopped).is_none());
     }
 }

@@ -1,0 +1,101 @@
+//! Recordings, played in the page; and what is saved from it.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::accessible::also_look;
+use crate::browser::{Browser, with_driver};
+use crate::support::House;
+use crate::{TCP, end, is_content, signed_in};
+
+const POLICY: &str = "default_action: allow
+on_unparsed: allow
+default_executor: local
+rules:
+  - {command: [sh, cat], action: allow, record: output}
+";
+
+/// What the page hands to its user, as text.
+async fn saved(browser: &Browser, button: &str) -> String {
+    browser
+        .run("window.given = null; URL.createObjectURL = (blob) => { blob.text().then((text) => { window.given = text; }); return 'blob:none'; }")
+        .await;
+    // What the link would fetch is looked at instead.
+    browser.run("HTMLAnchorElement.prototype.click = function () {}").await;
+    browser.press_button(button).await;
+    browser.until("the file", "return window.given").await.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_recording_is_played_in_the_page_and_does_nothing_else() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &TCP);
+        let script = "printf '\\033[1;31mred\\033[0m then <img src=x onerror=alert(1)>\\n'; printf 'gone\\rhere\\n'; printf 'a\\342\\200\\256b\\n'";
+        let ran = house.shimmed("sh").args(["-c", script]).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        let id = house.event("finished")["id"].as_str().unwrap().to_owned();
+        let browser = signed_in(&driver, &house).await;
+        // As a link that somebody shared.
+        browser.page(&format!("history/{id}")).await;
+        browser.until("the detail", "return document.querySelector('dialog[open]')").await;
+        browser.press_button("Recording").await;
+        let screen = "const box = document.querySelector('.screen'); return box && box.textContent.includes('here') && box.textContent";
+        let shown = browser.until("what it showed", screen).await;
+        let shown = shown.as_str().unwrap();
+        assert!(shown.contains("red then <img src=x onerror=alert(1)>"), "{shown:?}");
+        assert!(
+            !shown.contains("gone") && !shown.contains('\u{202e}') && !shown.contains('\u{1b}'),
+            "{shown:?}"
+        );
+        assert_eq!(browser.run("return document.querySelector('img[src=x]')").await, Value::Null);
+        let red = "return [...document.querySelectorAll('.screen .ink-1.bold')].some((one) => one.textContent === 'red')";
+        browser.until("its colour", red).await;
+        also_look(&browser, "recording").await;
+        browser.shot("recording").await;
+        browser.press_button("Play").await;
+        browser.until("its end", "return document.querySelector('.play-bar .first').textContent === 'Play' && document.querySelector('.screen').textContent.includes('here')").await;
+        let cast = saved(&browser, "Save recording").await;
+        assert!(cast.starts_with('{') && cast.contains("red"), "{cast}");
+        browser.press_button("Close").await;
+        let lines = saved(&browser, "Save as JSON").await;
+        let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!(line["id"], id);
+        let table = saved(&browser, "Save as CSV").await;
+        assert!(table.starts_with("\"") || table.starts_with("time,id,"), "{table}");
+        assert!(table.contains(&id), "{table}");
+        is_content(&browser, &[]).await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn what_runs_is_watched_as_it_shows_it() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &TCP);
+        let mut command = house.shimmed("sh");
+        command.args(["-c", "echo begun; read -r line; echo \"then $line\"; read -r line"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut typed = child.stdin.take().unwrap();
+        let browser = signed_in(&driver, &house).await;
+        browser.page("running").await;
+        browser.press_button("Watch").await;
+        let has = |text: &str| {
+            format!("return document.querySelector('.screen')?.textContent.includes('{text}')")
+        };
+        browser.until("what it showed before", &has("begun")).await;
+        std::io::Write::write_all(&mut typed, b"more\n").unwrap();
+        browser.until("what it shows by now", &has("then more")).await;
+        browser.shot("watch").await;
+        drop(typed);
+        let _ = end(child).await;
+        browser.shows("It has ended.").await;
+        is_content(&browser, &[]).await;
+        browser.close().await;
+    });
+}
