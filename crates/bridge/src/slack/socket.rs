@@ -24,7 +24,7 @@ use crate::service::Failure;
 const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// How long the handshake, and after it the greeting, may take.
-const GREETING: Duration = Duration::from_secs(10);
+const GREETING: Duration = Duration::from_secs(5);
 
 /// How often we ask whether somebody is still there.
 const PING: Duration = Duration::from_secs(15);
@@ -40,6 +40,9 @@ const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// A socket that lived so long was a good one: the next is opened at once.
 const GOOD: Duration = Duration::from_secs(5);
+
+/// How long to wait before the next one otherwise, while an old one still hears.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sockets that are being replaced at once. Slack allows ten in all.
 const MAX_OLD: usize = 3;
@@ -70,7 +73,7 @@ pub(super) async fn listen(taking: &Arc<Taking>, app_token: &Secret) -> Failure 
             // Another one still hears; it is asked again in a while.
             Err(Failure::Now(why)) if !old.is_empty() => {
                 tracing::debug!(%why, "no other socket of slack can be had yet");
-                sleep(Duration::from_secs(1)).await;
+                sleep(PAUSE).await;
                 continue;
             }
             Err(Failure::Later(rest)) if !old.is_empty() => {
@@ -97,13 +100,15 @@ pub(super) async fn listen(taking: &Arc<Taking>, app_token: &Secret) -> Failure 
                 }
                 old.spawn(timeout(LAST_WORDS, async move { socket.run_out().await }));
                 if since.elapsed() < GOOD {
-                    sleep(Duration::from_secs(1)).await;
+                    sleep(PAUSE).await;
                 }
             }
-            Ended::Closed if since.elapsed() < GOOD && old.is_empty() => {
-                return Failure::Now("slack closed the socket at once".to_owned());
+            Ended::Closed if socket.is_greeted && since.elapsed() >= GOOD => {}
+            Ended::Closed if !old.is_empty() => sleep(PAUSE).await,
+            Ended::Closed if !socket.is_greeted => {
+                return Failure::Now("slack did not greet on the socket".to_owned());
             }
-            Ended::Closed => {}
+            Ended::Closed => return Failure::Now("slack closed the socket at once".to_owned()),
         }
     }
 }
@@ -167,11 +172,13 @@ struct Socket {
 impl Socket {
     /// Hears until it ends or is to be replaced.
     async fn run(&mut self) -> Ended {
-        let mut last = Instant::now();
+        let began = Instant::now();
+        let mut last = began;
         let mut ping = interval(PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wait = if self.is_greeted { SILENCE } else { GREETING };
+            // Who pings and does not greet is no socket.
+            let end = if self.is_greeted { last + SILENCE } else { began + GREETING };
             tokio::select! {
                 message = self.stream.next() => {
                     last = Instant::now();
@@ -202,7 +209,7 @@ impl Socket {
                         return Ended::Closed;
                     }
                 }
-                () = tokio::time::sleep_until(last + wait) => return Ended::Closed,
+                () = tokio::time::sleep_until(end) => return Ended::Closed,
             }
         }
     }

@@ -13,13 +13,19 @@ fn answer(approve: bool, scope: Scope) -> Wants {
     Wants::Answer { request: ID.to_owned(), approve, reason: None, scope }
 }
 
+/// A request was posted, and taps are listened for.
+async fn asked(fake: &fake::Slack, room: usize) -> Listening {
+    let slack = slack(fake);
+    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
+    let listening = Listening::to(slack, room);
+    fake.wait_for_sockets(1);
+    listening
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn taps_are_acknowledged_and_heard_with_who_it_was() {
     let fake = fake::Slack::start();
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
-    let mut listening = Listening::to(slack, 8);
-    fake.wait_for_sockets(1);
+    let mut listening = asked(&fake, 8).await;
     let message = fake.message();
     for (action, wants) in [
         ("approve", answer(true, Scope::Once)),
@@ -45,10 +51,7 @@ async fn taps_are_acknowledged_and_heard_with_who_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_twice_has_the_same_key_and_what_comes_once_another() {
     let fake = fake::Slack::start();
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
-    let mut listening = Listening::to(slack, 8);
-    fake.wait_for_sockets(1);
+    let mut listening = asked(&fake, 8).await;
     let message = fake.message();
     let envelope = fake.tap(&message, "approve", fake::ALICE);
     let first = listening.next().await;
@@ -100,10 +103,7 @@ async fn a_dialog_asks_for_a_reason_and_a_scope() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tap_that_comes_twice_opens_one_dialog_and_one_that_cannot_is_told() {
     let fake = fake::Slack::start();
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
-    let _listening = Listening::to(slack, 8);
-    fake.wait_for_sockets(1);
+    let _listening = asked(&fake, 8).await;
     let message = fake.message();
     let envelope = fake.tap(&message, "more", fake::ALICE);
     fake.view();
@@ -125,10 +125,7 @@ async fn a_tap_that_comes_twice_opens_one_dialog_and_one_that_cannot_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_will_be_closed_is_replaced_before_and_loses_nothing() {
     let fake = fake::Slack::start();
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
-    let mut listening = Listening::to(slack, 8);
-    fake.wait_for_sockets(1);
+    let mut listening = asked(&fake, 8).await;
     for (count, reason) in [(2, "warning"), (3, "refresh_requested")] {
         let text = json!({ "type": "disconnect", "reason": reason, "debug_info": { "host": "applink-1" } });
         fake.send(&text.to_string());
@@ -150,10 +147,7 @@ async fn a_socket_that_will_be_closed_is_replaced_before_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_no_new_socket_can_be_had_the_old_one_is_heard() {
     let fake = fake::Slack::start();
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
-    let mut listening = Listening::to(slack, 8);
-    fake.wait_for_sockets(1);
+    let mut listening = asked(&fake, 8).await;
     fake.fail("apps.connections.open", Fault::Error("internal_error"));
     fake.fail("apps.connections.open", Fault::Limited(1));
     fake.send(r#"{"type":"disconnect","reason":"refresh_requested"}"#);
@@ -249,11 +243,8 @@ async fn a_socket_of_nothing_but_nonsense_is_given_up() {
 async fn what_there_is_no_room_for_is_not_acknowledged_and_comes_again() {
     let fake = fake::Slack::start();
     fake.change(|state| state.resend_after = Duration::from_millis(500));
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
     // One is in the hands of who passes on, one is in the channel, and 256 are queued.
-    let mut listening = Listening::to(slack, 1);
-    fake.wait_for_sockets(1);
+    let mut listening = asked(&fake, 1).await;
     let message = fake.message();
     let envelopes: Vec<String> =
         (0..260).map(|_| fake.tap(&message, "approve", fake::ALICE)).collect();
@@ -286,7 +277,7 @@ async fn a_cut_socket_is_opened_again_by_who_is_told_and_taps_meanwhile_come_aga
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_before_the_greeting_is_heard_and_without_one_the_socket_is_given_up() {
+async fn what_comes_before_the_greeting_is_heard() {
     let fake = fake::Slack::start();
     let slack = slack(&fake);
     slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
@@ -302,10 +293,7 @@ async fn what_comes_before_the_greeting_is_heard_and_without_one_the_socket_is_g
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tap_is_heard_within_a_moment() {
     let fake = fake::Slack::start();
-    let slack = slack(&fake);
-    slack.post(fake::CHANNEL, &card(&["ls"])).await.unwrap();
-    let mut listening = Listening::to(slack, 8);
-    fake.wait_for_sockets(1);
+    let mut listening = asked(&fake, 8).await;
     let message = fake.message();
     let envelope = fake.tap(&message, "approve", fake::ALICE);
     listening.next().await;
@@ -332,4 +320,31 @@ async fn requests_of_a_digest_are_answered_one_by_one() {
     fake.deliver("interactive", &payload);
     let view = fake.view().view.to_string();
     assert!(view.contains("ls second") && !view.contains("ls first"), "{view}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_without_a_greeting_is_given_up() {
+    let fake = fake::Slack::start();
+    fake.change(|state| state.greets = false);
+    let mut listening = Listening::to(slack(&fake), 8);
+    let failure = (&mut listening.task).await.unwrap();
+    assert!(matches!(&failure, Failure::Now(why) if why.contains("greet")), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_are_closed_at_once_are_not_opened_without_end() {
+    let fake = fake::Slack::start();
+    let mut listening = asked(&fake, 8).await;
+    // The old one goes on, and each that should replace it is cut.
+    let old = fake.change(|state| state.sockets[0].clone());
+    fake.send(r#"{"type":"disconnect","reason":"refresh_requested"}"#);
+    for count in 2..4 {
+        fake.wait("another socket", |state| (state.opened == count).then_some(()));
+        fake.change(|state| state.sockets.retain(|socket| socket.same_channel(&old)));
+    }
+    assert!(
+        fake.within(Duration::from_millis(500), |state| (state.opened > 4).then_some(())).is_none()
+    );
+    fake.tap(&fake.message(), "approve", fake::ALICE);
+    listening.next().await;
 }

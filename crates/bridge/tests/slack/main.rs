@@ -15,7 +15,7 @@ mod steps;
 
 use std::time::Duration;
 
-use clawrden_api::{Caller, QueueContext, QueueEntry, Trust};
+use clawrden_api::{Caller, QueueEntry, Trust};
 use clawrden_bridge::card::{Card, Stage};
 use clawrden_bridge::http::Http;
 use clawrden_bridge::secret::Secret;
@@ -47,22 +47,13 @@ fn card(argv: &[&str]) -> Card {
         argv: argv.iter().map(|&argument| argument.to_owned()).collect(),
         cwd: Some("/work".to_owned()),
         executable: Some(format!("/usr/bin/{}", argv[0])),
-        sha256: None,
         executor: "mirror".to_owned(),
-        only_judged: false,
-        run_as: None,
         rule: Some("policy.yaml:12".to_owned()),
         reason: "needs a look".to_owned(),
-        suggest: None,
-        noticed: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        exact: None,
-        warnings: Vec::new(),
-        context: QueueContext::default(),
         since_ms: 1_793_714_592_045,
         expires_ms: 1_793_716_392_045,
-        approvals: None,
         callers: 1,
+        ..QueueEntry::default()
     };
     Card { entry, stage: Stage::Waiting, progress: None, page: None }
 }
