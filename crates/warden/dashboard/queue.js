@@ -73,7 +73,7 @@ function down() {
     page.start += STEP;
     page.most -= STEP;
   }
-  draw();
+  draw(false, true);
   page.again(page.more);
 }
 
@@ -83,11 +83,12 @@ function up() {
   page.start -= STEP;
   page.most = Math.min(MOST, page.most + STEP);
   page.above.pop();
-  draw();
+  draw(false, true);
   page.again(page.gap);
 }
 
-function draw(fresh = false) {
+/** `windowed`: cards come and go at the ends, and those between stay where they are. */
+function draw(fresh = false, windowed = false) {
   const entries = matching();
   if (fresh || page.start >= Math.max(1, entries.length)) Object.assign(page, { most: STEP, start: 0, above: [] });
   page.gap.style.height = `${page.above.reduce((sum, height) => sum + height, 0)}px`;
@@ -96,7 +97,7 @@ function draw(fresh = false) {
   const waiting = new Set(state.queue.map((entry) => entry.id));
   for (const [id, made] of page.cards) {
     if (ids.has(id) || made.dataset.gone) continue;
-    if (waiting.has(id) || state.live !== "on") drop(id, !waiting.has(id));
+    if (waiting.has(id) || state.live !== "on") drop(id, !windowed || !waiting.has(id));
     else answered(id, made);
   }
   let before = null;
