@@ -1,13 +1,12 @@
 //! Proving the ledger from the page, and taking what the history suggests.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::accessible::also_look;
 use crate::browser::{Driver, with_driver};
-use crate::reach::can_have_mounts;
 use crate::support::House;
+use crate::support::etc::{at_home, etc};
 use crate::{POLICY, TCP, end, is_content, signed_in};
 
 #[test]
@@ -41,17 +40,14 @@ fn the_ledger_is_proved_from_the_page_and_where_it_does_not_hold_is_said() {
     });
 }
 
-/// A warden whose policy is the host's own, so that it has a folder for further rules.
-async fn at_home(driver: Driver) {
-    let etc = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
-    fs::set_permissions(etc.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copied = Command::new("cp").args(["-a", "/etc/."]).arg(etc.path()).status().unwrap();
-    assert!(copied.success());
-    fs::create_dir_all(etc.path().join("clawrden")).unwrap();
-    fs::write(etc.path().join("clawrden/policy.yaml"), "default_action: ask").unwrap();
-    let script = "mount --bind \"$0\" /etc; p=$1 w=$2 s=$4 c=$6; shift 8; exec \"$p\" \"$w\" --socket \"$s\" --control \"$c\" \"$@\"";
-    let prefix = ["unshare", "--mount", "sh", "-c", script, etc.path().to_str().unwrap()];
-    let house = House::under(&prefix, "", &TCP);
+#[test]
+fn what_the_history_suggests_is_shown_and_put_in_force_by_who_accepts_it() {
+    let etc = etc("policy.yaml", "default_action: ask");
+    let Some(house) = at_home(etc.path(), &TCP) else { return };
+    with_driver(async |driver| accepted(&driver, &house).await);
+}
+
+async fn accepted(driver: &Driver, house: &House) {
     let touch = || {
         let mut command = house.shimmed("touch");
         command
@@ -67,7 +63,7 @@ async fn at_home(driver: Driver) {
         assert!(house.cli(&["approve", &short]).status.success());
         assert!(end(child).await.status.success());
     }
-    let browser = signed_in(&driver, &house).await;
+    let browser = signed_in(driver, house).await;
     browser.page("policy").await;
     browser.press_button("Look for suggestions").await;
     browser.shows("1 rule would have answered what people did.").await;
@@ -88,13 +84,4 @@ async fn at_home(driver: Driver) {
     assert_eq!(other.wait().unwrap().code(), Some(126), "it takes nothing else");
     is_content(&browser, &[]).await;
     browser.close().await;
-}
-
-#[test]
-fn what_the_history_suggests_is_shown_and_put_in_force_by_who_accepts_it() {
-    if !rustix::process::getuid().is_root() || !can_have_mounts() {
-        eprintln!("LEFT OUT: only root can put a folder in the place of /etc");
-        return;
-    }
-    with_driver(at_home);
 }

@@ -1,11 +1,10 @@
 //! Approving for more than one run: what the page's dialog says and gives.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::accessible::also_look;
-use crate::browser::with_driver;
+use crate::browser::{Browser, Driver, with_driver};
+use crate::support::etc::{at_home, etc};
 use crate::support::{House, text};
 use crate::{POLICY, TCP, card, end, is_content, push, signed_in};
 
@@ -101,18 +100,23 @@ fn a_pattern_is_approved_once_it_was_held_against_the_history() {
     });
 }
 
+/// A request to touch a file, on the page, with the dialog that would approve it for always.
+async fn asked_for_always(driver: &Driver, house: &House) -> (Browser, Child) {
+    let browser = signed_in(driver, house).await;
+    let waiting = touch(house, "for-ever");
+    browser.until("the card", &card("for-ever", "true")).await;
+    browser.press(".request .more").await;
+    let always = "const scope = document.querySelector('dialog select'); scope.value = 'always';
+        scope.dispatchEvent(new Event('change'));";
+    browser.run(always).await;
+    (browser, waiting)
+}
+
 #[test]
 fn why_there_is_no_rule_for_always_is_said_before_anything_is_written() {
     with_driver(async |driver| {
         let house = House::with("default_action: ask", &TCP);
-        let browser = signed_in(&driver, &house).await;
-        let waiting = touch(&house, "for-ever");
-        browser.until("the card", &card("for-ever", "true")).await;
-        browser.press(".request .more").await;
-        let always =
-            "const scope = document.querySelector('dialog select'); scope.value = 'always';
-            scope.dispatchEvent(new Event('change'));";
-        browser.run(always).await;
+        let (browser, waiting) = asked_for_always(&driver, &house).await;
         browser.shows("which is read alone").await;
         let shut = "return document.querySelector('dialog[open] .first').disabled";
         browser.until("that nothing can be approved", shut).await;
@@ -126,36 +130,12 @@ fn why_there_is_no_rule_for_always_is_said_before_anything_is_written() {
     });
 }
 
-/// Whether a folder can be put in the place of another one for one process.
-pub(crate) fn can_have_mounts() -> bool {
-    Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|ended| ended.success())
-}
-
 #[test]
 fn a_rule_for_always_is_shown_and_then_written() {
-    if !rustix::process::getuid().is_root() || !can_have_mounts() {
-        eprintln!("LEFT OUT: only root can put a folder in the place of /etc");
-        return;
-    }
-    // The host's own policy has a folder for further rules beside it; one that is named has none.
-    let etc = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
-    fs::set_permissions(etc.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copied = Command::new("cp").args(["-a", "/etc/."]).arg(etc.path()).status().unwrap();
-    assert!(copied.success());
-    fs::create_dir_all(etc.path().join("clawrden")).unwrap();
-    fs::write(etc.path().join("clawrden/policy.yaml"), "default_action: ask").unwrap();
-    let script = "mount --bind \"$0\" /etc; p=$1 w=$2 s=$4 c=$6; shift 8; exec \"$p\" \"$w\" --socket \"$s\" --control \"$c\" \"$@\"";
-    let prefix = ["unshare", "--mount", "sh", "-c", script, etc.path().to_str().unwrap()];
+    let etc = etc("policy.yaml", "default_action: ask");
+    let Some(house) = at_home(etc.path(), &TCP) else { return };
     with_driver(async |driver| {
-        let house = House::under(&prefix, "", &TCP);
-        let browser = signed_in(&driver, &house).await;
-        let waiting = touch(&house, "for-ever");
-        browser.until("the card", &card("for-ever", "true")).await;
-        browser.press(".request .more").await;
-        let always =
-            "const scope = document.querySelector('dialog select'); scope.value = 'always';
-            scope.dispatchEvent(new Event('change'));";
-        browser.run(always).await;
+        let (browser, waiting) = asked_for_always(&driver, &house).await;
         browser.shows("command: touch").await;
         browser.shot("always").await;
         browser.press_button("Write the rule and approve").await;

@@ -3,17 +3,17 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::other::{can, is_root};
+use crate::support::etc::{at_home, etc};
 use crate::support::{House, raw, until};
 use crate::{all_is_in_order, has_crashed};
 
@@ -54,8 +54,14 @@ struct Scene {
 impl Scene {
     /// A warden with the first policy; `None` where its files cannot be put there.
     fn new(way: Way) -> Option<Self> {
-        let etc = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
-        let house = if way == Way::Folder { in_folder(&etc)? } else { House::new(&policy(0)) };
+        let etc = etc("policy.yaml", "default_action: allow\n");
+        let house = if way == Way::Folder {
+            fs::create_dir(etc.path().join("clawrden/rules.d")).unwrap();
+            folder(etc.path(), 0);
+            at_home(etc.path(), &[])?
+        } else {
+            House::new(&policy(0))
+        };
         fs::create_dir(house.path("marks")).unwrap();
         let scene = Self { house, way, etc };
         if way == Way::Swapped {
@@ -170,23 +176,6 @@ fn folder(etc: &Path, which: usize) {
     );
     replace(&rules.join("10-deny.yaml"), &deny);
     replace(&rules.join("20-free.yaml"), &(free + rest.split_once("rules:\n").unwrap().1));
-}
-
-/// A warden that is given no file, with a folder in the place of /etc.
-fn in_folder(etc: &TempDir) -> Option<House> {
-    let script = "mount --bind \"$0\" /etc; p=$1 w=$2 s=$4 c=$6; shift 8; exec \"$p\" \"$w\" --socket \"$s\" --control \"$c\" \"$@\"";
-    let prefix = ["unshare", "--mount", "sh", "-c", script, etc.path().to_str().unwrap()];
-    if !is_root() || !can(&["unshare", "--mount"]) {
-        eprintln!("not tried: only root can put a folder in the place of /etc");
-        return None;
-    }
-    fs::set_permissions(etc.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let copied = Command::new("cp").args(["-a", "/etc/.", etc.path().to_str().unwrap()]).status();
-    assert!(copied.unwrap().success());
-    fs::create_dir_all(etc.path().join("clawrden/rules.d")).unwrap();
-    fs::write(etc.path().join("clawrden/policy.yaml"), "default_action: allow\n").unwrap();
-    folder(etc.path(), 0);
-    Some(House::under(&prefix, "", &[]))
 }
 
 /// Has the policy read anew; whether anybody did so is no matter.

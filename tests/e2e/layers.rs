@@ -4,10 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
-use tempfile::TempDir;
-
+use crate::support::etc::etc;
 use crate::support::other::{by, can, is_root};
 use crate::support::{House, clawrden, text, until};
 
@@ -17,17 +16,6 @@ rules:
   - {command: echo, action: allow}
 ";
 
-/// A folder that stands in for /etc, with this ceiling in it.
-pub(crate) fn etc(ceiling: &str) -> TempDir {
-    let etc = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
-    fs::set_permissions(etc.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let copied = Command::new("cp").args(["-a", "/etc/.", etc.path().to_str().unwrap()]).status();
-    assert!(copied.unwrap().success());
-    fs::create_dir_all(etc.path().join("clawrden")).unwrap();
-    fs::write(etc.path().join("clawrden/ceiling.yaml"), ceiling).unwrap();
-    etc
-}
-
 /// A command line that puts `etc` in the place of /etc and becomes the rest of its words.
 fn with_etc(etc: &Path) -> [&str; 6] {
     let script = "mount --bind \"$0\" /etc && exec \"$@\"";
@@ -36,7 +24,7 @@ fn with_etc(etc: &Path) -> [&str; 6] {
 
 #[test]
 fn a_ceiling_holds_over_the_hosts_policy_and_over_that_of_a_run() {
-    let etc = etc(CEILING);
+    let etc = etc("ceiling.yaml", CEILING);
     let prefix = with_etc(etc.path());
     if !is_root() || !can(&prefix) {
         return;
@@ -63,7 +51,7 @@ fn a_ceiling_holds_over_the_hosts_policy_and_over_that_of_a_run() {
 
 #[test]
 fn a_ceiling_that_comes_down_holds_at_once_also_over_a_run_with_a_policy_of_its_own() {
-    let etc = etc("rules: []");
+    let etc = etc("ceiling.yaml", "rules: []");
     let prefix = with_etc(etc.path());
     if !is_root() || !can(&prefix) {
         return;
@@ -106,7 +94,7 @@ fn a_ceiling_that_comes_down_holds_at_once_also_over_a_run_with_a_policy_of_its_
 
 #[test]
 fn under_a_ceiling_that_others_can_write_nothing_starts() {
-    let etc = etc(CEILING);
+    let etc = etc("ceiling.yaml", CEILING);
     let prefix = with_etc(etc.path());
     if !is_root() || !can(&prefix) {
         return;

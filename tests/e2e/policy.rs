@@ -3,13 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::layers::etc;
-use crate::support::other::{can, is_root};
+use crate::support::etc::{at_home, etc};
 use crate::support::{House, text, until};
 
 const POLICY: &str = "default_action: deny
@@ -32,18 +30,6 @@ fn ask(house: &House, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let status = said.split(' ').nth(1).unwrap().parse().unwrap();
     let (_, text) = said.split_once("\r\n\r\n").unwrap();
     (status, serde_json::from_str(text).unwrap_or_default())
-}
-
-/// A warden for which this folder is /etc, and the usual policy file there its own. `None` where that cannot be.
-fn of_etc(etc: &Path) -> Option<House> {
-    if !is_root() || !can(&["unshare", "--mount"]) {
-        eprintln!("not tried: only root can put a folder in the place of /etc");
-        return None;
-    }
-    // A warden that is given its policy takes it without further rules: what the house gives is left out.
-    let script = "mount --bind \"$0\" /etc; p=$1 w=$2 s=$4 c=$6; shift 8; exec \"$p\" \"$w\" --socket \"$s\" --control \"$c\" \"$@\"";
-    let prefix = ["unshare", "--mount", "sh", "-c", script, etc.to_str().unwrap()];
-    Some(House::under(&prefix, "", &[]))
 }
 
 fn post(house: &House, path: &str, body: &Value) -> Value {
@@ -142,14 +128,13 @@ fn a_candidate_is_held_against_what_was_asked() {
 
 #[test]
 fn a_candidate_stands_in_the_place_of_the_policy_file_with_the_further_rules_behind_it() {
-    let etc = etc("rules: []");
-    let own = etc.path().join("clawrden");
     let policy = "default_action: deny\nrules:\n  - {command: ls, action: allow}\n";
-    fs::write(own.join("policy.yaml"), policy).unwrap();
+    let etc = etc("policy.yaml", policy);
+    let own = etc.path().join("clawrden");
     fs::create_dir(own.join("rules.d")).unwrap();
     let further = own.join("rules.d/10-more.yaml");
     fs::write(&further, "rules:\n  - {command: 'true', action: allow}\n").unwrap();
-    let Some(house) = of_etc(etc.path()) else { return };
+    let Some(house) = at_home(etc.path(), &[]) else { return };
     assert!(house.shimmed("true").status().unwrap().success());
     assert!(house.shimmed("ls").output().unwrap().status.success());
     let simulate = |text: &str| {
@@ -170,11 +155,9 @@ fn a_candidate_stands_in_the_place_of_the_policy_file_with_the_further_rules_beh
 
 #[test]
 fn a_yes_for_always_is_the_smallest_rule_where_it_is_in_force_and_nowhere_else() {
-    let etc = etc("rules: []");
+    let etc = etc("policy.yaml", "default_action: ask\nrules:\n  - {command: cat, action: ask}\n");
     let own = etc.path().join("clawrden");
-    let policy = "default_action: ask\nrules:\n  - {command: cat, action: ask}\n";
-    fs::write(own.join("policy.yaml"), policy).unwrap();
-    let Some(mut house) = of_etc(etc.path()) else { return };
+    let Some(mut house) = at_home(etc.path(), &[]) else { return };
     let asked = |house: &House, tool: &str, word: &str| {
         let mut command = house.shimmed(tool);
         command.arg(word).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -6,6 +6,7 @@ pub mod approvers;
 pub mod chats;
 pub mod client;
 pub mod engine;
+pub mod etc;
 pub mod hook;
 pub mod other;
 pub mod pty;
