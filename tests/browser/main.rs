@@ -200,7 +200,8 @@ fn history_and_overview_tell_what_was_asked() {
 #[test]
 fn a_policy_is_explained_checked_and_held_against_the_history() {
     with_driver(async |driver| {
-        let house = House::with(POLICY, &TCP);
+        let two = "  - {command: dd, action: ask, quorum: 2, require_reason: true}\n";
+        let house = House::with(&format!("{POLICY}{two}"), &TCP);
         assert!(house.shimmed("true").status().unwrap().success());
         let browser = signed_in(&driver, &house).await;
         browser.page("policy").await;
@@ -214,6 +215,10 @@ fn a_policy_is_explained_checked_and_held_against_the_history() {
             .await;
         browser.shows("pushes are looked at").await;
         browser.shot("policy").await;
+        browser.run("document.querySelector('#explain input').value = ''").await;
+        browser.write("#explain input", "dd if=here").await;
+        browser.press("#explain [type=submit]").await;
+        browser.shows("2 different people, with a reason").await;
         let write = "document.querySelector('.candidate').value = ";
         browser.run(&format!("{write}'default_action: maybe'")).await;
         browser.press_button("Check").await;

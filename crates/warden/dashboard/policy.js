@@ -2,7 +2,7 @@
 
 import { busy, button, el, facts } from "./dom.js";
 import { get, post } from "./api.js";
-import { counting, visible } from "./show.js";
+import { counting, visible, visibleLines } from "./show.js";
 import { listen, refresh, state } from "./state.js";
 import { session } from "./session.js";
 import { suggestions } from "./suggest.js";
@@ -26,7 +26,7 @@ export function show(main) {
       fault ? el("section", { class: "card stack" },
         el("h2", {}, "The files do not load; the last good policy is in force"),
         el("p", { class: "soft" }, "Since ", counting(fault.since_ms, "ago"), fault.file ? `, in ${fault.file}${fault.line ? `, line ${fault.line}` : ""}` : ""),
-        el("pre", { class: "command" }, ...lines(fault.message))) : "",
+        el("pre", { class: "command" }, ...visibleLines(fault.message))) : "",
       el("section", { class: "card" }, facts([
         ["source", el("span", {}, ...visible(policy.source))],
         ["in force", counting(policy.since_ms, "ago")],
@@ -52,9 +52,4 @@ export function show(main) {
     on = false;
     deaf();
   };
-}
-
-/** A diagnosis of several lines: its line ends are its own. */
-function lines(text) {
-  return text.split("\n").flatMap((line, at) => [...(at ? ["\n"] : []), ...visible(line)]);
 }

@@ -3,7 +3,7 @@
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { get, post, query } from "./api.js";
 import { brief } from "./card.js";
-import { line, visible } from "./show.js";
+import { line, visible, visibleLines } from "./show.js";
 import { refresh } from "./state.js";
 import { session } from "./session.js";
 
@@ -71,7 +71,7 @@ export function approveMore(entry) {
     if (scope.value !== "always") return;
     agreed = told.rule;
     found.replaceChildren(el("p", {}, "This rule is written into ", el("code", {}, ...visible(told.file)), ":"),
-      el("pre", { class: "command", tabindex: "0" }, ...told.rule.split("\n").flatMap((text, at) => [...(at ? ["\n"] : []), ...visible(text)])),
+      el("pre", { class: "command", tabindex: "0" }, ...visibleLines(told.rule)),
       el("p", { class: "soft" }, "It takes ", ...visible(told.wider), ". Remove the file to be asked again."));
   }
 

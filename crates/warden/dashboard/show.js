@@ -54,6 +54,11 @@ export function visible(text) {
   return marked(pieces(text, ESCAPED));
 }
 
+/** Text of several lines, such as a policy's. */
+export function visibleLines(text) {
+  return text.split("\n").flatMap((one, at) => [...(at ? ["\n"] : []), ...visible(one)]);
+}
+
 const EACH_ODD = new RegExp(ODD.source, "gu");
 
 /** Text of a screen, one character for each: what could move its neighbours is a dot. */

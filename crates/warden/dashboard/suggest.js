@@ -2,11 +2,9 @@
 
 import { announce, busy, button, dialog, el, facts, field } from "./dom.js";
 import { get, post, query } from "./api.js";
-import { line, visible } from "./show.js";
+import { line, visible, visibleLines } from "./show.js";
 import { refresh } from "./state.js";
 import { session } from "./session.js";
-
-const text = (yaml) => yaml.split("\n").flatMap((part, at) => [...(at ? ["\n"] : []), ...visible(part)]);
 
 /** The box of suggestions; nothing is looked at before somebody asks. */
 export function suggestions() {
@@ -41,7 +39,7 @@ export function suggestions() {
     }));
     return el("section", { class: "suggestion stack tight", "aria-label": "A suggested rule" },
       el("p", {}, el("span", { class: rule.action === "allow" ? "chip good" : "chip bad" }, rule.action), ` would have answered ${rule.asks.toLocaleString()} ${rule.asks === 1 ? "ask" : "asks"}: `, ...visible(rule.by)),
-      el("pre", { class: "command", tabindex: "0" }, ...text(rule.rule)),
+      el("pre", { class: "command", tabindex: "0" }, ...visibleLines(rule.rule)),
       facts([
         ["it takes", el("span", {}, ...visible(rule.wider))],
         ["such as", el("ul", { class: "plain-list" }, rule.examples.map((example) => el("li", {}, el("code", {}, line(example.argv)), el("span", { class: "soft" }, ` ${example.times}×`))))],
@@ -61,7 +59,7 @@ export function suggestions() {
         await look();
       }));
       return [
-        el("pre", { class: "command", tabindex: "0" }, ...text(rule.rule)),
+        el("pre", { class: "command", tabindex: "0" }, ...visibleLines(rule.rule)),
         el("p", {}, "It is written into a file of its own in rules.d. It takes ", ...visible(rule.wider), "."),
         field("Why", reason),
         el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),

@@ -2,7 +2,7 @@
 
 import { busy, button, el, facts, field } from "./dom.js";
 import { post } from "./api.js";
-import { duration, line, visible } from "./show.js";
+import { duration, line, visible, visibleLines } from "./show.js";
 import { session, mayAnswer } from "./session.js";
 import { state } from "./state.js";
 
@@ -44,6 +44,7 @@ function explained(found) {
     facts([
       ["rule", found.rule ? el("span", {}, ...visible(found.rule)) : "none"],
       ["would run", found.action === "deny" ? null : `${found.executor}${found.run_as ? ` as ${found.run_as}` : ""}${found.timeout_ms ? `, for ${duration(found.timeout_ms)} at most` : ""}`],
+      ["answered by", found.approvers?.length ? el("ul", { class: "plain-list" }, found.approvers.map((one) => el("li", {}, ...visible(answeredBy(one))))) : null],
       ["limits", found.action === "deny" || !found.limits ? null : limits(found.limits)],
       ["noticed", found.noticed.length ? el("ul", { class: "plain-list" }, found.noticed.map((text) => el("li", {}, ...visible(text)))) : null],
       ["policy", el("span", {}, ...visible(found.policy))],
@@ -56,6 +57,13 @@ function explained(found) {
         el("span", {}, ...visible(step.rule)), chip(step.action), step.rule === found.rule ? el("strong", {}, "decides") : verdicts[step.verdict] ?? step.verdict, el("span", {}, ...visible(step.why))]))) : "",
     found.others ? el("p", { class: "soft" }, `${found.others.toLocaleString()} other rules do not speak of it, or come later.`) : "",
   ];
+}
+
+/** Whose yes it would take, in words. */
+function answeredBy({ count, from, require_reason: reasoned, confirm_on_page: confirmed, escalate }) {
+  const who = from.length ? `${count} of ${from.join(", ")}` : count === 1 ? "anybody who may answer" : `${count} different people`;
+  const later = escalate.map(({ after_ms: after, to }) => `; after ${duration(after)} ${to.join(", ")} as well`);
+  return [who, reasoned ? ", with a reason" : "", confirmed ? ", not by a chat alone" : "", ...later].join("");
 }
 
 /** What a command is kept to, a line for what it uses and one for each quota. */
@@ -123,5 +131,5 @@ export function files(layers) {
   const names = { ceiling: "ceiling", host: "policy", rules: "further rules", repository: "repository's own" };
   return el("section", { class: "card stack tight" }, el("h2", {}, "Layers, the highest first"), layers.map((layer) =>
     el("details", {}, el("summary", {}, el("span", { class: "chip note" }, names[layer.layer] ?? layer.layer), " ", ...visible(layer.name)),
-      el("pre", { class: "command policy-text", tabindex: "0" }, ...layer.text.split("\n").flatMap((text, at) => [...(at ? ["\n"] : []), ...visible(text)])))));
+      el("pre", { class: "command policy-text", tabindex: "0" }, ...visibleLines(layer.text)))));
 }
