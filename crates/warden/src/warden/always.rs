@@ -59,7 +59,13 @@ impl Control {
             );
             return Err(refused(ErrorCode::Conflict, text));
         }
-        let text = file(&entry.id, &rule);
+        let text = rule_file(
+            &format!(
+                "# Approved for always, for request {}: the ledger has who and why (rule_added).",
+                entry.id
+            ),
+            &rule,
+        );
         self.would_hold(&entry, &name, &text)
             .map_err(|why| bad(format!("{why}; the rule would be\n{rule}")))?;
         let answer = RuleAnswer { rule, file: name, wider, written: false, approved: false };
@@ -205,11 +211,8 @@ impl Control {
     }
 }
 
-fn file(id: &str, rule: &str) -> String {
-    let lines: Vec<String> = rule.lines().map(|line| format!("  {line}")).collect();
-    format!(
-        "# Approved for always, for request {id}: the ledger has who and why (rule_added).\n# Remove this file to be asked \
-         again.\nrules:\n{}\n",
-        lines.join("\n")
-    )
+/// The text of a file that has this rule alone, behind a comment of a line.
+pub(super) fn rule_file(comment: &str, rule: &str) -> String {
+    let lines: String = rule.lines().map(|line| format!("  {line}\n")).collect();
+    format!("{comment}\n# Remove this file to be asked again.\nrules:\n{lines}")
 }

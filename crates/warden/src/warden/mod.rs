@@ -11,6 +11,7 @@ mod jails;
 mod lookups;
 mod metrics;
 mod overview;
+mod past;
 mod patterns;
 mod people;
 mod policy;

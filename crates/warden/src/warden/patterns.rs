@@ -1,7 +1,7 @@
 //! Patterns that a person approves: whether one may be, and what it would have taken of the history.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawrden_api::{
     ErrorBody, ErrorCode, HistoryEntry, HistoryQuery, PatternTaken, PatternTested, QueueEntry,
@@ -11,14 +11,11 @@ use clawrden_policy::{Action, Past, Pattern};
 use super::control::Control;
 use super::prisoners::refused;
 use super::scopes;
-use crate::control::{Actor, Backend, Patterns};
+use crate::control::{Actor, Patterns};
 use crate::jails::JailName;
 
 /// Requests of the history that a pattern is held against.
 const LIMIT: usize = 5_000;
-
-/// Requests that are read at once.
-const PAGE: usize = 500;
 
 /// Commands that are listed.
 const LISTED: usize = 50;
@@ -41,34 +38,19 @@ impl Patterns for Control {
         };
         tested.why = scopes::may_repeat(&entry).err().map(|error| error.message);
         tested.why = tested.why.or_else(|| objection(&entry, &all));
-        let end = Instant::now() + PATIENCE;
-        let mut query = HistoryQuery {
-            jail: Some(entry.jail.clone()),
-            limit: Some(PAGE),
-            ..HistoryQuery::default()
-        };
+        let query = HistoryQuery { jail: Some(entry.jail.clone()), ..HistoryQuery::default() };
         let mut found: HashMap<Vec<String>, (usize, usize)> = HashMap::new();
-        tested.complete = loop {
-            let page = self.history(query.clone())?;
-            tested.looked_at += page.entries.len();
-            for past in page.entries.iter().filter(|past| is_like(&entry, past)) {
-                if !takes(&all, past) {
-                    continue;
-                }
+        tested.complete = self.read_back(query, LIMIT, PATIENCE, |entries| {
+            tested.looked_at += entries.len();
+            let all_like = entries.iter().filter(|past| is_like(&entry, past) && takes(&all, past));
+            for past in all_like {
                 let count = found.entry(past.argv.clone()).or_default();
                 count.0 += 1;
                 let was = [past.decision.as_deref(), past.outcome.as_deref()];
                 let denied = was.iter().flatten().any(|word| matches!(*word, "deny" | "denied"));
                 count.1 += usize::from(denied);
             }
-            match page.next {
-                Some(next) if tested.looked_at < LIMIT => query.cursor = Some(next),
-                _ => break true,
-            }
-            if Instant::now() >= end {
-                break false;
-            }
-        };
+        })?;
         let told = |(argv, (times, denied))| PatternTaken { argv, times, denied };
         tested.commands = found.into_iter().map(told).collect();
         tested.commands.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.argv.cmp(&b.argv)));

@@ -2,7 +2,7 @@
 //! can hang, and nobody learns by this what lies on the warden's host.
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawrden_api::{
     ErrorBody, ErrorCode, ExplainRequest, Explained, HistoryQuery, JailPolicy, PolicyCheckRequest,
@@ -13,8 +13,8 @@ use clawrden_policy::{Facts, Layer, LoadError, Policy, Source};
 
 use super::control::Control;
 use super::prisoners::refused;
+use crate::control::Actor;
 use crate::control::policy::{Lawyer, USUAL_JAIL};
-use crate::control::{Actor, Backend};
 use crate::jails::{JailName, Origin};
 use crate::what_if::{Asked, Comparison, bare, explained, problems};
 
@@ -23,9 +23,6 @@ const CANDIDATE: &str = "candidate.yaml";
 
 /// Requests that a candidate is held against unless somebody says otherwise.
 const USUAL_LIMIT: usize = 10_000;
-
-/// Requests that are read at once.
-const PAGE: usize = 500;
 
 /// How long a candidate is held against the history: clients wait for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(7);
@@ -148,23 +145,12 @@ impl Lawyer for Control {
         let policy = self
             .candidate(text)
             .map_err(|error| refused(ErrorCode::BadPolicy, error.to_string()))?;
-        let end = Instant::now() + PATIENCE;
-        let mut left = limit.unwrap_or(USUAL_LIMIT);
-        let mut query = HistoryQuery { jail, since_ms, ..HistoryQuery::default() };
+        let query = HistoryQuery { jail, since_ms, ..HistoryQuery::default() };
         let mut comparison = Comparison::default();
-        let complete = loop {
-            query.limit = Some(left.min(PAGE));
-            let page = self.history(query.clone())?;
-            comparison.take(&policy, &page.entries);
-            left = left.saturating_sub(page.entries.len());
-            match page.next {
-                Some(next) if left > 0 => query.cursor = Some(next),
-                _ => break true,
-            }
-            if Instant::now() >= end {
-                break false;
-            }
-        };
+        let complete =
+            self.read_back(query, limit.unwrap_or(USUAL_LIMIT), PATIENCE, |entries| {
+                comparison.take(&policy, &entries);
+            })?;
         Ok(comparison.end(CANDIDATE.to_owned(), complete))
     }
 }

@@ -1,7 +1,7 @@
 //! Rules that would have answered what people had to answer: told, and written where somebody accepts one. Written is only
 //! what is suggested at that moment, at the place for which it was tried, and where it changes nothing else of the history.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawrden_api::{
     ErrorBody, ErrorCode, HistoryEntry, HistoryQuery, PolicySuggestions, RuleAnswer,
@@ -9,18 +9,16 @@ use clawrden_api::{
 };
 use clawrden_policy::{Action, Layer, Past, Policy, Source, Suggestion};
 
+use super::always::rule_file;
 use super::control::Control;
 use super::prisoners::refused;
 use crate::approvals::Now;
-use crate::control::{Actor, Backend};
+use crate::control::Actor;
 use crate::ledger::RuleAdded;
 use crate::what_if::{judge, past};
 
 /// Requests of the history that are looked at.
 const LIMIT: usize = 5_000;
-
-/// Requests that are read at once.
-const PAGE: usize = 500;
 
 /// How long they are read.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,7 +80,10 @@ impl Control {
         // Later ones stand behind earlier ones.
         let path = folder.join(format!("suggested-{:014}.yaml", Now::read().ms));
         let name = path.display().to_string();
-        let text = file(&rule.yaml);
+        let text = rule_file(
+            "# A suggestion that was accepted: the ledger has who and why (rule_added).",
+            &rule.yaml,
+        );
         self.changes_nothing_else(&found, rule, &name, &text).map_err(bad)?;
         let added = RuleAdded {
             entry: None,
@@ -108,20 +109,10 @@ impl Control {
             Policy::from_sources(sourced.files())
                 .map_err(|error| refused(ErrorCode::Internal, error.to_string()))
         };
-        let (mut entries, mut query) = (Vec::new(), HistoryQuery::default());
-        query.limit = Some(PAGE);
-        let end = Instant::now() + PATIENCE;
-        let complete = loop {
-            let page = self.history(query.clone())?;
-            entries.extend(page.entries);
-            match page.next {
-                Some(next) if entries.len() < LIMIT => query.cursor = Some(next),
-                _ => break true,
-            }
-            if Instant::now() >= end {
-                break false;
-            }
-        };
+        let mut entries = Vec::new();
+        let complete = self.read_back(HistoryQuery::default(), LIMIT, PATIENCE, |page| {
+            entries.extend(page);
+        })?;
         let now = policy()?;
         let past: Vec<Past> =
             entries.iter().filter(|entry| is_open(&now, entry)).filter_map(past).collect();
@@ -206,15 +197,6 @@ fn said(by: &[(String, usize)]) -> String {
     let times = |n: usize| if n == 1 { "once".to_owned() } else { format!("{n} times") };
     let all: Vec<String> = by.iter().map(|(who, n)| format!("{who} {}", times(*n))).collect();
     all.join(", ")
-}
-
-fn file(rule: &str) -> String {
-    let lines: Vec<String> = rule.lines().map(|line| format!("  {line}")).collect();
-    format!(
-        "# A suggestion that was accepted: the ledger has who and why (rule_added).\n# Remove this file to be asked again.\n\
-         rules:\n{}\n",
-        lines.join("\n")
-    )
 }
 
 #[cfg(test)]
