@@ -3,6 +3,9 @@
 use clawrden_api::QueueEntry;
 use serde::{Deserialize, Serialize};
 
+/// Digits of a request's id.
+pub(crate) const DIGITS: usize = 32;
+
 /// One request, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
@@ -70,6 +73,11 @@ pub struct Outcome {
     pub duration_ms: Option<u64>,
     /// Why it did not run or is not known.
     pub error: Option<String>,
+}
+
+/// Whether it is the whole id of a request.
+pub(crate) fn is_request(id: &str) -> bool {
+    id.len() == DIGITS && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Many requests in one message: a flood.

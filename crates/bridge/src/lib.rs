@@ -12,6 +12,10 @@ pub mod bridge;
 pub mod card;
 pub mod channel;
 pub mod desktop;
+#[cfg(test)]
+#[path = "../tests/fakes/entry.rs"]
+#[allow(unreachable_pub)]
+mod entry;
 pub mod floods;
 pub mod http;
 pub mod kept;
@@ -30,6 +34,7 @@ pub mod telegram;
 mod testing;
 mod told;
 pub mod trial;
+mod utf16;
 pub mod warden;
 pub mod webhook;
 pub mod words;

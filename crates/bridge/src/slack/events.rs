@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
@@ -11,6 +10,7 @@ use serde_json::{Map, Value};
 use super::interaction::{self, Done};
 use super::signature::Verifier;
 use super::taking::Taking;
+use crate::bridge::now_ms;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::service::Failure;
@@ -120,8 +120,9 @@ pub fn read(body: &[u8]) -> Option<Read> {
     fields.contains_key("command").then(|| Read::Done(interaction::command(&fields.into())))
 }
 
+/// Seconds since 1970.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now_ms() / 1_000
 }
 
 #[cfg(test)]

@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 
 use super::limits::short;
 use super::modal::{self, Submitted};
+use crate::card::is_request;
 use crate::service::{Heard, ReplyTo, Scope, Wants};
-
-/// Digits of a request's id.
-const DIGITS: usize = 32;
 
 /// Words of a command, and characters of one.
 const MAX_WORDS: usize = 16;
@@ -133,11 +131,6 @@ fn typed(payload: &Value) -> Option<Done> {
     let key = format!("typed:{}", trigger(payload)?);
     let wants = Wants::Command(words);
     Some(Done::Heard(Box::new(Heard { user: format!("{team}/{user}"), shown, key, to, wants })))
-}
-
-/// Whether it is the whole id of a request.
-pub(super) fn is_request(id: &str) -> bool {
-    id.len() == DIGITS && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A name, as people may see it.

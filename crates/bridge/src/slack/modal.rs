@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::blocks::{plain, rich};
-use super::interaction::{is_id, is_request};
+use super::interaction::is_id;
 use super::limits::{MAX_REASON, head};
 use super::message::COMMAND;
+use crate::card::is_request;
 use crate::service::{Scope, Wants};
 
 /// Names the dialog in what Slack says of it.

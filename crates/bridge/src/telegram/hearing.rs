@@ -11,10 +11,12 @@ use super::asked::NotAsked;
 use super::client::Refusal;
 use super::question::Answering;
 use super::settings::Hearing;
-use super::speaking::{TIMEOUT, now_ms};
+use super::speaking::TIMEOUT;
 use super::update::{Bot, CALLBACK, COMMANDS, Meaning, meaning};
 use super::wire::{Update, User};
 use super::{Telegram, polling, webhook};
+use crate::backoff::Backoff;
+use crate::bridge::now_ms;
 use crate::service::{Failure, Heard, ReplyTo, Wants};
 
 /// The kinds of updates that mean anything to us.
@@ -29,40 +31,14 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(8);
 /// People who are asked for a reason at once.
 pub(super) const AT_ONCE: usize = 8;
 
-/// How often a pause is doubled.
-const MAX_DOUBLED: u32 = 6;
-
-/// Pauses after failures, each twice as long as the one before.
-pub(super) struct Pauses {
-    first: Duration,
-    failures: u32,
-}
-
-impl Pauses {
-    pub(super) fn new(first: Duration) -> Self {
-        Self { first, failures: 0 }
-    }
-
-    /// It went well.
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    /// Waits before the next try; as long as is asked for, where that is.
-    pub(super) async fn wait(&mut self, refusal: &Refusal) {
-        let pause = self.first * 2_u32.pow(self.failures.min(MAX_DOUBLED));
-        self.failures = self.failures.saturating_add(1);
-        sleep(match refusal {
-            Refusal::Rest(rest) => (*rest).max(pause),
-            _ => pause,
-        })
-        .await;
-    }
-
-    /// How often it failed, one after the other.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
-    }
+/// Rests before the next try; as long as is asked for, where that is.
+pub(super) async fn rest(backoff: &mut Backoff, refusal: &Refusal) {
+    let pause = backoff.wait();
+    sleep(match refusal {
+        Refusal::Rest(rest) => (*rest).max(pause),
+        _ => pause,
+    })
+    .await;
 }
 
 /// What is to be done about an update besides handing it on.
@@ -118,14 +94,14 @@ impl<'a> Ears<'a> {
 impl Telegram {
     /// Hears until that makes no sense any more.
     pub(super) async fn hear(&self, heard: &mpsc::Sender<Heard>) -> Failure {
-        let mut pauses = Pauses::new(self.settings.pause);
+        let mut backoff = Backoff::from(self.settings.pause);
         let bot = loop {
             match self.me().await {
                 Ok(bot) => break bot,
                 Err(no @ Refusal::No { .. }) => return no.into(),
                 Err(other) => {
                     tracing::warn!(why = %Failure::from(other.clone()), "telegram cannot be heard yet");
-                    pauses.wait(&other).await;
+                    rest(&mut backoff, &other).await;
                 }
             }
             if heard.is_closed() {

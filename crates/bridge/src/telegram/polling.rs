@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::Telegram;
 use super::client::Refusal;
-use super::hearing::{AT_ONCE, Aside, Ears, KINDS, Pauses, ended};
+use super::hearing::{AT_ONCE, Aside, Ears, KINDS, ended, rest};
 use super::speaking::TIMEOUT;
+use crate::backoff::Backoff;
 use crate::service::Failure;
 
 /// Seconds for which Telegram holds a call while there is nothing.
@@ -23,8 +24,8 @@ const MAX_CONFLICTS: u32 = 3;
 /// Polls until that makes no sense any more.
 pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
     let mut offset = None;
-    let mut pauses = Pauses::new(telegram.settings.pause);
-    let mut conflicts = Pauses::new(telegram.settings.pause);
+    let mut backoff = Backoff::from(telegram.settings.pause);
+    let mut conflicts = backoff.clone();
     while !ears.is_closed() {
         let refusal = match telegram.updates(offset).await {
             Ok(updates) => {
@@ -34,7 +35,7 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
                 // Where nothing is left, nothing is confirmed again: after a week of silence, numbers begin anywhere.
                 if is_empty || next.is_some() {
                     offset = next;
-                    pauses.reset();
+                    backoff.reset();
                     continue;
                 }
                 Refusal::Away(Failure::Now("telegram sends updates without numbers".to_owned()))
@@ -46,10 +47,10 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
                 Ok(()) => {
                     tracing::warn!("a webhook of this telegram bot was removed: it is polled");
                 }
-                Err(no) => pauses.wait(&no).await,
+                Err(no) => rest(&mut backoff, &no).await,
             }
         } else if refusal.is_conflict() {
-            conflicts.wait(&refusal).await;
+            rest(&mut conflicts, &refusal).await;
             if conflicts.failures() == MAX_CONFLICTS {
                 return refusal.into();
             }
@@ -57,7 +58,7 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
             return refusal.into();
         } else {
             tracing::warn!(why = %Failure::from(refusal.clone()), "telegram cannot be heard");
-            pauses.wait(&refusal).await;
+            rest(&mut backoff, &refusal).await;
         }
     }
     ended()

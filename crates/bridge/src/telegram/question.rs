@@ -2,14 +2,11 @@
 //! any restart: nothing is kept.
 
 use super::text::{Text, short, units};
-use super::update::is_id;
 use super::wire::Message;
+use crate::card::{DIGITS, is_request};
 
 /// UTF-16 units of a user's name.
 const MAX_NAME: usize = 64;
-
-/// UTF-16 units of a request's id, which is the end of every question.
-const ID: usize = 32;
 
 /// What an answer to a question means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +59,13 @@ pub(super) fn asked(message: &Message, bot: i64, user: i64) -> Option<(Answering
     let text = message.text.as_deref()?;
     let mut in_code = message.entities.iter().filter(|e| matches!(&*e.kind, "code" | "pre"));
     let (code, None) = (in_code.next()?, in_code.next()) else { return None };
-    let is_at_the_end = code.kind == "code" && code.length == ID;
-    if !is_at_the_end || code.offset.checked_add(ID) != Some(units(text)) {
+    let is_at_the_end = code.kind == "code" && code.length == DIGITS;
+    if !is_at_the_end || code.offset.checked_add(DIGITS) != Some(units(text)) {
         return None;
     }
-    let (before, id) = text.split_at_checked(text.len().checked_sub(ID)?)?;
+    let (before, id) = text.split_at_checked(text.len().checked_sub(DIGITS)?)?;
     let answering = Answering::ALL.into_iter().find(|a| before.ends_with(a.words()))?;
     let mut mentioned = message.entities.iter().filter_map(|entity| entity.user.as_ref());
     let is_theirs = mentioned.all(|mentioned| mentioned.id == user);
-    (is_theirs && is_id(id)).then(|| (answering, id.to_owned()))
+    (is_theirs && is_request(id)).then(|| (answering, id.to_owned()))
 }

@@ -24,7 +24,7 @@ pub struct Settings {
     pub api: String,
     /// How people are heard.
     pub hearing: Hearing,
-    /// The first pause after something failed; doubled up to 64 times as long.
+    /// The first pause after something failed, about; doubled up to a minute.
     pub pause: Duration,
 }
 

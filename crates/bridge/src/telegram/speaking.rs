@@ -1,6 +1,6 @@
 //! What is said: messages, edits, replies, and answers to taps.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::text::{MAX_TEXT, MAX_TOLD, Text, beginning, tail, units};
 use super::update::{CALLBACK, MESSAGE};
 use super::wire::Sent;
 use super::{Telegram, digest};
+use crate::bridge::now_ms;
 use crate::card::{Card, Digest};
 use crate::service::{Failure, Posted, ReplyTo};
 
@@ -20,12 +21,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// UTF-16 units of what is shown over the chat for a moment; a longer text is shown until it is closed.
 const MAX_TOAST: usize = 80;
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
 
 impl Telegram {
     pub(super) async fn post_card(&self, place: &str, card: &Card) -> Result<Posted, Failure> {

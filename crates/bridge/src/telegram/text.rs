@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clawrden_api::display::is_plain;
 
 use super::wire::{Entity, Mentioned};
+pub(super) use crate::utf16::{split, units};
 
 /// UTF-16 units of a message's text.
 pub(super) const MAX_TEXT: usize = 4096;
@@ -111,11 +112,6 @@ impl Text {
     }
 }
 
-/// The length of a text as Telegram counts it.
-pub(super) fn units(text: &str) -> usize {
-    text.chars().map(char::len_utf16).sum()
-}
-
 /// A text in which nothing is hidden and nothing acts. Backslashes stay: what comes here may be quoted already.
 pub(super) fn visible(text: &str, lines: bool) -> String {
     let mut out = String::with_capacity(text.len());
@@ -164,18 +160,6 @@ pub(super) fn tail(text: &str, most: usize) -> String {
 
 /// Units that the words about a fold take at most.
 const FOLD: usize = 40;
-
-/// The text in two, the first of at most `most` units; no character is torn.
-pub(super) fn split(text: &str, most: usize) -> (&str, &str) {
-    let mut left = most;
-    for (at, c) in text.char_indices() {
-        match left.checked_sub(c.len_utf16()) {
-            Some(rest) => left = rest,
-            None => return text.split_at(at),
-        }
-    }
-    (text, "")
-}
 
 #[cfg(test)]
 mod tests {

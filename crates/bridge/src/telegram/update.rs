@@ -3,6 +3,7 @@
 use super::question::{Answering, asked};
 use super::text::short;
 use super::wire::{CallbackQuery, Message, Update, User};
+use crate::card::is_request;
 use crate::service::{Heard, ReplyTo, Scope, Wants};
 
 /// Characters of a reason; of a longer one the beginning is taken.
@@ -89,7 +90,7 @@ fn of_tap(tap: CallbackQuery) -> Meaning {
     if tap.from.is_bot || !is_known {
         return Meaning::Nothing;
     }
-    let Some((verb, request)) = data.split_once(':').filter(|(_, id)| is_id(id)) else {
+    let Some((verb, request)) = data.split_once(':').filter(|(_, id)| is_request(id)) else {
         return Meaning::Nothing;
     };
     let (approve, scope, answering) = match verb {
@@ -203,11 +204,6 @@ fn shown(user: &User) -> String {
         }
     }
     short(&name, MAX_SHOWN)
-}
-
-/// Whether it is a request's whole id.
-pub(super) fn is_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

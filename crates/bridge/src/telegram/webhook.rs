@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::Telegram;
 use super::client::Refusal;
-use super::hearing::{AT_ONCE, Ears, Pauses, ended};
+use super::hearing::{AT_ONCE, Ears, ended, rest};
 use super::settings::Webhook;
+use crate::backoff::Backoff;
 use crate::listener::{self, Call};
 use crate::secret::Secret;
 use crate::service::Failure;
@@ -122,7 +123,7 @@ async fn hand_on(telegram: &Telegram, mut ears: Ears<'_>, mut calls: mpsc::Recei
 
 /// Has Telegram call us, and looks now and then whether it does still.
 async fn keep_called(telegram: &Telegram, url: &str, secret: &Secret) -> Failure {
-    let mut pauses = Pauses::new(telegram.settings.pause);
+    let mut backoff = Backoff::from(telegram.settings.pause);
     let mut is_set = false;
     loop {
         let done = match is_set {
@@ -132,7 +133,7 @@ async fn keep_called(telegram: &Telegram, url: &str, secret: &Secret) -> Failure
         match done {
             Ok(true) => {
                 is_set = true;
-                pauses.reset();
+                backoff.reset();
                 sleep(LOOK).await;
             }
             Ok(false) => {
@@ -142,7 +143,7 @@ async fn keep_called(telegram: &Telegram, url: &str, secret: &Secret) -> Failure
             Err(no @ Refusal::No { .. }) => return no.into(),
             Err(refusal) => {
                 tracing::warn!(why = %Failure::from(refusal.clone()), "telegram is not told where to call");
-                pauses.wait(&refusal).await;
+                rest(&mut backoff, &refusal).await;
             }
         }
     }

@@ -31,10 +31,6 @@ fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn signed_calls_are_heard() {
     let fake = fake::Slack::start();
@@ -62,7 +58,7 @@ async fn signed_calls_are_heard() {
     );
     assert!(matches!(listening.next().await.wants, Wants::Answer { approve: false, .. }));
     let challenge = json!({ "type": "url_verification", "challenge": "3eZbrw1a" }).to_string();
-    let answered = fake.call_signed(app, &challenge, SIGNING_SECRET, now());
+    let answered = fake.call_signed(app, &challenge, SIGNING_SECRET, fake::now());
     assert_eq!(answered, (200, "3eZbrw1a".to_owned()));
 }
 
@@ -77,7 +73,7 @@ async fn forged_stale_and_replayed_calls_are_refused() {
         )
     };
     let good = body(&fake.tapped(&fake.message(), "approve", fake::ALICE));
-    let at = now();
+    let at = fake::now();
     for (secret, at, signed) in [
         ("another secret of somebody", at, &good),
         (SIGNING_SECRET, at - 600, &good),

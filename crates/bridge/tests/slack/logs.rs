@@ -1,39 +1,13 @@
 //! What is logged while everything goes wrong.
 
-use std::io::Write;
-use std::sync::Mutex;
-
 use clawrden_bridge::service::Service as _;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::fake::{self, Fault};
-use crate::{Listening, card, slack};
-
-static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-struct Logged;
-
-impl Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOGGED.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use crate::{Listening, card, logged, slack};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_in_any_log() {
-    // Whatever logs by `log`, as the HTTP client does, is caught as well.
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(|| Logged)
-        .finish()
-        .init();
+    logged::start();
     let fake = fake::Slack::start();
     let slack = slack(&fake);
     let mut failures = Vec::new();
@@ -52,9 +26,8 @@ async fn no_token_is_in_any_log() {
     fake.send("nonsense");
     fake.tap(&fake.message_with("approve"), "approve", fake::ALICE);
     listening.next().await;
-    let logged = String::from_utf8(LOGGED.lock().unwrap().clone()).unwrap();
+    let logged = logged::text();
     assert!(logged.contains("a message of slack is left out"), "{logged}");
-    assert!(logged.contains("TRACE") || logged.contains("DEBUG"), "{logged}");
     for secret in [fake::BOT_TOKEN, fake::APP_TOKEN] {
         assert!(!logged.contains(secret), "{logged}");
         assert!(!shown.contains(secret), "{shown}");

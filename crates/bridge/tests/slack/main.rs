@@ -3,9 +3,15 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../fakes/entry.rs"]
+#[allow(unreachable_pub)]
+mod entry;
 #[path = "../fakes/slack/mod.rs"]
 #[allow(unreachable_pub)]
 mod fake;
+#[path = "../fakes/logged.rs"]
+#[allow(unreachable_pub)]
+mod logged;
 
 mod events;
 mod hearing;
@@ -15,17 +21,15 @@ mod steps;
 
 use std::time::Duration;
 
-use clawrden_api::{Caller, QueueEntry, Trust};
+use clawrden_api::Trust;
 use clawrden_bridge::card::{Card, Stage};
 use clawrden_bridge::http::Http;
 use clawrden_bridge::secret::Secret;
 use clawrden_bridge::service::{Failure, Heard, Service as _};
 use clawrden_bridge::slack::{Settings, Slack};
+use entry::{ID, entry};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// A request's id.
-const ID: &str = "7f3a7f3a7f3a7f3a7f3a7f3a7f3a7f3a";
 
 fn slack(fake: &fake::Slack) -> Slack {
     let bot = Secret::new(fake::BOT_TOKEN);
@@ -39,23 +43,7 @@ fn http() -> Http {
 }
 
 fn card(argv: &[&str]) -> Card {
-    let entry = QueueEntry {
-        id: ID.to_owned(),
-        short: "7f3a".to_owned(),
-        jail: "web".to_owned(),
-        caller: Caller { uid: Some(1000), gid: Some(1000), pid: Some(4711), ..Caller::default() },
-        argv: argv.iter().map(|&argument| argument.to_owned()).collect(),
-        cwd: Some("/work".to_owned()),
-        executable: Some(format!("/usr/bin/{}", argv[0])),
-        executor: "mirror".to_owned(),
-        rule: Some("policy.yaml:12".to_owned()),
-        reason: "needs a look".to_owned(),
-        since_ms: 1_793_714_592_045,
-        expires_ms: 1_793_716_392_045,
-        callers: 1,
-        ..QueueEntry::default()
-    };
-    Card { entry, stage: Stage::Waiting, progress: None, page: None }
+    Card { entry: entry(argv), stage: Stage::Waiting, progress: None, page: None }
 }
 
 /// Somebody who listens.

@@ -55,10 +55,10 @@ async fn a_message_says_what_wants_to_run_and_becomes_the_record() {
     let text = message.payload.to_string();
     for says in [
         "npm install left-pad",
-        "/work",
-        "uid 1000, pid 4711",
+        "/app",
+        "uid 1000, pid 4242",
         "policy.yaml:12",
-        "needs a look",
+        "packages are looked at",
         "argument 1: odd",
         "LD_PRELOAD is set",
         "<!date^1793714592^{ago}|",

@@ -3,8 +3,14 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../fakes/entry.rs"]
+#[allow(unreachable_pub)]
+mod entry;
 #[path = "../fakes/telegram/mod.rs"]
 mod fake;
+#[path = "../fakes/logged.rs"]
+#[allow(unreachable_pub)]
+mod logged;
 #[path = "../fakes/warden.rs"]
 mod warden;
 
@@ -18,17 +24,15 @@ mod whole;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clawrden_api::display::exact;
-use clawrden_api::{QueueEntry, Trust};
+use clawrden_api::Trust;
 use clawrden_bridge::card::{By, Card, Stage};
 use clawrden_bridge::http::Http;
 use clawrden_bridge::secret::Secret;
 use clawrden_bridge::service::{Failure, Heard, Service as _};
 use clawrden_bridge::telegram::{Hearing, Settings, Telegram};
+use entry::{ID, entry};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-const ID: &str = "0190f3a1c2d34e5f8a9b0c1d2e3f4a5b";
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -108,21 +112,7 @@ fn group() -> String {
 }
 
 fn card(argv: &[&str]) -> Card {
-    let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
-    let entry = QueueEntry {
-        id: ID.to_owned(),
-        short: "0190".to_owned(),
-        jail: "web".to_owned(),
-        exact: Some(exact(&argv)),
-        argv,
-        cwd: Some("/app".to_owned()),
-        reason: "packages are looked at".to_owned(),
-        executor: "ghost".to_owned(),
-        since_ms: 1_793_714_592_045,
-        expires_ms: 1_793_714_892_045,
-        ..QueueEntry::default()
-    };
-    Card { entry, stage: Stage::Waiting, progress: None, page: None }
+    Card { entry: entry(argv), stage: Stage::Waiting, progress: None, page: None }
 }
 
 fn by_alice() -> By {

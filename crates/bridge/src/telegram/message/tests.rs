@@ -3,28 +3,14 @@ use clawrden_api::display::exact;
 
 use super::super::text::MAX_ENTITIES;
 use super::*;
+use crate::entry::{ID, entry};
 
 #[path = "picture.rs"]
 mod picture;
 
-const ID: &str = "0190f3a1c2d34e5f8a9b0c1d2e3f4a5b";
-
 fn card(argv: &[&str], stage: Stage) -> Card {
-    let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
-    let entry = QueueEntry {
-        id: ID.to_owned(),
-        short: "0190".to_owned(),
-        jail: "web".to_owned(),
-        exact: Some(exact(&argv)),
-        argv,
-        cwd: Some("/app".to_owned()),
-        reason: "packages are looked at".to_owned(),
-        executor: "ghost".to_owned(),
-        since_ms: 1_793_714_592_045,
-        expires_ms: 1_793_714_892_045,
-        ..QueueEntry::default()
-    };
-    Card { entry, stage, progress: None, page: Some("https://warden.example/queue".to_owned()) }
+    let page = Some("https://warden.example/queue".to_owned());
+    Card { entry: entry(argv), stage, progress: None, page }
 }
 
 fn by() -> By {
@@ -58,8 +44,8 @@ fn a_waiting_request_says_what_wants_to_run_and_can_be_answered() {
     assert_eq!(
         shown.text.text,
         "⏳ May this run?\nnpm install left-pad\nJail: web\nIn: /app\n\
-         Why it asks: packages are looked at\nRule: the default action\n\
-         From: uid unknown, pid unknown\nRuns as: ghost\n\
+         Why it asks: packages are looked at\nRule: policy.yaml:12\n\
+         From: uid 1000, pid 4242\nRuns as: ghost\n\
          Asked: 2026-11-03 14:03:12 UTC (12 s ago), until 2026-11-03 14:08:12 UTC\n\
          Request: 0190f3a1c2d34e5f8a9b0c1d2e3f4a5b\nhttps://warden.example/queue"
     );
@@ -230,13 +216,10 @@ fn everything_at_its_longest_fits_into_one_message() {
 
 #[test]
 fn the_picture_in_the_documentation_is_of_what_is_sent() {
-    let mut asks = card(
+    let asks = card(
         &["npm", "install", "--save-dev", "left-pad@1.3.0", "[ok](https://evil.example)"],
         Stage::Waiting,
     );
-    asks.entry.rule = Some("policy.yaml:12".to_owned());
-    asks.entry.caller.uid = Some(1000);
-    asks.entry.caller.pid = Some(4242);
     let outcome = Outcome { exit: Some(0), duration_ms: Some(3_250), ..Outcome::default() };
     let ran = Stage::Finished(By { scope: None, reason: None, ..by() }, outcome);
     let no = By { scope: None, reason: Some("use pnpm here".to_owned()), ..by() };

@@ -25,6 +25,8 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 #[allow(unused_imports)]
+pub use calling::now;
+#[allow(unused_imports)]
 pub use html::page;
 #[allow(unused_imports)]
 pub use limits::{check_message, check_view};
