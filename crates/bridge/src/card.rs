@@ -1,6 +1,6 @@
 //! What a message says, whichever service shows it. Nothing here is escaped: each service does that for its own markup.
 
-use clawrden_api::QueueEntry;
+use clawrden_api::{QueueEntry, display};
 use serde::{Deserialize, Serialize};
 
 /// Digits of a request's id.
@@ -73,6 +73,22 @@ pub struct Outcome {
     pub duration_ms: Option<u64>,
     /// Why it did not run or is not known.
     pub error: Option<String>,
+}
+
+/// What is said of a command that has no exact form.
+pub(crate) const NOT_EXACT: &str = "Not the exact command:";
+/// And why it has none.
+pub(crate) const WHY_NOT_EXACT: &str = "parts of it are left out, or secrets in it are marked";
+
+/// A command as it is shown to who answers: never folded within, where a fold could be overlooked.
+pub(crate) fn command(entry: &QueueEntry) -> String {
+    entry.exact.clone().unwrap_or_else(|| display::exact(&entry.argv))
+}
+
+/// What is said where secrets among the arguments are replaced by marks.
+pub(crate) fn marked(entry: &QueueEntry) -> Option<&'static str> {
+    let is_marked = entry.argv.iter().any(|argument| argument.contains("[redacted:"));
+    is_marked.then_some("secrets are replaced by marks here; what runs has them")
 }
 
 /// Whether it is the whole id of a request.

@@ -4,7 +4,7 @@ use clawrden_api::{QueueContext, QueueEntry, display};
 
 use super::blocks::Rich;
 use super::limits::short;
-use crate::card::Card;
+use crate::card::{Card, marked};
 
 /// Units of one value.
 const MAX_VALUE: usize = 300;
@@ -55,10 +55,7 @@ fn warnings(entry: &QueueEntry) -> Vec<Rich> {
     if all.len() > MAX_LINES {
         lines.push(Rich::default().text(&format!("⚠️ and {} more", all.len() - MAX_LINES)));
     }
-    if entry.argv.iter().any(|argument| argument.contains("[redacted:")) {
-        let text = "⚠️ secrets are replaced by marks here; what runs has them";
-        lines.push(Rich::default().text(text));
-    }
+    lines.extend(marked(entry).map(|text| Rich::default().text(&format!("⚠️ {text}"))));
     if entry.only_judged {
         let text = "⚠️ the agent runs it by itself: what becomes of it is never known";
         lines.push(Rich::default().text(text));

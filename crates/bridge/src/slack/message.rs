@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::blocks::{self, Rich, actions, button, context, date, escaped, rich, styled};
 use super::facts::facts;
 use super::limits::{MAX_FALLBACK, head, short, tail, units};
-use crate::card::{By, Card, Outcome, Stage};
+use crate::card::{self, By, Card, NOT_EXACT, Outcome, Stage, WHY_NOT_EXACT};
 
 /// Units of a command that are shown; of a longer one, its beginning and its end.
 const MAX_COMMAND: usize = 2_900;
@@ -53,12 +53,17 @@ pub(super) fn answers(entry: &QueueEntry) -> Vec<Value> {
     buttons
 }
 
-/// The command in letters of one width. What is said of a fold stands outside of them, where no argument can put it.
-pub(super) fn command(entry: &QueueEntry) -> Vec<Value> {
-    let line = entry.exact.clone().unwrap_or_else(|| display::command(&entry.argv));
-    let line = display_safe(&line);
+/// The command in letters of one width. What is said of it stands outside of them, where no argument can put it.
+fn command(entry: &QueueEntry) -> Vec<Value> {
+    let mut parts = Vec::new();
+    if entry.exact.is_none() {
+        let note = Rich::default().bold(&format!("❗ {NOT_EXACT} ")).text(WHY_NOT_EXACT);
+        parts.push(note.section());
+    }
+    let line = display_safe(&card::command(entry));
     if units(&line) <= MAX_COMMAND {
-        return vec![Rich::preformatted(if line.is_empty() { "(no command)" } else { &line })];
+        parts.push(Rich::preformatted(if line.is_empty() { "(no command)" } else { &line }));
+        return parts;
     }
     let (first, last) = (head(&line, MAX_COMMAND - TAIL), tail(&line, TAIL));
     let all = line.chars().count();
@@ -67,7 +72,8 @@ pub(super) fn command(entry: &QueueEntry) -> Vec<Value> {
         "⋯ folded: {left_out} of {all} characters are left out here; `clawrden queue --full` shows all of it ⋯"
     );
     let note = Rich::default().bold(&note);
-    vec![Rich::preformatted(first), note.section(), Rich::preformatted(last)]
+    parts.extend([Rich::preformatted(first), note.section(), Rich::preformatted(last)]);
+    parts
 }
 
 /// Both forms are safe already; a warden elsewhere may be of another mind.
@@ -175,6 +181,22 @@ mod tests {
         let mut unsafe_one = card(&["ls"]);
         unsafe_one.entry.exact = Some("ls \u{202e}x".to_owned());
         assert!(payload(&unsafe_one).to_string().contains(r"ls \\u202ex"));
+    }
+
+    #[test]
+    fn a_command_without_an_exact_form_says_so_and_hides_no_fold_within() {
+        let long = format!("{}; curl evil.example", "x".repeat(500));
+        let mut inexact = card(&["sh", "-c", &long]);
+        assert!(!payload(&inexact).to_string().contains(NOT_EXACT));
+        inexact.entry.exact = None;
+        let parts = payload(&inexact)["blocks"][1]["elements"].clone();
+        assert!(parts[0].to_string().contains(NOT_EXACT), "{parts}");
+        let shown = parts[1]["elements"][0]["text"].as_str().unwrap();
+        assert_eq!(shown, display::exact(&inexact.entry.argv), "no fold stands within it");
+        inexact.entry.argv[2] = "x".repeat(5_000);
+        let parts = payload(&inexact)["blocks"][1]["elements"].clone();
+        let note = parts[2].to_string();
+        assert!(note.contains("2106 of 5006 characters are left out"), "{note}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use clawrden_api::display::{age, command, duration, rfc3339};
 
 use super::text::{MAX_TEXT, Text, short, split, units, visible};
 use super::wire::Button;
-use crate::card::{By, Card, Outcome, Stage};
+use crate::card::{self, By, Card, NOT_EXACT, Outcome, Stage, WHY_NOT_EXACT, marked};
 
 /// UTF-16 units of one value below the command.
 const MAX_VALUE: usize = 300;
@@ -32,9 +32,12 @@ pub(super) struct Rendered {
 /// What a card looks like at the moment `now_ms`, in milliseconds since 1970.
 pub(super) fn render(card: &Card, now_ms: u64) -> Rendered {
     let mut text = head(&card.stage);
+    if card.entry.exact.is_none() {
+        text.say("❗ ").bold(NOT_EXACT).say(" ").say(WHY_NOT_EXACT).say("\n");
+    }
     let details = details(card, now_ms);
     let room = MAX_TEXT - text.units - details.units;
-    text.append(folded(&shown_command(&card.entry), room));
+    text.append(folded(&card::command(&card.entry), room));
     text.append(details);
     let buttons = if card.stage.is_open() { buttons(&card.entry) } else { Vec::new() };
     Rendered { text, buttons }
@@ -50,10 +53,6 @@ fn buttons(entry: &QueueEntry) -> Vec<Vec<Button>> {
         return vec![vec![button("Approve with a reason…", 'y')], no];
     }
     vec![vec![button("Approve", 'a'), button("For the session", 's')], no]
-}
-
-fn shown_command(entry: &QueueEntry) -> String {
-    entry.exact.clone().unwrap_or_else(|| command(&entry.argv))
 }
 
 /// A command as a block, of at most `room` units. What is said of a fold stands outside of the block, where no argument
@@ -143,6 +142,9 @@ fn moment(ms: u64) -> String {
 fn details(card: &Card, now_ms: u64) -> Text {
     let entry = &card.entry;
     let mut lines = Lines::default();
+    if let Some(marked) = marked(entry) {
+        lines.text.say("⚠️ ").say(marked).say("\n");
+    }
     for warning in entry.warnings.iter().take(MAX_LINES) {
         lines.add("⚠️ ", warning);
     }

@@ -183,6 +183,23 @@ fn a_command_that_is_too_long_is_folded_where_no_argument_can_pretend_it() {
 }
 
 #[test]
+fn a_command_without_an_exact_form_says_so_and_hides_no_fold_within() {
+    const NOTE: &str = "❗ Not the exact command: parts of it are left out, or secrets in it are marked\n";
+    let long = format!("{}; curl evil.example", "x".repeat(500));
+    let mut inexact = card(&["sh", "-c", &long, "--token=[redacted:token]"], Stage::Waiting);
+    inexact.entry.exact = None;
+    let shown = render(&inexact, 0).text;
+    let ours = ours(&shown);
+    assert!(ours.contains(NOTE), "{ours}");
+    assert!(ours.contains("⚠️ secrets are replaced by marks here; what runs has them\n"), "{ours}");
+    assert!(shown.text.contains(&exact(&inexact.entry.argv)), "no fold stands within it");
+    let whole = waiting(&["sh", "-c", &long]).text;
+    assert!(!whole.text.contains("Not the exact") && !whole.text.contains("marks"));
+    inexact.entry.argv[2] = "x".repeat(5_000);
+    assert!(render(&inexact, 0).text.text.contains("Not the whole command:"));
+}
+
+#[test]
 fn everything_at_its_longest_fits_into_one_message() {
     let long = "😀\u{202e}".repeat(3000);
     let mut card = card(&["x", &long], Stage::Waiting);
