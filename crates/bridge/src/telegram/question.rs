@@ -65,7 +65,10 @@ pub(super) fn asked(message: &Message, bot: i64, user: i64) -> Option<(Answering
     }
     let (before, id) = text.split_at_checked(text.len().checked_sub(DIGITS)?)?;
     let answering = Answering::ALL.into_iter().find(|a| before.ends_with(a.words()))?;
-    let mut mentioned = message.entities.iter().filter_map(|entity| entity.user.as_ref());
-    let is_theirs = mentioned.all(|mentioned| mentioned.id == user);
+    // Who is asked is mentioned first, and nobody else is: a message that names two is a question to neither.
+    let is_mention = |kind: &str| matches!(kind, "text_mention" | "mention");
+    let mut mentioned = message.entities.iter().filter(|entity| is_mention(&entity.kind));
+    let (mentioned, None) = (mentioned.next()?, mentioned.next()) else { return None };
+    let is_theirs = mentioned.offset == 0 && mentioned.user.as_ref()?.id == user;
     (is_theirs && is_request(id)).then(|| (answering, id.to_owned()))
 }

@@ -184,7 +184,8 @@ fn a_command_that_is_too_long_is_folded_where_no_argument_can_pretend_it() {
 
 #[test]
 fn a_command_without_an_exact_form_says_so_and_hides_no_fold_within() {
-    const NOTE: &str = "❗ Not the exact command: parts of it are left out, or secrets in it are marked\n";
+    const NOTE: &str =
+        "❗ Not the exact command: parts of it are left out, or secrets in it are marked\n";
     let long = format!("{}; curl evil.example", "x".repeat(500));
     let mut inexact = card(&["sh", "-c", &long, "--token=[redacted:token]"], Stage::Waiting);
     inexact.entry.exact = None;

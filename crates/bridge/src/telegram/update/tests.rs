@@ -214,6 +214,19 @@ fn only_a_question_of_ours_to_this_person_is_one() {
     let to_bob = question(43, "Bob", Answering::Approve, ID);
     assert_eq!(read(&answer("ok", &to_bob)), Meaning::Nothing);
 
+    // Of nobody, of two, and of somebody who is not asked.
+    let mut of_nobody = asked.clone();
+    of_nobody.entities.remove(0);
+    assert_eq!(read(&answer("ok", &of_nobody)), Meaning::Nothing);
+    for name in ["mention", "text_mention"] {
+        let mut update = answer("ok", &asked);
+        let entities = &mut update["message"]["reply_to_message"]["entities"];
+        let mut second = entities[0].clone();
+        (second["type"], second["offset"]) = (name.into(), 7.into());
+        entities.as_array_mut().unwrap().insert(1, second);
+        assert_eq!(read(&update), Meaning::Nothing, "{name}");
+    }
+
     // What a command wrote stands in a block, however it looks.
     let mut output = super::super::text::Text::default();
     output.pre(&asked.text);
