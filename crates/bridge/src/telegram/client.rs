@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::text::short;
 use super::wire::Answer;
-use crate::http::{self, Http, MAX_REST, Outgoing};
+use crate::http::{self, Http, HttpError, MAX_REST, Outgoing};
 use crate::secret::Secret;
 use crate::service::Failure;
 
@@ -24,6 +24,8 @@ pub(super) enum Refusal {
     Rest(Duration),
     /// It could not be reached, or could not answer, or nothing that can be understood.
     Away(Failure),
+    /// Its answer is longer than we read.
+    TooLong(Failure),
     /// It says no.
     No {
         /// As a status of HTTP.
@@ -58,7 +60,7 @@ impl From<Refusal> for Failure {
         let remedy = remedy(&refusal);
         match refusal {
             Refusal::Rest(rest) => Self::Later(rest),
-            Refusal::Away(failure) => failure,
+            Refusal::Away(failure) | Refusal::TooLong(failure) => failure,
             Refusal::No { description, code: 409, .. } => {
                 Self::Now(format!("telegram says: {description}{remedy}"))
             }
@@ -114,7 +116,10 @@ impl Client {
     ) -> Result<T, Refusal> {
         let url = format!("{}/bot{}/{method}", self.api, self.token.expose());
         let sent = self.http.send(Outgoing::json(&url, body).timeout(timeout)).await;
-        let answer = sent.map_err(|error| Refusal::Away(error.into()))?;
+        let answer = sent.map_err(|error| match error {
+            HttpError::TooLong(_) => Refusal::TooLong(error.into()),
+            other => Refusal::Away(other.into()),
+        })?;
         self.read(method, &answer)
     }
 

@@ -23,13 +23,14 @@ const MAX_CONFLICTS: u32 = 3;
 
 /// Polls until that makes no sense any more.
 pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
-    let mut offset = None;
+    let (mut offset, mut limit) = (None, MAX_UPDATES);
     let mut backoff = Backoff::from(telegram.settings.pause);
     let mut conflicts = backoff.clone();
     while !ears.is_closed() {
-        let refusal = match telegram.updates(offset).await {
+        let refusal = match telegram.updates(offset, limit).await {
             Ok(updates) => {
                 conflicts.reset();
+                limit = limit.saturating_mul(2).min(MAX_UPDATES);
                 let is_empty = updates.is_empty();
                 let Ok(next) = hand_on(telegram, &mut ears, updates).await else { break };
                 // Where nothing is left, nothing is confirmed again: after a week of silence, numbers begin anywhere.
@@ -39,6 +40,12 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
                     continue;
                 }
                 Refusal::Away(Failure::Now("telegram sends updates without numbers".to_owned()))
+            }
+            // Of long messages fewer fit: half of them are asked for, as they would be too many again.
+            Err(Refusal::TooLong(_)) if limit > 1 => {
+                limit /= 2;
+                tracing::debug!(limit, "fewer updates of telegram are asked for at once");
+                continue;
             }
             Err(refusal) => refusal,
         };
@@ -82,8 +89,8 @@ async fn hand_on(
 }
 
 impl Telegram {
-    async fn updates(&self, offset: Option<i64>) -> Result<Vec<Value>, Refusal> {
-        let mut body = json!({ "timeout": HOLD, "limit": MAX_UPDATES, "allowed_updates": KINDS });
+    async fn updates(&self, offset: Option<i64>, limit: u32) -> Result<Vec<Value>, Refusal> {
+        let mut body = json!({ "timeout": HOLD, "limit": limit, "allowed_updates": KINDS });
         if let Some(offset) = offset {
             body["offset"] = json!(offset);
         }

@@ -188,6 +188,29 @@ async fn a_flood_is_heard_whole_and_in_order() {
 }
 
 #[tokio::test]
+async fn more_than_is_read_at_once_is_asked_for_in_parts() {
+    let fake = fake::Telegram::start();
+    // As when many people answer to long messages: all together are longer than an answer may be, and three are.
+    let long = json!({ "reply_to_message": {
+        "message_id": 1, "date": 0, "chat": { "id": GROUP }, "text": "é".repeat(200_000),
+    } });
+    let said: Vec<i64> = (0..9).map(|_| fake.write(ALICE, GROUP, "/queue", &long)).collect();
+    let mut bridge = Listening::to(&fake);
+    for id in said {
+        assert_eq!(bridge.hear().await.key, format!("message:{GROUP}:{id}"));
+    }
+    soon("all is confirmed", || (fake.unconfirmed() == 0).then_some(())).await;
+    fake.say(ALICE, GROUP, "/status");
+    assert_eq!(bridge.hear().await.wants, command(&["status"]));
+    let last = || fake.calls("getUpdates").last().and_then(|call| call["limit"].as_u64());
+    soon("as many as ever are asked for", || {
+        fake.say(ALICE, GROUP, "x");
+        (last() == Some(50)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn bad_weather_is_survived() {
     let fake = fake::Telegram::start();
     for fault in [Fault::Drop, Fault::Page(502), Fault::TooMany(0)] {
