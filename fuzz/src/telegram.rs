@@ -14,6 +14,10 @@ pub fn telegram(data: &[u8]) {
     assert_eq!(meaning, understand(data, &bot, NOW));
     match &meaning {
         Meaning::Nothing => {}
+        Meaning::InPublic(heard) => {
+            check(heard);
+            assert!(matches!(&heard.wants, Wants::Command(words) if words[0] == "pair"));
+        }
         Meaning::Heard(heard) => {
             check(heard);
             if let Wants::Command(words) = &heard.wants
@@ -27,7 +31,7 @@ pub fn telegram(data: &[u8]) {
             check(tap);
             assert!(matches!(&tap.wants, Wants::Answer { reason: None, .. }));
         }
-        Meaning::TooLate { to } => {
+        Meaning::TooLate { to } | Meaning::Anonymous { to } => {
             assert!(to.user.parse::<i64>().is_ok());
         }
     }

@@ -20,6 +20,20 @@ resume [JAIL]: take that back
 pair CODE: say who you are, with a code from `clawrden people pair`
 help: this";
 
+/// Characters of a code, however it is written.
+const CODE: usize = 64;
+
+/// The words of a command, of which a code is one: people write it in parts, and to whom they say it.
+pub(crate) fn with_code(mut words: Vec<String>) -> Vec<String> {
+    if words.first().is_some_and(|verb| verb.eq_ignore_ascii_case("pair")) {
+        let parts = words.split_off(1);
+        let is_part = |word: &&String| !word.starts_with(['@', '<']);
+        let code: String = parts.iter().filter(is_part).map(String::as_str).collect();
+        words.extend((!code.is_empty()).then(|| code.chars().take(CODE).collect()));
+    }
+    words
+}
+
 /// How long ago something was.
 pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(then_ms) / 1_000;
@@ -218,6 +232,19 @@ mod tests {
         assert_eq!(said, "Already approved by alice\\n (web) 2 min ago.");
         card.stage = Stage::Denied(By { through: String::new(), ..by });
         assert_eq!(already(&card, 1_500).unwrap(), "Already denied by alice\\n just now.");
+    }
+
+    #[test]
+    fn a_code_is_one_word_however_it_is_written() {
+        let said = |text: &str| with_code(text.split_whitespace().map(str::to_owned).collect());
+        for text in ["pair AB-CD", "pair AB - CD", "pair @bot AB-CD", "pair <@U1|bot> AB -CD"] {
+            assert_eq!(said(text), ["pair", "AB-CD"], "{text}");
+        }
+        assert_eq!(said("PAIR AB CD"), ["PAIR", "ABCD"]);
+        assert_eq!(said("pair @bot"), ["pair"]);
+        assert_eq!(said("kill web shop"), ["kill", "web", "shop"]);
+        assert_eq!(said(&format!("pair {}", "x".repeat(900)))[1].len(), CODE);
+        assert!(said("").is_empty());
     }
 
     #[test]

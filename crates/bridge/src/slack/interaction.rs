@@ -9,6 +9,7 @@ use super::limits::short;
 use super::modal::{self, Submitted};
 use crate::card::is_request;
 use crate::service::{Heard, ReplyTo, Scope, Wants};
+use crate::words::with_code;
 
 /// Words of a command, and characters of one.
 const MAX_WORDS: usize = 16;
@@ -129,7 +130,7 @@ fn typed(payload: &Value) -> Option<Done> {
         user: user.clone(),
     };
     let key = format!("typed:{}", trigger(payload)?);
-    let wants = Wants::Command(words);
+    let wants = Wants::Command(with_code(words));
     Some(Done::Heard(Box::new(Heard { user: format!("{team}/{user}"), shown, key, to, wants })))
 }
 
@@ -198,6 +199,16 @@ mod tests {
             assert_eq!(interactive(&payload), Done::Nothing);
             assert_eq!(command(&payload), Done::Nothing);
         }
+    }
+
+    #[test]
+    fn a_code_is_typed_in_parts_as_well() {
+        let payload = json!({
+            "text": "pair <@U0BOT|clawrden> 7XK2P 9QRST", "user_id": "U1", "team_id": "T1", "channel_id": "C1",
+            "trigger_id": "1",
+        });
+        let Done::Heard(heard) = command(&payload) else { panic!() };
+        assert_eq!(heard.wants, Wants::Command(vec!["pair".to_owned(), "7XK2P9QRST".to_owned()]));
     }
 
     #[test]

@@ -28,6 +28,15 @@ const MAX_REMEMBERED: usize = 1000;
 /// How long asking somebody for a reason may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// What is said of a command that opens and is not of this time.
+const TOO_LATE: &str = "This came more than ten minutes late and was not done. Send it again if it is still wanted (or set this machine's clock).";
+
+/// What is said where everybody in a chat has seen a code.
+const IN_PUBLIC: &str = "Everybody in this chat has seen that code. It is used up if it was taken, which is said here as well; if it was not, have another one made. Write to me alone with a code.";
+
+/// What is said to who hides behind a group or a channel.
+const ANONYMOUS: &str = "This was written in the name of a group or a channel, so nobody can tell whose it is, and nothing was done. Write it under your own name: as an administrator, without \"Remain anonymous\".";
+
 /// People who are asked for a reason at once.
 pub(super) const AT_ONCE: usize = 8;
 
@@ -84,6 +93,10 @@ impl<'a> Ears<'a> {
                 self.heard.send(heard).await.map_err(drop)?;
                 None
             }
+            Ok(Meaning::InPublic(heard)) => {
+                self.heard.send(heard.clone()).await.map_err(drop)?;
+                Some(Aside(Meaning::InPublic(heard)))
+            }
             Ok(other) => Some(Aside(other)),
         };
         self.recent.extend(number);
@@ -136,7 +149,7 @@ impl Telegram {
         }
     }
 
-    /// Asks for a reason, or says that something came too late. Where that fails, whoever tapped can tap again.
+    /// Asks for a reason, or says what is wrong. Where that fails, whoever tapped can tap again.
     pub(super) async fn do_aside(&self, Aside(meaning): Aside) {
         match meaning {
             Meaning::Ask { tap, message, answering } => {
@@ -148,7 +161,9 @@ impl Telegram {
                     tracing::warn!(%why, "a tap could not be answered");
                 }
             }
-            Meaning::TooLate { to } => self.say_too_late(&to).await,
+            Meaning::TooLate { to } => self.say(&to, TOO_LATE).await,
+            Meaning::InPublic(heard) => self.say(&heard.to, IN_PUBLIC).await,
+            Meaning::Anonymous { to } => self.say(&to, ANONYMOUS).await,
             Meaning::Nothing | Meaning::Heard(_) => {}
         }
     }
@@ -173,10 +188,9 @@ impl Telegram {
         FAILED
     }
 
-    async fn say_too_late(&self, to: &ReplyTo) {
-        let text = "This came more than ten minutes late and was not done. Send it again if it is still wanted (or set this machine's clock).";
+    async fn say(&self, to: &ReplyTo, text: &str) {
         if let Ok(Err(why)) = timeout(ASK_TIMEOUT, self.tell_person(to, text)).await {
-            tracing::warn!(%why, "a late command could not be answered");
+            tracing::warn!(%why, "what is wrong with a command could not be said");
         }
     }
 }

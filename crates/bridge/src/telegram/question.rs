@@ -53,7 +53,7 @@ pub(super) fn question(user: i64, shown: &str, answering: Answering, request: &s
 /// Whatever anybody else chose stands in code, in every message of ours: where nothing is code but the id at the very
 /// end, the words before it are our own, and the name before them is that of whom we ask.
 pub(super) fn asked(message: &Message, bot: i64, user: i64) -> Option<(Answering, String)> {
-    if message.from.as_ref()?.id != bot || !message.is_original() {
+    if message.from.as_ref()?.id != bot || message.sender_chat.is_some() || !message.is_original() {
         return None;
     }
     let text = message.text.as_deref()?;

@@ -5,6 +5,7 @@ use super::text::short;
 use super::wire::{CallbackQuery, Message, Update, User};
 use crate::card::is_request;
 use crate::service::{Heard, ReplyTo, Scope, Wants};
+use crate::words::with_code;
 
 /// Characters of a reason; of a longer one the beginning is taken.
 pub const MAX_REASON: usize = 1000;
@@ -59,9 +60,17 @@ pub enum Meaning {
         /// Which answer.
         answering: Answering,
     },
+    /// Somebody says a code where others see it: it is taken, so that none of them can use it, and they are told to write to
+    /// us alone.
+    InPublic(Heard),
     /// A command that is not of this time, and not to be done.
     TooLate {
         /// To whom that is said.
+        to: ReplyTo,
+    },
+    /// A command in the name of a group or a channel: whose it is, nobody tells.
+    Anonymous {
+        /// Where that is said.
         to: ReplyTo,
     },
 }
@@ -123,30 +132,44 @@ fn of_tap(tap: CallbackQuery) -> Meaning {
 
 fn of_message(message: &Message, bot: &Bot, now_ms: u64) -> Meaning {
     let (Some(from), Some(text)) = (&message.from, &message.text) else { return Meaning::Nothing };
-    if from.is_bot || !message.is_original() || message.chat.kind == "channel" {
+    if !message.is_original() || message.chat.kind == "channel" {
         return Meaning::Nothing;
     }
+    let is_private = message.chat.kind == "private";
     let thread = message.message_thread_id.filter(|_| message.is_topic_message);
     let to = ReplyTo {
         place: place(message.chat.id, thread),
         address: Some(format!("{MESSAGE}{}", message.message_id)),
         user: from.id.to_string(),
     };
-    let heard = |wants| {
-        Meaning::Heard(Heard {
-            user: from.id.to_string(),
-            shown: shown(from),
-            key: format!("{MESSAGE}{}:{}", message.chat.id, message.message_id),
-            to: to.clone(),
-            wants,
-        })
+    // What answers to a question is a reason, whatever it begins with.
+    let is_to_us_alone = is_private && message.reply_to_message.is_none();
+    let command = command(text, bot, is_to_us_alone);
+    if message.sender_chat.is_some() {
+        return if command.is_some() { Meaning::Anonymous { to } } else { Meaning::Nothing };
+    }
+    if from.is_bot {
+        return Meaning::Nothing;
+    }
+    let heard = |wants| Heard {
+        user: from.id.to_string(),
+        shown: shown(from),
+        key: format!("{MESSAGE}{}:{}", message.chat.id, message.message_id),
+        to: to.clone(),
+        wants,
     };
-    if let Some(words) = command(text, bot) {
+    if let Some(words) = command {
+        let says_a_code = words[0] == "pair" && words.len() > 1;
         let age = now_ms.abs_diff(message.date.saturating_mul(1000));
         if words[0] == "resume" && age > MAX_AGE {
             return Meaning::TooLate { to };
         }
-        return heard(Wants::Command(words));
+        let heard = heard(Wants::Command(words));
+        return if says_a_code && !is_private {
+            Meaning::InPublic(heard)
+        } else {
+            Meaning::Heard(heard)
+        };
     }
     let question = message.reply_to_message.as_deref();
     let Some((answering, request)) = question.and_then(|q| asked(q, bot.id, from.id)) else {
@@ -157,15 +180,29 @@ fn of_message(message: &Message, bot: &Bot, now_ms: u64) -> Meaning {
         return Meaning::Nothing;
     }
     let approve = answering == Answering::Approve;
-    heard(Wants::Answer { request, approve, reason: Some(reason), scope: Scope::Once })
+    Meaning::Heard(heard(Wants::Answer {
+        request,
+        approve,
+        reason: Some(reason),
+        scope: Scope::Once,
+    }))
 }
 
 /// The words of a command to us: `/kill@our_bot web` is `kill web`. One for another bot, or that is not known, is none.
-fn command(text: &str, bot: &Bot) -> Option<Vec<String>> {
-    let mut words = text.strip_prefix('/')?.split_whitespace();
+/// A code needs no slash where it is said to us: that it is not heard would leave it to who sees it.
+fn command(text: &str, bot: &Bot, is_to_us_alone: bool) -> Option<Vec<String>> {
+    let is_us = |name: &str| name.eq_ignore_ascii_case(&bot.username);
+    let mut words = text.split_whitespace().peekable();
+    let to_us = words.next_if(|word| word.strip_prefix('@').is_some_and(is_us)).is_some();
     let first = words.next()?;
+    let is_code = (to_us || is_to_us_alone) && first.eq_ignore_ascii_case("pair");
+    let first = match first.strip_prefix('/') {
+        Some(first) if to_us || text.starts_with('/') => first,
+        None if is_code => first,
+        _ => return None,
+    };
     let (name, to) = first.split_once('@').map_or((first, None), |(name, to)| (name, Some(to)));
-    if to.is_some_and(|to| !to.eq_ignore_ascii_case(&bot.username)) {
+    if to.is_some_and(|to| !is_us(to)) {
         return None;
     }
     let (name, _) = COMMANDS.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
@@ -180,7 +217,7 @@ fn command(text: &str, bot: &Bot) -> Option<Vec<String>> {
         }
         all.push(word.to_owned());
     }
-    Some(all)
+    Some(with_code(all))
 }
 
 /// Before the id of a callback query, in the address of a reply.

@@ -72,10 +72,9 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Whether somebody wrote just this, here, under their own name.
+    /// Whether it was written just so, here, by whom it is from.
     pub(super) fn is_original(&self) -> bool {
-        self.sender_chat.is_none()
-            && self.forward_origin.is_none()
+        self.forward_origin.is_none()
             && self.forward_date.is_none()
             && self.via_bot.is_none()
             && self.edit_date.is_none()

@@ -45,7 +45,7 @@ async fn commands_are_heard_in_every_chat_and_answered_there() {
     let mut bridge = Listening::to(&fake);
     for (chat, text, words) in [
         (GROUP, format!("/kill@{NAME} web"), &["kill", "web"][..]),
-        (ALICE.id, "/pair 1234-5678".to_owned(), &["pair", "1234-5678"]),
+        (ALICE.id, "pair 1234 5678".to_owned(), &["pair", "12345678"]),
         (ALICE.id, "/status".to_owned(), &["status"]),
         (GROUP, "/resume".to_owned(), &["resume"]),
         (ALICE.id, "/start".to_owned(), &["help"]),
@@ -61,13 +61,50 @@ async fn commands_are_heard_in_every_chat_and_answered_there() {
     fake.say(ALICE, GROUP, "/kill@another_bot");
     fake.say(ALICE, GROUP, "kill");
     fake.write(ALICE, GROUP, "/kill", &json!({ "forward_origin": { "type": "user" } }));
-    fake.write(ALICE, GROUP, "/kill", &json!({ "sender_chat": { "id": GROUP } }));
     fake.update(json!({ "edited_message": { "message_id": 1, "text": "/kill" } }));
     fake.update(json!({ "message": { "text": 7 } }));
     bridge.hear_nothing().await;
     soon("all is confirmed", || (fake.unconfirmed() == 0).then_some(())).await;
     let menu = &fake.calls("setMyCommands")[0]["commands"];
     assert_eq!(menu.as_array().unwrap().len(), 6);
+    assert_eq!(fake.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_code_in_a_group_is_used_up_and_its_owner_told_to_write_alone() {
+    let fake = fake::Telegram::start();
+    let mut bridge = Listening::to(&fake);
+    let said = fake.say(ALICE, GROUP, &format!("@{NAME} pair 1234 5678"));
+    let heard = bridge.hear().await;
+    assert_eq!((heard.wants, &heard.user[..]), (command(&["pair", "12345678"]), "42"));
+    let told = soon("she is told", || fake.last(GROUP)).await;
+    assert_eq!(told.reply_to, Some(said));
+    assert!(told.text.contains("Write to me alone"), "{}", told.text);
+    fake.add_chat(ALICE.id, "private");
+    fake.say(ALICE, ALICE.id, "/pair 1234-5678");
+    bridge.hear().await;
+    bridge.hear_nothing().await;
+    assert_eq!(fake.messages().len(), 1, "nothing is wrong with that");
+    assert_eq!(fake.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_anonymous_administrator_is_told_that_they_are_nobody() {
+    let fake = fake::Telegram::start();
+    let mut bridge = Listening::to(&fake);
+    let said = fake.write(
+        ALICE,
+        GROUP,
+        "/kill",
+        &json!({
+            "sender_chat": { "id": GROUP, "type": "supergroup" },
+            "from": { "id": 1_087_968_824, "is_bot": true, "first_name": "Group" },
+        }),
+    );
+    let told = soon("that is said", || fake.last(GROUP)).await;
+    assert_eq!(told.reply_to, Some(said));
+    assert!(told.text.contains("Remain anonymous"), "{}", told.text);
+    bridge.hear_nothing().await;
     assert_eq!(fake.violations(), [""; 0]);
 }
 

@@ -110,7 +110,6 @@ fn commands_are_words() {
         ("/status", vec!["status"]),
         ("/kill@clawrden_BOT  web", vec!["kill", "web"]),
         ("/KILL", vec!["kill"]),
-        ("/pair 1234-5678", vec!["pair", "1234-5678"]),
         ("/start x", vec!["help"]),
         ("/resume web", vec!["resume", "web"]),
     ] {
@@ -139,9 +138,56 @@ fn commands_are_words() {
 }
 
 #[test]
+fn a_code_is_taken_however_it_is_written_and_never_left_to_who_sees_it() {
+    for text in [
+        "/pair 1234-5678",
+        "/pair 1234 - 5678",
+        "/pair@clawrden_bot 1234-5678",
+        "/pair @clawrden_bot 1234-5678",
+        "@clawrden_bot pair 1234-5678",
+        "@Clawrden_Bot /pair\n1234-5678",
+    ] {
+        let Meaning::InPublic(seen) = read(&message(text)) else { panic!("{text}") };
+        let words = vec!["pair".to_owned(), "1234-5678".to_owned()];
+        assert_eq!(seen.wants, Wants::Command(words.clone()), "{text}");
+        let mut alone = message(text);
+        alone["message"]["chat"]["type"] = "private".into();
+        assert_eq!(heard(&alone).wants, Wants::Command(words));
+    }
+    let mut alone = message("Pair 1234-5678");
+    assert_eq!(read(&alone), Meaning::Nothing, "it is said to nobody");
+    alone["message"]["chat"]["type"] = "private".into();
+    assert!(matches!(read(&alone), Meaning::Heard(_)));
+    assert!(matches!(read(&message("/pair")), Meaning::Heard(_)), "there is no code in it");
+    for text in
+        ["@other_bot pair 1234-5678", "@clawrden_bot kill", "@clawrden_bot", "/pair@other_bot 1"]
+    {
+        assert_eq!(read(&message(text)), Meaning::Nothing, "{text}");
+    }
+}
+
+#[test]
+fn who_hides_behind_a_group_is_nobody_and_is_told_so() {
+    for from in [json!({ "id": 1_087_968_824, "is_bot": true, "first_name": "Group" }), alice()] {
+        let mut update = message("/kill");
+        update["message"]["sender_chat"] = json!({ "id": -100, "type": "supergroup" });
+        update["message"]["from"] = from;
+        let Meaning::Anonymous { to } = read(&update) else { panic!() };
+        assert_eq!(to.place, "-100");
+        update["message"]["text"] = json!("kill");
+        assert_eq!(read(&update), Meaning::Nothing);
+        update["message"]["text"] = json!("/kill");
+        update["message"]["forward_origin"] = json!({});
+        assert_eq!(read(&update), Meaning::Nothing);
+    }
+    let mut reason = answer("ok", &question(42, "Alice", Answering::Approve, ID));
+    reason["message"]["sender_chat"] = json!({ "id": -100, "type": "supergroup" });
+    assert_eq!(read(&reason), Meaning::Nothing);
+}
+
+#[test]
 fn what_a_person_did_not_write_here_themselves_is_nothing() {
-    let changes: [(&str, Value); 7] = [
-        ("sender_chat", json!({ "id": -100, "type": "supergroup" })),
+    let changes: [(&str, Value); 6] = [
         ("forward_origin", json!({ "type": "user" })),
         ("forward_date", json!(1)),
         ("via_bot", json!({ "id": 9, "is_bot": true })),
