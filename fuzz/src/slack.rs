@@ -30,7 +30,13 @@ pub fn slack(data: &[u8]) {
 fn check(done: &Done) {
     match done {
         Done::Nothing => {}
-        Done::Heard(heard) => check_heard(heard),
+        Done::Heard(heard) => {
+            assert!((1..=8).contains(&heard.len()));
+            let is_no =
+                |heard: &Heard| matches!(&heard.wants, Wants::Answer { approve: false, .. });
+            assert!(heard.len() == 1 || heard.iter().all(is_no), "one tap approves one");
+            heard.iter().for_each(check_heard);
+        }
         Done::Open(opening) => {
             check_to(&opening.to);
             let metadata = opening.view["private_metadata"].as_str().unwrap_or_default();

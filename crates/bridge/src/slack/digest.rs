@@ -1,15 +1,18 @@
-//! What a flood looks like: one message, of which the first requests can be answered.
+//! What a flood looks like: one message. Nothing of it is approved by one tap: a yes is in a dialog, for one request that is
+//! shown whole there. What is shown can be denied, also all of it.
 
 use clawrden_api::{QueueEntry, display};
 use serde_json::{Value, json};
 
-use super::blocks::{Rich, actions, button, context, page, rich, styled};
+use super::blocks::{Rich, actions, button, context, page, plain, rich, styled};
 use super::limits::{head, short, units};
-use super::message::answers;
-use crate::card::Digest;
+use crate::card::{self, Digest};
 
 /// Requests that have buttons.
-const SHOWN: usize = 8;
+pub(super) const SHOWN: usize = 8;
+
+/// What denies all that are shown.
+pub(super) const DENY_ALL: &str = "deny-all";
 
 /// Units of a command. One that is longer cannot be approved here: nobody has seen all of it.
 const COMMAND: usize = 800;
@@ -30,32 +33,43 @@ pub(super) fn payload(digest: &Digest) -> Value {
     };
     let title = Rich::default().bold(&text);
     let mut blocks = vec![rich("title", &[title.section()])];
-    for (at, entry) in digest.some.iter().take(SHOWN).enumerate() {
-        let command = display::command(&entry.argv);
-        let is_whole = units(&command) <= COMMAND && !is_folded(entry);
-        blocks.push(rich(&format!("request-{at}"), &told(entry, &command, is_whole)));
-        let buttons = if is_whole {
-            answers(entry)
-        } else {
-            vec![styled(button("deny", "Deny", &entry.id), "danger")]
-        };
-        blocks.push(actions(&format!("answer-{at}"), &buttons));
-    }
     let shown = digest.some.len().min(SHOWN);
+    for (at, entry) in digest.some[..shown].iter().enumerate() {
+        let command = card::command(entry);
+        let warnings = entry.warnings.len() + entry.noticed.len();
+        let is_whole = entry.exact.is_some() && units(&command) <= COMMAND && warnings <= WARNINGS;
+        blocks.push(rich(&format!("request-{at}"), &told(entry, &command, is_whole)));
+        let more = is_whole.then(|| button("more", "More…", &entry.id));
+        let deny = styled(button("deny", "Deny", &entry.id), "danger");
+        blocks.push(actions(
+            &format!("answer-{at}"),
+            &more.into_iter().chain([deny]).collect::<Vec<_>>(),
+        ));
+    }
     if digest.waiting > shown {
         let more = digest.waiting - shown;
         blocks.push(context("more", &format!("and {more} more; `/clawrden queue` lists them")));
     }
-    if let Some(button) = page(digest.page.as_deref()) {
-        blocks.push(actions("page", &[button]));
+    let mut buttons = Vec::new();
+    buttons.extend((shown > 1).then(|| deny_all(&digest.some[..shown])));
+    buttons.extend(page(digest.page.as_deref()));
+    if !buttons.is_empty() {
+        blocks.push(actions("all", &buttons));
     }
     json!({ "text": text, "blocks": blocks })
 }
 
-/// Whether the short form of its command leaves something out.
-fn is_folded(entry: &QueueEntry) -> bool {
-    let is_long = |argument: &String| argument.chars().count() > display::MAX_ARGUMENT;
-    entry.argv.len() > display::MAX_ARGUMENTS || entry.argv.iter().any(is_long)
+fn deny_all(some: &[QueueEntry]) -> Value {
+    let ids: Vec<&str> =
+        some.iter().map(|entry| &entry.id[..]).filter(|id| card::is_request(id)).collect();
+    let label = format!("Deny these {}", some.len());
+    let mut deny = styled(button(DENY_ALL, &label, &ids.join(" ")), "danger");
+    deny["confirm"] = json!({
+        "title": plain("Deny all of these?"),
+        "text": plain("What is not shown in this message waits on."),
+        "confirm": plain("Deny"), "deny": plain("Cancel"), "style": "danger",
+    });
+    deny
 }
 
 fn told(entry: &QueueEntry, command: &str, is_whole: bool) -> Vec<Value> {
@@ -64,6 +78,9 @@ fn told(entry: &QueueEntry, command: &str, is_whole: bool) -> Vec<Value> {
     line = line.code(&name(&entry.jail, 60));
     if let Some(cwd) = &entry.cwd {
         line = line.text(" in ").code(&name(cwd, 120));
+    }
+    if let Some(user) = &entry.run_as {
+        line = line.text(" as the host's user ").code(&name(user, 60));
     }
     let warnings: Vec<&String> = entry.warnings.iter().chain(&entry.noticed).collect();
     for warning in warnings.iter().take(WARNINGS) {
@@ -74,7 +91,7 @@ fn told(entry: &QueueEntry, command: &str, is_whole: bool) -> Vec<Value> {
     }
     let mut parts = vec![line.section(), Rich::preformatted(head(command, COMMAND))];
     if !is_whole {
-        let note = "⋯ too long to be approved here: `clawrden queue --full` shows all of it ⋯";
+        let note = "⋯ not all of it is shown, so it cannot be approved here: `clawrden queue --full` shows it ⋯";
         parts.push(Rich::default().bold(note).section());
     }
     parts
@@ -89,28 +106,42 @@ mod tests {
         Digest { some, waiting, answered: 2, page: Some("https://w.example/".to_owned()) }
     }
 
+    fn buttons(payload: &Value) -> Vec<String> {
+        let blocks = payload["blocks"].as_array().unwrap().iter();
+        let buttons = blocks.filter(|block| block["type"] == "actions");
+        let buttons = buttons.flat_map(|block| block["elements"].as_array().unwrap());
+        buttons.map(|button| button["action_id"].as_str().unwrap().to_owned()).collect()
+    }
+
     #[test]
-    fn the_first_requests_can_be_answered_and_the_rest_is_counted() {
+    fn the_first_requests_are_shown_and_nothing_is_approved_by_one_tap() {
         let payload = payload(&digest(vec![entry(&["ls", "-l"]); 12], 40));
         let blocks = payload["blocks"].as_array().unwrap();
         let text = payload.to_string();
-        assert_eq!(text.matches("\"approve\"").count(), SHOWN);
+        let mut expected = ["more", "deny"].repeat(SHOWN);
+        expected.extend([DENY_ALL, "page"]);
+        assert_eq!(buttons(&payload), expected);
         assert!(text.contains("40 requests wait; 2 of this message are answered"), "{text}");
         assert!(text.contains("and 32 more"), "{text}");
         assert_eq!(blocks.len(), 1 + 2 * SHOWN + 2);
+        let all = &blocks.last().unwrap()["elements"][0];
+        assert_eq!(all["value"].as_str().unwrap().split(' ').count(), SHOWN);
+        assert_eq!(all["text"]["text"], "Deny these 8");
     }
 
     #[test]
     fn what_is_not_seen_whole_cannot_be_approved_from_a_digest() {
-        let long_argument = "x".repeat(500);
+        let long_argument = "x".repeat(COMMAND);
         let many: Vec<&str> = std::iter::repeat_n("yy", 300).collect();
-        for argv in [vec!["echo", &long_argument], many] {
-            let text = payload(&digest(vec![entry(&argv)], 1)).to_string();
-            assert!(!text.contains("\"approve\"") && !text.contains("\"more\""), "{text}");
-            assert!(
-                text.contains("\"deny\"") && text.contains("too long to be approved"),
-                "{text}"
-            );
+        let mut inexact = entry(&["ls"]);
+        inexact.exact = None;
+        let mut warned = entry(&["ls"]);
+        warned.warnings = vec!["odd".to_owned(); 2];
+        warned.noticed = vec!["LD_PRELOAD is set".to_owned()];
+        for entry in [entry(&["echo", &long_argument]), entry(&many), inexact, warned] {
+            let payload = payload(&digest(vec![entry], 1));
+            assert_eq!(buttons(&payload), ["deny", "page"]);
+            assert!(payload.to_string().contains("cannot be approved here"), "{payload}");
         }
     }
 }

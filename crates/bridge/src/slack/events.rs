@@ -145,7 +145,7 @@ mod tests {
     fn a_command_is_read_with_its_words() {
         let form = b"command=%2Fclawrden&text=kill+web&user_id=U1&team_id=T1&channel_id=C1&trigger_id=1.2.x&user_name=al";
         let Some(Read::Done(Done::Heard(heard))) = read(form) else { panic!() };
-        assert_eq!(heard.user, "T1/U1");
-        assert_eq!(heard.wants, Wants::Command(vec!["kill".to_owned(), "web".to_owned()]));
+        assert_eq!(heard[0].user, "T1/U1");
+        assert_eq!(heard[0].wants, Wants::Command(vec!["kill".to_owned(), "web".to_owned()]));
     }
 }

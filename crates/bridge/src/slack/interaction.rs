@@ -5,6 +5,7 @@
 use clawrden_api::display;
 use serde_json::{Value, json};
 
+use super::digest::{DENY_ALL, SHOWN};
 use super::limits::short;
 use super::modal::{self, Submitted};
 use crate::card::is_request;
@@ -24,8 +25,8 @@ const MAX_NAME: usize = 80;
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Done {
-    /// Somebody wants something.
-    Heard(Box<Heard>),
+    /// Somebody wants something; of several requests, the same for each.
+    Heard(Vec<Heard>),
     /// A dialog is to be opened while the tap is young.
     Open(Box<Opening>),
     /// A dialog stays open: what Slack is answered.
@@ -64,10 +65,14 @@ pub fn command(payload: &Value) -> Done {
 fn tapped(payload: &Value) -> Option<Done> {
     let action = payload["actions"].as_array()?.first()?;
     let verb = action["action_id"].as_str()?;
-    if !matches!(verb, "approve" | "session" | "deny" | "more") {
+    if !matches!(verb, "approve" | "session" | "deny" | "more" | DENY_ALL) {
         return None;
     }
-    let request = action["value"].as_str().filter(|id| is_request(id))?.to_owned();
+    let most = if verb == DENY_ALL { SHOWN } else { 1 };
+    let requests: Vec<&str> = action["value"].as_str()?.split(' ').collect();
+    if requests.len() > most || !requests.iter().all(|id| is_request(id)) {
+        return None;
+    }
     let channel =
         id(&payload["channel"]["id"]).or_else(|| id(&payload["container"]["channel_id"]))?;
     let trigger = trigger(payload)?;
@@ -75,13 +80,18 @@ fn tapped(payload: &Value) -> Option<Done> {
         ReplyTo { place: channel, address: address(payload), user: id(&payload["user"]["id"])? };
     if verb == "more" {
         let block = action["block_id"].as_str().unwrap_or_default();
-        let view = modal::view(&request, &to.place, &payload["message"], block);
+        let view = modal::view(requests[0], &to.place, &payload["message"], block);
         return Some(Done::Open(Box::new(Opening { trigger, view, to })));
     }
-    let approve = verb != "deny";
-    let scope = if verb == "session" { Scope::Session } else { Scope::Once };
-    let wants = Wants::Answer { request, approve, reason: None, scope };
-    heard(payload, format!("tap:{trigger}"), to, wants)
+    let approve = matches!(verb, "approve" | "session");
+    let each = requests.into_iter().enumerate().map(|(at, request)| {
+        let request = request.to_owned();
+        let scope = if verb == "session" { Scope::Session } else { Scope::Once };
+        let wants = Wants::Answer { request, approve, reason: None, scope };
+        let part = if at == 0 { String::new() } else { format!(":{at}") };
+        heard(payload, format!("tap:{trigger}{part}"), to.clone(), wants)
+    });
+    Some(Done::Heard(each.collect::<Option<_>>()?))
 }
 
 fn sent(payload: &Value) -> Option<Done> {
@@ -95,12 +105,12 @@ fn sent(payload: &Value) -> Option<Done> {
             let key = trigger(payload).or_else(|| id(&view["id"]))?;
             let user = id(&payload["user"]["id"])?;
             let to = ReplyTo { place: channel, address: None, user };
-            heard(payload, format!("sent:{key}"), to, wants)
+            Some(Done::Heard(vec![heard(payload, format!("sent:{key}"), to, wants)?]))
         }
     }
 }
 
-fn heard(payload: &Value, key: String, to: ReplyTo, wants: Wants) -> Option<Done> {
+fn heard(payload: &Value, key: String, to: ReplyTo, wants: Wants) -> Option<Heard> {
     let user = &payload["user"];
     // In a channel that is shared with others, the team of the payload is ours, and the user may be of theirs.
     let team = id(&user["team_id"])
@@ -108,7 +118,7 @@ fn heard(payload: &Value, key: String, to: ReplyTo, wants: Wants) -> Option<Done
         .or_else(|| id(&payload["enterprise"]["id"]))?;
     let shown = shown(user["username"].as_str().or(user["name"].as_str()));
     let user = format!("{team}/{}", to.user);
-    Some(Done::Heard(Box::new(Heard { user, shown, key, to, wants })))
+    Some(Heard { user, shown, key, to, wants })
 }
 
 fn typed(payload: &Value) -> Option<Done> {
@@ -131,7 +141,7 @@ fn typed(payload: &Value) -> Option<Done> {
     };
     let key = format!("typed:{}", trigger(payload)?);
     let wants = Wants::Command(with_code(words));
-    Some(Done::Heard(Box::new(Heard { user: format!("{team}/{user}"), shown, key, to, wants })))
+    Some(Done::Heard(vec![Heard { user: format!("{team}/{user}"), shown, key, to, wants }]))
 }
 
 /// A name, as people may see it.
@@ -176,7 +186,7 @@ mod tests {
 
     fn user(payload: &Value) -> Option<String> {
         match interactive(payload) {
-            Done::Heard(heard) => Some(heard.user),
+            Done::Heard(mut heard) => Some(heard.remove(0).user),
             _ => None,
         }
     }
@@ -189,6 +199,28 @@ mod tests {
         assert_eq!(user(&tap(&"T1".into(), &Value::Null)), Some("T1/U1".to_owned()));
         assert_eq!(user(&tap(&Value::Null, &Value::Null)), None);
         assert_eq!(user(&tap(&"T1/U2".into(), &Value::Null)), None);
+    }
+
+    #[test]
+    fn several_are_denied_at_once_and_never_approved() {
+        let mut payload = tap(&"T1".into(), &"T1".into());
+        let ids: Vec<String> = (0..SHOWN).map(|n| format!("{n:032x}")).collect();
+        payload["actions"][0] = json!({ "action_id": DENY_ALL, "value": ids.join(" ") });
+        let Done::Heard(all) = interactive(&payload) else { panic!() };
+        let keys: std::collections::HashSet<&str> =
+            all.iter().map(|heard| &heard.key[..]).collect();
+        assert_eq!(keys.len(), SHOWN);
+        for (heard, id) in all.iter().zip(&ids) {
+            let Wants::Answer { request, approve: false, .. } = &heard.wants else { panic!() };
+            assert_eq!(request, id);
+        }
+        for verb in ["approve", "session", "deny", "more"] {
+            payload["actions"][0]["action_id"] = verb.into();
+            assert_eq!(interactive(&payload), Done::Nothing, "{verb}");
+        }
+        payload["actions"][0] =
+            json!({ "action_id": DENY_ALL, "value": vec!["0".repeat(32); 9].join(" ") });
+        assert_eq!(interactive(&payload), Done::Nothing);
     }
 
     #[test]
@@ -208,7 +240,8 @@ mod tests {
             "trigger_id": "1",
         });
         let Done::Heard(heard) = command(&payload) else { panic!() };
-        assert_eq!(heard.wants, Wants::Command(vec!["pair".to_owned(), "7XK2P9QRST".to_owned()]));
+        let words = vec!["pair".to_owned(), "7XK2P9QRST".to_owned()];
+        assert_eq!(heard[0].wants, Wants::Command(words));
     }
 
     #[test]
@@ -218,8 +251,8 @@ mod tests {
             "trigger_id": "1", "response_url": "https://hooks.slack.com/commands/1",
         });
         let Done::Heard(heard) = command(&payload) else { panic!() };
-        let Wants::Command(words) = heard.wants else { panic!() };
+        let Wants::Command(words) = &heard[0].wants else { panic!() };
         assert_eq!(words.len(), MAX_WORDS);
-        assert_eq!(heard.to.address.as_deref(), Some("https://hooks.slack.com/commands/1"));
+        assert_eq!(heard[0].to.address.as_deref(), Some("https://hooks.slack.com/commands/1"));
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn payload(card: &Card) -> Value {
 }
 
 /// The buttons by which a request is answered.
-pub(super) fn answers(entry: &QueueEntry) -> Vec<Value> {
+fn answers(entry: &QueueEntry) -> Vec<Value> {
     let id = &entry.id;
     let mut buttons = Vec::new();
     if entry.approvals.as_ref().is_some_and(|wants| wants.reason_required) {

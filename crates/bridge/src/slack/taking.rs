@@ -33,7 +33,7 @@ pub(super) struct Full;
 
 /// Room for what was done.
 pub(super) enum Taken<'a> {
-    Heard(mpsc::Permit<'a, Heard>, Box<Heard>),
+    Heard(mpsc::PermitIterator<'a, Heard>, Vec<Heard>),
     Opening(Box<Opening>, tokio::sync::OwnedSemaphorePermit),
     Nothing,
 }
@@ -51,7 +51,10 @@ impl Taking {
     /// Makes room. What follows must be an acknowledgement, and then [`Taken::go`].
     pub(super) fn take(&self, done: Done) -> Result<Taken<'_>, Full> {
         Ok(match done {
-            Done::Heard(heard) => Taken::Heard(self.queue.try_reserve().map_err(|_| Full)?, heard),
+            Done::Heard(heard) => {
+                let room = self.queue.try_reserve_many(heard.len()).map_err(|_| Full)?;
+                Taken::Heard(room, heard)
+            }
             Done::Open(opening) => {
                 let seat = Arc::clone(&self.dialogs).try_acquire_owned().map_err(|_| Full)?;
                 Taken::Opening(opening, seat)
@@ -63,7 +66,7 @@ impl Taking {
     /// Does it. It waits for nothing.
     pub(super) fn go(&self, taken: Taken<'_>) {
         match taken {
-            Taken::Heard(room, heard) => room.send(*heard),
+            Taken::Heard(room, heard) => room.zip(heard).for_each(|(place, one)| place.send(one)),
             Taken::Opening(opening, seat) => {
                 let web = self.web.clone();
                 tokio::spawn(async move {

@@ -46,7 +46,10 @@ pub(super) fn render(card: &Card, now_ms: u64) -> Rendered {
 /// What a tap sends is the verb and the whole id, 34 of at most 64 bytes.
 fn buttons(entry: &QueueEntry) -> Vec<Vec<Button>> {
     let id = &entry.id;
-    let button = |text, verb: char| Button { text, callback_data: format!("{verb}:{id}") };
+    let button = |text: &'static str, verb: char| Button {
+        text: text.into(),
+        callback_data: format!("{verb}:{id}"),
+    };
     let no = vec![button("Deny", 'd'), button("Deny with a reason…", 'r')];
     let wants_reason = entry.approvals.as_ref().is_some_and(|wanted| wanted.reason_required);
     if wants_reason {

@@ -49,15 +49,17 @@ impl Telegram {
         before: Option<&Posted>,
         digest: &Digest,
     ) -> Result<Posted, Failure> {
-        let text = digest::render(digest);
+        let Rendered { text, buttons } = digest::render(digest);
+        let keyboard = json!({ "inline_keyboard": buttons });
         if let Some(before) = before {
-            match self.change(before, &text, &json!({ "inline_keyboard": [] })).await {
+            match self.change(before, &text, &keyboard).await {
                 Ok(()) => return Ok(before.clone()),
                 Err(gone) if is_gone(&gone) => {}
                 Err(other) => return Err(other.into()),
             }
         }
-        Ok(self.send(&Place::read(place)?, &text, json!({})).await?)
+        let extra = json!({ "reply_markup": keyboard });
+        Ok(self.send(&Place::read(place)?, &text, extra).await?)
     }
 
     pub(super) async fn tell_person(&self, to: &ReplyTo, text: &str) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! What of the Bot API's objects is read. Unknown fields are left alone; what is absent is taken for the less harmless.
 
+use std::borrow::Cow;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +183,6 @@ pub(super) struct Mentioned {
 /// A button.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Button {
-    pub(super) text: &'static str,
+    pub(super) text: Cow<'static, str>,
     pub(super) callback_data: String,
 }

@@ -302,7 +302,7 @@ async fn a_tap_is_heard_within_a_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_of_a_digest_are_answered_one_by_one() {
+async fn requests_of_a_digest_are_approved_one_by_one_and_denied_together() {
     let fake = fake::Slack::start();
     let slack = slack(&fake);
     let mut some = vec![card(&["ls", "first"]).entry, card(&["ls", "second"]).entry];
@@ -312,14 +312,30 @@ async fn requests_of_a_digest_are_answered_one_by_one() {
     let mut listening = Listening::to(slack, 8);
     fake.wait_for_sockets(1);
     let message = fake.message();
-    let payload = fake.tapped_in(&message, "answer-1", "approve", fake::ALICE);
-    fake.deliver("interactive", &payload);
-    let Wants::Answer { request, .. } = listening.next().await.wants else { panic!() };
-    assert_eq!(request, "0".repeat(32));
+    let text = message.payload.to_string();
+    assert!(!text.contains("\"approve\"") && !text.contains("\"session\""), "{text}");
     let payload = fake.tapped_in(&message, "answer-1", "more", fake::ALICE);
     fake.deliver("interactive", &payload);
-    let view = fake.view().view.to_string();
+    let dialog = fake.view();
+    let view = dialog.view.to_string();
     assert!(view.contains("ls second") && !view.contains("ls first"), "{view}");
+    fake.deliver("interactive", &fake.submitted(&dialog, "once", "", fake::ALICE));
+    let Wants::Answer { request, approve: true, .. } = listening.next().await.wants else {
+        panic!()
+    };
+    assert_eq!(request, "0".repeat(32));
+    let payload = fake.tapped_in(&message, "answer-0", "deny", fake::ALICE);
+    fake.deliver("interactive", &payload);
+    assert_eq!(listening.next().await.wants, answer(false, Scope::Once));
+    let payload = fake.tapped_in(&message, "all", "deny-all", fake::ALICE);
+    let envelope = fake.deliver("interactive", &payload);
+    let (first, second) = (listening.next().await, listening.next().await);
+    assert_eq!(first.wants, answer(false, Scope::Once));
+    let Wants::Answer { request, approve: false, .. } = &second.wants else { panic!() };
+    assert_eq!(*request, "0".repeat(32));
+    assert_ne!(first.key, second.key);
+    fake.ack(&envelope);
+    assert_eq!(fake.faults_found(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,6 +196,8 @@ async fn a_digest_is_one_message_that_changes() {
             .text
             .starts_with("⏳ Many commands wait: 12, and answered are 5\n0190 in web: ls -l\n")
     );
+    let buttons: Vec<_> = message.buttons.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(buttons, ["Deny 0190"; 2], "nothing is approved by what does not show it whole");
     fake.delete(GROUP, message.id);
     let again = telegram.digest(&group(), Some(&posted), &digest).await.unwrap();
     assert_ne!(again, posted);

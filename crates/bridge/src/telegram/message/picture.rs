@@ -55,7 +55,7 @@ fn bubble(out: &mut String, top: usize, message: &Rendered) -> usize {
             let x = PAD + number * (each + 4);
             rect(out, [x, y, each, BUTTON], "#a9c3d8");
             let (middle, base) = (x + each / 2, y + 21);
-            let text = escaped(button.text);
+            let text = escaped(&button.text);
             let _ = writeln!(
                 out,
                 "<text x=\"{middle}\" y=\"{base}\" text-anchor=\"middle\">{text}</text>"

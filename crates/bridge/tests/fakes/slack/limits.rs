@@ -116,7 +116,7 @@ fn check_block(block: &Value, is_view: bool) -> Checked {
 }
 
 fn button(button: &Value) -> Checked {
-    known(button, "button", &["type", "action_id", "text", "value", "url", "style"])?;
+    known(button, "button", &["type", "action_id", "text", "value", "url", "style", "confirm"])?;
     if button["type"] != "button" {
         return Err("an action is no button".to_owned());
     }
@@ -124,6 +124,13 @@ fn button(button: &Value) -> Checked {
     plain(&button["text"], 75)?;
     at_most("value", button["value"].as_str().unwrap_or_default(), 2_000)?;
     at_most("url", button["url"].as_str().unwrap_or_default(), 3_000)?;
+    let confirm = &button["confirm"];
+    if !confirm.is_null() {
+        known(confirm, "confirm", &["title", "text", "confirm", "deny", "style"])?;
+        for (field, most) in [("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)] {
+            plain(&confirm[field], most)?;
+        }
+    }
     match button["style"].as_str() {
         None | Some("primary" | "danger") => Ok(()),
         Some(other) => Err(format!("there is no style {other}")),
