@@ -3,7 +3,7 @@
 use clawrden_api::{QueueEntry, display};
 use serde_json::{Value, json};
 
-use super::blocks::{self, Rich, actions, button, context, date, escaped, rich, styled};
+use super::blocks::{self, Rich, actions, button, context, date, escaped, rich, styled, unstyled};
 use super::facts::facts;
 use super::limits::{MAX_FALLBACK, head, short, tail, units};
 use crate::card::{self, By, Card, NOT_EXACT, Outcome, Stage, WHY_NOT_EXACT};
@@ -155,7 +155,7 @@ fn when(card: &Card) -> String {
     }
 }
 
-/// One line for notifications. It is parsed, so it is escaped.
+/// One line for notifications. It is parsed, whatever we ask for, so it is escaped.
 fn fallback(card: &Card) -> String {
     let jail = name(&card.entry.jail);
     let did = match &card.stage {
@@ -167,7 +167,7 @@ fn fallback(card: &Card) -> String {
         Stage::Finished(_, outcome) => ended(outcome),
     };
     let line = format!("{jail}: {did}: {}", display::command(&card.entry.argv));
-    escaped(&short(&line, MAX_FALLBACK))
+    unstyled(&escaped(&short(&line, MAX_FALLBACK)))
 }
 
 #[cfg(test)]

@@ -40,8 +40,6 @@ pub(super) async fn post(
 pub(super) async fn edit(web: &Web, posted: &Posted, mut payload: Value) -> Result<(), Refusal> {
     payload["channel"] = posted.place.as_str().into();
     payload["ts"] = posted.message.as_str().into();
-    let text = unstyled(payload["text"].as_str().unwrap_or_default());
-    payload["text"] = text.into();
     web.call("chat.update", &payload).await.map(drop)
 }
 

@@ -139,6 +139,23 @@ async fn nothing_that_a_prisoner_writes_is_markup() {
     assert_eq!(fake.faults_found(), Vec::<String>::new());
 }
 
+#[test]
+fn the_fake_notices_what_slack_would_act_on() {
+    for live in ["@here", "a @bob", "#general", ":skull:", "x:+1:", "<!channel>"] {
+        let found = |body: serde_json::Value| tokens(&body).len();
+        let text = |kind: &str| serde_json::json!({ "type": kind, "text": live });
+        assert_eq!(found(serde_json::json!({ "text": live, "mrkdwn": false })), 1, "{live}");
+        assert_eq!(found(serde_json::json!({ "blocks": [text("mrkdwn")] })), 1, "{live}");
+        assert_eq!(found(serde_json::json!({ "blocks": [{ "elements": [text("text")] }] })), 0);
+        let is_picture = live.contains(':') || live.contains('<');
+        let plain = found(serde_json::json!({ "blocks": [text("plain_text")] }));
+        assert_eq!(plain, usize::from(is_picture), "{live}");
+    }
+    let ours = "at 14:03, 2 < 3: a@\u{200b}b #\u{200b}c :\u{200b}d:";
+    let ours = serde_json::json!({ "text": ours.replace('<', "&lt;"), "mrkdwn": false });
+    assert_eq!(tokens(&ours), Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_of_any_length_keeps_to_the_limits() {
     let fake = fake::Slack::start();

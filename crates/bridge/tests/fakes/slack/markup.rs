@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-/// Everything in a message that Slack would act on, as it stands there: `<…>` where text is parsed, markup characters
-/// there, and elements of rich text that are no text.
+/// Everything in a message that Slack would act on, as it stands there: `<…>`, names and emoji where text is parsed, markup
+/// characters there, and elements of rich text that are no text. It finds more than the real one rather than less.
 pub fn tokens(body: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let text = body["text"].as_str().unwrap_or_default();
     parsed(text, body["mrkdwn"] != false, &mut found);
+    named(text, &mut found);
+    emoji(text, &mut found);
     walk(&body["blocks"], &mut found);
     found
 }
@@ -19,8 +21,17 @@ fn walk(value: &Value, found: &mut Vec<String>) {
             let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
             if let Some(text) = fields.get("text").and_then(Value::as_str) {
                 match kind {
-                    "mrkdwn" => parsed(text, true, found),
-                    "plain_text" => parsed(text, false, found),
+                    "mrkdwn" => {
+                        parsed(text, true, found);
+                        named(text, found);
+                        emoji(text, found);
+                    }
+                    "plain_text" => {
+                        parsed(text, false, found);
+                        if fields.get("emoji") != Some(&Value::Bool(false)) {
+                            emoji(text, found);
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -41,6 +52,42 @@ fn walk(value: &Value, found: &mut Vec<String>) {
             fields.values().for_each(|field| walk(field, found));
         }
         _ => {}
+    }
+}
+
+/// What stands outside of `<…>`, which are found by themselves.
+fn outside(text: &str) -> String {
+    let mut pieces = text.split('<');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |all, piece| {
+        let rest = piece.split_once('>').map_or("", |(_, rest)| rest);
+        format!("{all} {rest}")
+    })
+}
+
+fn is_in_a_name(c: char) -> bool {
+    c.is_alphanumeric() || "_-.+'".contains(c)
+}
+
+/// `@somebody`, `@here` and `#channel` are links by themselves where names are looked for.
+fn named(text: &str, found: &mut Vec<String>) {
+    let text = outside(text);
+    for (at, mark) in text.match_indices(['@', '#']) {
+        let name: String = text[at + 1..].chars().take_while(|c| is_in_a_name(*c)).collect();
+        if !name.is_empty() {
+            found.push(format!("{mark}{name} in {text}"));
+        }
+    }
+}
+
+/// `:name:` is a picture.
+fn emoji(text: &str, found: &mut Vec<String>) {
+    let text = outside(text);
+    let pieces: Vec<&str> = text.split(':').collect();
+    for name in pieces.iter().skip(1).take(pieces.len().saturating_sub(2)) {
+        if !name.is_empty() && name.chars().all(is_in_a_name) {
+            found.push(format!(":{name}: in {text}"));
+        }
     }
 }
 
