@@ -4,8 +4,9 @@
 use clawrden_api::{QueueEntry, display};
 use serde_json::{Value, json};
 
-use super::blocks::{Rich, actions, button, context, page, plain, rich, styled};
+use super::blocks::{Rich, actions, button, page, plain, rich, styled};
 use super::limits::{head, short, units};
+use super::message::ALL_OF_IT;
 use crate::card::{self, Digest};
 
 /// Requests that have buttons.
@@ -48,7 +49,8 @@ pub(super) fn payload(digest: &Digest) -> Value {
     }
     if digest.waiting > shown {
         let more = digest.waiting - shown;
-        blocks.push(context("more", &format!("and {more} more; `/clawrden queue` lists them")));
+        let line = Rich::default().text(&format!("and {more} more; ")).code("/clawrden queue");
+        blocks.push(rich("more", &[line.text(" lists them").section()]));
     }
     let mut buttons = Vec::new();
     buttons.extend((shown > 1).then(|| deny_all(&digest.some[..shown])));
@@ -91,8 +93,9 @@ fn told(entry: &QueueEntry, command: &str, is_whole: bool) -> Vec<Value> {
     }
     let mut parts = vec![line.section(), Rich::preformatted(head(command, COMMAND))];
     if !is_whole {
-        let note = "⋯ not all of it is shown, so it cannot be approved here: `clawrden queue --full` shows it ⋯";
-        parts.push(Rich::default().bold(note).section());
+        let note =
+            Rich::default().bold("⋯ not all of it is shown, so it cannot be approved here: ");
+        parts.push(note.code(ALL_OF_IT).bold(" shows it ⋯").section());
     }
     parts
 }

@@ -17,6 +17,9 @@ const TAIL: usize = 600;
 /// Units of a name.
 const MAX_NAME: usize = 150;
 
+/// What shows a command whole, however long it is.
+pub(super) const ALL_OF_IT: &str = "clawrden queue --full";
+
 /// The id of the block that shows the command, by which a dialog finds it again.
 pub(super) const COMMAND: &str = "command";
 
@@ -68,10 +71,8 @@ fn command(entry: &QueueEntry) -> Vec<Value> {
     let (first, last) = (head(&line, MAX_COMMAND - TAIL), tail(&line, TAIL));
     let all = line.chars().count();
     let left_out = all - first.chars().count() - last.chars().count();
-    let note = format!(
-        "⋯ folded: {left_out} of {all} characters are left out here; `clawrden queue --full` shows all of it ⋯"
-    );
-    let note = Rich::default().bold(&note);
+    let note = format!("⋯ folded: {left_out} of {all} characters are left out here; ");
+    let note = Rich::default().bold(&note).code(ALL_OF_IT).bold(" shows all of it ⋯");
     parts.extend([Rich::preformatted(first), note.section(), Rich::preformatted(last)]);
     parts
 }
