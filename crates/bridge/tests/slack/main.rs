@@ -16,6 +16,7 @@ mod logged;
 mod events;
 mod hearing;
 mod logs;
+mod pictures;
 mod speaking;
 mod steps;
 
