@@ -17,7 +17,8 @@ rules:
   - {command: touch, action: ask, reason: look first}
 ";
 
-fn secret(folder: &Path, name: &str, text: &str) -> String {
+/// A file that nobody else reads.
+pub(crate) fn secret(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -34,28 +35,41 @@ fn house(people: &str, channel: impl Fn(&Path) -> String) -> House {
     House::within(dir, &[], POLICY, &["--config", &config])
 }
 
+/// Alice by her user of Slack.
+pub(crate) fn people_of_slack() -> String {
+    format!("people: {{alice: ['slack:{}/{}']}}\n", slack::TEAM, slack::ALICE)
+}
+
+/// Alice by her user of Telegram.
+pub(crate) const PEOPLE_OF_TELEGRAM: &str = "people: {alice: ['telegram:42']}\n";
+
+/// A channel of this Slack, with its secrets in this folder.
+pub(crate) fn slack_channel(folder: &Path, fake: &slack::Slack) -> String {
+    format!(
+        "{{name: ops, kind: slack, token_file: '{}', app_token_file: '{}', api: '{}', to: {}}}",
+        secret(folder, "bot", slack::BOT_TOKEN),
+        secret(folder, "app", slack::APP_TOKEN),
+        fake.api(),
+        slack::CHANNEL
+    )
+}
+
+/// A channel of this Telegram, with its secret in this folder.
+pub(crate) fn telegram_channel(folder: &Path, fake: &telegram::Telegram) -> String {
+    format!(
+        "{{name: phone, kind: telegram, token_file: '{}', api: '{}', to: {}}}",
+        secret(folder, "bot", telegram::TOKEN),
+        fake.api(),
+        telegram::GROUP
+    )
+}
+
 fn in_slack(fake: &slack::Slack) -> House {
-    let people = format!("people: {{alice: ['slack:{}/{}']}}\n", slack::TEAM, slack::ALICE);
-    house(&people, |folder| {
-        format!(
-            "{{name: ops, kind: slack, token_file: '{}', app_token_file: '{}', api: '{}', to: {}}}",
-            secret(folder, "bot", slack::BOT_TOKEN),
-            secret(folder, "app", slack::APP_TOKEN),
-            fake.api(),
-            slack::CHANNEL
-        )
-    })
+    house(&people_of_slack(), |folder| slack_channel(folder, fake))
 }
 
 fn in_telegram(fake: &telegram::Telegram) -> House {
-    house("people: {alice: ['telegram:42']}\n", |folder| {
-        format!(
-            "{{name: phone, kind: telegram, token_file: '{}', api: '{}', to: {}}}",
-            secret(folder, "bot", telegram::TOKEN),
-            fake.api(),
-            telegram::GROUP
-        )
-    })
+    house(PEOPLE_OF_TELEGRAM, |folder| telegram_channel(folder, fake))
 }
 
 fn ask(house: &House, word: &str) -> Child {
