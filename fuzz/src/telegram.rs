@@ -14,6 +14,13 @@ pub fn telegram(data: &[u8]) {
     assert_eq!(meaning, understand(data, &bot, NOW));
     match &meaning {
         Meaning::Nothing => {}
+        Meaning::Denied(all) => {
+            assert!(all.len() <= 10);
+            let is_no =
+                |heard: &Heard| matches!(&heard.wants, Wants::Answer { approve: false, .. });
+            assert!(all.iter().all(is_no), "one tap approves one");
+            all.iter().for_each(check);
+        }
         Meaning::InPublic(heard) => {
             check(heard);
             assert!(matches!(&heard.wants, Wants::Command(words) if words[0] == "pair"));

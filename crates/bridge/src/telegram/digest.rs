@@ -5,6 +5,7 @@ use clawrden_api::display::command;
 
 use super::message::Rendered;
 use super::text::{MAX_TEXT, Text, short};
+use super::update::{DENY_ALL, MAX_DENIED};
 use super::wire::Button;
 use crate::card::{Digest, is_request};
 
@@ -23,13 +24,19 @@ const ROW: usize = 2;
 /// What a digest looks like.
 pub(super) fn render(digest: &Digest) -> Rendered {
     let (text, shown) = text(digest);
-    let denied = digest.some[..shown].iter().filter(|entry| is_request(&entry.id));
+    let shown = digest.some[..shown].iter().filter(|entry| is_request(&entry.id));
+    let denied = shown.take(MAX_DENIED);
     let denied = denied.map(|entry| Button {
         text: short(&format!("Deny {}", entry.short), MAX_BUTTON).into(),
         callback_data: format!("d:{}", entry.id),
     });
     let all: Vec<Button> = denied.collect();
-    Rendered { text, buttons: all.chunks(ROW).map(<[Button]>::to_vec).collect() }
+    let mut buttons: Vec<Vec<Button>> = all.chunks(ROW).map(<[Button]>::to_vec).collect();
+    if all.len() > 1 {
+        let text = format!("Deny these {}", all.len()).into();
+        buttons.push(vec![Button { text, callback_data: DENY_ALL.to_owned() }]);
+    }
+    Rendered { text, buttons }
 }
 
 /// The text, and how many requests it shows.
@@ -96,7 +103,10 @@ mod tests {
         assert!(text.text.contains(&format!("Not shown: {}", 1005 - shown)), "{}", text.text);
         assert!(text.text.ends_with("https://w.example"));
         let data: Vec<&str> = buttons.iter().flatten().map(|b| &b.callback_data[..]).collect();
-        assert_eq!(data, vec![format!("d:{ID}"); shown], "nothing can be approved here");
+        let mut expected = vec![format!("d:{ID}"); MAX_DENIED];
+        expected.push(DENY_ALL.to_owned());
+        assert_eq!(data, expected, "nothing can be approved here");
+        assert_eq!(buttons.last().unwrap()[0].text, "Deny these 10");
         assert_eq!(buttons[0][0].text, "Deny 0190");
     }
 

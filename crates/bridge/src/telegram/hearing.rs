@@ -93,6 +93,12 @@ impl<'a> Ears<'a> {
                 self.heard.send(heard).await.map_err(drop)?;
                 None
             }
+            Ok(Meaning::Denied(all)) => {
+                for heard in all {
+                    self.heard.send(heard).await.map_err(drop)?;
+                }
+                None
+            }
             Ok(Meaning::InPublic(heard)) => {
                 self.heard.send(heard.clone()).await.map_err(drop)?;
                 Some(Aside(Meaning::InPublic(heard)))
@@ -164,7 +170,7 @@ impl Telegram {
             Meaning::TooLate { to } => self.say(&to, TOO_LATE).await,
             Meaning::InPublic(heard) => self.say(&heard.to, IN_PUBLIC).await,
             Meaning::Anonymous { to } => self.say(&to, ANONYMOUS).await,
-            Meaning::Nothing | Meaning::Heard(_) => {}
+            Meaning::Nothing | Meaning::Heard(_) | Meaning::Denied(_) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::question::{Answering, asked};
 use super::text::short;
-use super::wire::{CallbackQuery, Message, Update, User};
+use super::wire::{CallbackQuery, Message, Tapped, Update, User};
 use crate::card::is_request;
 use crate::service::{Heard, ReplyTo, Scope, Wants};
 use crate::words::with_code;
@@ -23,6 +23,12 @@ const MAX_CALLBACK: usize = 64;
 /// How far from now a command may have been written that opens what is stopped, in milliseconds: one from before the bridge
 /// was away is not what is wanted now.
 pub const MAX_AGE: u64 = 10 * 60 * 1000;
+
+/// What the button sends by which all are denied that a message shows.
+pub(super) const DENY_ALL: &str = "deny-all";
+
+/// Requests that are denied at once.
+pub(super) const MAX_DENIED: usize = 10;
 
 /// The commands that are known: each with what it is for, as Telegram's menu shows it.
 pub(super) const COMMANDS: [(&str, &str); 7] = [
@@ -51,6 +57,8 @@ pub enum Meaning {
     Nothing,
     /// Somebody wants something.
     Heard(Heard),
+    /// Somebody denies several requests at once.
+    Denied(Vec<Heard>),
     /// Somebody wants to answer with a reason, and is to be asked for it.
     Ask {
         /// The tap; what it wants is the answer without the reason.
@@ -83,7 +91,7 @@ pub fn understand(update: &[u8], bot: &Bot, now_ms: u64) -> Meaning {
 
 pub(super) fn meaning(update: Update, bot: &Bot, now_ms: u64) -> Meaning {
     match update {
-        Update { callback_query: Some(tap), message: None } => of_tap(tap),
+        Update { callback_query: Some(tap), message: None } => of_tap(tap, bot),
         Update { callback_query: None, message: Some(message) } => {
             of_message(&message, bot, now_ms)
         }
@@ -91,13 +99,16 @@ pub(super) fn meaning(update: Update, bot: &Bot, now_ms: u64) -> Meaning {
     }
 }
 
-fn of_tap(tap: CallbackQuery) -> Meaning {
+fn of_tap(tap: CallbackQuery, bot: &Bot) -> Meaning {
     let is_known = !tap.id.is_empty()
         && tap.id.len() <= MAX_CALLBACK
         && tap.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     let (Some(message), Some(data)) = (tap.message, tap.data) else { return Meaning::Nothing };
     if tap.from.is_bot || !is_known {
         return Meaning::Nothing;
+    }
+    if data == DENY_ALL {
+        return denied(&tap.id, &tap.from, &message, bot);
     }
     let Some((verb, request)) = data.split_once(':').filter(|(_, id)| is_request(id)) else {
         return Meaning::Nothing;
@@ -110,24 +121,38 @@ fn of_tap(tap: CallbackQuery) -> Meaning {
         "r" => (false, Scope::Once, Some(Answering::Deny)),
         _ => return Meaning::Nothing,
     };
-    let thread = message.message_thread_id.filter(|_| message.is_topic_message);
-    let user = tap.from.id.to_string();
-    let address = format!("{CALLBACK}{}", tap.id);
-    let tapped = Heard {
-        shown: shown(&tap.from),
-        key: address.clone(),
-        to: ReplyTo {
-            place: place(message.chat.id, thread),
-            address: Some(address),
-            user: user.clone(),
-        },
-        user,
-        wants: Wants::Answer { request: request.to_owned(), approve, reason: None, scope },
-    };
+    let wants = Wants::Answer { request: request.to_owned(), approve, reason: None, scope };
+    let tapped = tapped(&tap.id, &tap.from, &message, wants);
     match answering {
         None => Meaning::Heard(tapped),
         Some(answering) => Meaning::Ask { tap: tapped, message: message.message_id, answering },
     }
+}
+
+fn tapped(id: &str, from: &User, message: &Tapped, wants: Wants) -> Heard {
+    let thread = message.message_thread_id.filter(|_| message.is_topic_message);
+    let user = from.id.to_string();
+    let address = format!("{CALLBACK}{id}");
+    let place = place(message.chat.id, thread);
+    let to = ReplyTo { place, address: Some(address.clone()), user: user.clone() };
+    Heard { shown: shown(from), key: address, to, user, wants }
+}
+
+/// Every request that has a button to be denied in a message of ours. Of an old message Telegram does not tell the buttons.
+fn denied(id: &str, from: &User, message: &Tapped, bot: &Bot) -> Meaning {
+    if message.from.as_ref().is_none_or(|author| author.id != bot.id) {
+        return Meaning::Nothing;
+    }
+    let buttons = message.reply_markup.inline_keyboard.iter().flatten();
+    let requests = buttons.filter_map(|button| button.callback_data.as_deref()?.strip_prefix("d:"));
+    let requests = requests.filter(|request| is_request(request)).take(MAX_DENIED);
+    let all = requests.enumerate().map(|(at, request)| {
+        let request = request.to_owned();
+        let wants = Wants::Answer { request, approve: false, reason: None, scope: Scope::Once };
+        let heard = tapped(id, from, message, wants);
+        Heard { key: format!("{}:{at}", heard.key), ..heard }
+    });
+    Meaning::Denied(all.collect())
 }
 
 fn of_message(message: &Message, bot: &Bot, now_ms: u64) -> Meaning {

@@ -139,6 +139,23 @@ pub(super) struct Tapped {
     #[serde(default)]
     pub(super) is_topic_message: bool,
     pub(super) chat: Chat,
+    #[serde(default)]
+    pub(super) from: Option<User>,
+    #[serde(default)]
+    pub(super) reply_markup: Keyboard,
+}
+
+/// The buttons of a message.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Keyboard {
+    #[serde(default)]
+    pub(super) inline_keyboard: Vec<Vec<HeardButton>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HeardButton {
+    #[serde(default)]
+    pub(super) callback_data: Option<String>,
 }
 
 /// A message that was sent.

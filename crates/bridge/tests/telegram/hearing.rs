@@ -1,3 +1,4 @@
+use clawrden_bridge::card::Digest;
 use clawrden_bridge::service::{Scope, Wants};
 use serde_json::json;
 
@@ -67,6 +68,27 @@ async fn commands_are_heard_in_every_chat_and_answered_there() {
     soon("all is confirmed", || (fake.unconfirmed() == 0).then_some(())).await;
     let menu = &fake.calls("setMyCommands")[0]["commands"];
     assert_eq!(menu.as_array().unwrap().len(), 6);
+    assert_eq!(fake.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn all_that_a_flood_s_message_shows_are_denied_by_one_tap() {
+    let fake = fake::Telegram::start();
+    let mut bridge = Listening::to(&fake);
+    let mut some = vec![card(&["ls"]).entry, card(&["pwd"]).entry];
+    some[1].id = "f".repeat(32);
+    let digest = Digest { some, waiting: 9, answered: 0, page: None };
+    bridge.telegram.digest(&group(), None, &digest).await.unwrap();
+    let tap = fake.tap(ALICE, &fake.last(GROUP).unwrap(), "Deny these 2");
+    let (first, second) = (bridge.hear().await, bridge.hear().await);
+    assert_eq!(first.wants, answer(false, None, Scope::Once));
+    let Wants::Answer { request, approve: false, .. } = &second.wants else { panic!() };
+    assert_eq!(*request, "f".repeat(32));
+    for heard in [first, second] {
+        bridge.telegram.tell(&heard.to, "Denied.").await.unwrap();
+    }
+    assert_eq!(fake.answer_of(&tap).unwrap().text, "Denied.");
+    bridge.hear_nothing().await;
     assert_eq!(fake.violations(), [""; 0]);
 }
 

@@ -86,6 +86,31 @@ fn a_tap_for_a_reason_asks_for_it() {
 }
 
 #[test]
+fn all_that_a_message_of_ours_shows_are_denied_by_one_tap_and_nothing_else() {
+    let other = "f".repeat(32);
+    let mut update = tap("deny-all");
+    let shown = &mut update["callback_query"]["message"];
+    shown["from"] = json!({ "id": 7, "is_bot": true, "first_name": "Clawrden" });
+    let data = [format!("d:{ID}"), format!("d:{other}"), format!("a:{ID}"), "d:../x".to_owned()];
+    let buttons = data.map(|data| json!({ "text": "x", "callback_data": data }));
+    shown["reply_markup"] =
+        json!({ "inline_keyboard": [buttons, [{ "text": "url", "url": "x" }]] });
+    let Meaning::Denied(all) = read(&update) else { panic!() };
+    let wants = |request: &str| Wants::Answer {
+        request: request.to_owned(),
+        approve: false,
+        reason: None,
+        scope: Scope::Once,
+    };
+    let said: Vec<_> = all.iter().map(|heard| heard.wants.clone()).collect();
+    assert_eq!(said, [wants(ID), wants(&other)]);
+    assert_eq!((&all[1].user[..], &all[1].key[..]), ("42", "tap:4382bfdwdsb323b2d9:1"));
+    update["callback_query"]["message"]["from"]["id"] = json!(8);
+    assert_eq!(read(&update), Meaning::Nothing, "it is another bot's message");
+    assert_eq!(read(&tap("deny-all")), Meaning::Nothing, "nothing is told of it");
+}
+
+#[test]
 fn data_that_is_not_ours_is_nothing() {
     let upper = format!("a:{}", ID.to_uppercase());
     for data in ["", "a", "a:", "a:0190", "x:0190f3a1c2d34e5f8a9b0c1d2e3f4a5b", &upper, "a:../../x"]

@@ -50,6 +50,14 @@ impl Telegram {
             "message_id": message.id, "date": now(), "chat": chat, "text": message.text,
             "from": { "id": BOT, "is_bot": true, "first_name": "Clawrden", "username": NAME },
         });
+        let now = state.messages.iter().find(|it| it.chat == message.chat && it.id == message.id);
+        if let Some(now) = now {
+            let rows = now
+                .buttons
+                .iter()
+                .map(|(text, data)| json!([{ "text": text, "callback_data": data }]));
+            tapped["reply_markup"] = json!({ "inline_keyboard": rows.collect::<Vec<_>>() });
+        }
         if let Some(thread) = message.thread {
             tapped["message_thread_id"] = thread.into();
             tapped["is_topic_message"] = true.into();
