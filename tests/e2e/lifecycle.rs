@@ -88,6 +88,33 @@ fn a_rules_own_timeout_reaches_what_has_left_a_handed_off_tools_tree() {
 }
 
 #[test]
+fn a_handed_off_tool_with_a_time_of_its_own_outlives_the_warden() {
+    let policy = "rules: [{command: sh, action: allow, timeout: 10m}]";
+    let mut house = House::with(policy, &["--grace", "0s"]);
+    if house.json(&["status", "--json"])["methods"]["cgroup"] == "no" {
+        // Without a cgroup there is nothing that the next warden would find.
+        return;
+    }
+    let mut command = house.shimmed("sh");
+    let mut tool =
+        command.args(["-c", "read -r line; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
+    house.event("started");
+    let group = std::fs::read_to_string(format!("/proc/{}/cgroup", tool.id())).unwrap();
+    assert!(group.contains("clawrden."), "{group}");
+    let log = house.path("warden.log");
+    let sweeps = || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.matches("an earlier warden left cgroups behind").count()
+    };
+    let before = sweeps();
+    house.crash();
+    house.restart();
+    until("the next warden to clean up", || (sweeps() > before).then_some(()));
+    drop(tool.stdin.take());
+    assert_eq!(tool.wait().unwrap().code(), Some(7));
+}
+
+#[test]
 fn kill_ends_what_runs_and_denies_until_resume_also_across_a_restart() {
     let mut house = House::new(POLICY);
     let mut running = house.shimmed("sleep").arg("1000").spawn().unwrap();

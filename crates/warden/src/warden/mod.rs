@@ -179,10 +179,11 @@ impl Warden {
         Sight { kinds, workers, baseline: self.baseline(prisoner), jails: &self.jails, disasters }
     }
 
-    /// A cgroup below the process's own, with the process in it, where one can be had: what it starts cannot leave.
+    /// A cgroup below the process's own, with the process in it, where one can be had: what it starts cannot leave. It is a
+    /// handed-off tool's, which outlives this warden.
     pub(crate) fn leaf_for(&self, process: Identity, name: &str) -> Option<Leaf> {
         let cgroups = self.methods.cgroups.as_ref()?;
-        let made = cgroups.create(Parent::Of(process.pid), Kind::Run, name);
+        let made = cgroups.create(Parent::Of(process.pid), Kind::Handoff, name);
         let joined = made.and_then(|leaf| leaf.add(process).map(|()| leaf));
         match joined {
             Ok(leaf) => Some(leaf),
