@@ -84,9 +84,8 @@ impl Leaf {
     /// As [`Leaf::kill`].
     pub fn end(&self, grace: Duration) -> Result<usize, CgroupError> {
         let signalled = self.signal(Signal::TERM);
-        self.signal(Signal::CONT);
-        // A frozen leaf would sleep through its grace.
-        let _thawed = self.thaw();
+        // What stands would stand through its grace.
+        self.wake();
         if self.wait(grace, Self::is_empty) {
             return Ok(signalled);
         }
@@ -142,6 +141,15 @@ impl Leaf {
         self.write("cgroup.freeze", "0")
     }
 
+    /// Lets go on whatever stands in it or below it, by whichever way it was told to, as far as that can be.
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+        for group in directories(&self.path) {
+            let _thawed = write(&group, "cgroup.freeze", "0");
+        }
+        let _thawed = self.thaw();
+    }
+
     /// Gives the leaf up without removing its directory.
     pub fn keep(mut self) {
         self.kept = true;
@@ -188,14 +196,18 @@ impl Leaf {
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), CgroupError> {
-        let path = self.path.join(file);
-        // Opened without creating: a kernel that lacks the file must say so.
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .and_then(|mut opened| io::Write::write_all(&mut opened, text.as_bytes()));
-        written.map_err(|source| CgroupError::File { operation: "write", path, source })
+        write(&self.path, file, text)
     }
+}
+
+fn write(group: &Path, file: &str, text: &str) -> Result<(), CgroupError> {
+    let path = group.join(file);
+    // Opened without creating: a kernel that lacks the file must say so.
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut opened| io::Write::write_all(&mut opened, text.as_bytes()));
+    written.map_err(|source| CgroupError::File { operation: "write", path, source })
 }
 
 /// What a cgroup of version 2 says of itself and all below it; `None` where it says nothing.

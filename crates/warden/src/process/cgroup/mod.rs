@@ -212,8 +212,8 @@ impl Cgroups {
             if leaf.is_empty() {
                 result.removed += 1;
             } else if kind == Kind::Run {
-                // What was frozen would sleep through its grace.
-                let _thawed = leaf.thaw();
+                // What stands would stand through its grace.
+                leaf.wake();
                 busy.push(leaf);
             } else {
                 result.kept.push(path);

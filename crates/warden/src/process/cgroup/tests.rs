@@ -1,5 +1,7 @@
 use std::process::{Child, Command};
 
+use rustix::process::Signal;
+
 use super::*;
 use crate::process::cgroup_of;
 
@@ -189,13 +191,29 @@ fn what_a_crashed_warden_ran_has_its_grace() {
     let own = Identity::own().unwrap();
     let namespace = Namespaces::own().unwrap().pid.inode;
     cgroups.prefix = format!("{namespace}.{}.{}", own.pid, own.start_ticks - 3);
-    let run = cgroups.create(Parent::Own, Kind::Run, &unique("grace")).unwrap();
-    let mut ends = Command::new("sh").args(["-c", "sleep 0.3; exit 7"]).spawn().unwrap();
-    run.add(Identity::of(ends.id()).unwrap()).unwrap();
-    run.keep();
-    let ended = std::thread::spawn(move || ends.wait().unwrap().code());
-    let _others = cgroups.reap_leftovers(Duration::from_secs(20));
-    assert_eq!(ended.join().unwrap(), Some(7));
+    // As it runs, and however it was told to stand.
+    for way in ["", "stopped", "frozen", "frozen within"] {
+        let run = cgroups.create(Parent::Own, Kind::Run, &unique("grace")).unwrap();
+        let mut ends = Command::new("sh").args(["-c", "sleep 0.3; exit 7"]).spawn().unwrap();
+        let identity = Identity::of(ends.id()).unwrap();
+        run.add(identity).unwrap();
+        let inner = cgroups.create(Parent::Of(ends.id()), Kind::Handoff, "inner").unwrap();
+        match way {
+            "stopped" => assert_eq!(run.signal(Signal::STOP), 1),
+            "frozen" if cgroups.has_freeze() => run.freeze().unwrap(),
+            "frozen within" if cgroups.has_freeze() => {
+                inner.add(identity).unwrap();
+                inner.freeze().unwrap();
+            }
+            _ => {}
+        }
+        let path = run.path().to_owned();
+        [run, inner].into_iter().for_each(Leaf::keep);
+        let ended = std::thread::spawn(move || ends.wait().unwrap().code());
+        let _others = cgroups.reap_leftovers(Duration::from_secs(10));
+        assert_eq!(ended.join().unwrap(), Some(7), "{way}");
+        is_gone(&path);
+    }
 }
 
 #[test]
