@@ -1,9 +1,13 @@
 //! Timeouts, kill and resume, shutdown, and who holds a socket.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use crate::support::other::Home;
 use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str = "
@@ -143,6 +147,64 @@ fn pause_freezes_and_resume_lets_go_on() {
     assert!(running.try_wait().unwrap().is_none(), "it is frozen, and its time does not end it");
     assert!(house.cli(&["resume"]).status.success());
     assert!(running.wait().unwrap().success());
+}
+
+/// `sh` runs on the warden's side; `bash` in the prisoner, in a cgroup of its own where it may have one.
+const STANDING: &str = "
+default_action: allow
+on_unparsed: allow
+jails: {box: {commands: [sh, bash]}}
+rules:
+  - {command: sh, action: allow, executor: local}
+  - {command: bash, action: allow, timeout: 10m}
+";
+
+#[test]
+fn what_stands_in_its_cgroup_is_ended_by_kill_and_by_stop() {
+    let house = House::new(STANDING);
+    ends_though_it_stands(&|tool| house.shimmed(tool), &|words| house.cli(words));
+}
+
+#[test]
+fn what_was_told_to_stand_by_signals_is_ended_by_kill_and_by_stop() {
+    // An ordinary user's warden has no cgroups.
+    let home = Home::new(STANDING);
+    let cli = |words: &[&str]| home.clawrden().args(words).output().unwrap();
+    ends_though_it_stands(&|tool| home.shimmed("box", tool), &cli);
+}
+
+fn ends_though_it_stands(shimmed: &dyn Fn(&str) -> Command, cli: &dyn Fn(&[&str]) -> Output) {
+    for (tool, verb, code) in
+        [("sh", "kill", 125), ("sh", "stop", 125), ("bash", "kill", 7), ("bash", "stop", 7)]
+    {
+        let mut command = shimmed(tool);
+        let script = "trap 'exit 7' TERM; echo ready; while :; do /bin/sleep 0.1; done";
+        command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let is = |state: &str| {
+            until(state, || {
+                let told: Value = serde_json::from_slice(&cli(&["ps", "--json"]).stdout).ok()?;
+                let one = told["entries"].as_array()?.first()?;
+                (one["state"] == state).then(|| one["short"].as_str().unwrap().to_owned())
+            })
+        };
+        is("running");
+        assert!(cli(&["kill", "--pause"]).status.success());
+        let id = is("paused");
+        let said = match verb {
+            "stop" => cli(&[verb, &id]),
+            _ => cli(&[verb, "--json"]),
+        };
+        let shown = text(&said.stdout);
+        assert!(said.status.success(), "{tool} {verb}: {shown}{}", text(&said.stderr));
+        assert!(verb == "stop" || shown.contains("\"problems\":[]"), "{tool}: {shown}");
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{tool} {verb}");
+        assert!(cli(&["resume"]).status.success());
+    }
 }
 
 #[test]

@@ -204,6 +204,8 @@ impl Watch<'_> {
         let Some(identity) = self.caller.identity() else { return };
         let (grace, leaf) = (self.warden.config.grace, self.leaf.take());
         tokio::task::spawn_blocking(move || {
+            // What is frozen would sleep through its grace.
+            leaf.iter().for_each(Leaf::wake);
             complain(identity, &end_tree(identity, Scope::Whole, grace).problems);
             if let Some(Err(error)) = leaf.map(|leaf| leaf.end(grace)) {
                 complain(identity, &[error.to_string()]);

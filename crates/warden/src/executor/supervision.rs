@@ -79,6 +79,8 @@ pub(super) struct Supervision {
     is_given: bool,
     /// It was told to end from outside.
     is_ordered_to_end: bool,
+    /// It stands, and its runner with it.
+    is_frozen: bool,
     /// The runner, where the engine has started it: the warden ends its tree if it does not.
     engines: Option<Identity>,
     /// The container that is its own.
@@ -129,6 +131,7 @@ impl Supervision {
             refused_to_start: false,
             is_given: false,
             is_ordered_to_end: false,
+            is_frozen: false,
             engines,
             container: None,
             grace: Duration::ZERO,
@@ -412,11 +415,10 @@ impl Supervision {
                 self.stop(EXIT_UNREACHABLE, &why, false).await;
                 self.stopped.get_or_insert(why);
             }
-            Order::Freeze | Order::Thaw if self.container.is_some() => {
-                self.pause(order == Order::Freeze).await;
-            }
-            Order::Freeze => self.each(freeze_tree, Leaf::freeze),
-            Order::Thaw => self.each(thaw_below_first, Leaf::thaw),
+            // What is about to end could not.
+            Order::Freeze if self.is_ordered_to_end => {}
+            Order::Freeze => self.freeze().await,
+            Order::Thaw => self.thaw().await,
             Order::Leave => self.stop(EXIT_UNREACHABLE, "the warden went down", false).await,
         }
     }
@@ -440,6 +442,26 @@ impl Supervision {
         }
         if let Err(error) = self.runner.stop(code, text, now).await {
             tracing::warn!(%error, id = %self.id, "a runner could not be told to stop");
+        }
+        // It hears that once it goes on, before anything else.
+        if self.is_frozen {
+            self.thaw().await;
+        }
+    }
+
+    async fn freeze(&mut self) {
+        self.is_frozen = true;
+        match self.container {
+            Some(_) => self.pause(true).await,
+            None => self.each(freeze_tree, Leaf::freeze),
+        }
+    }
+
+    async fn thaw(&mut self) {
+        self.is_frozen = false;
+        match self.container {
+            Some(_) => self.pause(false).await,
+            None => self.each(thaw_below_first, Leaf::thaw),
         }
     }
 
