@@ -309,7 +309,7 @@ pub(crate) fn outside(policy: &Policy, facts: &Facts<'_>) -> Option<Decision> {
         run_as: None,
         ghost: None,
         given: None,
-        bounds: None,
+        bounds: policy.bounds.clone(),
         supervised: false,
         record: None,
         timeout: Timeout::None,

@@ -154,13 +154,14 @@ impl<'p, 't> Judge<'p, 't> {
         // What runs in the prisoner meets the shims again, and is counted and bounded then. Elsewhere nothing asks for it.
         decision.bounds = match decision.executor {
             Executor::Mirror => own.bounds,
-            Executor::Local | Executor::Ghost => self.bounds.take(),
+            Executor::Local | Executor::Ghost => self.bounds.take().or(own.bounds),
         };
         decision
     }
 
     fn offer(&mut self, decision: Decision) {
         approvers::add(&mut self.approvers, decision.approvers.iter().cloned());
+        self.bounds = Bounds::both(self.bounds.take(), decision.bounds.as_ref());
         if self.strictest.as_ref().is_none_or(|found| decision.action > found.action) {
             self.strictest = Some(decision);
         }
@@ -223,7 +224,8 @@ impl Visit for Judge<'_, '_> {
         {
             let unknown = self.unparsed("the working directory is not known", seen.via);
             if unknown.action > decision.action {
-                decision = unknown;
+                let bounds = decision.bounds.take().or(unknown.bounds);
+                decision = Decision { bounds, ..unknown };
             }
         }
         let silent = matches!(seen.standing, Standing::Passes | Standing::WritesHere);
@@ -253,9 +255,6 @@ impl Visit for Judge<'_, '_> {
         if answers {
             if decision.action == Action::Allow && decision.executor == Executor::Mirror {
                 self.mirrored = true;
-            }
-            if decision.bounds.is_some() {
-                self.bounds = Bounds::both(self.bounds.take(), decision.bounds.as_ref());
             }
             self.offer(decision);
         }

@@ -7,7 +7,7 @@ use super::report::Report;
 use super::values::read_duration;
 use super::yaml::{Node, Value};
 use crate::bounds::{Bounds, Limits, Quota, Rate};
-use crate::decision::{Action, RuleId};
+use crate::decision::RuleId;
 use crate::policy::Policy;
 
 pub(super) const KEYS: &[&str] = &["memory", "cpus", "pids", "output", "rate", "concurrent"];
@@ -44,7 +44,8 @@ impl Said {
 /// Gives every rule of `policy` what its `limits` leave unsaid.
 pub(super) fn fill(policy: &mut Policy) {
     let Some(usual) = policy.bounds.clone() else { return };
-    for rule in policy.rules.iter_mut().filter(|rule| rule.action != Action::Deny) {
+    // What a denial only may match is asked about, and runs when a person says so.
+    for rule in &mut policy.rules {
         rule.bounds = Some(Bounds::or(rule.bounds.take(), &usual, &rule.id));
     }
 }

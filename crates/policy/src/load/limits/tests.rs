@@ -5,9 +5,13 @@ use crate::load::tests::told;
 use crate::{Bounds, Decision, Facts, Layer, Policy, Rate, Source};
 
 fn judged(policy: &Policy, line: &str) -> Decision {
-    let argv: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-    let name = argv[0];
-    let facts = Facts { jail: "ci", name, tool: Some(name), argv: &argv, ..Facts::default() };
+    judged_words(policy, &line.split(' ').collect::<Vec<_>>())
+}
+
+fn judged_words(policy: &Policy, words: &[&str]) -> Decision {
+    let argv: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let (name, cwd) = (argv[0], Some(&b"/app"[..]));
+    let facts = Facts { jail: "ci", name, tool: Some(name), argv: &argv, cwd, ..Facts::default() };
     assert_eq!(policy.explain(&facts).decision, policy.decide(&facts));
     policy.decide(&facts)
 }
@@ -127,7 +131,32 @@ rules:
     // What no rule speaks of counts together.
     assert_eq!(quotas(&decide(text, "cat")), ["p.yaml:1 (defaults) 60/1m 0"]);
     assert_eq!(limits("cat"), limits("ls"));
-    assert_eq!(decide(text, "rm x").bounds, None);
+    // A dry run lets it through, and so may a person what a denial only may match.
+    assert_eq!(limits("rm x"), limits("ls"));
+}
+
+#[test]
+fn what_is_not_understood_is_kept_to_limits_as_well() {
+    let text = "defaults: {action: allow, executor: local, limits: {pids: 9}}
+on_unparsed: ask
+allowed_paths: [/app]
+rules:
+  - {command: rm, args: -rf, action: deny}
+  - {command: make, action: allow, limits: {memory: 64m}}
+";
+    let policy = from_text("p.yaml", text).unwrap_or_else(|error| panic!("{error}"));
+    for (line, memory) in [
+        // It may be what is denied, it may be anything, and it may be elsewhere.
+        ("rm $WHAT", None),
+        ("$WHAT", None),
+        ("cd $PLACE && make", Some(64 << 20)),
+        ("make; $WHAT", Some(64 << 20)),
+    ] {
+        let decision = judged_words(&policy, &["sh", "-c", line]);
+        assert_eq!(decision.action, crate::Action::Ask, "{line}");
+        let limits = decision.bounds.unwrap_or_else(|| panic!("{line}")).limits;
+        assert_eq!((limits.pids, limits.memory), (Some(9), memory), "{line}");
+    }
 }
 
 #[test]
