@@ -94,6 +94,21 @@ pub struct Quota {
     pub concurrent: Option<u32>,
 }
 
+impl Quota {
+    /// Makes it what keeps to both: the same rule may say another one in an earlier policy.
+    fn keep_to(&mut self, other: &Self) {
+        self.rate = match (self.rate, other.rate) {
+            // So few in so long a span are few enough for either.
+            (Some(one), Some(other)) => Some(Rate {
+                starts: one.starts.min(other.starts),
+                within: one.within.max(other.within),
+            }),
+            (one, other) => one.or(other),
+        };
+        self.concurrent = least(self.concurrent, other.concurrent);
+    }
+}
+
 /// Everything that a command is kept to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
@@ -130,7 +145,7 @@ impl Bounds {
 
     /// What keeps to both. Shared where one of them says it all.
     #[must_use]
-    pub(crate) fn both(one: Option<Arc<Self>>, other: Option<&Arc<Self>>) -> Option<Arc<Self>> {
+    pub fn both(one: Option<Arc<Self>>, other: Option<&Arc<Self>>) -> Option<Arc<Self>> {
         let (one, other) = match (one, other) {
             (Some(one), Some(other)) => (one, other),
             (found, None) => return found,
@@ -141,8 +156,12 @@ impl Bounds {
         }
         let mut both = Self::clone(&one);
         both.limits = both.limits.both(other.limits);
-        let is_known = |quota: &Quota| one.quotas.iter().any(|known| known.rule == quota.rule);
-        both.quotas.extend(other.quotas.iter().filter(|quota| !is_known(quota)).cloned());
+        for quota in &other.quotas {
+            match both.quotas.iter_mut().find(|known| known.rule == quota.rule) {
+                Some(known) => known.keep_to(quota),
+                None => both.quotas.push(quota.clone()),
+            }
+        }
         Some(Arc::new(both))
     }
 }
@@ -174,5 +193,19 @@ mod tests {
         assert_eq!(Bounds::both(None, Some(&one)), Some(Arc::clone(&one)));
         assert_eq!(Bounds::both(Some(Arc::clone(&one)), None), Some(one));
         assert_eq!(Bounds::both(None, None), None);
+    }
+
+    #[test]
+    fn a_rule_that_says_two_quotas_is_kept_to_both() {
+        let rule = crate::rule::rule_id(&"p.yaml".into(), 1, 1, 1, "");
+        let bounds = |starts, secs, concurrent| {
+            let rate = Rate { starts, within: Duration::from_secs(secs) };
+            let quota = Quota { rule: rule.clone(), rate: Some(rate), concurrent };
+            Arc::new(Bounds { limits: Limits::default(), quotas: vec![quota] })
+        };
+        let both = Bounds::both(Some(bounds(10, 60, Some(3))), Some(&bounds(99, 3_600, Some(2))));
+        assert_eq!(both, Some(bounds(10, 3_600, Some(2))));
+        let both = Bounds::both(Some(bounds(5, 60, None)), Some(&bounds(9, 60, Some(2))));
+        assert_eq!(both, Some(bounds(5, 60, Some(2))));
     }
 }

@@ -1,7 +1,7 @@
 //! The stricter of two decisions about one request, by policies from before and after a change.
 //! What they do not agree on never gives more than either of them.
 
-use clawrden_policy::{Action, Decision, Executor, Recording, Timeout};
+use clawrden_policy::{Action, Bounds, Decision, Executor, Recording, Timeout};
 
 /// The stricter one. Where the earlier policy makes the difference, `why` stands in the reason.
 pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
@@ -24,6 +24,7 @@ pub(crate) fn stricter(new: Decision, old: Decision, why: &str) -> Decision {
         decision.reason = join(&decision.reason, why);
     }
     decision.wants_also(&other);
+    decision.bounds = Bounds::both(decision.bounds.take(), other.bounds.as_ref());
     if decision.action == Action::Deny {
         return decision;
     }

@@ -116,3 +116,18 @@ fn a_change_never_gives_another_place_or_more_time() {
     let wider = held("action: ask", other);
     assert_eq!((wider.action, wider.run_as), (Action::Ask, None));
 }
+
+#[test]
+fn a_change_takes_no_limit_away() {
+    let with = |limits: &str| {
+        in_force(&format!("rules: [{{command: ls, action: allow, name: a, limits: {limits}}}]"))
+    };
+    let (tight, wide) = ("{pids: 5, rate: 1/1m}", "{memory: 64m, pids: 500, rate: 100/1m}");
+    for (old, new) in [(tight, wide), (wide, tight)] {
+        let decision = judged(&Policies::new(with(old)).replaced(with(new), a()), "ls");
+        let bounds = decision.bounds.unwrap();
+        assert_eq!((bounds.limits.pids, bounds.limits.memory), (Some(5), Some(64 << 20)));
+        let [quota] = &bounds.quotas[..] else { panic!("{bounds:?}") };
+        assert_eq!(quota.rate.map(|rate| rate.to_string()).as_deref(), Some("1/1m"));
+    }
+}
