@@ -49,6 +49,14 @@ impl Limits {
     }
 }
 
+/// Bytes as policies write them, in the largest unit that says them exactly.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let units = [(30, 'g'), (20, 'm'), (10, 'k')];
+    let fits = units.into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    fits.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+}
+
 /// The smaller of two limits, either of which may be none.
 pub(crate) fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {

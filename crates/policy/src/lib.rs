@@ -35,7 +35,7 @@ mod through;
 mod tools;
 
 pub use approvers::{Approvers, Escalation, OnNone};
-pub use bounds::{Bounds, Limits, Quota, Rate};
+pub use bounds::{Bounds, Limits, Quota, Rate, size};
 pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};

@@ -58,9 +58,10 @@ pub(super) fn accept(
     }
 }
 
-/// The rule alone, in a policy that denies the rest and knows the same of tools.
+/// The rule alone, in a policy that denies the rest, knows the same of tools and runs them in the same place.
 pub(super) fn lone(policy: &Policy, yaml: &str) -> Result<Policy, String> {
-    let text = format!("default_action: deny\nrules:\n{yaml}\n");
+    let place = policy.default_executor;
+    let text = format!("default_action: deny\ndefault_executor: {place}\nrules:\n{yaml}\n");
     let mut lone = Policy::from_yaml("suggested", &text).map_err(|_| "it cannot be spelled")?;
     lone.tools = Arc::clone(&policy.tools);
     lone.ghost_images = policy.ghost_images.clone();

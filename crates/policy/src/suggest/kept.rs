@@ -3,12 +3,38 @@
 
 use std::time::Duration;
 
+use super::past::Now;
 use super::yaml::Value;
-use crate::bounds::{Bounds, Limits};
-use crate::decision::Executor;
+use crate::bounds::{Bounds, Limits, size};
+use crate::decision::{Action, Executor, RuleId};
 use crate::ghosts::GhostRule;
 use crate::policy::Policy;
 use crate::rule::{Rule, RuleTimeout};
+
+/// The keys that all rules have in common which ask now.
+///
+/// # Errors
+/// What cannot be kept, or that they do not say the same, as a lower-case fact.
+pub(super) fn of_all<'p>(
+    policy: &Policy,
+    answers: impl Iterator<Item = &'p Now>,
+) -> Result<Vec<(&'static str, Value)>, String> {
+    let mut asking: Vec<Option<&RuleId>> = Vec::new();
+    let mut kept: Option<Vec<(&'static str, Value)>> = None;
+    for id in answers.filter(|now| now.action == Action::Ask).map(|now| now.rule.as_ref()) {
+        if asking.contains(&id) {
+            continue;
+        }
+        asking.push(id);
+        let rule = id.and_then(|id| policy.rules.iter().find(|rule| rule.id == *id));
+        let own = rule.map_or_else(|| Ok(Vec::new()), |rule| keys(policy, rule))?;
+        if kept.as_ref().is_some_and(|kept| *kept != own) {
+            return Err("the rules that asked for it do not agree on how it runs".to_owned());
+        }
+        kept = Some(own);
+    }
+    Ok(kept.unwrap_or_default())
+}
 
 /// The keys, with their values.
 ///
@@ -24,11 +50,7 @@ pub(super) fn keys(policy: &Policy, rule: &Rule) -> Result<Vec<(&'static str, Va
         of_ghosts(ghost, &mut keys)?;
     }
     keys.extend(timeout(rule.timeout).map(|time| ("timeout", Value::Flow(time))));
-    // What `defaults` gives it, they give the other as well.
-    let usual = policy.bounds.as_ref().map(|usual| Bounds::or(None, usual, &rule.id));
-    if let Some(bounds) = rule.bounds.as_ref().filter(|bounds| Some(*bounds) != usual.as_ref()) {
-        keys.push(("limits", Value::Flow(limits(bounds))));
-    }
+    keys.extend(own_bounds(policy, rule).map(|bounds| ("limits", Value::Flow(limits(&bounds)))));
     let what = rule.record.record;
     let what = what.map(|what| what.map_or("none", |what| what.as_str()).to_owned());
     keys.extend(what.map(|what| ("record", Value::Text(what))));
@@ -50,6 +72,20 @@ fn of_ghosts(rule: &GhostRule, keys: &mut Vec<(&'static str, Value)>) -> Result<
     Ok(())
 }
 
+/// What the rule keeps its commands to; `None` where `defaults` give it, as they give it to the other as well.
+fn own_bounds(policy: &Policy, rule: &Rule) -> Option<Bounds> {
+    let bounds = rule.bounds.as_deref()?;
+    let usual = policy.bounds.as_ref().map(|usual| Bounds::or(None, usual, &rule.id));
+    if rule.executor.unwrap_or(policy.default_executor) != Executor::Ghost {
+        return (Some(bounds) != usual.as_deref()).then(|| bounds.clone());
+    }
+    // What a rule says itself its ghosts are given; what `defaults` say only bounds them.
+    let limits = rule.ghost.as_ref().map(|ghost| ghost.limits).unwrap_or_default();
+    let is_own =
+        !limits.is_empty() || Some(&bounds.quotas) != usual.as_ref().map(|usual| &usual.quotas);
+    is_own.then(|| Bounds { limits, quotas: bounds.quotas.clone() })
+}
+
 fn limits(bounds: &Bounds) -> String {
     let Limits { memory, milli_cpus, pids, output } = bounds.limits;
     let counted = bounds.quotas.first();
@@ -63,13 +99,6 @@ fn limits(bounds: &Bounds) -> String {
     ];
     let said = parts.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
     format!("{{{}}}", said.collect::<Vec<_>>().join(", "))
-}
-
-/// Bytes as policies write them, in the largest unit that says them exactly.
-fn size(bytes: u64) -> String {
-    let units = [(30, "g"), (20, "m"), (10, "k")];
-    let unit = units.iter().find(|(bits, _)| bytes.trailing_zeros() >= *bits);
-    unit.map_or_else(|| bytes.to_string(), |(bits, name)| format!("{}{name}", bytes >> bits))
 }
 
 fn cpus(milli: u64) -> String {
@@ -152,6 +181,24 @@ rules: [{{command: npm, action: ask, {keys}}}]"
         assert_eq!(kept(usual, "name: a").unwrap(), "");
         let own = "limits: {pids: 5}";
         assert_eq!(kept(usual, own).unwrap(), "limits: {pids: 5, rate: 9/1m");
+    }
+
+    #[test]
+    fn a_ghost_is_given_again_what_its_rule_gave_it_and_nothing_of_defaults() {
+        let usual = "executor: ghost, limits: {memory: 4g, pids: 99, rate: 9/1m}";
+        for (own, said) in [
+            ("limits: {pids: 50}", "limits: {pids: 50, rate: 9/1m"),
+            (
+                "limits: {memory: 4g, pids: 99, rate: 9/1m}",
+                "limits: {memory: 4g, pids: 99, rate: 9/1m",
+            ),
+            ("image: \"node:24\"", "image: \"node:24\""),
+            ("name: a", ""),
+        ] {
+            assert_eq!(kept(usual, own).unwrap(), said, "{own}");
+        }
+        let usual = "limits: {memory: 4g}";
+        assert_eq!(kept(usual, "executor: ghost, name: a").unwrap(), "executor: ghost");
     }
 
     #[test]

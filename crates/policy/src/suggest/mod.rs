@@ -217,9 +217,7 @@ fn bounds(policy: &Policy, history: &History<'_>, candidate: &Candidate) -> Resu
         bounds.uid = Some(uid);
     }
     if allows {
-        let asking = answered().find_map(|scene| scene.now.rule.as_ref());
-        let asking = asking.and_then(|id| policy.rules.iter().find(|rule| rule.id == *id));
-        bounds.kept = asking.map_or_else(|| Ok(Vec::new()), |rule| kept::keys(policy, rule))?;
+        bounds.kept = kept::of_all(policy, answered().map(|scene| &scene.now))?;
     } else {
         let mut said: BTreeMap<&str, usize> = BTreeMap::new();
         for (reason, times) in

@@ -454,6 +454,25 @@ fn it_runs_where_it_ran() {
 }
 
 #[test]
+fn what_rules_ask_for_that_run_it_in_different_ways_gets_no_rule() {
+    let policy = |other: &str| {
+        format!(
+            "rules:
+- {{command: git, cwd: /app, action: ask, limits: {{pids: 50}}}}
+- {{command: git, action: ask, limits: {{pids: {other}}}}}
+"
+        )
+    };
+    let elsewhere = Past { cwd: Some("/w".into()), ..yes("git fetch") };
+    let all = [times(3, &yes("git fetch")), times(3, &elsewhere)].concat();
+    let found = found(&policy("9"), &all);
+    assert!(found.rules.is_empty(), "{found:?}");
+    assert_eq!(found.left[0].why, "the rules that asked for it do not agree on how it runs");
+    let same = rules(&policy("50"), &all).pop().unwrap();
+    assert!(same.contains("limits: {pids: 50}"), "{same}");
+}
+
+#[test]
 fn a_rule_in_the_place_of_one_that_asks_keeps_to_what_that_keeps_to() {
     let asking = |keys: &str| format!("rules: [{{command: git, action: ask, {keys}}}]");
     let all = times(3, &yes("git fetch"));

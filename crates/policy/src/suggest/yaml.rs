@@ -25,7 +25,7 @@ pub(super) struct Bounds {
 }
 
 /// The value of a key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Text(String),
     List(Vec<String>),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clawrden_api::{Explained, ExplainedApprovers, ExplainedLimits, display};
-use clawrden_policy::{Action, Facts, Links};
+use clawrden_policy::{Action, Facts, Links, size};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
 use clawrden_warden::what_if::{Asked, explained};
 use clawrden_warden::{LinksHere, meant_here};
@@ -235,13 +235,6 @@ fn limits(limits: &ExplainedLimits) -> Vec<String> {
         format!("{said} in a jail, by {}", quota.rule)
     });
     Some(used).filter(|used| !used.is_empty()).into_iter().chain(quotas).collect()
-}
-
-/// Bytes as policies write them.
-fn size(bytes: u64) -> String {
-    let units = [(30, 'g'), (20, 'm'), (10, 'k')];
-    let fits = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
-    fits.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 /// What the command would run.
