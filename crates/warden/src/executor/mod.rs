@@ -213,7 +213,11 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     run.counts(meter);
     if let Some(approval) = spent.as_ref().filter(|approval| approval.and_what_it_starts) {
         match before(start, is_handed_off, approval).await {
-            Ok(before) => run.bequeath(approval, before),
+            Ok(before) if before.is_empty() => run.bequeath(approval),
+            Ok(before) => {
+                let pid = before[0].pid;
+                tracing::warn!(id = %id, pid, "its process had started something before, so it hands its approval down to nothing");
+            }
             Err(error) => tracing::warn!(%error, id = %id, "it hands its approval down to nothing"),
         }
     }
@@ -240,8 +244,8 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     None
 }
 
-/// What is below the process that becomes the command. A runner has nothing, and what a command above hands down goes to
-/// all of that anyhow.
+/// What is below the process that becomes the command, and could not be told from what that starts. A runner has nothing,
+/// and what a command above hands down goes to all of that anyhow.
 async fn before(
     start: &Start,
     is_handed_off: bool,

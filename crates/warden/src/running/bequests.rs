@@ -18,8 +18,6 @@ pub(super) type Bequests = Vec<Handed>;
 pub(super) struct Handed {
     by: Arc<Shared>,
     bequest: Arc<Bequest>,
-    /// What was below its process before it began: whoever asked for it has started that, and may have more of it.
-    before: Arc<[Identity]>,
 }
 
 /// Who wants to inherit, and what the policy says of where its command is to run.
@@ -60,10 +58,9 @@ impl Running {
         let above = process::ancestors(heir.process.pid).ok()?;
         let line: Vec<Identity> = std::iter::once(heir.process).chain(above).collect();
         let now = Now::read();
-        let found = line.iter().enumerate().find_map(|(at, &one)| {
+        let found = line.iter().find_map(|&one| {
             let handed = kin.iter().find(|handed| handed.by.is_rooted_in(one))?;
-            let was_before = line[..at].iter().any(|below| handed.before.contains(below));
-            (!was_before && handed.bequest.holds(now)).then_some(handed)
+            handed.bequest.holds(now).then_some(handed)
         });
         found.map(|handed| Arc::clone(&handed.bequest))
     }
@@ -82,15 +79,15 @@ impl Shared {
 }
 
 impl Run {
-    /// Hands the approval that it runs by down to what it starts, where it is for that as well. What is below its process
-    /// already gets nothing.
-    pub(crate) fn bequeath(&mut self, approval: &Approval, before: Vec<Identity>) {
+    /// Hands the approval that it runs by down to what it starts, where it is for that as well. Nothing may be below its
+    /// process yet: that, and whatever it starts, would count as what the command has started.
+    pub(crate) fn bequeath(&mut self, approval: &Approval) {
         let shared = Arc::clone(&self.shared);
         let bequest = Bequest::of(approval, Id(shared.id), Now::read(), move || shared.lives());
         let Some(bequest) = bequest else { return };
         self.bequeaths = true;
         let by = Arc::clone(&self.shared);
-        self.registry.bequests().push(Handed { by, bequest, before: before.into() });
+        self.registry.bequests().push(Handed { by, bequest });
     }
 
     /// It hands nothing down any more, not even to who has its approval in hand already.
@@ -186,7 +183,7 @@ mod tests {
         (card.uid, card.executor) = (Some(1000), "mirror");
         let mut run = running.enter([7; 16], origin("web"), card);
         run.is_in(Some(Tree::of_tool(Some(root), None)));
-        run.bequeath(approval, Vec::new());
+        run.bequeath(approval);
         run
     }
 
@@ -208,16 +205,6 @@ mod tests {
         drop(run);
         assert!(running.inherited(&heir(family.2)).is_none());
         assert!(!found.holds(Now::read()), "also not for who has it in hand");
-    }
-
-    #[test]
-    fn what_was_below_it_before_it_began_inherits_nothing() {
-        let family = Family::new();
-        let running = Arc::new(Running::default());
-        let mut run = run(&running, family.1, &approval(false));
-        run.bequeath(&approval(true), vec![family.2]);
-        assert!(running.inherited(&heir(family.2)).is_none());
-        assert!(running.inherited(&heir(family.1)).is_some());
     }
 
     #[test]
