@@ -3,11 +3,26 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::process::cgroup::tests::{of_namespace, of_the_dead};
 
-/// As a warden does, it looks once: whoever has made room is in another cgroup afterwards.
+/// As a warden does, it looks once: whoever has made room is in another cgroup afterwards. No warden takes what is made for
+/// its own; what a test before has left in making room goes.
 fn here() -> Controllers {
     static HERE: OnceLock<Controllers> = OnceLock::new();
-    HERE.get_or_init(|| Controllers::probe(Cgroups::probe().as_ref())).clone()
+    let look = || {
+        let found = of("test");
+        found.sweep(Duration::ZERO);
+        found
+    };
+    HERE.get_or_init(look).clone()
+}
+
+/// As they are to a process in a pid namespace of that name.
+fn of(namespace: &str) -> Controllers {
+    let own = Identity::own().unwrap();
+    let second = Cgroups::probe().map(|found| of_namespace(found, namespace));
+    let prefix = format!("{namespace}.{}.{}", own.pid, own.start_ticks);
+    Controllers { prefix, ..Controllers::probe(second.as_ref()) }
 }
 
 /// `None` where nothing can be limited, which says so.
@@ -113,21 +128,20 @@ fn nothing_is_left_of_cgroups_that_nothing_is_in() {
 
 #[test]
 fn what_an_earlier_warden_left_empty_is_swept_and_what_is_in_use_is_not() {
-    let mut controllers = here();
+    let mut controllers = of(&format!("test-swept-{}", std::process::id()));
     let limits = Limits { pids: Some(9), ..Limits::default() };
     let Ok(mine) = controllers.bound(Parent::Own, Kind::Run, "mine", limits) else { return };
     let Some(mine) = mine.more.first().map(|leaf| leaf.path().to_owned()).map(|path| (mine, path))
     else {
         return;
     };
-    let own = Identity::own().unwrap();
-    let namespace = Namespaces::own().unwrap().pid.inode;
-    controllers.prefix = format!("{namespace}.{}.{}", own.pid, own.start_ticks - 1);
+    let living = controllers.clone();
+    controllers.prefix = of_the_dead(&controllers.prefix);
     let mut old = controllers.bound(Parent::Own, Kind::Handoff, "old", limits).unwrap();
     let old = old.more.remove(0);
     let path = old.path().to_owned();
     old.keep();
-    here().sweep(Duration::ZERO);
+    living.sweep(Duration::ZERO);
     assert!(!path.exists() && mine.1.exists());
 }
 
