@@ -18,6 +18,9 @@ pub(super) const DENY_ALL: &str = "deny-all";
 /// Units of a command. One that is longer cannot be approved here: nobody has seen all of it.
 const COMMAND: usize = 800;
 
+/// Units of a folder or a warning.
+const MAX_VALUE: usize = 120;
+
 /// Warnings of one request that are shown.
 const WARNINGS: usize = 2;
 
@@ -37,8 +40,7 @@ pub(super) fn payload(digest: &Digest) -> Value {
     let shown = digest.some.len().min(SHOWN);
     for (at, entry) in digest.some[..shown].iter().enumerate() {
         let command = card::command(entry);
-        let warnings = entry.warnings.len() + entry.noticed.len();
-        let is_whole = entry.exact.is_some() && units(&command) <= COMMAND && warnings <= WARNINGS;
+        let is_whole = units(&command) <= COMMAND && is_told_whole(entry);
         blocks.push(rich(&format!("request-{at}"), &told(entry, &command, is_whole)));
         let more = is_whole.then(|| button("more", "More…", &entry.id));
         let deny = styled(button("deny", "Deny", &entry.id), "danger");
@@ -61,6 +63,16 @@ pub(super) fn payload(digest: &Digest) -> Value {
     json!({ "text": text, "blocks": blocks })
 }
 
+/// Whether nothing is left out of what stands above its command, nor of the command by the warden.
+fn is_told_whole(entry: &QueueEntry) -> bool {
+    let fits = |text: &String| units(&display::text(text)) <= MAX_VALUE;
+    let mut warnings = entry.warnings.iter().chain(&entry.noticed);
+    entry.exact.is_some()
+        && entry.cwd.as_ref().is_none_or(fits)
+        && warnings.clone().count() <= WARNINGS
+        && warnings.all(fits)
+}
+
 fn deny_all(some: &[QueueEntry]) -> Value {
     let ids: Vec<&str> =
         some.iter().map(|entry| &entry.id[..]).filter(|id| card::is_request(id)).collect();
@@ -79,14 +91,14 @@ fn told(entry: &QueueEntry, command: &str, is_whole: bool) -> Vec<Value> {
     let mut line = Rich::default().bold(&name(&entry.short, 40)).text(" jail ");
     line = line.code(&name(&entry.jail, 60));
     if let Some(cwd) = &entry.cwd {
-        line = line.text(" in ").code(&name(cwd, 120));
+        line = line.text(" in ").code(&name(cwd, MAX_VALUE));
     }
     if let Some(user) = &entry.run_as {
         line = line.text(" as the host's user ").code(&name(user, 60));
     }
     let warnings: Vec<&String> = entry.warnings.iter().chain(&entry.noticed).collect();
     for warning in warnings.iter().take(WARNINGS) {
-        line = line.text("\n⚠️ ").code(&name(warning, 120));
+        line = line.text("\n⚠️ ").code(&name(warning, MAX_VALUE));
     }
     if warnings.len() > WARNINGS {
         line = line.text(&format!("\n⚠️ and {} more", warnings.len() - WARNINGS));
@@ -141,7 +153,9 @@ mod tests {
         let mut warned = entry(&["ls"]);
         warned.warnings = vec!["odd".to_owned(); 2];
         warned.noticed = vec!["LD_PRELOAD is set".to_owned()];
-        for entry in [entry(&["echo", &long_argument]), entry(&many), inexact, warned] {
+        let mut deep = entry(&["ls"]);
+        deep.cwd = Some("/a".repeat(MAX_VALUE));
+        for entry in [entry(&["echo", &long_argument]), entry(&many), inexact, warned, deep] {
             let payload = payload(&digest(vec![entry], 1));
             assert_eq!(buttons(&payload), ["deny", "page"]);
             assert!(payload.to_string().contains("cannot be approved here"), "{payload}");
