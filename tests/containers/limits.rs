@@ -1,6 +1,7 @@
 //! `limits` of a rule for a prisoner in a container: below the container's own, and for what the engine starts as well.
 
 use crate::prison::Prison;
+use crate::support::other::can;
 use crate::support::{text, until};
 
 const POLICY: &str = "default_action: allow
@@ -11,21 +12,49 @@ rules:
   - {command: 'yes', action: allow, limits: {output: 64k}}
 ";
 
-fn can(prison: &Prison) -> bool {
+/// Whether a container's cgroup passes on what limits: in version 2 one with processes in it does not.
+fn passes_on(prison: &Prison) -> bool {
     let started = prison.house.event("warden_started");
     let told = started["methods"]["cgroup_limits"].as_str().unwrap();
-    let can = ["memory v1", "cpu v1", "pids v1"].iter().all(|name| told.contains(name));
-    if !can {
-        eprintln!("not tried: a container's cgroup passes nothing on here ({told})");
+    ["memory v1", "cpu v1", "pids v1"].iter().all(|name| told.contains(name))
+}
+
+/// What cannot be limited does not run, and is told by what it would have been and what to do.
+fn nothing_runs(prison: &Prison) {
+    let remedy = "give the rule `executor: ghost` or `executor: local`, or leave that limit out";
+    for words in [["sh", "-c", "echo it ran"], ["env", "/bin/echo", "it ran"]] {
+        let output = prison.governed(&[], &words).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), &*output.stdout), (Some(126), &b""[..]), "{said}");
+        assert!(
+            said.contains("limited here by the cgroup controller `memory`: ")
+                && said.contains(remedy),
+            "{said}"
+        );
     }
-    can
+    let has_started = |record: &serde_json::Value| record["event"] == "started";
+    assert!(!prison.house.ledger().iter().any(has_started));
+}
+
+#[test]
+fn what_a_containers_cgroup_passes_nothing_on_to_is_refused_with_the_controller_and_what_to_do() {
+    let mut prefix = vec!["unshare", "--mount"];
+    if !can(&prefix) {
+        return;
+    }
+    // A warden that sees no hierarchy of version 1, as on a machine with version 2 alone.
+    let script = "for name in memory cpu pids; do umount /sys/fs/cgroup/$name; done 2>/dev/null; exec \"$0\" \"$@\"";
+    prefix.extend(["sh", "-c", script]);
+    let prison = Prison::under(&prefix, "debian12", POLICY, |spec| spec);
+    assert!(!passes_on(&prison));
+    nothing_runs(&prison);
 }
 
 #[test]
 fn a_handed_off_and_a_supervised_tool_are_limited_below_their_container() {
     let prison = Prison::with_engine("debian12", POLICY, |spec| spec);
-    if !can(&prison) {
-        return;
+    if !passes_on(&prison) {
+        return nothing_runs(&prison);
     }
     for (words, name) in [
         (["sh", "-c", "exec /bin/cat /proc/self/cgroup"], "clawrden.handoff."),

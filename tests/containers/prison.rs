@@ -48,7 +48,18 @@ impl Prison {
         policy: &str,
         more: impl FnOnce(Spec<'static>) -> Spec<'static>,
     ) -> Self {
-        Self::of(house_with(policy, &["--engine", &engine::get().address]), image, more)
+        Self::under(&[], image, policy, more)
+    }
+
+    /// The same, with the warden started by `prefix`, which must execute it in its own process.
+    pub(crate) fn under(
+        prefix: &[&str],
+        image: &str,
+        policy: &str,
+        more: impl FnOnce(Spec<'static>) -> Spec<'static>,
+    ) -> Self {
+        let house = house_with(prefix, policy, &["--engine", &engine::get().address]);
+        Self::of(house, image, more)
     }
 
     fn of(house: House, image: &str, more: impl FnOnce(Spec<'static>) -> Spec<'static>) -> Self {
@@ -75,13 +86,13 @@ impl Prison {
 
 /// A warden with a jail `box` and a jail `other`.
 pub(crate) fn house(policy: &str) -> House {
-    house_with(policy, &[])
+    house_with(&[], policy, &[])
 }
 
-fn house_with(policy: &str, extra: &[&str]) -> House {
+fn house_with(prefix: &[&str], policy: &str, extra: &[&str]) -> House {
     let policy =
         format!("{policy}\njails:\n  box: {{commands: {TOOLS}}}\n  other: {{commands: {TOOLS}}}\n");
-    let house = House::with(&policy, extra);
+    let house = House::under(prefix, &policy, extra);
     // It listens before it has made its jails, and answers after.
     house.json(&["status", "--json"]);
     house
