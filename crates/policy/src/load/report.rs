@@ -66,13 +66,11 @@ impl<'t> Report<'t> {
 
     /// The text of a scalar that says something.
     pub(super) fn word<'n>(&mut self, node: &'n Node, expected: &str) -> Option<&'n str> {
-        match &node.value {
-            Value::Scalar { text, .. } if !node.is_null() => Some(text),
-            _ => {
-                self.wrong_type(node, expected);
-                None
-            }
+        let said = node.said();
+        if said.is_none() {
+            self.wrong_type(node, expected);
         }
+        said
     }
 
     /// One word, or a list of words; an empty list is refused.
@@ -170,11 +168,15 @@ impl<'t> Report<'t> {
         what: &str,
         choices: &[(&str, T)],
     ) -> Option<T> {
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let word = self.word(node, &one_of(&words))?;
+        // Put together for an error alone: there is one of them in every rule.
+        let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<&str>>();
+        let Some(word) = node.said() else {
+            self.wrong_type(node, &one_of(&words()));
+            return None;
+        };
         let found = choices.iter().find(|(choice, _)| *choice == word).map(|(_, value)| *value);
         if found.is_none() {
-            self.add(node.at, format!("unknown {what} `{word}`"), &suggest(word, &words));
+            self.add(node.at, format!("unknown {what} `{word}`"), &suggest(word, &words()));
         }
         found
     }

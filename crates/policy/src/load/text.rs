@@ -27,16 +27,23 @@ impl From<Cow<'_, str>> for Text {
     }
 }
 
+impl Text {
+    /// Its bytes. Of a short text they are had for less than the text is.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
 impl Deref for Text {
     type Target = str;
 
     fn deref(&self) -> &str {
         match self {
-            Self::Short { length, bytes } => {
-                let bytes = bytes.get(..usize::from(*length)).unwrap_or_default();
-                // It was text when it came in.
-                std::str::from_utf8(bytes).unwrap_or_default()
-            }
+            // It was text when it came in.
+            Self::Short { .. } => std::str::from_utf8(self.bytes()).unwrap_or_default(),
             Self::Long(text) => text,
         }
     }
@@ -44,7 +51,7 @@ impl Deref for Text {
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        **self == *other
+        self.bytes() == other.as_bytes()
     }
 }
 

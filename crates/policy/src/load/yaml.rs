@@ -59,7 +59,15 @@ impl Node {
     /// Whether nothing stands there: an empty place, `~` or `null`.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true }
-            if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
+            if matches!(text.bytes(), b"" | b"~" | b"null" | b"Null" | b"NULL"))
+    }
+
+    /// The text of a scalar that says something.
+    pub(super) fn said(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } if !self.is_null() => Some(text),
+            _ => None,
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl TextPattern {
         if rest != Rest::Nothing {
             split.pop();
         }
-        spell_out(&split)?
+        spell_out(split)?
             .iter()
             .map(|words| {
                 let words = Self::words(words, action)?;
@@ -339,13 +339,13 @@ impl Word {
 }
 
 /// Every way to choose from the braces of flags.
-fn spell_out(split: &[String]) -> Result<Vec<Vec<String>>, String> {
+fn spell_out(split: Vec<String>) -> Result<Vec<Vec<String>>, String> {
     if !split.iter().any(|word| word.contains('{')) {
-        return Ok(vec![split.to_vec()]);
+        return Ok(vec![split]);
     }
     let mut all: Vec<Vec<String>> = vec![Vec::new()];
     let mut ended = false;
-    for word in split {
+    for word in &split {
         let name = word.split('=').next().unwrap_or_default();
         let choices = if !ended && name.contains('{') && word.starts_with(['-', '{']) {
             let choices = glob::spellings(word).map_err(|error| error.to_string())?;

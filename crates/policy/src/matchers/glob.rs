@@ -107,12 +107,16 @@ impl Glob {
         if source.len() > MAX_PATTERN_BYTES {
             return Err(GlobError::TooLong);
         }
-        let mut glob = Self { source: source.into(), literals: Vec::new(), wild: Vec::new() };
         if !source.contains(['*', '?', '[', '{', '\\']) {
-            glob.add(source.bytes().map(Token::Byte).collect(), kind);
-            return Ok(glob);
+            let literals = vec![plain(source.as_bytes(), kind).into()];
+            return Ok(Self { source: source.into(), literals, wild: Vec::new() });
         }
-        for spelling in expand_braces(source.as_bytes())? {
+        let mut glob = Self { source: source.into(), literals: Vec::new(), wild: Vec::new() };
+        let spelled = match source.contains('{') {
+            true => expand_braces(source.as_bytes())?,
+            false => vec![source.as_bytes().to_vec()],
+        };
+        for spelling in spelled {
             let tokens = tokenise(&spelling, kind)?;
             if kind == Kind::Tree
                 && let Some(directory) = tree_root(&tokens)
@@ -272,6 +276,17 @@ impl Token {
             Self::Star | Self::Deep => false,
         }
     }
+}
+
+/// A text without anything special as it is compared: a path in its plain spelling, which ends in no slash.
+fn plain(mut source: &[u8], kind: Kind) -> &[u8] {
+    while let [shorter @ .., b'/'] = source
+        && kind != Kind::Text
+        && !shorter.is_empty()
+    {
+        source = shorter;
+    }
+    source
 }
 
 /// The texts that the braces of `source` spell out, each still a pattern.
