@@ -6,6 +6,7 @@
 
 mod api;
 mod breakdown;
+mod chats;
 mod client;
 mod containers;
 mod crowd;
@@ -93,6 +94,8 @@ enum Part {
     History,
     /// A long queue, and events to many listeners.
     Api,
+    /// A yes in Slack and in Telegram.
+    Chats,
 }
 
 fn main() -> Outcome<()> {
@@ -106,7 +109,7 @@ fn main() -> Outcome<()> {
     let bench = Bench::new(args.clawrden, args.quick)?;
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::new(machine::describe(bench.dir()));
-    let parts: [(Part, Measure); 12] = [
+    let parts: [(Part, Measure); 13] = [
         (Part::Spawn, spawn::measure),
         (Part::Streams, streams::measure),
         (Part::Crowd, crowd::measure),
@@ -119,6 +122,7 @@ fn main() -> Outcome<()> {
         (Part::Ledger, ledger::measure),
         (Part::History, history::measure),
         (Part::Api, api::measure),
+        (Part::Chats, chats::measure),
     ];
     let start = Instant::now();
     for (part, measure) in parts.into_iter().filter(|&(part, _)| wanted(part)) {

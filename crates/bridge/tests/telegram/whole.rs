@@ -116,26 +116,6 @@ async fn from_the_question_to_the_record() {
     house.check();
 }
 
-/// From the question to the message that says who answered, the taps of nobody's fingers and loopback included.
-#[tokio::test]
-#[ignore = "it measures, and prints what it measured"]
-async fn how_long_a_tap_takes() {
-    let house = House::start().await;
-    let mut times = Vec::new();
-    for n in 0..50 {
-        let started = Instant::now();
-        house.warden.ask(&asked(n, &["ls"]));
-        let message = house.message(n, "May this run?").await;
-        house.fake.tap(ALICE, &message, "Approve");
-        house.message(n, "Approved by alice").await;
-        times.push(started.elapsed());
-        // As slow as people are, so that it is no flood.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    times.sort();
-    println!("median {:?}, 90 % {:?}, longest {:?}", times[25], times[45], times[49]);
-}
-
 #[tokio::test]
 async fn who_is_not_known_is_told_so_until_they_pair() {
     let house = House::start().await;
