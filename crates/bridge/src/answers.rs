@@ -1,34 +1,42 @@
 //! What people say in a chat, taken to the warden, and what they are told of it.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clawrden_api::{AnswerRequest, Answered, ErrorCode, GrantScope, KillRequest, ResumeRequest};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::bridge::{Shared, now_ms};
-use crate::service::{Failure, Heard, Scope, Service, Wants};
+use crate::desk::{Came, Desk, Seat};
+use crate::service::{Failure, Heard, ReplyTo, Scope, Service, Wants};
 use crate::warden::{Answer, Refusal, User, Warden};
 use crate::words;
-
-/// What was heard lately, so that it is not done twice. The warden knows answers by their keys as well.
-const MAX_KEYS: usize = 4_096;
-
-/// People who are answered at once.
-const MAX_AT_ONCE: usize = 32;
 
 /// How long a warden that is away is tried again for one tap.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The longest pause between two of these tries: who comes behind waits for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long one thing that somebody wants may take in all. Then its seat is another's.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// How long a call to a service may take.
 pub(crate) const SERVICE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a person is tried to be told something.
+/// How often a person is tried to be told something, and how long in all: later it helps nobody.
 const TELLS: u32 = 3;
+const TELL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is being told at once, to all and to one person. Of more, people see only the message itself change.
+const MAX_TELLS: usize = 64;
+const MAX_TELLS_OF_ONE: usize = 8;
 
 /// How long the event of an answer may be behind the refusal of a late one.
 const LATE: Duration = Duration::from_millis(50);
@@ -39,67 +47,108 @@ const MAX_REASON: usize = 2_000;
 /// Digits of a request's id.
 const DIGITS: usize = 32;
 
-/// Keys of what was heard.
-#[derive(Debug, Default)]
-pub(crate) struct Keys {
-    known: HashSet<String>,
-    order: VecDeque<String>,
-}
-
-impl Keys {
-    /// Whether it is heard for the first time.
-    pub(crate) fn is_new(&mut self, key: &str) -> bool {
-        if !self.known.insert(key.to_owned()) {
-            return false;
-        }
-        self.order.push_back(key.to_owned());
-        if self.order.len() > MAX_KEYS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-}
+/// What somebody is told who wants too much at once.
+const TOO_MUCH: &str = "Too much from you is under way; this was not done. Try again in a moment.";
 
 /// Takes what people say to the warden.
 pub(crate) struct Answers<S, W> {
     shared: Arc<Shared<S, W>>,
-    keys: Mutex<Keys>,
-    seats: Arc<Semaphore>,
+}
+
+/// What is being done, and told.
+#[derive(Default)]
+struct Work {
+    desk: Desk,
+    answering: JoinSet<(Seat, Heard, String)>,
+    telling: JoinSet<String>,
+    /// To whom how much is being told.
+    told: HashMap<String, usize>,
 }
 
 impl<S: Service, W: Warden> Answers<S, W> {
     pub(crate) fn new(shared: Arc<Shared<S, W>>) -> Arc<Self> {
-        let seats = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Arc::new(Self { shared, keys: Mutex::default(), seats })
+        Arc::new(Self { shared })
     }
 
-    /// Answers somebody. Waits for a seat, not for what comes of it.
-    pub(crate) async fn hear(self: &Arc<Self>, heard: Heard, tasks: &mut tokio::task::JoinSet<()>) {
-        while tasks.try_join_next().is_some() {}
-        let is_new = self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_new(&heard.key);
-        if !is_new {
+    /// Answers what is heard, until there is nobody to hear it from. Hearing goes on meanwhile, and so does answering while
+    /// somebody is told something.
+    pub(crate) async fn answer_all(self: Arc<Self>, mut heard: mpsc::Receiver<Heard>) {
+        let mut work = Work::default();
+        loop {
+            while let Some((seat, heard)) = work.desk.next() {
+                let this = Arc::clone(&self);
+                work.answering.spawn(async move {
+                    let text = timeout(LONGEST, this.answer(&heard)).await;
+                    (seat, heard, text.unwrap_or_else(|_| words::TOO_LONG.to_owned()))
+                });
+            }
+            tokio::select! {
+                one = heard.recv(), if work.desk.has_room() => {
+                    let Some(one) = one else { return };
+                    self.came(&mut work, one);
+                }
+                Some(done) = work.answering.join_next() => {
+                    let (seat, heard, text) = done.unwrap_or_else(|died| resume_unwind(died.into_panic()));
+                    work.desk.free(seat);
+                    self.tell(&mut work, heard.user, heard.to, text);
+                }
+                Some(user) = work.telling.join_next() => {
+                    let user = user.unwrap_or_else(|died| resume_unwind(died.into_panic()));
+                    if let Some(count) = work.told.get_mut(&user) {
+                        *count -= 1;
+                        if *count == 0 {
+                            work.told.remove(&user);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn came(self: &Arc<Self>, work: &mut Work, heard: Heard) {
+        match work.desk.take(heard) {
+            Came::Waits => self.shared.standing.note(|state| state.heard += 1),
+            Came::Before => {}
+            Came::TooMuch(heard) => {
+                self.shared.standing.note(|state| {
+                    state.heard += 1;
+                    state.refused += 1;
+                });
+                self.tell(work, heard.user, heard.to, TOO_MUCH.to_owned());
+            }
+        }
+    }
+
+    /// Tells somebody what came of what they did, beside everything else.
+    fn tell(self: &Arc<Self>, work: &mut Work, user: String, to: ReplyTo, text: String) {
+        let told = work.told.entry(user.clone()).or_default();
+        if *told >= MAX_TELLS_OF_ONE || work.telling.len() >= MAX_TELLS {
+            if *told == 0 {
+                work.told.remove(&user);
+            }
+            tracing::warn!(
+                "so much is being told there that somebody is not told what came of what they did"
+            );
             return;
         }
-        self.shared.standing.note(|state| state.heard += 1);
-        let Ok(seat) = Arc::clone(&self.seats).acquire_owned().await else { return };
+        *told += 1;
         let this = Arc::clone(self);
-        tasks.spawn(async move {
-            let text = this.answer(&heard).await;
-            this.tell(&heard, &text).await;
-            drop(seat);
+        work.telling.spawn(async move {
+            if timeout(TELL_TIMEOUT, this.try_to_tell(&to, &text)).await.is_err() {
+                tracing::warn!("a person could not be told in time what came of what they did");
+            }
+            user
         });
     }
 
-    async fn tell(&self, heard: &Heard, text: &str) {
+    async fn try_to_tell(&self, to: &ReplyTo, text: &str) {
         let mut backoff = Backoff::default();
         for _ in 0..TELLS {
-            let told = timeout(SERVICE_TIMEOUT, self.shared.service.tell(&heard.to, text)).await;
+            let told = timeout(SERVICE_TIMEOUT, self.shared.service.tell(to, text)).await;
             let told = told.unwrap_or_else(|_| Err(Failure::Now("it does not answer".to_owned())));
             match told {
                 Ok(()) => return,
-                Err(Failure::Later(rest)) => sleep(rest.min(SERVICE_TIMEOUT)).await,
+                Err(Failure::Later(rest)) => sleep(rest).await,
                 Err(Failure::Now(_)) => sleep(backoff.wait()).await,
                 Err(Failure::Never(why)) => {
                     let why = self.shared.standing.said(&why);
@@ -137,8 +186,7 @@ impl<S: Service, W: Warden> Answers<S, W> {
                 Refusal::Away(why) => {
                     let why = self.shared.standing.said(&why);
                     tracing::warn!(why, "the warden did not take what somebody said in a chat");
-                    "The warden cannot be reached, so nothing was done. Try again in a moment."
-                        .to_owned()
+                    words::AWAY.to_owned()
                 }
             }
         })
@@ -177,7 +225,7 @@ impl<S: Service, W: Warden> Answers<S, W> {
         let again = async {
             loop {
                 match ask().await {
-                    Err(Refusal::Away(_)) => sleep(backoff.wait()).await,
+                    Err(Refusal::Away(_)) => sleep(backoff.wait().min(LONGEST_PAUSE)).await,
                     came => return came,
                 }
             }
@@ -209,7 +257,8 @@ impl<S: Service, W: Warden> Answers<S, W> {
             ("resume", jail) => {
                 let jail_named = jail.map(str::to_owned);
                 let request = ResumeRequest { jail: jail_named, ..ResumeRequest::default() };
-                Ok(words::resumed(&warden.resume(user, &request).await?, jail))
+                let report = self.patiently(|| warden.resume(user, &request)).await?;
+                Ok(words::resumed(&report, jail))
             }
             ("pair", Some(code)) => {
                 let person = warden.pair(user, code).await?;

@@ -17,7 +17,7 @@ use crate::floods::{Flood, Floods};
 use crate::kept::Tail;
 use crate::outbox::{Job, Outbox};
 use crate::routes::Routes;
-use crate::service::{Failure, Posted, Service};
+use crate::service::{Failure, Heard, Posted, Service};
 use crate::standing::Standing;
 use crate::store::{Store, StoreError};
 use crate::table::Table;
@@ -123,7 +123,9 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let (told, mut events) = mpsc::channel(BUFFER);
         let mut beside = JoinSet::new();
         beside.spawn(follow(Arc::clone(&self.shared), told));
-        beside.spawn(listen(Arc::clone(&self.shared)));
+        let (said, heard) = mpsc::channel(BUFFER);
+        beside.spawn(listen(Arc::clone(&self.shared), said));
+        beside.spawn(Answers::new(Arc::clone(&self.shared)).answer_all(heard));
         self.fetch_tails();
         let (mut tidy, mut look) = (Instant::now(), Instant::now() + LOOK_EVERY);
         loop {
@@ -379,27 +381,13 @@ async fn follow<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, told: mpsc::Se
     }
 }
 
-/// Listens to people, over whatever the service does.
-async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>) {
-    let answers = Answers::new(Arc::clone(&shared));
-    let mut answering = JoinSet::new();
+/// Listens to people, over whatever the service does. What comes of it is another's business, so that hearing goes on.
+async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, said: mpsc::Sender<Heard>) {
     let mut backoff = Backoff::default();
     loop {
-        let (said, mut heard) = mpsc::channel(BUFFER);
         shared.standing.note(|state| state.listens = true);
         let began = Instant::now();
-        let failure = {
-            let mut listening = std::pin::pin!(shared.service.listen(said));
-            loop {
-                tokio::select! {
-                    failure = &mut listening => break failure,
-                    Some(heard) = heard.recv() => answers.hear(heard, &mut answering).await,
-                }
-            }
-        };
-        while let Ok(heard) = heard.try_recv() {
-            answers.hear(heard, &mut answering).await;
-        }
+        let failure = shared.service.listen(said.clone()).await;
         shared.standing.note(|state| state.listens = false);
         let why = shared.standing.failed(&failure.to_string());
         if began.elapsed() > REFUSED {

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod bridge;
 pub mod card;
 pub mod channel;
+mod desk;
 pub mod desktop;
 #[cfg(test)]
 #[path = "../tests/fakes/entry.rs"]

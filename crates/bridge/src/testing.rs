@@ -1,6 +1,6 @@
 //! What tests are made of.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +52,10 @@ pub(crate) struct FakeService {
     pub(crate) did: Mutex<Vec<Did>>,
     /// What the next calls fail with.
     pub(crate) failures: Mutex<VecDeque<Failure>>,
+    /// Users who can be told nothing: it hangs.
+    pub(crate) deaf: Mutex<BTreeSet<String>>,
+    /// Grows while it listens.
+    pub(crate) beats: AtomicU64,
     heard: Mutex<Option<mpsc::Sender<Heard>>>,
     messages: AtomicU64,
 }
@@ -125,13 +129,19 @@ impl Service for FakeService {
     }
 
     async fn tell(&self, to: &ReplyTo, text: &str) -> Result<(), Failure> {
+        if self.deaf.lock().unwrap().contains(&to.user) {
+            return std::future::pending().await;
+        }
         self.did.lock().unwrap().push(Did::Tell(to.user.clone(), text.to_owned()));
         Ok(())
     }
 
     async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
         *self.heard.lock().unwrap() = Some(heard);
-        std::future::pending().await
+        loop {
+            self.beats.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     async fn test(&self, _: &str) -> Vec<Step> {
@@ -147,6 +157,8 @@ pub(crate) struct FakeWarden {
     pub(crate) answers: Mutex<Vec<(User, Answer)>>,
     /// What the next answers come to, `Ok` when there is none.
     pub(crate) refusals: Mutex<VecDeque<Refusal>>,
+    /// Users whose answers come to no end.
+    pub(crate) stuck: Mutex<BTreeSet<String>>,
     events: Mutex<Vec<Event>>,
     changed: Notify,
     /// Grows when everybody is let go.
@@ -248,6 +260,9 @@ impl Warden for FakeWarden {
 
     async fn answer(&self, user: &User, answer: &Answer) -> Result<Answered, Refusal> {
         self.answers.lock().unwrap().push((user.clone(), answer.clone()));
+        if self.stuck.lock().unwrap().contains(&user.id) {
+            return std::future::pending().await;
+        }
         if let Some(refusal) = self.refusals.lock().unwrap().pop_front() {
             return Err(refusal);
         }

@@ -34,6 +34,14 @@ pub(crate) fn with_code(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
+/// What somebody is told when the warden was away for too long.
+pub(crate) const AWAY: &str =
+    "The warden cannot be reached, so this is not known to be done. Look again in a moment.";
+
+/// What somebody is told when it did not come to an end.
+pub(crate) const TOO_LONG: &str =
+    "The warden takes too long over this, so it is not known to be done. Look again in a moment.";
+
 /// How long ago something was.
 pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(then_ms) / 1_000;

@@ -9,6 +9,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+mod hearing;
+
 use super::*;
 use crate::card::Card;
 use crate::service::{Scope, Wants};
@@ -81,9 +83,13 @@ impl House {
     }
 
     async fn tap(&self, key: &str, request: &str) {
+        self.tap_of("U1", key, request).await;
+    }
+
+    async fn tap_of(&self, user: &str, key: &str, request: &str) {
         let (request, scope) = (request.to_owned(), Scope::Once);
         let wants = Wants::Answer { request, approve: true, reason: None, scope };
-        self.service.say("U1", key, wants).await;
+        self.service.say(user, key, wants).await;
     }
 
     async fn command(&self, key: &str, words: &str) {
