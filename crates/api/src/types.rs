@@ -551,6 +551,9 @@ pub struct ResumeRequest {
     /// This container: its name, its id or the start of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// When it was said, in milliseconds since 1970, where that may be a while ago: what was stopped after that stays stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_ms: Option<u64>,
 }
 
 /// The answer to `POST /api/kill` and `POST /api/resume`.

@@ -105,7 +105,9 @@ impl<S: Service, W: Warden> Answers<S, W> {
         }
     }
 
-    fn came(self: &Arc<Self>, work: &mut Work, heard: Heard) {
+    fn came(self: &Arc<Self>, work: &mut Work, mut heard: Heard) {
+        let now_ms = now_ms();
+        heard.said_ms = Some(heard.said_ms.map_or(now_ms, |said_ms| said_ms.min(now_ms)));
         match work.desk.take(heard) {
             Came::Waits => self.shared.standing.note(|state| state.heard += 1),
             Came::Before => {}
@@ -177,7 +179,7 @@ impl<S: Service, W: Warden> Answers<S, W> {
                 };
                 self.give(&user, heard, &answer).await
             }
-            Wants::Command(words) => self.command(&user, words).await,
+            Wants::Command(words) => self.command(&user, words, heard.said_ms).await,
         };
         done.unwrap_or_else(|refusal| {
             self.shared.standing.note(|state| state.refused += 1);
@@ -234,7 +236,12 @@ impl<S: Service, W: Warden> Answers<S, W> {
         timeout(PATIENCE, again).await.unwrap_or_else(away)
     }
 
-    async fn command(&self, user: &User, given: &[String]) -> Result<String, Refusal> {
+    async fn command(
+        &self,
+        user: &User,
+        given: &[String],
+        said_ms: Option<u64>,
+    ) -> Result<String, Refusal> {
         let warden = &self.shared.warden;
         let mut rest = given.iter().map(String::as_str);
         let verb = rest.next().unwrap_or("help").to_ascii_lowercase();
@@ -255,8 +262,12 @@ impl<S: Service, W: Warden> Answers<S, W> {
                 Ok(words::killed(&report, jail))
             }
             ("resume", jail) => {
-                let jail_named = jail.map(str::to_owned);
-                let request = ResumeRequest { jail: jail_named, ..ResumeRequest::default() };
+                let request = ResumeRequest {
+                    jail: jail.map(str::to_owned),
+                    // What was stopped after that stays so, however late this comes.
+                    said_ms,
+                    ..ResumeRequest::default()
+                };
                 let report = self.patiently(|| warden.resume(user, &request)).await?;
                 Ok(words::resumed(&report, jail))
             }

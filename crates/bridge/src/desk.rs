@@ -168,7 +168,7 @@ mod tests {
     fn heard(user: &str, key: &str, wants: Wants) -> Heard {
         let to = ReplyTo { place: "C1".into(), address: None, user: user.into() };
         let (user, shown, key) = (user.to_owned(), user.to_owned(), key.to_owned());
-        Heard { user, shown, key, to, wants }
+        Heard { user, shown, key, said_ms: None, to, wants }
     }
 
     fn tap(user: &str, number: usize) -> Heard {

@@ -87,6 +87,8 @@ pub struct Heard {
     pub shown: String,
     /// Names this very tap or command: what comes twice with the same is the same.
     pub key: String,
+    /// When they did it, in milliseconds since 1970; `None` where the service does not say: then it was a moment ago.
+    pub said_ms: Option<u64>,
     /// Where they are told what came of it.
     pub to: ReplyTo,
     /// What they want.

@@ -80,10 +80,15 @@ impl FakeService {
 
     /// Somebody says something.
     pub(crate) async fn say(&self, user: &str, key: &str, wants: Wants) {
+        self.say_at(None, user, key, wants).await;
+    }
+
+    /// Somebody said something then.
+    pub(crate) async fn say_at(&self, said_ms: Option<u64>, user: &str, key: &str, wants: Wants) {
         let sender = until("a listener", || self.heard.lock().unwrap().clone()).await;
         let to = ReplyTo { place: "C1".into(), address: None, user: user.into() };
         let (user, shown, key) = (user.to_owned(), user.to_owned(), key.to_owned());
-        sender.send(Heard { user, shown, key, to, wants }).await.unwrap();
+        sender.send(Heard { user, shown, key, said_ms, to, wants }).await.unwrap();
     }
 
     /// What somebody was told last, once there are so many tells.
@@ -159,6 +164,9 @@ pub(crate) struct FakeWarden {
     pub(crate) refusals: Mutex<VecDeque<Refusal>>,
     /// Users whose answers come to no end.
     pub(crate) stuck: Mutex<BTreeSet<String>>,
+    /// Who has stopped everything, and what was said to take it back.
+    pub(crate) stopped: Mutex<Option<Stopped>>,
+    pub(crate) resumes: Mutex<Vec<ResumeRequest>>,
     events: Mutex<Vec<Event>>,
     changed: Notify,
     /// Grows when everybody is let go.
@@ -282,12 +290,22 @@ impl Warden for FakeWarden {
     }
 
     async fn kill(&self, _: &User, request: &KillRequest) -> Result<KillReport, Refusal> {
-        let stopped = Some(Stopped { since_ms: 1, by: "U1".to_owned(), paused: request.pause });
+        let since_ms = crate::bridge::now_ms();
+        let stopped = Some(Stopped { since_ms, by: "U1".to_owned(), paused: request.pause });
+        self.stopped.lock().unwrap().clone_from(&stopped);
         Ok(KillReport { processes: 3, containers: 0, stopped, problems: vec![] })
     }
 
-    async fn resume(&self, _: &User, _: &ResumeRequest) -> Result<KillReport, Refusal> {
-        Err(unknown())
+    async fn resume(&self, _: &User, request: &ResumeRequest) -> Result<KillReport, Refusal> {
+        self.resumes.lock().unwrap().push(request.clone());
+        let mut stopped = self.stopped.lock().unwrap();
+        let since_ms = stopped.as_ref().map_or(0, |stopped| stopped.since_ms);
+        if request.said_ms.is_some_and(|said_ms| said_ms < since_ms) {
+            let message = "it was stopped after this was said".to_owned();
+            return Err(Refusal::No(ErrorBody { code: ErrorCode::Conflict, message }));
+        }
+        *stopped = None;
+        Ok(KillReport { processes: 0, containers: 0, stopped: None, problems: vec![] })
     }
 
     async fn pair(&self, _: &User, code: &str) -> Result<String, Refusal> {

@@ -166,13 +166,18 @@ impl Holds {
         self.write(&kept)
     }
 
-    /// Takes a stop back and gives what it was.
+    /// Takes a stop back, which was said at `said_ms` where that may be long ago, and gives what it was.
     ///
     /// # Errors
-    /// When that cannot be written down; it stays in force.
-    pub(crate) fn release(&self, scope: &Scope) -> Result<Option<Stopped>, HoldError> {
+    /// When it is newer than that, or cannot be written down; it stays in force.
+    pub(crate) fn release(
+        &self,
+        scope: &Scope,
+        said_ms: Option<u64>,
+    ) -> Result<Option<Stopped>, HoldError> {
         let mut kept = self.kept();
         let Some(at) = kept.held.iter().position(|held| scope.is(held)) else { return Ok(None) };
+        switch::is_older(&kept.held[at].stopped, said_ms)?;
         let held = kept.held.remove(at);
         if let Err(error) = self.write(&kept) {
             kept.held.push(held);
@@ -278,8 +283,9 @@ mod tests {
             assert_eq!(holds.against(["db"], &Whereabouts::default()), None);
             assert!(holds.against(["db", "web"], &Whereabouts::Nowhere).is_some());
         }
-        assert_eq!(holds.release(&jail("web")).unwrap(), Some(stopped(false)));
-        assert_eq!(holds.release(&jail("web")).unwrap(), None);
+        assert!(holds.release(&jail("web"), Some(6)).is_err(), "that was said before");
+        assert_eq!(holds.release(&jail("web"), None).unwrap(), Some(stopped(false)));
+        assert_eq!(holds.release(&jail("web"), None).unwrap(), None);
         assert_eq!(Holds::open(&path).against(["web"], &Whereabouts::Nowhere), None);
     }
 
@@ -326,7 +332,7 @@ mod tests {
         let holds = Holds::open(&path);
         assert!(holds.hold(&jail("web"), stopped(false)).is_err());
         assert!(holds.set_frozen(&[], false).is_err(), "as every kill and resume does");
-        assert_eq!(holds.release(&jail("db")).unwrap(), None);
+        assert_eq!(holds.release(&jail("db"), None).unwrap(), None);
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"held\":");
         assert!(Holds::open(&path).against(["web"], &Whereabouts::Nowhere).is_some());
     }

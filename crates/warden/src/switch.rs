@@ -32,6 +32,12 @@ pub enum SwitchError {
         /// The cause.
         source: io::Error,
     },
+    /// It was thrown after its release was said.
+    #[error("it was stopped by {by} after this was said; say it again if it is still wanted")]
+    Newer {
+        /// Who threw it.
+        by: String,
+    },
     /// The switch stays thrown.
     #[error("the kill switch stays thrown: {path} cannot be written: {source}")]
     NotReleased {
@@ -109,15 +115,15 @@ impl Switch {
             .map_err(|source| SwitchError::NotKept { path: self.path.clone(), source })
     }
 
-    /// Releases the switch and gives what it was.
+    /// Releases the switch and gives what it was. `said_ms` is when that was said, in milliseconds since 1970, where that
+    /// may be long ago.
     ///
     /// # Errors
-    /// When the file cannot be written. The switch stays thrown.
-    pub fn release(&self) -> Result<Option<Stopped>, SwitchError> {
+    /// When it was thrown after that, or when the file cannot be written. The switch stays thrown.
+    pub fn release(&self, said_ms: Option<u64>) -> Result<Option<Stopped>, SwitchError> {
         let mut state = self.lock();
-        if state.is_none() {
-            return Ok(None);
-        }
+        let Some(stopped) = &*state else { return Ok(None) };
+        is_older(stopped, said_ms)?;
         write_file(&self.path, &Kept { stopped: None })
             .map_err(|source| SwitchError::NotReleased { path: self.path.clone(), source })?;
         let before = state.take();
@@ -127,6 +133,16 @@ impl Switch {
 
     fn lock(&self) -> MutexGuard<'_, Option<Stopped>> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a stop is older than what takes it back: an older word undoes no newer stop.
+pub(crate) fn is_older(stopped: &Stopped, said_ms: Option<u64>) -> Result<(), SwitchError> {
+    match said_ms {
+        Some(said_ms) if stopped.since_ms > said_ms => {
+            Err(SwitchError::Newer { by: stopped.by.clone() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -198,7 +214,7 @@ mod tests {
         let (_folder, path) = place();
         let switch = Switch::open(&path);
         assert!(!switch.is_stopped());
-        assert_eq!(switch.release().unwrap(), None);
+        assert_eq!(switch.release(None).unwrap(), None);
         assert!(!path.exists());
     }
 
@@ -209,10 +225,21 @@ mod tests {
         let again = Switch::open(&path);
         assert!(again.is_stopped());
         assert_eq!(again.stopped(), Some(thrown("uid 0")));
-        assert_eq!(again.release().unwrap(), Some(thrown("uid 0")));
+        assert_eq!(again.release(None).unwrap(), Some(thrown("uid 0")));
         assert!(!again.is_stopped());
         assert!(!Switch::open(&path).is_stopped());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_was_said_before_it_was_thrown_does_not_release_it() {
+        let (_folder, path) = place();
+        let switch = Switch::open(&path);
+        switch.throw(thrown("uid 0")).unwrap();
+        assert!(matches!(switch.release(Some(6)), Err(SwitchError::Newer { by }) if by == "uid 0"));
+        assert!(switch.is_stopped() && Switch::open(&path).is_stopped());
+        assert_eq!(switch.release(Some(7)).unwrap(), Some(thrown("uid 0")));
+        assert_eq!(switch.release(Some(1)).unwrap(), None, "there is nothing to release");
     }
 
     #[test]
@@ -226,7 +253,7 @@ mod tests {
             let switch = Switch::open(&path);
             assert!(switch.is_stopped(), "{:?}", String::from_utf8_lossy(content).trim());
             assert!(switch.stopped().unwrap().by.contains("cannot be understood"));
-            assert!(switch.release().unwrap().is_some());
+            assert!(switch.release(None).unwrap().is_some());
             assert!(!Switch::open(&path).is_stopped());
         }
     }
@@ -236,7 +263,7 @@ mod tests {
         let (folder, path) = place();
         fs::create_dir(&path).unwrap();
         assert!(Switch::open(&path).is_stopped());
-        assert!(Switch::open(&path).release().is_err());
+        assert!(Switch::open(&path).release(None).is_err());
         fs::remove_dir(&path).unwrap();
         let target = folder.path().join("released");
         fs::write(&target, "{\"stopped\":null}").unwrap();
@@ -251,7 +278,7 @@ mod tests {
         drop(folder);
         assert!(matches!(switch.throw(thrown("uid 0")), Err(SwitchError::NotKept { .. })));
         assert!(switch.is_stopped());
-        assert!(matches!(switch.release(), Err(SwitchError::NotReleased { .. })));
+        assert!(matches!(switch.release(None), Err(SwitchError::NotReleased { .. })));
         assert!(switch.is_stopped());
     }
 

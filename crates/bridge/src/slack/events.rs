@@ -47,11 +47,16 @@ fn answer(taking: &Taking, verifier: &Mutex<Verifier>, call: &Call) -> Reply {
         return StatusCode::UNAUTHORIZED.into();
     }
     drop(verifier);
-    let done = match read(&call.body) {
+    let mut done = match read(&call.body) {
         Some(Read::Challenge(challenge)) => return text(challenge),
         Some(Read::Done(done)) => done,
         None => return StatusCode::BAD_REQUEST.into(),
     };
+    if let Done::Heard(heard) = &mut done {
+        let seconds = timestamp.and_then(|timestamp| timestamp.parse::<u64>().ok());
+        let said_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+        heard.iter_mut().for_each(|one| one.said_ms = said_ms);
+    }
     let said = match &done {
         Done::Amend(said) => Some(said.to_string()),
         _ => None,

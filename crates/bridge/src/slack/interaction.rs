@@ -118,7 +118,7 @@ fn heard(payload: &Value, key: String, to: ReplyTo, wants: Wants) -> Option<Hear
         .or_else(|| id(&payload["enterprise"]["id"]))?;
     let shown = shown(user["username"].as_str().or(user["name"].as_str()));
     let user = format!("{team}/{}", to.user);
-    Some(Heard { user, shown, key, to, wants })
+    Some(Heard { user, shown, key, said_ms: None, to, wants })
 }
 
 fn typed(payload: &Value) -> Option<Done> {
@@ -141,7 +141,14 @@ fn typed(payload: &Value) -> Option<Done> {
     };
     let key = format!("typed:{}", trigger(payload)?);
     let wants = Wants::Command(with_code(words));
-    Some(Done::Heard(vec![Heard { user: format!("{team}/{user}"), shown, key, to, wants }]))
+    Some(Done::Heard(vec![Heard {
+        user: format!("{team}/{user}"),
+        shown,
+        key,
+        said_ms: None,
+        to,
+        wants,
+    }]))
 }
 
 /// A name, as people may see it.

@@ -135,7 +135,7 @@ fn tapped(id: &str, from: &User, message: &Tapped, wants: Wants) -> Heard {
     let address = format!("{CALLBACK}{id}");
     let place = place(message.chat.id, thread);
     let to = ReplyTo { place, address: Some(address.clone()), user: user.clone() };
-    Heard { shown: shown(from), key: address, to, user, wants }
+    Heard { shown: shown(from), key: address, said_ms: None, to, user, wants }
 }
 
 /// Every request that has a button to be denied in a message of ours. Of an old message Telegram does not tell the buttons.
@@ -180,6 +180,7 @@ fn of_message(message: &Message, bot: &Bot, now_ms: u64) -> Meaning {
         user: from.id.to_string(),
         shown: shown(from),
         key: format!("{MESSAGE}{}:{}", message.chat.id, message.message_id),
+        said_ms: Some(message.date.saturating_mul(1000)),
         to: to.clone(),
         wants,
     };

@@ -110,7 +110,9 @@ async fn answer(
         waiting.insert(key.clone(), tells);
     }
     let to = ReplyTo { place: PLACE.into(), address: Some(key.clone()), user: user.clone() };
-    let said_there = Heard { shown: user.clone(), user, key: key.clone(), to, wants };
+    let seconds = headers.0.and_then(|timestamp| timestamp.parse::<u64>().ok());
+    let said_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+    let said_there = Heard { shown: user.clone(), user, key: key.clone(), said_ms, to, wants };
     let told = timeout(PATIENCE, async {
         heard.send(said_there).await.ok()?;
         told.await.ok()

@@ -94,6 +94,12 @@ impl FakeWarden {
         self.state().answers.clone()
     }
 
+    /// Somebody throws the kill switch at the command line.
+    pub fn stop_elsewhere(&self, since_ms: u64) {
+        let by = "root".to_owned();
+        self.state().stopped = Some(Stopped { since_ms, by, paused: false });
+    }
+
     /// Who threw the kill switch.
     pub fn stopped_by(&self) -> Option<String> {
         self.state().stopped.as_ref().map(|stopped| stopped.by.clone())
@@ -234,9 +240,14 @@ impl Warden for FakeWarden {
         Ok(KillReport { processes: 3, containers: 0, stopped, problems: Vec::new() })
     }
 
-    async fn resume(&self, user: &User, _: &ResumeRequest) -> Result<KillReport, Refusal> {
+    async fn resume(&self, user: &User, request: &ResumeRequest) -> Result<KillReport, Refusal> {
         self.person(user)?;
-        self.state().stopped = None;
+        let mut state = self.state();
+        let since_ms = state.stopped.as_ref().map_or(0, |stopped| stopped.since_ms);
+        if request.said_ms.is_some_and(|said_ms| said_ms < since_ms) {
+            return Err(no(ErrorCode::Conflict, "it was stopped by root after this was said"));
+        }
+        state.stopped = None;
         Ok(KillReport { processes: 0, containers: 0, stopped: None, problems: Vec::new() })
     }
 

@@ -255,3 +255,19 @@ async fn commands_do_what_they_say() {
     assert_eq!(house.warden.stopped_by(), None);
     house.check();
 }
+
+#[tokio::test]
+async fn what_lets_go_and_comes_late_undoes_no_newer_stop() {
+    let house = House::start().await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    house.warden.stop_elsewhere(u64::try_from(now.as_millis()).unwrap());
+    // Said before that, and delivered a minute later.
+    let date = json!({ "date": now.as_secs() - 60 });
+    let said = house.fake.write(ALICE, GROUP, "/resume", &date);
+    let told = soon("it is answered", || {
+        house.fake.messages().into_iter().find(|it| it.reply_to == Some(said))
+    })
+    .await;
+    assert!(told.text.contains("after this was said"), "{}", told.text);
+    assert_eq!(house.warden.stopped_by().as_deref(), Some("root"));
+}

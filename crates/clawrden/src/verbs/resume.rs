@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     let connection = Connection::new(control)?;
     let Args { jail, container, json } = args;
-    let request = ResumeRequest { jail, container };
+    let request = ResumeRequest { jail, container, said_ms: None };
     let report = block_on(connection.client.resume(&request))?.map_err(Connection::failure)?;
     kill::tell(&report, "thawed", "clawrden resume", json)
 }

@@ -224,7 +224,7 @@ pub static ROUTES: &[Route] = &[
     Route { method: Post, path: "/api/kill", least: APPROVER, summary: "Throw the kill switch, for everything or one jail or container.",
         handler: || post(does::kill), takes: body::<KillRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
     Route { method: Post, path: "/api/resume", least: APPROVER, summary: "Take the kill switch back.",
-        handler: || post(does::resume), takes: body::<ResumeRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
+        handler: || post(does::resume), takes: body::<ResumeRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Conflict, Ambiguous] },
     Route { method: Get, path: "/api/jails", least: VIEWER, summary: "List the jails.",
         handler: || get(does::jails), takes: Takes::Nothing, gives: json::<JailList>(), errors: &[] },
     Route { method: Post, path: "/api/jails", least: ADMIN, summary: "Create a jail.",

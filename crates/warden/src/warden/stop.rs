@@ -12,12 +12,13 @@ use super::prisoners::refused;
 use super::{Warden, stopped_text};
 use crate::approvals::Now;
 use crate::engine::EngineError;
-use crate::holds::Scope;
+use crate::holds::{HoldError, Scope};
 use crate::jails::{JailName, Prisoner};
 use crate::ledger::{self, Record};
 use crate::plan::Plan;
 use crate::process::tree::{Scope as Tree, end_tree, freeze_tree, thaw_tree};
 use crate::running::{Order, Origin};
+use crate::switch::SwitchError;
 
 impl Warden {
     /// Why nothing runs for the caller of `plan` at the moment, if a stop is in force that reaches it.
@@ -112,18 +113,23 @@ impl Warden {
     /// Takes the switch back; what was frozen by it goes on, unless another stop reaches it.
     ///
     /// # Errors
-    /// When that cannot be written down; then it stays thrown.
+    /// When it was thrown after that was said, or that cannot be written down; then it stays thrown.
     pub(super) fn resume(
         &self,
         by: String,
         request: ResumeRequest,
     ) -> Result<KillReport, ErrorBody> {
         let scope = self.scope(request.jail, request.container, true)?;
-        let internal = |error: String| refused(ErrorCode::Internal, error);
+        let said_ms = request.said_ms;
         let was = match &scope {
-            Scope::All => self.switch.release().map_err(|error| internal(error.to_string()))?,
-            scope => self.holds.release(scope).map_err(|error| internal(error.to_string()))?,
+            Scope::All => self.switch.release(said_ms).map_err(HoldError::from),
+            scope => self.holds.release(scope, said_ms),
         };
+        let was = was.map_err(|error| {
+            let is_newer = matches!(error, HoldError::File(SwitchError::Newer { .. }));
+            let code = if is_newer { ErrorCode::Conflict } else { ErrorCode::Internal };
+            refused(code, error.to_string())
+        })?;
         let stopped = self.switch.stopped();
         let mut report = KillReport { processes: 0, containers: 0, stopped, problems: Vec::new() };
         let Some(was) = was else { return Ok(report) };

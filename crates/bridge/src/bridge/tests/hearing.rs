@@ -48,3 +48,25 @@ async fn one_who_says_much_takes_no_seat_from_another_and_hearing_goes_on() {
     house.command("kill", "kill").await;
     assert!(house.service.told(2).await.contains("Everything is stopped"));
 }
+
+#[tokio::test]
+async fn an_older_word_undoes_no_newer_stop() {
+    let house = House::started().await;
+    let words = |word: &str| Wants::Command(vec![word.to_owned()]);
+    house.command("1", "kill").await;
+    house.service.told(1).await;
+    let before = Some(now_ms() - 60_000);
+    house.service.say_at(before, "U1", "2", words("resume")).await;
+    let told = house.service.told(2).await;
+    assert!(told.contains("after this was said"), "{told}");
+    assert!(house.warden.stopped.lock().unwrap().is_some());
+    house.command("3", "resume").await;
+    assert_eq!(house.service.told(3).await, "Everything goes on.");
+    let said = house.warden.resumes.lock().unwrap().clone();
+    assert!(said.iter().all(|request| request.said_ms.is_some()));
+    // Nobody says when from a time that is to come.
+    house.service.say_at(Some(u64::MAX), "U1", "4", words("resume")).await;
+    house.service.told(4).await;
+    let said_ms = house.warden.resumes.lock().unwrap().last().unwrap().said_ms;
+    assert!(said_ms.unwrap() <= now_ms());
+}
