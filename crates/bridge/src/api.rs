@@ -2,8 +2,8 @@
 //! the warden's to say.
 
 use clawrden_api::{
-    Answered, ChatUser, Client, ErrorBody, ErrorCode, Event, HistoryEntry, HistoryQuery,
-    KillReport, KillRequest, QueueEntry, RecordingQuery, RedeemRequest, ResumeRequest, Status,
+    Answered, ChatUser, Client, ErrorBody, ErrorCode, Event, History, HistoryQuery, KillReport,
+    KillRequest, QueueEntry, RecordingQuery, RedeemRequest, ResumeRequest, Status,
 };
 use tokio::sync::mpsc;
 
@@ -65,8 +65,8 @@ impl Warden for OverApi {
         Ok(self.0.queue().await?.entries)
     }
 
-    async fn history(&self, query: HistoryQuery) -> Result<Vec<HistoryEntry>, Refusal> {
-        Ok(self.0.history(&query).await?.entries)
+    async fn history(&self, query: HistoryQuery) -> Result<History, Refusal> {
+        Ok(self.0.history(&query).await?)
     }
 
     async fn tail(&self, request: &str) -> Result<String, Refusal> {

@@ -1,20 +1,21 @@
 //! A bridge at work: what the warden tells goes into the table, what the table wants said goes to the service, and what
 //! people say there goes to the warden. One task owns the file; everything that waits for somebody is a task of its own.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clawrden_api::{Event, HistoryEntry, HistoryQuery, QueueEntry};
+use clawrden_api::{Event, QueueEntry};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answers::{Answers, SERVICE_TIMEOUT};
 use crate::backoff::Backoff;
-use crate::card::Stage;
 use crate::floods::{Flood, Floods};
 use crate::kept::Tail;
+use crate::missed::Found;
 use crate::outbox::{Job, Outbox};
 use crate::routes::Routes;
 use crate::service::{Failure, Heard, Posted, Service};
@@ -30,11 +31,17 @@ const BUFFER: usize = 256;
 /// How long the event that tells what came of a request may be behind the queue that has it no more.
 const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
 
+/// How soon something is looked up again of which the history did not say what came.
+const SEEK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
 /// Cards that are looked up at once.
 const MAX_LOOK_UPS: usize = 200;
 
 /// How soon the queue is read again that could not be.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long after it was begun to be read the queue is read again at the earliest, whatever comes meanwhile.
+const LOOK_REST: Duration = Duration::from_secs(1);
 
 /// How often the queue is read though nothing was told of it: what was missed in any way is made up for then.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -84,7 +91,7 @@ enum News {
     Sent(String, Box<Job>, Result<Option<Posted>, Failure>),
     Queue(Result<Vec<QueueEntry>, Refusal>),
     LookAgain,
-    LookedUp(Vec<(String, Vec<HistoryEntry>)>),
+    LookedUp(Vec<(String, Option<Found>)>),
     Tail(String, Option<String>),
 }
 
@@ -95,8 +102,42 @@ pub struct Bridge<S, W> {
     outbox: Outbox,
     tail: bool,
     tasks: JoinSet<News>,
-    /// The queue is being read; and it is to be read once more then.
-    reading: Option<bool>,
+    looks: Looks,
+    /// Cards that are being looked up, or are not to be before a time.
+    sought: HashMap<String, Option<Instant>>,
+}
+
+/// When the queue is read.
+#[derive(Debug, Default)]
+struct Looks {
+    /// It is being read.
+    is_reading: bool,
+    /// When that was begun last.
+    began: Option<Instant>,
+    /// From when on it is to be read again.
+    from: Option<Instant>,
+}
+
+impl Looks {
+    /// It is to be read. What is wanted while it is being read is wanted once more.
+    fn want(&mut self, now: Instant) {
+        let rested = self.began.map_or(now, |began| now.max(began + LOOK_REST));
+        self.from.get_or_insert(rested);
+    }
+
+    /// When to look here again.
+    fn wake(&self) -> Option<Instant> {
+        self.from.filter(|_| !self.is_reading)
+    }
+
+    /// Whether it is to be read now; then it is being read from here on.
+    fn begin(&mut self, now: Instant) -> bool {
+        let is_due = self.wake().is_some_and(|from| from <= now);
+        if is_due {
+            *self = Self { is_reading: true, began: Some(now), from: None };
+        }
+        is_due
+    }
 }
 
 impl<S: Service, W: Warden> Bridge<S, W> {
@@ -115,7 +156,15 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let table = Mutex::new(Table::new(memory, routes, Floods::new(flood), page));
         let shared = Arc::new(Shared { service, warden, standing, table });
         let (outbox, tasks) = (Outbox::default(), JoinSet::new());
-        Ok(Self { shared, store, outbox, tail, tasks, reading: None })
+        Ok(Self {
+            shared,
+            store,
+            outbox,
+            tail,
+            tasks,
+            looks: Looks::default(),
+            sought: HashMap::new(),
+        })
     }
 
     /// Works until it is dropped. What it waits for then is taken up by the next one.
@@ -135,13 +184,16 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                 let mut table = self.shared.table();
                 table.tidy(now_ms());
                 self.outbox.tidy(&table);
+                self.sought.retain(|_, not_before| not_before.is_none_or(|at| at > now));
             }
             if now >= look {
                 look = now + LOOK_EVERY;
-                self.look();
+                self.looks.want(now);
             }
+            self.look(now);
             self.write();
-            let wake = self.send(now).into_iter().chain([tidy]).min().unwrap_or(tidy);
+            let wake = self.send(now).into_iter().chain(self.looks.wake()).chain([tidy]);
+            let wake = wake.min().unwrap_or(tidy);
             tokio::select! {
                 event = events.recv() => {
                     let Some(event) = event else { return };
@@ -200,29 +252,31 @@ impl<S: Service, W: Warden> Bridge<S, W> {
             self.shared.standing.note(|state| (state.follows, state.error) = (true, None));
         }
         if look {
-            self.look();
+            self.looks.want(Instant::now());
         }
-        if !unfinished.is_empty() {
-            self.look_up(unfinished);
-        }
+        self.look_up(unfinished);
         if ended {
             self.fetch_tails();
         }
     }
 
-    /// Reads the queue, once more where it is being read.
-    fn look(&mut self) {
-        if self.reading.is_some() {
-            self.reading = Some(true);
+    /// Reads the queue, if that is due.
+    fn look(&mut self, now: Instant) {
+        if !self.looks.begin(now) {
             return;
         }
-        self.reading = Some(false);
         let warden = Arc::clone(&self.shared.warden);
         self.tasks.spawn(async move { News::Queue(warden.queue().await) });
     }
 
+    /// Looks up what came of cards, unless that is under way or was in vain a moment ago.
     fn look_up(&mut self, mut ids: Vec<String>) {
+        ids.retain(|id| !self.sought.contains_key(id));
         ids.truncate(MAX_LOOK_UPS);
+        if ids.is_empty() {
+            return;
+        }
+        self.sought.extend(ids.iter().map(|id| (id.clone(), None)));
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move { News::LookedUp(look_up(&shared, ids).await) });
     }
@@ -265,13 +319,11 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         match news {
             News::Sent(place, job, came) => self.sent(&place, &job, came),
             News::Queue(came) => {
-                let again = self.reading.take() == Some(true);
+                self.looks.is_reading = false;
                 match came {
                     Ok(entries) => {
                         let missing = self.shared.table().queue(entries, now_ms());
-                        if !missing.is_empty() {
-                            self.look_up(missing);
-                        }
+                        self.look_up(missing);
                     }
                     Err(refusal) => {
                         let why = self.shared.standing.failed(&refusal.to_string());
@@ -282,15 +334,21 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                         });
                     }
                 }
-                if again {
-                    self.look();
-                }
             }
-            News::LookAgain => self.look(),
+            News::LookAgain => self.looks.want(Instant::now()),
             News::LookedUp(found) => {
                 let mut table = self.shared.table();
-                for (id, history) in found {
-                    table.looked_up(&id, &history, now_ms());
+                for (id, found) in found {
+                    self.sought.remove(&id);
+                    match found {
+                        Some(Found::Is(entry)) => table.looked_up(&id, Some(&entry), now_ms()),
+                        Some(Found::Nothing) => table.looked_up(&id, None, now_ms()),
+                        Some(Found::Unknown) => {
+                            let again = Instant::now() + SEEK_AGAIN;
+                            self.sought.insert(id, Some(again));
+                        }
+                        None => {}
+                    }
                 }
             }
             News::Tail(id, text) => {
@@ -403,34 +461,25 @@ async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, said: mpsc::Se
     }
 }
 
-/// What the history says of cards that are in the queue no more. Those that are in it after all are left out.
+/// What the history says of cards that are in the queue no more. Of those that are in it after all, or were told of
+/// meanwhile, or cannot be looked up at this moment, nothing.
 async fn look_up<S: Service, W: Warden>(
     shared: &Shared<S, W>,
     ids: Vec<String>,
-) -> Vec<(String, Vec<HistoryEntry>)> {
+) -> Vec<(String, Option<Found>)> {
     sleep(LOOK_UP_AFTER).await;
-    let Ok(queue) = shared.warden.queue().await else { return Vec::new() };
+    let Ok(queue) = shared.warden.queue().await else {
+        return ids.into_iter().map(|id| (id, None)).collect();
+    };
     let mut found = Vec::new();
-    for id in ids.into_iter().filter(|id| queue.iter().all(|entry| entry.id != *id)) {
-        let query = {
-            let table = shared.table();
-            let Some(card) = table.card(&id) else { continue };
-            // What was heard meanwhile is not looked up.
-            if !matches!(card.stage, Stage::Waiting | Stage::Parked | Stage::Approved(_)) {
-                continue;
-            }
-            let entry = &card.entry;
-            HistoryQuery {
-                jail: Some(entry.jail.clone()),
-                since_ms: Some(entry.since_ms.saturating_sub(crate::table::NEAR_MS)),
-                until_ms: Some(entry.expires_ms.max(entry.since_ms)),
-                limit: Some(1_000),
-                ..HistoryQuery::default()
-            }
+    for id in ids {
+        let sought = shared.table().sought(&id);
+        let sought = sought.filter(|_| queue.iter().all(|entry| entry.id != id));
+        let what = match sought {
+            Some(sought) => sought.find(&*shared.warden).await.ok(),
+            None => None,
         };
-        if let Ok(history) = shared.warden.history(query).await {
-            found.push((id, history));
-        }
+        found.push((id, what));
     }
     found
 }

@@ -21,6 +21,7 @@ pub mod floods;
 pub mod http;
 pub mod kept;
 pub mod listener;
+mod missed;
 mod outbox;
 pub mod routes;
 pub mod secret;

@@ -7,6 +7,7 @@ use clawrden_api::{HistoryEntry, QueueEntry};
 use crate::card::{By, Card, Digest, Outcome, Stage};
 use crate::floods::Floods;
 use crate::kept::{Kept, KeptDigest, Post, Tail};
+use crate::missed::Sought;
 use crate::routes::Routes;
 use crate::store::{Line, Memory};
 use crate::told::{Told, signal};
@@ -22,9 +23,6 @@ const MAX_REQUESTS: usize = 32;
 
 /// Requests that a digest shows.
 const MAX_SHOWN: usize = 10;
-
-/// How far the time at which a request was made may lie from the one since which it waits, in milliseconds.
-pub(crate) const NEAR_MS: u64 = 10_000;
 
 /// What a bridge knows.
 #[derive(Debug, Default)]
@@ -115,6 +113,10 @@ impl Table {
                         kept.change(now_ms);
                     }
                 });
+                // Of several callers it may be for one: the others wait on under another id, of which nothing is told.
+                if approved {
+                    return true;
+                }
             }
             Told::Used { entry, request } => self.is_for(&entry, request),
             Told::Expired { entry } => self.close(&entry, Stage::Expired, now_ms),
@@ -284,15 +286,16 @@ impl Table {
         cards.filter(|(_, kept)| is_one(kept)).map(|(id, _)| id.clone()).collect()
     }
 
+    /// What to ask the history for of a card; `None` where it is known what came of it.
+    pub(crate) fn sought(&self, id: &str) -> Option<Sought> {
+        let kept = self.memory.cards.get(id)?;
+        let is_open = kept.is_open() || matches!(kept.card.stage, Stage::Approved(_));
+        is_open.then(|| Sought::of(kept))
+    }
+
     /// Takes up what the history says of a card, as far as more was not heard meanwhile.
-    pub(crate) fn looked_up(&mut self, id: &str, history: &[HistoryEntry], now_ms: u64) {
-        let Some(kept) = self.memory.cards.get(id) else { return };
-        let found = history.iter().filter(|of| is_of(kept, of));
-        // The one that was answered tells more than one that has left.
-        let Some(found) = found.max_by_key(|of| (of.outcome.is_some(), of.started)) else {
-            return self.close(id, Stage::CallerLeft, now_ms);
-        };
-        let found = found.clone();
+    pub(crate) fn looked_up(&mut self, id: &str, found: Option<&HistoryEntry>, now_ms: u64) {
+        let Some(found) = found else { return self.close(id, Stage::CallerLeft, now_ms) };
         let by = By {
             who: found.approver.clone().unwrap_or_else(|| "the policy".to_owned()),
             reason: found.answer.clone(),
@@ -385,16 +388,4 @@ impl Table {
         }
         self.make_room(now_ms);
     }
-}
-
-/// Whether an entry of the history is about a card.
-fn is_of(kept: &Kept, of: &HistoryEntry) -> bool {
-    let entry = &kept.card.entry;
-    if !kept.requests.is_empty() {
-        return kept.requests.contains(&of.id);
-    }
-    of.jail == entry.jail
-        && of.argv == entry.argv
-        && of.cwd == entry.cwd
-        && of.time_ms.abs_diff(entry.since_ms) <= NEAR_MS
 }

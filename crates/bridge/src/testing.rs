@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clawrden_api::{
-    Answered, ErrorBody, ErrorCode, Event, HistoryEntry, HistoryQuery, KillReport, KillRequest,
-    QueueEntry, ResumeRequest, Status, Stopped,
+    Answered, ErrorBody, ErrorCode, Event, History, HistoryEntry, HistoryQuery, KillReport,
+    KillRequest, QueueEntry, ResumeRequest, Status, Stopped,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -172,6 +172,8 @@ pub(crate) struct FakeWarden {
     /// Grows when everybody is let go.
     pub(crate) life: AtomicU64,
     pub(crate) follows: AtomicU64,
+    /// How often the queue was read.
+    pub(crate) reads: AtomicU64,
 }
 
 impl FakeWarden {
@@ -244,11 +246,24 @@ impl Warden for FakeWarden {
     }
 
     async fn queue(&self) -> Result<Vec<QueueEntry>, Refusal> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(self.queue.lock().unwrap().clone())
     }
 
-    async fn history(&self, _: HistoryQuery) -> Result<Vec<HistoryEntry>, Refusal> {
-        Ok(self.history.lock().unwrap().clone())
+    async fn history(&self, query: HistoryQuery) -> Result<History, Refusal> {
+        let HistoryQuery { command, jail, since_ms, until_ms, limit, cursor, .. } = &query;
+        let all = self.history.lock().unwrap();
+        let is_meant = |of: &&HistoryEntry| {
+            jail.as_ref().is_none_or(|jail| of.jail == *jail)
+                && command.as_ref().is_none_or(|name| of.argv.join(" ").contains(&name[..]))
+                && since_ms.is_none_or(|since_ms| of.time_ms >= since_ms)
+                && until_ms.is_none_or(|until_ms| of.time_ms <= until_ms)
+        };
+        let (limit, from) = (limit.unwrap_or(50), cursor.unwrap_or(0));
+        let meant: Vec<_> =
+            all.iter().filter(is_meant).skip(from as usize).take(limit + 1).collect();
+        let next = (meant.len() > limit).then_some(from + limit as u64);
+        Ok(History { entries: meant.into_iter().take(limit).cloned().collect(), next })
     }
 
     async fn tail(&self, request: &str) -> Result<String, Refusal> {

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use clawrden_api::{
-    AnswerRequest, Answered, ClientError, ErrorBody, Event, HistoryEntry, HistoryQuery, KillReport,
+    AnswerRequest, Answered, ClientError, ErrorBody, Event, History, HistoryQuery, KillReport,
     KillRequest, QueueEntry, ResumeRequest, Status,
 };
 use tokio::sync::mpsc;
@@ -21,11 +21,9 @@ pub trait Warden: Send + Sync + 'static {
     /// What waits for a person, oldest first.
     fn queue(&self) -> impl Future<Output = Result<Vec<QueueEntry>, Refusal>> + Send;
 
-    /// What was asked.
-    fn history(
-        &self,
-        query: HistoryQuery,
-    ) -> impl Future<Output = Result<Vec<HistoryEntry>, Refusal>> + Send;
+    /// What was asked, a page of it.
+    fn history(&self, query: HistoryQuery)
+    -> impl Future<Output = Result<History, Refusal>> + Send;
 
     /// The end of what a command wrote, as it was recorded.
     fn tail(&self, request: &str) -> impl Future<Output = Result<String, Refusal>> + Send;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 mod hearing;
 
 use super::*;
-use crate::card::Card;
+use crate::card::{Card, Stage};
 use crate::service::{Scope, Wants};
 use crate::testing::{Did, FakeService, FakeWarden, entry, until};
 
@@ -396,4 +396,55 @@ async fn a_warden_that_goes_is_looked_for_and_its_queue_read_anew() {
     house.warden.queue.lock().unwrap().push(unheard);
     house.did("what was only in the queue", |did| matches!(did, Did::Post(..))).await;
     assert!(house.warden.follows.load(Ordering::SeqCst) >= 2);
+}
+
+#[tokio::test]
+async fn who_waits_on_when_one_of_several_was_approved_is_told_of() {
+    let house = House::started().await;
+    house.warden.ask(&id(1));
+    house.did("a post", |did| matches!(did, Did::Post(..))).await;
+    // The other callers wait on under another id, and no event says so.
+    house.warden.queue.lock().unwrap().push(entry(&id(2)));
+    let data = json!({"id": "r", "entry": id(1), "approver": "alice", "channel": "web"});
+    house.warden.close(&id(1), "approved", &data);
+    house
+        .did("the others", |did| matches!(did, Did::Post(_, card) if card.entry.id == id(2)))
+        .await;
+}
+
+#[tokio::test]
+async fn however_much_happens_the_queue_is_read_once_a_second() {
+    let house = House::started().await;
+    let began = Instant::now();
+    for _ in 0..60 {
+        house.warden.tell("killed", &json!({"processes": 1}));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    house.warden.queue.lock().unwrap().push(entry(&id(1)));
+    house.warden.tell("resumed", &json!({"by": "alice"}));
+    house.did("what came last", |did| matches!(did, Did::Post(..))).await;
+    let (reads, most) = (house.warden.reads.load(Ordering::SeqCst), began.elapsed().as_secs() + 2);
+    assert!(reads <= most, "{reads} in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn of_what_the_history_does_not_say_nothing_is_said() {
+    let house = House::started().await;
+    house.warden.ask(&id(1));
+    house.did("a post", |did| matches!(did, Did::Post(..))).await;
+    let other = HistoryEntry {
+        time_ms: 1_000,
+        jail: "web".into(),
+        argv: vec!["git".into()],
+        ..HistoryEntry::default()
+    };
+    *house.warden.history.lock().unwrap() = vec![other; 6_000];
+    house.warden.queue.lock().unwrap().clear();
+    house.warden.tell("killed", &json!({"processes": 1}));
+    until("both looks", || (house.warden.reads.load(Ordering::SeqCst) >= 3).then_some(())).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!house.service.did().iter().any(|did| matches!(did, Did::Edit(..))));
+    house.warden.history.lock().unwrap().clear();
+    house.warden.close(&id(1), "expired", &json!({"entry": id(1)}));
+    house.edited("what is told in the end", |stage| *stage == Stage::Expired).await;
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use clawrden_api::{
-    Answered, ErrorBody, ErrorCode, Event, HistoryEntry, HistoryQuery, IndexStatus, KillReport,
+    Answered, ErrorBody, ErrorCode, Event, History, HistoryQuery, IndexStatus, KillReport,
     KillRequest, LedgerStatus, PolicyStatus, QueueEntry, ResumeRequest, Status, Stopped,
 };
 use clawrden_bridge::warden::{Answer, Refusal, User, Warden};
@@ -168,8 +168,9 @@ impl Warden for FakeWarden {
         Ok(self.there()?.queue.clone())
     }
 
-    async fn history(&self, _: HistoryQuery) -> Result<Vec<HistoryEntry>, Refusal> {
-        self.there().map(|_| Vec::new())
+    async fn history(&self, _: HistoryQuery) -> Result<History, Refusal> {
+        // Nothing that it was asked is over before it is told of.
+        self.there().map(|_| History { entries: Vec::new(), next: None })
     }
 
     async fn tail(&self, _: &str) -> Result<String, Refusal> {
