@@ -39,4 +39,5 @@ pub mod trial;
 mod utf16;
 pub mod warden;
 pub mod webhook;
+mod weights;
 pub mod words;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::kept::{Kept, KeptDigest};
 
-/// Lines beyond those that say something after which the file is written anew.
+/// Lines, and bytes, beyond those that say something after which the file is written anew.
 const SLACK: usize = 1_000;
+const SLACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of a file that is read. A longer one is none of ours.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of a file that is read: what says something is at most some 20 MiB. A longer one is none of ours.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Everything that is remembered.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,12 +69,16 @@ pub struct Store {
     /// Held for as long as this is.
     _lock: File,
     lines: usize,
+    bytes: usize,
+    /// Of how many bytes it was when it was written anew.
+    least: usize,
     /// Why the last line was not written, if it was not.
     fault: Option<String>,
 }
 
 impl Store {
-    /// Opens the file of the bridge `name` in `folder`, and gives what it remembers. What is torn is left out.
+    /// Opens the file of the bridge `name` in `folder`, and gives what it remembers. A file that cannot be read is set
+    /// aside, and one of which lines are not understood is kept beside, for somebody to look at.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -88,9 +93,22 @@ impl Store {
             Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::InUse(path)),
             Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        let memory = read(&path).map_err(unusable)?;
-        let (file, lines) = write_anew(&path, &memory).map_err(unusable)?;
-        Ok((Self { path, file, _lock: lock, lines, fault: None }, memory))
+        let memory = match read(&path) {
+            Ok((memory, 0)) => memory,
+            Ok((memory, unread)) => {
+                let aside = set_aside(&path, false).map_err(unusable)?;
+                tracing::warn!(path = %path.display(), unread, aside = %aside.display(), "of what a bridge remembers some is not understood; the file as it was is kept");
+                memory
+            }
+            Err(error) => {
+                let aside = set_aside(&path, true).map_err(unusable)?;
+                tracing::warn!(path = %path.display(), %error, aside = %aside.display(), "what a bridge remembers cannot be read and is set aside; messages that were posted before stay as they are");
+                Memory::default()
+            }
+        };
+        let (file, lines, bytes) = write_anew(&path, &memory).map_err(unusable)?;
+        let store = Self { path, file, _lock: lock, lines, bytes, least: bytes, fault: None };
+        Ok((store, memory))
     }
 
     /// Writes lines. One that cannot be written is lost with this process, and the log says so once.
@@ -101,12 +119,15 @@ impl Store {
                 bytes.push(b'\n');
             }
         }
-        let written = if self.lines + lines.len() > 4 * live + SLACK {
-            write_anew(&self.path, &memory()).map(|(file, lines)| {
-                (self.file, self.lines) = (file, lines);
+        let is_long = self.lines + lines.len() > 4 * live + SLACK
+            || self.bytes + bytes.len() > 2 * self.least + SLACK_BYTES;
+        let written = if is_long {
+            write_anew(&self.path, &memory()).map(|(file, lines, bytes)| {
+                (self.file, self.lines, self.bytes, self.least) = (file, lines, bytes, bytes);
             })
         } else {
             self.lines += lines.len();
+            self.bytes += bytes.len();
             self.file.write_all(&bytes)
         };
         match written {
@@ -134,10 +155,29 @@ fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
-fn read(path: &Path) -> io::Result<Memory> {
+/// Keeps a file under another name, of which there is one; or moves it there.
+fn set_aside(path: &Path, moved: bool) -> io::Result<PathBuf> {
+    let aside = path.with_extension("jsonl.unread");
+    if moved {
+        std::fs::rename(path, &aside)?;
+        return Ok(aside);
+    }
+    match std::fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::hard_link(path, &aside)?;
+    Ok(aside)
+}
+
+/// What a file says, and how many of its lines are not understood; a torn one at its end is none of these.
+fn read(path: &Path) -> io::Result<(Memory, usize)> {
     let mut memory = Memory::default();
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(memory),
+    // Nothing is followed, and nobody waited for at the other end of a pipe.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = flags.bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((memory, 0)),
         file => file?,
     };
     let about = file.metadata()?;
@@ -145,8 +185,10 @@ fn read(path: &Path) -> io::Result<Memory> {
         let why = format!("it is no regular file of at most {MAX_BYTES} bytes");
         return Err(io::Error::other(why));
     }
-    for line in BufReader::new(file).split(b'\n') {
-        match serde_json::from_slice(&line?) {
+    let (mut unread, mut line) = (0, Vec::new());
+    let mut reader = BufReader::new(file.take(MAX_BYTES));
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        match serde_json::from_slice(&line) {
             Ok(Line::Card(id, Some(card))) => drop(memory.cards.insert(id, *card)),
             Ok(Line::Card(id, None)) => drop(memory.cards.remove(&id)),
             Ok(Line::Digest(number, Some(digest))) => {
@@ -154,23 +196,26 @@ fn read(path: &Path) -> io::Result<Memory> {
             }
             Ok(Line::Digest(number, None)) => drop(memory.digests.remove(&number)),
             Ok(Line::Heard(id)) => memory.heard = Some(id),
-            Err(_) => {}
+            Err(_) => unread += usize::from(line.len() > 1 && line.ends_with(b"\n")),
         }
+        line.clear();
     }
-    Ok(memory)
+    Ok((memory, unread))
 }
 
 /// Writes all of it into another file, which takes the place of the first.
-fn write_anew(path: &Path, memory: &Memory) -> io::Result<(File, usize)> {
+fn write_anew(path: &Path, memory: &Memory) -> io::Result<(File, usize, usize)> {
     let beside = path.with_extension("jsonl.new");
     let file =
         OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
     let mut out = BufWriter::new(file);
-    let mut lines = 0;
+    let (mut lines, mut bytes) = (0, 0);
     let mut put = |line: Line| -> io::Result<()> {
-        serde_json::to_writer(&mut out, &line)?;
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
         lines += 1;
-        out.write_all(b"\n")
+        bytes += text.len();
+        out.write_all(&text)
     };
     for (id, card) in &memory.cards {
         put(Line::Card(id.clone(), Some(Box::new(card.clone()))))?;
@@ -185,13 +230,54 @@ fn write_anew(path: &Path, memory: &Memory) -> io::Result<(File, usize)> {
     file.sync_data()?;
     std::fs::rename(&beside, path)?;
     drop(file);
-    Ok((private(path)?, lines))
+    Ok((private(path)?, lines, bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::kept;
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside_and_the_bridge_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        let (file, aside) = (place.join("ops.jsonl"), place.join("ops.jsonl.unread"));
+        let card = |id: &str| Line::Card(id.into(), Some(Box::new(kept(id))));
+        let line = serde_json::to_string(&card("a")).unwrap();
+        // Of another version, perhaps.
+        let text = format!("{line}\n{{\"card\":[\"b\",{{}}]}}\n");
+        std::fs::write(&file, &text).unwrap();
+        let (store, memory) = Store::open(place, "ops").unwrap();
+        drop(store);
+        assert_eq!(memory.cards.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(std::fs::read_to_string(&aside).unwrap(), text, "nothing is lost silently");
+        File::create(&file).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        let (store, memory) = Store::open(place, "ops").unwrap();
+        drop(store);
+        assert_eq!(memory, Memory::default());
+        assert_eq!(std::fs::metadata(&aside).unwrap().len(), MAX_BYTES + 1);
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
+        Store::open(place, "ops").unwrap();
+        assert!(aside.is_symlink() && file.metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn the_file_is_bounded_in_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, mut memory) = Store::open(folder.path(), "ops").unwrap();
+        let mut heavy = kept("a");
+        heavy.card.entry.argv.push("x".repeat(1024 * 1024));
+        memory.cards.insert("a".into(), heavy.clone());
+        let line = [Line::Card("a".into(), Some(Box::new(heavy)))];
+        let mut most = 0;
+        for _ in 0..40 {
+            store.write(&line, || memory.clone(), 1);
+            most = most.max(std::fs::metadata(folder.path().join("ops.jsonl")).unwrap().len());
+        }
+        assert!(most < 12 * 1024 * 1024, "{most}");
+    }
 
     #[test]
     fn what_was_written_is_there_again_and_a_torn_line_is_not() {

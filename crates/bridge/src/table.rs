@@ -11,9 +11,13 @@ use crate::missed::Sought;
 use crate::routes::Routes;
 use crate::store::{Line, Memory};
 use crate::told::{Told, signal};
+use crate::weights::{Weights, is_too_heavy, weigh};
 
 /// Cards that are remembered. What waits beyond them is counted, and told when there is room.
 pub(crate) const MAX_CARDS: usize = 2_000;
+
+/// Digests that are remembered.
+const MAX_DIGESTS: usize = 64;
 
 /// How long it is known what came of a request that was answered, in milliseconds.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -40,6 +44,9 @@ pub(crate) struct Table {
     dirty: BTreeSet<String>,
     dirty_digests: BTreeSet<u64>,
     dirty_heard: bool,
+    /// It is to be written though nothing else is.
+    is_heard_due: bool,
+    weights: Weights,
 }
 
 impl Table {
@@ -57,12 +64,28 @@ impl Table {
             }
             let requests = kept.requests.iter().map(|request| (request.clone(), id.clone()));
             table.by_request.extend(requests);
+            table.weights.note(id, weigh(kept));
         }
+        table.keep_to_bounds();
         table
     }
 
     pub(crate) fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Forgets the oldest of what another one left that is more than is kept.
+    fn keep_to_bounds(&mut self) {
+        let cards = self.memory.cards.iter();
+        let mut oldest: Vec<(bool, u64, String)> =
+            cards.map(|(id, kept)| (kept.is_open(), kept.changed_ms, id.clone())).collect();
+        oldest.sort();
+        for (_, _, id) in oldest {
+            if self.memory.cards.len() <= MAX_CARDS && !self.weights.is_too_much(0) {
+                return;
+            }
+            self.forget(&id);
+        }
     }
 
     /// Cards that are remembered, and digests.
@@ -74,6 +97,7 @@ impl Table {
         self.memory.cards.get(entry).map(|kept| &kept.card)
     }
 
+    /// An event was taken up. That is written with what it changed: those that mean nothing may come again.
     pub(crate) fn heard(&mut self, id: &str) {
         self.memory.heard = Some(id.to_owned());
         self.dirty_heard = true;
@@ -84,13 +108,17 @@ impl Table {
         let mut lines = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let kept = self.memory.cards.get(&id).cloned().map(Box::new);
+            if let Some(kept) = &kept {
+                self.weights.note(&id, weigh(kept));
+            }
             lines.push(Line::Card(id, kept));
         }
         for number in std::mem::take(&mut self.dirty_digests) {
             let kept = self.memory.digests.get(&number).cloned().map(Box::new);
             lines.push(Line::Digest(number, kept));
         }
-        if std::mem::take(&mut self.dirty_heard) {
+        let is_due = std::mem::take(&mut self.is_heard_due) || !lines.is_empty();
+        if is_due && std::mem::take(&mut self.dirty_heard) {
             lines.extend(self.memory.heard.clone().map(Line::Heard));
         }
         lines
@@ -98,6 +126,7 @@ impl Table {
 
     /// Takes up what the warden told. True: what waits is to be looked at.
     pub(crate) fn told(&mut self, told: Told, now_ms: u64) -> bool {
+        let makes_room = matches!(told, Told::Answered { .. } | Told::Expired { .. });
         match told {
             Told::Waiting(entry) => self.waiting(*entry, now_ms),
             Told::Progress { entry, progress } => self.with(&entry, |kept| {
@@ -135,7 +164,7 @@ impl Table {
             Told::Look | Told::Missed => return true,
             Told::Nothing => {}
         }
-        self.beyond > 0 && self.memory.cards.len() < MAX_CARDS / 2
+        self.beyond > 0 && makes_room
     }
 
     /// A card's answer is for this request.
@@ -184,22 +213,26 @@ impl Table {
         if places.is_empty() {
             return;
         }
-        self.make_room(now_ms);
-        if self.memory.cards.len() >= MAX_CARDS {
-            self.beyond += 1;
-            return;
-        }
-        let posts = places.into_iter().map(|place| self.post(place, &id, now_ms)).collect();
         let card = Card { entry, stage, progress, page: self.page.clone() };
-        let kept = Kept {
+        let mut kept = Kept {
             card,
             version: 1,
             requests: vec![],
-            posts,
+            posts: vec![],
             tail: Tail::None,
             changed_ms: now_ms,
         };
+        let weight = weigh(&kept);
+        self.make_room(weight, now_ms);
+        let is_full = self.memory.cards.len() >= MAX_CARDS || self.weights.is_too_much(weight);
+        if is_full || is_too_heavy(weight) {
+            self.beyond += 1;
+            places.into_iter().for_each(|place| self.count_beyond(place, now_ms));
+            return;
+        }
+        kept.posts = places.into_iter().map(|place| self.post(place, &id, now_ms)).collect();
         self.memory.cards.insert(id.clone(), kept);
+        self.weights.note(&id, weight);
         self.dirty.insert(id);
     }
 
@@ -214,51 +247,70 @@ impl Table {
                 digest.grown_ms = now_ms;
                 Some(*number)
             }
-            Some((number, digest)) => {
+            // What has no card is still told of there.
+            Some((number, digest)) if is_flood || self.beyond == 0 => {
                 digest.closed = true;
                 self.dirty_digests.insert(*number);
                 None
             }
-            None => None,
+            _ => None,
         };
         if !is_flood {
             return Post::to(place, false);
         }
-        let number = number.unwrap_or_else(|| {
-            let number = digests.keys().next_back().map_or(0, |last| last + 1);
-            let digest = KeptDigest {
-                place: place.clone(),
-                posted: None,
-                entries: vec![id.to_owned()],
-                said: None,
-                grown_ms: now_ms,
-                closed: false,
-            };
-            digests.insert(number, digest);
-            number
-        });
-        self.dirty_digests.insert(number);
+        if let Some(number) = number {
+            self.dirty_digests.insert(number);
+        } else {
+            self.open_digest(place.clone(), vec![id.to_owned()], now_ms);
+        }
         Post::to(place, true)
     }
 
-    /// Forgets what nobody needs any more.
-    fn make_room(&mut self, now_ms: u64) {
-        let old = |kept: &Kept| now_ms.saturating_sub(kept.changed_ms) > KEPT_MS;
+    fn open_digest(&mut self, place: String, entries: Vec<String>, now_ms: u64) {
+        let digests = &mut self.memory.digests;
+        let number = digests.keys().next_back().map_or(0, |last| last + 1);
+        let (posted, said, closed) = (None, None, false);
+        let digest = KeptDigest { place, posted, entries, said, grown_ms: now_ms, closed };
+        digests.insert(number, digest);
+        self.dirty_digests.insert(number);
+        let oldest = digests.iter().find(|(_, digest)| digest.closed).map(|(number, _)| *number);
+        if let Some(oldest) = oldest.filter(|_| digests.len() > MAX_DIGESTS) {
+            digests.remove(&oldest);
+            self.dirty_digests.insert(oldest);
+        }
+    }
+
+    /// What has no card is told by a digest of its place: how much there is of it.
+    fn count_beyond(&mut self, place: String, now_ms: u64) {
+        let mut digests = self.memory.digests.values();
+        if !digests.any(|digest| digest.place == place && !digest.closed) {
+            self.open_digest(place, vec![], now_ms);
+        }
+    }
+
+    /// Forgets what nobody needs any more, and of what is closed as much as makes room for so many bytes.
+    fn make_room(&mut self, bytes: usize, now_ms: u64) {
+        let old = |changed_ms: u64| now_ms.saturating_sub(changed_ms) > KEPT_MS;
         let is_full = self.memory.cards.len() >= MAX_CARDS;
+        let is_needed = is_full || self.weights.is_too_much(bytes);
         let closed = self.memory.cards.iter().filter(|(_, kept)| !kept.is_open());
         let mut gone: Vec<(u64, String)> = closed
-            .filter(|(_, kept)| is_full || old(kept))
+            .filter(|(_, kept)| is_needed || old(kept.changed_ms))
             .map(|(id, kept)| (kept.changed_ms, id.clone()))
             .collect();
         gone.sort();
-        // Of a full table, an eighth: it is not looked through for each that comes.
-        let most = if is_full { MAX_CARDS / 8 } else { usize::MAX };
-        for (_, id) in gone.into_iter().take(most) {
+        for (at, (changed_ms, id)) in gone.into_iter().enumerate() {
+            // Of a full table, an eighth: it is not looked through for each that comes.
+            let is_of_many = is_full && at < MAX_CARDS / 8;
+            if !old(changed_ms) && !is_of_many && !self.weights.is_too_much(bytes) {
+                return;
+            }
             self.forget(&id);
         }
     }
 
     fn forget(&mut self, id: &str) {
+        self.weights.forget(id);
         if let Some(kept) = self.memory.cards.remove(id) {
             kept.requests.iter().for_each(|request| drop(self.by_request.remove(request)));
             self.dirty.insert(id.to_owned());
@@ -372,7 +424,7 @@ impl Table {
     pub(crate) fn tidy(&mut self, now_ms: u64) {
         let mut gone = Vec::new();
         for (number, digest) in &mut self.memory.digests {
-            if !digest.closed && self.floods.is_over(digest.grown_ms, now_ms) {
+            if !digest.closed && self.beyond == 0 && self.floods.is_over(digest.grown_ms, now_ms) {
                 digest.closed = true;
                 self.dirty_digests.insert(*number);
             }
@@ -386,6 +438,10 @@ impl Table {
             self.memory.digests.remove(&number);
             self.dirty_digests.insert(number);
         }
-        self.make_room(now_ms);
+        self.make_room(0, now_ms);
+        self.is_heard_due = true;
     }
 }
+
+#[cfg(test)]
+mod tests;
