@@ -27,6 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long one thing that somebody wants may take in all. Then its seat is another's.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// How old something may be that was left by a bridge which died, in milliseconds: what was said long ago is not what is
+/// wanted by now.
+const LONGEST_LEFT_MS: u64 = 10 * 60 * 1_000;
+
 /// How long a call to a service may take.
 pub(crate) const SERVICE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -74,6 +78,16 @@ impl<S: Service, W: Warden> Answers<S, W> {
     /// somebody is told something.
     pub(crate) async fn answer_all(self: Arc<Self>, mut heard: mpsc::Receiver<Heard>) {
         let mut work = Work::default();
+        let left = self.shared.taps().left();
+        for heard in left {
+            let age_ms = now_ms().saturating_sub(heard.said_ms.unwrap_or_default());
+            if age_ms <= LONGEST_LEFT_MS {
+                self.came(&mut work, heard);
+            } else {
+                self.shared.taps().done(&heard.key);
+                self.tell(&mut work, heard.user, heard.to, words::LEFT.to_owned());
+            }
+        }
         loop {
             while let Some((seat, heard)) = work.desk.next() {
                 let this = Arc::clone(&self);
@@ -90,6 +104,7 @@ impl<S: Service, W: Warden> Answers<S, W> {
                 Some(done) = work.answering.join_next() => {
                     let (seat, heard, text) = done.unwrap_or_else(|died| resume_unwind(died.into_panic()));
                     work.desk.free(seat);
+                    self.shared.taps().done(&heard.key);
                     self.tell(&mut work, heard.user, heard.to, text);
                 }
                 Some(user) = work.telling.join_next() => {
@@ -105,17 +120,15 @@ impl<S: Service, W: Warden> Answers<S, W> {
         }
     }
 
-    fn came(self: &Arc<Self>, work: &mut Work, mut heard: Heard) {
-        let now_ms = now_ms();
-        heard.said_ms = Some(heard.said_ms.map_or(now_ms, |said_ms| said_ms.min(now_ms)));
+    fn came(self: &Arc<Self>, work: &mut Work, heard: Heard) {
         match work.desk.take(heard) {
             Came::Waits => self.shared.standing.note(|state| state.heard += 1),
-            Came::Before => {}
             Came::TooMuch(heard) => {
                 self.shared.standing.note(|state| {
                     state.heard += 1;
                     state.refused += 1;
                 });
+                self.shared.taps().done(&heard.key);
                 self.tell(work, heard.user, heard.to, TOO_MUCH.to_owned());
             }
         }

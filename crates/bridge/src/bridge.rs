@@ -14,14 +14,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::answers::{Answers, SERVICE_TIMEOUT};
 use crate::backoff::Backoff;
 use crate::floods::{Flood, Floods};
+use crate::inbox::Inbox;
 use crate::kept::Tail;
+use crate::looks::Looks;
 use crate::missed::Found;
 use crate::outbox::{Job, Outbox};
 use crate::routes::Routes;
-use crate::service::{Failure, Heard, Posted, Service};
+use crate::service::{Failure, Posted, Service};
 use crate::standing::Standing;
 use crate::store::{Store, StoreError};
 use crate::table::Table;
+use crate::taps::Taps;
 use crate::told::Told;
 use crate::warden::{Refusal, Warden};
 
@@ -39,9 +42,6 @@ const MAX_LOOK_UPS: usize = 200;
 
 /// How soon the queue is read again that could not be.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-/// How long after it was begun to be read the queue is read again at the earliest, whatever comes meanwhile.
-const LOOK_REST: Duration = Duration::from_secs(1);
 
 /// How often the queue is read though nothing was told of it: what was missed in any way is made up for then.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -78,9 +78,15 @@ pub(crate) struct Shared<S, W> {
     pub(crate) warden: Arc<W>,
     pub(crate) standing: Standing,
     table: Mutex<Table>,
+    taps: Arc<Mutex<Taps>>,
 }
 
 impl<S, W> Shared<S, W> {
+    /// What people said that is not done.
+    pub(crate) fn taps(&self) -> MutexGuard<'_, Taps> {
+        self.taps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,39 +113,6 @@ pub struct Bridge<S, W> {
     sought: HashMap<String, Option<Instant>>,
 }
 
-/// When the queue is read.
-#[derive(Debug, Default)]
-struct Looks {
-    /// It is being read.
-    is_reading: bool,
-    /// When that was begun last.
-    began: Option<Instant>,
-    /// From when on it is to be read again.
-    from: Option<Instant>,
-}
-
-impl Looks {
-    /// It is to be read. What is wanted while it is being read is wanted once more.
-    fn want(&mut self, now: Instant) {
-        let rested = self.began.map_or(now, |began| now.max(began + LOOK_REST));
-        self.from.get_or_insert(rested);
-    }
-
-    /// When to look here again.
-    fn wake(&self) -> Option<Instant> {
-        self.from.filter(|_| !self.is_reading)
-    }
-
-    /// Whether it is to be read now; then it is being read from here on.
-    fn begin(&mut self, now: Instant) -> bool {
-        let is_due = self.wake().is_some_and(|from| from <= now);
-        if is_due {
-            *self = Self { is_reading: true, began: Some(now), from: None };
-        }
-        is_due
-    }
-}
-
 impl<S: Service, W: Warden> Bridge<S, W> {
     /// Takes up what the last one with this name left.
     ///
@@ -154,7 +127,9 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let Options { name, state, routes, flood, page, tail } = options;
         let (store, memory) = Store::open(&state, &name)?;
         let table = Mutex::new(Table::new(memory, routes, Floods::new(flood), page));
-        let shared = Arc::new(Shared { service, warden, standing, table });
+        // The store is this bridge's alone by now, and so is what lies beside it.
+        let taps = Arc::new(Mutex::new(Taps::open(&state, &name)));
+        let shared = Arc::new(Shared { service, warden, standing, table, taps });
         let (outbox, tasks) = (Outbox::default(), JoinSet::new());
         Ok(Self {
             shared,
@@ -172,8 +147,9 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let (told, mut events) = mpsc::channel(BUFFER);
         let mut beside = JoinSet::new();
         beside.spawn(follow(Arc::clone(&self.shared), told));
-        let (said, heard) = mpsc::channel(BUFFER);
-        beside.spawn(listen(Arc::clone(&self.shared), said));
+        let (inbox, heard) = Inbox::new(BUFFER, self.shared.standing.clone());
+        let inbox = inbox.keeping(Arc::clone(&self.shared.taps));
+        beside.spawn(listen(Arc::clone(&self.shared), inbox));
         beside.spawn(Answers::new(Arc::clone(&self.shared)).answer_all(heard));
         self.fetch_tails();
         let (mut tidy, mut look) = (Instant::now(), Instant::now() + LOOK_EVERY);
@@ -207,6 +183,15 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                     if let Ok(news) = news {
                         self.took(news);
                     }
+                }
+                Some(ended) = beside.join_next() => {
+                    // None of them comes to an end while all is well: whoever started this begins anew.
+                    if let Err(died) = ended
+                        && let Ok(why) = died.try_into_panic()
+                    {
+                        std::panic::resume_unwind(why);
+                    }
+                    return;
                 }
                 () = sleep_until(wake) => {}
             }
@@ -319,7 +304,7 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         match news {
             News::Sent(place, job, came) => self.sent(&place, &job, came),
             News::Queue(came) => {
-                self.looks.is_reading = false;
+                self.looks.end();
                 match came {
                     Ok(entries) => {
                         let missing = self.shared.table().queue(entries, now_ms());
@@ -440,13 +425,11 @@ async fn follow<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, told: mpsc::Se
 }
 
 /// Listens to people, over whatever the service does. What comes of it is another's business, so that hearing goes on.
-async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, said: mpsc::Sender<Heard>) {
+async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, inbox: Inbox) {
     let mut backoff = Backoff::default();
     loop {
-        shared.standing.note(|state| state.listens = true);
         let began = Instant::now();
-        let failure = shared.service.listen(said.clone()).await;
-        shared.standing.note(|state| state.listens = false);
+        let failure = shared.service.listen(inbox.clone()).await;
         let why = shared.standing.failed(&failure.to_string());
         if began.elapsed() > REFUSED {
             backoff = Backoff::default();

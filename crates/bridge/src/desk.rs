@@ -1,12 +1,9 @@
 //! Whose turn it is: what people want waits here until there is a seat for it. Nobody takes all seats, and what stops or
 //! lets go is done one after the other, as it was said.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use crate::service::{Heard, Wants};
-
-/// What was heard lately, so that it is not done twice. The warden knows answers by their keys as well.
-const MAX_KEYS: usize = 4_096;
+use crate::service::Heard;
 
 /// What is done at once, of all and of one person, besides what stops or lets go.
 const MAX_AT_ONCE: usize = 32;
@@ -19,36 +16,13 @@ const MAX_SWITCHES_OF_ONE: usize = 4;
 /// What waits in all. While there is so much, no more is heard.
 const MAX_WAITING: usize = 512;
 
-/// Keys of what was heard.
-#[derive(Debug, Default)]
-struct Keys {
-    known: HashSet<String>,
-    order: VecDeque<String>,
-}
-
-impl Keys {
-    fn note(&mut self, key: &str) {
-        if !self.known.insert(key.to_owned()) {
-            return;
-        }
-        self.order.push_back(key.to_owned());
-        if self.order.len() > MAX_KEYS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-}
-
 /// What becomes of something that was heard.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Came {
     /// It has its turn.
     Waits,
-    /// It came before.
-    Before,
     /// Whoever said it has said too much at once.
-    TooMuch(Heard),
+    TooMuch(Box<Heard>),
 }
 
 /// What is held while something is done.
@@ -63,7 +37,6 @@ pub(crate) enum Seat {
 /// What waits, and who has seats.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
-    keys: Keys,
     /// What people want, each in the order in which they said it.
     waiting: HashMap<String, VecDeque<Heard>>,
     /// Those of whom something waits: whose turn it is stands in front.
@@ -84,27 +57,22 @@ impl Desk {
 
     /// Takes up something that was heard.
     pub(crate) fn take(&mut self, heard: Heard) -> Came {
-        if self.keys.known.contains(&heard.key) {
-            return Came::Before;
-        }
         let user = &heard.user;
-        if is_switch(&heard.wants) {
+        if heard.wants.is_switch() {
             let of_one = self.switches.iter().filter(|other| other.user == *user).count();
             if of_one >= MAX_SWITCHES_OF_ONE {
-                return Came::TooMuch(heard);
+                return Came::TooMuch(Box::new(heard));
             }
-            self.keys.note(&heard.key);
             self.switches.push_back(heard);
             return Came::Waits;
         }
         let waiting = self.waiting.entry(user.clone()).or_default();
         if waiting.len() >= MAX_WAITING_OF_ONE {
-            return Came::TooMuch(heard);
+            return Came::TooMuch(Box::new(heard));
         }
         if waiting.is_empty() {
             self.turn.push_back(user.clone());
         }
-        self.keys.note(&heard.key);
         waiting.push_back(heard);
         Came::Waits
     }
@@ -153,33 +121,19 @@ impl Desk {
     }
 }
 
-/// Whether it stops something, or lets it go.
-fn is_switch(wants: &Wants) -> bool {
-    let Wants::Command(words) = wants else { return false };
-    let verb = words.first().map(String::as_str).unwrap_or_default();
-    ["kill", "resume"].iter().any(|switch| verb.eq_ignore_ascii_case(switch))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{ReplyTo, Scope};
-
-    fn heard(user: &str, key: &str, wants: Wants) -> Heard {
-        let to = ReplyTo { place: "C1".into(), address: None, user: user.into() };
-        let (user, shown, key) = (user.to_owned(), user.to_owned(), key.to_owned());
-        Heard { user, shown, key, said_ms: None, to, wants }
-    }
+    use crate::service::Wants;
+    use crate::testing;
 
     fn tap(user: &str, number: usize) -> Heard {
-        let scope = Scope::Once;
-        let wants = Wants::Answer { request: "a".into(), approve: true, reason: None, scope };
-        heard(user, &format!("{user}-{number}"), wants)
+        testing::tap(user, &format!("{user}-{number}"))
     }
 
     fn said(user: &str, words: &str) -> Heard {
         let all = words.split_whitespace().map(str::to_owned).collect();
-        heard(user, words, Wants::Command(all))
+        Heard { wants: Wants::Command(all), ..testing::tap(user, words) }
     }
 
     fn keys(desk: &mut Desk) -> Vec<String> {
@@ -193,14 +147,13 @@ mod tests {
             assert_eq!(desk.take(tap("mallory", number)), Came::Waits);
         }
         assert!(matches!(desk.take(tap("mallory", 99)), Came::TooMuch(_)));
-        assert_eq!(desk.take(tap("mallory", 0)), Came::Before);
         assert_eq!(desk.take(tap("alice", 0)), Came::Waits);
         let first = keys(&mut desk);
         assert_eq!(first.len(), MAX_OF_ONE + 1, "{first:?}");
         assert!(first.contains(&"alice-0".to_owned()), "{first:?}");
         desk.free(Seat::Of("mallory".into()));
         assert_eq!(keys(&mut desk), ["mallory-4"], "in the order in which it was said");
-        assert_eq!(desk.take(tap("mallory", 99)), Came::Waits, "what was refused may come again");
+        assert_eq!(desk.take(tap("mallory", 99)), Came::Waits);
     }
 
     #[test]

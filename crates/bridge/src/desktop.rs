@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clawrden_api::display;
-use tokio::sync::mpsc;
 
 use crate::card::{Card, Digest};
-use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step};
+use crate::inbox::Inbox;
+use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 use crate::words;
 
 /// The one place of a desktop.
@@ -138,7 +138,9 @@ impl Service for Desktop {
         Ok(())
     }
 
-    async fn listen(&self, _: mpsc::Sender<Heard>) -> Failure {
+    async fn listen(&self, inbox: Inbox) -> Failure {
+        // There is nobody to be heard.
+        let _hearing = inbox.hearing();
         std::future::pending().await
     }
 

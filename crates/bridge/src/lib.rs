@@ -19,8 +19,10 @@ pub mod desktop;
 mod entry;
 pub mod floods;
 pub mod http;
+pub mod inbox;
 pub mod kept;
 pub mod listener;
+mod looks;
 mod missed;
 mod outbox;
 pub mod routes;
@@ -31,6 +33,7 @@ pub mod standing;
 pub mod store;
 mod table;
 pub mod tail;
+mod taps;
 pub mod telegram;
 #[cfg(test)]
 mod testing;

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use crate::card::{Card, Digest};
+use crate::inbox::Inbox;
 
 /// A chat service, spoken to by its own protocol.
 ///
@@ -47,8 +47,9 @@ pub trait Service: Send + Sync + 'static {
     /// Tells one person something: what became of their tap or command. `text` is plain.
     fn tell(&self, to: &ReplyTo, text: &str) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Hears people until it cannot any more. It connects again by itself, as the service asks for.
-    fn listen(&self, heard: mpsc::Sender<Heard>) -> impl Future<Output = Failure> + Send;
+    /// Hears people until it cannot any more. It connects again by itself, as the service asks for. What is acknowledged to
+    /// the service is kept in the inbox before, and while people are really heard, that is said there.
+    fn listen(&self, inbox: Inbox) -> impl Future<Output = Failure> + Send;
 
     /// Tries its way, step by step, for `clawrden notify test`: what was tried, and what came of it. It ends with the first
     /// step that fails.
@@ -79,7 +80,7 @@ pub enum Failure {
 }
 
 /// What a person did there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// The service's id of the user, with the team's before it where there are several: never a name that a user can choose.
     pub user: String,
@@ -96,7 +97,8 @@ pub struct Heard {
 }
 
 /// What a person wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wants {
     /// To answer a request.
     Answer {
@@ -113,8 +115,18 @@ pub enum Wants {
     Command(Vec<String>),
 }
 
+impl Wants {
+    /// Whether it stops something, or lets it go.
+    pub(crate) fn is_switch(&self) -> bool {
+        let Self::Command(words) = self else { return false };
+        let verb = words.first().map(String::as_str).unwrap_or_default();
+        ["kill", "resume"].iter().any(|switch| verb.eq_ignore_ascii_case(switch))
+    }
+}
+
 /// For what a yes is good.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// One run.
     #[default]
@@ -126,7 +138,7 @@ pub enum Scope {
 }
 
 /// Where a person is told what came of what they did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyTo {
     /// The channel or chat.
     pub place: String,

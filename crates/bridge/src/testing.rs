@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clawrden_api::{
     Answered, ErrorBody, ErrorCode, Event, History, HistoryEntry, HistoryQuery, KillReport,
@@ -11,8 +11,9 @@ use clawrden_api::{
 use tokio::sync::{Notify, mpsc};
 
 use crate::card::{Card, Digest, Stage};
+use crate::inbox::Inbox;
 use crate::kept::{Kept, Tail};
-use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step, Wants};
+use crate::service::{Failure, Heard, Posted, ReplyTo, Scope, Service, Step, Wants};
 use crate::warden::{Answer, Refusal, User, Warden};
 
 pub(crate) fn entry(id: &str) -> QueueEntry {
@@ -36,6 +37,15 @@ pub(crate) fn kept(id: &str) -> Kept {
     Kept { card, version: 1, requests: vec![], posts: vec![], tail: Tail::None, changed_ms: 1 }
 }
 
+/// A tap that says yes.
+pub(crate) fn tap(user: &str, key: &str) -> Heard {
+    let to = ReplyTo { place: "C1".into(), address: None, user: user.into() };
+    let scope = Scope::Once;
+    let wants = Wants::Answer { request: "a".into(), approve: true, reason: None, scope };
+    let (user, shown, key) = (user.to_owned(), user.to_owned(), key.to_owned());
+    Heard { user, shown, key, said_ms: None, to, wants }
+}
+
 /// What a fake service was asked to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Did {
@@ -56,7 +66,11 @@ pub(crate) struct FakeService {
     pub(crate) deaf: Mutex<BTreeSet<String>>,
     /// Grows while it listens.
     pub(crate) beats: AtomicU64,
-    heard: Mutex<Option<mpsc::Sender<Heard>>>,
+    /// It listens, and hears nobody.
+    pub(crate) is_mute: AtomicBool,
+    /// Listening comes to a bad end.
+    pub(crate) is_broken: AtomicBool,
+    inbox: Mutex<Option<Inbox>>,
     messages: AtomicU64,
 }
 
@@ -85,10 +99,9 @@ impl FakeService {
 
     /// Somebody said something then.
     pub(crate) async fn say_at(&self, said_ms: Option<u64>, user: &str, key: &str, wants: Wants) {
-        let sender = until("a listener", || self.heard.lock().unwrap().clone()).await;
-        let to = ReplyTo { place: "C1".into(), address: None, user: user.into() };
-        let (user, shown, key) = (user.to_owned(), user.to_owned(), key.to_owned());
-        sender.send(Heard { user, shown, key, said_ms, to, wants }).await.unwrap();
+        let open = || self.inbox.lock().unwrap().clone().filter(|inbox| !inbox.is_closed());
+        let inbox = until("a listener", open).await;
+        inbox.put(Heard { said_ms, wants, ..tap(user, key) }).await.unwrap();
     }
 
     /// What somebody was told last, once there are so many tells.
@@ -141,9 +154,13 @@ impl Service for FakeService {
         Ok(())
     }
 
-    async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
-        *self.heard.lock().unwrap() = Some(heard);
+    async fn listen(&self, inbox: Inbox) -> Failure {
+        *self.inbox.lock().unwrap() = Some(inbox.clone());
+        let mut hearing = None;
         loop {
+            assert!(!self.is_broken.load(Ordering::SeqCst), "it breaks");
+            let is_mute = self.is_mute.load(Ordering::SeqCst);
+            hearing = if is_mute { None } else { hearing.or_else(|| Some(inbox.hearing())) };
             self.beats.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
@@ -259,10 +276,10 @@ impl Warden for FakeWarden {
                 && since_ms.is_none_or(|since_ms| of.time_ms >= since_ms)
                 && until_ms.is_none_or(|until_ms| of.time_ms <= until_ms)
         };
-        let (limit, from) = (limit.unwrap_or(50), cursor.unwrap_or(0));
-        let meant: Vec<_> =
-            all.iter().filter(is_meant).skip(from as usize).take(limit + 1).collect();
-        let next = (meant.len() > limit).then_some(from + limit as u64);
+        let limit = limit.unwrap_or(50);
+        let from = usize::try_from(cursor.unwrap_or(0)).unwrap();
+        let meant: Vec<_> = all.iter().filter(is_meant).skip(from).take(limit + 1).collect();
+        let next = (meant.len() > limit).then_some((from + limit) as u64);
         Ok(History { entries: meant.into_iter().take(limit).cloned().collect(), next })
     }
 

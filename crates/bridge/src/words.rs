@@ -42,6 +42,9 @@ pub(crate) const AWAY: &str =
 pub(crate) const TOO_LONG: &str =
     "The warden takes too long over this, so it is not known to be done. Look again in a moment.";
 
+/// What somebody is told when the bridge died over it, and came back late.
+pub(crate) const LEFT: &str = "This came before the bridge was away for long, and is not known to be done. Do it again if it is still wanted.";
+
 /// How long ago something was.
 pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(then_ms) / 1_000;

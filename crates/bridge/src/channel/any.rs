@@ -1,10 +1,9 @@
 //! A service of any kind.
 
-use tokio::sync::mpsc;
-
 use crate::card::{Card, Digest};
 use crate::desktop::Desktop;
-use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step};
+use crate::inbox::Inbox;
+use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 use crate::slack::Slack;
 use crate::telegram::Telegram;
 use crate::webhook::Webhook;
@@ -63,8 +62,8 @@ impl Service for Any {
         each!(self, service => service.tell(to, text).await)
     }
 
-    async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
-        each!(self, service => service.listen(heard).await)
+    async fn listen(&self, inbox: Inbox) -> Failure {
+        each!(self, service => service.listen(inbox).await)
     }
 
     async fn test(&self, place: &str) -> Vec<Step> {

@@ -27,6 +27,7 @@ pub(super) async fn listen(taking: &Arc<Taking>, address: SocketAddr, secret: &S
         }
     };
     let verifier = Arc::new(Mutex::new(Verifier::new(secret.clone(), now())));
+    let _hearing = taking.inbox().hearing();
     let taking = Arc::clone(taking);
     match listener::serve(listener, move |call| {
         let reply = answer(&taking, &verifier, &call);

@@ -24,11 +24,10 @@ mod web;
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use crate::card::{Card, Digest};
 use crate::http::Http;
-use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step};
+use crate::inbox::Inbox;
+use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 use taking::Taking;
 use web::Web;
 
@@ -92,8 +91,8 @@ impl Service for Slack {
         speaking::tell(&self.web, to, text).await
     }
 
-    async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
-        let (taking, taken) = Taking::new(self.web.clone());
+    async fn listen(&self, inbox: Inbox) -> Failure {
+        let (taking, mut taken) = Taking::new(self.web.clone(), inbox.clone());
         let taking = Arc::new(taking);
         let hearing = async {
             match &self.hearing {
@@ -103,10 +102,14 @@ impl Service for Slack {
                 }
             }
         };
-        tokio::select! {
+        let failure = tokio::select! {
             failure = hearing => failure,
-            () = taking::pass_on(taken, heard) => Failure::Now("nobody wants to hear it any more".to_owned()),
-        }
+            () = taking::pass_on(&mut taken, &inbox) => Failure::Now("nobody wants to hear it any more".to_owned()),
+        };
+        // What was acknowledged does not go with the socket.
+        taken.close();
+        taking::pass_on(&mut taken, &inbox).await;
+        failure
     }
 
     async fn test(&self, place: &str) -> Vec<Step> {

@@ -17,6 +17,7 @@ use super::envelope::{Delivery, Ending, Envelope};
 use super::taking::Taking;
 use super::web::Web;
 use crate::http::Duplex;
+use crate::inbox;
 use crate::secret::Secret;
 use crate::service::Failure;
 
@@ -84,9 +85,13 @@ pub(super) async fn listen(taking: &Arc<Taking>, app_token: &Secret) -> Failure 
         };
         let since = Instant::now();
         let taking = Arc::clone(taking);
-        let mut socket = Socket { stream: opened, taking, is_greeted: false, malformed: 0 };
+        let mut socket =
+            Socket { stream: opened, taking, is_greeted: false, hearing: None, malformed: 0 };
         let ended = socket.run().await;
         tracing::debug!(?ended, lived = ?since.elapsed(), "a socket of slack ended");
+        if ended != Ended::Replaced {
+            socket.hearing = None;
+        }
         match ended {
             Ended::SwitchedOff => {
                 return Failure::Never(
@@ -166,6 +171,7 @@ struct Socket {
     stream: Stream,
     taking: Arc<Taking>,
     is_greeted: bool,
+    hearing: Option<inbox::Hearing>,
     malformed: u32,
 }
 
@@ -190,7 +196,10 @@ impl Socket {
                         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                     };
                     match envelope {
-                        Ok(Envelope::Hello) => self.is_greeted = true,
+                        Ok(Envelope::Hello) => {
+                            self.is_greeted = true;
+                            self.hearing.get_or_insert_with(|| self.taking.inbox().hearing());
+                        }
                         Ok(Envelope::Disconnect(Ending::Refresh)) => return Ended::Replaced,
                         Ok(Envelope::Disconnect(Ending::SwitchedOff)) => return Ended::SwitchedOff,
                         Ok(Envelope::Delivery(delivery)) => self.take(&delivery).await,

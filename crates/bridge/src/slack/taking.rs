@@ -11,6 +11,7 @@ use super::modal;
 use super::refusal::Refusal;
 use super::speaking;
 use super::web::Web;
+use crate::inbox::Inbox;
 use crate::service::{Failure, Heard};
 
 /// What waits to be passed on. More is not acknowledged: Slack tells the person that it did not work.
@@ -24,6 +25,7 @@ const DIALOGS: usize = 16;
 pub(super) struct Taking {
     web: Web,
     queue: mpsc::Sender<Heard>,
+    inbox: Inbox,
     dialogs: Arc<Semaphore>,
 }
 
@@ -39,9 +41,14 @@ pub(super) enum Taken<'a> {
 }
 
 impl Taking {
-    pub(super) fn new(web: Web) -> (Self, mpsc::Receiver<Heard>) {
+    pub(super) fn new(web: Web, inbox: Inbox) -> (Self, mpsc::Receiver<Heard>) {
         let (queue, taken) = mpsc::channel(QUEUE);
-        (Self { web, queue, dialogs: Arc::new(Semaphore::new(DIALOGS)) }, taken)
+        (Self { web, queue, inbox, dialogs: Arc::new(Semaphore::new(DIALOGS)) }, taken)
+    }
+
+    /// Where it is said whether people are heard.
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     pub(super) fn web(&self) -> &Web {
@@ -51,8 +58,10 @@ impl Taking {
     /// Makes room. What follows must be an acknowledgement, and then [`Taken::go`].
     pub(super) fn take(&self, done: Done) -> Result<Taken<'_>, Full> {
         Ok(match done {
-            Done::Heard(heard) => {
+            Done::Heard(mut heard) => {
                 let room = self.queue.try_reserve_many(heard.len()).map_err(|_| Full)?;
+                // From here on it is done, whatever becomes of this process.
+                heard.retain_mut(|one| self.inbox.keep(one));
                 Taken::Heard(room, heard)
             }
             Done::Open(opening) => {
@@ -80,16 +89,15 @@ impl Taking {
 }
 
 /// Passes on until nobody wants it any more.
-pub(super) async fn pass_on(mut taken: mpsc::Receiver<Heard>, heard: mpsc::Sender<Heard>) {
-    loop {
+pub(super) async fn pass_on(taken: &mut mpsc::Receiver<Heard>, inbox: &Inbox) {
+    // First the room: nothing is in our hands when this is given up.
+    while let Ok(room) = inbox.room().await {
         tokio::select! {
             one = taken.recv() => {
                 let Some(one) = one else { return };
-                if heard.send(one).await.is_err() {
-                    return;
-                }
+                room.send(one);
             }
-            () = heard.closed() => return,
+            () = inbox.closed() => return,
         }
     }
 }

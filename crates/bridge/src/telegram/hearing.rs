@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::asked::NotAsked;
@@ -17,6 +16,7 @@ use super::wire::{Update, User};
 use super::{Telegram, polling, webhook};
 use crate::backoff::Backoff;
 use crate::bridge::now_ms;
+use crate::inbox::{self, Inbox};
 use crate::service::{Failure, Heard, ReplyTo, Wants};
 
 /// The kinds of updates that mean anything to us.
@@ -56,18 +56,23 @@ pub(super) struct Aside(Meaning);
 /// Makes heard what updates mean, each once.
 pub(super) struct Ears<'a> {
     bot: Bot,
-    heard: &'a mpsc::Sender<Heard>,
+    inbox: &'a Inbox,
     recent: VecDeque<i64>,
 }
 
 impl<'a> Ears<'a> {
-    fn new(bot: Bot, heard: &'a mpsc::Sender<Heard>) -> Self {
-        Self { bot, heard, recent: VecDeque::new() }
+    fn new(bot: Bot, inbox: &'a Inbox) -> Self {
+        Self { bot, inbox, recent: VecDeque::new() }
     }
 
     /// Whether the bridge listens no more.
     pub(super) fn is_closed(&self) -> bool {
-        self.heard.is_closed()
+        self.inbox.is_closed()
+    }
+
+    /// Says that people are heard.
+    pub(super) fn hearing(&self) -> inbox::Hearing {
+        self.inbox.hearing()
     }
 
     /// Hands an update on, and gives back what else is to be done. `Err`: nobody listens any more.
@@ -90,17 +95,17 @@ impl<'a> Ears<'a> {
             }
             Ok(Meaning::Nothing) => None,
             Ok(Meaning::Heard(heard)) => {
-                self.heard.send(heard).await.map_err(drop)?;
+                self.inbox.put(heard).await.map_err(drop)?;
                 None
             }
             Ok(Meaning::Denied(all)) => {
                 for heard in all {
-                    self.heard.send(heard).await.map_err(drop)?;
+                    self.inbox.put(heard).await.map_err(drop)?;
                 }
                 None
             }
             Ok(Meaning::InPublic(heard)) => {
-                self.heard.send(heard.clone()).await.map_err(drop)?;
+                self.inbox.put(heard.clone()).await.map_err(drop)?;
                 Some(Aside(Meaning::InPublic(heard)))
             }
             Ok(other) => Some(Aside(other)),
@@ -112,7 +117,7 @@ impl<'a> Ears<'a> {
 
 impl Telegram {
     /// Hears until that makes no sense any more.
-    pub(super) async fn hear(&self, heard: &mpsc::Sender<Heard>) -> Failure {
+    pub(super) async fn hear(&self, inbox: &Inbox) -> Failure {
         let mut backoff = Backoff::from(self.settings.pause);
         let bot = loop {
             match self.me().await {
@@ -123,15 +128,15 @@ impl Telegram {
                     rest(&mut backoff, &other).await;
                 }
             }
-            if heard.is_closed() {
+            if inbox.is_closed() {
                 return ended();
             }
         };
         self.tell_commands().await;
-        let ears = Ears::new(bot, heard);
+        let ears = Ears::new(bot, inbox);
         match &self.settings.hearing {
             Hearing::Polling => polling::poll(self, ears).await,
-            Hearing::Webhook(hook) => webhook::serve(self, ears, hook).await,
+            Hearing::Webhook(hook) => webhook::serve(self, ears, inbox, hook).await,
         }
     }
 

@@ -18,15 +18,14 @@ mod update;
 mod webhook;
 mod wire;
 
-use tokio::sync::mpsc;
-
 pub use question::Answering;
 pub use settings::{Hearing, Settings, SettingsError, Webhook};
 pub use update::{Bot, MAX_AGE, MAX_REASON, MAX_WORDS, Meaning, understand};
 
 use crate::card::{Card, Digest};
 use crate::http::Http;
-use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step};
+use crate::inbox::Inbox;
+use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 use asked::Asked;
 use chat::Moved;
 use client::Client;
@@ -82,8 +81,8 @@ impl Service for Telegram {
         self.tell_person(to, text).await
     }
 
-    async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
-        self.hear(&heard).await
+    async fn listen(&self, inbox: Inbox) -> Failure {
+        self.hear(&inbox).await
     }
 
     async fn test(&self, place: &str) -> Vec<Step> {

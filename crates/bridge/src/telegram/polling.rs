@@ -26,9 +26,13 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
     let (mut offset, mut limit) = (None, MAX_UPDATES);
     let mut backoff = Backoff::from(telegram.settings.pause);
     let mut conflicts = backoff.clone();
+    let mut hearing = None;
     while !ears.is_closed() {
-        let refusal = match telegram.updates(offset, limit).await {
+        // Whether anything is heard at all is to be known before there is something.
+        let hold = if hearing.is_some() { HOLD } else { 0 };
+        let refusal = match telegram.updates(offset, limit, hold).await {
             Ok(updates) => {
+                hearing.get_or_insert_with(|| ears.hearing());
                 conflicts.reset();
                 limit = limit.saturating_mul(2).min(MAX_UPDATES);
                 let is_empty = updates.is_empty();
@@ -49,6 +53,7 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
             }
             Err(refusal) => refusal,
         };
+        hearing = None;
         if refusal.is_conflict() && refusal.says("webhook is active") {
             match telegram.delete_webhook().await {
                 Ok(()) => {
@@ -89,12 +94,17 @@ async fn hand_on(
 }
 
 impl Telegram {
-    async fn updates(&self, offset: Option<i64>, limit: u32) -> Result<Vec<Value>, Refusal> {
-        let mut body = json!({ "timeout": HOLD, "limit": limit, "allowed_updates": KINDS });
+    async fn updates(
+        &self,
+        offset: Option<i64>,
+        limit: u32,
+        hold: u64,
+    ) -> Result<Vec<Value>, Refusal> {
+        let mut body = json!({ "timeout": hold, "limit": limit, "allowed_updates": KINDS });
         if let Some(offset) = offset {
             body["offset"] = json!(offset);
         }
-        self.client.call("getUpdates", &body, TIMEOUT + Duration::from_secs(HOLD)).await
+        self.client.call("getUpdates", &body, TIMEOUT + Duration::from_secs(hold)).await
     }
 
     async fn delete_webhook(&self) -> Result<(), Refusal> {

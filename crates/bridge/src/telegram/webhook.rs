@@ -16,6 +16,7 @@ use super::client::Refusal;
 use super::hearing::{AT_ONCE, Ears, ended, rest};
 use super::settings::Webhook;
 use crate::backoff::Backoff;
+use crate::inbox::Inbox;
 use crate::listener::{self, Call};
 use crate::secret::Secret;
 use crate::service::Failure;
@@ -36,7 +37,12 @@ const MAX_WAITING: usize = 64;
 type Called = (Value, oneshot::Sender<()>);
 
 /// Listens until that makes no sense any more.
-pub(super) async fn serve(telegram: &Telegram, ears: Ears<'_>, hook: &Webhook) -> Failure {
+pub(super) async fn serve(
+    telegram: &Telegram,
+    ears: Ears<'_>,
+    inbox: &Inbox,
+    hook: &Webhook,
+) -> Failure {
     let listener = match listener::bind(hook.listen).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -55,7 +61,7 @@ pub(super) async fn serve(telegram: &Telegram, ears: Ears<'_>, hook: &Webhook) -
     });
     tokio::select! {
         never = serving => match never {},
-        failure = keep_called(telegram, &hook.url, &secret) => failure,
+        failure = keep_called(telegram, inbox, &hook.url, &secret) => failure,
         () = hand_on(telegram, ears, calls) => ended(),
     }
 }
@@ -122,9 +128,9 @@ async fn hand_on(telegram: &Telegram, mut ears: Ears<'_>, mut calls: mpsc::Recei
 }
 
 /// Has Telegram call us, and looks now and then whether it does still.
-async fn keep_called(telegram: &Telegram, url: &str, secret: &Secret) -> Failure {
+async fn keep_called(telegram: &Telegram, inbox: &Inbox, url: &str, secret: &Secret) -> Failure {
     let mut backoff = Backoff::from(telegram.settings.pause);
-    let mut is_set = false;
+    let (mut is_set, mut hearing) = (false, None);
     loop {
         let done = match is_set {
             true => telegram.is_called(url).await,
@@ -133,12 +139,14 @@ async fn keep_called(telegram: &Telegram, url: &str, secret: &Secret) -> Failure
         match done {
             Ok(true) => {
                 is_set = true;
+                hearing.get_or_insert_with(|| inbox.hearing());
                 backoff.reset();
                 sleep(LOOK).await;
             }
             Ok(false) => {
                 tracing::warn!("telegram called somebody else, and is told again to call here");
                 is_set = false;
+                hearing = None;
             }
             Err(no @ Refusal::No { .. }) => return no.into(),
             Err(refusal) => {

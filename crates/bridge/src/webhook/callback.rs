@@ -7,11 +7,12 @@ use std::time::Duration;
 use hyper::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::signature::{Refused, SIGNATURE, TIMESTAMP, Verifier};
 use super::{PLACE, Waiting, lock, now};
+use crate::inbox::Inbox;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::service::{Failure, Heard, ReplyTo, Scope, Wants};
@@ -58,18 +59,19 @@ pub(super) async fn listen(
     address: SocketAddr,
     secret: &Secret,
     waiting: &Waiting,
-    heard: mpsc::Sender<Heard>,
+    inbox: Inbox,
 ) -> Failure {
     let listener = match listener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => return Failure::Now(format!("nobody can call at {address}: {error}")),
     };
+    let _hearing = inbox.hearing();
     let verifier = Arc::new(Mutex::new(Verifier::new(secret, now())));
     let waiting = Arc::clone(waiting);
     let answer = move |call: Call| {
-        let (verifier, waiting, heard) =
-            (Arc::clone(&verifier), Arc::clone(&waiting), heard.clone());
-        async move { answer(&call, &verifier, &waiting, &heard).await }
+        let (verifier, waiting, inbox) =
+            (Arc::clone(&verifier), Arc::clone(&waiting), inbox.clone());
+        async move { answer(&call, &verifier, &waiting, &inbox).await }
     };
     match listener::serve(listener, answer).await {}
 }
@@ -78,7 +80,7 @@ async fn answer(
     call: &Call,
     verifier: &Mutex<Verifier>,
     waiting: &Waiting,
-    heard: &mpsc::Sender<Heard>,
+    inbox: &Inbox,
 ) -> Reply {
     if call.method != Method::POST {
         return said(StatusCode::METHOD_NOT_ALLOWED, "callbacks are posted");
@@ -114,7 +116,7 @@ async fn answer(
     let said_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
     let said_there = Heard { shown: user.clone(), user, key: key.clone(), said_ms, to, wants };
     let told = timeout(PATIENCE, async {
-        heard.send(said_there).await.ok()?;
+        inbox.put(said_there).await.ok()?;
         told.await.ok()
     })
     .await;

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::card::{Card, Digest};
 use crate::http::{self, Answer, Http, Outgoing};
-use crate::service::{Failure, Heard, Posted, ReplyTo, Service, Step};
+use crate::inbox::Inbox;
+use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 pub use settings::{Settings, SettingsError, Template};
 pub use signature::{SIGNATURE, Signer, TIMESTAMP, Verifier};
 use template::Content;
@@ -217,13 +218,16 @@ impl Service for Webhook {
         Ok(())
     }
 
-    async fn listen(&self, heard: mpsc::Sender<Heard>) -> Failure {
+    async fn listen(&self, inbox: Inbox) -> Failure {
         match (&self.settings.listen, &self.settings.secret) {
             (Some(address), Some(secret)) => {
-                callback::listen(*address, secret, &self.waiting, heard).await
+                callback::listen(*address, secret, &self.waiting, inbox).await
             }
             // Nobody can answer.
-            _ => std::future::pending().await,
+            _ => {
+                let _hearing = inbox.hearing();
+                std::future::pending().await
+            }
         }
     }
 

@@ -10,9 +10,11 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::inbox::Inbox;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::service::{Scope, Wants};
+use crate::service::{Heard, Scope, Wants};
+use crate::standing::Standing;
 use crate::testing::{kept, until};
 
 const SECRET: &str = "0123456789abcdef";
@@ -110,10 +112,11 @@ async fn a_status_says_whether_it_is_tried_again() {
 async fn listening() -> (SocketAddr, Arc<Webhook>, mpsc::Receiver<Heard>) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let hook = Arc::new(webhook("http://127.0.0.1:1/", Template::Json, Some(free)));
-    let (heard, hears) = mpsc::channel(8);
+    let standing = Standing::default();
+    let (inbox, hears) = Inbox::new(8, standing.clone());
     let listens = Arc::clone(&hook);
-    tokio::spawn(async move { listens.listen(heard).await });
-    until("it to listen", || std::net::TcpStream::connect(free).ok()).await;
+    tokio::spawn(async move { listens.listen(inbox).await });
+    until("it to listen", || standing.state().listens.then_some(())).await;
     (free, hook, hears)
 }
 

@@ -343,8 +343,22 @@ async fn a_socket_without_a_greeting_is_given_up() {
     let fake = fake::Slack::start();
     fake.change(|state| state.greets = false);
     let mut listening = Listening::to(slack(&fake), 8);
+    fake.wait("a socket", |state| (state.opened == 1).then_some(()));
+    assert!(!listening.standing.state().listens, "nobody is heard by it");
     let failure = (&mut listening.task).await.unwrap();
     assert!(matches!(&failure, Failure::Now(why) if why.contains("greet")), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_that_people_are_heard_when_they_are() {
+    let fake = fake::Slack::start();
+    let mut listening = asked(&fake, 8).await;
+    fake.tap(&fake.message(), "approve", fake::ALICE);
+    listening.next().await;
+    assert!(listening.standing.state().listens);
+    fake.cut();
+    (&mut listening.task).await.unwrap();
+    assert!(!listening.standing.state().listens);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,9 +25,11 @@ use std::time::Duration;
 use clawrden_api::Trust;
 use clawrden_bridge::card::{Card, Stage};
 use clawrden_bridge::http::Http;
+use clawrden_bridge::inbox::Inbox;
 use clawrden_bridge::secret::Secret;
 use clawrden_bridge::service::{Failure, Heard, Service as _};
 use clawrden_bridge::slack::{Settings, Slack};
+use clawrden_bridge::standing::Standing;
 use entry::{ID, entry};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -51,13 +53,15 @@ fn card(argv: &[&str]) -> Card {
 struct Listening {
     heard: mpsc::Receiver<Heard>,
     task: JoinHandle<Failure>,
+    standing: Standing,
 }
 
 impl Listening {
     fn to(slack: Slack, room: usize) -> Self {
-        let (sender, heard) = mpsc::channel(room);
-        let task = tokio::spawn(async move { slack.listen(sender).await });
-        Self { heard, task }
+        let standing = Standing::default();
+        let (inbox, heard) = Inbox::new(room, standing.clone());
+        let task = tokio::spawn(async move { slack.listen(inbox).await });
+        Self { heard, task, standing }
     }
 
     async fn next(&mut self) -> Heard {

@@ -353,3 +353,16 @@ async fn what_opens_is_not_done_long_after_it_was_said() {
     assert!(told.text.contains("late and was not done"), "{}", told.text);
     bridge.hear_nothing().await;
 }
+
+#[tokio::test]
+async fn it_is_said_that_people_are_heard_when_they_are() {
+    let fake = fake::Telegram::start();
+    for _ in 0..3 {
+        fake.fail("getUpdates", Fault::Page(502));
+    }
+    let listening = Listening::to(&fake);
+    soon("a failure", || (!fake.calls("getUpdates").is_empty()).then_some(())).await;
+    assert!(!listening.standing.state().listens);
+    soon("people to be heard", || listening.standing.state().listens.then_some(())).await;
+    assert!(fake.calls("getUpdates").len() > 3, "only then, and before anything comes");
+}

@@ -27,8 +27,10 @@ use std::time::{Duration, Instant};
 use clawrden_api::Trust;
 use clawrden_bridge::card::{By, Card, Stage};
 use clawrden_bridge::http::Http;
+use clawrden_bridge::inbox::Inbox;
 use clawrden_bridge::secret::Secret;
 use clawrden_bridge::service::{Failure, Heard, Service as _};
+use clawrden_bridge::standing::Standing;
 use clawrden_bridge::telegram::{Hearing, Settings, Telegram};
 use entry::{ID, entry};
 use tokio::sync::mpsc;
@@ -58,15 +60,17 @@ struct Listening {
     telegram: Arc<Telegram>,
     heard: mpsc::Receiver<Heard>,
     task: JoinHandle<Failure>,
+    standing: Standing,
 }
 
 impl Listening {
     fn start(settings: Settings, room: usize) -> Self {
         let telegram = Arc::new(with(settings));
-        let (sender, heard) = mpsc::channel(room);
+        let standing = Standing::default();
+        let (inbox, heard) = Inbox::new(room, standing.clone());
         let listens = Arc::clone(&telegram);
-        let task = tokio::spawn(async move { listens.listen(sender).await });
-        Self { telegram, heard, task }
+        let task = tokio::spawn(async move { listens.listen(inbox).await });
+        Self { telegram, heard, task, standing }
     }
 
     fn to(fake: &fake::Telegram) -> Self {

@@ -1,8 +1,15 @@
 //! What people say while something else takes long.
 
 use super::*;
+use crate::service::Heard;
+use crate::taps::Taps;
 
 impl House {
+    /// As it is told in the status.
+    fn listens(&self) -> bool {
+        self.standing.state().listens
+    }
+
     /// How often the warden was asked to take an answer of this user.
     fn asked_for(&self, user: &str) -> usize {
         let answers = self.warden.answers.lock().unwrap();
@@ -69,4 +76,73 @@ async fn an_older_word_undoes_no_newer_stop() {
     house.service.told(4).await;
     let said_ms = house.warden.resumes.lock().unwrap().last().unwrap().said_ms;
     assert!(said_ms.unwrap() <= now_ms());
+}
+
+#[tokio::test]
+async fn a_tap_that_was_acknowledged_is_done_though_the_bridge_dies_before_it_is() {
+    let mut house = House::started().await;
+    house.warden.ask(&id(1));
+    house.did("a post", |did| matches!(did, Did::Post(..))).await;
+    house.warden.stuck.lock().unwrap().insert("slack:U1".to_owned());
+    house.tap("k1", &id(1)).await;
+    until("the warden to be asked", || (house.asked_for("U1") == 1).then_some(())).await;
+    house.warden.ask(&id(2));
+    house.tap("k2", &id(2)).await;
+    until("both", || (house.asked_for("U1") == 2).then_some(())).await;
+    house.kill().await;
+    house.warden.stuck.lock().unwrap().clear();
+    house.start().await;
+    house.service.told(2).await;
+    for n in 1..=2 {
+        let is_one = |did: &Did| matches!(did, Did::Edit(_, card) if card.entry.id == id(n) && !card.stage.is_open());
+        house.did("the answer", is_one).await;
+    }
+    let answers = house.warden.answers.lock().unwrap().clone();
+    let keys: std::collections::BTreeSet<_> = answers.iter().map(|(_, it)| &it.key).collect();
+    assert_eq!((answers.len(), keys.len()), (4, 2), "by the same key it is the same answer");
+    // Whoever was not told that it was heard says it again.
+    house.kill().await;
+    house.start().await;
+    house.tap("k1", &id(1)).await;
+    house.command("k3", "help").await;
+    house.service.told(3).await;
+    assert_eq!(house.warden.answers.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn what_was_left_for_long_is_not_done_and_whoever_said_it_is_told_so() {
+    let mut house = House::new();
+    let said_ms = Some(now_ms() - 11 * 60 * 1_000);
+    let old = Heard { said_ms, ..crate::testing::tap("U1", "old") };
+    assert!(Taps::open(house.folder.path(), "ops").keep(&old));
+    house.start().await;
+    assert!(house.service.told(1).await.contains("not known to be done"));
+    assert_eq!(house.asked_for("U1"), 0);
+}
+
+#[tokio::test]
+async fn that_people_are_heard_is_said_when_they_are() {
+    let mut house = House::new();
+    house.service.is_mute.store(true, Ordering::SeqCst);
+    house.start().await;
+    let beats = || house.service.beats.load(Ordering::SeqCst);
+    until("it to try", || (beats() > 3).then_some(())).await;
+    assert!(!house.listens());
+    house.service.is_mute.store(false, Ordering::SeqCst);
+    until("it to hear", || house.listens().then_some(())).await;
+    house.service.is_mute.store(true, Ordering::SeqCst);
+    until("it to say so", || (!house.listens()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn that_listening_died_is_noticed() {
+    let mut house = House::started().await;
+    house.service.is_broken.store(true, Ordering::SeqCst);
+    let running = house.running.take().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), running).await.unwrap();
+    assert!(ended.unwrap_err().is_panic());
+    assert!(!house.listens());
+    // And all of it can be set up again.
+    house.service.is_broken.store(false, Ordering::SeqCst);
+    house.start().await;
 }
