@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clawrden_bridge::secret::Secret;
-use clawrden_bridge::webhook::Signer;
+use clawrden_bridge::webhook::signer;
 use serde_json::{Value, json};
 
 use super::until;
@@ -70,7 +70,7 @@ impl Hook {
     /// The same, signed at another time or with another secret.
     pub fn call_at(&self, at: u64, secret: &str, body: &Value) -> Called {
         let body = body.to_string();
-        let (timestamp, signature) = Signer::new(&Secret::new(secret)).sign(at, body.as_bytes());
+        let (timestamp, signature) = signer(&Secret::new(secret)).sign(at, body.as_bytes());
         self.send(&timestamp, &signature, &body)
     }
 

@@ -28,6 +28,7 @@ mod outbox;
 pub mod routes;
 pub mod secret;
 pub mod service;
+pub mod signature;
 pub mod slack;
 pub mod standing;
 pub mod store;

@@ -8,12 +8,13 @@ use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
 
 use super::interaction::{self, Done};
-use super::signature::Verifier;
+use super::signature;
 use super::taking::Taking;
 use crate::bridge::now_ms;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::service::Failure;
+use crate::signature::{Refused, Verifier};
 
 /// Fields of a form that are read.
 const MAX_FIELDS: usize = 64;
@@ -26,7 +27,7 @@ pub(super) async fn listen(taking: &Arc<Taking>, address: SocketAddr, secret: &S
             return Failure::Now(format!("nothing can be heard from slack at {address}: {error}"));
         }
     };
-    let verifier = Arc::new(Mutex::new(Verifier::new(secret.clone(), now())));
+    let verifier = Arc::new(Mutex::new(signature::verifier(secret, now())));
     let _hearing = taking.inbox().hearing();
     let taking = Arc::clone(taking);
     match listener::serve(listener, move |call| {
@@ -42,20 +43,22 @@ fn answer(taking: &Taking, verifier: &Mutex<Verifier>, call: &Call) -> Reply {
     }
     let timestamp = header(&call.headers, "x-slack-request-timestamp");
     let signature = header(&call.headers, "x-slack-signature");
-    let mut verifier = verifier.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(refused) = verifier.take(timestamp, signature, &call.body, now()) {
+    let refuse = |refused: Refused| -> Reply {
         tracing::warn!(%refused, "a call that should be slack's is refused");
-        return StatusCode::UNAUTHORIZED.into();
-    }
-    drop(verifier);
+        StatusCode::UNAUTHORIZED.into()
+    };
+    let mut verifier = verifier.lock().unwrap_or_else(PoisonError::into_inner);
+    let checked = match verifier.check((timestamp, signature), &call.body, now()) {
+        Ok(checked) => checked,
+        Err(refused) => return refuse(refused),
+    };
     let mut done = match read(&call.body) {
         Some(Read::Challenge(challenge)) => return text(challenge),
         Some(Read::Done(done)) => done,
         None => return StatusCode::BAD_REQUEST.into(),
     };
     if let Done::Heard(heard) = &mut done {
-        let seconds = timestamp.and_then(|timestamp| timestamp.parse::<u64>().ok());
-        let said_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+        let said_ms = Some(checked.at.saturating_mul(1_000));
         heard.iter_mut().for_each(|one| one.said_ms = said_ms);
     }
     let said = match &done {
@@ -63,7 +66,12 @@ fn answer(taking: &Taking, verifier: &Mutex<Verifier>, call: &Call) -> Reply {
         _ => None,
     };
     match taking.take(done) {
-        Ok(taken) => taking.go(taken),
+        Ok(taken) => {
+            if let Err(refused) = verifier.use_up(&checked) {
+                return refuse(refused);
+            }
+            taking.go(taken);
+        }
         // Slack tells the person that it did not work.
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into(),
     }

@@ -10,12 +10,13 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::signature::{Refused, SIGNATURE, TIMESTAMP, Verifier};
+use super::signature::{SIGNATURE, TIMESTAMP, verifier};
 use super::{PLACE, Waiting, lock, now};
 use crate::inbox::Inbox;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::service::{Failure, Heard, ReplyTo, Scope, Wants};
+use crate::signature::{Refused, Verifier};
 
 /// How long a caller is kept waiting for what comes of its callback.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,7 +67,7 @@ pub(super) async fn listen(
         Err(error) => return Failure::Now(format!("nobody can call at {address}: {error}")),
     };
     let _hearing = inbox.hearing();
-    let verifier = Arc::new(Mutex::new(Verifier::new(secret, now())));
+    let verifier = Arc::new(Mutex::new(verifier(secret, now())));
     let waiting = Arc::clone(waiting);
     let answer = move |call: Call| {
         let (verifier, waiting, inbox) =
@@ -86,47 +87,54 @@ async fn answer(
         return said(StatusCode::METHOD_NOT_ALLOWED, "callbacks are posted");
     }
     let headers = (header(&call.headers, TIMESTAMP), header(&call.headers, SIGNATURE));
-    let taken = lock(verifier).take(headers, &call.body, now());
-    let key = match taken {
-        Ok(key) => key,
-        Err(refused) => {
-            tracing::warn!(why = %refused, "a callback is not taken");
-            let status = match refused {
-                Refused::Forged | Refused::Stale => StatusCode::UNAUTHORIZED,
-                Refused::Replayed => StatusCode::CONFLICT,
-                Refused::TooMany => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            return said(status, &refused.to_string());
-        }
+    let checked = match lock(verifier).check(headers, &call.body, now()) {
+        Ok(checked) => checked,
+        Err(refused) => return refusal(refused),
     };
     let (user, wants) = match understood(&call.body) {
         Ok(understood) => understood,
         Err(why) => return said(StatusCode::BAD_REQUEST, &why),
     };
+    let key = checked.name();
+    let to = ReplyTo { place: PLACE.into(), address: Some(key.clone()), user: user.clone() };
+    let said_ms = Some(checked.at.saturating_mul(1_000));
+    let mut heard = Heard { shown: user.clone(), user, key: key.clone(), said_ms, to, wants };
     let (tells, told) = oneshot::channel();
     {
+        // Where there is no room, the same may come again.
         let mut waiting = lock(waiting);
-        if waiting.len() >= MAX_WAITING {
+        let room = inbox.room_now().ok().filter(|_| waiting.len() < MAX_WAITING);
+        let Some(room) = room else {
             return said(StatusCode::SERVICE_UNAVAILABLE, "too much came at once");
+        };
+        if let Err(refused) = lock(verifier).use_up(&checked) {
+            return refusal(refused);
+        }
+        // It may have been taken before a restart.
+        if !inbox.keep(&mut heard) {
+            return refusal(Refused::Replayed);
         }
         waiting.insert(key.clone(), tells);
+        room.send(heard);
     }
-    let to = ReplyTo { place: PLACE.into(), address: Some(key.clone()), user: user.clone() };
-    let seconds = headers.0.and_then(|timestamp| timestamp.parse::<u64>().ok());
-    let said_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
-    let said_there = Heard { shown: user.clone(), user, key: key.clone(), said_ms, to, wants };
-    let told = timeout(PATIENCE, async {
-        inbox.put(said_there).await.ok()?;
-        told.await.ok()
-    })
-    .await;
+    let told = timeout(PATIENCE, told).await;
     lock(waiting).remove(&key);
     match told {
-        Ok(Some(text)) => said(StatusCode::OK, &text),
+        Ok(Ok(text)) => said(StatusCode::OK, &text),
         // It is told by an event when it is known.
         Err(_) => said(StatusCode::ACCEPTED, "what comes of it is told later"),
-        Ok(None) => said(StatusCode::SERVICE_UNAVAILABLE, "the bridge goes down"),
+        Ok(Err(_)) => said(StatusCode::SERVICE_UNAVAILABLE, "the bridge goes down"),
     }
+}
+
+fn refusal(refused: Refused) -> Reply {
+    tracing::warn!(why = %refused, "a callback is not taken");
+    let status = match refused {
+        Refused::Unsigned | Refused::Forged | Refused::Stale => StatusCode::UNAUTHORIZED,
+        Refused::Replayed => StatusCode::CONFLICT,
+        Refused::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    said(status, &refused.to_string())
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -17,8 +17,9 @@ use crate::card::{Card, Digest};
 use crate::http::{self, Answer, Http, Outgoing};
 use crate::inbox::Inbox;
 use crate::service::{Failure, Posted, ReplyTo, Service, Step};
+use crate::signature::Signer;
 pub use settings::{Settings, SettingsError, Template};
-pub use signature::{SIGNATURE, Signer, TIMESTAMP, Verifier};
+pub use signature::{SIGNATURE, TIMESTAMP, signer, verifier};
 use template::Content;
 
 /// The one place of a webhook.
@@ -46,7 +47,7 @@ impl Webhook {
     /// [`SettingsError`].
     pub fn new(http: Http, settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
-        let signer = settings.secret.as_ref().map(Signer::new);
+        let signer = settings.secret.as_ref().map(signer);
         Ok(Self { http, settings, signer, waiting: Arc::default() })
     }
 

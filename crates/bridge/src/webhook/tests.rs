@@ -15,6 +15,7 @@ use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::service::{Heard, Scope, Wants};
 use crate::standing::Standing;
+use crate::taps::Taps;
 use crate::testing::{kept, until};
 
 const SECRET: &str = "0123456789abcdef";
@@ -59,11 +60,10 @@ async fn what_is_sent_is_signed_and_names_the_request() {
     hook.edit(&posted, &card).await.unwrap();
     hook.reply(&posted, "the end").await.unwrap();
     let got = got.lock().unwrap();
-    let mut verifier = Verifier::new(&Secret::new(SECRET), 0);
+    let mut verifier = verifier(&Secret::new(SECRET), 0);
     let mut events = Vec::new();
     for (_, _, at, by, body) in got.iter() {
-        let taken = verifier.take((at.as_deref(), by.as_deref()), body, now());
-        assert!(taken.is_ok() || events.len() == 1, "{taken:?}");
+        let _ = verifier.check((at.as_deref(), by.as_deref()), body, now()).unwrap();
         let event: Value = serde_json::from_slice(body).unwrap();
         assert_eq!(event["message"], "abcdef");
         events.push(event["event"].as_str().unwrap().to_owned());
@@ -110,10 +110,18 @@ async fn a_status_says_whether_it_is_tried_again() {
 
 /// A webhook that listens, and what it heard.
 async fn listening() -> (SocketAddr, Arc<Webhook>, mpsc::Receiver<Heard>) {
+    listening_with(8, Taps::default()).await
+}
+
+async fn listening_with(
+    room: usize,
+    taps: Taps,
+) -> (SocketAddr, Arc<Webhook>, mpsc::Receiver<Heard>) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let hook = Arc::new(webhook("http://127.0.0.1:1/", Template::Json, Some(free)));
     let standing = Standing::default();
-    let (inbox, hears) = Inbox::new(8, standing.clone());
+    let (inbox, hears) = Inbox::new(room, standing.clone());
+    let inbox = inbox.keeping(Arc::new(Mutex::new(taps)));
     let listens = Arc::clone(&hook);
     tokio::spawn(async move { listens.listen(inbox).await });
     until("it to listen", || standing.state().listens.then_some(())).await;
@@ -136,7 +144,7 @@ async fn a_signed_callback_answers_and_is_told_what_came_of_it() {
     let (at, hook, mut hears) = listening().await;
     let request = "0".repeat(32);
     let body = format!(r#"{{"user":"alice","request":"{request}","answer":"deny","reason":"no"}}"#);
-    let (timestamp, signature) = Signer::new(&Secret::new(SECRET)).sign(now(), body.as_bytes());
+    let (timestamp, signature) = signer(&Secret::new(SECRET)).sign(now(), body.as_bytes());
     let telling = tokio::spawn(async move {
         let heard = hears.recv().await.unwrap();
         hook.tell(&heard.to, "Denied.").await.unwrap();
@@ -154,16 +162,66 @@ async fn a_signed_callback_answers_and_is_told_what_came_of_it() {
     let other = body.replace("deny", "approve");
     assert_eq!(call(at, &headers, &other).await.0, 401);
     assert_eq!(call(at, &[], &body).await.0, 401);
-    let (timestamp, signature) =
-        Signer::new(&Secret::new(SECRET)).sign(now() - 301, body.as_bytes());
+    let (timestamp, signature) = signer(&Secret::new(SECRET)).sign(now() - 301, body.as_bytes());
     let stale = [(TIMESTAMP, &timestamp[..]), (SIGNATURE, &signature[..])];
     assert_eq!(call(at, &stale, &body).await.0, 401);
     let (timestamp, signature) =
-        Signer::new(&Secret::new("another secret!!")).sign(now(), body.as_bytes());
+        signer(&Secret::new("another secret!!")).sign(now(), body.as_bytes());
     let forged = [(TIMESTAMP, &timestamp[..]), (SIGNATURE, &signature[..])];
     assert_eq!(call(at, &forged, &body).await.0, 401);
     let nothing = tokio::time::timeout(Duration::from_millis(100), hears.recv()).await;
     assert!(nothing.is_err(), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_may_come_again() {
+    let (at, hook, mut hears) = listening_with(1, Taps::default()).await;
+    let said = |word: &str| format!(r#"{{"user":"alice","command":["{word}"]}}"#);
+    let (first, second) = (said("status"), said("queue"));
+    let signed = |body: &str| signer(&Secret::new(SECRET)).sign(now(), body.as_bytes());
+    let (one, two) = (signed(&first), signed(&second));
+    let headers = |by: &(String, String)| [(TIMESTAMP, by.0.clone()), (SIGNATURE, by.1.clone())];
+    let post = async |by: &(String, String), body: &str| {
+        let headers = headers(by);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, it)| (*name, &it[..])).collect();
+        call(at, &headers, body).await.0
+    };
+    let kept_waiting = async {
+        until("the first to wait", || (hears.len() == 1).then_some(())).await;
+        assert_eq!(post(&two, &second).await, 503);
+        let heard = hears.recv().await.unwrap();
+        hook.tell(&heard.to, "Well.").await.unwrap();
+    };
+    let (status, ()) = tokio::join!(post(&one, &first), kept_waiting);
+    assert_eq!(status, 200);
+    // Now there is room, and its signature is not used up.
+    let telling = async {
+        let heard = hears.recv().await.unwrap();
+        hook.tell(&heard.to, "Nothing waits.").await.unwrap();
+    };
+    let (status, ()) = tokio::join!(post(&two, &second), telling);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_callback_is_taken_once_over_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = r#"{"user":"alice","command":["kill"]}"#;
+    // By a clock that is a little ahead, so that it is not from before the second start.
+    let (timestamp, signature) = signer(&Secret::new(SECRET)).sign(now() + 4, body.as_bytes());
+    let headers = [(TIMESTAMP, &timestamp[..]), (SIGNATURE, &signature[..])];
+    let (at, hook, mut hears) = listening_with(8, Taps::open(folder.path(), "ops")).await;
+    let telling = async {
+        let heard = hears.recv().await.unwrap();
+        assert!(heard.said_ms.unwrap() <= now_ms());
+        hook.tell(&heard.to, "Everything is stopped.").await.unwrap();
+    };
+    let ((status, _), ()) = tokio::join!(call(at, &headers, body), telling);
+    assert_eq!(status, 200);
+    let (at, _hook, mut hears) = listening_with(8, Taps::open(folder.path(), "ops")).await;
+    assert_eq!(call(at, &headers, body).await.0, 409);
+    assert!(hears.try_recv().is_err());
 }
 
 #[tokio::test]
