@@ -90,6 +90,20 @@ impl ChatUser {
         self.service
     }
 
+    /// How a user is called who is nobody that the warden knows: as no person can be, who have no colon in their names.
+    /// `token` is the one by which it is said who it is, where it is not the warden's own word.
+    #[must_use]
+    pub fn stranger(&self, token: Option<&str>) -> String {
+        token.map_or_else(|| self.to_string(), |token| format!("{self} (token {token})"))
+    }
+
+    /// Whether this is how the user is called while they are nobody.
+    #[must_use]
+    pub fn is_stranger(&self, called: &str) -> bool {
+        let rest = called.strip_prefix(&self.to_string()[..]);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" (token "))
+    }
+
     /// The service's id.
     #[must_use]
     pub fn user(&self) -> &str {
@@ -177,5 +191,18 @@ mod tests {
         assert_eq!((user.service(), user.user()), (ChatService::Telegram, "5"));
         assert_eq!(serde_json::to_string(&user).unwrap(), "\"telegram:5\"");
         assert!(serde_json::from_str::<ChatUser>("\"5\"").is_err());
+    }
+
+    #[test]
+    fn a_stranger_is_called_by_the_chat_s_id_and_nobody_else_is() {
+        let user: ChatUser = "slack:T1/U1".parse().unwrap();
+        for token in [None, Some("abcd1234")] {
+            assert!(user.is_stranger(&user.stranger(token)));
+        }
+        for other in
+            ["slack:T1/U12", "slack:T1/U12 (token x)", "alice (slack:T1/U1)", "slack:T1/U1x", ""]
+        {
+            assert!(!user.is_stranger(other), "{other}");
+        }
     }
 }

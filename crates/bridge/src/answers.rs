@@ -178,7 +178,7 @@ impl<S: Service, W: Warden> Answers<S, W> {
     async fn answer(&self, heard: &Heard) -> String {
         let service = self.shared.service.name();
         let id = format!("{service}:{}", heard.user);
-        let user = User { id, shown: heard.shown.clone() };
+        let user = User { id };
         let done = match &heard.wants {
             Wants::Answer { request, approve, reason, scope } => {
                 if request.len() != DIGITS || !request.bytes().all(|b| b.is_ascii_hexdigit()) {

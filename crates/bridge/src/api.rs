@@ -25,21 +25,23 @@ impl OverApi {
     }
 
     fn client_of(&self, user: &User) -> Result<Client, Refusal> {
-        let bad = |message| Refusal::No(ErrorBody { code: ErrorCode::BadRequest, message });
-        let user: ChatUser = user.id.parse().map_err(bad)?;
-        Ok(self.0.on_behalf(&user))
+        Ok(self.0.on_behalf(&chat_user(user)?))
     }
 
     /// Reading is the bridge's own right, so whether somebody may have it told is asked first.
     async fn known(&self, user: &User) -> Result<Client, Refusal> {
         let client = self.client_of(user)?;
-        // A person's name has no colon; who is nobody is called by the chat's name.
-        if client.session().await?.who.starts_with(&user.id) {
+        if chat_user(user)?.is_stranger(&client.session().await?.who) {
             let message = format!("{} is nobody whom the warden knows", user.id);
             return Err(Refusal::No(ErrorBody { code: ErrorCode::UnknownUser, message }));
         }
         Ok(client)
     }
+}
+
+fn chat_user(user: &User) -> Result<ChatUser, Refusal> {
+    let bad = |message| Refusal::No(ErrorBody { code: ErrorCode::BadRequest, message });
+    user.id.parse().map_err(bad)
 }
 
 impl Warden for OverApi {

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+/// A step of a test.
+pub use clawrden_api::ChannelStep as Step;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{Card, Digest};
@@ -146,13 +148,4 @@ pub struct ReplyTo {
     pub address: Option<String>,
     /// The user, for services that can tell one alone.
     pub user: String,
-}
-
-/// A step of a test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// What was tried, such as `the token is valid`.
-    pub what: String,
-    /// Why it failed, with the remedy; `None` when it went well.
-    pub failed: Option<String>,
 }

@@ -68,8 +68,6 @@ pub trait Warden: Send + Sync + 'static {
 pub struct User {
     /// The service and its id of them, such as `slack:T01/U02`: never a name that they can choose.
     pub id: String,
-    /// How the service shows them, for people alone.
-    pub shown: String,
 }
 
 /// An answer to a request.

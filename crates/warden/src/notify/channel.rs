@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use clawrden_api::{ChannelStep, Client};
+use clawrden_api::Client;
 use clawrden_bridge::api::OverApi;
 use clawrden_bridge::backoff::Backoff;
 use clawrden_bridge::bridge::{Bridge, Options};
@@ -133,9 +133,6 @@ impl Life {
         let (standing, places) = (self.standing.clone(), self.channel.routes().all());
         tokio::spawn(async move {
             let tried = steps(service.as_deref(), &standing, &places).await;
-            let tried = tried.into_iter();
-            let tried =
-                tried.map(|step| ChannelStep { what: step.what, failed: step.failed }).collect();
             // Whoever asked may have gone.
             let _ = told.try_send(tried);
         });

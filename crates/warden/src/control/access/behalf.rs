@@ -68,9 +68,8 @@ impl Access {
             let why = format!("{} speaks for users of {service}, and {user} is none", actor.who);
             return refuse(ErrorCode::Forbidden, &actor.who, why);
         }
-        let by = actor.token.as_ref().map(|token| format!("token {token}"));
         let Some(person) = backend.person_of(&user) else {
-            let who = by.map_or_else(|| user.to_string(), |by| format!("{user} ({by})"));
+            let who = user.stranger(actor.token.as_deref());
             // Who is nobody yet becomes somebody there.
             let is_pairing = parts.method == Method::POST && parts.uri.path() == REDEEM;
             if !only_reads(&parts.method) && !is_pairing {
@@ -78,8 +77,8 @@ impl Access {
             }
             return Ok(for_user(actor, user, who));
         };
-        let who = match by {
-            Some(by) => format!("{person} ({user}, {by})"),
+        let who = match &actor.token {
+            Some(token) => format!("{person} ({user}, token {token})"),
             None => format!("{person} ({user})"),
         };
         Ok(for_user(actor, user, who))
