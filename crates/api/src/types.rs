@@ -520,6 +520,15 @@ pub struct HistoryEntry {
     pub error: Option<String>,
 }
 
+/// The query of `GET /api/events`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventQuery {
+    /// Leave out commands that start and end though nobody was asked about them.
+    #[serde(default)]
+    pub asked: bool,
+}
+
 /// The body of `POST /api/kill`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -46,7 +46,7 @@ fn chat_user(user: &User) -> Result<ChatUser, Refusal> {
 
 impl Warden for OverApi {
     async fn follow(&self, after: Option<String>, told: mpsc::Sender<Event>) -> Refusal {
-        let mut events = match self.0.events_after(after.as_deref()).await {
+        let mut events = match self.0.events_of_asked(after.as_deref()).await {
             Ok(events) => events,
             Err(error) => return error.into(),
         };

@@ -1,9 +1,10 @@
 //! Events: what happens, told to who listens at the control plane at this moment.
 //!
 //! All listeners read one ring of bounded length; none has a buffer of its own, and nobody is waited for. While nobody
-//! listens, and nobody did a minute ago, an event costs one atomic load.
+//! listens, and nobody did a minute ago, an event costs one atomic load. While only those listen who want to know what came of
+//! what people were asked, as channels do, commands that nobody was asked about are told to nobody.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub struct Events(Arc<Shared>);
 struct Shared {
     /// Events are kept.
     is_wanted: AtomicBool,
+    /// Listeners who want all of it.
+    whole: AtomicUsize,
     listeners: AtomicUsize,
     /// Listeners, and who else stands beside the seats.
     standing: AtomicUsize,
@@ -57,6 +60,12 @@ struct Ring {
     events: VecDeque<Kept>,
     bytes: usize,
     last_left: Option<Instant>,
+    /// The number of the first event since which none is left out; `None` while some are.
+    whole_from: Option<u64>,
+    /// When the last listener went who wanted all of it.
+    whole_left: Option<Instant>,
+    /// Requests that somebody let run, and that have not ended.
+    asked: HashSet<String>,
     jails: HashMap<String, String>,
     known: VecDeque<String>,
 }
@@ -87,11 +96,21 @@ enum About {
     Unknown,
 }
 
+/// What a listener wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// All of it.
+    Whole,
+    /// Not what starts and ends without anybody having been asked.
+    Asked,
+}
+
 /// One who listens, until this is dropped.
 pub(crate) struct Listener {
     _standing: Standing,
     events: Events,
     scope: Scope,
+    wants: Wants,
     epoch: u64,
     next: u64,
     news: watch::Receiver<u64>,
@@ -127,6 +146,7 @@ impl Default for Events {
     fn default() -> Self {
         Self(Arc::new(Shared {
             is_wanted: AtomicBool::new(false),
+            whole: AtomicUsize::new(0),
             listeners: AtomicUsize::new(0),
             standing: AtomicUsize::new(0),
             ring: Mutex::default(),
@@ -146,10 +166,20 @@ impl Events {
     ///
     /// # Errors
     /// When there are enough listeners.
-    pub(crate) fn listen(&self, scope: Scope, last: Option<&str>) -> Result<(Listener, bool), ()> {
+    pub(crate) fn listen(
+        &self,
+        scope: Scope,
+        last: Option<&str>,
+        wants: Wants,
+    ) -> Result<(Listener, bool), ()> {
         let standing = self.stand()?;
         self.0.listeners.fetch_add(1, Ordering::SeqCst);
         let mut ring = self.ring();
+        if wants == Wants::Whole {
+            self.0.whole.fetch_add(1, Ordering::SeqCst);
+            let end = ring.end();
+            ring.whole_from.get_or_insert(end);
+        }
         let is_first = !self.0.is_wanted.swap(true, Ordering::SeqCst);
         if is_first {
             // Unlike that of another start of the warden.
@@ -159,6 +189,8 @@ impl Events {
         }
         let end = ring.end();
         let resumed = last.and_then(|last| ring.behind(last));
+        let whole_from = ring.whole_from.unwrap_or(end);
+        let resumed = resumed.filter(|&next| wants == Wants::Asked || next >= whole_from);
         let greeting = match (last, resumed) {
             (Some(_), None) => Some(ring.reset("events are missing: read everything anew")),
             _ => Some(format!(
@@ -171,6 +203,7 @@ impl Events {
             _standing: standing,
             events: self.clone(),
             scope,
+            wants,
             epoch: ring.epoch,
             next: resumed.unwrap_or(end),
             news: self.0.next.subscribe(),
@@ -192,6 +225,22 @@ impl Events {
     /// In which jail an open request or entry is.
     pub(crate) fn know(&self, id: String, jail: &str) {
         self.ring().know(id, jail);
+    }
+
+    /// This request runs because somebody was asked, as far as is known.
+    pub(crate) fn was_asked(&self, id: String) {
+        self.ring().note_asked(id);
+    }
+
+    /// Whether an event about this request has somebody who wants it.
+    fn is_about_somebody(&self, id: &Id) -> bool {
+        let mut ring = self.ring();
+        let is_whole = self.0.whole.load(Ordering::SeqCst) > 0
+            || ring.whole_left.is_some_and(|left| left.elapsed() <= LINGER);
+        if !is_whole {
+            ring.whole_from = None;
+        }
+        is_whole || ring.asked.contains(&id.to_string())
     }
 
     /// Something waits for a person. `entry` is made only if anybody would hear.
@@ -240,6 +289,14 @@ impl Events {
     }
 
     fn record(&self, record: &Record) {
+        match record {
+            Record::Approved(r) | Record::GrantUsed(r) => self.was_asked(r.id.to_string()),
+            Record::Started(r) if !self.is_about_somebody(&r.id) => return,
+            Record::Finished(r) if !self.is_about_somebody(&r.id) => {
+                return self.ring().forget_one(&r.id.to_string());
+            }
+            _ => {}
+        }
         let of = |id: &Id| self.ring().about(&id.to_string());
         let either = |of_request: About, entry: &Id| match of_request {
             About::Unknown => of(entry),
@@ -371,6 +428,16 @@ impl Ring {
         self.bytes = 0;
         self.jails = HashMap::new();
         self.known = VecDeque::new();
+        self.whole_from = None;
+        self.asked = HashSet::new();
+    }
+
+    fn note_asked(&mut self, id: String) {
+        // So many at once are not under way; what is beyond them has ended without being told.
+        if self.asked.len() >= MAX_KNOWN {
+            self.asked.clear();
+        }
+        self.asked.insert(id);
     }
 
     fn know(&mut self, id: String, jail: &str) {
@@ -389,6 +456,7 @@ impl Ring {
 
     /// What is over makes room for what is open.
     fn forget_one(&mut self, id: &str) {
+        self.asked.remove(id);
         self.jails.remove(id);
     }
 
@@ -456,7 +524,13 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.events.ring().last_left = Some(Instant::now());
+        let mut ring = self.events.ring();
+        ring.last_left = Some(Instant::now());
+        if self.wants == Wants::Whole {
+            ring.whole_left = ring.last_left;
+            self.events.0.whole.fetch_sub(1, Ordering::SeqCst);
+        }
+        drop(ring);
         self.events.0.listeners.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -471,6 +545,23 @@ mod tests {
 
     fn in_jail(jail: &str) -> Scope {
         Scope { jails: vec![jail.to_owned()], rules: Vec::new() }
+    }
+
+    fn answered(id: Id, entry: Id) -> ledger::Answered {
+        ledger::Answered {
+            id,
+            entry,
+            approver: "me".to_owned(),
+            channel: "cli".to_owned(),
+            reason: None,
+            kept_until_ms: None,
+            scope: None,
+            holds_until_ms: None,
+            and_what_it_starts: false,
+            inherited_from: None,
+            pattern: None,
+            chat: None,
+        }
     }
 
     async fn frames(listener: &mut Listener) -> String {
@@ -489,7 +580,7 @@ mod tests {
         let events = Events::default();
         events.recorded(&[left(1)]);
         assert!(!events.is_wanted() && events.ring().events.is_empty());
-        let (mut listener, is_first) = events.listen(Scope::default(), None).unwrap();
+        let (mut listener, is_first) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
         assert!(is_first && frames(&mut listener).await.contains("event: hello"));
         events.recorded(&[left(1)]);
         assert!(frames(&mut listener).await.contains("event: caller_left"));
@@ -498,7 +589,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_has_its_secrets_marked() {
         let events = Events::default();
-        let (mut listener, _) = events.listen(Scope::default(), None).unwrap();
+        let (mut listener, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
         frames(&mut listener).await;
         let labels = [("api_key".to_owned(), "abcdef".to_owned())].into();
         events.recorded(&[
@@ -529,24 +620,26 @@ mod tests {
     #[tokio::test]
     async fn who_comes_back_hears_what_it_missed_or_that_it_missed_something() {
         let events = Events::default();
-        let (mut first, _) = events.listen(Scope::default(), None).unwrap();
+        let (mut first, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
         frames(&mut first).await;
         events.recorded(&[left(1)]);
         let heard = last_id(&frames(&mut first).await);
         drop(first);
         events.recorded(&[left(2), left(3)]);
-        let (mut again, is_first) = events.listen(Scope::default(), Some(&heard)).unwrap();
+        let (mut again, is_first) =
+            events.listen(Scope::default(), Some(&heard), Wants::Whole).unwrap();
         assert!(!is_first && frames(&mut again).await.contains("event: hello"));
         let missed = frames(&mut again).await;
         assert_eq!(missed.matches("event: caller_left").count(), 2, "{missed}");
         for stranger in ["", "x", "1-1", "ffffffffffff-0", &format!("{heard}9")] {
-            let (mut other, _) = events.listen(Scope::default(), Some(stranger)).unwrap();
+            let (mut other, _) =
+                events.listen(Scope::default(), Some(stranger), Wants::Whole).unwrap();
             assert!(frames(&mut other).await.contains("event: reset"), "{stranger}");
         }
         for _ in 0..=MAX_EVENTS {
             events.recorded(&[left(4)]);
         }
-        let (mut late, _) = events.listen(Scope::default(), Some(&heard)).unwrap();
+        let (mut late, _) = events.listen(Scope::default(), Some(&heard), Wants::Whole).unwrap();
         assert!(frames(&mut late).await.contains("event: reset"));
         let slow = again.news().await;
         assert!(matches!(&slow, News::Last(frame) if frame.contains("too slowly")), "{slow:?}");
@@ -555,7 +648,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_bounded_to_a_jail_hears_of_it_alone() {
         let events = Events::default();
-        let (mut mine, _) = events.listen(in_jail("mine"), None).unwrap();
+        let (mut mine, _) = events.listen(in_jail("mine"), None, Wants::Whole).unwrap();
         frames(&mut mine).await;
         events.know(Id([1; 16]).to_string(), "mine");
         events.know(Id([2; 16]).to_string(), "other");
@@ -563,7 +656,7 @@ mod tests {
         let heard = frames(&mut mine).await;
         assert_eq!(heard.matches("event: ").count(), 1, "{heard}");
         assert!(heard.contains(r#""jail":"mine""#), "{heard}");
-        let (mut whole, _) = events.listen(Scope::default(), None).unwrap();
+        let (mut whole, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
         frames(&mut whole).await;
         events.alarm("/var/lib/x: disk full");
         let heard = frames(&mut mine).await;
@@ -575,7 +668,7 @@ mod tests {
     #[tokio::test]
     async fn what_expires_or_parks_is_told_by_its_entry_where_the_request_is_not_known() {
         let events = Events::default();
-        let (mut mine, _) = events.listen(in_jail("mine"), None).unwrap();
+        let (mut mine, _) = events.listen(in_jail("mine"), None, Wants::Whole).unwrap();
         frames(&mut mine).await;
         events.know(Id([9; 16]).to_string(), "mine");
         let (id, entry) = (Id([1; 16]), Id([9; 16]));
@@ -591,7 +684,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_over_pushes_nothing_out_that_is_open() {
         let events = Events::default();
-        let (_listener, _) = events.listen(Scope::default(), None).unwrap();
+        let (_listener, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
         events.know("open".to_owned(), "mine");
         for n in 0..3 * MAX_KNOWN {
             let id = Id((n as u128).to_be_bytes());
@@ -599,20 +692,7 @@ mod tests {
             events.recorded(&[crate::request::denied(id, None, String::new())]);
         }
         let (one, two, entry) = (Id([1; 16]), Id([2; 16]), Id([9; 16]));
-        let answered = |id| ledger::Answered {
-            id,
-            entry,
-            approver: "me".to_owned(),
-            channel: "cli".to_owned(),
-            reason: None,
-            kept_until_ms: None,
-            scope: None,
-            holds_until_ms: None,
-            and_what_it_starts: false,
-            inherited_from: None,
-            pattern: None,
-            chat: None,
-        };
+        let answered = |id| answered(id, entry);
         let expired = |id| Record::Expired(ledger::Expired { id, entry, after_ms: 1 });
         let denied = [Record::Denied(answered(one)), Record::Denied(answered(two))];
         for records in [denied, [expired(one), expired(two)]] {
@@ -635,12 +715,12 @@ mod tests {
     #[tokio::test]
     async fn who_comes_back_late_is_given_what_it_missed_in_pieces() {
         let events = Events::default();
-        let (mut first, _) = events.listen(Scope::default(), None).unwrap();
+        let (mut first, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
         let heard = last_id(&frames(&mut first).await);
         for _ in 0..200 {
             events.alarm(&"x".repeat(1000));
         }
-        let (mut late, _) = events.listen(Scope::default(), Some(&heard)).unwrap();
+        let (mut late, _) = events.listen(Scope::default(), Some(&heard), Wants::Whole).unwrap();
         frames(&mut late).await;
         let mut got = 0;
         while got < 200 {
@@ -652,13 +732,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_nobody_was_asked_about_is_told_to_who_wants_all_of_it_and_to_no_channel() {
+        let events = Events::default();
+        let ended = |n: u8| {
+            let json = serde_json::json!({
+                "event": "finished", "id": Id([n; 16]), "exit_source": "kernel", "duration_ms": 1,
+            });
+            serde_json::from_value::<Record>(json).unwrap()
+        };
+        let let_run = |n: u8| Record::Approved(answered(Id([n; 16]), Id([9; 16])));
+        let (mut channel, _) = events.listen(Scope::default(), None, Wants::Asked).unwrap();
+        let first = last_id(&frames(&mut channel).await);
+        events.recorded(&[ended(1), let_run(2), ended(2), ended(2)]);
+        let heard = frames(&mut channel).await;
+        assert_eq!(heard.matches("event: finished").count(), 1, "{heard}");
+        assert_eq!(heard.matches("event: ").count(), 2, "{heard}");
+        // Who wants all of it cannot go on where some was left out.
+        let (mut whole, _) = events.listen(Scope::default(), Some(&first), Wants::Whole).unwrap();
+        assert!(frames(&mut whole).await.contains("event: reset"));
+        events.recorded(&[ended(3)]);
+        let heard = frames(&mut whole).await;
+        assert_eq!(heard.matches("event: finished").count(), 1, "{heard}");
+        let last = last_id(&heard);
+        drop(whole);
+        events.recorded(&[ended(4)]);
+        let (mut again, is_first) =
+            events.listen(Scope::default(), Some(&last), Wants::Whole).unwrap();
+        assert!(!is_first && frames(&mut again).await.contains("event: hello"));
+        assert!(frames(&mut again).await.contains("event: finished"), "it is waited for");
+    }
+
+    #[tokio::test]
     async fn listeners_are_bounded_and_let_go_at_the_end() {
         let events = Events::default();
-        let mut all: Vec<_> =
-            (0..MAX_LISTENERS).map(|_| events.listen(Scope::default(), None).unwrap().0).collect();
-        assert!(events.listen(Scope::default(), None).is_err());
+        let mut all: Vec<_> = (0..MAX_LISTENERS)
+            .map(|_| events.listen(Scope::default(), None, Wants::Whole).unwrap().0)
+            .collect();
+        assert!(events.listen(Scope::default(), None, Wants::Whole).is_err());
         drop(all.pop());
-        assert!(events.listen(Scope::default(), None).is_ok());
+        assert!(events.listen(Scope::default(), None, Wants::Whole).is_ok());
         events.close();
         frames(&mut all[0]).await;
         assert!(matches!(all[0].news().await, News::Last(_)));

@@ -56,9 +56,25 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every call.
     pub async fn events_after(&self, last: Option<&str>) -> Result<EventStream, ClientError> {
+        self.events_from("/api/events", last).await
+    }
+
+    /// The same without commands that start and end though nobody was asked about them: `GET /api/events?asked=true`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn events_of_asked(&self, last: Option<&str>) -> Result<EventStream, ClientError> {
+        self.events_from("/api/events?asked=true", last).await
+    }
+
+    async fn events_from(
+        &self,
+        path: &str,
+        last: Option<&str>,
+    ) -> Result<EventStream, ClientError> {
         let mut headers = vec![(header::ACCEPT, "text/event-stream")];
         headers.extend(last.map(|last| (LAST_EVENT_ID, last)));
-        let stream = self.stream("/api/events", &headers).await?;
+        let stream = self.stream(path, &headers).await?;
         Ok(EventStream {
             stream,
             lines: Lines::default(),

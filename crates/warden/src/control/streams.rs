@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::IntoResponse;
-use clawrden_api::ErrorCode;
+use clawrden_api::{ErrorCode, EventQuery};
 use futures_util::stream::unfold;
 use tokio::time::timeout;
 
 use super::actor::Actor;
 use super::handlers::Answer;
+use super::history::cause;
 use super::reply::Failure;
 use super::routes::{Control, blocking};
 use super::seats::Seat;
-use crate::events::{Listener, News};
+use crate::events::{Listener, News, Wants};
 
 /// How often something is sent where nothing happens, so that both sides know that the other is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -39,12 +40,20 @@ pub(super) async fn events(
     Extension(actor): Extension<Arc<Actor>>,
     Extension(seat): Extension<Arc<Seat>>,
     headers: HeaderMap,
+    uri: Uri,
 ) -> Answer {
+    let query = Query::<EventQuery>::try_from_uri(&uri).map_err(|error| {
+        Failure::new(
+            ErrorCode::BadRequest,
+            format!("the query is not understood: {}", cause(&error)),
+        )
+    })?;
+    let wants = if query.asked { Wants::Asked } else { Wants::Whole };
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).map(str::to_owned);
     let (backend, scope) = (Arc::clone(&control.backend), actor.scope.clone());
     let listener = blocking(move || {
         let events = backend.events();
-        let (listener, is_first) = events.listen(scope, last.as_deref()).map_err(|()| {
+        let (listener, is_first) = events.listen(scope, last.as_deref(), wants).map_err(|()| {
             Failure::new(ErrorCode::TooMany, "there are enough listeners; close some of them")
         })?;
         if is_first {
@@ -55,7 +64,9 @@ pub(super) async fn events(
                 events.know(id, &jail);
             }
             for entry in backend.running()?.entries {
-                events.know(entry.id, &entry.jail);
+                events.know(entry.id.clone(), &entry.jail);
+                // Whether it was is not known by now.
+                events.was_asked(entry.id);
             }
         }
         Ok(listener)

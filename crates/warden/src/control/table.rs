@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
-    AnswerRequest, Answered, ChannelList, ChannelTested, ConfigInfo, ErrorCode, ExplainRequest,
-    Explained, GrantList, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
-    KillReport, KillRequest, LedgerProof, LoginLink, LoginRequest, Overview, OverviewQuery,
-    PairRequest, PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList,
+    AnswerRequest, Answered, ChannelList, ChannelTested, ConfigInfo, ErrorCode, EventQuery,
+    ExplainRequest, Explained, GrantList, History, HistoryQuery, IndexStatus, JailInfo, JailList,
+    JailRequest, KillReport, KillRequest, LedgerProof, LoginLink, LoginRequest, Overview,
+    OverviewQuery, PairRequest, PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList,
     PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicySuggestions,
     PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RedeemRequest,
     ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer, RuleRequest,
@@ -207,7 +207,7 @@ pub static ROUTES: &[Route] = &[
     Route { method: Get, path: "/api/overview", least: VIEWER, summary: "Tell in numbers what happened lately.",
         handler: || get(overview::show), takes: query::<OverviewQuery>(), gives: json::<Overview>(), errors: &[BadRequest, NotFound, NotReady] },
     Route { method: Get, path: "/api/events", least: VIEWER, summary: "Tell what happens, as server-sent events.",
-        handler: || get(streams::events), takes: Takes::Nothing, gives: Gives::Events, errors: &[] },
+        handler: || get(streams::events), takes: query::<EventQuery>(), gives: Gives::Events, errors: &[BadRequest] },
     Route { method: Get, path: "/api/grants", least: VIEWER, summary: "List approvals that were given and not used yet.",
         handler: || get(grants::list), takes: Takes::Nothing, gives: json::<GrantList>(), errors: &[] },
     Route { method: Post, path: "/api/grants/{id}/revoke", least: APPROVER, summary: "Take an approval back before it is used.",
