@@ -65,3 +65,20 @@ fn a_vote_that_was_kept_and_not_recorded_is_recorded_with_what_is_taken_up() {
         assert_eq!(count(&panel, "started"), 1, "{point}");
     }
 }
+
+#[test]
+fn settings_that_were_read_and_not_put_in_force_are_read_by_who_serves_next() {
+    if !cfg!(debug_assertions) {
+        eprintln!("not tried: only debug builds can be killed at a point");
+        return;
+    }
+    let mut panel = Panel::new(TWO);
+    panel.crash_and_restart(&[("CLAWRDEN_CRASH_AT", "people_fit")]);
+    let settings = panel.house.path("warden.yaml");
+    let before = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, before.replace("bob: ", "bert: ").replace("bob,", "bert,")).unwrap();
+    has_crashed(&mut panel.house);
+    panel.restart(&[]);
+    let shown = panel.here(&["people"]).1;
+    assert!(shown.contains("alice bert carol"), "{shown}");
+}

@@ -3,9 +3,13 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::support::approvers::{Panel, TWO, events};
-use crate::support::{text, until};
+use crate::support::{clawrden, text, until};
+
+/// As long as a change takes to be read, and more.
+const SETTLED: Duration = Duration::from_millis(800);
 
 const ASK: &str = "rules: [{command: touch, action: ask}]";
 
@@ -200,4 +204,135 @@ fn a_yes_by_a_chat_is_confirmed_by_the_same_person_where_the_rule_says_so() {
     let (mut child, short) = panel.waiting();
     assert_eq!(slack.tap("slack:T1/BOB", "deny", &short).0, 200, "a no counts at once");
     assert_eq!(child.wait().unwrap().code(), Some(126));
+}
+
+#[test]
+fn a_policy_and_settings_that_wait_for_each_other_come_into_force_when_they_fit() {
+    let panel = Panel::new(TWO);
+    let before = fs::read_to_string(panel.house.path("warden.yaml")).unwrap();
+    let asking = |who: &str| {
+        format!("rules: [{{command: touch, action: ask, approvers: {{from: [{who}]}}}}]")
+    };
+    let error = |of: &str| panel.house.json(&["status", "--json"])[of]["error"].clone();
+    // A policy that asks for a group which the settings name only later.
+    let (code, said) = panel.policy(&asking("night"));
+    assert!(code == Some(2) && said.contains("\"night\""), "{said}");
+    settings(&panel, &format!("{before}  night: [alice]\n"));
+    until("the policy to fit", || error("policy").is_null().then_some(()));
+    let (mut child, _) = panel.waiting();
+    assert!(panel.house.pending()["approvals"].to_string().contains("night"));
+    // Settings without a group that the policy asks for, until another one does not.
+    settings(&panel, &before);
+    until("the settings to be refused", || error("people").is_string().then_some(()));
+    assert_eq!(panel.policy(&asking("security")).0, Some(0));
+    until("the settings to fit", || error("people").is_null().then_some(()));
+    // And a user of a chat whom only a code makes somebody.
+    let (code, said) = panel.policy(&asking("'telegram:7'"));
+    assert!(code == Some(2) && said.contains("telegram:7"), "{said}");
+    std::thread::sleep(SETTLED);
+    let telegram = panel.bridge("telegram", &[]);
+    let code = self::code(&panel, &["carol"]);
+    assert_eq!(telegram.post(Some("telegram:7"), "/api/pairings/redeem", &redeem(&code)).0, 200);
+    until("the policy to fit", || error("policy").is_null().then_some(()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// A warden that waits at a place, the first time that it comes there, while the file of the path exists.
+fn waits_at(panel: &mut Panel, place: &str) -> Option<std::path::PathBuf> {
+    if !cfg!(debug_assertions) {
+        eprintln!("not tried: only debug builds can be made to wait at a place");
+        return None;
+    }
+    let file = panel.house.path("waits");
+    panel.crash_and_restart(&[("CLAWRDEN_WAIT_AT", &format!("{place}:{}", file.display()))]);
+    Some(file)
+}
+
+/// The policy in force is the one before, and the other is told as one that asks for who is not there.
+fn is_refused(panel: &Panel, before: &serde_json::Value, wanted: &str) {
+    let status = panel.house.json(&["status", "--json"]);
+    assert_eq!(&status["policy"]["fingerprint"], before, "{status}");
+    assert!(status["policy"]["error"]["message"].as_str().unwrap().contains(wanted), "{status}");
+    assert!(status["people"]["error"].is_null(), "{status}");
+}
+
+#[test]
+fn a_policy_and_settings_that_change_at_once_never_come_into_force_without_fitting() {
+    let uid = rustix::process::geteuid().as_raw();
+    let without = format!("people: {{alice: ['uid:{uid}']}}\n");
+    let plain = "rules: [{command: touch, action: ask}]";
+    // The settings come while a policy that was read is about to.
+    let mut panel = Panel::new(plain);
+    let before = panel.house.json(&["status", "--json"])["policy"]["fingerprint"].clone();
+    let Some(file) = waits_at(&mut panel, "policy_read") else { return };
+    fs::write(panel.house.path("policy.yaml"), TWO).unwrap();
+    until("the policy to be read", || file.exists().then_some(()));
+    settings(&panel, &without);
+    until("the settings to be read", || ledger(&panel, "people_loaded").pop());
+    fs::remove_file(&file).unwrap();
+    until("the policy to be refused", || ledger(&panel, "policy_refused").pop());
+    is_refused(&panel, &before, "security");
+    // The policy comes while settings that were read are about to.
+    let mut panel = Panel::new(plain);
+    let Some(file) = waits_at(&mut panel, "people_fit") else { return };
+    settings(&panel, &without);
+    until("the settings to be read", || file.exists().then_some(()));
+    fs::write(panel.house.path("policy.yaml"), TWO).unwrap();
+    std::thread::sleep(SETTLED);
+    fs::remove_file(&file).unwrap();
+    until("the settings to be in force", || ledger(&panel, "people_loaded").pop());
+    until("the policy to be refused", || ledger(&panel, "policy_refused").pop());
+    is_refused(&panel, &before, "security");
+}
+
+#[test]
+fn settings_that_fit_to_the_hosts_policy_and_not_to_one_that_a_run_brought_are_refused() {
+    let panel = Panel::new("default_action: allow");
+    let before = fs::read_to_string(panel.house.path("warden.yaml")).unwrap();
+    let own = panel.house.path("own.yaml");
+    fs::write(&own, TWO).unwrap();
+    let mut run = clawrden();
+    run.arg("--control").arg(panel.house.control()).args(["run", "--quiet", "--tools", "touch"]);
+    run.arg("--policy").arg(own).args(["--", "sh", "-c", "read -r line; true"]);
+    run.current_dir(panel.house.dir.path()).env_remove("CLAWRDEN_SOCKET");
+    let mut run = run.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    panel.house.event("prisoner_started");
+    let uid = rustix::process::geteuid().as_raw();
+    settings(&panel, &format!("people: {{alice: ['uid:{uid}']}}\n"));
+    let refused = until("the settings to be refused", || ledger(&panel, "people_refused").pop());
+    assert!(refused["error"].as_str().unwrap().contains("security"), "{refused}");
+    settings(&panel, &before);
+    drop(run.stdin.take());
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
+fn an_unpairing_holds_up_neither_settings_nor_a_stricter_policy_over_a_run() {
+    let panel = Panel::new("default_action: allow");
+    let telegram = panel.bridge("telegram", &[]);
+    let code = code(&panel, &["carol"]);
+    assert_eq!(telegram.post(Some("telegram:7"), "/api/pairings/redeem", &redeem(&code)).0, 200);
+    let place = panel.house.path("project");
+    fs::create_dir(&place).unwrap();
+    let narrowed = "rules: [{command: touch, action: ask, approvers: ['telegram:7']}]";
+    fs::write(place.join(".clawrden.yaml"), narrowed).unwrap();
+    let mut run = clawrden();
+    run.arg("--control").arg(panel.house.control()).args(["run", "--quiet", "--tools", "touch"]);
+    run.args(["--", "bash", "-c", "read -r line; env touch made"]);
+    run.current_dir(&place).env_remove("CLAWRDEN_SOCKET").stderr(std::process::Stdio::piped());
+    let mut run = run.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    panel.house.event("prisoner_started");
+    assert_eq!(panel.here(&["people", "unpair", "carol", "telegram:7"]).0, Some(0));
+    // Settings that have nothing to do with it.
+    let uid = rustix::process::geteuid().as_raw();
+    settings(&panel, &format!("people: {{alice: ['uid:{uid}'], carol: []}}\n"));
+    until("the settings to be read", || ledger(&panel, "people_loaded").pop());
+    // The host forbids what the run's folder asks nobody for.
+    let deny = "default_action: allow\nrules: [{command: touch, action: deny, reason: 'no more'}]";
+    assert_eq!(panel.policy(deny).0, Some(0));
+    drop(run.stdin.take());
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    assert!(text(&output.stderr).contains("no more"), "{}", text(&output.stderr));
 }

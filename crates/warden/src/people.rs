@@ -367,6 +367,7 @@ mod tests {
         assert!(people.is_bound("bob", &user("slack:U2")));
         assert!(people.chat_owner(&user("slack:U3")).is_none());
         assert_eq!(people.chats().count(), 2);
+        assert!(people.knows("slack:U1") && people.knows("slack:U2") && !people.knows("slack:U3"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{Unsteady, Writable, steadily, steady, writers};
 use crate::layers::{self, CEILING, LayersError};
-use crate::people::{Current, People};
+use crate::people::Current;
 
 /// A policy and what to call its source.
 #[derive(Debug, Clone)]
@@ -22,8 +22,6 @@ pub(crate) struct Sourced {
     files: Arc<[policy::Source]>,
     /// The host's part was read from a file, and is not the stock policy.
     is_read: bool,
-    /// Who there is to answer.
-    people: Arc<Current>,
 }
 
 impl Sourced {
@@ -53,7 +51,8 @@ impl Brought {
     }
 
     /// The policy that it makes with the warden's own files: under the ceiling, and below all of them where it brings
-    /// none in their place.
+    /// none in their place. Whether it asks for people who are there is for whoever takes it in to look at: later it has
+    /// to take what comes over it, also when somebody is nobody's any more.
     ///
     /// # Errors
     /// [`LayersError`].
@@ -68,17 +67,15 @@ impl Brought {
             None => host.clone(),
         };
         let policy = Arc::new(Policy::from_sources(&files)?);
-        known(&policy, &own.people.now())?;
-        let people = Arc::clone(&own.people);
-        Ok(Sourced { source, policy, files: files.into(), is_read: false, people })
+        Ok(Sourced { source, policy, files: files.into(), is_read: false })
     }
 }
 
-/// Refuses a policy that asks people of whom nobody has heard: nobody could answer.
-pub(crate) fn known(policy: &Policy, people: &People) -> Result<(), LayersError> {
+/// Refuses a policy that asks for people whom `is_known` does not know: nobody could answer.
+pub(crate) fn known(policy: &Policy, is_known: impl Fn(&str) -> bool) -> Result<(), LayersError> {
     let wanted: Vec<_> = policy.approvers().collect();
     let mut names = wanted.iter().flat_map(|wanted| wanted.names());
-    match names.find(|name| !people.knows(name)) {
+    match names.find(|name| !is_known(name)) {
         Some(name) => Err(LayersError::Nobody(name.to_string())),
         None => Ok(()),
     }
@@ -169,9 +166,8 @@ impl Source {
         }
         let files: Vec<policy::Source> = host.files.into_iter().chain(ceiling).collect();
         let policy = Arc::new(Policy::from_sources(&files)?);
-        known(&policy, &self.people.now())?;
-        let people = Arc::clone(&self.people);
-        let files = files.into();
-        Ok(Sourced { source: host.name, policy, files, is_read: !host.is_stock, people })
+        let people = self.people.now();
+        known(&policy, |name| people.knows(name))?;
+        Ok(Sourced { source: host.name, policy, files: files.into(), is_read: !host.is_stock })
     }
 }

@@ -154,6 +154,11 @@ impl Folks {
         }
     }
 
+    /// Has the settings read again: what they say may fit by now.
+    pub(super) fn look_again(&self) {
+        self.changes.tell();
+    }
+
     fn path(&self) -> &Path {
         self.named.as_deref().unwrap_or(&self.usual)
     }
@@ -244,25 +249,44 @@ impl Warden {
             unsteady: None,
         };
         let people = fresh.people().map_err(ConfigError::from).map_err(Unread::from);
-        let people = people.and_then(|people| self.fit(&people).map(|()| people));
-        match people {
-            Ok(people) => {
+        match people.and_then(|people| self.put_fitting(people)) {
+            Ok(()) => {
                 *state = fresh;
-                self.put_people(people);
                 tracing::info!("other people are in force");
                 self.record(&[self.people_loaded(&state)]);
+                // It may have waited for them.
+                self.own.look_again();
                 false
             }
             Err(error) => self.keep_people(&mut state, &error),
         }
     }
 
-    /// Refuses people of whom the policies in force ask one who is not there.
+    /// Puts people in force who fit to every policy that is.
+    fn put_fitting(&self, people: Arc<People>) -> Result<(), Unread> {
+        let put = {
+            // Neither a policy nor a prisoner with one comes between the look and the change.
+            let _admission = self.admission();
+            self.fit(&people).map(|()| {
+                crate::crash::point("people_fit");
+                self.put_people(people);
+            })
+        };
+        // A warden that wanted to go while this went on asks again.
+        self.due.notify_one();
+        put
+    }
+
+    /// Refuses people without one whom a policy in force asks for, prisoners' own policies included. Who was nobody
+    /// before, as after an unpairing, keeps no settings from being read; and what is held against living prisoners from
+    /// before a change only ever asks for more.
     fn fit(&self, people: &People) -> Result<(), Unread> {
+        let before = self.people.now();
+        let stays = |name: &str| people.knows(name) || !before.knows(name);
         for jail in self.jails.all() {
-            known(&jail.in_force().policy, people)?;
+            known(&jail.in_force().policy, stays)?;
         }
-        Ok(known(&self.own.sourced().policy, people)?)
+        Ok(known(&self.own.sourced().policy, stays)?)
     }
 
     /// These people hold from here on, for votes that were given as well.
@@ -329,6 +353,8 @@ impl Warden {
         state.paired = paired;
         state.unwritten.clear();
         self.renew_people(&state)?;
+        // It may have waited for this one.
+        self.own.look_again();
         tracing::info!(person = made.person, %user, "a user of a chat is paired");
         Ok(made)
     }

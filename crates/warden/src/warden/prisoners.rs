@@ -17,7 +17,7 @@ use crate::intercom::listen;
 use crate::jails::shims::is_tool_name;
 use crate::jails::{Baseline, InForce, Jail, JailName, Origin, Prisoner};
 use crate::ledger::{self, Argv, Record};
-use crate::policies::{Brought, Sourced};
+use crate::policies::{Brought, Sourced, known};
 use crate::process::{Identity, Namespaces};
 use crate::redaction;
 use crate::sockets::{Bound, bind_private};
@@ -181,7 +181,12 @@ impl Warden {
         if brought.policy.is_none() && brought.repository.is_none() {
             return Ok((Origin::Own, own));
         }
-        match brought.under(&own) {
+        let people = self.people.now();
+        let fitting = brought.under(&own).and_then(|policy| {
+            known(&policy.policy, |name| people.knows(name))?;
+            Ok(policy)
+        });
+        match fitting {
             Ok(policy) => Ok((Origin::Brought(Arc::new(brought)), policy)),
             Err(error) => Err(refused(ErrorCode::BadPolicy, error.to_string())),
         }

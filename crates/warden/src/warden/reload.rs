@@ -16,7 +16,7 @@ use crate::approvals::Now;
 use crate::jails::{BadName, InForce, Jail, Origin};
 use crate::layers::LayersError;
 use crate::ledger::{self, Record};
-use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unread, Watching};
+use crate::policies::{Changes, MOST, QUIET, Source, Sourced, Unread, Watching, known};
 
 /// The warden's own policy.
 pub(super) struct Own {
@@ -64,6 +64,11 @@ impl Own {
     /// What is in force.
     pub(super) fn sourced(&self) -> Sourced {
         self.state().sourced.clone()
+    }
+
+    /// Has the files read again: what they say may fit by now.
+    pub(super) fn look_again(&self) {
+        self.changes.tell();
     }
 
     /// The folder of further rules, where it is read.
@@ -195,7 +200,17 @@ impl Warden {
         if admission.closed {
             return Err(ReloadError::GoingDown);
         }
+        // Who answers may have changed since it was read, and changes no more before it is in force.
+        let people = self.people.now();
+        if let Err(error) = known(&sourced.policy, |name| people.knows(name)) {
+            drop(admission);
+            let error = ReloadError::Read(error.into());
+            self.keep_policy(&error);
+            return Err(error);
+        }
         self.put_in_force(&sourced);
+        // They may have waited for it.
+        self.people.look_again();
         let mut problems = Vec::new();
         for (name, tools) in declared {
             if let Some(jail) = self.jails.get(&name) {
