@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::nothing_started;
+use crate::support::approvers::Panel;
 use crate::support::client::{ask, header};
 use crate::support::other::{UID, by, is_root, set_user};
 use crate::support::{House, clawrden, raw, text, until};
@@ -215,20 +216,45 @@ fn runs_again(house: &House) {
     assert_eq!(status["ledger"]["error"], serde_json::Value::Null);
 }
 
+/// A limit in bytes on every file that the warden writes; its ledger is longer than 100 from the beginning.
+fn limit(house: &House, limit: &str) {
+    let pid = house.warden.id().to_string();
+    let limit = format!("--fsize={limit}:");
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+}
+
+#[test]
+fn what_is_taken_back_is_taken_back_while_the_ledger_cannot_be_written() {
+    let panel = Panel::new("rules: [{command: touch, action: ask}]");
+    let slack = panel.bridge("slack", &[]);
+    let made = panel.here(&["people", "pair", "carol"]).1;
+    let code = made.lines().next().unwrap().trim();
+    let body = format!(r#"{{"code":"{code}"}}"#);
+    assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &body).0, 200);
+    let (mut child, short) = panel.waiting();
+    limit(&panel.house, "100");
+    let (code, said) = panel.here(&["people", "unpair", "carol", "slack:T1/CAROL"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(slack.tap("slack:T1/CAROL", "approve", &short).0, 403);
+    let (code, said) = panel.here(&["token", "revoke", slack.id()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(slack.tap("slack:T1/ALICE", "approve", &short).0, 401);
+    limit(&panel.house, "unlimited");
+    // What is owed is written before anything else.
+    assert_eq!(panel.here(&["deny", &short]).0, Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(126));
+    assert_eq!(panel.house.event("unpaired")["user"], "slack:T1/CAROL");
+    assert_eq!(panel.house.event("access_revoked")["revoked"], slack.id());
+}
+
 #[test]
 fn a_ledger_at_its_size_limit_lets_nothing_run_until_it_can_be_written_again() {
     let house = House::new(GOOD);
-    let limit = |limit: &str| {
-        let pid = house.warden.id().to_string();
-        let limit = format!("--fsize={limit}:");
-        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
-    };
     // It listens before it is ready, and answers after.
     house.json(&["status", "--json"]);
-    // The limit is on every file that the warden writes; the ledger is longer than this already.
-    limit("100");
+    limit(&house, "100");
     nothing_runs(&house);
-    limit("unlimited");
+    limit(&house, "unlimited");
     runs_again(&house);
     house.event("finished");
     clawrden_warden::ledger::verify(&house.path("ledger.jsonl")).unwrap();

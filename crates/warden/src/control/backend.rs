@@ -41,13 +41,6 @@ pub struct Readiness {
 pub enum AccessChange {
     /// A token is made; it opens nothing before this is recorded.
     TokenCreated(TokenInfo),
-    /// A token or session opens nothing more.
-    Revoked {
-        /// Its id.
-        id: String,
-        /// Who said so.
-        by: String,
-    },
     /// Somebody has logged in.
     SessionOpened(SessionInfo),
 }
@@ -93,11 +86,14 @@ pub trait Backend:
     /// Records that somebody was refused over TCP. `from` is an address, `request` as for [`Backend::refused`].
     fn refused_at(&self, from: &str, request: &str, why: &str);
 
-    /// Records a change of who may use the API.
+    /// Records that somebody is given access to the API.
     ///
     /// # Errors
     /// `LedgerUnavailable`; then nothing new is opened.
     fn access_changed(&self, change: AccessChange) -> Result<(), ErrorBody>;
+
+    /// Records that a token or session opens nothing more, on whose word; as soon as that can be written.
+    fn access_ended(&self, id: &str, by: &str);
 
     /// What happens, for `GET /api/events`.
     fn events(&self) -> crate::events::Events;

@@ -89,9 +89,6 @@ impl Backend for Control {
                 expires_ms: token.expires_ms,
                 by: token.created_by,
             }),
-            AccessChange::Revoked { id, by } => {
-                Record::AccessRevoked(ledger::AccessRevoked { revoked: id, by })
-            }
             AccessChange::SessionOpened(session) => Record::SessionOpened(ledger::SessionOpened {
                 session: session.id,
                 who: session.who,
@@ -104,6 +101,11 @@ impl Backend for Control {
             let text = format!("the ledger cannot be written, so nobody is given access: {error}");
             refused(ErrorCode::LedgerUnavailable, text)
         })
+    }
+
+    fn access_ended(&self, id: &str, by: &str) {
+        let (revoked, by) = (id.to_owned(), by.to_owned());
+        self.0.record(&[Record::AccessRevoked(ledger::AccessRevoked { revoked, by })]);
     }
 
     fn events(&self) -> crate::events::Events {

@@ -359,7 +359,7 @@ impl Warden {
         Ok(made)
     }
 
-    /// It holds no more from here on; what cannot be kept or recorded is told.
+    /// It holds no more from here on, recorded or not: a full disk keeps nobody's power. What cannot be kept is told.
     fn unbind(&self, by: &str, request: &UnpairRequest) -> Result<PairedUser, ErrorBody> {
         let UnpairRequest { person, user } = request;
         let mut state = self.people.state();
@@ -385,15 +385,20 @@ impl Warden {
         let in_force = self.renew_people(&state);
         let kept = self.people.keep(&state.paired);
         let record = ledger::Paired { by: by.to_owned(), ..paired_record(&gone) };
-        let recorded = self.in_ledger(&Record::Unpaired(record));
+        self.record(&[Record::Unpaired(record)]);
         if let Err(error) = kept {
             // A restart would know it again: it can be unpaired again.
             state.unwritten.retain(|paired| !is_it(paired));
             state.unwritten.push(gone);
-            return Err(not_kept(&self.people.kept, &error));
+            let text = format!(
+                "{user} is {person} no more, but will be again after a restart, for it cannot be kept in {}: {error}; \
+                 unpair it once more when it can",
+                self.people.kept.display()
+            );
+            return Err(refused(ErrorCode::Internal, text));
         }
         state.unwritten.clear();
-        recorded.and(in_force).map(|()| gone)
+        in_force.map(|()| gone)
     }
 
     fn renew_people(&self, state: &State) -> Result<(), ErrorBody> {

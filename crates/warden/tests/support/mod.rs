@@ -337,6 +337,10 @@ impl Backend for Fake {
         Ok(())
     }
 
+    fn access_ended(&self, id: &str, by: &str) {
+        self.note(format!("access_ended {id} by {by}"));
+    }
+
     fn events(&self) -> clawrden_warden::events::Events {
         self.0.lock().unwrap().events.clone()
     }

@@ -474,9 +474,8 @@ impl Access {
         }
         let (id, by) = (id.to_owned(), actor.who.clone());
         // It opens nothing more already, so this is recorded also where the file could not be written.
-        let recorded = backend.access_changed(AccessChange::Revoked { id: id.clone(), by });
+        backend.access_ended(&id, &by);
         removed.map_err(token_failure)?;
-        recorded?;
         Ok(Revoked { id, sessions })
     }
 }
