@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::nothing_started;
 use crate::support::approvers::{Panel, TWO, events};
-use crate::support::chats::send;
+use crate::support::chats::{exchange, send};
 use crate::support::text;
 
 const ASK: &str = "
@@ -190,6 +190,47 @@ fn a_pairing_code_is_neither_guessed_nor_used_twice_nor_taken_by_who_is_no_bridg
     nothing_started(&panel.house);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_code_is_worth_nothing_once_what_made_it_opens_nothing_more() {
+    let panel = Panel::new(ASK);
+    let slack = panel.bridge("slack", &[]);
+    let address = panel.url.strip_prefix("http://").unwrap();
+    let made = panel.house.cli(&["token", "create", "--role", "admin", "--name", "mallory"]);
+    let admin = text(&made.stdout).trim().to_owned();
+    let id = admin.split('_').nth(1).unwrap();
+    let (pairings, wanted) = ("/api/pairings", r#"{"person":"alice"}"#);
+    let code_of = |said: &str| {
+        let said: serde_json::Value = serde_json::from_str(said).unwrap();
+        said["code"].as_str().unwrap().to_owned()
+    };
+    let redeemed = |user: &str, code: &str| {
+        slack.post(Some(user), "/api/pairings/redeem", &format!(r#"{{"code":"{code}"}}"#)).0
+    };
+    // While it holds, so does what it made.
+    let by_token = |wanted: &str| code_of(&send(address, &admin, "POST", pairings, "", wanted).1);
+    assert_eq!(redeemed("slack:T1/A", &by_token(wanted)), 200);
+    let offered = events(&panel.house.path("ledger.jsonl"), "pairing_offered").pop().unwrap();
+    assert_eq!((&offered["person"], &offered["service"]), (&"alice".into(), &().into()));
+    assert!(offered["by"].as_str().unwrap().contains(id), "{offered}");
+    // Of a session that is logged out.
+    let login = format!(r#"{{"token":"{admin}"}}"#);
+    let (status, head, body) = exchange(address, "POST", "/api/session", "", &login);
+    assert_eq!(status, 200, "{body}");
+    let cookie = head.split("clawrden_session=").nth(1).unwrap().split(';').next().unwrap();
+    let session: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let csrf = session["csrf"].as_str().unwrap();
+    let headers = format!("cookie: clawrden_session={cookie}\r\nx-csrf-token: {csrf}\r\n");
+    let (status, _, said) = exchange(address, "POST", pairings, &headers, wanted);
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(exchange(address, "DELETE", "/api/session", &headers, "").0, 200);
+    assert_eq!(redeemed("slack:T1/M1", &code_of(&said)), 404);
+    // Of a token that is revoked.
+    let code = by_token(wanted);
+    assert_eq!(panel.here(&["token", "revoke", id]).0, Some(0));
+    assert_eq!(redeemed("slack:T1/M2", &code), 404);
+    assert_eq!(events(&panel.house.path("ledger.jsonl"), "paired").len(), 1);
 }
 
 #[test]

@@ -59,15 +59,29 @@ pub fn send(
     headers: &str,
     body: &str,
 ) -> Answered {
+    let headers = format!("authorization: Bearer {token}\r\n{headers}");
+    let (status, _, body) = exchange(address, method, path, &headers, body);
+    (status, body)
+}
+
+/// A request with these headers and what all have. Gives status, head and body.
+pub fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n{headers}\r\n{body}"
     );
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     let status = said.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, said.split_once("\r\n\r\n").unwrap().1.to_owned())
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    (status, head.to_owned(), body.to_owned())
 }

@@ -33,7 +33,7 @@ impl Now {
 
     /// Whether this moment is over by `now`, on either clock: the one that measures stands still while the machine
     /// sleeps, the other one may be set.
-    pub(super) fn has_passed(self, now: Self) -> bool {
+    pub(crate) fn has_passed(self, now: Self) -> bool {
         self.instant <= now.instant || self.ms <= now.ms
     }
 

@@ -1,9 +1,9 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
 use clawrden_api::{
-    AnswerRequest, Answered, ConfigInfo, ErrorBody, History, HistoryQuery, IndexStatus, JailInfo,
-    JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
-    PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status, TokenInfo,
+    AnswerRequest, Answered, ChatService, ConfigInfo, ErrorBody, History, HistoryQuery,
+    IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded,
+    PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status, TokenInfo,
 };
 
 use super::actor::Actor;
@@ -43,6 +43,17 @@ pub enum AccessChange {
     TokenCreated(TokenInfo),
     /// Somebody has logged in.
     SessionOpened(SessionInfo),
+    /// A code is made that binds a user of a chat to a person; it is told nobody before this is recorded.
+    CodeMade {
+        /// The person.
+        person: String,
+        /// For users of this service alone.
+        service: Option<ChatService>,
+        /// Until when it can be used.
+        expires_ms: u64,
+        /// Who made it.
+        by: String,
+    },
 }
 
 /// The warden, seen from its control API. Every method is called on a thread that may block. An error is given to the

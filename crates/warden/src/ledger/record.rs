@@ -147,6 +147,8 @@ pub enum Record {
     Paired(Paired),
     /// A user of a chat is a person's no more.
     Unpaired(Paired),
+    /// A code is made that binds a user of a chat to a person.
+    PairingOffered(PairingOffered),
 }
 
 /// Who asked, as the kernel says. What is unknown is absent.
@@ -776,6 +778,20 @@ pub struct Paired {
     /// The user, such as `slack:T012ABC/U345DEF`.
     pub user: String,
     /// On whose word: who made the code, or took it back.
+    pub by: String,
+}
+
+/// Payload of [`Record::PairingOffered`]. What the code is, is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairingOffered {
+    /// The person.
+    pub person: String,
+    /// For users of this service alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<clawrden_api::ChatService>,
+    /// Until when it can be used, in milliseconds since the epoch.
+    pub expires_ms: u64,
+    /// Who made it.
     pub by: String,
 }
 

@@ -7,7 +7,7 @@ use super::{Count, Times};
 use crate::ledger::Record;
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
-pub(crate) const EVENTS: [&str; 42] = [
+pub(crate) const EVENTS: [&str; 43] = [
     "opened",
     "sealed",
     "dropped",
@@ -50,6 +50,7 @@ pub(crate) const EVENTS: [&str; 42] = [
     "people_refused",
     "paired",
     "unpaired",
+    "pairing_offered",
 ];
 
 /// Counts of one ledger.
@@ -185,6 +186,7 @@ pub(crate) fn place(record: &Record) -> usize {
         Record::PeopleRefused(_) => 39,
         Record::Paired(_) => 40,
         Record::Unpaired(_) => 41,
+        Record::PairingOffered(_) => 42,
     }
 }
 

@@ -96,6 +96,9 @@ impl Backend for Control {
                 from: session.address,
                 expires_ms: session.expires_ms,
             }),
+            AccessChange::CodeMade { person, service, expires_ms, by } => {
+                Record::PairingOffered(ledger::PairingOffered { person, service, expires_ms, by })
+            }
         };
         self.0.ledger.append(&[record]).map(|_| ()).map_err(|error| {
             let text = format!("the ledger cannot be written, so nobody is given access: {error}");

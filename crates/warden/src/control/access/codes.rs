@@ -1,5 +1,6 @@
 //! One-time codes that bind a user of a chat to a person. Of a code a hash is kept, in memory only: a restart makes all of
-//! them worth nothing. Who guesses is locked out, and all guesses together are few.
+//! them worth nothing, and so does the end of the token or session that made it. Who guesses is locked out, and all
+//! guesses together are few.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,9 +12,10 @@ use clawrden_api::{
 };
 
 use super::super::actor::Actor;
-use super::super::backend::Backend;
+use super::super::backend::{AccessChange, Backend};
 use super::super::reply::Failure;
-use super::{Access, no_random, now_ms, secret};
+use super::{Access, no_random, secret};
+use crate::approvals::Now;
 
 /// How long a code can be used.
 pub const CODE_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -57,7 +59,11 @@ pub(super) struct Offer {
     person: String,
     service: Option<ChatService>,
     by: String,
-    made: Instant,
+    /// The token and the session by which whoever made it came.
+    token: Option<String>,
+    session: Option<String>,
+    /// Over when either clock says so: a step of the one that people read prolongs nothing, nor does the machine's sleep.
+    until: Now,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +82,8 @@ impl Counted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum NoCode {
     #[error(
-        "this code is none: it was used, is older than 10 minutes, or was never made; {0} more wrong ones and none is \
-         looked at for a while"
+        "this code is none: it was used, is older than 10 minutes, was made by who is logged out by now, or never; {0} \
+         more wrong ones and none is looked at for a while"
     )]
     Wrong(u32),
     #[error(
@@ -89,29 +95,50 @@ enum NoCode {
 }
 
 impl Codes {
-    /// Makes one. Gives what the person says.
-    fn offer(&self, person: &str, service: Option<ChatService>, by: &str) -> io::Result<String> {
-        let made = Instant::now();
+    /// Makes one, which is worth nothing before it is kept. Gives what the person says as well.
+    fn draft(
+        actor: &Actor,
+        person: &str,
+        service: Option<ChatService>,
+    ) -> io::Result<(Offer, String)> {
         let mut code = String::with_capacity(LENGTH);
         for byte in secret::random::<LENGTH>()? {
             code.push(char::from(LETTERS[usize::from(byte % 32)]));
         }
-        let (person, by) = (person.to_owned(), by.to_owned());
-        let offer = Offer { hash: secret::hash(&code), person, service, by, made };
+        let offer = Offer {
+            hash: secret::hash(&code),
+            person: person.to_owned(),
+            service,
+            by: actor.who.clone(),
+            token: actor.token.clone(),
+            session: actor.session.clone(),
+            until: Now::read().after(CODE_LIFE),
+        };
+        code.insert(LENGTH / 2, '-');
+        Ok((offer, code))
+    }
+
+    fn keep(&self, offer: Offer) {
         let mut state = self.state();
-        state.forget(made);
+        state.forget(Now::read());
         if state.offers.len() >= MAX_CODES {
             state.offers.remove(0);
         }
         state.offers.push(offer);
-        code.insert(LENGTH / 2, '-');
-        Ok(code)
     }
 
-    /// Takes the code of a user, which is worth nothing from here on.
-    fn take(&self, code: &str, user: &ChatUser, now: Instant) -> Result<Offer, NoCode> {
+    /// Takes the code of a user, which is worth nothing from here on. `holds` tells whether what made a code still opens.
+    fn take(
+        &self,
+        code: &str,
+        user: &ChatUser,
+        at: Now,
+        holds: impl Fn(&Offer) -> bool,
+    ) -> Result<Offer, NoCode> {
+        let now = at.instant;
         let mut state = self.state();
-        state.forget(now);
+        state.forget(at);
+        state.offers.retain(holds);
         if state.wrong.get(user).is_some_and(|wrong| wrong.count >= MAX_WRONG) {
             return Err(NoCode::Locked);
         }
@@ -140,8 +167,9 @@ impl Codes {
 }
 
 impl State {
-    fn forget(&mut self, now: Instant) {
-        self.offers.retain(|offer| now.saturating_duration_since(offer.made) < CODE_LIFE);
+    fn forget(&mut self, at: Now) {
+        let now = at.instant;
+        self.offers.retain(|offer| !offer.until.has_passed(at));
         self.wrong.retain(|_, wrong| !wrong.is_over(now, LOCKED));
         self.all = self.all.filter(|all| !all.is_over(now, Duration::from_secs(60)));
     }
@@ -186,10 +214,13 @@ impl Access {
     ) -> Result<PairingCode, Failure> {
         let PairRequest { person, service } = request;
         backend.may_pair(&person)?;
-        let code = self.codes.offer(&person, service, &actor.who);
-        let code = code.map_err(|error| no_random(&error))?;
-        let life = u64::try_from(CODE_LIFE.as_millis()).unwrap_or(u64::MAX);
-        Ok(PairingCode { code, person, service, expires_ms: now_ms().saturating_add(life) })
+        let drafted = Codes::draft(actor, &person, service);
+        let (offer, code) = drafted.map_err(|error| no_random(&error))?;
+        let expires_ms = offer.until.ms;
+        let (by, of) = (offer.by.clone(), person.clone());
+        backend.access_changed(AccessChange::CodeMade { person: of, service, expires_ms, by })?;
+        self.codes.keep(offer);
+        Ok(PairingCode { code, person, service, expires_ms })
     }
 
     /// `POST /api/pairings/redeem`. A code is used up only by what it has bound.
@@ -203,9 +234,10 @@ impl Access {
             let text = "a code is redeemed by a bridge, for a user of its chat: say it there";
             return Err(Failure::new(ErrorCode::Forbidden, text));
         };
-        let now = Instant::now();
-        let offer = self.codes.take(&request.code, user, now).map_err(|why| {
-            if let Some(note) = self.chats.note(now) {
+        let now = Now::read();
+        let holds = |offer: &Offer| self.opens(offer.token.as_deref(), offer.session.as_deref());
+        let offer = self.codes.take(&request.code, user, now, holds).map_err(|why| {
+            if let Some(note) = self.chats.note(now.instant) {
                 let asked = "POST /api/pairings/redeem";
                 backend.refused_at(&actor.who, asked, &format!("{why}{note}"));
             }
@@ -227,6 +259,31 @@ impl Access {
 mod tests {
     use super::*;
 
+    fn offer(codes: &Codes, person: &str, service: Option<ChatService>) -> String {
+        let who = "root".to_owned();
+        let (offer, code) = Codes::draft(&Actor { who, ..actor() }, person, service).unwrap();
+        codes.keep(offer);
+        code
+    }
+
+    fn actor() -> Actor {
+        Actor {
+            who: String::new(),
+            channel: "api",
+            role: clawrden_api::Role::Admin,
+            scope: clawrden_api::Scope::default(),
+            peer: None,
+            session: None,
+            token: None,
+            doors: crate::people::Doors::default(),
+            speaks_for: None,
+        }
+    }
+
+    fn take(codes: &Codes, code: &str, user: &ChatUser, now: Now) -> Result<Offer, NoCode> {
+        codes.take(code, user, now, |_| true)
+    }
+
     fn user(id: &str) -> ChatUser {
         ChatUser::new(ChatService::Slack, id).unwrap()
     }
@@ -234,30 +291,45 @@ mod tests {
     #[test]
     fn a_code_is_used_once_however_it_is_written() {
         let codes = Codes::default();
-        let code = codes.offer("alice", None, "root").unwrap();
+        let code = offer(&codes, "alice", None);
         assert_eq!(code.len(), LENGTH + 1);
-        let now = Instant::now();
+        let now = Now::read();
         let written =
             format!(" {} ", code.to_ascii_lowercase().replace('0', "o").replace('1', "l"));
-        let offer = codes.take(&written, &user("U1"), now).unwrap();
+        let offer = take(&codes, &written, &user("U1"), now).unwrap();
         assert_eq!((&*offer.person, &*offer.by), ("alice", "root"));
-        assert!(codes.take(&code, &user("U1"), now).is_err(), "it was used");
+        assert!(take(&codes, &code, &user("U1"), now).is_err(), "it was used");
         codes.give_back(offer);
-        assert!(codes.take(&code, &user("U1"), now).is_ok());
+        assert!(take(&codes, &code, &user("U1"), now).is_ok());
+    }
+
+    #[test]
+    fn a_code_runs_out_by_either_clock_and_a_step_back_prolongs_nothing() {
+        let (codes, minute) = (Codes::default(), Duration::from_secs(60));
+        let code = offer(&codes, "alice", None);
+        let now = Now::read();
+        let slept = Now { ms: now.after(CODE_LIFE + minute).ms, ..now };
+        assert_eq!(take(&codes, &code, &user("U1"), slept).unwrap_err(), NoCode::Wrong(4));
+        let code = offer(&codes, "alice", None);
+        let set_back = Now { ms: now.ms - 3_600_000, ..now.after(CODE_LIFE + minute) };
+        assert_eq!(take(&codes, &code, &user("U1"), set_back).unwrap_err(), NoCode::Wrong(3));
+        let code = offer(&codes, "alice", None);
+        let in_time = Now { ms: now.ms - 3_600_000, ..now.after(CODE_LIFE - minute) };
+        assert!(take(&codes, &code, &user("U1"), in_time).is_ok());
     }
 
     #[test]
     fn a_code_runs_out_and_is_for_one_service() {
         let codes = Codes::default();
-        let telegram = codes.offer("alice", Some(ChatService::Telegram), "root").unwrap();
-        let now = Instant::now();
-        assert_eq!(codes.take(&telegram, &user("U1"), now).unwrap_err(), NoCode::Wrong(4));
+        let telegram = offer(&codes, "alice", Some(ChatService::Telegram));
+        let now = Now::read();
+        assert_eq!(take(&codes, &telegram, &user("U1"), now).unwrap_err(), NoCode::Wrong(4));
         let other = ChatUser::new(ChatService::Telegram, "5").unwrap();
-        assert!(codes.take(&telegram, &other, now + CODE_LIFE).is_err());
-        let code = codes.offer("alice", None, "root").unwrap();
-        assert!(codes.take(&code, &other, now).is_ok());
+        assert!(take(&codes, &telegram, &other, now.after(CODE_LIFE)).is_err());
+        let code = offer(&codes, "alice", None);
+        assert!(take(&codes, &code, &other, now).is_ok());
         for _ in 0..2 * MAX_CODES {
-            codes.offer("alice", None, "root").unwrap();
+            offer(&codes, "alice", None);
         }
         assert_eq!(codes.state().offers.len(), MAX_CODES);
     }
@@ -265,25 +337,25 @@ mod tests {
     #[test]
     fn who_guesses_is_locked_out_and_all_guesses_are_few() {
         let codes = Codes::default();
-        let code = codes.offer("alice", None, "root").unwrap();
-        let now = Instant::now();
+        let code = offer(&codes, "alice", None);
+        let now = Now::read();
         for left in (1..MAX_WRONG).rev() {
-            assert_eq!(codes.take("AAAA", &user("U1"), now).unwrap_err(), NoCode::Wrong(left));
+            assert_eq!(take(&codes, "AAAA", &user("U1"), now).unwrap_err(), NoCode::Wrong(left));
         }
         for guess in ["AAAA", &code] {
-            assert_eq!(codes.take(guess, &user("U1"), now).unwrap_err(), NoCode::Locked);
+            assert_eq!(take(&codes, guess, &user("U1"), now).unwrap_err(), NoCode::Locked);
         }
         let mut tries = MAX_WRONG;
         let mut last = NoCode::Locked;
         for n in 0..MAX_WRONG_IN_ALL {
-            last = codes.take("AAAA", &user(&format!("V{n}")), now).unwrap_err();
+            last = take(&codes, "AAAA", &user(&format!("V{n}")), now).unwrap_err();
             tries += u32::from(last != NoCode::TooMany);
         }
         assert_eq!((tries, last), (MAX_WRONG_IN_ALL, NoCode::TooMany));
-        assert_eq!(codes.take(&code, &user("W"), now).unwrap_err(), NoCode::TooMany);
-        let later = now + Duration::from_secs(61);
-        assert_eq!(codes.take(&code, &user("U1"), later).unwrap_err(), NoCode::Locked);
-        assert!(codes.take(&code, &user("W"), later).is_ok());
+        assert_eq!(take(&codes, &code, &user("W"), now).unwrap_err(), NoCode::TooMany);
+        let later = now.after(Duration::from_secs(61));
+        assert_eq!(take(&codes, &code, &user("U1"), later).unwrap_err(), NoCode::Locked);
+        assert!(take(&codes, &code, &user("W"), later).is_ok());
     }
 
     #[test]

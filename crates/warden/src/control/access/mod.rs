@@ -265,9 +265,12 @@ impl Access {
 
     /// Whether what somebody came in by still opens. Waits for no disk.
     pub(super) fn still_holds(&self, actor: &Actor) -> bool {
+        self.opens(actor.token.as_deref(), actor.session.as_deref())
+    }
+
+    /// Whether both still open, as far as there are any. Waits for no disk.
+    fn opens(&self, token: Option<&str>, session: Option<&str>) -> bool {
         let now = now_ms();
-        let session = actor.session.as_ref();
-        let token = actor.token.as_ref();
         session.is_none_or(|session| self.sessions.holds(session, now))
             && token.is_none_or(|token| self.tokens.holds(token, now))
     }
