@@ -25,6 +25,9 @@ use crate::webhook::{self, Template, Webhook};
 /// Characters of the longest name.
 const MAX_NAME: usize = 32;
 
+/// What a channel can be called, as a regular expression.
+pub const NAME: &str = "^[A-Za-z0-9_-]{1,32}$";
+
 /// A channel. What does not belong to its kind is refused, as whoever wrote it counts on it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]

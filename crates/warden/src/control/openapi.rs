@@ -120,6 +120,9 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut all = Vec::new();
     for name in route.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
         let schema = match name {
+            "name" if route.path.starts_with("/api/channels/") => {
+                json!({"type": "string", "pattern": clawrden_bridge::channel::NAME})
+            }
             "name" => json!({"type": "string", "pattern": JAIL}),
             _ if route.path.starts_with("/api/tokens/") => json!({"type": "string"}),
             _ => json!({"type": "string", "pattern": "^[0-9a-f]{4,32}$"}),
@@ -219,6 +222,19 @@ mod tests {
             .map(|route| (route.path.to_owned(), route.method.as_str().to_owned()))
             .collect();
         assert_eq!(described, there);
+    }
+
+    #[test]
+    fn what_a_path_names_has_the_form_that_such_a_name_has() {
+        let description = description();
+        let pattern = |path: &str, method: &str| {
+            let named = &description["paths"][path][method]["parameters"][0];
+            assert_eq!(named["in"], "path", "{path}");
+            named["schema"]["pattern"].as_str().unwrap_or_default().to_owned()
+        };
+        assert_eq!(pattern("/api/jails/{name}", "get"), JAIL);
+        assert_eq!(pattern("/api/channels/{name}/test", "post"), "^[A-Za-z0-9_-]{1,32}$");
+        assert_eq!(pattern("/api/queue/{id}/approve", "post"), "^[0-9a-f]{4,32}$");
     }
 
     #[test]
