@@ -9,10 +9,8 @@ use axum::http::HeaderMap;
 use clawrden_api::{ChatUser, ErrorBody, PairedUser, PeopleList, UnpairRequest};
 
 use super::actor::Actor;
-use super::body;
 use super::handlers::{Answer, ask, read, with_body};
-use super::reply::plain;
-use super::routes::{Control, blocking};
+use super::routes::Control;
 
 /// Bytes of a body that names a person, a user or a code.
 const MAX_BODY: usize = 4096;
@@ -58,11 +56,7 @@ pub(super) async fn pair(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, MAX_BODY).await?;
-    blocking(move || {
-        let request = body::parse(&given)?;
-        Ok(plain(control.access.pair(&actor, request, &*control.backend)?))
-    })
-    .await
+    with_body(given, move |given| control.access.pair(&actor, given, &*control.backend)).await
 }
 
 pub(super) async fn redeem(
@@ -71,11 +65,7 @@ pub(super) async fn redeem(
     given: Body,
 ) -> Answer {
     let given = read(&control, given, MAX_BODY).await?;
-    blocking(move || {
-        let request = body::parse(&given)?;
-        Ok(plain(control.access.redeem(&actor, &request, &*control.backend)?))
-    })
-    .await
+    with_body(given, move |given| control.access.redeem(&actor, &given, &*control.backend)).await
 }
 
 pub(super) async fn revoke(
