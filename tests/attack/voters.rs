@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::support::approvers::{Panel, TWO, events};
+use crate::support::approvers::{Panel, TWO, events, place};
+use crate::support::chats::send;
+use crate::support::etc::{at_home, etc};
 use crate::support::other::{UID, by, is_root, open_to_others, set_user};
-use crate::support::until;
+use crate::support::{text, until};
 
 fn nothing_ran(panel: &Panel) {
     assert!(events(&panel.house.path("ledger.jsonl"), "started").is_empty());
@@ -182,4 +184,46 @@ fn nobody_approves_what_they_ask_by_another_user_of_theirs() {
     assert_eq!(panel.by("carol", &["approve", &short]).0, Some(0));
     assert!(child.wait().unwrap().success(), "carol may");
     std::fs::remove_file("/tmp/clawrden-not-by-bob").unwrap();
+}
+
+#[test]
+fn nobody_accepts_a_suggestion_that_allows_what_their_own_user_asks_for() {
+    let etc = etc("policy.yaml", "default_action: ask");
+    let config = etc.path().join("clawrden/warden.yaml");
+    std::fs::write(&config, format!("people:\n  bob: ['token:bob', 'uid:{UID}']\n")).unwrap();
+    let extra = ["--api", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+    let Some(house) = at_home(etc.path(), &extra) else { return };
+    let made = house.cli(&["token", "create", "--role", "admin", "--name", "bob"]);
+    let bob = text(&made.stdout).trim().to_owned();
+    let address = place(&house).replace("http://", "");
+    open_to_others(&house);
+    let folder = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .unwrap();
+    for _ in 0..3 {
+        // By its name: no rule is made for a path.
+        let mut touch = Command::new("touch");
+        house.governed(&mut touch).arg("always-the-same").current_dir(folder.path());
+        let mut child = by(&set_user(UID), &touch).stderr(Stdio::piped()).spawn().unwrap();
+        let short = house.pending()["short"].as_str().unwrap().to_owned();
+        assert!(house.cli(&["approve", &short]).status.success());
+        assert!(child.wait().unwrap().success());
+    }
+    let path = "/api/policy/suggestions";
+    let suggested = until("the suggestion", || {
+        let (status, told) = send(&address, &bob, "GET", path, "", "");
+        assert_eq!(status, 200, "{told}");
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        told["rules"][0]["rule"].as_str().map(str::to_owned)
+    });
+    let body = serde_json::json!({"rule": suggested}).to_string();
+    let (status, told) = send(&address, &bob, "POST", path, "", &body);
+    assert_eq!(status, 400, "{told}");
+    assert!(told.contains("your own user asked"), "{told}");
+    assert!(events(&house.path("ledger.jsonl"), "rule_added").is_empty());
+    // Another admin may.
+    let made = house.cli(&["token", "create", "--role", "admin", "--name", "carol"]);
+    let (status, told) = send(&address, text(&made.stdout).trim(), "POST", path, "", &body);
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(events(&house.path("ledger.jsonl"), "rule_added").len(), 1);
 }

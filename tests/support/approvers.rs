@@ -130,7 +130,8 @@ fn said(output: &std::process::Output) -> Said {
 }
 
 /// Where the API of the warden is that was started last.
-fn place(house: &House) -> String {
+/// Where the house's API is, as a URL.
+pub fn place(house: &House) -> String {
     until("the log to say where the API is", || {
         let log = fs::read_to_string(house.path("warden.log")).unwrap();
         let line = log.lines().rfind(|line| line.contains("served over TCP"))?;

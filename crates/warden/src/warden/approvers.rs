@@ -107,7 +107,8 @@ impl Warden {
         self.is_own(&actor.doors, entry.caller.uid)
     }
 
-    fn is_own(&self, doors: &Doors, requester: Option<u32>) -> bool {
+    /// Whether what this user asked for is theirs who came by these doors.
+    pub(super) fn is_own(&self, doors: &Doors, requester: Option<u32>) -> bool {
         let Some(uid) = requester.filter(|&uid| uid != self.uid) else { return false };
         let people = self.people.now();
         doors.uid == Some(uid) || people.has_uid(&people.voter(doors).person, uid)

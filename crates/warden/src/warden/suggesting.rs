@@ -84,7 +84,7 @@ impl Control {
             "# A suggestion that was accepted: the ledger has who and why (rule_added).",
             &rule.yaml,
         );
-        self.changes_nothing_else(&found, rule, &name, &text).map_err(bad)?;
+        self.changes_nothing_else(actor, &found, rule, &name, &text).map_err(bad)?;
         let added = RuleAdded {
             entry: None,
             file: name.clone(),
@@ -142,9 +142,11 @@ impl Control {
         }
     }
 
-    /// Whether with the rule nothing of the history comes out otherwise but what it is for.
+    /// Whether with the rule nothing of the history comes out otherwise but what it is for, and nobody allows themselves
+    /// what others are asked for.
     fn changes_nothing_else(
         &self,
+        actor: &Actor,
         found: &Found,
         rule: &Suggestion,
         name: &str,
@@ -168,6 +170,12 @@ impl Control {
             let is_meant = was.action == Action::Ask && was.approvers.is_empty();
             if !is_ours || !is_meant || now.action != rule.action || was.executor != now.executor {
                 return Err("it would decide something else of the history as well".to_owned());
+            }
+            if rule.action == Action::Allow && self.0.is_own(&actor.doors, entry.caller.uid) {
+                return Err(
+                    "your own user asked for what it would allow: somebody else has to accept it"
+                        .to_owned(),
+                );
             }
             answered += 1;
         }
