@@ -318,6 +318,8 @@ fn of_other_jails_who_is_bounded_learns_nothing_not_even_how_much_there_is() {
     assert!(others["entries"].as_array().unwrap().is_empty() && others["next"].is_null());
     let status = get("/api/status");
     assert_eq!((&status["pending"], &status["running"]), (&1.into(), &1.into()));
+    let last = &status["no_approver"];
+    assert_eq!((&last["jail"], &last["count"]), (&"mine".into(), &1.into()));
     assert_eq!((&status["ledger"]["path"], &status["ledger"]["sequence"]), (&"".into(), &0.into()));
     let (head, _) =
         over_tcp(&served, &with_headers("GET", "/api/history?jails=other", &bearer(&token), ""));

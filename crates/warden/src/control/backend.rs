@@ -2,8 +2,9 @@
 
 use clawrden_api::{
     AnswerRequest, Answered, ChatService, ConfigInfo, ErrorBody, History, HistoryQuery,
-    IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status, TokenInfo,
+    IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status,
+    TokenInfo,
 };
 
 use super::actor::Actor;
@@ -120,6 +121,9 @@ pub trait Backend:
     /// # Errors
     /// When the state cannot be told.
     fn status(&self) -> Result<Status, ErrorBody>;
+
+    /// The last request of these jails that nobody could have answered, with how many there were in them.
+    fn no_approver(&self, in_jail: &dyn Fn(&str) -> bool) -> Option<NoApprover>;
 
     /// `GET /api/queue`.
     ///

@@ -60,7 +60,7 @@ pub(super) async fn status(
 fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<(), ErrorBody> {
     status.jails.retain(|jail| scope.has_jail(&jail.name));
     status.held.retain(|held| held.jail.as_ref().is_some_and(|jail| scope.has_jail(jail)));
-    status.no_approver = status.no_approver.take().filter(|last| scope.has_jail(&last.jail));
+    status.no_approver = backend.no_approver(&|jail| scope.has_jail(jail));
     let waiting = backend.queue()?.entries;
     status.pending = waiting.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
     status.running = backend.count_running(&|jail| scope.has_jail(jail));

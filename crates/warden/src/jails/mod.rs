@@ -16,6 +16,6 @@ pub use baseline::{Baseline, BaselineError};
 pub use name::{BadName, JailName};
 pub use places::{PlaceError, Places};
 pub use prisoner::Prisoner;
-pub use registry::{Jail, Jails, Origin, RegistryError};
+pub use registry::{Jail, Jails, MAX_JAILS, Origin, RegistryError};
 
 pub use crate::policies::{Brought, InForce, Policies};

@@ -1,17 +1,42 @@
 //! Who may answer: whether anybody can, and whether somebody asks for what they would approve themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use clawrden_api::{BridgeStatus, ErrorBody, NoApprover, QueueEntry};
 
 use super::Warden;
 use crate::approvals::{Now, Want, whom};
 use crate::control::Actor;
+use crate::jails::MAX_JAILS;
 use crate::ledger::Id;
 use crate::people::Doors;
 
 /// The users that the control socket lets in, beside the warden's own.
 const ROOT: u32 = 0;
+
+/// Requests that nobody could have answered: of each jail the last one, and how many there were. Of jails that are gone it
+/// keeps as many as fit; for a further one that goes whose last was first.
+#[derive(Debug, Default)]
+pub(super) struct Unanswerable(BTreeMap<String, NoApprover>);
+
+impl Unanswerable {
+    fn add(&mut self, mut last: NoApprover) {
+        if let Some(before) = self.0.get(&last.jail) {
+            last.count += before.count;
+        } else if self.0.len() >= MAX_JAILS {
+            let oldest = self.0.values().min_by_key(|one| one.last_ms).map(|one| one.jail.clone());
+            oldest.and_then(|jail| self.0.remove(&jail));
+        }
+        self.0.insert(last.jail.clone(), last);
+    }
+
+    fn of(&self, in_jail: &dyn Fn(&str) -> bool) -> Option<NoApprover> {
+        let all = || self.0.values().filter(|one| in_jail(&one.jail));
+        let count = all().map(|one| one.count).sum();
+        all().max_by_key(|one| one.last_ms).map(|last| NoApprover { count, ..last.clone() })
+    }
+}
 
 impl Warden {
     /// Why what is wanted cannot be had: too few of those who may answer can log in at all. `None` where enough can, or
@@ -61,14 +86,14 @@ impl Warden {
     pub(crate) fn found_nobody(&self, id: Id, jail: &str, rule: Option<String>, why: &str) {
         self.metrics.unanswerable.add(1);
         let last = NoApprover {
-            count: self.metrics.unanswerable.get(),
+            count: 1,
             last_ms: Now::read().ms,
             request: id.to_string(),
             jail: jail.to_owned(),
             rule,
             why: why.to_owned(),
         };
-        *self.nobody.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(last);
+        self.nobody.lock().unwrap_or_else(PoisonError::into_inner).add(last);
     }
 
     /// The bridges to chats that listen.
@@ -86,9 +111,9 @@ impl Warden {
         self.access.note_answer()
     }
 
-    /// The last request that nobody could have answered.
-    pub(super) fn last_unanswerable(&self) -> Option<NoApprover> {
-        self.nobody.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    /// The last request of these jails that nobody could have answered, and how many there were in all of them.
+    pub(super) fn last_unanswerable(&self, in_jail: &dyn Fn(&str) -> bool) -> Option<NoApprover> {
+        self.nobody.lock().unwrap_or_else(PoisonError::into_inner).of(in_jail)
     }
 
     /// Where a yes is confirmed that a chat alone cannot give.
@@ -112,5 +137,41 @@ impl Warden {
         let Some(uid) = requester.filter(|&uid| uid != self.uid) else { return false };
         let people = self.people.now();
         doors.uid == Some(uid) || people.has_uid(&people.voter(doors).person, uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied(jail: &str, last_ms: u64) -> NoApprover {
+        NoApprover { count: 1, last_ms, jail: jail.to_owned(), ..NoApprover::default() }
+    }
+
+    #[test]
+    fn each_jail_has_its_own_and_who_sees_several_has_the_last_of_them() {
+        let mut all = Unanswerable::default();
+        for (jail, ms) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+            all.add(denied(jail, ms));
+        }
+        let of = |jails: &[&str]| {
+            let last = all.of(&|jail| jails.contains(&jail))?;
+            Some((last.jail, last.last_ms, last.count))
+        };
+        assert_eq!(of(&["a"]), Some(("a".to_owned(), 3, 2)));
+        assert_eq!(of(&["a", "b"]), Some(("a".to_owned(), 3, 3)));
+        assert_eq!(of(&["a", "b", "c"]), Some(("c".to_owned(), 4, 4)));
+        assert_eq!(of(&["d"]), None);
+    }
+
+    #[test]
+    fn it_keeps_no_more_than_there_can_be_jails() {
+        let mut all = Unanswerable::default();
+        for n in 0..2 * MAX_JAILS {
+            all.add(denied(&n.to_string(), n as u64));
+        }
+        assert_eq!(all.0.len(), MAX_JAILS);
+        assert!(all.of(&|jail| jail == "0").is_none());
+        assert_eq!(all.of(&|_| true).unwrap().last_ms, 2 * MAX_JAILS as u64 - 1);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
-    JailInfo, JailList, JailRequest, KillReport, KillRequest, PolicyReloaded, PrisonerAnswer,
-    PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover, PolicyReloaded,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
 
 use super::Warden;
@@ -143,7 +143,7 @@ impl Backend for Control {
             jails: warden.jails.status(policy.error.as_ref().map(|error| &error.message[..])),
             pending: warden.approvals.len(),
             running: warden.running.count(),
-            no_approver: warden.last_unanswerable(),
+            no_approver: warden.last_unanswerable(&|_| true),
             people: warden.people.status(),
             bridges: warden.bridges(),
             dry_run: warden.config.dry_run,
@@ -155,6 +155,10 @@ impl Backend for Control {
             channels: warden.channel_list().channels,
             cautions: vec![if warden.uid == 0 { ROOT } else { SAME_USER }.to_owned()],
         })
+    }
+
+    fn no_approver(&self, in_jail: &dyn Fn(&str) -> bool) -> Option<NoApprover> {
+        self.0.last_unanswerable(in_jail)
     }
 
     fn queue(&self) -> Result<Queue, ErrorBody> {

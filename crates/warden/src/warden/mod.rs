@@ -27,7 +27,7 @@ mod suggesting;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use clawrden_api::{NoApprover, Stopped};
+use clawrden_api::Stopped;
 use clawrden_policy::Policy;
 use tokio::sync::{Notify, watch};
 
@@ -83,8 +83,8 @@ pub(crate) struct Warden {
     pub(crate) people: Folks,
     /// The tokens and sessions by which they come.
     access: Arc<Access>,
-    /// The last request that nobody could have answered.
-    nobody: Mutex<Option<NoApprover>>,
+    /// The last requests that nobody could have answered.
+    nobody: Mutex<approvers::Unanswerable>,
     pub(crate) jails: Jails,
     pub(crate) running: Arc<Running>,
     /// How many commands of rules that say so start and run.

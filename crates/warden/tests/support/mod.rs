@@ -27,7 +27,7 @@ use clawrden_api::{
     RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport,
     StopRequest, SuggestionAccepted,
 };
-use clawrden_api::{PairedUser, PeopleList, PeopleStatus, UnpairRequest};
+use clawrden_api::{NoApprover, PairedUser, PeopleList, PeopleStatus, UnpairRequest};
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
     Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting, Folk,
@@ -350,10 +350,17 @@ impl Backend for Fake {
         Ok(ConfigInfo::default())
     }
 
+    fn no_approver(&self, in_jail: &dyn Fn(&str) -> bool) -> Option<NoApprover> {
+        let jails = self.named_jails();
+        let last = jails.iter().rfind(|jail| in_jail(jail))?;
+        let count = jails.iter().filter(|jail| in_jail(jail)).count() as u64;
+        Some(NoApprover { jail: last.clone(), count, ..NoApprover::default() })
+    }
+
     fn status(&self) -> Result<Status, ErrorBody> {
         self.note("status".to_owned());
         Ok(Status {
-            no_approver: None,
+            no_approver: self.no_approver(&|_| true),
             people: PeopleStatus::default(),
             bridges: Vec::new(),
             version: "0".to_owned(),
