@@ -102,6 +102,12 @@ fn history_shows_what_happened_newest_first() {
     assert_eq!(entries[0]["decision"], "deny");
     assert_eq!(entries[1]["argv"], serde_json::json!(["echo", "one"]));
     assert_eq!(entries[1]["exit_code"], 0);
+    let id = entries[1]["id"].as_str().unwrap();
+    for id in [id, &id[..8].to_uppercase()] {
+        let history = house.json(&["history", "--json", "--id", id]);
+        assert_eq!(history["entries"], serde_json::json!([entries[1]]));
+    }
+    assert!(!house.cli(&["history", "--id", "abc"]).status.success());
 }
 
 #[test]

@@ -408,6 +408,9 @@ pub struct Answered {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
+    /// A request's id, or its first 4 digits or more. It is looked up, however long the history is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// A glob on the tool's name, or a part of the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,

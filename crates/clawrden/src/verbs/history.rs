@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// A glob on the tool's name, or a part of the command line
     #[arg(long, value_name = "PATTERN")]
     command: Option<String>,
+    /// A request's id, or its first 4 digits or more
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
     /// What was decided, or what came of an ask
     #[arg(long, value_name = "DECISION", value_parser = ["allow", "ask", "deny", "approved", "denied", "expired"])]
     decision: Option<String>,
@@ -107,6 +110,7 @@ fn query(args: Args, now_ms: u64) -> Result<HistoryQuery, Failure> {
             .map_err(|e| Failure::Usage(format!("{flag}: {e}")))
     };
     Ok(HistoryQuery {
+        id: args.id,
         command: args.command,
         decision: args.decision,
         caller: args.caller,

@@ -24,7 +24,7 @@ use super::{body, history, once, openapi, pages};
 use crate::events::UNWRITABLE;
 
 /// Digits of a request's id, and of the shortest prefix that stands for one.
-const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
+pub(super) const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
 
 /// The body of a route that takes no values.
 #[derive(serde::Deserialize, ToSchema)]

@@ -4,6 +4,7 @@ use axum::extract::Query;
 use axum::http::Uri;
 use clawrden_api::{ErrorCode, HistoryQuery};
 
+use super::handlers::ID_DIGITS;
 use super::reply::Failure;
 use crate::jails::JailName;
 
@@ -18,9 +19,12 @@ const DECISIONS: [&str; 6] = ["allow", "ask", "deny", "approved", "denied", "exp
 
 pub(super) fn query(uri: &Uri) -> Result<HistoryQuery, Failure> {
     let bad = |message| Failure::new(ErrorCode::BadRequest, message);
-    let Query(query) = Query::<HistoryQuery>::try_from_uri(uri)
+    let Query(mut query) = Query::<HistoryQuery>::try_from_uri(uri)
         .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
     check(&query).map_err(bad)?;
+    if let Some(id) = &mut query.id {
+        id.make_ascii_lowercase();
+    }
     Ok(query)
 }
 
@@ -34,6 +38,9 @@ pub(super) fn cause(error: &dyn std::error::Error) -> String {
 }
 
 fn check(query: &HistoryQuery) -> Result<(), String> {
+    if let Some(id) = query.id.as_deref().filter(|id| !is_id(id)) {
+        return Err(format!("id: {id:?} is no id; give 4 to 32 hex digits"));
+    }
     if query.command.as_deref() == Some("") {
         return Err("command: empty; leave it away to have any".to_owned());
     }
@@ -80,6 +87,10 @@ fn check(query: &HistoryQuery) -> Result<(), String> {
     }
 }
 
+fn is_id(text: &str) -> bool {
+    ID_DIGITS.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 fn is_caller(text: &str) -> bool {
     if let Some(pid) = text.strip_prefix("pid:") {
         return pid.parse::<u32>().is_ok();
@@ -111,6 +122,7 @@ mod tests {
         let uri = "/api/history?text=a%20b&outcome=caller_left&executor=ghost&rule=p:1&exit_code=-1&container=x";
         let found = ask(uri).unwrap();
         assert_eq!((found.text.as_deref(), found.exit_code), (Some("a b"), Some(-1)));
+        assert_eq!(ask("/api/history?id=00Ff").unwrap().id.as_deref(), Some("00ff"));
         for caller in ["0", "pid:1", "3f2a", "some-prisoner"] {
             assert!(ask(&format!("/api/history?caller={caller}")).is_ok(), "{caller}");
         }
@@ -119,6 +131,10 @@ mod tests {
     #[test]
     fn a_bad_value_is_refused_with_its_field() {
         for (given, field) in [
+            ("id=", "id"),
+            ("id=abc", "id"),
+            ("id=wxyz", "id"),
+            ("id=000000000000000000000000000000000", "id"),
             ("limit=0", "limit"),
             ("limit=1001", "limit"),
             ("limit=many", "limit"),

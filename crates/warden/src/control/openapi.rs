@@ -23,6 +23,9 @@ const COMMON: [ErrorCode; 6] = [
 /// What every route that reads a body can say.
 const WITH_BODY: [ErrorCode; 3] = [ErrorCode::BadRequest, ErrorCode::TooSlow, ErrorCode::TooLarge];
 
+/// A request's id, or its first digits.
+const ID: &str = "^[0-9a-f]{4,32}$";
+
 /// What a jail can be called.
 const JAIL: &str = "^[a-z0-9][a-z0-9_.-]{0,62}$";
 
@@ -125,7 +128,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             }
             "name" => json!({"type": "string", "pattern": JAIL}),
             _ if route.path.starts_with("/api/tokens/") => json!({"type": "string"}),
-            _ => json!({"type": "string", "pattern": "^[0-9a-f]{4,32}$"}),
+            _ => json!({"type": "string", "pattern": ID}),
         };
         all.push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
     }
@@ -162,6 +165,7 @@ fn parameters(route: &Route) -> Vec<Value> {
                 schema.as_object_mut().and_then(|schema| schema.remove("format"));
             }
             (_, "jail") => schema["pattern"] = json!(JAIL),
+            (_, "id") => schema["pattern"] = json!("^[0-9A-Fa-f]{4,32}$"),
             (_, "command") => schema["minLength"] = json!(1),
             _ => {}
         }
@@ -234,7 +238,7 @@ mod tests {
         };
         assert_eq!(pattern("/api/jails/{name}", "get"), JAIL);
         assert_eq!(pattern("/api/channels/{name}/test", "post"), "^[A-Za-z0-9_-]{1,32}$");
-        assert_eq!(pattern("/api/queue/{id}/approve", "post"), "^[0-9a-f]{4,32}$");
+        assert_eq!(pattern("/api/queue/{id}/approve", "post"), ID);
     }
 
     #[test]

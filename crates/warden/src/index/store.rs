@@ -18,7 +18,7 @@ use super::recent::Recent;
 use super::rows::{self, signed};
 use super::terms::condition;
 use crate::ledger::{
-    DEFAULT_LIMIT, Filter, Id, Ledger, LedgerError, MAX_LIMIT, Mark, Read, Seen, Step,
+    DEFAULT_LIMIT, Filter, Id, Ledger, LedgerError, MAX_LIMIT, Mark, Read, Seen, Step, ids,
 };
 
 /// The form of the file; one of another form is made anew.
@@ -289,9 +289,39 @@ impl Store {
         Ok(self.matching(&filter, most)?.len())
     }
 
+    /// The same of requests whose ids are these, which are looked up.
+    fn between(
+        &self,
+        first: Id,
+        last: Id,
+        filter: &Filter<'_>,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, IndexError> {
+        let sql = format!(
+            "SELECT {} FROM requests INDEXED BY requests_id WHERE id BETWEEN ?1 AND ?2 AND seq >= ?3 AND seq < ?4 \
+             ORDER BY seq DESC",
+            rows::COLUMNS
+        );
+        let end = filter.query.cursor.unwrap_or(u64::MAX);
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let values = params![first.0, last.0, signed(self.floor), signed(end)];
+        let mut found = statement.query(values)?;
+        let mut entries = Vec::new();
+        while let Some(row) = found.next()?.filter(|_| entries.len() < limit) {
+            let entry = rows::from_row(row)?;
+            if filter.fits(&entry) {
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
     /// The newest requests that fit, at most so many.
     fn matching(&self, filter: &Filter<'_>, limit: usize) -> Result<Vec<HistoryEntry>, IndexError> {
         let query = filter.query;
+        if let Some((first, last)) = query.id.as_deref().and_then(ids) {
+            return self.between(first, last, filter, limit);
+        }
         let times = (query.since_ms.unwrap_or(0), query.until_ms.unwrap_or(u64::MAX));
         let end = query.cursor.unwrap_or(u64::MAX);
         let mut entries = Vec::new();

@@ -175,6 +175,13 @@ fn queries() -> Vec<HistoryQuery> {
         HistoryQuery { since_ms: Some(u64::MAX), ..all() },
         HistoryQuery { jail: some("ci"), text: some("fine FILE-77"), ..all() },
     ];
+    for n in [0, 3, 3999, 5000, 99_999] {
+        let whole = id(n).to_string();
+        queries.push(HistoryQuery { id: some(&whole), jail: some("ci"), ..all() });
+        queries.push(HistoryQuery { id: some(&whole[..31]), limit: Some(5), ..all() });
+        queries.push(HistoryQuery { id: some(&whole), ..all() });
+    }
+    queries.push(HistoryQuery { id: some("0707"), cursor: Some(7000), ..all() });
     for command in [
         "git",
         "g*",
@@ -233,6 +240,12 @@ fn the_index_says_what_the_ledger_says_to_every_query() {
         .unwrap();
     assert!(steps > 1, "progress is told");
     assert_same(&index, &ledger);
+    let oldest = HistoryQuery { id: Some(id(0).to_string()), ..HistoryQuery::default() };
+    for found in [index.history(&ledger, &oldest), ledger.history(&oldest)] {
+        let found = found.unwrap();
+        assert_eq!((found.entries.len(), found.next), (1, None));
+        assert_eq!(found.entries[0].id, id(0).to_string());
+    }
     // Led on in small steps, over the ends of blocks, with late news of requests in blocks that are closed.
     fill(&ledger, 4000, 4010);
     ledger.append(&[finished(3, 77), Record::Approved(answered(11, "zz after all"))]).unwrap();

@@ -5,6 +5,7 @@ use clawrden_api::{Caller, CallerContainer, HistoryEntry, HistoryQuery};
 use globset::{Glob, GlobMatcher};
 
 use super::error::LedgerError;
+use super::id::Id;
 
 /// A query, understood.
 pub(crate) struct Filter<'a> {
@@ -42,6 +43,13 @@ impl<'a> Filter<'a> {
                 expected: "give allow, ask, deny, approved, denied, expired or caller_left",
             });
         }
+        if let Some(id) = query.id.as_ref().filter(|id| ids(id).is_none()) {
+            return Err(LedgerError::BadFilter {
+                name: "id",
+                value: id.clone(),
+                expected: "give an id, or its first digits",
+            });
+        }
         let caller = query.caller.as_deref().map(Who::new).transpose()?;
         let words = query.text.as_deref().unwrap_or_default().split_whitespace();
         let words = words.map(str::to_ascii_lowercase).collect();
@@ -52,7 +60,11 @@ impl<'a> Filter<'a> {
     /// Whether everything that was given holds.
     pub(crate) fn fits(&self, entry: &HistoryEntry) -> bool {
         let query = self.query;
-        self.command.as_ref().is_none_or(|(text, glob)| is_command(entry, text, glob.as_ref()))
+        query.id.as_ref().is_none_or(|id| entry.id.starts_with(id.as_str()))
+            && self
+                .command
+                .as_ref()
+                .is_none_or(|(text, glob)| is_command(entry, text, glob.as_ref()))
             && self.decision.is_none_or(|d| {
                 entry.decision.as_deref() == Some(d) || entry.outcome.as_deref() == Some(d)
             })
@@ -107,6 +119,12 @@ impl<'a> Who<'a> {
 
 fn is_command(entry: &HistoryEntry, text: &str, glob: Option<&GlobMatcher>) -> bool {
     glob.is_some_and(|glob| glob.is_match(tool(entry))) || line(entry).contains(text)
+}
+
+/// The first and the last id that begins so; `None` for what is no beginning of one.
+pub(crate) fn ids(digits: &str) -> Option<(Id, Id)> {
+    let first = format!("{digits:0<32}").parse().ok()?;
+    Some((first, format!("{digits:f<32}").parse().ok()?))
 }
 
 /// The tool's name: the last part of the first argument.

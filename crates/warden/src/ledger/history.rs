@@ -27,6 +27,9 @@ pub const MAX_LIMIT: usize = 1000;
 /// Requests whose end was read and whose beginning was not. Of further ones the end is left out.
 pub const MAX_PARTS: usize = 32 * 1024;
 
+/// Digits of a whole id.
+const ID_LENGTH: usize = 32;
+
 /// Reads one page.
 pub(super) fn search(
     place: &Place,
@@ -49,6 +52,10 @@ pub(super) fn search(
             return Ok(History { entries, next });
         }
         entries.push(entry);
+        // There is no other of a whole id.
+        if query.id.as_ref().is_some_and(|id| id.len() == ID_LENGTH) {
+            break;
+        }
     }
     Ok(History { entries, next: None })
 }

@@ -49,7 +49,7 @@ pub use about::{DiskFailed, Opened, SCHEMA};
 pub use argv::{Argv, Fold, MAX_ARGV};
 pub use dropped::{Bound, Dropped};
 pub use error::LedgerError;
-pub(crate) use filter::{Filter, Who, line, texts, tool};
+pub(crate) use filter::{Filter, Who, ids, line, texts, tool};
 pub(crate) use forward::{Mark, Step};
 pub use head::{Anchored, SignedHead};
 pub use history::{DEFAULT_LIMIT, MAX_LIMIT, MAX_PARTS};
