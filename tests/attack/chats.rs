@@ -1,12 +1,14 @@
 //! Answers through chats: a bridge decides nothing, and nobody is taken for whom they are not.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use crate::nothing_started;
 use crate::support::approvers::{Panel, TWO, events};
-use crate::support::chats::{exchange, send};
-use crate::support::text;
+use crate::support::chats::{exchange, exchange_by, send};
+use crate::support::{clawrden, text};
 
 const ASK: &str = "
 default_action: deny
@@ -99,7 +101,7 @@ fn a_tap_for_another_jail_or_rule_than_the_bridge_s_is_not_taken() {
 
 #[test]
 fn a_bridge_that_is_taken_over_opens_no_session_makes_no_token_and_writes_no_rule() {
-    let panel = Panel::new(ASK);
+    let mut panel = Panel::new(ASK);
     let slack = panel.bridge("slack", &[]);
     let alice = Some("slack:T1/ALICE");
     let login = format!(r#"{{"token":"{}"}}"#, slack.token());
@@ -115,6 +117,24 @@ fn a_bridge_that_is_taken_over_opens_no_session_makes_no_token_and_writes_no_rul
     child.wait().unwrap();
     let ledger = fs::read_to_string(panel.house.path("ledger.jsonl")).unwrap();
     assert!(!ledger.contains(slack.token().rsplit('_').next().unwrap()));
+    // Nor by a file of tokens that says that it is more than a bridge.
+    let slack = panel.bridge("slack", &[]);
+    panel.house.crash();
+    let tokens = panel.house.path("ledger.jsonl.tokens.json");
+    let kept = fs::read_to_string(&tokens).unwrap();
+    let forged = kept.replace("\"role\":\"approver\"", "\"role\":\"admin\"");
+    assert_ne!(forged, kept);
+    fs::write(&tokens, forged).unwrap();
+    panel.restart(&[]);
+    let address = panel.url.strip_prefix("http://").unwrap();
+    let user = "clawrden-on-behalf: slack:T1/ALICE\r\n";
+    for (path, body) in [
+        ("/api/tokens", r#"{"role":"approver"}"#),
+        ("/api/pairings", r#"{"person":"carol"}"#),
+        ("/api/policy/reload", "{}"),
+    ] {
+        assert_eq!(send(address, slack.token(), "POST", path, user, body).0, 403, "{path}");
+    }
 }
 
 #[test]
@@ -154,6 +174,10 @@ fn a_pairing_code_is_neither_guessed_nor_used_twice_nor_taken_by_who_is_no_bridg
     let path = "/api/pairings/redeem";
     // Without a user, by the control socket, by an ordinary token, by another service's bridge.
     assert_eq!(slack.post(None, path, &right).0, 403);
+    for headers in ["", "clawrden-on-behalf: slack:T1/M\r\n"] {
+        let socket = UnixStream::connect(panel.house.control()).unwrap();
+        assert_eq!(exchange_by(socket, "POST", path, headers, &right).0, 403);
+    }
     panel.token("mallory");
     let token = fs::read_to_string(panel.house.path("token-mallory")).unwrap();
     let address = panel.url.strip_prefix("http://").unwrap();
@@ -238,25 +262,76 @@ fn a_code_is_in_no_file_and_is_worth_nothing_after_a_restart() {
     let mut panel = Panel::new(ASK);
     let code = code(&panel, &["carol"]);
     let plain = code.replace('-', "");
-    for entry in fs::read_dir(panel.house.dir.path()).unwrap().flatten() {
-        if let Ok(bytes) = fs::read(entry.path()) {
-            let said = text(&bytes);
-            assert!(!said.contains(&code) && !said.contains(&plain), "{}", entry.path().display());
+    let mut folders = vec![panel.house.dir.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let about = path.symlink_metadata().unwrap();
+            if about.is_dir() {
+                folders.push(path);
+            } else if about.is_file() {
+                let said = text(&fs::read(&path).unwrap());
+                assert!(!said.contains(&code) && !said.contains(&plain), "{}", path.display());
+                files += 1;
+            }
         }
     }
+    assert!(files > 5, "only {files} files were looked at");
     panel.crash_and_restart(&[]);
     let slack = panel.bridge("slack", &[]);
     let body = format!(r#"{{"code":"{code}"}}"#);
     assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &body).0, 404);
 }
 
+/// What a warden says that does not start in this place.
+fn refusal(panel: &Panel) -> String {
+    let at = |name: &str| panel.house.path(name);
+    let mut command = Command::new("timeout");
+    // One that starts is ended, and has refused nothing.
+    command.arg("10").arg(clawrden().get_program()).arg("warden");
+    command.arg("--socket").arg(at("warden.sock")).arg("--control").arg(at("control.sock"));
+    command.arg("--policy").arg(at("policy.yaml")).arg("--config").arg(at("warden.yaml"));
+    let output = command.arg("--audit").arg(at("ledger.jsonl")).output().unwrap();
+    assert_ne!(output.status.code(), Some(124), "it serves");
+    text(&output.stderr)
+}
+
 #[test]
 fn who_is_paired_is_read_from_no_file_that_others_may_write() {
-    let panel = Panel::new(ASK);
+    use crate::support::other::{UID, is_root};
+    let mut panel = Panel::new(ASK);
     let slack = panel.bridge("slack", &[]);
     let body = format!(r#"{{"code":"{}"}}"#, code(&panel, &["carol"]));
     assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/pairings/redeem", &body).0, 200);
     let kept = panel.house.path("ledger.jsonl.paired.json");
-    let mode = fs::metadata(&kept).unwrap().permissions();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    let right = fs::read_to_string(&kept).unwrap();
+    panel.house.crash();
+    // What somebody else has written, or may write at any time.
+    let forged = right.replace("T1/CAROL", "T1/MALLORY");
+    assert_ne!(forged, right);
+    fs::write(&kept, &forged).unwrap();
+    for mode in [0o602, 0o620, 0o666] {
+        fs::set_permissions(&kept, fs::Permissions::from_mode(mode)).unwrap();
+        let said = refusal(&panel);
+        assert!(said.contains("paired.json") && said.contains("chmod 600"), "{mode:o}: {said}");
+    }
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
+    if is_root() {
+        chown(&kept, Some(UID), Some(UID)).unwrap();
+        let said = refusal(&panel);
+        assert!(said.contains(&format!("belongs to uid {UID}")), "{said}");
+    }
+    let elsewhere = panel.house.path("elsewhere.json");
+    fs::rename(&kept, &elsewhere).unwrap();
+    symlink(&elsewhere, &kept).unwrap();
+    let said = refusal(&panel);
+    assert!(said.contains("no regular file"), "{said}");
+    fs::remove_file(&kept).unwrap();
+    fs::write(&kept, &right).unwrap();
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
+    panel.restart(&[]);
+    let slack = panel.bridge("slack", &[]);
+    assert_eq!(slack.post(Some("slack:T1/MALLORY"), "/api/kill", "{}").0, 403);
+    assert_eq!(slack.post(Some("slack:T1/CAROL"), "/api/kill", "{}").0, 200);
 }

@@ -72,7 +72,17 @@ pub fn exchange(
     headers: &str,
     body: &str,
 ) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    exchange_by(TcpStream::connect(address).unwrap(), method, path, headers, body)
+}
+
+/// The same by a connection that is open already.
+pub fn exchange_by(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String, String) {
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
