@@ -15,11 +15,17 @@ use serde_json::Value;
 use crate::POLICY;
 use crate::platter::{Image, Left, Platter};
 use crate::points::asked;
+use crate::support::approvers::{Panel, TWO, people};
 use crate::support::other::is_root;
 use crate::support::{House, read_ledger, until};
 
 /// A warden whose state is on such a disk, in a folder that it makes itself; `None` where none can be had.
 fn house(settings: &str) -> Option<(Platter, House)> {
+    house_with(settings, POLICY, &[])
+}
+
+/// The same with another policy and further words.
+fn house_with(settings: &str, policy: &str, more: &[&str]) -> Option<(Platter, House)> {
     if !is_root() || !Path::new("/dev/fuse").exists() {
         eprintln!("not tried: only root can mount what forgets");
         return None;
@@ -38,8 +44,8 @@ fn house(settings: &str) -> Option<(Platter, House)> {
     fs::write(&file, settings).unwrap();
     let ledger = mount.join("state/ledger.jsonl");
     let words = ["--audit", ledger.to_str().unwrap(), "--config", file.to_str().unwrap()];
-    let words = [&["--grace", "300ms"], &words[..]].concat();
-    let house = House::within(dir, &[], POLICY, &words);
+    let words = [&["--grace", "300ms"], &words[..], more].concat();
+    let house = House::within(dir, &[], policy, &words);
     fs::create_dir(house.path("marks")).unwrap();
     Some((platter, house))
 }
@@ -162,5 +168,58 @@ fn what_a_person_let_run_was_recorded_on_the_disk() {
         assert_eq!((count("approved"), count("started")), (round + 1, round + 1), "{ledger:?}");
         until("the shim to end", || child.try_wait().unwrap());
         fs::remove_file(house.path("mark")).unwrap();
+    }
+}
+
+#[test]
+fn what_several_people_let_run_has_all_their_votes_on_the_disk() {
+    let Some((platter, house)) = house_with(&people(), TWO, &["--api", "127.0.0.1:0"]) else {
+        return;
+    };
+    let panel = Panel::around(house);
+    panel.token("bob");
+    panel.token("carol");
+    // What a machine finds of this entry: its votes, and what has become of it.
+    let found = |id: &str, left: Left<'_>| {
+        let at = tempfile::tempdir().unwrap();
+        put(&platter.image(left), at.path());
+        let all = taken_up(at.path());
+        let requests: HashSet<Value> = all
+            .iter()
+            .filter(|record| record["entry"] == *id)
+            .map(|record| record["id"].clone())
+            .collect();
+        let is_its = |record: &&Value| record["entry"] == *id || requests.contains(&record["id"]);
+        let of = |event| {
+            all.iter().filter(is_its).filter(|record| record["event"] == event).cloned().collect()
+        };
+        ["voted", "approved", "started"].map(of) as [Vec<Value>; 3]
+    };
+    for round in 0..6 {
+        let (mut child, short) = panel.waiting();
+        let id = panel.house.pending()["id"].as_str().unwrap().to_owned();
+        assert_eq!(panel.by("bob", &["approve", &short]).0, Some(0));
+        // A vote alone lets nothing run, and is there as soon as everything else is.
+        until("the vote to be on the disk", || {
+            let [voted, approved, started] = found(&id, Left::None);
+            assert!(approved.is_empty() && started.is_empty(), "{round}");
+            (voted.len() == 1 && voted[0]["person"] == "bob").then_some(())
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(panel.by("carol", &["approve", &short]).0, Some(0)));
+            // Whatever is left at whichever moment: nothing that one of them alone has let run.
+            let mut below = chance(round);
+            while !panel.mark().exists() {
+                let [voted, approved, started] = found(&id, Left::Some(&mut below));
+                assert_eq!(voted.len(), 1, "{round}");
+                assert!(started.len() <= approved.len(), "{round}: {started:?}");
+            }
+        });
+        let [voted, approved, started] = found(&id, Left::None);
+        assert_eq!((voted.len(), approved.len(), started.len()), (1, 1, 1), "{round}");
+        let by = approved[0]["approver"].as_str().unwrap();
+        assert!(by.starts_with("bob ") && by.contains(" and carol "), "{by}");
+        assert!(child.wait().unwrap().success());
+        fs::remove_file(panel.mark()).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use super::{House, clawrden, text, until};
 
 /// Alice is whoever runs the tests, and has a token and a user of Slack besides, as bob has; bob and carol are with her in security; dave leads.
-fn settings() -> String {
+pub fn people() -> String {
     let uid = rustix::process::geteuid().as_raw();
     format!(
         "people:
@@ -39,7 +39,7 @@ pub type Said = (Option<i32>, String);
 
 impl Panel {
     pub fn new(policy: &str) -> Self {
-        Self::of(&settings(), policy)
+        Self::of(&people(), policy)
     }
 
     /// With settings of one's own.
@@ -49,7 +49,11 @@ impl Panel {
         fs::write(&config, settings).unwrap();
         let config = config.to_str().unwrap().to_owned();
         let extra = ["--api", "127.0.0.1:0", "--config", &config];
-        let house = House::within(dir, &[], policy, &extra);
+        Self::around(House::within(dir, &[], policy, &extra))
+    }
+
+    /// A house that was made already and whose API is served.
+    pub fn around(house: House) -> Self {
         let url = place(&house);
         Self { house, url }
     }
