@@ -187,3 +187,37 @@ fn identical_requests_share_an_entry_and_one_approval_lets_one_run() {
         caller.wait().unwrap();
     }
 }
+
+#[test]
+fn what_helps_to_judge_a_request_stands_beside_it() {
+    let house = House::new(POLICY);
+    let place = house.path("project");
+    std::fs::create_dir_all(place.join(".git")).unwrap();
+    std::fs::write(place.join(".git/HEAD"), "ref: refs/heads/feature\n").unwrap();
+    let config = "[remote \"origin\"]\n\turl = https://git.example/team/app.git\n";
+    std::fs::write(place.join(".git/config"), config).unwrap();
+    until("the index", || {
+        (house.json(&["status", "--json"])["index"]["state"] == "ready").then_some(())
+    });
+    for before in [0, 1] {
+        // The shell stays: it is the parent.
+        let line = format!("{} hi; true", house.bin().join("echo").display());
+        let mut parent = std::process::Command::new("/bin/sh");
+        house.governed(&mut parent).args(["-c", &line, "a-b"]).current_dir(&place);
+        let mut child = parent.spawn().unwrap();
+        let entry = house.pending();
+        let context = &entry["context"];
+        assert_eq!(context["git_remote"], "https://git.example/team/app.git", "{entry}");
+        assert_eq!(context["git_branch"], "feature");
+        assert_eq!(context["parent"], serde_json::json!(["/bin/sh", "-c", line, "a-b"]));
+        assert_eq!(context["approved_before"], before);
+        let shown = text(&house.cli(&["queue"]).stdout);
+        assert!(shown.contains("team/app.git") && shown.contains("feature"), "{shown}");
+        assert!(house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+        assert!(child.wait().unwrap().success());
+        until("the index to have it", || {
+            let told = house.json(&["history", "--json", "--outcome", "approved"]);
+            (told["entries"].as_array().unwrap().len() == before + 1).then_some(())
+        });
+    }
+}
