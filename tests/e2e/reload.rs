@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::etc::{at_home, etc};
 use crate::support::{House, clawrden, text, until};
 
 const DENY: &str = "rules: [{command: echo, action: deny, reason: 'not yet'}]";
@@ -125,6 +126,28 @@ fn sighup_and_the_cli_read_the_policy_anew() {
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     replaced(&house, &before);
     assert_eq!(echo(&house).status.code(), Some(126));
+}
+
+#[test]
+fn a_further_file_of_rules_is_read_when_it_comes_and_when_it_goes() {
+    let etc = etc("policy.yaml", "default_action: deny");
+    let further = etc.path().join("clawrden/rules.d");
+    fs::create_dir(&further).unwrap();
+    let Some(house) = at_home(etc.path(), &[]) else { return };
+    until("the watches", || (policy(&house)["watched"] == true).then_some(()));
+    let is = |code: i32| {
+        until("the rules to hold", || (echo(&house).status.code() == Some(code)).then_some(()));
+    };
+    is(126);
+    fs::write(further.join("20-more.yaml"), ALLOW).unwrap();
+    is(0);
+    fs::write(further.join("10-first.yaml"), DENY).unwrap();
+    is(126);
+    fs::remove_file(further.join("10-first.yaml")).unwrap();
+    is(0);
+    fs::write(further.join("30-broken.yaml"), BROKEN).unwrap();
+    until("the error", || policy(&house)["error"].is_object().then_some(()));
+    is(0);
 }
 
 #[test]
