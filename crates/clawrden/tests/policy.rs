@@ -339,6 +339,23 @@ fn lint_points_at_what_is_most_likely_not_meant() {
 }
 
 #[test]
+fn lint_points_into_the_pack_where_a_rule_of_one_is_meant() {
+    let sandbox = Sandbox::new();
+    let yaml =
+        "use: [pack:git]\nrules:\n  - {command: rm, action: ask, reason: x, approvers: [ann]}\n";
+    let policy = file(&sandbox, "p.yaml", yaml);
+    let found = json(&sandbox, &["lint", "--json", &policy]);
+    let first = &found.as_array().unwrap()[0];
+    assert_eq!((&first["file"], &first["kind"]), (&"pack:git".into(), &"no-approvers".into()));
+    let (_, out, _) = ran(&sandbox, &["lint", &policy]);
+    let pack = clawrden_policy::Policy::pack("git").unwrap();
+    let line = usize::try_from(first["line"].as_u64().unwrap()).unwrap();
+    let shown = pack.lines().nth(line - 1).unwrap().trim_end();
+    let start: String = shown.chars().take(60).collect();
+    assert!(out.contains(&format!("--> pack:git:{line}:")) && out.contains(start.trim()), "{out}");
+}
+
+#[test]
 fn simulate_tells_what_another_policy_would_have_said() {
     let sandbox = Sandbox::new();
     let entry = |sequence: u32, argv: &str, decision: &str| {

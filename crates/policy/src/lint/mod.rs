@@ -2,6 +2,7 @@
 //! It is advice: nothing here changes a decision, and what it cannot tell for certain it does not claim.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::decision::{Action, RuleId};
 use crate::facts::Facts;
@@ -83,7 +84,11 @@ fn lint(policy: &Policy) -> Vec<Lint> {
         let rule = later.0;
         pairs += at;
         if pairs <= MAX_PAIRS {
-            found.extend(scopes.iter().take(at).find_map(|earlier| shadow(earlier, later)));
+            // To stand before the rules of a pack, and say something else, is what rules of one's own are for.
+            let is_pack = at >= policy.own_rules;
+            let mut earlier =
+                scopes.iter().take(at).filter(|(one, _)| !is_pack || one.id.file == rule.id.file);
+            found.extend(earlier.find_map(|earlier| shadow(earlier, later)));
         }
         if rule.action == Action::Ask && rule.reason.is_none() {
             found.push(Lint {
@@ -103,7 +108,15 @@ fn lint(policy: &Policy) -> Vec<Lint> {
         }
     }
     found.extend(probes(policy));
-    found.sort_by_key(|lint| (lint.rule.line, lint.rule.column, lint.kind));
+    let mut files: Vec<&Arc<str>> = Vec::new();
+    for rule in &policy.rules {
+        if files.last().is_none_or(|last| **last != rule.id.file) && !files.contains(&&rule.id.file)
+        {
+            files.push(&rule.id.file);
+        }
+    }
+    let file = |rule: &RuleId| files.iter().position(|file| **file == rule.file);
+    found.sort_by_key(|lint| (file(&lint.rule), lint.rule.line, lint.rule.column, lint.kind));
     found
 }
 
@@ -222,7 +235,8 @@ fn probes(policy: &Policy) -> Vec<Lint> {
     jails.extend(policy.rules.iter().filter_map(|rule| rule.jail.as_ref()).map(Glob::source));
     jails.sort_unstable();
     jails.dedup();
-    let mut allowed: BTreeMap<(u32, LintKind), (RuleId, Vec<&str>)> = BTreeMap::new();
+    // By the place of the rule.
+    let mut allowed: BTreeMap<_, (RuleId, Vec<&str>)> = BTreeMap::new();
     for (kind, command) in PROBES.lines().filter_map(probe) {
         let Ok(argv) = words::split(command) else { continue };
         let Some(name) = argv.first() else { continue };
@@ -241,8 +255,8 @@ fn probes(policy: &Policy) -> Vec<Lint> {
             let Some(rule) = decision.rule.filter(|_| decision.action == Action::Allow) else {
                 continue;
             };
-            let (_, commands) =
-                allowed.entry((rule.index, kind)).or_insert_with(|| (rule, Vec::new()));
+            let key = (Arc::clone(&rule.file), rule.index, kind);
+            let (_, commands) = allowed.entry(key).or_insert_with(|| (rule, Vec::new()));
             if commands.last() != Some(&command) {
                 commands.push(command);
             }
@@ -250,7 +264,7 @@ fn probes(policy: &Policy) -> Vec<Lint> {
     }
     allowed
         .into_iter()
-        .map(|((_, kind), (rule, commands))| admitted(rule, kind, &commands))
+        .map(|((.., kind), (rule, commands))| admitted(rule, kind, &commands))
         .collect()
 }
 

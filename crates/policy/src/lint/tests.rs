@@ -1,4 +1,5 @@
 use super::*;
+use crate::layers::{Layer, Source};
 
 fn found(rules: &str) -> Vec<(u32, &'static str)> {
     let policy = Policy::from_yaml("p.yaml", &format!("rules:\n{rules}")).unwrap();
@@ -84,4 +85,40 @@ fn a_rule_that_asks_anybody_is_spoken_of_where_others_say_whom() {
     assert_eq!(found(&format!("{security}{anybody}")), [(3, "no-approvers")]);
     let usual = format!("defaults: {{approvers: [security]}}\nrules:\n{security}{anybody}");
     assert_eq!(Policy::from_yaml("p.yaml", &usual).unwrap().lint(), []);
+}
+
+#[test]
+fn what_runs_an_allowed_command_is_no_matter_of_the_rule_about_that() {
+    // `bash -c id` and `find . -exec id` run what the rule allows and nothing else.
+    assert_eq!(found("  - {command: [id, whoami, bash], action: allow}\n"), []);
+    assert_eq!(found("  - {command: '*', action: allow}\n").len(), 2);
+}
+
+#[test]
+fn rules_of_several_files_are_spoken_of_one_by_one_in_their_order() {
+    let source = |layer, name, rules: &str| Source::new(layer, name, format!("rules: [{rules}]"));
+    let policy = Policy::from_sources(&[
+        source(Layer::Host, "z", "{command: tee, action: allow}"),
+        source(Layer::Rules, "a", "{command: cp, action: allow}"),
+    ]);
+    let lints = policy.unwrap().lint();
+    assert!(lints.iter().all(|lint| lint.kind == LintKind::WritesFiles), "{lints:?}");
+    let told: Vec<String> = lints.iter().map(|lint| lint.rule.to_string()).collect();
+    assert_eq!(told, ["z:1", "a:1"]);
+}
+
+#[test]
+fn there_is_nothing_to_say_of_profiles_and_packs() {
+    let profiles =
+        Policy::profiles().map(|name| Policy::from_sources(&[Policy::profile(name).unwrap()]));
+    let packs = Policy::packs().map(|name| Policy::from_yaml(name, Policy::pack(name).unwrap()));
+    for policy in profiles.chain(packs) {
+        assert_eq!(policy.unwrap_or_else(|error| panic!("{error}")).lint(), []);
+    }
+}
+
+#[test]
+fn ones_own_rule_before_those_of_a_pack_is_meant() {
+    let own = "use: [pack:git]\nrules:\n  - {command: git, action: deny}\n";
+    assert_eq!(Policy::from_yaml("p.yaml", own).unwrap().lint(), []);
 }

@@ -79,9 +79,15 @@ fn read(file: &Path) -> Result<Read, Failure> {
     Ok(Read { policy, name, text })
 }
 
+/// The name and the text of the file that the rule stands in: the policy's own, or a pack's.
+fn place<'r>(read: &'r Read, lint: &'r Lint) -> (&'r str, &'r str) {
+    let pack = lint.rule.file.strip_prefix("pack:").and_then(Policy::pack);
+    pack.map_or((&read.name, &read.text), |text| (&lint.rule.file, text))
+}
+
 fn entry(read: &Read, lint: &Lint) -> Entry {
     Entry {
-        file: read.name.clone(),
+        file: place(read, lint).0.to_owned(),
         line: lint.rule.line,
         column: lint.rule.column,
         rule: lint.rule.to_string(),
@@ -94,14 +100,15 @@ fn entry(read: &Read, lint: &Lint) -> Entry {
 fn show(read: &Read, lints: &[Lint]) {
     for lint in lints {
         let at = usize::try_from(lint.rule.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let (file, text) = place(read, lint);
         let text = Diagnostic {
-            file: read.name.clone(),
+            file: file.to_owned(),
             line: lint.rule.line,
             column: lint.rule.column,
             width: 1,
             message: lint.message.clone(),
             help: lint.help.clone(),
-            source_line: read.text.lines().nth(at).unwrap_or_default().to_owned(),
+            source_line: text.lines().nth(at).unwrap_or_default().to_owned(),
             skipped: 0,
         }
         .to_string();
