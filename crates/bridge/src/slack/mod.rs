@@ -38,6 +38,7 @@ pub use settings::{API, Hearing, Settings, SettingsError};
 pub struct Slack {
     web: Web,
     hearing: Hearing,
+    heard: socket::LastHeard,
 }
 
 impl Slack {
@@ -48,7 +49,11 @@ impl Slack {
     /// [`SettingsError`].
     pub fn new(http: Http, settings: Settings) -> Result<Self, SettingsError> {
         settings.check()?;
-        Ok(Self { web: Web::new(&settings, http), hearing: settings.hearing })
+        Ok(Self {
+            web: Web::new(&settings, http),
+            hearing: settings.hearing,
+            heard: socket::LastHeard::default(),
+        })
     }
 }
 
@@ -96,7 +101,9 @@ impl Service for Slack {
         let taking = Arc::new(taking);
         let hearing = async {
             match &self.hearing {
-                Hearing::Socket { app_token } => socket::listen(&taking, app_token).await,
+                Hearing::Socket { app_token } => {
+                    socket::listen(&taking, app_token, &self.heard).await
+                }
                 Hearing::Events { listen, signing_secret } => {
                     events::listen(&taking, *listen, signing_secret).await
                 }

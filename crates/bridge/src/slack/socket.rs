@@ -3,6 +3,7 @@
 //! Everything is acknowledged within a moment. When Slack is about to close a socket, another one is open before.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -14,8 +15,10 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::envelope::{Delivery, Ending, Envelope};
+use super::interaction::Done;
 use super::taking::Taking;
 use super::web::Web;
+use crate::bridge::now_ms;
 use crate::http::Duplex;
 use crate::inbox;
 use crate::secret::Secret;
@@ -51,6 +54,22 @@ const MAX_OLD: usize = 3;
 /// Messages of one socket that are none. Then it is given up.
 const MAX_MALFORMED: u32 = 20;
 
+/// How long after a socket was opened something may come that was said before that: what was not acknowledged on another one.
+const SENT_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long before we began something may have been said that comes then, in milliseconds.
+const BEFORE_US_MS: u64 = 60_000;
+
+/// When anything came over a socket last, in milliseconds since 1970. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct LastHeard(Arc<AtomicU64>);
+
+impl Default for LastHeard {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(now_ms().saturating_sub(BEFORE_US_MS))))
+    }
+}
+
 type Stream = WebSocketStream<Box<dyn Duplex>>;
 
 /// How a socket came to its end.
@@ -65,7 +84,7 @@ enum Ended {
 }
 
 /// Hears people until no socket can be had.
-pub(super) async fn listen(taking: &Arc<Taking>, app_token: &Secret) -> Failure {
+pub(super) async fn listen(taking: &Arc<Taking>, app_token: &Secret, heard: &LastHeard) -> Failure {
     let mut old = JoinSet::new();
     loop {
         while old.try_join_next().is_some() {}
@@ -85,8 +104,16 @@ pub(super) async fn listen(taking: &Arc<Taking>, app_token: &Secret) -> Failure 
         };
         let since = Instant::now();
         let taking = Arc::clone(taking);
-        let mut socket =
-            Socket { stream: opened, taking, is_greeted: false, hearing: None, malformed: 0 };
+        let mut socket = Socket {
+            stream: opened,
+            taking,
+            opened: since,
+            quiet_from: heard.0.load(Ordering::SeqCst),
+            heard: heard.clone(),
+            is_greeted: false,
+            hearing: None,
+            malformed: 0,
+        };
         let ended = socket.run().await;
         tracing::debug!(?ended, lived = ?since.elapsed(), "a socket of slack ended");
         if ended != Ended::Replaced {
@@ -170,6 +197,10 @@ fn cause(error: &tungstenite::Error) -> String {
 struct Socket {
     stream: Stream,
     taking: Arc<Taking>,
+    opened: Instant,
+    /// When anything was heard before it was opened.
+    quiet_from: u64,
+    heard: LastHeard,
     is_greeted: bool,
     hearing: Option<inbox::Hearing>,
     malformed: u32,
@@ -188,6 +219,7 @@ impl Socket {
             tokio::select! {
                 message = self.stream.next() => {
                     last = Instant::now();
+                    self.heard.0.store(now_ms(), Ordering::SeqCst);
                     let Some(Ok(message)) = message else { return Ended::Closed };
                     let envelope = match message {
                         Message::Text(text) => Envelope::parse(text.as_bytes()),
@@ -230,7 +262,15 @@ impl Socket {
 
     /// Makes room, acknowledges, and does it: nothing in between takes time.
     async fn take(&mut self, delivery: &Delivery) {
-        let done = delivery.done();
+        let mut done = delivery.done();
+        if let Done::Heard(heard) = &mut done
+            && self.opened.elapsed() < SENT_AGAIN
+        {
+            for switch in heard.iter_mut().filter(|one| one.wants.is_switch()) {
+                // Slack does not say when it was typed: at the earliest when it could not be heard any more.
+                switch.said_ms.get_or_insert(self.quiet_from);
+            }
+        }
         let acknowledgement = delivery.acknowledgement(&done);
         let taking = Arc::clone(&self.taking);
         match taking.take(done) {

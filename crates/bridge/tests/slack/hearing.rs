@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clawrden_bridge::card::Digest;
-use clawrden_bridge::service::{Failure, Scope, Service as _, Wants};
+use clawrden_bridge::service::{Failure, Heard, Scope, Service as _, Wants};
 use serde_json::json;
 
 use crate::fake::{self, Fault};
@@ -56,7 +56,8 @@ async fn what_comes_twice_has_the_same_key_and_what_comes_once_another() {
     let envelope = fake.tap(&message, "approve", fake::ALICE);
     let first = listening.next().await;
     fake.replay(&envelope);
-    let again = listening.next().await;
+    // When it came is all that differs.
+    let again = Heard { said_ms: first.said_ms, ..listening.next().await };
     assert_eq!(first, again);
     // The same tap in another envelope, as after a reconnect.
     let payload = fake.tapped(&message, "deny", fake::ALICE);
@@ -377,4 +378,20 @@ async fn sockets_that_are_closed_at_once_are_not_opened_without_end() {
     );
     fake.tap(&fake.message(), "approve", fake::ALICE);
     listening.next().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_said_before_a_socket_was_opened_is_not_taken_for_new() {
+    let fake = fake::Slack::start();
+    let mut listening = asked(&fake, 8).await;
+    let now = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        u64::try_from(now.unwrap().as_millis()).unwrap()
+    };
+    let begun = now();
+    // Slack sends again what was not acknowledged, and does not say when it was typed.
+    fake.deliver("slash_commands", &fake.typed("resume", fake::BOB));
+    assert!(listening.next().await.said_ms.unwrap() < begun);
+    fake.tap(&fake.message(), "approve", fake::ALICE);
+    assert!(listening.next().await.said_ms.unwrap() >= begun, "an answer is for one request");
 }
