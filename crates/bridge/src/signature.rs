@@ -15,6 +15,10 @@ pub const MAX_AGE: u64 = 5 * 60;
 /// Seconds that another clock may be ahead of ours. A signature from further on would be good for longer.
 pub const MAX_AHEAD: u64 = 5;
 
+/// Seconds before we listened from which on signatures are good, for what was signed while nobody did. What was taken by
+/// whoever listened then is known by its key, which is kept.
+const BEFORE_START: u64 = 5;
+
 /// Signatures that are remembered. While there are so many, nothing more is taken.
 const MAX_SEEN: usize = 10_000;
 
@@ -38,7 +42,7 @@ pub enum Refused {
     /// It is another's signature, or of other bytes.
     #[error("its signature is wrong; the secret may be another's")]
     Forged,
-    /// It was signed too long ago, or in the future, or before we listened.
+    /// It was signed too long ago, or in the future, or well before we listened.
     #[error(
         "it was signed at another time, or before this bridge listened; a replay, or a clock that is wrong"
     )]
@@ -88,7 +92,7 @@ impl Signer {
 /// Judges calls.
 pub struct Verifier {
     signer: Signer,
-    /// From when on signatures are taken: what was seen by whoever listened before is not known here.
+    /// From when on signatures are taken.
     since: u64,
     seen: HashMap<[u8; 32], u64>,
 }
@@ -111,10 +115,11 @@ impl Checked {
 }
 
 impl Verifier {
-    /// Takes what is signed with this secret from `since` on, in seconds since 1970.
+    /// One that begins to listen at `now`, in seconds since 1970, for what is signed with this secret.
     #[must_use]
-    pub fn new(secret: &Secret, form: Form, since: u64) -> Self {
-        Self { signer: Signer::new(secret, form), since, seen: HashMap::new() }
+    pub fn new(secret: &Secret, form: Form, now: u64) -> Self {
+        let (signer, since) = (Signer::new(secret, form), now.saturating_sub(BEFORE_START));
+        Self { signer, since, seen: HashMap::new() }
     }
 
     /// Judges a call at `now`, in seconds since 1970, by the time and the signature that came with it.
@@ -245,10 +250,10 @@ mod tests {
         assert_eq!(take(NOW, NOW + MAX_AGE), Ok(()));
         assert_eq!(take(NOW, NOW + MAX_AGE + 1), Err(Refused::Stale));
         assert_eq!(take(NOW + MAX_AHEAD, NOW), Ok(()));
-        assert_eq!(take(NOW + MAX_AHEAD + 1, NOW), Err(Refused::Stale));
+        assert_eq!(take(NOW + 6, NOW), Err(Refused::Stale));
         let since = NOW - 1_000;
-        assert_eq!(take(since, since + 10), Ok(()));
-        assert_eq!(take(since - 1, since + 10), Err(Refused::Stale));
+        assert_eq!(take(since - BEFORE_START, since + 10), Ok(()));
+        assert_eq!(take(since - BEFORE_START - 1, since + 10), Err(Refused::Stale));
     }
 
     #[test]

@@ -18,10 +18,10 @@ pub fn signer(secret: &Secret) -> signature::Signer {
     signature::Signer::new(secret, FORM)
 }
 
-/// What takes callbacks that are signed with this secret from `since` on, in seconds since 1970.
+/// What takes callbacks that are signed with this secret from `now` on, in seconds since 1970.
 #[must_use]
-pub fn verifier(secret: &Secret, since: u64) -> signature::Verifier {
-    signature::Verifier::new(secret, FORM, since)
+pub fn verifier(secret: &Secret, now: u64) -> signature::Verifier {
+    signature::Verifier::new(secret, FORM, now)
 }
 
 #[cfg(test)]

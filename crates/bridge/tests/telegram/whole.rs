@@ -271,3 +271,19 @@ async fn what_lets_go_and_comes_late_undoes_no_newer_stop() {
     assert!(told.text.contains("after this was said"), "{}", told.text);
     assert_eq!(house.warden.stopped_by().as_deref(), Some("root"));
 }
+
+#[tokio::test]
+async fn a_tap_that_telegram_need_not_send_again_is_done_though_the_bridge_dies_before_it_is() {
+    let mut house = House::start().await;
+    house.warden.ask(&asked(1, &["ls"]));
+    let message = house.message(1, "May this run?").await;
+    house.warden.set_away(true);
+    house.fake.tap(ALICE, &message, "Approve");
+    soon("it is confirmed", || (house.fake.unconfirmed() == 0).then_some(())).await;
+    house.crash().await;
+    house.warden.set_away(false);
+    house.open().await;
+    house.message(1, "Approved by alice").await;
+    assert_eq!(house.warden.answers().len(), 1);
+    house.check();
+}
