@@ -11,8 +11,6 @@ const ROWS = 1000;
 /** Requests that are saved at most, and asked for at once. */
 const SAVED = 20000;
 const SAVED_PAGE = 1000;
-/** Requests among which a link's is looked for. */
-const NEWEST = 1000;
 const DECISIONS = ["", "allow", "ask", "deny", "approved", "denied", "expired", "caller_left"];
 
 export function show(main, at) {
@@ -135,12 +133,11 @@ function row(entry) {
 
 async function open(id) {
   try {
-    const { entries } = await get(query("/api/history", { limit: NEWEST }));
-    const entry = entries.find((one) => one.id === id);
+    const { entries: [entry] } = await get(query("/api/history", { id, limit: 1 }));
     if (entry) detail(entry);
-    else announce(`That request is not among the newest ${NEWEST.toLocaleString()}: search for it`);
-  } catch {
-    // The list says what is wrong.
+    else announce("That request is not in the history, or not any more");
+  } catch (error) {
+    announce(error.message);
   }
 }
 

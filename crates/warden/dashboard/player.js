@@ -9,8 +9,10 @@ import { span, visible } from "./show.js";
 const MOST = 32 * 1024 * 1024;
 /** Seconds that a pause takes at most. */
 const PAUSE = 2;
-/** Milliseconds between pictures. */
+/** Milliseconds between steps of what is played. */
 const EVERY = 50;
+/** Characters that the screen is given at once. */
+const BATCH = 1024 * 1024;
 
 /** A line of a recording as an event, `null` for none. */
 function event(text) {
@@ -52,8 +54,10 @@ export function player(id, live) {
   const events = [];
   let shown = null;
   let timer = null;
+  // How far it is to be shown, in seconds, and how many of the events are.
+  let now = Infinity;
   let drawn = 0;
-  let cut = false;
+  let isDrawing = false;
 
   const fail = (error) => {
     if (stop.signal.aborted) return;
@@ -62,14 +66,42 @@ export function player(id, live) {
     if (!shown) place.replaceChildren();
   };
 
-  async function show(one) {
-    if (one.code === "o") await shown.write(one.data);
-    else if (one.code === "r") {
-      const [columns, rows] = one.data.split("x").map(Number);
+  const say = (...words) => {
+    note.replaceChildren(...words);
+    note.hidden = false;
+  };
+
+  /** Shows the next event, and what was written directly after it with it: each writing has its price. */
+  async function step() {
+    const { code, data } = events[drawn];
+    if (code === "o") {
+      let text = "";
+      for (; drawn < events.length && events[drawn].code === "o" && events[drawn].at <= now && text.length < BATCH; drawn += 1) text += events[drawn].data;
+      await shown.write(text);
+      return;
+    }
+    drawn += 1;
+    if (code === "r") {
+      const [columns, rows] = data.split("x").map(Number);
       if (columns && rows) shown.resize(columns, rows);
-    } else if (one.code === "m") {
-      note.replaceChildren("The recording says: ", ...visible(one.data));
-      note.hidden = false;
+    } else if (code === "m") say("The recording says: ", ...visible(data));
+  }
+
+  /** Brings the screen to `now`, from the beginning if that lies behind it. */
+  async function up() {
+    if (isDrawing || !shown) return;
+    isDrawing = true;
+    try {
+      while (!stop.signal.aborted) {
+        if (drawn && events[drawn - 1].at > now) {
+          shown.clear();
+          drawn = 0;
+        }
+        if (drawn === events.length || events[drawn].at > now) break;
+        await step();
+      }
+    } finally {
+      isDrawing = false;
     }
   }
 
@@ -88,20 +120,24 @@ export function player(id, live) {
   /** As it happens. */
   async function watch() {
     const answer = await stream(`/api/recordings/${id}?follow=true`, stop.signal);
-    let turn = Promise.resolve();
     let head = null;
-    await lines(answer, (text) => {
+    const cut = await lines(answer, (text) => {
       if (head === null) {
-        head = text;
-        turn = turn.then(() => open(text));
-      } else {
-        const one = event(text);
-        if (one) turn = turn.then(() => show(one));
+        head = open(text);
+        head.then(up).catch(fail);
+        return;
       }
+      const one = event(text);
+      if (!one) return;
+      // Nobody goes back in what is watched.
+      if (drawn === events.length && !isDrawing) drawn = events.length = 0;
+      events.push(one);
+      up().catch(fail);
     });
-    await turn;
-    note.textContent = "It has ended.";
-    note.hidden = false;
+    await head;
+    await up();
+    if (cut) say("It is longer than is shown here: save it when it has ended.");
+    else if (note.hidden) say("It has ended.");
   }
 
   /** All of it, to be played. */
@@ -110,7 +146,7 @@ export function player(id, live) {
     let head = null;
     let pause = 0;
     let last = 0;
-    cut = await lines(answer, (text) => {
+    const cut = await lines(answer, (text) => {
       if (head === null) {
         head = text;
         return;
@@ -123,13 +159,13 @@ export function player(id, live) {
       events.push({ ...one, at: one.at - pause });
     });
     await open(head ?? "{}");
-    if (!stop.signal.aborted) controls();
+    if (stop.signal.aborted) return;
+    controls();
+    if (cut) say("It is longer than is played here: save it to see all.");
   }
 
   function controls() {
     const whole = events.at(-1)?.at ?? 0;
-    let now = 0;
-    let turn = Promise.resolve();
     const play = button("Play", "first", () => (timer ? pause() : go()));
     const bar = el("input", { type: "range", min: "0", max: String(whole), step: "any", value: "0", "aria-label": "Where it is", on: { input: () => { pause(); seek(Number(bar.value)); } } });
     const speed = el("select", { "aria-label": "Speed" }, [1, 2, 4, 16].map((times) => el("option", { value: times }, `${times}×`)));
@@ -140,23 +176,9 @@ export function player(id, live) {
       bar.setAttribute("aria-valuetext", told.textContent);
       play.textContent = timer ? "Pause" : "Play";
     };
-    const up = () => {
-      turn = turn.then(async () => {
-        while (drawn < events.length && events[drawn].at <= now && !stop.signal.aborted) {
-          await show(events[drawn]);
-          drawn += 1;
-        }
-      });
-    };
     const seek = (to) => {
-      if (to < now) {
-        turn = turn.then(() => {
-          shown.clear();
-          drawn = 0;
-        });
-      }
       now = to;
-      up();
+      up().catch(fail);
       draw();
     };
     const pause = () => {
@@ -177,10 +199,6 @@ export function player(id, live) {
     };
     const file = button("Save recording", "", () => save());
     made.append(el("div", { class: "play-bar" }, play, bar, told, speed, file));
-    if (cut) {
-      note.textContent = "It is longer than is played here: save it to see all.";
-      note.hidden = false;
-    }
     // At first what it came to: who wants to see how, plays it.
     seek(whole);
   }

@@ -4,9 +4,15 @@
 import { el } from "./dom.js";
 import { harmless } from "./show.js";
 
-/** The most columns and rows that are drawn. */
+/** The most columns and rows of the screen, and rows above it that are kept. */
 const COLUMNS = 400;
 const ROWS = 150;
+const ABOVE = 500;
+/** Pieces of text with a look of their own that one picture has; what is below them is plain. */
+const PIECES = 20000;
+/** Milliseconds between pictures; one that took long to draw is kept for longer. */
+const EVERY = 100;
+const REST = 4;
 const STEPS = [0, 95, 135, 175, 215, 255];
 
 /** The colour of a number of the palette; the first sixteen are classes. */
@@ -67,35 +73,58 @@ function row(line, columns) {
   return made;
 }
 
+function plain(line) {
+  const text = harmless(line?.translateToString(true) ?? "");
+  return text ? [text] : [];
+}
+
 /** A screen; `write` takes what a command wrote and ends when it is shown. */
 export async function screen(columns, rows) {
   const { Terminal } = await import("./vendor/xterm.js");
   const size = (c, r) => ({ cols: Math.max(1, Math.min(COLUMNS, c || 80)), rows: Math.max(1, Math.min(ROWS, r || 24)) });
-  const terminal = new Terminal({ ...size(columns, rows), scrollback: 2000, convertEol: true, allowProposedApi: true });
+  const terminal = new Terminal({ ...size(columns, rows), scrollback: ABOVE, convertEol: true, allowProposedApi: true });
   const box = el("pre", { class: "screen", tabindex: "0", role: "region", "aria-label": "What it showed" });
   let drawing = null;
+  let next = 0;
   const draw = () => {
     drawing = null;
+    const began = performance.now();
     const buffer = terminal.buffer.active;
     const isLow = box.scrollHeight - box.scrollTop - box.clientHeight < 30;
     const lines = [];
-    for (let y = 0; y < buffer.length; y += 1) lines.push(row(buffer.getLine(y), terminal.cols));
+    let pieces = 0;
+    for (let y = 0; y < buffer.length; y += 1) {
+      const line = buffer.getLine(y);
+      const made = pieces < PIECES ? row(line, terminal.cols) : plain(line);
+      pieces += made.length;
+      lines.push(made);
+    }
     while (lines.length > 1 && !lines.at(-1).length) lines.pop();
     box.replaceChildren(...lines.flatMap((made, at) => (at ? ["\n", ...made] : made)));
     if (isLow) box.scrollTop = box.scrollHeight;
+    next = began + Math.max(EVERY, REST * (performance.now() - began));
+  };
+  const soon = () => { drawing ??= setTimeout(draw, Math.max(0, next - performance.now())); };
+  const resize = (c, r) => {
+    const { cols, rows: high } = size(c, r);
+    terminal.resize(cols, high);
+    soon();
   };
   return {
     box,
     write: (text) => new Promise((done) => {
       terminal.write(text, () => {
-        drawing ??= requestAnimationFrame(draw);
+        soon();
         done();
       });
     }),
-    resize: (c, r) => terminal.resize(size(c, r).cols, size(c, r).rows),
-    clear: () => terminal.reset(),
+    resize,
+    clear: () => {
+      terminal.reset();
+      resize(columns, rows);
+    },
     end: () => {
-      cancelAnimationFrame(drawing);
+      clearTimeout(drawing);
       terminal.dispose();
     },
   };
