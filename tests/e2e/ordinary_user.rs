@@ -1,6 +1,7 @@
 //! `clawrden run` by a user who is not root: it starts a warden of its own, in that user's places, and everything goes
 //! through it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
@@ -50,13 +51,18 @@ impl Person {
 
     /// `clawrden`, by this user, with nothing said about sockets.
     fn cli(&self, args: &[&str]) -> Command {
+        self.program(self.path("cli"), args)
+    }
+
+    /// Any program, by this user.
+    fn program(&self, program: impl AsRef<OsStr>, args: &[&str]) -> Command {
         let mut command = if is_root() {
-            let [program, words @ ..] = set_user(UID);
-            let mut command = Command::new(program);
-            command.args(words).arg(self.path("cli"));
+            let [first, words @ ..] = set_user(UID);
+            let mut command = Command::new(first);
+            command.args(words).arg(program);
             command
         } else {
-            Command::new(self.path("cli"))
+            Command::new(program)
         };
         command.args(args).envs(places(self.dir.path())).env_remove("CLAWRDEN_SOCKET");
         command.stdin(Stdio::null()).current_dir(self.dir.path());
@@ -167,4 +173,24 @@ fn what_a_users_warden_has_seen_is_in_its_history() {
     }
     assert!(person.said(&["deny", &short]).status.success());
     assert!(running.wait().unwrap().success());
+}
+
+#[test]
+fn the_scripted_session_ends_well_and_answers_nothing_of_anybody_elses() {
+    let person = Person::new();
+    // Another run of the same user, whose warden serves already.
+    let words = ["run", "--policy", "policy.yaml", "--tools", "touch", "--", "touch", "theirs"];
+    let mut theirs =
+        person.cli(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let waits = person.pending()["id"].clone();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/demo");
+    fs::copy(script, person.path("demo")).unwrap();
+    let played = person.program("bash", &["demo", "cli"]).output().unwrap();
+    let (said, told) = (text(&played.stdout), text(&played.stderr));
+    assert!(played.status.success(), "{said}{told}");
+    assert!(said.contains("(ended with 126)") && told.contains("destructive"), "{said}{told}");
+    assert_eq!(person.pending()["id"], waits, "it still waits");
+    assert!(!person.path("theirs").exists());
+    theirs.kill().unwrap();
+    theirs.wait().unwrap();
 }
