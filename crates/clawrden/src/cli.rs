@@ -66,6 +66,27 @@ enum Verb {
     Completions(verbs::completions::Args),
 }
 
+impl Verb {
+    /// Whether it asks a warden, which may be elsewhere. The others are about this machine and its files: an answer of theirs
+    /// is never to be taken for one about another.
+    fn asks_a_warden(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Warden(_)
+            | Self::Hook(_)
+            | Self::Audit(_)
+            | Self::Wait(_)
+            | Self::Shims(_)
+            | Self::Install(_)
+            | Self::Uninstall(_)
+            | Self::Harden(_)
+            | Self::Completions(_) => false,
+            Self::Policy(args) => args.asks_a_warden(),
+            _ => true,
+        }
+    }
+}
+
 /// Reads the command line and runs its verb.
 pub(crate) fn main(mut argv: Vec<OsString>) -> ExitCode {
     apply_name(&mut argv);
@@ -85,8 +106,7 @@ fn dispatch(cli: Cli) -> Outcome {
     let control = cli.control.map(std::path::absolute).transpose();
     let control = control.map_err(|e| Failure::Usage(format!("--control is no path: {e}")))?;
     let control = control.as_deref();
-    let for_elsewhere = !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_) | Verb::Hook(_));
-    verbs::elsewhere::settle(cli.elsewhere, for_elsewhere)?;
+    verbs::elsewhere::settle(cli.elsewhere, cli.verb.asks_a_warden())?;
     // The warden and `run` live on when a reader goes away, and a hook that a signal ends would let its command run;
     // everything else ends with it, as other tools do.
     if !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_) | Verb::Hook(_)) {

@@ -302,3 +302,28 @@ fn completions_name_the_verbs() {
     let text = stdout(sandbox.clawrden().args(["completions", "bash"]));
     assert!(VERBS.iter().all(|verb| text.contains(verb)));
 }
+
+#[test]
+fn a_verb_about_this_machine_is_not_asked_of_another() {
+    let sandbox = Sandbox::new();
+    let token = sandbox.path("token");
+    std::fs::write(&token, "clawrden_0_0").unwrap();
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for words in [
+        &["audit", "verify"][..],
+        &["audit", "export"],
+        &["policy", "check"],
+        &["policy", "explain", "--", "ls"],
+        &["policy", "show"],
+        &["wait", "7f3a"],
+        &["shims", "bin", "ls"],
+        &["completions", "bash"],
+    ] {
+        let mut command = Command::new(cargo_bin("clawrden"));
+        sandbox.environment(&mut command);
+        command.args(["--host", "https://127.0.0.1:1", "--token-file"]).arg(&token).args(words);
+        let refused = command.assert().code(2);
+        let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(said.contains("the machine that it runs on"), "{words:?}: {said}");
+    }
+}

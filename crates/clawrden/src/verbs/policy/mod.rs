@@ -60,6 +60,13 @@ enum Verb {
     Schema(schema::Args),
 }
 
+impl Args {
+    /// Whether a warden is asked, and not files of this machine alone.
+    pub(crate) fn asks_a_warden(&self) -> bool {
+        matches!(self.verb, Verb::Reload(_) | Verb::Simulate(_) | Verb::Suggest(_))
+    }
+}
+
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     match args.verb {
