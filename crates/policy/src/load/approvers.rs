@@ -100,11 +100,10 @@ fn names(node: &Node, report: &mut Report<'_>) -> Option<Arc<[Arc<str>]>> {
     }
     let mut names: Vec<Arc<str>> = Vec::with_capacity(words.len());
     for (at, text) in words {
-        let plain = |c: char| c.is_ascii_alphanumeric() || " ._@:-".contains(c);
+        let plain = |c: char| c.is_ascii_alphanumeric() || " ._@:/-".contains(c);
         let is_name = (1..=MAX_NAME).contains(&text.len()) && text.chars().all(plain);
         if !is_name || text.trim() != text {
-            let help =
-                "a name of the warden's settings: a person, a group, `uid:1000` or `token:ci`";
+            let help = "a name of the warden's settings: a person, a group, `uid:1000`, `token:ci` or `slack:T1/U1`";
             report.add(at.at, format!("bad name `{text}`"), help);
         } else if !names.iter().any(|name| **name == *text) {
             names.push(text.into());
@@ -184,6 +183,7 @@ mod tests {
             ("approvers: {count: 2}", vec![], 2),
             ("quorum: 2", vec![], 2),
             ("approvers: ['uid:1000', 'token:ci bot']", vec!["uid:1000", "token:ci bot"], 1),
+            ("approvers: ['slack:T1/U1', 'telegram:7']", vec!["slack:T1/U1", "telegram:7"], 1),
         ] {
             let found = rule(keys);
             assert_eq!((names(&found), found.count), (from, count), "{keys}");
