@@ -31,7 +31,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(15);
 pub const MAX_ANSWER: usize = 1024 * 1024;
 
 /// The longest rest that an answer may ask for; a longer one is taken for this.
-pub const MAX_REST: Duration = Duration::from_secs(60 * 60);
+pub const MAX_REST: Duration = Duration::from_secs(10 * 60);
 
 /// Why a call gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,12 +8,10 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::card::{Card, Digest};
+use crate::http::MAX_REST;
 use crate::kept::{Kept, Post, Tail};
 use crate::service::{Failure, Posted};
 use crate::table::Table;
-
-/// The longest rest that a service may ask for at once.
-const MAX_REST: Duration = Duration::from_secs(10 * 60);
 
 /// A digest is brought to the newest so often at most.
 const DIGEST_EVERY: Duration = Duration::from_secs(3);

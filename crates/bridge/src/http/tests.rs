@@ -42,6 +42,16 @@ async fn an_answer_of_any_status_comes_back_with_the_rest_it_asks_for() {
     assert!(asked.ends_with("{\"a\":1}"), "{asked}");
 }
 
+#[test]
+fn no_answer_asks_for_more_rest_than_ten_minutes() {
+    let asked = |seconds: &'static str| {
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, seconds.parse().unwrap())]))
+    };
+    assert_eq!(asked("3600"), Some(Duration::from_secs(600)));
+    assert_eq!(asked("600"), Some(Duration::from_secs(600)));
+    assert_eq!(asked("soon"), None);
+}
+
 #[tokio::test]
 async fn nobody_is_sent_elsewhere() {
     let answer = b"HTTP/1.1 302 x\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
