@@ -234,6 +234,52 @@ fn a_policy_is_explained_checked_and_held_against_the_history() {
 }
 
 #[test]
+fn requests_are_answered_by_the_keyboard() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &TCP);
+        let browser = signed_in(&driver, &house).await;
+        let first = push(&house, "kept-away");
+        browser.until("the card", &card("kept-away", "true")).await;
+        let second = push(&house, "let-through");
+        browser.until("the card", &card("let-through", "true")).await;
+        let third = push(&house, "kept-as-well");
+        browser.until("the card", &card("kept-as-well", "true")).await;
+        let at = |word: &str| {
+            format!(
+                "return document.activeElement.matches('.request') && document.activeElement.textContent.includes('{word}')"
+            )
+        };
+        browser.write("body", "j").await;
+        browser.until("the first", &at("kept-away")).await;
+        browser.write("body", "jj").await;
+        browser.until("the last", &at("kept-as-well")).await;
+        browser.write("body", "x").await;
+        browser.write("body", "kk").await;
+        browser.until("the first", &at("kept-away")).await;
+        browser.write("body", "x").await;
+        // Two are marked, and denied together.
+        browser.until("both", "return document.querySelectorAll('.request input:checked').length === 2 && !document.querySelector('.bulk').hidden").await;
+        browser.press_button("Deny 2…").await;
+        browser.write("dialog[open] textarea", "not by hand").await;
+        browser.press("dialog[open] .kill").await;
+        for child in [first, third] {
+            let ended = end(child).await;
+            assert_eq!(ended.status.code(), Some(126));
+            assert!(text(&ended.stderr).contains("not by hand"), "{}", text(&ended.stderr));
+        }
+        // Who came to a card by Tab is at that card.
+        browser
+            .until("one", "return document.querySelectorAll('.request:not(.gone)').length === 1")
+            .await;
+        browser.write(".request:not(.gone) .deny", "a").await;
+        assert_eq!(house.event("approved")["channel"], "web");
+        let _ = end(second).await;
+        is_content(&browser, &[]).await;
+        browser.close().await;
+    });
+}
+
+#[test]
 fn a_token_is_shown_once_opens_a_session_and_is_revoked() {
     with_driver(async |driver| {
         let house = House::with(POLICY, &TCP);

@@ -71,12 +71,12 @@ function frame() {
     const { by, since_ms: since, paused } = status.stopped;
     lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, paused ? "Everything is paused." : "Everything is stopped."),
       el("span", { class: "grow" }, "By ", ...visible(by), ", ", counting(since, "ago"), ". Every new command is denied."),
-      button("Resume…", "bad", () => resume({}))));
+      session.mayAnswer() ? button("Resume…", "bad", () => resume({})) : null));
   }
   for (const held of status?.held ?? []) {
     const what = held.jail ? `jail ${held.jail}` : `container ${held.container?.name}`;
     lines.push(el("div", { class: "banner wait" }, el("span", { class: "grow" }, ...visible(`The ${what} is ${held.stopped.paused ? "paused" : "stopped"} by ${held.stopped.by}.`)),
-      button("Resume…", "small", () => resume(held.jail ? { jail: held.jail } : { container: held.container.id }))));
+      session.mayAnswer() ? button("Resume…", "small", () => resume(held.jail ? { jail: held.jail } : { container: held.container.id })) : null));
   }
   if (status?.ledger.error) {
     lines.push(el("div", { class: "banner bad", role: "alert" }, el("strong", {}, "The ledger cannot be written, so nothing runs."), el("span", { class: "grow" }, ...visible(status.ledger.error))));

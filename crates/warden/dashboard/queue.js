@@ -32,6 +32,11 @@ export function show(main) {
     event.preventDefault();
     event.stopPropagation();
   }, { capture: true });
+  // Keys are for the card that one is in, however one came there.
+  list.addEventListener("focusin", (event) => {
+    const made = event.target.closest(".request");
+    if (made) page.current = made.dataset.id;
+  });
   main.append(
     el("div", { class: "page-head" }, el("h1", {}, "Waiting for an answer"), el("span", { class: "grow" }), search),
     bulk, gap, list, more,
@@ -173,8 +178,7 @@ async function answered(id, made) {
     return;
   }
   try {
-    const { entries } = await get(query("/api/history", { limit: 200 }));
-    const entry = entries.find((one) => one.id === id);
+    const { entries: [entry] } = await get(query("/api/history", { id, limit: 1 }));
     if (entry?.outcome) say(entry.outcome, entry.approver, entry.answer);
   } catch {
     // Who answered stands in the history in any case.
