@@ -749,7 +749,15 @@ fn the_web_page_is_given_to_everybody_and_nothing_else_comes_with_it() {
     for path in ["/", "/login", "/ui/app.js", "/ui/base.css"] {
         let (head, _) = get(path);
         assert_eq!(status(&head), 200, "{path}");
-        assert!(head.to_ascii_lowercase().contains("content-security-policy: default-src 'none'"));
+        let head = head.to_ascii_lowercase();
+        for wanted in [
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
+            "frame-ancestors 'none'",
+            "x-frame-options: deny",
+            "x-content-type-options: nosniff",
+        ] {
+            assert!(head.contains(wanted), "{path}: no {wanted:?} in {head}");
+        }
     }
     for path in ["/ui/", "/ui/../api/status", "/ui/%2e%2e/api/status", "/ui/..%2fapi%2fstatus"] {
         assert!([401, 404].contains(&status(&get(path).0)), "{path}");
