@@ -1,5 +1,6 @@
 //! One command from its start to its end: native, by way of the warden, and by way of peers.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,17 +9,26 @@ use crate::pairs::{Rounds, Spread, alternate, timed};
 use crate::report::{Budget, Report, Row, Unit};
 use crate::{Outcome, client};
 
+/// The ledger's promise to commands with authority is the one to all others: on the disk soon, not before they start. What
+/// is left is what we cost; the disk's part is told by a row of its own.
+const SOON: &str = "ledger: {durability: {authority: 50ms}}";
+
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
-    let (mirror, local) =
-        (bench.house("spawn-mirror", MIRROR)?, bench.house("spawn-local", LOCAL)?);
+    let soon = bench.dir().join("soon.yaml");
+    fs::write(&soon, SOON)?;
+    let settings = ["--config", soon.to_str().ok_or("the folder's name is no text")?];
+    let mirror = bench.house("spawn-mirror", MIRROR)?;
+    let local = bench.house_with("spawn-local", LOCAL, &settings)?;
+    let durable = bench.house("spawn-durable", LOCAL)?;
     let rounds = bench.rounds(20, 25);
     let mut rows = governed(bench, "true", &[], "mirror by handoff", &mirror, Some(1.5))?;
     rows.extend(governed(bench, "sh", &["-c", ":"], "mirror by handoff", &mirror, None)?);
     rows.extend(governed(bench, "true", &[], "local, supervised", &local, Some(2.0))?);
     rows.extend(governed(bench, "sh", &["-c", ":"], "local, supervised", &local, None)?);
     rows.push(version_1(bench, &local.socket(), rounds)?);
+    rows.extend(governed(bench, "true", &[], "local, on the disk first", &durable, None)?);
     report.group("one command", rows);
-    let written = mirror.ledger_bytes() + local.ledger_bytes();
+    let written = mirror.ledger_bytes() + local.ledger_bytes() + durable.ledger_bytes();
     if written == 0 {
         return Err(
             "the ledgers stayed empty, so this was no measurement of governed commands".into()
