@@ -145,6 +145,27 @@ fn a_user_runs_a_command_under_a_warden_of_their_own_and_answers_it_from_elsewhe
 }
 
 #[test]
+fn without_a_policy_the_stock_one_holds() {
+    let person = Person::new();
+    // Nothing is lost by any of it, should it run after all.
+    let script = "env ls policy.yaml; echo ls-$?; env rm -rf /etc/clawrden-is-not-there; echo rm-$?; \
+                  env git push; echo git-$?";
+    let run = ["run", "--tools", "ls,rm,git", "--", "sh", "-c", script];
+    let running = person.cli(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let entry = person.pending();
+    assert_eq!(entry["argv"], serde_json::json!(["git", "push"]));
+    let rule = entry["rule"].as_str().unwrap_or_default();
+    assert!(rule.starts_with("pack:git:"), "{entry}");
+    assert!(person.said(&["deny", entry["short"].as_str().unwrap()]).status.success());
+    let output = running.wait_with_output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(out, "policy.yaml\nls-0\nrm-126\ngit-126\n", "{err}");
+    let started: Vec<Value> =
+        person.ledger().into_iter().filter(|record| record["event"] == "started").collect();
+    assert_eq!(started.len(), 1, "{started:?}");
+}
+
+#[test]
 fn what_a_users_warden_has_seen_is_in_its_history() {
     let person = Person::new();
     let script = "env echo hello; env ls; env touch made; true";
