@@ -127,3 +127,26 @@ fn what_was_half_typed_for_one_request_does_not_approve_another() {
     watch.send("q\n");
     assert!(watch.child.wait().unwrap().success());
 }
+
+#[test]
+fn the_queue_that_is_watched_is_a_line_of_json_for_each_change() {
+    let house = House::new(POLICY);
+    let mut watch = clawrden();
+    watch.arg("--control").arg(house.control()).args(["queue", "--watch", "--json"]);
+    let mut watch = watch.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || -> serde_json::Value {
+        serde_json::from_str(&lines.next().expect("it goes on").unwrap()).unwrap()
+    };
+    assert_eq!(next()["entries"], serde_json::json!([]), "the queue as it is comes first");
+    let asked = ask(&house);
+    let with = next();
+    assert_eq!(with["entries"].as_array().unwrap().len(), 1, "{with}");
+    assert_eq!(with["entries"][0]["argv"], serde_json::json!(["true"]));
+    let id = with["entries"][0]["id"].as_str().unwrap();
+    assert!(house.cli(&["deny", id]).status.success());
+    assert_eq!(next()["entries"], serde_json::json!([]), "one line for each change");
+    assert_eq!(asked.wait_with_output().unwrap().status.code(), Some(126));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
