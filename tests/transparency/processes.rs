@@ -213,3 +213,15 @@ fn a_signal_to_the_callers_group_leaves_nothing_of_an_untrapped_tool() {
         until("its child to end", || (!left()).then_some(()));
     }
 }
+
+#[test]
+fn the_tool_keeps_its_cgroup_when_it_is_handed_off() {
+    let [native, mirror] = [Way::Native, Way::Mirror].map(|way| {
+        let stage = Stage::new(way);
+        let output = stage.tool("cat").arg("/proc/self/cgroup").output().unwrap();
+        assert!(output.status.success(), "{way:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert!(!native.is_empty());
+    assert_eq!(mirror, native);
+}
