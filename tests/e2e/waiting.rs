@@ -99,6 +99,22 @@ fn after_hold_the_caller_is_sent_away_with_75_and_the_request_is_parked() {
 }
 
 #[test]
+fn a_hold_of_nothing_keeps_the_caller_waiting() {
+    let policy = SHORT_HOLD.replace("hold: 2s", "hold: 0");
+    assert_ne!(policy, SHORT_HOLD);
+    let (house, short) = (House::new(&policy), House::new(SHORT_HOLD));
+    let mut waits = house.shimmed("touch").arg("made").stderr(Stdio::null()).spawn().unwrap();
+    let entry = house.pending();
+    assert_eq!(short.shimmed("touch").arg("made").output().unwrap().status.code(), Some(75));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(waits.try_wait().unwrap().is_none(), "it waits after 3 s");
+    assert_eq!(house.pending()["callers"], 1);
+    assert!(house.cli(&["approve", entry["short"].as_str().unwrap()]).status.success());
+    assert!(waits.wait().unwrap().success());
+    assert!(house.path("made").exists());
+}
+
+#[test]
 fn killed_at_two_seconds_approved_at_four_repeated_at_six_runs_exactly_once() {
     let house = House::new("rules: [{command: sh, action: ask}]");
     let counter = house.path("count");

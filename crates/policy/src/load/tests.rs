@@ -96,6 +96,15 @@ fn a_caller_looks_for_a_warden_no_longer_than_it_can_be_told() {
 }
 
 #[test]
+fn a_hold_of_nothing_is_for_ever() {
+    let text = "jails: {a: {hold: 0}, b: {hold: 2s}, c: {}}";
+    let policy = from_text("p", text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(policy.hold("a"), None);
+    assert_eq!(policy.hold("b"), Some(std::time::Duration::from_secs(2)));
+    assert_eq!(policy.hold("c"), Some(std::time::Duration::from_secs(100)));
+}
+
+#[test]
 fn the_caret_is_under_the_token() {
     let error =
         from_text("policy.yaml", "rules:\n  - {command: ls, action: permit}\n").unwrap_err();
