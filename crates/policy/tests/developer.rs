@@ -3,7 +3,7 @@
 mod cases;
 
 use cases::{decide, words};
-use clawrden_policy::{Action, Facts, Policy};
+use clawrden_policy::{Action, Executor, Facts, Policy, Timeout};
 
 /// One case a line: the expected action, then the words of the command; quotes hold words together.
 /// Every command is a tool on the PATH, called in /home/ann/project.
@@ -56,6 +56,21 @@ fn every_ask_and_deny_of_the_stock_policy_says_why() {
         let decision = decide(&policy, &words(command.trim()));
         assert!(!decision.reason.is_empty(), "{command}");
     }
+}
+
+/// Builds, servers and editors take the time they take.
+#[test]
+fn the_stock_policy_sets_no_clock_for_what_it_allows() {
+    let policy = Policy::stock();
+    let mut count = 0;
+    for command in CASES.lines().filter_map(|line| line.strip_prefix("allow ")) {
+        let decision = decide(&policy, &words(command.trim()));
+        if decision.executor == Executor::Mirror {
+            assert_eq!(decision.timeout, Timeout::None, "{command}");
+            count += 1;
+        }
+    }
+    assert!(count >= 50, "only {count} cases");
 }
 
 #[test]
