@@ -41,6 +41,28 @@ fn a_local_tool_that_runs_out_of_time_is_124() {
 }
 
 #[test]
+fn a_clock_starts_when_the_tool_does_however_long_a_person_took() {
+    let policy = "
+rules:
+  - {command: sleep, args: ['1'], action: ask, timeout: 2s}
+  - {command: sleep, args: ['1.0'], action: ask, timeout: 2s, executor: local}
+";
+    let house = House::new(policy);
+    let tools = ["1", "1.0"].map(|time| house.shimmed("sleep").arg(time).spawn().unwrap());
+    let asked = until("both to wait", || {
+        let entries = house.json(&["queue", "--json"])["entries"].as_array()?.clone();
+        (entries.len() == 2).then_some(entries)
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    for entry in asked {
+        assert!(house.cli(&["approve", entry["id"].as_str().unwrap()]).status.success());
+    }
+    for mut tool in tools {
+        assert_eq!(tool.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
 fn a_timeout_takes_the_daemonised_grandchildren_too() {
     let house = House::with(POLICY, &["--grace", "500ms"]);
     let pids = house.path("pids");
