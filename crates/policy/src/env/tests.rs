@@ -46,6 +46,63 @@ fn the_variables_that_load_or_run_something_are_dangerous() {
     }
 }
 
+/// The list that `sudo -V` shows to root, on every system that it is built for; where it has a star, a name of them.
+#[test]
+fn every_variable_that_sudo_takes_away_is_dangerous() {
+    for name in [
+        "IFS",
+        "CDPATH",
+        "LOCALDOMAIN",
+        "RES_OPTIONS",
+        "HOSTALIASES",
+        "NLSPATH",
+        "PATH_LOCALE",
+        "LD_PRELOAD",
+        "_RLD_LIST",
+        "SHLIB_PATH",
+        "LDR_PRELOAD",
+        "LIBPATH",
+        "AUTHSTATE",
+        "DYLD_INSERT_LIBRARIES",
+        "KRB5_CONFIG",
+        "KRB5_KTNAME",
+        "VAR_ACE",
+        "USR_ACE",
+        "DLC_ACE",
+        "TERMINFO",
+        "TERMINFO_DIRS",
+        "TERMPATH",
+        "TERMCAP",
+        "ENV",
+        "BASH_ENV",
+        "PS4",
+        "GLOBIGNORE",
+        "BASHOPTS",
+        "SHELLOPTS",
+        "JAVA_TOOL_OPTIONS",
+        "PERLIO_DEBUG",
+        "PERLLIB",
+        "PERL5LIB",
+        "PERL5OPT",
+        "PERL5DB",
+        "FPATH",
+        "NULLCMD",
+        "READNULLCMD",
+        "ZDOTDIR",
+        "TMPPREFIX",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONINSPECT",
+        "PYTHONUSERBASE",
+        "RUBYLIB",
+        "RUBYOPT",
+        "BASH_FUNC_ls%%",
+        "__BASH_FUNC<ls>()",
+    ] {
+        assert!(dangerous(name, "anything"), "{name}");
+    }
+}
+
 #[test]
 fn everyday_variables_are_not() {
     for name in [
