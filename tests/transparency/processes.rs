@@ -106,6 +106,22 @@ fn what_runs_in_the_background_does_not_hold_the_tool_up() {
 }
 
 #[test]
+fn what_keeps_the_tools_output_open_does_not_hold_it_up_either() {
+    for stage in Stage::all() {
+        let path = stage.house.path("said");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut tool = stage.tool("sh");
+        tool.args(["-c", "sleep 3 & echo done"]).stdout(file).stderr(Stdio::null());
+        let start = Instant::now();
+        let status = tool.status().unwrap();
+        let took = start.elapsed();
+        assert!(status.success(), "{:?}: {status}", stage.way);
+        assert!(took < Duration::from_millis(2500), "{:?} took {took:?}", stage.way);
+        assert_eq!(std::fs::read(&path).unwrap(), b"done\n", "{:?}", stage.way);
+    }
+}
+
+#[test]
 fn a_tool_that_daemonises_leaves_its_daemon_running() {
     for stage in Stage::all() {
         let (started, ended) = (stage.house.path("started"), stage.house.path("ended"));
