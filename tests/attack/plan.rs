@@ -283,6 +283,8 @@ fn a_variable_that_redirects_a_tool_turns_allow_into_ask() {
         let (mut child, _) = stage.waiting(command.env(name, value));
         let entry = stage.house.pending();
         assert!(entry["noticed"].to_string().contains(name), "{entry}");
+        let decided = stage.house.event("decided");
+        assert!(decided["noticed"].to_string().contains(name), "{decided}");
         nothing_started(&stage.house);
         child.kill().unwrap();
         child.wait().unwrap();
