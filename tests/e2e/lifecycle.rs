@@ -291,6 +291,24 @@ fn forced_onto_the_shims_report_exit_codes_are_the_same_and_marked() {
 }
 
 #[test]
+fn a_shim_that_is_killed_before_it_reports_leaves_an_end_that_is_unknown() {
+    let house =
+        House::with("{default_action: allow, on_unparsed: allow}", &["--exit-codes", "shim"]);
+    let mut command = house.shimmed("sh");
+    command.args(["-c", "echo ready; exec /bin/sleep 2"]).stdin(Stdio::null());
+    let mut shim = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(shim.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    shim.kill().unwrap();
+    assert_eq!(shim.wait().unwrap().signal(), Some(9));
+    let finished = house.event("finished");
+    let source = finished["exit_source"].as_str().unwrap();
+    assert!(source.starts_with("unknown: the shim"), "{finished}");
+    assert!(finished["exit_code"].is_null() && finished["signal"].is_null(), "{finished}");
+}
+
+#[test]
 fn the_kernel_tells_exit_codes_where_it_can() {
     let house = House::new("rules: [{command: sh, action: allow}]");
     let status = house.json(&["status", "--json"]);
