@@ -342,12 +342,18 @@ fn a_prisoner_cannot_approve_itself() {
     let home = Home::new(POLICY);
     let clawrden = home.cli.display().to_string();
     let control = home.house.control().display().to_string();
-    // Itself, through a child, and through one that has left its parent and its session.
-    for leave in ["", "sh -c ", "setsid -w "] {
+    // Itself, through a child, through one that has left its session, and through an orphan.
+    for leave in ["", "sh -c ", "setsid -w ", "orphan"] {
         let mark = home.house.path("mark").display().to_string();
         let approve = format!("{clawrden} --control {control} approve $ID");
         let approve = match leave {
             "sh -c " => format!("sh -c '{approve}'"),
+            // It begins when its parent has gone, and its code comes through a file.
+            "orphan" => format!(
+                "(setsid sh -c 'sleep 0.5; {approve}; echo $? > {code}.new; mv {code}.new {code}' &); \
+                 while ! [ -e {code} ]; do sleep 0.05; done; (exit $(cat {code}))",
+                code = home.house.path("code").display()
+            ),
             leave => format!("{leave}{approve}"),
         };
         let script = format!(
