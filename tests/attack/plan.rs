@@ -350,3 +350,30 @@ fn an_approved_tool_has_the_path_that_an_allowed_one_has() {
     assert!(text(&allowed.stdout).ends_with(":/usr/bin:/bin\n"), "{allowed:?}");
     assert_eq!(text(&asked.stdout), text(&allowed.stdout));
 }
+
+#[test]
+fn only_the_decision_makes_a_plan_that_may_run() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../warden/src");
+    let mut folders = vec![PathBuf::from(root)];
+    let mut makers = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // What watchers of an approval are told has the same name.
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.replace("Told::Approved {", "");
+            if text.contains("Approved {") && !text.contains("enum Told {") {
+                makers.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    assert_eq!(makers, ["decision.rs"]);
+    let decision = fs::read_to_string(format!("{root}/decision.rs")).unwrap();
+    let (_, fields) = decision.split_once("struct Approved {").unwrap();
+    let (fields, _) = fields.split_once("\n}").unwrap();
+    assert!(!fields.contains("pub"), "whoever reaches its fields can make another: {fields}");
+}
