@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use clawrden_protocol::frame::{Handoff, Numbers, Strings};
+use clawrden_protocol::frame::{Handoff, Numbers, Status, Strings};
 use clawrden_protocol::request::{Identity, Tty};
 use clawrden_protocol::{
     Ack, FrameBuffer, FromClient, Request, RequestV1, RequestV2, ToClient, WaitRequest,
@@ -135,4 +135,48 @@ fn what_clients_send_is_as_documented() {
     let numbers: Vec<u8> = [0u32, 1, 2, 9].iter().flat_map(|n| n.to_be_bytes()).collect();
     FromClient::Descriptors(Numbers::new(&numbers).unwrap()).encode(&mut encoded);
     assert_eq!(encoded, all["descriptors"]);
+}
+
+#[test]
+fn one_of_each_other_frame_is_as_documented() {
+    let all = examples();
+    for (name, frame) in [
+        ("stdin", FromClient::Stdin(b"hi\n")),
+        ("stdin-end", FromClient::StdinEnd),
+        ("window-size", FromClient::WindowSize { rows: 24, cols: 80 }),
+        ("signal", FromClient::Signal(15)),
+        ("signal-group", FromClient::SignalGroup(2)),
+        ("exited", FromClient::Exited(Status::Exited(3))),
+        ("exited-by-signal", FromClient::Exited(Status::Killed(9))),
+    ] {
+        let mut encoded = Vec::new();
+        frame.encode(&mut encoded);
+        assert_eq!(encoded, all[name], "{name}");
+        let (kind, payload) = &frames(&all[name])[0];
+        assert_eq!(FromClient::parse(*kind, payload), Ok(frame), "{name}");
+    }
+    for (name, frame) in [
+        ("killed", ToClient::ExitBySignal(9)),
+        ("stopped", ToClient::Stopped(20)),
+        ("notice", ToClient::Notice("waiting")),
+        ("still-waiting", ToClient::StillWaiting("later")),
+        ("want-descriptors", ToClient::WantDescriptors),
+        ("failure", ToClient::Failure { code: 124, text: "time" }),
+    ] {
+        let mut encoded = Vec::new();
+        frame.encode(&mut encoded);
+        assert_eq!(encoded, all[name], "{name}");
+        let (kind, payload) = &frames(&all[name])[0];
+        assert_eq!(ToClient::parse(*kind, payload), Ok(frame), "{name}");
+    }
+}
+
+#[test]
+fn every_example_of_the_document_is_run() {
+    let here = include_str!("document.rs");
+    for name in examples().keys() {
+        let used =
+            [format!("all[\"{name}\"]"), format!("request(\"{name}\")"), format!("(\"{name}\", ")];
+        assert!(used.iter().any(|words| here.contains(words)), "nothing runs the example {name}");
+    }
 }
