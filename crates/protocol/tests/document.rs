@@ -180,3 +180,37 @@ fn every_example_of_the_document_is_run() {
         assert!(used.iter().any(|words| here.contains(words)), "nothing runs the example {name}");
     }
 }
+
+#[test]
+fn limits_are_as_documented() {
+    use clawrden_protocol::limits;
+    let document = include_str!("../../../docs/protocol.md");
+    let mib = |bytes: u32| format!("{} MiB", bytes / (1024 * 1024));
+    let thousands = |n: usize| format!("{},{:03}", n / 1000, n % 1000);
+    let strings = usize::try_from(limits::MAX_STRINGS).unwrap();
+    for (what, limit) in [
+        ("a request", mib(limits::MAX_REQUEST)),
+        ("the JSON of a version 2 request", format!("{} bytes", thousands(limits::MAX_JSON_V2))),
+        (
+            "arguments and environment entries of a request",
+            format!(
+                "{}; of version 1: {} each",
+                thousands(strings),
+                thousands(limits::MAX_STRINGS_V1)
+            ),
+        ),
+        ("a frame of a stream (1, 2, 16)", mib(limits::MAX_STREAM_FRAME)),
+        ("any other frame", format!("{} KiB", limits::MAX_CONTROL_FRAME / 1024)),
+        (
+            "from connecting to the request's last byte",
+            format!("{} s", limits::REQUEST_DEADLINE.as_secs()),
+        ),
+        (
+            "descriptors that ride along",
+            format!("{}, the working directory among them", limits::MAX_DESCRIPTORS),
+        ),
+    ] {
+        let row = format!("| {what} | {limit} |");
+        assert!(document.contains(&row), "{row}");
+    }
+}
