@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::nothing_started;
 use crate::support::other::{by, can, is_root, open_to_others};
 use crate::support::pty::Pty;
-use crate::support::{House, raw, text, until};
+use crate::support::{House, client, raw, text, until};
 
 #[track_caller]
 fn ends(command: &mut Command, wanted: i32) -> String {
@@ -63,6 +63,80 @@ fn a_working_directory_is_where_links_and_dots_lead_whatever_they_say() {
         go("echo", dir, 0);
         go("cat", dir, 0);
     }
+}
+
+/// The acks that a client of version 1 and one of version 2 get for the same command.
+fn both(house: &House, dir: &Path, argv: &[&str]) -> [Vec<u8>; 2] {
+    let first = client::ask(&house.socket(), &client::header(argv[0], &argv[1..], dir));
+    let second = raw::ask(&house.socket(), &raw::request(dir, argv, &raw::path()));
+    [first.acks, second.acks]
+}
+
+#[test]
+fn the_paths_that_are_allowed_are_places_and_no_beginnings_of_names() {
+    let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
+    let top = fs::canonicalize(dir.path()).unwrap();
+    for name in ["app/deep", "application", "closed"] {
+        fs::create_dir_all(top.join(name)).unwrap();
+    }
+    symlink("../closed", top.join("app/out")).unwrap();
+    symlink("../application", top.join("app/more")).unwrap();
+    symlink("../app/deep", top.join("closed/in")).unwrap();
+    let policy = format!(
+        "allowed_paths: ['{}/app/*']
+rules: [{{command: echo, action: allow, executor: local}}]
+",
+        top.display()
+    );
+    let house = House::within(dir, &[], &policy, &[]);
+    let go = |name: &str, wanted: i32| {
+        let dir = top.join(name);
+        ends(house.shimmed("echo").current_dir(&dir).env("PWD", &dir), wanted);
+        let acks = if wanted == 0 { [0] } else { [1] };
+        assert_eq!(both(&house, &dir, &["echo"]), [acks, acks], "{name}");
+    };
+    for name in ["application", "app/more", "app/../application", "app/out", "closed", "."] {
+        go(name, 126);
+    }
+    nothing_started(&house);
+    for name in ["app", "app/deep", "app/", "closed/in", "application/../app"] {
+        go(name, 0);
+    }
+}
+
+#[test]
+fn a_command_with_a_slash_is_judged_by_the_file_that_it_is() {
+    let policy = "
+rules:
+  - {command: rm, action: deny}
+  - {command: '*', action: allow, executor: local}
+";
+    let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
+    let top = fs::canonicalize(dir.path()).unwrap();
+    fs::create_dir(top.join("own")).unwrap();
+    fs::write(top.join("precious"), "").unwrap();
+    let rm = fs::canonicalize("/bin/rm").unwrap();
+    symlink(&rm, top.join("own/harmless")).unwrap();
+    symlink("harmless", top.join("own/again")).unwrap();
+    symlink("/bin/true", top.join("own/rm")).unwrap();
+    symlink("/bin/true", top.join("own/fine")).unwrap();
+    let house = House::within(dir, &[], policy, &[]);
+    let rm = rm.to_str().unwrap();
+    let far = format!("../../../../../../../..{rm}");
+    let names =
+        ["/bin/rm", rm, "own/harmless", "./own/again", "own/../own/harmless", "own/rm", &far];
+    for name in names {
+        let acks = both(&house, &top, &[name, "-f", "precious"]);
+        assert_eq!(acks, [[1], [1]], "{name}");
+    }
+    // Where it leads nowhere, nothing runs either.
+    for name in ["own/", "own", "./rm", "precious/rm", "no/such"] {
+        let acks = both(&house, &top, &[name, "-f", "precious"]);
+        assert!(!acks.contains(&vec![0]), "{name}: {acks:?}");
+    }
+    nothing_started(&house);
+    assert!(top.join("precious").exists());
+    assert_eq!(both(&house, &top, &["own/fine"]), [[0], [0]]);
 }
 
 #[test]
