@@ -182,7 +182,8 @@ impl Reply {
                     Err(_) => return Interruption::Gone,
                 },
                 Ok(None) => {
-                    let mut chunk = [0; 512];
+                    // Small, as thousands may wait here, and nobody says much.
+                    let mut chunk = [0; 64];
                     match self.connection.wait_read(&mut chunk).await {
                         Ok(0) | Err(_) => return Interruption::Gone,
                         Ok(n) => self.incoming.push(&chunk[..n]),
@@ -211,7 +212,8 @@ impl Reply {
                 }
                 continue;
             }
-            let mut chunk = [0; 512];
+            // Small, as thousands may wait here, and nobody says much.
+            let mut chunk = [0; 64];
             match self.connection.wait_read(&mut chunk).await {
                 Ok(0) | Err(_) => return None,
                 Ok(n) => self.incoming.push(&chunk[..n]),

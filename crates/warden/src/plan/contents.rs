@@ -158,7 +158,8 @@ fn walk(
     most: u64,
 ) -> Option<Contents> {
     let given_up = Instant::now() + GIVEN_UP;
-    let mut parts = Vec::new();
+    // Mostly one, which is kept for as long as the request waits.
+    let mut parts = Vec::with_capacity(1);
     let mut path = tool.to_vec();
     while parts.len() < MAX_DEPTH {
         let is_absolute = path.starts_with(b"/");
