@@ -177,7 +177,7 @@ impl Holds {
     ) -> Result<Option<Stopped>, HoldError> {
         let mut kept = self.kept();
         let Some(at) = kept.held.iter().position(|held| scope.is(held)) else { return Ok(None) };
-        switch::is_older(&kept.held[at].stopped, said_ms)?;
+        switch::refuse_if_newer(&kept.held[at].stopped, said_ms)?;
         let held = kept.held.remove(at);
         if let Err(error) = self.write(&kept) {
             kept.held.push(held);

@@ -123,7 +123,7 @@ impl Switch {
     pub fn release(&self, said_ms: Option<u64>) -> Result<Option<Stopped>, SwitchError> {
         let mut state = self.lock();
         let Some(stopped) = &*state else { return Ok(None) };
-        is_older(stopped, said_ms)?;
+        refuse_if_newer(stopped, said_ms)?;
         write_file(&self.path, &Kept { stopped: None })
             .map_err(|source| SwitchError::NotReleased { path: self.path.clone(), source })?;
         let before = state.take();
@@ -136,8 +136,8 @@ impl Switch {
     }
 }
 
-/// Whether a stop is older than what takes it back: an older word undoes no newer stop.
-pub(crate) fn is_older(stopped: &Stopped, said_ms: Option<u64>) -> Result<(), SwitchError> {
+/// Refuses to take back a stop that is newer than the word that would: an older word undoes no newer stop.
+pub(crate) fn refuse_if_newer(stopped: &Stopped, said_ms: Option<u64>) -> Result<(), SwitchError> {
     match said_ms {
         Some(said_ms) if stopped.since_ms > said_ms => {
             Err(SwitchError::Newer { by: stopped.by.clone() })
