@@ -90,18 +90,8 @@ pub(crate) fn fill(ledger: &Ledger, requests: u64) -> Outcome<()> {
             if decision == "ask" {
                 let approved = chance.below(4) > 0;
                 let answer = Answered {
-                    id,
-                    entry: id,
-                    approver: chance.of(&["uid 0", "alice", "bob"]).to_owned(),
-                    channel: "cli".to_owned(),
                     reason: Some("looks right".to_owned()),
-                    kept_until_ms: None,
-                    scope: None,
-                    holds_until_ms: None,
-                    and_what_it_starts: false,
-                    inherited_from: None,
-                    pattern: None,
-                    chat: None,
+                    ..Answered::new(id, id, chance.of(&["uid 0", "alice", "bob"]), "cli")
                 };
                 out.push(if approved { Record::Approved(answer) } else { Record::Denied(answer) });
                 if !approved {

@@ -12,6 +12,7 @@ mod slack;
 #[path = "../../crates/bridge/tests/fakes/telegram/mod.rs"]
 mod telegram;
 
+mod answered;
 mod apart;
 mod approvers;
 mod audit;

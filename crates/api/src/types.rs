@@ -496,6 +496,9 @@ pub struct HistoryEntry {
     pub outcome: Option<String>,
     /// Who answered.
     pub approver: Option<String>,
+    /// From where: `ADDRESS:PORT` over TCP, `local: pid N, uid N` by the Unix socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_from: Option<String>,
     /// What whoever answered said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,

@@ -95,7 +95,7 @@ export function show(main, at) {
 
 /** Cells of a spreadsheet; what it would take for a formula begins with an apostrophe. */
 function csv(entries) {
-  const names = ["time", "id", "jail", "uid", "pid", "argv", "cwd", "decision", "outcome", "rule", "reason", "approver", "executor", "exit_code", "signal", "duration_ms", "error"];
+  const names = ["time", "id", "jail", "uid", "pid", "argv", "cwd", "decision", "outcome", "rule", "reason", "approver", "answered_from", "executor", "exit_code", "signal", "duration_ms", "error"];
   const cell = (value) => {
     const text = String(value ?? "");
     return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
@@ -169,6 +169,7 @@ function detail(entry) {
       ["rule", entry.rule ? el("span", {}, ...visible(entry.rule)) : null],
       ["why", entry.reason ? el("span", {}, ...visible(entry.reason)) : null],
       ["answered by", entry.approver ? el("span", {}, ...visible(`${entry.approver}${entry.kept_answer ? ", to an earlier request" : ""}`)) : null],
+      ["from", entry.answered_from ? el("span", {}, ...visible(entry.answered_from)) : null],
       ["saying", entry.answer ? el("span", {}, ...visible(entry.answer)) : null],
       ["jail", el("span", {}, ...visible(entry.jail))],
       ["caller", el("span", {}, caller(entry.caller))],

@@ -548,20 +548,7 @@ mod tests {
     }
 
     fn answered(id: Id, entry: Id) -> ledger::Answered {
-        ledger::Answered {
-            id,
-            entry,
-            approver: "me".to_owned(),
-            channel: "cli".to_owned(),
-            reason: None,
-            kept_until_ms: None,
-            scope: None,
-            holds_until_ms: None,
-            and_what_it_starts: false,
-            inherited_from: None,
-            pattern: None,
-            chat: None,
-        }
+        ledger::Answered::new(id, entry, "me", "cli")
     }
 
     async fn frames(listener: &mut Listener) -> String {

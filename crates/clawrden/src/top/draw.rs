@@ -349,6 +349,7 @@ fn of_past(entry: &HistoryEntry) -> Pairs {
         ("rule", text(entry.rule.as_ref())),
         ("why", text(entry.reason.as_ref())),
         ("answered by", text(entry.approver.as_ref())),
+        ("from", text(entry.answered_from.as_ref())),
         ("saying", text(entry.answer.as_ref())),
         ("directory", text(entry.cwd.as_ref())),
         ("where", text(entry.executor.as_ref())),

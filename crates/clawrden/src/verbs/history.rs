@@ -86,14 +86,18 @@ fn limit(text: &str) -> Result<usize, String> {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    let (all, json) = (args.all, args.json);
+    let (all, json, in_detail) = (args.all, args.json, args.id.is_some());
     let mut query = query(args, when::now_ms())?;
     let connection = Connection::new(control)?;
     block_on(async {
         loop {
             let page = connection.client.history(&query).await;
             let page = page.map_err(Connection::failure)?;
-            show(&page, json, query.cursor.is_some(), all)?;
+            let is_next = query.cursor.is_some();
+            match json {
+                true => print_json(&page)?,
+                false => show(&page, is_next, all, in_detail),
+            }
             query.cursor = page.next;
             if !all || page.next.is_none() {
                 return Ok::<(), Failure>(());
@@ -129,26 +133,25 @@ fn query(args: Args, now_ms: u64) -> Result<HistoryQuery, Failure> {
     })
 }
 
-fn show(page: &History, json: bool, continued: bool, all: bool) -> Result<(), Failure> {
-    if json {
-        return print_json(page);
-    }
+fn show(page: &History, continued: bool, all: bool, in_detail: bool) {
     if page.entries.is_empty() {
         if !continued {
             println!("nothing found");
         }
-        return Ok(());
+        return;
     }
     let now = when::now_ms();
     let mut table = table(&["TIME", "ID", "JAIL", "DECISION", "RESULT", "TOOK", "COMMAND"]);
     for entry in &page.entries {
         let (tone, decision) = decision(entry);
+        let from = entry.answered_from.as_ref().filter(|_| in_detail);
+        let from = from.map_or(String::new(), |from| format!("\nfrom {}", display::text(from)));
         let (result_tone, result) = result(entry);
         table.add_row([
             cell(Tone::Quiet, &when::moment(entry.time_ms, now)),
             cell(Tone::Quiet, &display::text(entry.id.get(..8).unwrap_or(&entry.id))),
             cell(Tone::Quiet, &place(entry)),
-            cell(tone, &decision),
+            cell(tone, &[decision, from].concat()),
             cell(result_tone, &result),
             cell(Tone::Quiet, &entry.duration_ms.map(display::duration).unwrap_or_default()),
             cell(Tone::Strong, &display::command(&entry.argv)),
@@ -161,7 +164,6 @@ fn show(page: &History, json: bool, continued: bool, all: bool) -> Result<(), Fa
             paint(Tone::Quiet, &format!("more: the same with --cursor {next}, or --all"))
         );
     }
-    Ok(())
 }
 
 /// The jail, and the container where it came from one.

@@ -10,7 +10,7 @@ use super::bequest::Bequest;
 use super::entry::Details;
 use super::identity::Identity;
 use super::scope::Scope;
-use super::votes::Vote;
+use super::votes::{Vote, from};
 use crate::ledger::Id;
 use crate::people::Doors;
 
@@ -58,6 +58,8 @@ pub struct Verdict {
     pub who: String,
     /// Through what: `cli`, `api` …
     pub channel: String,
+    /// From where.
+    pub from: Option<String>,
     /// Why. A denial's reason goes to the agent.
     pub reason: Option<String>,
     /// For what an approval is good.
@@ -76,9 +78,18 @@ impl Verdict {
     /// A person's word, who came by `doors`.
     #[must_use]
     pub fn new(approve: bool, who: String, channel: String, doors: Doors) -> Self {
-        let (reason, scope, votes) = (None, Scope::Once, Arc::default());
-        let (and_what_it_starts, pattern) = (false, None);
-        Self { approve, who, channel, reason, scope, and_what_it_starts, pattern, doors, votes }
+        Self {
+            approve,
+            who,
+            channel,
+            from: None,
+            reason: None,
+            scope: Scope::Once,
+            and_what_it_starts: false,
+            pattern: None,
+            doors,
+            votes: Arc::default(),
+        }
     }
 }
 
@@ -117,6 +128,12 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// From where whoever decided it answered.
+    #[must_use]
+    pub fn answered_from(&self) -> Option<&str> {
+        from(&self.votes)
+    }
+
     /// Whether it was given for requests of this identity.
     #[must_use]
     pub fn covers(&self, identity: &Identity) -> bool {
@@ -162,6 +179,9 @@ pub enum Refusal {
         who: String,
         /// Through what.
         channel: String,
+        /// From where.
+        #[serde(default)]
+        from: Option<String>,
         /// Why; told to the agent.
         reason: Option<String>,
         /// When, in milliseconds since the epoch.
@@ -197,6 +217,8 @@ pub struct Answered {
     pub entry: Id,
     /// Everybody whose word it is.
     pub who: String,
+    /// From where the last of them answered.
+    pub from: Option<String>,
     /// What they said why.
     pub reason: Option<String>,
     /// For what an approval is good.

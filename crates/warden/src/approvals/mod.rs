@@ -56,7 +56,7 @@ pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
 pub use loan::Loan;
 pub use remembered::MAX_REMEMBERED;
-pub use restoring::{Recovered, Restored};
+pub use restoring::{Answerer, Recovered, Restored};
 pub use scope::{Life, MAX_SCOPE, Scope};
 pub use store::StoreError;
 pub use ticket::{Left, Ticket};

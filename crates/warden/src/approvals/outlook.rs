@@ -35,7 +35,16 @@ pub(super) fn outlook(
 ) -> Outlook {
     let is_parked = entry.callers.is_empty();
     let Verdict {
-        approve, who, channel, reason, scope, and_what_it_starts, pattern, votes, ..
+        approve,
+        who,
+        channel,
+        from,
+        reason,
+        scope,
+        and_what_it_starts,
+        pattern,
+        votes,
+        ..
     } = verdict;
     let until = match approve {
         true if scope.repeats() => now.after(scope.most().min(longest(&votes))),
@@ -55,6 +64,7 @@ pub(super) fn outlook(
     let answered = Answered {
         entry: id,
         who: who.clone(),
+        from: from.clone(),
         reason: reason.clone(),
         scope,
         and_what_it_starts: approve && and_what_it_starts,
@@ -99,7 +109,7 @@ pub(super) fn outlook(
         let grant = scope.repeats().then_some(grant);
         return Outlook { answered, approval: Some(approval), others, grant, denial: None };
     }
-    let why = Refusal::Person { who, channel, reason, answered_ms };
+    let why = Refusal::Person { who, channel, from, reason, answered_ms };
     Outlook {
         answered,
         approval: None,

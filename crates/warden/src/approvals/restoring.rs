@@ -22,6 +22,7 @@ use super::repeating::{Repeating, Used};
 use super::scope::MAX_SCOPE;
 use super::state::{Entry, Lasting, Place, Seat, State, Waiting};
 use super::store::{self, Change, Kind, Row, Store, StoreError};
+use super::votes::{Vote, from};
 use super::{AGAIN, Approvals, GRANT_LIFE, MAX_GONE};
 use crate::again::Case;
 use crate::ledger::Id;
@@ -37,8 +38,19 @@ pub struct Restored {
     pub state: &'static str,
     /// Until when it waits, or the answer is kept, in milliseconds since the epoch.
     pub until_ms: Option<u64>,
-    /// Who answered, and through what.
-    pub answered: Option<(String, String)>,
+    /// Who answered.
+    pub answered: Option<Answerer>,
+}
+
+/// Whoever gave an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answerer {
+    /// Who.
+    pub who: String,
+    /// Through what.
+    pub channel: String,
+    /// From where; of several, the last.
+    pub from: Option<String>,
 }
 
 /// What was found when a queue was opened.
@@ -232,7 +244,11 @@ impl Restoring<'_> {
         // Those whose word it has so far.
         let who: Vec<&str> = entry.votes.iter().map(|vote| &*vote.who).collect();
         let through: Vec<&str> = entry.votes.iter().map(|vote| &*vote.channel).collect();
-        let answered = (!who.is_empty()).then(|| (who.join(" and "), through.join(" and ")));
+        let answered = (!who.is_empty()).then(|| Answerer {
+            who: who.join(" and "),
+            channel: through.join(" and "),
+            from: from(&entry.votes).map(str::to_owned),
+        });
         self.restored.extend(asks.into_iter().map(|request| Restored {
             request,
             entry: row.id,
@@ -273,7 +289,7 @@ impl Restoring<'_> {
             entry: row.entry,
             state: "approved",
             until_ms: Some(until.ms),
-            answered: Some((approval.who.clone(), approval.channel.clone())),
+            answered: Some(answerer(&approval.who, &approval.channel, &approval.votes)),
         };
         if has_run_out || !self.same_boot {
             self.changes.push(no_grant(&approval));
@@ -323,7 +339,7 @@ impl Restoring<'_> {
             entry: row.entry,
             state: if self.same_boot { "approved" } else { "dropped" },
             until_ms: self.same_boot.then_some(until.ms),
-            answered: Some((row.who.clone(), row.channel.clone())),
+            answered: Some(answerer(&row.who, &row.channel, &row.votes)),
         });
         if self.same_boot {
             self.state.kept.repeating.add(Repeating {
@@ -397,7 +413,10 @@ impl Restoring<'_> {
 
     fn is_denied(&mut self, denial: &Denial) {
         let answered = match &denial.why {
-            Refusal::Person { who, channel, .. } => Some((who.clone(), channel.clone())),
+            Refusal::Person { who, channel, from, .. } => {
+                let (who, channel, from) = (who.clone(), channel.clone(), from.clone());
+                Some(Answerer { who, channel, from })
+            }
             _ => None,
         };
         self.restored.push(Restored {
@@ -408,4 +427,9 @@ impl Restoring<'_> {
             answered,
         });
     }
+}
+
+fn answerer(who: &str, channel: &str, votes: &[Vote]) -> Answerer {
+    let from = from(votes).map(str::to_owned);
+    Answerer { who: who.to_owned(), channel: channel.to_owned(), from }
 }

@@ -87,6 +87,7 @@ fn verdict(approve: bool) -> Verdict {
         approve,
         who: "alice".to_owned(),
         channel: "cli".to_owned(),
+        from: Some("192.0.2.7:4711".to_owned()),
         reason: Some("because".to_owned()),
         scope: Scope::Once,
         ..Verdict::new(approve, String::new(), String::new(), Doors::default())

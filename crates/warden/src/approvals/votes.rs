@@ -26,6 +26,9 @@ pub struct Vote {
     pub who: String,
     /// Through what.
     pub channel: String,
+    /// From where.
+    #[serde(default)]
+    pub from: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// When, in milliseconds since the epoch.
@@ -122,6 +125,7 @@ impl State {
             doors: verdict.doors.clone(),
             who: verdict.who.clone(),
             channel: verdict.channel.clone(),
+            from: verdict.from.clone(),
             reason: verdict.reason.clone(),
             when_ms: now.ms,
             waited_ms,
@@ -206,6 +210,7 @@ fn voted(id: Id, entry: &Entry, progress: String) -> Answered {
     Answered {
         entry: id,
         who: last.map(|vote| vote.who.clone()).unwrap_or_default(),
+        from: from(&entry.votes).map(str::to_owned),
         reason: last.and_then(|vote| vote.reason.clone()),
         scope: last.map(|vote| vote.scope).unwrap_or_default(),
         and_what_it_starts: last.is_some_and(|vote| vote.and_what_it_starts),
@@ -247,6 +252,11 @@ fn narrowest(votes: &[Vote]) -> Scope {
         Scope::Time(time) => (2, *time),
     };
     votes.iter().map(|vote| vote.scope).min_by_key(rank).unwrap_or_default()
+}
+
+/// From where the last of them came.
+pub(super) fn from(votes: &[Vote]) -> Option<&str> {
+    votes.last()?.from.as_deref()
 }
 
 /// How long all of them let it hold.

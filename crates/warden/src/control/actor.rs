@@ -15,6 +15,9 @@ pub struct Actor {
     pub who: String,
     /// Through what: `cli` for the Unix socket, `api` for a token, `web` for a session; for a user of a chat its service.
     pub channel: &'static str,
+    /// From where: the other end of the connection over TCP, or the process behind the Unix socket. What the warden itself
+    /// says is from nowhere.
+    pub from: Option<String>,
     /// What they may do.
     pub role: Role,
     /// For what.
@@ -41,6 +44,7 @@ impl Actor {
         Self {
             who,
             channel: "cli",
+            from: Some(peer.place()),
             role: Role::Admin,
             scope: Scope::default(),
             peer: Some(Arc::clone(peer)),
@@ -57,6 +61,7 @@ impl Actor {
         Self {
             who: format!("the warden's bridge to {service}"),
             channel: service.as_str(),
+            from: None,
             role: Role::Approver,
             scope: Scope::default(),
             peer: None,

@@ -156,6 +156,7 @@ mod tests {
         Actor {
             who: String::new(),
             channel: "api",
+            from: None,
             role: Role::Approver,
             scope: Scope::default(),
             peer: None,

@@ -61,6 +61,14 @@ pub enum Refusal {
 }
 
 impl Peer {
+    /// Where it is, as the ledger has it.
+    pub(super) fn place(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("local: pid {pid}, uid {}", self.uid),
+            None => format!("local: uid {}", self.uid),
+        }
+    }
+
     /// Asks the kernel.
     ///
     /// # Errors

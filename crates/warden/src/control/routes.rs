@@ -199,7 +199,8 @@ async fn of_bridge(
             control.access.refused(&peer, &*control.backend, &asked, &why);
             return Err(Failure::new(ErrorCode::Forbidden, why.to_string()));
         }
-        control.access.on_behalf(Actor::of_bridge(service), &head, &*control.backend)
+        let actor = Actor { from: Some(peer.place()), ..Actor::of_bridge(service) };
+        control.access.on_behalf(actor, &head, &*control.backend)
     };
     blocking(admitted).await
 }

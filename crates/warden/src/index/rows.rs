@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 /// All columns, in the order of [`from_row`] and [`put`].
 pub(super) const COLUMNS: &str = "seq, time_ms, id, jail, uid, gid, pid, prisoner, container_id, container_name, \
      container_image, argv, cwd, decision, rule, reason, outcome, approver, answer, kept_answer, executor, run_as, \
-     started, exit_code, signal, exit_source, duration_ms, timed_out, error";
+     started, exit_code, signal, exit_source, duration_ms, timed_out, error, answered_from";
 
 /// The table of [`COLUMNS`].
 pub(super) const TABLE: &str = "CREATE TABLE requests(seq INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, \
@@ -16,7 +16,7 @@ pub(super) const TABLE: &str = "CREATE TABLE requests(seq INTEGER PRIMARY KEY, t
      container_name TEXT, container_image TEXT, argv TEXT NOT NULL, cwd TEXT, decision TEXT, rule TEXT, reason TEXT, \
      outcome TEXT, approver TEXT, answer TEXT, kept_answer INTEGER NOT NULL, executor TEXT, run_as TEXT, \
      started INTEGER NOT NULL, exit_code INTEGER, signal INTEGER, exit_source TEXT, duration_ms INTEGER, \
-     timed_out INTEGER NOT NULL, error TEXT) STRICT";
+     timed_out INTEGER NOT NULL, error TEXT, answered_from TEXT) STRICT";
 
 /// As SQLite can keep it: what is larger is the largest.
 pub(super) fn signed(number: u64) -> i64 {
@@ -67,12 +67,13 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<HistoryEntry> {
         duration_ms: row.get::<_, Option<i64>>(26)?.map(i64::cast_unsigned),
         timed_out: row.get(27)?,
         error: row.get(28)?,
+        answered_from: row.get(29)?,
     })
 }
 
 /// Writes a row, in place of the one that has its sequence number.
 pub(super) fn put(db: &Connection, id: &[u8; 16], entry: &HistoryEntry) -> rusqlite::Result<()> {
-    let sql = format!("INSERT OR REPLACE INTO requests({COLUMNS}) VALUES (?{})", ", ?".repeat(28));
+    let sql = format!("INSERT OR REPLACE INTO requests({COLUMNS}) VALUES (?{})", ", ?".repeat(29));
     let container = entry.caller.container.as_ref();
     let argv = serde_json::to_string(&entry.argv).unwrap_or_default();
     db.prepare_cached(&sql)?.execute(params![
@@ -105,6 +106,7 @@ pub(super) fn put(db: &Connection, id: &[u8; 16], entry: &HistoryEntry) -> rusql
         entry.duration_ms.map(signed),
         entry.timed_out,
         entry.error,
+        entry.answered_from,
     ])?;
     Ok(())
 }

@@ -98,22 +98,8 @@ fn decided(n: u64, decision: &str) -> Record {
 }
 
 fn answered(n: u64, why: &str) -> Answered {
-    let (approver, channel) = ("alice".to_owned(), "cli".to_owned());
-    let reason = Some(why.to_owned());
-    Answered {
-        id: id(n),
-        entry: id(n),
-        approver,
-        channel,
-        reason,
-        kept_until_ms: None,
-        scope: None,
-        holds_until_ms: None,
-        and_what_it_starts: false,
-        inherited_from: None,
-        pattern: None,
-        chat: None,
-    }
+    let (reason, from) = (Some(why.to_owned()), Some("192.0.2.7:4711".to_owned()));
+    Answered { reason, from, ..Answered::new(id(n), id(n), "alice", "cli") }
 }
 
 fn finished(n: u64, exit_code: i32) -> Record {

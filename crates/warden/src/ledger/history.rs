@@ -102,6 +102,7 @@ pub(crate) struct Seen<'a> {
     rule: Option<String>,
     reason: Option<String>,
     approver: Option<String>,
+    from: Option<String>,
     executor: Option<String>,
     run_as: Option<RunAs>,
     exit_code: Option<i32>,
@@ -158,6 +159,7 @@ impl Seen<'_> {
         };
         put(&mut entry.outcome, outcome.map(str::to_owned), read);
         if matches!(&*self.event, "approved" | "denied" | "grant_used") {
+            put(&mut entry.answered_from, self.from, read);
             put(&mut entry.answer, self.reason.clone().filter(|reason| !reason.is_empty()), read);
             entry.kept_answer |= self.event == "grant_used";
         }

@@ -36,6 +36,7 @@ pub(crate) const FIELDS: Fields = Fields {
         "progress",
         "to",
         "channel",
+        "from",
         "scope",
         "state",
         "method",
@@ -284,6 +285,10 @@ pub struct Answered {
     pub approver: String,
     /// Through what: `cli`, `api` …
     pub channel: String,
+    /// From where: `ADDRESS:PORT` over TCP, `local: pid N, uid N` by the Unix socket; absent in records of a warden that did not
+    /// write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -308,6 +313,28 @@ pub struct Answered {
     /// Who answered last, where they did so in a chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<Chat>,
+}
+
+impl Answered {
+    /// An answer to request `id` by the entry `entry`, for one run, of whom `approver` is all that is known.
+    #[must_use]
+    pub fn new(id: Id, entry: Id, approver: &str, channel: &str) -> Self {
+        Self {
+            id,
+            entry,
+            approver: approver.to_owned(),
+            channel: channel.to_owned(),
+            from: None,
+            reason: None,
+            kept_until_ms: None,
+            scope: None,
+            holds_until_ms: None,
+            and_what_it_starts: false,
+            inherited_from: None,
+            pattern: None,
+            chat: None,
+        }
+    }
 }
 
 /// By what somebody is known who answers in a chat.
@@ -335,6 +362,9 @@ pub struct Voted {
     pub person: String,
     /// Through what: `cli`, `api` …
     pub channel: String,
+    /// From where, as in [`Answered`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -383,6 +413,9 @@ pub struct RuleAdded {
     pub by: String,
     /// Through what.
     pub channel: String,
+    /// From where, as in [`Answered`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -399,6 +432,9 @@ pub struct GrantRevoked {
     pub by: String,
     /// Through what.
     pub channel: String,
+    /// From where, as in [`Answered`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -450,6 +486,9 @@ pub struct Restored {
     /// Through what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// From where, as in [`Answered`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// Payload of [`Record::Reconnected`].

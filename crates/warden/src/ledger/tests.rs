@@ -114,20 +114,8 @@ fn finished(n: u64, exit_code: i32) -> Record {
 }
 
 fn answered(n: u64, reason: Option<&str>) -> Answered {
-    Answered {
-        id: id(n),
-        entry: id(n + 1000),
-        approver: "alice".to_owned(),
-        channel: "cli".to_owned(),
-        reason: reason.map(str::to_owned),
-        kept_until_ms: None,
-        scope: None,
-        holds_until_ms: None,
-        and_what_it_starts: false,
-        inherited_from: None,
-        pattern: None,
-        chat: None,
-    }
+    let reason = reason.map(str::to_owned);
+    Answered { reason, ..Answered::new(id(n), id(n + 1000), "alice", "cli") }
 }
 
 fn broken_at(path: &Path) -> Broken {

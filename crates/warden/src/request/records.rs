@@ -70,18 +70,14 @@ pub(crate) fn denied(id: Id, rule: Option<String>, reason: String) -> Record {
 
 pub(super) fn grant_used(id: Id, approval: &Approval) -> Record {
     Record::GrantUsed(ledger::Answered {
-        id,
-        entry: approval.entry,
-        approver: approval.who.clone(),
-        channel: approval.channel.clone(),
+        from: approval.answered_from().map(str::to_owned),
         reason: approval.reason.clone(),
-        kept_until_ms: None,
         scope: approval.scope.repeats().then(|| approval.scope.word().to_owned()),
         holds_until_ms: approval.scope.repeats().then(|| approval.kept_until_ms()),
         and_what_it_starts: approval.and_what_it_starts,
         inherited_from: approval.inherited.as_ref().map(|bequest| bequest.from),
         pattern: approval.pattern.clone(),
-        chat: None,
+        ..ledger::Answered::new(id, approval.entry, &approval.who, &approval.channel)
     })
 }
 

@@ -79,6 +79,7 @@ impl Control {
             rule: answer.rule.clone(),
             by: actor.who.clone(),
             channel: actor.channel.to_owned(),
+            from: actor.from.clone(),
             reason: request.reason.clone().filter(|reason| !reason.is_empty()),
         };
         self.write_rule(added, &path, &text)?;

@@ -177,6 +177,7 @@ impl Backend for Control {
         let approve = verdict == Verdict::Approve;
         let doors = actor.doors.clone();
         let mut verdict = approvals::Verdict::new(approve, who, channel, doors);
+        verdict.from.clone_from(&actor.from);
         verdict.scope = scope;
         verdict.reason = request.reason.filter(|reason| !reason.trim().is_empty());
         verdict.and_what_it_starts = request.and_what_it_starts;
@@ -365,20 +366,9 @@ impl Control {
         let (entry, requests) = refusal.map_err(answer_error)?;
         // The ledger has a decision for it; who follows the queue hears that it is answered.
         let answered = |id| {
-            Record::Denied(ledger::Answered {
-                id,
-                entry,
-                approver: "the policy".to_owned(),
-                channel: "policy".to_owned(),
-                reason: Some(objection.reason.clone()),
-                kept_until_ms: None,
-                scope: None,
-                holds_until_ms: None,
-                and_what_it_starts: false,
-                inherited_from: None,
-                pattern: None,
-                chat: None,
-            })
+            let reason = Some(objection.reason.clone());
+            let answered = ledger::Answered::new(id, entry, "the policy", "policy");
+            Record::Denied(ledger::Answered { reason, ..answered })
         };
         let told: Vec<Record> = requests.into_iter().map(answered).collect();
         warden.ledger.events().recorded(&told);
@@ -407,6 +397,7 @@ fn answer_records(
             approver: answered.who.clone(),
             person: person.to_owned(),
             channel: channel.to_owned(),
+            from: answered.from.clone(),
             reason: answered.reason.clone(),
             progress: progress.clone(),
             chat: chat.cloned(),
@@ -416,18 +407,15 @@ fn answer_records(
     requests
         .map(|&id| {
             let record = ledger::Answered {
-                id,
-                entry: answered.entry,
-                approver: answered.who.clone(),
-                channel: channel.to_owned(),
+                from: answered.from.clone(),
                 reason: answered.reason.clone(),
                 kept_until_ms: answered.kept_until_ms,
                 scope: answered.holds_until_ms.map(|_| answered.scope.word().to_owned()),
                 holds_until_ms: answered.holds_until_ms,
                 and_what_it_starts: answered.and_what_it_starts,
-                inherited_from: None,
                 pattern: answered.pattern.clone(),
                 chat: chat.cloned(),
+                ..ledger::Answered::new(id, answered.entry, &answered.who, channel)
             };
             if answered.approved { Record::Approved(record) } else { Record::Denied(record) }
         })

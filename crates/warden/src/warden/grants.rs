@@ -27,6 +27,7 @@ impl Grants for Control {
                 entry,
                 by: actor.who.clone(),
                 channel: actor.channel.to_owned(),
+                from: actor.from.clone(),
                 reason: request.reason.clone().filter(|reason| !reason.is_empty()),
             });
             warden.ledger.append(&[revoked]).map(|_| ()).map_err(|error| error.to_string())

@@ -389,7 +389,9 @@ impl Warden {
         }
         self.due.notify_one();
         let record = |restored: &approvals::Restored| {
-            let (approver, channel) = restored.answered.clone().unzip();
+            let answered = restored.answered.clone();
+            let from = answered.as_ref().and_then(|answered| answered.from.clone());
+            let (approver, channel) = answered.map(|by| (by.who, by.channel)).unzip();
             Record::Restored(ledger::Restored {
                 id: restored.request,
                 entry: restored.entry,
@@ -397,6 +399,7 @@ impl Warden {
                 until_ms: restored.until_ms,
                 approver,
                 channel,
+                from,
             })
         };
         let records: Vec<Record> = restored.iter().map(record).collect();

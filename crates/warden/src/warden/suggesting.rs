@@ -91,6 +91,7 @@ impl Control {
             rule: rule.yaml.clone(),
             by: actor.who.clone(),
             channel: actor.channel.to_owned(),
+            from: actor.from.clone(),
             reason: request.reason.filter(|reason| !reason.is_empty()),
         };
         self.write_rule(added, &path, &text)?;

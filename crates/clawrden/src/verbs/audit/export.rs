@@ -20,7 +20,7 @@ Examples:
   clawrden audit export /srv/copy/ledger.jsonl --format json --id 0192f3";
 
 /// The cells of a line of CSV: their headings, and where they are found.
-const COLUMNS: [(&str, &str); 21] = [
+const COLUMNS: [(&str, &str); 22] = [
     ("seq", "/seq"),
     ("time", "/time"),
     ("event", "/event"),
@@ -34,6 +34,7 @@ const COLUMNS: [(&str, &str); 21] = [
     ("decision", "/decision"),
     ("rule", "/rule"),
     ("approver", "/approver"),
+    ("from", "/from"),
     ("by", "/by"),
     ("executor", "/executor"),
     ("exit_code", "/exit_code"),

@@ -284,7 +284,9 @@ fn votes_last_and_count_once_after_a_restart() {
     crash(queue, [ticket]);
     let (queue, restored) = place.start(clock.after(2));
     queue.know(people());
-    assert_eq!(restored[0].answered, Some(("alice".to_owned(), "cli".to_owned())));
+    let answered = restored[0].answered.as_ref().unwrap();
+    let told = (&*answered.who, &*answered.channel, answered.from.as_deref());
+    assert_eq!(told, ("alice", "cli", Some("192.0.2.7:4711")));
     assert_eq!(summary(&queue), "1 of 2 approvals: alice");
     assert_eq!(
         queue.queue()[0].approvals.as_ref().unwrap().votes[0].reason.as_deref(),

@@ -270,6 +270,7 @@ mod tests {
         Actor {
             who: String::new(),
             channel: "api",
+            from: None,
             role: clawrden_api::Role::Admin,
             scope: clawrden_api::Scope::default(),
             peer: None,

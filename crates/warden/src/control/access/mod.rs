@@ -224,7 +224,7 @@ impl Access {
             let token = token.ok_or_else(|| wrong("its Authorization is no bearer token"))?;
             let info = self.tokens.find(token, now_ms());
             let info = info.ok_or_else(|| wrong("its token does not hold"))?;
-            return Ok(token_actor(info));
+            return Ok(Actor { from: Some(visitor.place()), ..token_actor(info) });
         }
         let cookies: Vec<&str> = cookies(&parts.headers, visitor.is_secure).collect();
         if cookies.is_empty() {
@@ -246,6 +246,7 @@ impl Access {
         Ok(Actor {
             who: info.who,
             channel: "web",
+            from: Some(visitor.place()),
             role: info.role,
             scope: info.scope,
             peer: None,
@@ -488,6 +489,11 @@ impl Visitor {
     fn key(&self) -> Key {
         Key::of(self.address.ip(), self.uid)
     }
+
+    /// Where it is, as the ledger has it.
+    fn place(&self) -> String {
+        SocketAddr::new(self.address.ip().to_canonical(), self.address.port()).to_string()
+    }
 }
 
 /// Who is at the other end of a connection over TCP. Reads /proc.
@@ -509,6 +515,7 @@ fn token_actor(info: TokenInfo) -> Actor {
     Actor {
         who: format!("{} (token {})", info.name, info.id),
         channel: speaks_for.map_or("api", ChatService::as_str),
+        from: None,
         // Whatever its file says: a bridge decides nothing, and its users answer.
         role: if speaks_for.is_some() { info.role.min(Role::Approver) } else { info.role },
         scope: info.scope,

@@ -47,6 +47,7 @@ fn an_outcome_is_what_was_said_last() {
     let fixture = Fixture::new();
     let ledger = fixture.open();
     let expired = Record::Expired(Expired { id: id(1), entry: id(7), after_ms: 5 });
+    let from = Some("192.0.2.7:4711".to_owned());
     ledger
         .append(&[
             requested(1, &["a"]),
@@ -55,7 +56,7 @@ fn an_outcome_is_what_was_said_last() {
             expired,
             requested(2, &["b"]),
             decided(2, "ask"),
-            Record::Denied(answered(2, Some("use npm ci"))),
+            Record::Denied(Answered { from, ..answered(2, Some("use npm ci")) }),
             requested(3, &["c"]),
             Record::GrantUsed(answered(3, None)),
             requested(4, &["d"]),
@@ -70,6 +71,9 @@ fn an_outcome_is_what_was_said_last() {
     assert_eq!(entries[2].answer.as_deref(), Some("use npm ci"));
     let kept: Vec<bool> = entries.iter().map(|entry| entry.kept_answer).collect();
     assert_eq!(kept, [false, true, false, false]);
+    // One of an earlier warden does not say from where.
+    let from: Vec<_> = entries.iter().map(|entry| entry.answered_from.as_deref()).collect();
+    assert_eq!(from, [None, None, Some("192.0.2.7:4711"), None]);
 }
 
 #[test]
