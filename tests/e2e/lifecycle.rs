@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -169,6 +170,71 @@ fn pause_freezes_and_resume_lets_go_on() {
     assert!(running.try_wait().unwrap().is_none(), "it is frozen, and its time does not end it");
     assert!(house.cli(&["resume"]).status.success());
     assert!(running.wait().unwrap().success());
+}
+
+/// A warden that is killed while two of its tools stand, one by its cgroup and one by signals; the house, and the tools
+/// with what they write.
+fn left_standing() -> (House, [(Child, PathBuf); 2]) {
+    let policy = "
+default_action: allow
+on_unparsed: allow
+rules:
+  - {command: bash, action: allow, timeout: 10m}
+  - {command: sh, action: allow}
+";
+    let mut house = House::new(policy);
+    let tools = ["bash", "sh"].map(|tool| {
+        let beats = house.path(&format!("beats-{tool}"));
+        let script = format!("while :; do echo x >>{}; /bin/sleep 0.01; done", beats.display());
+        let child = house.shimmed(tool).args(["-c", &script]).spawn().unwrap();
+        until("a beat", || (beat(&beats) > 0).then_some(()));
+        (child, beats)
+    });
+    assert!(house.cli(&["kill", "--pause"]).status.success());
+    for (_, beats) in &tools {
+        until("it to stand", || stands(beats).then_some(()));
+    }
+    house.crash();
+    house.restart();
+    (house, tools)
+}
+
+fn beat(beats: &Path) -> u64 {
+    std::fs::metadata(beats).map_or(0, |about| about.len())
+}
+
+/// Whether it wrote nothing for a while in which it would have written often.
+fn stands(beats: &Path) -> bool {
+    let before = beat(beats);
+    std::thread::sleep(Duration::from_millis(500));
+    beat(beats) == before
+}
+
+#[test]
+fn what_a_killed_warden_had_frozen_goes_on_by_resume() {
+    let (house, tools) = left_standing();
+    assert!(tools.iter().all(|(_, beats)| stands(beats)), "a restart lets nothing go on");
+    let told = house.json(&["resume", "--json"]);
+    assert_eq!(told["problems"], serde_json::json!([]), "{told}");
+    for (mut child, beats) in tools {
+        let before = beat(&beats);
+        until("it to go on", || (beat(&beats) > before).then_some(()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let kept = std::fs::read_to_string(house.path("ledger.jsonl.held.json")).unwrap();
+    assert!(!kept.contains("start_ticks"), "{kept}");
+}
+
+#[test]
+fn what_a_killed_warden_had_frozen_is_ended_by_kill() {
+    let (house, tools) = left_standing();
+    let told = house.json(&["kill", "--json"]);
+    assert_eq!(told["problems"], serde_json::json!([]), "{told}");
+    for (mut child, _) in tools {
+        assert!(child.wait().unwrap().signal().is_some());
+    }
+    assert!(house.cli(&["resume"]).status.success());
 }
 
 /// `sh` runs on the warden's side; `bash` in the prisoner, in a cgroup of its own where it may have one.

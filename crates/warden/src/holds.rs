@@ -1,4 +1,4 @@
-//! Jails and containers that are stopped alone, and containers that were frozen. Kept in a file beside the kill switch's,
+//! Jails and containers that are stopped alone, and containers and tools that were frozen. Kept in a file beside the kill switch's,
 //! written before anything is ended; one that cannot be understood counts as everything being stopped.
 
 use std::path::{Path, PathBuf};
@@ -8,10 +8,15 @@ use clawrden_api::{CallerContainer, Held, Stopped};
 use serde::{Deserialize, Serialize};
 
 use crate::containers::Whereabouts;
+use crate::frozen::Frozen;
+use crate::ledger::Id;
 use crate::switch::{self, SwitchError};
 
 /// What is stopped alone at most.
 pub(crate) const MOST: usize = 512;
+
+/// Frozen tools that are remembered at most.
+const MOST_TOOLS: usize = 4096;
 
 /// Bytes of the file: of ids, names and reasons of so many.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -35,6 +40,9 @@ struct Kept {
     /// The ids of containers that were frozen, by whatever stop.
     #[serde(default)]
     frozen: Vec<String>,
+    /// Tools that were handed off and frozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Frozen>,
 }
 
 /// The stops of one warden.
@@ -204,6 +212,38 @@ impl Holds {
         self.write(&kept)
     }
 
+    /// The tools that were handed off and frozen.
+    pub(crate) fn tools(&self) -> Vec<Frozen> {
+        self.kept().tools.clone()
+    }
+
+    /// Remembers that a tool is frozen, also where that cannot be written down.
+    ///
+    /// # Errors
+    /// When a restart would forget it.
+    pub(crate) fn add_tool(&self, tool: Frozen) -> Result<(), HoldError> {
+        let mut kept = self.kept();
+        if kept.tools.iter().any(|one| one.id == tool.id) {
+            return Ok(());
+        }
+        if kept.tools.len() >= MOST_TOOLS {
+            return Err(HoldError::TooManyTools);
+        }
+        kept.tools.push(tool);
+        self.write(&kept)
+    }
+
+    /// Forgets tools that have gone on, or have ended.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub(crate) fn remove_tools(&self, ids: &[Id]) -> Result<(), HoldError> {
+        let mut kept = self.kept();
+        let before = kept.tools.len();
+        kept.tools.retain(|tool| !ids.contains(&tool.id));
+        if kept.tools.len() == before { Ok(()) } else { self.write(&kept) }
+    }
+
     fn write(&self, kept: &Kept) -> Result<(), HoldError> {
         let path = self.path.clone();
         let written = match &self.unread {
@@ -227,6 +267,9 @@ pub(crate) enum HoldError {
         "{MOST} jails and containers are stopped alone already; stop everything, or resume some"
     )]
     TooMany,
+    /// Of tools.
+    #[error("{MOST_TOOLS} frozen commands are remembered already; a restart would forget this one")]
+    TooManyTools,
     /// The file.
     #[error(transparent)]
     File(#[from] SwitchError),

@@ -15,6 +15,7 @@ mod decision;
 pub mod engine;
 pub mod events;
 mod executor;
+mod frozen;
 pub(crate) mod holds;
 pub mod index;
 mod intercom;

@@ -224,6 +224,11 @@ impl Entry {
 }
 
 impl Run {
+    /// Whom it runs for.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.shared.origin
+    }
+
     /// Counts it as started, until it is dropped.
     pub(crate) fn counts(&mut self, meter: Meter) {
         self.meter = Some(meter);

@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use thiserror::Error;
 
 use crate::ledger::Id;
+use crate::process::boot_id;
 
 /// How the rows are written; a file of another version is set aside.
 const VERSION: i32 = 1;
@@ -338,12 +339,6 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
         }
     }
     Ok(with(&end))
-}
-
-/// Which boot of the kernel this is; `None` where it cannot be told.
-fn boot_id() -> Option<String> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

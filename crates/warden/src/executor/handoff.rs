@@ -10,6 +10,8 @@ use super::end::ended;
 use super::limits::{self, exceeded};
 use super::{Begun, Refusal, Start, begin, finish, never_started, refuse};
 use crate::caller::Caller;
+use crate::frozen::Frozen;
+use crate::holds::HoldError;
 use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
 use crate::plan::Plan;
@@ -18,7 +20,7 @@ use crate::process::pidfd::Why;
 use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
 use crate::process::{ExitStatus, Identity};
-use crate::running::{Order, Run};
+use crate::running::{Order, Origin, Run};
 use crate::warden::Warden;
 
 /// Hands the plan to the shim, and follows the process to its end.
@@ -191,8 +193,14 @@ impl Watch<'_> {
                         self.stopped.get_or_insert(why);
                         self.end();
                     }
-                    Order::Freeze => self.each(freeze_tree, Leaf::freeze),
-                    Order::Thaw => self.each(thaw_tree, Leaf::thaw),
+                    Order::Freeze => {
+                        self.is_frozen(run.origin());
+                        self.each(freeze_tree, Leaf::freeze);
+                    }
+                    Order::Thaw => {
+                        self.each(thaw_tree, Leaf::thaw);
+                        self.noted(self.warden.holds.remove_tools(&[self.id]));
+                    }
                     Order::Leave => return Told::Kernel(ExitStatus::Unknown(Why::Refused("the warden went down".to_owned()))),
                 },
             }
@@ -211,6 +219,20 @@ impl Watch<'_> {
                 complain(identity, &[error.to_string()]);
             }
         });
+    }
+
+    /// Writes down that it is going to stand, so that a warden after this one can let it go on.
+    fn is_frozen(&self, origin: &Origin) {
+        let Some(root) = self.caller.identity() else { return };
+        let cgroup = self.leaf.as_ref().map(|leaf| leaf.path().to_owned());
+        let Some(frozen) = Frozen::new(self.id, root, cgroup, origin) else { return };
+        self.noted(self.warden.holds.add_tool(frozen));
+    }
+
+    fn noted(&self, written: Result<(), HoldError>) {
+        if let Err(error) = written {
+            tracing::warn!(%error, id = %self.id, "that a command stands is not written down");
+        }
     }
 
     fn each(

@@ -12,6 +12,7 @@ pub mod tree;
 pub mod usage;
 
 pub(crate) use ids::Ids;
+pub(crate) use proc::boot_id;
 
 pub use ancestry::{ancestors, cgroup_of, descends_from};
 pub use methods::Methods;

@@ -85,6 +85,12 @@ impl Identity {
     }
 }
 
+/// Which boot of the kernel this is; `None` where it cannot be told.
+pub(crate) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// The fields of /proc/PID/stat that are of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {

@@ -12,9 +12,10 @@ use super::prisoners::refused;
 use super::{Warden, stopped_text};
 use crate::approvals::Now;
 use crate::engine::EngineError;
+use crate::frozen::Frozen;
 use crate::holds::{HoldError, Scope};
 use crate::jails::{JailName, Prisoner};
-use crate::ledger::{self, Record};
+use crate::ledger::{self, Id, Record};
 use crate::plan::Plan;
 use crate::process::tree::{Scope as Tree, end_tree, freeze_tree, thaw_tree};
 use crate::running::{Order, Origin};
@@ -76,11 +77,16 @@ impl Warden {
         };
         // Beside each other: an engine that does not answer keeps nobody else alive.
         let (prisoners, grace) = (self.prisoners_of(&scope), self.config.grace);
+        let left =
+            if pause { Vec::new() } else { self.left_frozen(|origin| scope.reaches(origin)) };
+        let (ended, cgroups) = (left.clone(), self.methods.cgroups.clone());
         let natives = tokio::task::spawn_blocking(move || {
-            each_of(&prisoners, |prisoner| match pause {
+            let natives = each_of(&prisoners, |prisoner| match pause {
                 true => freeze_tree(prisoner.root, Tree::BelowRoot),
                 false => end_tree(prisoner.root, Tree::BelowRoot, grace),
-            })
+            });
+            let tools = each_of(&left, |tool| tool.end(cgroups.as_ref(), grace));
+            (natives.0 + tools.0, [natives.1, tools.1].concat())
         });
         let containers = self.stop_containers(&scope, pause);
         let both = Handle::current().block_on(async { tokio::join!(containers, natives) });
@@ -91,6 +97,7 @@ impl Warden {
             natives.unwrap_or_else(|error| (0, vec![format!("prisoners: {error}")]));
         report.processes = report.processes.max(processes);
         report.problems.extend(problems);
+        report.problems.extend(self.forget_tools(&ended));
         if !pause {
             let patience = self.config.grace + super::serve::LAST_WORDS;
             let drained = self.running.drained(patience, |origin| scope.reaches(origin));
@@ -132,10 +139,11 @@ impl Warden {
         })?;
         let stopped = self.switch.stopped();
         let mut report = KillReport { processes: 0, containers: 0, stopped, problems: Vec::new() };
-        let Some(was) = was else { return Ok(report) };
-        let (jail, container) = recorded(&scope);
-        self.record(&[Record::Resumed(ledger::Resumed { by, jail, container })]);
-        if was.paused {
+        if was.is_some() {
+            let (jail, container) = recorded(&scope);
+            self.record(&[Record::Resumed(ledger::Resumed { by, jail, container })]);
+        }
+        if was.is_some_and(|was| was.paused) {
             let meant = |origin: &Origin| scope.reaches(origin) || scope.may_reach(origin);
             let freed = |origin: &Origin| meant(origin) && !self.is_paused(origin);
             report.processes = self.running.order(&Order::Thaw, freed);
@@ -151,7 +159,34 @@ impl Warden {
             report.containers = containers;
             report.problems.extend(problems);
         }
+        // A warden may have ended between taking a stop back and letting go on what it had frozen.
+        let (tools, problems) = self.thaw_tools();
+        report.processes += tools;
+        report.problems.extend(problems);
         Ok(report)
+    }
+
+    /// Tools that were handed off and frozen, and that nobody follows any more: a warden before this one did. Those that run
+    /// for one of those that `meant` likes.
+    fn left_frozen(&self, meant: impl Fn(&Origin) -> bool) -> Vec<Frozen> {
+        let mut tools = self.holds.tools();
+        tools.retain(|tool| meant(&tool.origin()) && !self.running.holds(tool.id.0));
+        tools
+    }
+
+    /// Lets those of them go on that no stop reaches any more.
+    fn thaw_tools(&self) -> (usize, Vec<String>) {
+        let tools = self.left_frozen(|origin| !self.is_paused(origin));
+        let cgroups = self.methods.cgroups.as_ref();
+        let (thawed, mut problems) = each_of(&tools, |tool| tool.thaw(cgroups));
+        problems.extend(self.forget_tools(&tools));
+        (thawed, problems)
+    }
+
+    /// Gives what is wrong, if that cannot be written down.
+    fn forget_tools(&self, tools: &[Frozen]) -> Option<String> {
+        let ids: Vec<Id> = tools.iter().map(|tool| tool.id).collect();
+        self.holds.remove_tools(&ids).err().map(|error| error.to_string())
     }
 
     /// Whether a stop that freezes reaches this.
@@ -229,13 +264,10 @@ impl Warden {
     }
 }
 
-fn each_of(
-    prisoners: &[Arc<Prisoner>],
-    act: impl Fn(&Prisoner) -> crate::process::tree::Report,
-) -> (usize, Vec<String>) {
+fn each_of<T>(all: &[T], act: impl Fn(&T) -> crate::process::tree::Report) -> (usize, Vec<String>) {
     let mut total = (0, Vec::new());
-    for prisoner in prisoners {
-        let report = act(prisoner);
+    for one in all {
+        let report = act(one);
         total.0 += report.processes;
         total.1.extend(report.problems);
     }

@@ -194,6 +194,14 @@ impl Cgroups {
         Ok(Leaf::new(path, group))
     }
 
+    /// The leaf at `path`, if a warden of this user made it, this one or one before, for a handed-off tool by this name.
+    pub(crate) fn of_tool(&self, path: &Path, name: &str) -> Option<Leaf> {
+        let made = Made::of(path)?;
+        let is_it = made.kind == Kind::Handoff && made.name == name;
+        (is_it && made.is_ours(&self.prefix, path)).then_some(())?;
+        Some(Leaf::new(path.to_owned(), self.mount.group(path)?))
+    }
+
     /// Cleans up after wardens of this user that ended without doing so: what they supervised has `grace` to end by its
     /// runners, which see that their warden has gone, and is ended then; a leaf that something else is in goes when that has
     /// ended. Blocks for as long.
@@ -234,19 +242,38 @@ impl Cgroups {
     }
 }
 
+/// What the name of a leaf says.
+struct Made<'a> {
+    kind: Kind,
+    /// The pid namespace of the warden that made it.
+    namespace: &'a str,
+    by: Identity,
+    name: &'a str,
+}
+
+impl<'a> Made<'a> {
+    fn of(path: &'a Path) -> Option<Self> {
+        let mut words = path.file_name()?.to_str()?.splitn(6, '.');
+        (words.next()? == PREFIX).then_some(())?;
+        let kind = Kind::from_word(words.next()?)?;
+        let namespace = words.next()?;
+        let (pid, start_ticks) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let (by, name) = (Identity { pid, start_ticks }, words.next().unwrap_or_default());
+        Some(Self { kind, namespace, by, name })
+    }
+
+    /// Whether a warden of this user and of the pid namespace in our own `prefix` made it.
+    fn is_ours(&self, prefix: &str, path: &Path) -> bool {
+        let same_user = fs::symlink_metadata(path)
+            .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
+        prefix.split('.').next() == Some(self.namespace) && same_user
+    }
+}
+
 /// The kind of a leaf whose warden, one of this user and of the pid namespace in our own `prefix`, is gone.
 fn leftover(prefix: &str, path: &Path) -> Option<Kind> {
-    let mut words = path.file_name()?.to_str()?.splitn(6, '.');
-    let ours = words.next()? == PREFIX;
-    let kind = Kind::from_word(words.next()?)?;
-    let namespace = words.next()?;
-    let pid = words.next()?.parse().ok()?;
-    let start_ticks = words.next()?.parse().ok()?;
-    let same_namespace = prefix.split('.').next() == Some(namespace);
-    let same_user = fs::symlink_metadata(path)
-        .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
-    let gone = !Identity { pid, start_ticks }.is_alive();
-    (ours && same_namespace && same_user && gone).then_some(kind)
+    let made = Made::of(path)?;
+    (made.is_ours(prefix, path) && !made.by.is_alive()).then_some(made.kind)
 }
 
 /// A mounted version 2 hierarchy.

@@ -1,0 +1,174 @@
+//! Tools that were handed off and frozen: they outlive the warden that did it, and the next one lets them go on, or ends them,
+//! by what is written here. Nobody is touched who is not known to be the same.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::jails::JailName;
+use crate::ledger::Id;
+use crate::process::cgroup::{Cgroups, Leaf};
+use crate::process::tree::{Report, Scope, end_tree, thaw_tree};
+use crate::process::{Identity, boot_id};
+use crate::running::Origin;
+
+/// A tool that was handed off and frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Frozen {
+    /// The request.
+    pub(crate) id: Id,
+    pid: u32,
+    start_ticks: u64,
+    /// In which boot of the kernel the process has these numbers.
+    boot: String,
+    /// The cgroup of its own, where it is that which was frozen; else its tree was told to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cgroup: Option<PathBuf>,
+    jails: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    container: Option<String>,
+    is_told: bool,
+}
+
+impl Frozen {
+    /// The tool of request `id`; `None` where nothing would tell its process from another one later.
+    pub(crate) fn new(
+        id: Id,
+        root: Identity,
+        cgroup: Option<PathBuf>,
+        origin: &Origin,
+    ) -> Option<Self> {
+        let Identity { pid, start_ticks } = root;
+        let Origin { jails, container, is_told } = origin.clone();
+        let jails = jails.iter().map(|jail| jail.as_str().to_owned()).collect();
+        let boot = boot_id()?;
+        Some(Self { id, pid, start_ticks, boot, cgroup, jails, container, is_told })
+    }
+
+    /// Whom it runs for.
+    pub(crate) fn origin(&self) -> Origin {
+        let jails = self.jails.iter().filter_map(|jail| JailName::new(jail).ok());
+        Origin { jails: jails.collect(), container: self.container.clone(), is_told: self.is_told }
+    }
+
+    /// Lets it go on, if it is still there.
+    pub(crate) fn thaw(&self, cgroups: Option<&Cgroups>) -> Report {
+        self.reach(
+            cgroups,
+            |root| thaw_tree(root, Scope::Whole),
+            |leaf| {
+                let processes = leaf.processes().len();
+                (processes, leaf.thaw().err().map(|error| error.to_string()))
+            },
+        )
+    }
+
+    /// Ends it, if it is still there: politely first, and after `grace` not.
+    pub(crate) fn end(&self, cgroups: Option<&Cgroups>, grace: Duration) -> Report {
+        self.reach(
+            cgroups,
+            |root| end_tree(root, Scope::Whole, grace),
+            |leaf| match leaf.end(grace) {
+                Ok(processes) => (processes, None),
+                Err(error) => (0, Some(error.to_string())),
+            },
+        )
+    }
+
+    fn reach(
+        &self,
+        cgroups: Option<&Cgroups>,
+        of_tree: impl FnOnce(Identity) -> Report,
+        of_leaf: impl FnOnce(&Leaf) -> (usize, Option<String>),
+    ) -> Report {
+        // The numbers are of another boot, and so is everything else.
+        if boot_id().as_ref() != Some(&self.boot) {
+            return Report::default();
+        }
+        let Some(path) = &self.cgroup else {
+            return of_tree(Identity { pid: self.pid, start_ticks: self.start_ticks });
+        };
+        if !path.exists() {
+            return Report::default();
+        }
+        // Its name has the request in it.
+        match cgroups.and_then(|cgroups| cgroups.of_tool(path, &self.id.to_string())) {
+            Some(leaf) => {
+                let (processes, problem) = of_leaf(&leaf);
+                Report { processes, problems: problem.into_iter().collect() }
+            }
+            None => Report {
+                processes: 0,
+                problems: vec![format!(
+                    "{} is not known to be of command {}; what is in it is left as it is",
+                    path.display(),
+                    self.id
+                )],
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+    use std::time::Instant;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+    use crate::process::stat;
+
+    fn standing() -> (Child, Frozen) {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+        stands(&child, true);
+        let jails = vec![JailName::new("web").unwrap()];
+        let origin = Origin { jails, container: None, is_told: true };
+        let root = Identity::of(child.id()).unwrap();
+        (child, Frozen::new(Id([7; 16]), root, None, &origin).unwrap())
+    }
+
+    fn is_stopped(child: &Child) -> bool {
+        stat(child.id()).unwrap().is_stopped()
+    }
+
+    fn stands(child: &Child, wanted: bool) {
+        let begun = Instant::now();
+        while is_stopped(child) != wanted {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it stands: {}", !wanted);
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn only_the_same_process_goes_on() {
+        let (mut child, frozen) = standing();
+        let later = Frozen { start_ticks: frozen.start_ticks + 1, ..frozen.clone() };
+        let other_boot = Frozen { boot: "another".to_owned(), ..frozen.clone() };
+        let no_cgroup = Frozen { cgroup: Some("/nowhere".into()), ..frozen.clone() };
+        for other in [later, other_boot, no_cgroup] {
+            assert_eq!(other.thaw(None), Report::default());
+            assert_eq!(other.end(None, Duration::ZERO), Report::default());
+            assert!(is_stopped(&child), "{other:?}");
+        }
+        let foreign = Frozen { cgroup: Some("/proc".into()), ..frozen.clone() };
+        assert_eq!(foreign.thaw(None).problems.len(), 1);
+        let kept: Frozen = serde_json::from_str(&serde_json::to_string(&frozen).unwrap()).unwrap();
+        assert_eq!((&kept, kept.origin().jails[0].as_str()), (&frozen, "web"));
+        assert_eq!(kept.thaw(None).processes, 1);
+        stands(&child, false);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(kept.thaw(None), Report::default(), "it has gone");
+    }
+
+    #[test]
+    fn what_stands_is_ended() {
+        let (mut child, frozen) = standing();
+        assert_eq!(frozen.end(None, Duration::from_secs(30)).problems, Vec::<String>::new());
+        assert!(!child.wait().unwrap().success());
+    }
+}
