@@ -50,6 +50,14 @@ fn events(house: &House, event: &str) -> Vec<Value> {
     house.ledger().into_iter().filter(|record| record["event"] == event).collect()
 }
 
+/// How long the files may be that the warden writes.
+fn limit(house: &House, bytes: &str) {
+    let pid = house.warden.id().to_string();
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &pid, &format!("--fsize={bytes}:")]);
+    assert!(prlimit.status().unwrap().success());
+}
+
 /// Several ask at once: one runs, and the others wait for a person.
 fn lets_one_run(house: &House, tool: &str) {
     const CALLERS: usize = 6;
@@ -80,19 +88,13 @@ fn an_approval_whose_use_cannot_be_recorded_lets_one_run_once_it_can() {
         let ledger = std::fs::read_to_string(house.path("ledger.jsonl")).unwrap();
         let is_asking = |l: &&str| l.contains("\"requested\"") || l.contains("\"decided\"");
         let asking: usize = ledger.lines().filter(is_asking).map(|line| line.len() + 1).sum();
-        let limit = |limit: &str| {
-            let pid = house.warden.id().to_string();
-            let limit = format!("--fsize={limit}:");
-            let mut prlimit = Command::new("prlimit");
-            assert!(prlimit.args(["--pid", &pid, &limit]).status().unwrap().success());
-        };
-        limit(&(ledger.len() + asking + 150).to_string());
+        limit(&house, &(ledger.len() + asking + 150).to_string());
         let output = shell(&house, tool).output().unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(125), "{said}");
         assert!(said.contains("ledger cannot be written, so nothing runs"), "{said}");
         assert!(!house.path("count").exists());
-        limit("unlimited");
+        limit(&house, "unlimited");
         lets_one_run(&house, tool);
         assert_eq!((events(&house, "grant_used").len(), events(&house, "started").len()), (1, 1));
         clawrden_warden::ledger::verify(&house.path("ledger.jsonl")).unwrap();
@@ -118,6 +120,38 @@ fn an_approval_that_cannot_be_marked_as_used_lets_one_run_once_it_can() {
         lets_one_run(&house, tool);
         clawrden_warden::ledger::verify(&house.path("ledger.jsonl")).unwrap();
     }
+}
+
+#[test]
+fn a_grant_that_is_taken_back_lets_nothing_run_though_nothing_of_it_can_be_written() {
+    let mut house = House::new(POLICY);
+    parked_and_approved(&house, "sh");
+    let id = house.json(&["grants", "--json"])["entries"][0]["id"].as_str().unwrap().to_owned();
+    let other = rusqlite::Connection::open(house.path("ledger.jsonl.approvals")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    limit(&house, "1");
+    let done = house.cli(&["grants", "revoke", &id]);
+    let said = text(&done.stderr);
+    assert!(!done.status.success() && said.contains("nothing runs by it any more"), "{said}");
+    other.execute_batch("ROLLBACK").unwrap();
+    limit(&house, "unlimited");
+    assert_eq!(house.json(&["grants", "--json"])["entries"], serde_json::json!([]));
+    // It is written once it can be, and a restart knows of it.
+    assert_eq!(house.event("grant_revoked")["entry"], id);
+    until("what is owed to be written", || {
+        let rows: u32 = other
+            .query_row("SELECT count(*) FROM kept WHERE kind = 3", [], |row| row.get(0))
+            .ok()?;
+        (rows == 0).then_some(())
+    });
+    house.crash();
+    house.restart();
+    assert_eq!(house.json(&["grants", "--json"])["entries"], serde_json::json!([]));
+    let mut asked = shell(&house, "sh").spawn().unwrap();
+    house.pending();
+    asked.kill().unwrap();
+    asked.wait().unwrap();
+    assert!(events(&house, "started").is_empty() && !house.path("count").exists());
 }
 
 #[test]

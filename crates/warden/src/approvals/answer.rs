@@ -338,6 +338,12 @@ pub enum AnswerError {
     /// The answer could not be kept, so it was not given.
     #[error("the answer cannot be kept and is therefore not given: {0}")]
     NotKept(String),
+    /// What was taken back is, and a restart would not know of it.
+    #[error(
+        "nothing runs by it any more, but that cannot be written down yet, and a restart before it is would bring it \
+         back: {0}"
+    )]
+    OnlyTakenBack(String),
     /// The answer could not be recorded, so it was not given.
     #[error("the answer is not recorded and therefore not given: {0}")]
     NotRecorded(String),

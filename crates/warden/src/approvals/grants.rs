@@ -41,16 +41,12 @@ impl Approvals {
         shown
     }
 
-    /// Takes a grant back: nothing will run by it. `id` is that of its entry, or a prefix. Gives the whole id; `None` when
-    /// no such grant is kept. `record` is called with request and entry once that lasts; when it fails, the grant stays.
+    /// Takes a grant back: nothing runs by it from here on, whatever can be written. `id` is that of its entry, or a prefix.
+    /// Gives the whole id; `None` when no such grant is kept. `record` is called with request and entry.
     ///
     /// # Errors
-    /// [`AnswerError`]; nothing has changed then.
-    pub fn revoke(
-        &self,
-        id: &str,
-        record: impl FnOnce(Id, Id) -> Result<(), String>,
-    ) -> Result<Option<Id>, AnswerError> {
+    /// [`AnswerError::OnlyTakenBack`] where a restart would not know of it yet. After any other nothing has changed.
+    pub fn revoke(&self, id: &str, record: impl FnOnce(Id, Id)) -> Result<Option<Id>, AnswerError> {
         let prefix = Prefix::new(id).ok_or_else(|| AnswerError::Malformed(id.to_owned()))?;
         let mut state = self.state();
         let once = state.kept.approvals().map(|(grant, _)| grant.entry);
@@ -74,7 +70,7 @@ impl Approvals {
 fn take_back(
     state: &mut State,
     entry: Id,
-    record: impl FnOnce(Id, Id) -> Result<(), String>,
+    record: impl FnOnce(Id, Id),
 ) -> Result<Option<Id>, AnswerError> {
     let more = state.kept.repeating.take(entry);
     let mut once = Vec::new();
@@ -82,26 +78,17 @@ fn take_back(
         once.push(taken);
     }
     let asked = more.as_ref().map(|grant| grant.ask);
-    let Some(ask) = asked.or_else(|| once.first().map(|(grant, _)| grant.ask)) else {
+    let Some(ask) = asked.or_else(|| once.first().map(|grant| grant.ask)) else {
         return Ok(None);
     };
-    let mut changes: Vec<_> = once.iter().map(|(grant, _)| lasting::no_grant(grant)).collect();
+    let mut changes: Vec<_> = once.iter().map(lasting::no_grant).collect();
     changes.extend(more.as_ref().map(|grant| lasting::no_repeating(grant.entry)));
-    let taken = state.write(&changes).map_err(AnswerError::NotKept);
-    let recorded = taken.and_then(|()| {
-        record(ask, entry).map_err(AnswerError::NotRecorded).inspect_err(|_| {
-            let once = once.iter().map(|(grant, to)| lasting::grant(grant, *to));
-            state.write_if_possible(once.chain(more.as_ref().map(lasting::repeating)).collect());
-        })
-    });
-    match recorded {
-        Ok(()) => Ok(Some(entry)),
-        Err(error) => {
-            once.into_iter().for_each(|(grant, to)| state.kept.put_approval(grant, to));
-            state.kept.repeating.extend(more);
-            Err(error)
-        }
-    }
+    let written = state.write(&changes);
+    record(ask, entry);
+    written.map(|()| Some(entry)).map_err(|why| {
+        state.owe(changes);
+        AnswerError::OnlyTakenBack(why)
+    })
 }
 
 fn show(grant: &Approval, short: String) -> GrantEntry {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::answer::{Answer, Approval, Denial, Now};
 use super::entry::CallerKey;
 use super::identity::Identity;
-use super::lasting::{self, To};
+use super::lasting;
 use super::repeating::AllRepeating;
 use super::scope::Life;
 use super::store::{Change, Kind};
@@ -183,8 +183,8 @@ impl Kept {
         approvals.chain(denials).chain(expected).chain(repeating)
     }
 
-    /// Takes out the approval of this entry, and says for whom it is.
-    pub(super) fn take_approval(&mut self, entry: Id) -> Option<(Approval, Option<To>)> {
+    /// Takes out the approval of this entry.
+    pub(super) fn take_approval(&mut self, entry: Id) -> Option<Approval> {
         let is_it = |expected: &Return| match &expected.answer {
             Answer::Approved(approval) => approval.entry == entry,
             Answer::Denied(_) => false,
@@ -193,7 +193,7 @@ impl Kept {
         if let Some(expected) = key.and_then(|key| self.returns.remove(&key))
             && let Answer::Approved(approval) = expected.answer
         {
-            return Some((approval, Some(To { client: expected.client, key: expected.key })));
+            return Some(approval);
         }
         let grants = self.grants.values_mut();
         let mut with_it = grants.filter_map(|grants| {
@@ -202,18 +202,7 @@ impl Kept {
         });
         let found = with_it.next();
         self.grants.retain(|_, grants| !grants.is_empty());
-        Some((found?, None))
-    }
-
-    /// Puts back what [`Kept::take_approval`] gave.
-    pub(super) fn put_approval(&mut self, approval: Approval, to: Option<To>) {
-        match to {
-            Some(To { client, key }) => {
-                let (identity, answer) = (approval.identity, Answer::Approved(approval));
-                self.expect(Return { client, key, identity, answer });
-            }
-            None => self.grant(approval),
-        }
+        found
     }
 
     /// Everybody who was expected, and is no more.

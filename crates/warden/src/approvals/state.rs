@@ -223,7 +223,8 @@ impl State {
         }
     }
 
-    fn owe(&mut self, changes: Vec<Change>) {
+    /// Has them written as soon as that can be, and before anything later.
+    pub(super) fn owe(&mut self, changes: Vec<Change>) {
         // A file that was not opened yet holds nothing that this queue knows of.
         if let Lasting::In(_) = self.store {
             self.owed.add(changes);

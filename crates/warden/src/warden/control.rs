@@ -438,7 +438,9 @@ pub(super) fn answer_error(error: AnswerError) -> ErrorBody {
         AnswerError::AlreadyAnswered { .. }
         | AnswerError::TooManyKept(_)
         | AnswerError::TooManyVotes(_) => ErrorCode::Conflict,
-        AnswerError::NotRecorded(_) | AnswerError::NotKept(_) => ErrorCode::LedgerUnavailable,
+        AnswerError::NotRecorded(_) | AnswerError::NotKept(_) | AnswerError::OnlyTakenBack(_) => {
+            ErrorCode::LedgerUnavailable
+        }
     };
     refused(code, error.to_string())
 }

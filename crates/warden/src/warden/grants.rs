@@ -30,9 +30,13 @@ impl Grants for Control {
                 from: actor.from.clone(),
                 reason: request.reason.clone().filter(|reason| !reason.is_empty()),
             });
-            warden.ledger.append(&[revoked]).map(|_| ()).map_err(|error| error.to_string())
+            warden.record(&[revoked]);
         };
-        match warden.approvals.revoke(id, record).map_err(answer_error)? {
+        let revoked = warden.approvals.revoke(id, record).inspect_err(|_| {
+            // What could not be written is tried again, whoever else comes or not.
+            warden.due.notify_one();
+        });
+        match revoked.map_err(answer_error)? {
             Some(entry) => Ok(RevokeReport { id: entry.to_string() }),
             None => Err(refused(
                 ErrorCode::NotFound,

@@ -243,7 +243,7 @@ impl World {
                 let shown = self.queue.grants(self.now);
                 let Some(grant) = shown.get(n % shown.len().max(1)) else { return };
                 let id: Id = grant.id.parse().unwrap();
-                assert_eq!(self.queue.revoke(&grant.id, |_, _| Ok(())), Ok(Some(id)));
+                assert_eq!(self.queue.revoke(&grant.id, |_, _| ()), Ok(Some(id)));
                 for said in self.said.iter_mut().filter(|said| said.entry == id) {
                     said.taken_back = true;
                 }
