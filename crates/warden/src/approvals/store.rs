@@ -26,6 +26,9 @@ const APPLICATION: i32 = 0x434c_4150;
 /// Commits after which the write-ahead log is brought into the file.
 const CHECKPOINT_EVERY: u32 = 512;
 
+/// Bytes of a log that is brought into the file when it is opened: of a warden that was killed before it came to that.
+const LONG: u64 = 4 * 1024 * 1024;
+
 const MODE: u32 = 0o600;
 
 /// Why what waits and what was answered cannot be kept.
@@ -167,6 +170,10 @@ impl Store {
         }
         let (sender, wake) = sync_channel(1);
         let second = connect(path, Syncs::AtCheckpoints)?;
+        // However often one is killed, the next one does it.
+        if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > LONG) {
+            shorten(&second, "TRUNCATE");
+        }
         let thread = std::thread::Builder::new()
             .name("approvals".to_owned())
             .spawn(move || keep_short(&second, &wake))
@@ -266,10 +273,23 @@ fn connect(path: &Path, syncs: Syncs) -> Result<Connection, StoreError> {
 fn keep_short(connection: &Connection, wake: &Receiver<()>) {
     while wake.recv().is_ok() {
         // One that did not come to its end is followed by another.
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            tracing::warn!(%error, "the approvals' log stays long");
-        }
+        shorten(connection, "PASSIVE");
     }
+}
+
+/// Brings the log into the file.
+fn shorten(connection: &Connection, how: &str) {
+    let sql = format!("PRAGMA wal_checkpoint({how})");
+    if let Err(error) = connection.query_row(&sql, [], |_| Ok(())) {
+        tracing::warn!(%error, "the approvals' log stays long");
+    }
+}
+
+/// The file whose name goes on by `end`.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(end);
+    path.with_file_name(name)
 }
 
 /// Opens or makes the file, and refuses one that others may have written.
@@ -324,11 +344,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 /// Moves the file and its log out of the way, and says where the file went.
 fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |source| StoreError::Io { path: path.to_owned(), source };
-    let with = |end: &str| {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(end);
-        path.with_file_name(name)
-    };
+    let with = |end: &str| beside(path, end);
     let free = (1..).map(|n| format!(".broken-{n}")).find(|end| !with(end).exists());
     let end = free.unwrap_or_default();
     fs::rename(path, with(&end)).map_err(failed)?;
@@ -349,6 +365,25 @@ mod tests {
         let opened = Store::open(path).unwrap();
         assert_eq!(opened.aside, None);
         opened.rows.into_iter().map(|row| (row.kind, row.key, row.text)).collect()
+    }
+
+    #[test]
+    fn the_long_log_of_a_warden_that_was_killed_is_brought_in_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("approvals");
+        let text = "x".repeat(1024 * 1024);
+        for life in 1..=3 {
+            let mut store = Store::open(&path).unwrap().store;
+            let log = || fs::metadata(beside(&path, "-wal")).unwrap().len();
+            assert!(life == 1 || log() == 0, "{} bytes in life {life}", log());
+            for n in 0..5 {
+                store.write(&[Change::Put(Kind::Entry, vec![life, n], text.clone())]).unwrap();
+            }
+            assert!(log() > LONG);
+            // As by a kill: nothing of it is closed.
+            std::mem::forget(store);
+        }
+        assert_eq!(rows(&path).len(), 15);
     }
 
     #[test]
