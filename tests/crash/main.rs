@@ -15,6 +15,7 @@ mod points;
 mod power;
 mod reload;
 mod runners;
+mod upgrade;
 mod voting;
 
 use std::process::{Output, Stdio};
