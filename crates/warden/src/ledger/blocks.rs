@@ -109,10 +109,10 @@ fn read(file: &File, index: u64, size: u64, buffer: &mut Vec<u8>) -> io::Result<
             None => return Ok(block),
         },
     };
-    while let Some(length) = memchr::memchr(b'\n', &buffer[at..]) {
-        block.lines.push(whole(from + at as u64, &buffer[at..at + length]));
-        at += length + 1;
-    }
+    at += lines_in(&buffer[at..], from + at as u64, |line| {
+        block.lines.push(line);
+        ControlFlow::Continue(())
+    });
     if at == buffer.len() {
         return Ok(block);
     }
@@ -120,6 +120,24 @@ fn read(file: &File, index: u64, size: u64, buffer: &mut Vec<u8>) -> io::Result<
     buffer.drain(..at);
     finish(file, (begun, end, size), buffer, &mut block)?;
     Ok(block)
+}
+
+/// Hands the whole lines of `bytes`, which stand at `at` in their file, to `take`, in order, until it breaks. Gives how many
+/// bytes these are.
+pub(super) fn lines_in(
+    bytes: &[u8],
+    at: u64,
+    mut take: impl FnMut(Line) -> ControlFlow<()>,
+) -> usize {
+    let mut next = 0;
+    while let Some(length) = memchr::memchr(b'\n', &bytes[next..]) {
+        let line = whole(at + next as u64, &bytes[next..next + length]);
+        next += length + 1;
+        if take(line).is_break() {
+            break;
+        }
+    }
+    next
 }
 
 /// Reads the rest of a line whose beginning is in `buffer`.

@@ -1,6 +1,7 @@
 //! The ledger against crashes, full disks, damage and other processes.
 
 mod chain;
+mod changes;
 mod disk;
 mod every;
 mod faults;

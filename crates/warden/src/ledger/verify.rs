@@ -268,24 +268,23 @@ impl Files {
             walk.heads.entry(head.last).or_default().push(head.clone());
         }
         let mut summary = Summary::default();
+        let mut lines_of_last = 0;
         let last = self.files.len().saturating_sub(1);
         for (nth, (path, file, size)) in self.files.iter().enumerate() {
             let scan = walk.scan(path, file, *size)?;
             let is_closed = nth < last || !self.is_open;
-            if scan.torn && scan.broken.is_none() && !is_closed {
-                // A head tells a line that was cut from one that was never finished.
-                self.is_whole(&walk)?;
-            }
-            if let Some(broken) = fault(path, &scan, &walk, is_closed) {
-                return Err(broken.into());
-            }
+            ended((path, *size), &scan, &walk, is_closed)?;
+            lines_of_last = scan.lines;
             summary.segments += 1;
             summary.lines += scan.lines;
             summary.bytes += scan.bytes;
         }
         let head = walk.head();
         self.begins(&mut walk)?;
-        self.is_whole(&walk)?;
+        // Also where no file is open any more: a head is read before the files are listed, so they go as far as it says.
+        if let Some((path, _, size)) = self.files.last().filter(|_| !self.is_alone) {
+            reaches((path, *size), lines_of_last, &walk)?;
+        }
         has_range(proof, walk.first.unwrap_or(0), head.seq)?;
         if proof.keys_given && summary.lines > 0 && walk.seen.signed_to == 0 {
             return Err(self.unsigned(walk.first.unwrap_or(0)).into());
@@ -340,45 +339,53 @@ impl Files {
                 .to_owned(),
         }
     }
+}
 
-    /// Whether the ledger goes as far as every head says.
-    fn is_whole(&self, walk: &Walk) -> Result<(), VerifyError> {
-        let head = walk.head();
-        // What a head names before the first line lies elsewhere.
-        let Some(further) = walk.heads.range(head.seq.saturating_add(1)..).next_back() else {
-            return Ok(());
-        };
-        // Also where no file is open any more: a head is read before the files are listed, so they go as far as it says.
-        let Some((path, file, size)) = self.files.last().filter(|_| !self.is_alone) else {
-            return Ok(());
-        };
-        let (_, heads) = further;
-        for further in heads {
-            let (damage, why) = match walk.is_signed(further) {
-                Err(why) => (
-                    Damage::Signature,
-                    format!("of the head that names record {}, {why}", further.last),
-                ),
-                Ok(()) => (
-                    Damage::CutOff,
-                    format!(
-                        "the ledger ends with record {} and was cut off: a head signed at {} says that record {} was \
-                         written",
-                        head.seq,
-                        clawrden_api::display::rfc3339(further.at_ms),
-                        further.last
-                    ),
-                ),
-            };
-            let seq = head.seq.saturating_add(1);
-            if walk.concerns(&(seq..=further.last)) {
-                let line = count_lines(file, *size).map_err(LedgerError::io("read", path))? + 1;
-                let broken = Broken { file: path.clone(), line, at: *size, seq, damage, why };
-                return Err(broken.into());
-            }
-        }
-        Ok(())
+/// Whether a file of so many bytes holds, all of which was walked.
+pub(super) fn ended(
+    (path, size): (&Path, u64),
+    scan: &Scan,
+    walk: &Walk,
+    is_closed: bool,
+) -> Result<(), Broken> {
+    if scan.torn && scan.broken.is_none() && !is_closed {
+        // A head tells a line that was cut from one that was never finished.
+        reaches((path, size), scan.lines, walk)?;
     }
+    fault(path, scan, walk, is_closed).map_or(Ok(()), Err)
+}
+
+/// Whether the ledger goes as far as every head says. Its last file has so many bytes and lines.
+pub(super) fn reaches((path, size): (&Path, u64), lines: u64, walk: &Walk) -> Result<(), Broken> {
+    let head = walk.head();
+    // What a head names before the first line lies elsewhere.
+    let Some((_, heads)) = walk.heads.range(head.seq.saturating_add(1)..).next_back() else {
+        return Ok(());
+    };
+    for further in heads {
+        let (damage, why) = match walk.is_signed(further) {
+            Err(why) => (
+                Damage::Signature,
+                format!("of the head that names record {}, {why}", further.last),
+            ),
+            Ok(()) => (
+                Damage::CutOff,
+                format!(
+                    "the ledger ends with record {} and was cut off: a head signed at {} says that record {} was \
+                     written",
+                    head.seq,
+                    clawrden_api::display::rfc3339(further.at_ms),
+                    further.last
+                ),
+            ),
+        };
+        let seq = head.seq.saturating_add(1);
+        if walk.concerns(&(seq..=further.last)) {
+            let file = path.to_owned();
+            return Err(Broken { file, line: lines + 1, at: size, seq, damage, why });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the records that matter are there at all.
@@ -426,18 +433,6 @@ fn is_segment(path: &Path) -> bool {
     let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { return false };
     stem.rsplit_once('-')
         .is_some_and(|(_, digits)| digits.len() >= 12 && digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn count_lines(file: &File, size: u64) -> io::Result<u64> {
-    let mut chunk = vec![0; 256 * 1024];
-    let (mut at, mut lines) = (0, 0);
-    while at < size {
-        let want = usize::try_from(size - at).unwrap_or(usize::MAX).min(chunk.len());
-        file.read_exact_at(&mut chunk[..want], at)?;
-        lines += memchr::memchr_iter(b'\n', &chunk[..want]).count() as u64;
-        at += want as u64;
-    }
-    Ok(lines)
 }
 
 /// The newest head beside a ledger. What cannot be read is none.

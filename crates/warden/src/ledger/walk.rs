@@ -54,6 +54,7 @@ pub struct Broken {
 }
 
 /// What one file was found to be.
+#[derive(Clone, Default)]
 pub(super) struct Scan {
     pub(super) lines: u64,
     /// Bytes of whole lines.
@@ -110,7 +111,7 @@ pub(super) struct Seen {
 }
 
 /// What a ledger that does not begin with its first record says of what was before.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Begins {
     prev: Option<Hex>,
     seal: Option<String>,
@@ -119,7 +120,7 @@ struct Begins {
 }
 
 /// A walk along the chain, over one file after another.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Walk {
     head: Option<Head>,
     pub(super) first: Option<u64>,
@@ -173,50 +174,45 @@ impl Walk {
         file: &File,
         size: u64,
     ) -> Result<Scan, LedgerError> {
-        let mut scan = Scan {
-            lines: 0,
-            bytes: 0,
-            torn: false,
-            first: None,
-            segment: None,
-            broken: None,
-            seal: None,
-            ends_sealed: false,
-            is_signed: false,
-        };
+        let mut scan = Scan::default();
         let torn = each_line(file, size, |line| {
-            let expected = self.head().seq.saturating_add(1);
-            let result = self.step(&line, &mut scan);
-            scan.lines += 1;
-            scan.bytes += line.bytes;
-            scan.first = scan.first.or(Some(self.head().seq));
-            let seq = self.head().seq;
-            match (result, &mut scan.broken) {
-                // Of lines that are missing, each is concerned.
-                (Err((damage, _)), None)
-                    if !self.concerns(&(expected.min(seq)..=expected.max(seq))) =>
-                {
-                    self.is_adrift = damage == Damage::Changed;
-                }
-                (Err((damage, why)), None) => {
-                    let (file, at) = (path.to_owned(), line.at);
-                    scan.broken =
-                        Some(Broken { file, line: scan.lines, at, seq: expected, damage, why });
-                }
-                // A line that was missed and stands further down was moved.
-                (_, Some(broken))
-                    if broken.damage == Damage::Missing && is_record(&line, broken.seq) =>
-                {
-                    broken.damage = Damage::Misplaced;
-                    broken.why.push_str(&format!("; it stands on line {} instead", scan.lines));
-                }
-                _ => {}
-            }
+            self.take(path, &line, &mut scan);
             ControlFlow::Continue(())
         })
         .map_err(LedgerError::io("read", path))?;
         scan.torn = torn.is_some();
         Ok(scan)
+    }
+
+    /// Goes on by one line of the file at `path`. What it comes to depends on the lines before by `self` and `scan` alone.
+    pub(super) fn take(&mut self, path: &Path, line: &Line, scan: &mut Scan) {
+        let expected = self.head().seq.saturating_add(1);
+        let result = self.step(line, scan);
+        scan.lines += 1;
+        scan.bytes += line.bytes;
+        scan.first = scan.first.or(Some(self.head().seq));
+        let seq = self.head().seq;
+        match (result, &mut scan.broken) {
+            // Of lines that are missing, each is concerned.
+            (Err((damage, _)), None)
+                if !self.concerns(&(expected.min(seq)..=expected.max(seq))) =>
+            {
+                self.is_adrift = damage == Damage::Changed;
+            }
+            (Err((damage, why)), None) => {
+                let (file, at) = (path.to_owned(), line.at);
+                scan.broken =
+                    Some(Broken { file, line: scan.lines, at, seq: expected, damage, why });
+            }
+            // A line that was missed and stands further down was moved.
+            (_, Some(broken))
+                if broken.damage == Damage::Missing && is_record(line, broken.seq) =>
+            {
+                broken.damage = Damage::Misplaced;
+                broken.why.push_str(&format!("; it stands on line {} instead", scan.lines));
+            }
+            _ => {}
+        }
     }
 
     fn step(&mut self, line: &Line, scan: &mut Scan) -> Result<(), Fault> {

@@ -1,11 +1,6 @@
 //! Every single change of a ledger is found: each bit, each byte more or less, each line removed, repeated or moved, each
-//! place where it can be cut off. Short in every run; over ten thousand lines where it is asked for.
+//! place where it can be cut off: from the files on. What is more is in [`super::changes`].
 
-use std::os::unix::fs::FileExt as _;
-
-use rustix::fs::MemfdFlags;
-
-use super::super::walk::Walk;
 use super::*;
 
 /// A signed ledger of one open segment, and the key by which it is proved.
@@ -72,52 +67,4 @@ fn every_line_that_is_removed_repeated_or_moved_is_found() {
         assert!(is_found(&lines[..n]), "cut off before line {n}");
     }
     assert!(!is_found(&lines));
-}
-
-/// Three lines of a ledger, in memory, held against the chain by the code that proves whole ones.
-struct Three {
-    file: File,
-    head: super::super::writer::Head,
-}
-
-impl Three {
-    fn holds(&self, bytes: &[u8]) -> bool {
-        self.file.write_all_at(bytes, 0).unwrap();
-        let size = bytes.len() as u64;
-        let mut walk = Walk::after(None);
-        let scan = walk.scan(Path::new("three"), &self.file, size).unwrap();
-        let head = walk.head();
-        let is_end = (head.seq, head.hash) == (self.head.seq, self.head.hash);
-        scan.broken.is_none() && !scan.torn && scan.lines == 3 && is_end
-    }
-}
-
-#[test]
-#[ignore = "long: every bit of ten thousand lines; run it with `-- --ignored`"]
-fn every_bit_of_ten_thousand_lines_counts() {
-    let (fixture, _) = ledger(5000);
-    let text = fs::read(fixture.path()).unwrap();
-    let lines: Vec<&[u8]> = text.split_inclusive(|&b| b == b'\n').collect();
-    assert!(lines.len() > 10_000);
-    let file = File::from(rustix::fs::memfd_create("three", MemfdFlags::CLOEXEC).unwrap());
-    for window in lines.windows(3) {
-        // What is wrong with a line shows in itself or in the next one; what is before it does not matter.
-        let mut bytes = window.concat();
-        let last = window[2].strip_suffix(b"\n").unwrap();
-        let link = super::super::line::link(last);
-        let head = super::super::writer::Head { seq: link.seq.unwrap(), hash: link.hash };
-        let three = Three { file: file.try_clone().unwrap(), head };
-        assert!(three.holds(&bytes));
-        let (from, to) = (window[0].len(), window[0].len() + window[1].len());
-        for at in from..to {
-            for bit in 0..8 {
-                bytes[at] ^= 1 << bit;
-                assert!(!three.holds(&bytes));
-                bytes[at] ^= 1 << bit;
-            }
-        }
-        assert!(!three.holds(&[window[0], window[2]].concat()));
-        assert!(!three.holds(&[window[1], window[0], window[2]].concat()));
-        assert!(!three.holds(&[window[0], window[1], window[1], window[2]].concat()));
-    }
 }
