@@ -286,6 +286,10 @@ pub struct QueueEntry {
     pub id: String,
     /// The shortest prefix of at least four digits that no other open entry has.
     pub short: String,
+    /// The request that an answer is for, as history and ledger know it: of the caller that waits longest, else of the one that
+    /// left last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// The jail.
     pub jail: String,
     /// Who asks.

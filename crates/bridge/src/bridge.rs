@@ -1,12 +1,12 @@
 //! A bridge at work: what the warden tells goes into the table, what the table wants said goes to the service, and what
 //! people say there goes to the warden. One task owns the file; everything that waits for somebody is a task of its own.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clawrden_api::{Event, QueueEntry};
+use clawrden_api::{Event, HistoryEntry, QueueEntry};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -17,7 +17,7 @@ use crate::floods::{Flood, Floods};
 use crate::inbox::Inbox;
 use crate::kept::Tail;
 use crate::looks::Looks;
-use crate::missed::Found;
+use crate::missed;
 use crate::outbox::{Job, Outbox};
 use crate::routes::Routes;
 use crate::service::{Failure, Posted, Service};
@@ -33,9 +33,6 @@ const BUFFER: usize = 256;
 
 /// How long the event that tells what came of a request may be behind the queue that has it no more.
 const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
-
-/// How soon something is looked up again of which the history did not say what came.
-const SEEK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// Cards that are looked up at once.
 const MAX_LOOK_UPS: usize = 200;
@@ -97,9 +94,12 @@ enum News {
     Sent(String, Box<Job>, Result<Option<Posted>, Failure>),
     Queue(Result<Vec<QueueEntry>, Refusal>),
     LookAgain,
-    LookedUp(Vec<(String, Option<Found>)>),
+    LookedUp(Vec<(String, LookedUp)>),
     Tail(String, Option<String>),
 }
+
+/// What the history says of a card; `Err`: it is not to be asked, or not at this moment.
+type LookedUp = Result<Option<HistoryEntry>, ()>;
 
 /// A bridge that runs until it is dropped.
 pub struct Bridge<S, W> {
@@ -109,8 +109,8 @@ pub struct Bridge<S, W> {
     tail: bool,
     tasks: JoinSet<News>,
     looks: Looks,
-    /// Cards that are being looked up, or are not to be before a time.
-    sought: HashMap<String, Option<Instant>>,
+    /// Cards that are being looked up.
+    sought: HashSet<String>,
 }
 
 impl<S: Service, W: Warden> Bridge<S, W> {
@@ -138,7 +138,7 @@ impl<S: Service, W: Warden> Bridge<S, W> {
             tail,
             tasks,
             looks: Looks::default(),
-            sought: HashMap::new(),
+            sought: HashSet::new(),
         })
     }
 
@@ -160,7 +160,6 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                 let mut table = self.shared.table();
                 table.tidy(now_ms());
                 self.outbox.tidy(&table);
-                self.sought.retain(|_, not_before| not_before.is_none_or(|at| at > now));
             }
             if now >= look {
                 look = now + LOOK_EVERY;
@@ -254,14 +253,14 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         self.tasks.spawn(async move { News::Queue(warden.queue().await) });
     }
 
-    /// Looks up what came of cards, unless that is under way or was in vain a moment ago.
+    /// Looks up what came of cards, unless that is under way.
     fn look_up(&mut self, mut ids: Vec<String>) {
-        ids.retain(|id| !self.sought.contains_key(id));
+        ids.retain(|id| !self.sought.contains(id));
         ids.truncate(MAX_LOOK_UPS);
         if ids.is_empty() {
             return;
         }
-        self.sought.extend(ids.iter().map(|id| (id.clone(), None)));
+        self.sought.extend(ids.iter().cloned());
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move { News::LookedUp(look_up(&shared, ids).await) });
     }
@@ -325,14 +324,8 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                 let mut table = self.shared.table();
                 for (id, found) in found {
                     self.sought.remove(&id);
-                    match found {
-                        Some(Found::Is(entry)) => table.looked_up(&id, Some(&entry), now_ms()),
-                        Some(Found::Nothing) => table.looked_up(&id, None, now_ms()),
-                        Some(Found::Unknown) => {
-                            let again = Instant::now() + SEEK_AGAIN;
-                            self.sought.insert(id, Some(again));
-                        }
-                        None => {}
+                    if let Ok(found) = found {
+                        table.looked_up(&id, found.as_ref(), now_ms());
                     }
                 }
             }
@@ -449,18 +442,18 @@ async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, inbox: Inbox) 
 async fn look_up<S: Service, W: Warden>(
     shared: &Shared<S, W>,
     ids: Vec<String>,
-) -> Vec<(String, Option<Found>)> {
+) -> Vec<(String, LookedUp)> {
     sleep(LOOK_UP_AFTER).await;
     let Ok(queue) = shared.warden.queue().await else {
-        return ids.into_iter().map(|id| (id, None)).collect();
+        return ids.into_iter().map(|id| (id, Err(()))).collect();
     };
     let mut found = Vec::new();
     for id in ids {
         let sought = shared.table().sought(&id);
         let sought = sought.filter(|_| queue.iter().all(|entry| entry.id != id));
         let what = match sought {
-            Some(sought) => sought.find(&*shared.warden).await.ok(),
-            None => None,
+            Some(requests) => missed::find(&*shared.warden, &requests).await.map_err(drop),
+            None => Err(()),
         };
         found.push((id, what));
     }

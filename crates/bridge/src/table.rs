@@ -7,7 +7,6 @@ use clawrden_api::{HistoryEntry, QueueEntry};
 use crate::card::{By, Card, Digest, Outcome, Stage};
 use crate::floods::Floods;
 use crate::kept::{Kept, KeptDigest, Post, Tail};
-use crate::missed::Sought;
 use crate::routes::Routes;
 use crate::store::{Line, Memory};
 use crate::told::{Told, signal};
@@ -201,10 +200,16 @@ impl Table {
         if let Some(kept) = self.memory.cards.get(&id) {
             let card = &kept.card;
             let is_same = card.stage == stage && (progress.is_none() || card.progress == progress);
-            if kept.is_open() && !is_same {
+            let is_for_same = entry.request.is_none() || card.entry.request == entry.request;
+            if kept.is_open() && !(is_same && is_for_same) {
                 self.with(&id, |kept| {
-                    (kept.card.stage, kept.card.progress) = (stage, progress);
-                    kept.change(now_ms);
+                    if !is_for_same {
+                        kept.card.entry.request = entry.request;
+                    }
+                    if !is_same {
+                        (kept.card.stage, kept.card.progress) = (stage, progress);
+                        kept.change(now_ms);
+                    }
                 });
             }
             return;
@@ -338,11 +343,16 @@ impl Table {
         cards.filter(|(_, kept)| is_one(kept)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// What to ask the history for of a card; `None` where it is known what came of it.
-    pub(crate) fn sought(&self, id: &str) -> Option<Sought> {
+    /// The requests of a card, for which to ask the history; `None` where it is known what came of it.
+    pub(crate) fn sought(&self, id: &str) -> Option<Vec<String>> {
         let kept = self.memory.cards.get(id)?;
         let is_open = kept.is_open() || matches!(kept.card.stage, Stage::Approved(_));
-        is_open.then(|| Sought::of(kept))
+        is_open.then(|| {
+            let asked = kept.card.entry.request.iter();
+            let mut all: Vec<String> = asked.chain(&kept.requests).cloned().collect();
+            all.dedup();
+            all
+        })
     }
 
     /// Takes up what the history says of a card, as far as more was not heard meanwhile.

@@ -222,6 +222,7 @@ mod tests {
             approvals: None,
             id: "7f3a".repeat(8),
             short: "7f3a".into(),
+            request: None,
             jail: "default".into(),
             caller: Caller { uid: Some(1000), gid: Some(1000), pid: None, ..Caller::default() },
             argv: vec!["npm".into(), "install".into(), "a\u{1b}[2Jb".into()],

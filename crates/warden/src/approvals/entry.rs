@@ -138,6 +138,8 @@ impl Details {
 pub(super) struct Seen {
     pub(super) id: Id,
     pub(super) short: String,
+    /// The request that an answer is for.
+    pub(super) request: Option<Id>,
     pub(super) details: Arc<Details>,
     pub(super) times: Times,
     pub(super) callers: usize,
@@ -146,11 +148,12 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn show(self) -> QueueEntry {
-        let Self { id, short, details, times, callers, approvals } = self;
+        let Self { id, short, request, details, times, callers, approvals } = self;
         let it = Arc::unwrap_or_clone(details);
         QueueEntry {
             id: id.to_string(),
             short,
+            request: request.map(|request| request.to_string()),
             jail: it.jail,
             caller: it.caller,
             exact: it.is_exact.then(|| display::exact(&it.argv)),

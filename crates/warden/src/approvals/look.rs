@@ -22,9 +22,11 @@ impl State {
     }
 
     fn see(&self, id: Id, entry: &Entry) -> Seen {
+        let oldest = entry.callers.front().map(|caller| caller.ask);
         Seen {
             id,
             short: self.short(id),
+            request: oldest.or_else(|| entry.gone.back().copied()),
             details: Arc::clone(&entry.details),
             times: Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms },
             callers: entry.callers.len(),

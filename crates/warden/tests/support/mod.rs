@@ -508,6 +508,7 @@ fn entry(number: usize) -> QueueEntry {
         approvals: None,
         id: format!("{number:032x}"),
         short: format!("{number:04x}"),
+        request: None,
         jail: "default".to_owned(),
         caller: Caller::default(),
         argv: vec!["git".to_owned(), "push".to_owned(), "x".repeat(200)],

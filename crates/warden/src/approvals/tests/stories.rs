@@ -32,7 +32,8 @@ fn killed_at_2_approved_at_4_repeated_at_6_runs_exactly_once() {
     let ticket = wait(&queue, ask("ci", 1), clock.0);
     let entry = ticket.entry;
     assert_eq!(ticket.leave(), Left::Parked(entry));
-    assert_eq!(queue.queue()[0].callers, 0, "it is still listed");
+    let listed = &queue.queue()[0];
+    assert_eq!((listed.callers, listed.request.clone()), (0, Some(request(1).to_string())));
     let answered = answer(&queue, entry, true, clock.after(4)).unwrap();
     assert_eq!(answered.told, []);
     assert_eq!(answered.parked, Some(request(1)));
@@ -71,7 +72,8 @@ fn identical_requests_share_an_entry_and_one_approval_is_one_run() {
     let mut second = wait(&queue, ask("ci", 2), clock.after(1));
     let mut third = wait(&queue, ask("ci", 3), clock.after(2));
     assert_eq!(first.entry, third.entry);
-    assert_eq!(queue.queue()[0].callers, 3);
+    let for_whom = || queue.queue()[0].request.clone();
+    assert_eq!((queue.queue()[0].callers, for_whom()), (3, Some(request(1).to_string())));
     let answered = answer(&queue, first.entry, true, clock.after(5)).unwrap();
     assert_eq!(answered.told, [request(1)], "the oldest has it");
     assert!(is_approved(&mut first));
@@ -80,6 +82,7 @@ fn identical_requests_share_an_entry_and_one_approval_is_one_run() {
     assert_eq!(answered.reopened, Some(next));
     assert_ne!(next, first.entry, "the rest waits under an id of its own");
     assert_eq!(queue.queue()[0].since_ms, clock.0.ms, "and loses no time");
+    assert_eq!(for_whom(), Some(request(2).to_string()));
     assert_eq!(answer(&queue, next, true, clock.after(6)).unwrap().told, [request(2)]);
     assert!(is_approved(&mut second) && third.try_answer().is_none());
 }
