@@ -58,7 +58,8 @@ fn a_bridge_answers_nothing_by_itself_and_nothing_for_a_user_who_is_nobody() {
     }
     // The id is the service's: another service's user of the same id is nobody.
     let telegram = panel.bridge("telegram", &[]);
-    assert_eq!(telegram.tap("telegram:T1/ALICE", "approve", &short).0, 403);
+    assert_eq!(telegram.tap("telegram:42", "approve", &short).0, 403);
+    assert_eq!(telegram.tap("telegram:T1/ALICE", "approve", &short).0, 400, "it has no such users");
     assert_eq!(telegram.tap("slack:T1/ALICE", "approve", &short).0, 403);
     let all = refusals(&panel);
     assert!(all.iter().any(|why| why.contains("slack:T1/MALLORY") && why.contains(slack.id())));

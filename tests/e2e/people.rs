@@ -120,7 +120,9 @@ fn settings_that_do_not_load_change_nothing_and_everybody_can_learn_why() {
     let before = fs::read_to_string(panel.house.path("warden.yaml")).unwrap();
     for (broken, why) in [
         ("people: {alice: ['nonsense']}\n", "nonsense"),
-        ("people: {alice: ['slack:U1'], bob: ['slack:U1']}\n", "slack:U1 is alice and bob"),
+        ("people: {alice: ['slack:alice@example.com']}\n", "never a name or an address"),
+        ("people: {alice: ['telegram:@alice']}\n", "is a number"),
+        ("people: {alice: ['slack:T1/U1'], bob: ['slack:T1/U1']}\n", "slack:T1/U1 is alice and bob"),
         // The policy in force asks security.
         ("people: {alice: []}\n", "security"),
     ] {

@@ -15,6 +15,9 @@ pub const ON_BEHALF: &str = "clawrden-on-behalf";
 /// Bytes of a user's id at most.
 pub const MAX_USER: usize = 128;
 
+/// Digits of a user's id in Telegram at most.
+const MAX_DIGITS: usize = 19;
+
 /// A service through which people answer.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
@@ -71,17 +74,27 @@ impl ChatUser {
     /// Somebody of this id there.
     ///
     /// # Errors
-    /// When no id looks like it.
+    /// When no id of that service looks like it.
     pub fn new(service: ChatService, user: impl Into<String>) -> Result<Self, String> {
         let user = user.into();
         let plain = |c: char| c.is_ascii_alphanumeric() || "._@/+-=~:".contains(c);
-        if (1..=MAX_USER).contains(&user.len()) && user.chars().all(plain) {
+        let is_plain = (1..=MAX_USER).contains(&user.len()) && user.chars().all(plain);
+        let (is_one, looks) = match service {
+            ChatService::Slack => (
+                is_of_slack(&user),
+                "one of Slack is the workspace's and the member's, such as slack:T012ABC/U345DEF, never a name or an address",
+            ),
+            ChatService::Telegram => (
+                is_of_telegram(&user),
+                "one of Telegram is a number, such as telegram:123456789, never a name; a chat's is not a user's",
+            ),
+            ChatService::Webhook => (true, "1 to 128 letters, digits and ._@/+-=~: make one"),
+        };
+        if is_plain && is_one {
             return Ok(Self { service, user });
         }
-        Err(format!(
-            "{:?} is no user's id: 1 to {MAX_USER} letters, digits and ._@/+-=~: make one",
-            user.chars().take(MAX_USER).collect::<String>()
-        ))
+        let shown: String = user.chars().take(MAX_USER).collect();
+        Err(format!("{shown:?} is no user's id: {looks}"))
     }
 
     /// Where.
@@ -109,6 +122,21 @@ impl ChatUser {
     pub fn user(&self) -> &str {
         &self.user
     }
+}
+
+/// The workspace's id, or that of the organisation, and the member's.
+fn is_of_slack(user: &str) -> bool {
+    let is_id = |id: &str| {
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    user.split_once('/')
+        .is_some_and(|(team, user)| team.starts_with(['T', 'E']) && is_id(team) && is_id(user))
+}
+
+fn is_of_telegram(user: &str) -> bool {
+    user.len() <= MAX_DIGITS
+        && !user.starts_with('0')
+        && user.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Display for ChatUser {
@@ -182,15 +210,57 @@ mod tests {
         for text in ["slack:T012ABC/U345DEF", "telegram:123456", "webhook:alice@example:1"] {
             assert_eq!(text.parse::<ChatUser>().unwrap().to_string(), text);
         }
-        let long = format!("slack:{}", "x".repeat(MAX_USER + 1));
-        for text in ["", "slack", "slack:", "irc:bob", "slack:a b", "slack:a\nb", "slack:é", &long]
-        {
+        let long = format!("webhook:{}", "x".repeat(MAX_USER + 1));
+        for text in [
+            "",
+            "webhook",
+            "webhook:",
+            "irc:bob",
+            "webhook:a b",
+            "webhook:a\nb",
+            "webhook:é",
+            &long,
+        ] {
             assert!(text.parse::<ChatUser>().is_err(), "{text:?}");
         }
         let user: ChatUser = serde_json::from_str("\"telegram:5\"").unwrap();
         assert_eq!((user.service(), user.user()), (ChatService::Telegram, "5"));
         assert_eq!(serde_json::to_string(&user).unwrap(), "\"telegram:5\"");
         assert!(serde_json::from_str::<ChatUser>("\"5\"").is_err());
+    }
+
+    #[test]
+    fn what_no_user_of_that_service_can_be_is_refused_with_what_one_is() {
+        for text in ["slack:T1/U1", "slack:E012/W345", "telegram:1", "webhook:T1/U1"] {
+            assert_eq!(text.parse::<ChatUser>().unwrap().to_string(), text);
+        }
+        for text in [
+            "slack:alice@example.com",
+            "slack:alice",
+            "slack:U012ABC",
+            "slack:T012ABC/alice",
+            "slack:T012ABC/@U345DEF",
+            "slack:C012ABC/U345DEF",
+            "slack:T012ABC/",
+            "slack:/U345DEF",
+            "slack:T012ABC/U345DEF/U1",
+            "slack:123456",
+        ] {
+            let refused = text.parse::<ChatUser>().unwrap_err();
+            assert!(refused.contains("slack:T012ABC/U345DEF"), "{text}: {refused}");
+        }
+        for text in [
+            "telegram:alice",
+            "telegram:@alice",
+            "telegram:-1001234567890",
+            "telegram:042",
+            "telegram:+4912345",
+            "telegram:T1/U1",
+            "telegram:12345678901234567890",
+        ] {
+            let refused = text.parse::<ChatUser>().unwrap_err();
+            assert!(refused.contains("is a number"), "{text}: {refused}");
+        }
     }
 
     #[test]

@@ -357,17 +357,21 @@ mod tests {
 
     #[test]
     fn a_user_is_bound_to_who_is_there_and_never_taken_from_another() {
-        let mut people = people(&[("alice", &["slack:U1"]), ("bob", &[])], &[]).unwrap();
+        let mut people = people(&[("alice", &["slack:T1/U1"]), ("bob", &[])], &[]).unwrap();
         let user = |id: &str| id.parse::<ChatUser>().unwrap();
-        people.bind("bob", &user("slack:U1"));
-        people.bind("bob", &user("slack:U2"));
-        people.bind("alice", &user("slack:U2"));
-        people.bind("carol", &user("slack:U3"));
-        assert!(people.is_bound("alice", &user("slack:U1")));
-        assert!(people.is_bound("bob", &user("slack:U2")));
-        assert!(people.chat_owner(&user("slack:U3")).is_none());
+        people.bind("bob", &user("slack:T1/U1"));
+        people.bind("bob", &user("slack:T1/U2"));
+        people.bind("alice", &user("slack:T1/U2"));
+        people.bind("carol", &user("slack:T1/U3"));
+        assert!(people.is_bound("alice", &user("slack:T1/U1")));
+        assert!(people.is_bound("bob", &user("slack:T1/U2")));
+        assert!(people.chat_owner(&user("slack:T1/U3")).is_none());
         assert_eq!(people.chats().count(), 2);
-        assert!(people.knows("slack:U1") && people.knows("slack:U2") && !people.knows("slack:U3"));
+        assert!(
+            people.knows("slack:T1/U1")
+                && people.knows("slack:T1/U2")
+                && !people.knows("slack:T1/U3")
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clawrden_api::{ChatService, ChatUser};
 use serde::Deserialize;
 use serde::de::Error as _;
 
@@ -70,6 +71,11 @@ impl<'de> Deserialize<'de> for Groups {
 
 fn read(name: &str, door: &str) -> Result<Door, String> {
     Door::parse(door).ok_or_else(|| {
+        // That it is a user of a chat is plain: what is wrong with it is said.
+        let of_chat = door.split_once(':').filter(|(service, _)| service.parse::<ChatService>().is_ok());
+        if let Some(Err(why)) = of_chat.map(|_| door.parse::<ChatUser>()) {
+            return format!("{door:?} of {name}: {why}");
+        }
         format!("{door:?} of {name} is neither a user such as `uid:1000` nor a token such as `token:{name}`, nor a user \
              of a chat such as `slack:T012ABC/U345DEF`")
     })

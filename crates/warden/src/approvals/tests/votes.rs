@@ -11,7 +11,7 @@ fn people() -> Arc<People> {
     let doors = |doors: &[&str]| doors.iter().map(|door| Door::parse(door).unwrap()).collect();
     let persons: BTreeMap<String, Vec<Door>> = [
         ("alice".to_owned(), doors(&["uid:1", "token:alice"])),
-        ("bob".to_owned(), doors(&["token:bob", "slack:BOB"])),
+        ("bob".to_owned(), doors(&["token:bob", "slack:T1/BOB"])),
         ("carol".to_owned(), doors(&["token:carol"])),
         ("dave".to_owned(), doors(&["token:dave"])),
     ]
@@ -131,18 +131,18 @@ fn a_yes_by_a_chat_is_a_wish_where_the_rule_says_so_and_a_no_counts() {
     let (queue, clock) = (known(), Clock::new());
     let here = Want { on_page: true, ..want(&["security"], 1) };
     let mut ticket = wait(&queue, wanted("ci", 1, std::slice::from_ref(&here)), clock.0);
-    let wish = give(&queue, ticket.entry, yes(chat("slack:BOB")), clock.after(1)).unwrap_err();
+    let wish = give(&queue, ticket.entry, yes(chat("slack:T1/BOB")), clock.after(1)).unwrap_err();
     assert!(matches!(wish, AnswerError::OnlyWished { .. }), "{wish}");
     assert!(ticket.try_answer().is_none());
     give(&queue, ticket.entry, yes(token("bob")), clock.after(2)).unwrap();
     assert!(matches!(ticket.try_answer(), Some(Answer::Approved(_))));
     let mut ticket = wait(&queue, wanted("cd", 2, &[here]), clock.0);
-    let no = Verdict { approve: false, ..yes(chat("slack:BOB")) };
+    let no = Verdict { approve: false, ..yes(chat("slack:T1/BOB")) };
     give(&queue, ticket.entry, no, clock.after(3)).unwrap();
     assert!(person_denied(ticket.try_answer().as_ref()));
     // One that was given by a chat while another policy was in force counts no more.
     let mut ticket = wait(&queue, wanted("ce", 3, &[want(&["security"], 2)]), clock.0);
-    give(&queue, ticket.entry, yes(chat("slack:BOB")), clock.after(4)).unwrap();
+    give(&queue, ticket.entry, yes(chat("slack:T1/BOB")), clock.after(4)).unwrap();
     let stricter: Wants = [Want { on_page: true, ..want(&["security"], 2) }].into();
     let moment = Moment { wants: Some(&stricter), ..Moment::default() };
     let by_alice = yes(token("alice"));
@@ -157,7 +157,7 @@ fn a_yes_by_a_chat_is_a_wish_where_the_rule_says_so_and_a_no_counts() {
 fn who_is_nobody_any_more_has_said_nothing() {
     let (queue, clock) = (known(), Clock::new());
     let mut ticket = wait(&queue, wanted("ci", 1, &[want(&["security"], 2)]), clock.0);
-    give(&queue, ticket.entry, yes(chat("slack:BOB")), clock.after(1)).unwrap();
+    give(&queue, ticket.entry, yes(chat("slack:T1/BOB")), clock.after(1)).unwrap();
     assert_eq!(summary(&queue), "1 of 2 approvals: bob");
     let doors = |door: &str| vec![Door::parse(door).unwrap()];
     let left = [("alice".to_owned(), doors("uid:1")), ("carol".to_owned(), doors("token:carol"))];
@@ -166,7 +166,7 @@ fn who_is_nobody_any_more_has_said_nothing() {
     assert_eq!(summary(&queue), "0 of 2 approvals");
     let answered = give(&queue, ticket.entry, yes(uid(1)), clock.after(2)).unwrap();
     assert_eq!(answered.progress.as_deref(), Some("1 of 2 approvals: alice"));
-    for doors in [chat("slack:BOB"), chat("slack:MALLORY"), token("bob")] {
+    for doors in [chat("slack:T1/BOB"), chat("slack:T1/MALLORY"), token("bob")] {
         assert!(give(&queue, ticket.entry, yes(doors), clock.after(3)).is_err());
     }
     assert!(ticket.try_answer().is_none());

@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn user(id: &str) -> ChatUser {
-        ChatUser::new(ChatService::Slack, id).unwrap()
+        ChatUser::new(ChatService::Slack, format!("T1/{id}")).unwrap()
     }
 
     #[test]
