@@ -20,38 +20,48 @@ rules:
 ";
 
 /// A warden whose API keeps its address, and a bridge at it.
-struct Apart {
-    house: House,
+pub(crate) struct Apart {
+    pub(crate) house: House,
     bridge: Child,
     service: &'static str,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Apart {
     fn new(service: &'static str, people: &str, channel: impl Fn(&Path) -> String) -> Self {
+        Self::with(service, people, POLICY, channel)
+    }
+
+    pub(crate) fn with(
+        service: &'static str,
+        people: &str,
+        policy: &str,
+        channel: impl Fn(&Path) -> String,
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
         let config = dir.path().join("warden.yaml");
         fs::write(&config, people).unwrap();
         fs::write(dir.path().join("bridge.yaml"), channel(dir.path())).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let extra = ["--api", &free, "--config", config.to_str().unwrap()];
-        let house = House::within(dir, &[], POLICY, &extra);
+        let house = House::within(dir, &[], policy, &extra);
+        // It is bounded, as bridges should be.
         let create = ["token", "create", "--role", "approver", "--speaks-for", service];
-        let made = house.cli(&create);
+        let made = house.cli(&[&create[..], &["--jail", "default"]].concat());
         assert!(made.status.success(), "{}", text(&made.stderr));
         secret(house.dir.path(), "token", text(&made.stdout).trim());
         let url = format!("http://{free}");
-        let bridge = bridge(&house, service, &url);
+        let bridge = bridge(&house, service, &url, "");
         Self { house, bridge, service, url }
     }
 
-    fn kill_the_bridge(&mut self) {
+    pub(crate) fn kill_the_bridge(&mut self) {
         self.bridge.kill().unwrap();
         self.bridge.wait().unwrap();
     }
 
-    fn start_the_bridge(&mut self) {
-        self.bridge = bridge(&self.house, self.service, &self.url);
+    pub(crate) fn start_the_bridge(&mut self) {
+        self.bridge = bridge(&self.house, self.service, &self.url, "");
     }
 
     /// A `tee` that waits for a person.
@@ -64,7 +74,7 @@ impl Apart {
     }
 
     /// Until what was posted is on the disk, a bridge that is killed posts it again.
-    fn remembers(&self, message: &str) {
+    pub(crate) fn remembers(&self, message: &str) {
         let posted = format!("\"message\":\"{message}\"");
         until("the message to be remembered", || {
             let files = fs::read_dir(self.house.path("bridges")).ok()?.flatten();
@@ -108,11 +118,11 @@ impl Drop for Apart {
     }
 }
 
-fn bridge(house: &House, service: &str, url: &str) -> Child {
+fn bridge(house: &House, service: &str, url: &str, of: &str) -> Child {
     let log = fs::File::options().create(true).append(true).open(house.path("bridge.log")).unwrap();
     let mut command = clawrden();
-    command.args(["--host", url, "--token-file"]).arg(house.path("token"));
-    command.args(["bridge", service, "--config"]).arg(house.path("bridge.yaml"));
+    command.args(["--host", url, "--token-file"]).arg(house.path(&format!("token{of}")));
+    command.args(["bridge", service, "--config"]).arg(house.path(&format!("bridge{of}.yaml")));
     command.arg("--state").arg(house.path("bridges")).env("CLAWRDEN_LOG", "debug");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }

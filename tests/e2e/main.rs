@@ -31,6 +31,7 @@ mod notify;
 mod ordinary_user;
 mod people;
 mod policy;
+mod reachable;
 mod recording;
 mod reload;
 mod run;

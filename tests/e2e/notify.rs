@@ -43,7 +43,7 @@ fn house(hook: &Hook) -> House {
     let config = config.to_str().unwrap().to_owned();
     let house = House::within(dir, &[], POLICY, &["--config", &config]);
     // Who has nothing but a chat can answer once its bridge is there.
-    until("it to connect", || (channel(&house)["connected"] == true).then_some(()));
+    house.is_heard_in("webhook");
     house
 }
 

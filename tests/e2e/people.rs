@@ -122,7 +122,10 @@ fn settings_that_do_not_load_change_nothing_and_everybody_can_learn_why() {
         ("people: {alice: ['nonsense']}\n", "nonsense"),
         ("people: {alice: ['slack:alice@example.com']}\n", "never a name or an address"),
         ("people: {alice: ['telegram:@alice']}\n", "is a number"),
-        ("people: {alice: ['slack:T1/U1'], bob: ['slack:T1/U1']}\n", "slack:T1/U1 is alice and bob"),
+        (
+            "people: {alice: ['slack:T1/U1'], bob: ['slack:T1/U1']}\n",
+            "slack:T1/U1 is alice and bob",
+        ),
         // The policy in force asks security.
         ("people: {alice: []}\n", "security"),
     ] {
@@ -156,14 +159,27 @@ fn who_has_nothing_but_a_chat_can_answer_while_its_bridge_listens() {
     assert_eq!(output.status.code(), Some(126), "no bridge is there");
     assert!(text(&output.stderr).contains("no approver"), "{}", text(&output.stderr));
     let telegram = panel.bridge("telegram", &[]);
-    let _other = listen(&panel, telegram.token());
+    let _other = listen(&panel, telegram.token(), "?hears=true");
     let slack = panel.bridge("slack", &[]);
     let denied = panel.house.shimmed("touch").arg(panel.mark()).status().unwrap();
     assert_eq!(denied.code(), Some(126), "the bridge to another chat");
-    let _listening = listen(&panel, slack.token());
+    for (query, says) in [
+        ("", "does not say whether it hears its service"),
+        ("?hears=false&reason=refused", "the service refuses it"),
+        ("?asked=true&bridge=b1&reason=unreachable", "the service cannot be reached"),
+    ] {
+        let _deaf = listen(&panel, slack.token(), query);
+        let denied = panel.house.shimmed("touch").arg(panel.mark()).status().unwrap();
+        assert_eq!(denied.code(), Some(126), "{query}");
+        let status = panel.here(&["status"]).1;
+        assert!(status.contains("bridge to slack does not hear it"), "{status}");
+        assert!(query.contains("b1") || status.contains(says), "{status}");
+        assert!(panel.here(&["metrics"]).1.contains("clawrden_bridges{service=\"slack\"} 0"));
+    }
+    let _listening = listen(&panel, slack.token(), "?asked=true&bridge=b1&hears=true");
     let (mut child, short) = panel.waiting();
     let status = panel.here(&["status"]).1;
-    assert!(status.contains("bridge to slack listens"), "{status}");
+    assert!(status.contains("bridge to slack hears it"), "{status}");
     assert!(panel.here(&["metrics"]).1.contains("clawrden_bridges{service=\"slack\"} 1"));
     assert_eq!(slack.tap("slack:T1/DAN", "approve", &short).0, 200);
     assert!(child.wait().unwrap().success());
@@ -174,12 +190,12 @@ fn who_has_nothing_but_a_chat_can_answer_while_its_bridge_listens() {
     assert_eq!(denied.code(), Some(126));
 }
 
-/// A bridge that hears events until this is dropped.
-fn listen(panel: &Panel, token: &str) -> TcpStream {
+/// A bridge that hears events until this is dropped, and says with the query how it is.
+fn listen(panel: &Panel, token: &str, query: &str) -> TcpStream {
     use std::io::Write as _;
     let mut stream = TcpStream::connect(panel.url.strip_prefix("http://").unwrap()).unwrap();
     let head = format!(
-        "GET /api/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+        "GET /api/events{query} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     let mut first = [0; 12];

@@ -25,14 +25,19 @@ pub(crate) fn secret(folder: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A house with this channel. `%` in it is the folder.
-fn house(people: &str, channel: impl Fn(&Path) -> String) -> House {
+/// A house with this channel, whose warden is started with these further arguments.
+pub(crate) fn house(
+    people: &str,
+    policy: &str,
+    extra: &[&str],
+    channel: impl Fn(&Path) -> String,
+) -> House {
     let dir = tempfile::Builder::new().prefix("clawrden-").tempdir().unwrap();
     let settings = format!("{people}notify:\n  - {}\n", channel(dir.path()));
     let config = dir.path().join("warden.yaml");
     fs::write(&config, settings).unwrap();
     let config = config.to_str().unwrap().to_owned();
-    House::within(dir, &[], POLICY, &["--config", &config])
+    House::within(dir, &[], policy, &[&["--config", &config], extra].concat())
 }
 
 /// Alice by her user of Slack.
@@ -65,11 +70,11 @@ pub(crate) fn telegram_channel(folder: &Path, fake: &telegram::Telegram) -> Stri
 }
 
 fn in_slack(fake: &slack::Slack) -> House {
-    house(&people_of_slack(), |folder| slack_channel(folder, fake))
+    house(&people_of_slack(), POLICY, &[], |folder| slack_channel(folder, fake))
 }
 
 fn in_telegram(fake: &telegram::Telegram) -> House {
-    house(PEOPLE_OF_TELEGRAM, |folder| telegram_channel(folder, fake))
+    house(PEOPLE_OF_TELEGRAM, POLICY, &[], |folder| telegram_channel(folder, fake))
 }
 
 fn ask(house: &House, word: &str) -> Child {
@@ -79,7 +84,7 @@ fn ask(house: &House, word: &str) -> Child {
 }
 
 /// Until what was posted is on the disk, a bridge that is killed posts it again.
-fn remembered(house: &House, name: &str, message: &str) {
+pub(crate) fn remembered(house: &House, name: &str, message: &str) {
     until("the message to be remembered", || {
         let file = house.path(&format!("ledger.jsonl.bridges/{name}.jsonl"));
         let posted = format!("\"message\":\"{message}\"");
@@ -87,7 +92,7 @@ fn remembered(house: &House, name: &str, message: &str) {
     });
 }
 
-fn says_no_secret(house: &House, secrets: &[&str]) {
+pub(crate) fn says_no_secret(house: &House, secrets: &[&str]) {
     for file in ["warden.log", "ledger.jsonl"] {
         let said = fs::read_to_string(house.path(file)).unwrap();
         assert!(secrets.iter().all(|secret| !said.contains(secret)), "{file}");

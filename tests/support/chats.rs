@@ -4,12 +4,23 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::approvers::Panel;
-use super::text;
+use super::{House, text, until};
 
 /// A bridge's token, and the warden's address.
 pub struct Bridge {
     token: String,
     address: String,
+}
+
+impl House {
+    /// Waits until people can answer by a bridge to this service, for the warden.
+    pub fn is_heard_in(&self, service: &str) {
+        until("a bridge that hears", || {
+            let status = self.json(&["status", "--json"]);
+            let mut bridges = status["bridges"].as_array()?.iter();
+            bridges.any(|it| it["service"] == service && it["reason"].is_null()).then_some(())
+        });
+    }
 }
 
 /// Status and body.

@@ -10,6 +10,69 @@ pub struct ChannelList {
     pub channels: Vec<ChannelStatus>,
 }
 
+/// Why nobody can answer by a channel or a bridge. The words are these and no others: metrics have them as a label.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// It is coming about.
+    Starting,
+    /// Its settings, its secrets or its file cannot be read, or it has died.
+    Broken,
+    /// The warden tells it nothing.
+    Warden,
+    /// The service refuses it: its token, or every place that it is to tell.
+    Refused,
+    /// The service wants to be left in peace for a while.
+    Resting,
+    /// The service is not there, or cannot answer.
+    Unreachable,
+    /// A bridge does not say whether it hears its service.
+    Untold,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Broken,
+        Self::Warden,
+        Self::Refused,
+        Self::Resting,
+        Self::Unreachable,
+        Self::Untold,
+    ];
+
+    /// The word, as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Broken => "broken",
+            Self::Warden => "warden",
+            Self::Refused => "refused",
+            Self::Resting => "resting",
+            Self::Unreachable => "unreachable",
+            Self::Untold => "untold",
+        }
+    }
+
+    /// The same for people, as what is so.
+    #[must_use]
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Starting => "it is coming about",
+            Self::Broken => "it cannot be set up, or has died",
+            Self::Warden => "the warden tells it nothing",
+            Self::Refused => "the service refuses it",
+            Self::Resting => "the service wants to be left in peace",
+            Self::Unreachable => "the service cannot be reached",
+            Self::Untold => "it does not say whether it hears its service",
+        }
+    }
+}
+
 /// A channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChannelStatus {
@@ -17,8 +80,11 @@ pub struct ChannelStatus {
     pub name: String,
     /// The service: `slack`, `telegram`, `webhook` or `desktop`.
     pub kind: String,
-    /// It follows the warden and listens to the service.
+    /// It follows the warden, listens to the service, and what it says there is taken.
     pub connected: bool,
+    /// Why not; absent while it is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Trouble>,
     /// What failed last, until the same goes well again.
     pub error: Option<String>,
     /// Messages that are to be posted, edited or replied to.

@@ -9,11 +9,16 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::channels::Trouble;
+
 /// The header by which a bridge says for whom it asks, such as `slack:T012ABC/U345DEF`.
 pub const ON_BEHALF: &str = "clawrden-on-behalf";
 
 /// Bytes of a user's id at most.
 pub const MAX_USER: usize = 128;
+
+/// Bytes of the name by which a bridge is known at most.
+pub const MAX_BRIDGE: usize = 32;
 
 /// Digits of a user's id in Telegram at most.
 const MAX_DIGITS: usize = 19;
@@ -189,7 +194,7 @@ impl ToSchema for ChatUser {
     }
 }
 
-/// A bridge that listens.
+/// A bridge that follows the warden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BridgeStatus {
     /// To what.
@@ -197,7 +202,10 @@ pub struct BridgeStatus {
     /// The id of its token; absent for one of the warden's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Since when.
+    /// Why nobody can answer by it; absent: people can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Trouble>,
+    /// Since when that is so.
     pub since_ms: u64,
 }
 

@@ -437,7 +437,7 @@ fn protocol(error: impl std::error::Error) -> ClientError {
     ClientError::Protocol(text)
 }
 
-fn query_string(query: &HistoryQuery) -> Result<String, ClientError> {
+fn query_string(query: &impl serde::Serialize) -> Result<String, ClientError> {
     let mut out = String::new();
     let serde_json::Value::Object(fields) = serde_json::to_value(query).map_err(protocol)? else {
         return Ok(out);

@@ -1,31 +1,83 @@
 //! The warden over its control API. What changes something is asked for the user who wants it; whether that is anybody is
 //! the warden's to say.
 
-use clawrden_api::{
-    Answered, ChatUser, Client, ErrorBody, ErrorCode, Event, History, HistoryQuery, KillReport,
-    KillRequest, QueueEntry, RecordingQuery, RedeemRequest, ResumeRequest, Status,
-};
-use tokio::sync::mpsc;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
 
+use clawrden_api::{
+    Answered, ChatUser, Client, ErrorBody, ErrorCode, Event, EventQuery, History, HistoryQuery,
+    KillReport, KillRequest, QueueEntry, RecordingQuery, RedeemRequest, ResumeRequest, Status,
+    Trouble,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::standing::Standing;
 use crate::tail::TailReader;
 use crate::warden::{Answer, Refusal, User, Warden};
 
 /// Bytes of a recording that are read for its end. Of a longer one it is not told.
 const MAX_RECORDING: usize = 64 * 1024 * 1024;
 
+/// How long a service may be away before the warden is told: a connection that is made again at once is no news.
+const SETTLE: Duration = Duration::from_millis(250);
+
 /// A warden, spoken to over its control API by what speaks for a chat.
 #[derive(Debug, Clone)]
-pub struct OverApi(Client);
+pub struct OverApi {
+    client: Client,
+    /// What it calls itself there.
+    name: String,
+    /// Why people cannot answer by it.
+    reach: watch::Receiver<Option<Trouble>>,
+}
 
 impl OverApi {
-    /// Asks by this client.
+    /// Asks by this client, and tells the warden whether people can answer by the bridge that stands so.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self(client)
+    pub fn new(client: Client, standing: &Standing) -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        Self { client, name: format!("{random:016x}"), reach: standing.reach() }
     }
 
     fn client_of(&self, user: &User) -> Result<Client, Refusal> {
-        Ok(self.0.on_behalf(&chat_user(user)?))
+        Ok(self.client.on_behalf(&chat_user(user)?))
+    }
+
+    /// Tells what happens, until something else is to be said of the service. Gives the last event that was passed on.
+    async fn follow_while(
+        &self,
+        reach: &mut watch::Receiver<Option<Trouble>>,
+        after: Option<String>,
+        told: &mpsc::Sender<Event>,
+    ) -> Result<Option<String>, Refusal> {
+        let mut last = after;
+        let reason = *reach.borrow_and_update();
+        let bridge = Some(self.name.clone());
+        let query = EventQuery { asked: true, bridge, hears: reason.is_none(), reason };
+        let mut events = self.client.events_by(&query, last.as_deref()).await?;
+        let mut settled: Option<Instant> = None;
+        loop {
+            let settles = sleep_until(settled.unwrap_or_else(Instant::now));
+            tokio::select! {
+                event = events.next() => match event? {
+                    Some(event) => {
+                        last = event.id.clone().or(last);
+                        if told.send(event).await.is_err() {
+                            return Err(Refusal::Away("nobody listens any more".to_owned()));
+                        }
+                    }
+                    None => return Err(Refusal::Away("the warden tells nothing more".to_owned())),
+                },
+                // It is told on the next stream, which goes on where this one ends.
+                () = settles, if settled.is_some() => return Ok(last),
+                Ok(()) = reach.changed() => {
+                    let by_now = *reach.borrow_and_update();
+                    let rest = if by_now.is_none() { Duration::ZERO } else { SETTLE };
+                    settled = (by_now != reason).then(|| settled.unwrap_or(Instant::now() + rest));
+                }
+            }
+        }
     }
 
     /// Reading is the bridge's own right, so whether somebody may have it told is asked first.
@@ -46,33 +98,25 @@ fn chat_user(user: &User) -> Result<ChatUser, Refusal> {
 
 impl Warden for OverApi {
     async fn follow(&self, after: Option<String>, told: mpsc::Sender<Event>) -> Refusal {
-        let mut events = match self.0.events_of_asked(after.as_deref()).await {
-            Ok(events) => events,
-            Err(error) => return error.into(),
-        };
+        let (mut reach, mut last) = (self.reach.clone(), after);
         loop {
-            match events.next().await {
-                Ok(Some(event)) => {
-                    if told.send(event).await.is_err() {
-                        return Refusal::Away("nobody listens any more".to_owned());
-                    }
-                }
-                Ok(None) => return Refusal::Away("the warden tells nothing more".to_owned()),
-                Err(error) => return error.into(),
-            }
+            last = match self.follow_while(&mut reach, last, &told).await {
+                Ok(last) => last,
+                Err(refusal) => return refusal,
+            };
         }
     }
 
     async fn queue(&self) -> Result<Vec<QueueEntry>, Refusal> {
-        Ok(self.0.queue().await?.entries)
+        Ok(self.client.queue().await?.entries)
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<History, Refusal> {
-        Ok(self.0.history(&query).await?)
+        Ok(self.client.history(&query).await?)
     }
 
     async fn tail(&self, request: &str) -> Result<String, Refusal> {
-        let mut recording = self.0.recording(request, RecordingQuery::default()).await?;
+        let mut recording = self.client.recording(request, RecordingQuery::default()).await?;
         let (mut reader, mut read) = (TailReader::default(), 0);
         while let Some(bytes) = recording.next().await? {
             read += bytes.len();

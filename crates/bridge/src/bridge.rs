@@ -6,22 +6,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clawrden_api::{Event, HistoryEntry, QueueEntry};
-use tokio::sync::mpsc;
+use clawrden_api::{Event, HistoryEntry, QueueEntry, Trouble};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answers::{Answers, SERVICE_TIMEOUT};
 use crate::backoff::Backoff;
 use crate::floods::{Flood, Floods};
+use crate::http::MAX_REST;
 use crate::inbox::Inbox;
 use crate::kept::Tail;
 use crate::looks::Looks;
 use crate::missed;
 use crate::outbox::{Job, Outbox};
+use crate::reach;
 use crate::routes::Routes;
 use crate::service::{Failure, Posted, Service};
-use crate::standing::Standing;
+use crate::standing::{Part, Standing};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
 use crate::taps::Taps;
@@ -74,6 +76,8 @@ pub(crate) struct Shared<S, W> {
     pub(crate) service: Arc<S>,
     pub(crate) warden: Arc<W>,
     pub(crate) standing: Standing,
+    /// The service did not take something.
+    pub(crate) doubt: Notify,
     table: Mutex<Table>,
     taps: Arc<Mutex<Taps>>,
 }
@@ -106,6 +110,8 @@ pub struct Bridge<S, W> {
     shared: Arc<Shared<S, W>>,
     store: Store,
     outbox: Outbox,
+    /// All that may be told something.
+    places: Vec<String>,
     tail: bool,
     tasks: JoinSet<News>,
     looks: Looks,
@@ -126,15 +132,18 @@ impl<S: Service, W: Warden> Bridge<S, W> {
     ) -> Result<Self, StoreError> {
         let Options { name, state, routes, flood, page, tail } = options;
         let (store, memory) = Store::open(&state, &name)?;
+        let places = routes.all();
         let table = Mutex::new(Table::new(memory, routes, Floods::new(flood), page));
         // The store is this bridge's alone by now, and so is what lies beside it.
         let taps = Arc::new(Mutex::new(Taps::open(&state, &name)));
-        let shared = Arc::new(Shared { service, warden, standing, table, taps });
+        let doubt = Notify::new();
+        let shared = Arc::new(Shared { service, warden, standing, doubt, table, taps });
         let (outbox, tasks) = (Outbox::default(), JoinSet::new());
         Ok(Self {
             shared,
             store,
             outbox,
+            places,
             tail,
             tasks,
             looks: Looks::default(),
@@ -150,6 +159,7 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let (inbox, heard) = Inbox::new(BUFFER, self.shared.standing.clone());
         let inbox = inbox.keeping(Arc::clone(&self.shared.taps));
         beside.spawn(listen(Arc::clone(&self.shared), inbox));
+        beside.spawn(reach::watch(Arc::clone(&self.shared), std::mem::take(&mut self.places)));
         beside.spawn(Answers::new(Arc::clone(&self.shared)).answer_all(heard));
         self.fetch_tails();
         let (mut tidy, mut look) = (Instant::now(), Instant::now() + LOOK_EVERY);
@@ -233,7 +243,8 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let unfinished = if was_missed { table.unfinished() } else { Vec::new() };
         drop(table);
         if is_greeting {
-            self.shared.standing.note(|state| (state.follows, state.error) = (true, None));
+            self.shared.standing.note(|state| state.follows = true);
+            self.shared.standing.went_well(Part::Following);
         }
         if look {
             self.looks.want(Instant::now());
@@ -306,11 +317,14 @@ impl<S: Service, W: Warden> Bridge<S, W> {
                 self.looks.end();
                 match came {
                     Ok(entries) => {
+                        self.shared.standing.went_well(Part::Queue);
                         let missing = self.shared.table().queue(entries, now_ms());
                         self.look_up(missing);
                     }
                     Err(refusal) => {
-                        let why = self.shared.standing.failed(&refusal.to_string());
+                        let standing = &self.shared.standing;
+                        let why =
+                            standing.failed(Part::Queue, Trouble::Warden, &refusal.to_string());
                         tracing::warn!(why, "the queue cannot be read");
                         self.tasks.spawn(async {
                             sleep(LOOK_AGAIN).await;
@@ -342,13 +356,16 @@ impl<S: Service, W: Warden> Bridge<S, W> {
         let standing = &self.shared.standing;
         self.outbox.came(place, job, &came, Instant::now());
         match &came {
-            Ok(_) => standing.note(|state| {
-                state.sent += 1;
-                state.error = None;
-            }),
+            Ok(_) => {
+                standing.note(|state| state.sent += 1);
+                standing.went_well(Part::Message);
+            }
             Err(failure) => {
-                let why = standing.failed(&failure.to_string());
+                let why = standing.refused(Part::Message, failure);
                 standing.note(|state| state.failed += 1);
+                if !matches!(failure, Failure::Later(_)) {
+                    self.shared.doubt.notify_one();
+                }
                 if matches!(failure, Failure::Never(_)) {
                     tracing::warn!(place, why, "a message is given up");
                 } else {
@@ -407,8 +424,9 @@ async fn follow<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, told: mpsc::Se
         let after = shared.table().memory().heard.clone();
         let refusal = shared.warden.follow(after, told.clone()).await;
         let was_there = std::cell::Cell::new(false);
-        let why = shared.standing.failed(&refusal.to_string());
-        shared.standing.note(|state| was_there.set(std::mem::take(&mut state.follows)));
+        let standing = &shared.standing;
+        let why = standing.failed(Part::Following, Trouble::Warden, &refusal.to_string());
+        standing.note(|state| was_there.set(std::mem::take(&mut state.follows)));
         if was_there.get() {
             backoff = Backoff::default();
         }
@@ -419,21 +437,26 @@ async fn follow<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, told: mpsc::Se
 
 /// Listens to people, over whatever the service does. What comes of it is another's business, so that hearing goes on.
 async fn listen<S: Service, W: Warden>(shared: Arc<Shared<S, W>>, inbox: Inbox) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut again) = (Backoff::default(), shared.standing.wanted_again());
     loop {
+        again.mark_unchanged();
         let began = Instant::now();
         let failure = shared.service.listen(inbox.clone()).await;
-        let why = shared.standing.failed(&failure.to_string());
+        let why = shared.standing.refused(Part::Hearing, &failure);
         if began.elapsed() > REFUSED {
             backoff = Backoff::default();
         }
         let rest = match failure {
-            Failure::Later(rest) => rest,
+            Failure::Later(rest) => rest.min(MAX_REST),
             Failure::Now(_) => backoff.wait(),
             Failure::Never(_) => REFUSED,
         };
         tracing::warn!(why, seconds = rest.as_secs(), "nobody is heard there; it is tried again");
-        sleep(rest).await;
+        tokio::select! {
+            () = sleep(rest) => {}
+            // Nobody takes a rest from a service that wants one.
+            _ = again.changed(), if matches!(failure, Failure::Never(_)) => {}
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::service::Heard;
-use crate::standing::Standing;
+use crate::service::{Failure, Heard};
+use crate::standing::{Part, Standing};
 use crate::taps::Taps;
 
 /// Where what is heard goes. Clones are the same.
@@ -52,7 +52,13 @@ impl Inbox {
             self.hearing.fetch_add(1, Ordering::SeqCst);
             state.listens = true;
         });
+        self.standing.went_well(Part::Hearing);
         Hearing(self.clone())
+    }
+
+    /// Says why nobody is heard, where a service goes on trying by itself.
+    pub fn is_deaf(&self, why: &Failure) {
+        self.standing.refused(Part::Hearing, why);
     }
 
     /// Keeps something, so that it can be acknowledged before it is passed on. False: it came before, and is not to be

@@ -25,6 +25,7 @@ pub mod listener;
 mod looks;
 mod missed;
 mod outbox;
+mod reach;
 pub mod routes;
 pub mod secret;
 pub mod service;

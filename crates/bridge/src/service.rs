@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// A step of a test.
 pub use clawrden_api::ChannelStep as Step;
+use clawrden_api::Trouble;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{Card, Digest};
@@ -53,6 +54,12 @@ pub trait Service: Send + Sync + 'static {
     /// the service is kept in the inbox before, and while people are really heard, that is said there.
     fn listen(&self, inbox: Inbox) -> impl Future<Output = Failure> + Send;
 
+    /// Whether a message to a place would be taken, as far as can be told without one.
+    fn check(&self, place: &str) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = place;
+        std::future::ready(Ok(()))
+    }
+
     /// Tries its way, step by step, for `clawrden notify test`: what was tried, and what came of it. It ends with the first
     /// step that fails.
     fn test(&self, place: &str) -> impl Future<Output = Vec<Step>> + Send;
@@ -79,6 +86,18 @@ pub enum Failure {
     /// It will never go well: a bad token, a channel that is not there, a message that is gone.
     #[error("{0}")]
     Never(String),
+}
+
+impl Failure {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Later(_) => Trouble::Resting,
+            Self::Now(_) => Trouble::Unreachable,
+            Self::Never(_) => Trouble::Refused,
+        }
+    }
 }
 
 /// What a person did there.

@@ -1,16 +1,42 @@
 //! How a bridge is, for `clawrden status` and the metrics. Nothing secret is in it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clawrden_api::Trouble;
+use tokio::sync::watch;
+
+use crate::service::Failure;
 
 /// What is known of a bridge. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Standing(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
     /// What is never said, whatever an error says.
     secrets: Mutex<Vec<String>>,
+    /// Why people cannot answer there, as the warden is to know it.
+    reach: watch::Sender<Option<Trouble>>,
+    again: watch::Sender<()>,
+}
+
+/// What of a bridge can fail by itself. What comes first says most of why nothing works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// To be set up.
+    Setup,
+    /// To be told by the warden what happens.
+    Following,
+    /// To hear people.
+    Hearing,
+    /// To be taken by the service, whatever it says.
+    Speaking,
+    /// One message.
+    Message,
+    /// To read what waits.
+    Queue,
 }
 
 /// How it is at this moment.
@@ -32,10 +58,44 @@ pub struct State {
     pub heard: u64,
     /// Those that the warden did not take.
     pub refused: u64,
+    troubles: BTreeMap<Part, (Trouble, String)>,
+}
+
+impl State {
+    /// Why it is not connected; `None` while it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<Trouble> {
+        if let Some((trouble, _)) = self.troubles.get(&Part::Setup) {
+            return Some(*trouble);
+        }
+        if !self.follows {
+            return Some(self.because(Part::Following));
+        }
+        self.deaf()
+    }
+
+    /// Why people cannot answer there.
+    fn deaf(&self) -> Option<Trouble> {
+        if !self.listens {
+            return Some(self.because(Part::Hearing));
+        }
+        self.troubles.get(&Part::Speaking).map(|(trouble, _)| *trouble)
+    }
+
+    fn because(&self, part: Part) -> Trouble {
+        self.troubles.get(&part).map_or(Trouble::Starting, |(trouble, _)| *trouble)
+    }
 }
 
 /// Letters of a secret under which it is not looked for: it would be found everywhere.
 const MIN_SECRET: usize = 6;
+
+impl Default for Inner {
+    fn default() -> Self {
+        let (reach, again) = (watch::Sender::new(Some(Trouble::Starting)), watch::Sender::new(()));
+        Self { state: Mutex::default(), secrets: Mutex::default(), reach, again }
+    }
+}
 
 impl Standing {
     /// One that never says any of these.
@@ -59,7 +119,11 @@ impl Standing {
 
     /// Notes something.
     pub fn note(&self, change: impl FnOnce(&mut State)) {
-        change(&mut lock(&self.0.state));
+        let mut state = lock(&self.0.state);
+        change(&mut state);
+        state.error = state.troubles.values().next().map(|(_, error)| error.clone());
+        let deaf = state.deaf();
+        self.0.reach.send_if_modified(|reach| std::mem::replace(reach, deaf) != deaf);
     }
 
     /// An error as it may be said: without secrets, and on one line.
@@ -74,11 +138,38 @@ impl Standing {
         text.chars().take(500).collect()
     }
 
-    /// Notes an error, and gives it as it may be said.
-    pub fn failed(&self, error: &str) -> String {
+    /// Notes that a part failed, and gives the error as it may be said.
+    pub fn failed(&self, part: Part, trouble: Trouble, error: &str) -> String {
         let said = self.said(error);
-        self.note(|state| state.error = Some(said.clone()));
+        self.note(|state| drop(state.troubles.insert(part, (trouble, said.clone()))));
         said
+    }
+
+    /// The same of what a service did not do.
+    pub fn refused(&self, part: Part, failure: &Failure) -> String {
+        self.failed(part, failure.trouble(), &failure.to_string())
+    }
+
+    /// Notes that a part goes well again.
+    pub fn went_well(&self, part: Part) {
+        self.note(|state| drop(state.troubles.remove(&part)));
+    }
+
+    /// Why people cannot answer there, now and whenever it changes.
+    #[must_use]
+    pub fn reach(&self) -> watch::Receiver<Option<Trouble>> {
+        self.0.reach.subscribe()
+    }
+
+    /// Has what was refused be tried again at once: somebody may have put it right.
+    pub fn try_again(&self) {
+        self.0.again.send_replace(());
+    }
+
+    /// Changes whenever somebody wants it to be tried again.
+    #[must_use]
+    pub fn wanted_again(&self) -> watch::Receiver<()> {
+        self.0.again.subscribe()
     }
 }
 
@@ -93,8 +184,41 @@ mod tests {
     #[test]
     fn an_error_is_said_without_what_is_secret() {
         let standing = Standing::new(vec!["xoxb-12345".to_owned(), String::new()]);
-        standing.failed("https://x/botxoxb-12345/get\nfailed");
+        standing.failed(Part::Queue, Trouble::Warden, "https://x/botxoxb-12345/get\nfailed");
         let said = standing.state().error.unwrap();
         assert_eq!(said, "https://x/bot[redacted]/get\\nfailed");
+    }
+
+    #[test]
+    fn what_goes_well_says_nothing_of_what_does_not() {
+        let standing = Standing::default();
+        let state = || (standing.state().reason(), standing.state().error);
+        assert_eq!(state(), (Some(Trouble::Starting), None));
+        standing.note(|state| state.follows = true);
+        let mut reach = standing.reach();
+        standing.refused(Part::Hearing, &Failure::Never("no token".to_owned()));
+        assert!(reach.has_changed().unwrap());
+        assert_eq!(*reach.borrow_and_update(), Some(Trouble::Refused));
+        standing.refused(Part::Message, &Failure::Now("lost".to_owned()));
+        standing.went_well(Part::Message);
+        assert_eq!(state(), (Some(Trouble::Refused), Some("no token".to_owned())));
+        standing.went_well(Part::Hearing);
+        standing.note(|state| state.listens = true);
+        assert_eq!((state(), *reach.borrow_and_update()), ((None, None), None));
+        // One message is no reason: what it is about is asked for.
+        standing.refused(Part::Message, &Failure::Now("lost".to_owned()));
+        assert_eq!(state(), (None, Some("lost".to_owned())));
+        assert!(!reach.has_changed().unwrap());
+        standing.refused(Part::Speaking, &Failure::Now("it is away".to_owned()));
+        assert_eq!(state(), (Some(Trouble::Unreachable), Some("it is away".to_owned())));
+        // That the warden is away is no news to it.
+        standing.went_well(Part::Speaking);
+        assert_eq!(*reach.borrow_and_update(), None);
+        standing.note(|state| state.follows = false);
+        standing.failed(Part::Following, Trouble::Warden, "nobody is there");
+        assert_eq!(state(), (Some(Trouble::Warden), Some("nobody is there".to_owned())));
+        assert!(!reach.has_changed().unwrap());
+        standing.failed(Part::Setup, Trouble::Broken, "the secret is open");
+        assert_eq!(state(), (Some(Trouble::Broken), Some("the secret is open".to_owned())));
     }
 }

@@ -57,10 +57,7 @@ impl Table {
     ) -> Self {
         let mut table = Self { memory, routes, floods, page, ..Self::default() };
         for (id, kept) in &mut table.memory.cards {
-            // What a service would not take before may be put right by now.
-            for post in kept.posts.iter_mut().filter(|post| post.posted.is_none()) {
-                post.given_up = false;
-            }
+            post_again(kept);
             let requests = kept.requests.iter().map(|request| (request.clone(), id.clone()));
             table.by_request.extend(requests);
             table.weights.note(id, weigh(kept));
@@ -71,6 +68,11 @@ impl Table {
 
     pub(crate) fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// What the service would not take before it is told after all.
+    pub(crate) fn post_again(&mut self) {
+        self.memory.cards.values_mut().for_each(post_again);
     }
 
     /// Forgets the oldest of what another one left that is more than is kept.
@@ -450,6 +452,13 @@ impl Table {
         }
         self.make_room(0, now_ms);
         self.is_heard_due = true;
+    }
+}
+
+/// What a service would not take may be put right by now.
+fn post_again(kept: &mut Kept) {
+    for post in kept.posts.iter_mut().filter(|post| post.posted.is_none()) {
+        post.given_up = false;
     }
 }
 

@@ -20,6 +20,7 @@ pub async fn steps<S: Service>(
     places: &[String],
 ) -> Vec<Step> {
     let mut steps = Vec::new();
+    standing.try_again();
     let Some(service) = service else {
         let why = standing.state().error.unwrap_or_else(|| "it is not there".to_owned());
         steps.push(failed("its settings and secrets can be read", why));

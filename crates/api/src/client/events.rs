@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::stream::Stream;
 use super::{Client, ClientError};
+use crate::EventQuery;
 
 /// Bytes of one event. A longer one is refused.
 pub const MAX_EVENT: usize = 16 * 1024 * 1024;
@@ -59,12 +60,17 @@ impl Client {
         self.events_from("/api/events", last).await
     }
 
-    /// The same without commands that start and end though nobody was asked about them: `GET /api/events?asked=true`.
+    /// The same for who says more of what they want: a bridge, for one, says whether people are heard and told by it.
     ///
     /// # Errors
     /// [`ClientError`], as for every call.
-    pub async fn events_of_asked(&self, last: Option<&str>) -> Result<EventStream, ClientError> {
-        self.events_from("/api/events?asked=true", last).await
+    pub async fn events_by(
+        &self,
+        query: &EventQuery,
+        last: Option<&str>,
+    ) -> Result<EventStream, ClientError> {
+        let query = super::query_string(query)?;
+        self.events_from(&format!("/api/events{query}"), last).await
     }
 
     async fn events_from(

@@ -66,6 +66,10 @@ impl Service for Any {
         each!(self, service => service.listen(inbox).await)
     }
 
+    async fn check(&self, place: &str) -> Result<(), Failure> {
+        each!(self, service => service.check(place).await)
+    }
+
     async fn test(&self, place: &str) -> Vec<Step> {
         each!(self, service => service.test(place).await)
     }

@@ -119,6 +119,10 @@ impl Service for Slack {
         failure
     }
 
+    async fn check(&self, place: &str) -> Result<(), Failure> {
+        steps::check(&self.web, place).await
+    }
+
     async fn test(&self, place: &str) -> Vec<Step> {
         steps::test(&self.web, &self.hearing, place).await
     }

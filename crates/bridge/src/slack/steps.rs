@@ -31,6 +31,12 @@ impl Steps {
     }
 }
 
+/// Whether something can be posted there, as far as can be told without it.
+pub(super) async fn check(web: &Web, place: &str) -> Result<(), Failure> {
+    web.call("auth.test", &json!({})).await?;
+    there(web, place).await.1
+}
+
 async fn try_all(web: &Web, hearing: &Hearing, place: &str, steps: &mut Steps) -> Option<()> {
     let known = web.call("auth.test", &json!({})).await.map_err(Failure::from);
     steps.note("the bot token is valid", known)?;

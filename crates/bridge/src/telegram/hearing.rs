@@ -75,6 +75,11 @@ impl<'a> Ears<'a> {
         self.inbox.hearing()
     }
 
+    /// Says why nobody is heard.
+    pub(super) fn are_deaf(&self, why: &Refusal) {
+        self.inbox.is_deaf(&why.clone().into());
+    }
+
     /// Hands an update on, and gives back what else is to be done. `Err`: nobody listens any more.
     pub(super) async fn take(&mut self, update: Value) -> Result<(Option<i64>, Option<Aside>), ()> {
         // It is confirmed even where the rest is not understood.
@@ -124,7 +129,9 @@ impl Telegram {
                 Ok(bot) => break bot,
                 Err(no @ Refusal::No { .. }) => return no.into(),
                 Err(other) => {
-                    tracing::warn!(why = %Failure::from(other.clone()), "telegram cannot be heard yet");
+                    let why = Failure::from(other.clone());
+                    inbox.is_deaf(&why);
+                    tracing::warn!(%why, "telegram cannot be heard yet");
                     rest(&mut backoff, &other).await;
                 }
             }

@@ -27,7 +27,7 @@ use crate::http::Http;
 use crate::inbox::Inbox;
 use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 use asked::Asked;
-use chat::Moved;
+use chat::{Moved, Place};
 use client::Client;
 
 /// A bot of Telegram.
@@ -83,6 +83,10 @@ impl Service for Telegram {
 
     async fn listen(&self, inbox: Inbox) -> Failure {
         self.hear(&inbox).await
+    }
+
+    async fn check(&self, place: &str) -> Result<(), Failure> {
+        self.can_be_reached(&Place::read(place)?).await.map(drop)
     }
 
     async fn test(&self, place: &str) -> Vec<Step> {

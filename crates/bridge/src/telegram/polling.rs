@@ -54,6 +54,7 @@ pub(super) async fn poll(telegram: &Telegram, mut ears: Ears<'_>) -> Failure {
             Err(refusal) => refusal,
         };
         hearing = None;
+        ears.are_deaf(&refusal);
         if refusal.is_conflict() && refusal.says("webhook is active") {
             match telegram.delete_webhook().await {
                 Ok(()) => {

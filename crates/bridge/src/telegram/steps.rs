@@ -37,9 +37,7 @@ impl Telegram {
         let place = step(steps, what, Place::read(place))?;
         steps.pop();
         let place = self.moved.now(&place);
-        let chat: Result<Chat, _> =
-            self.client.call("getChat", &json!({ "chat_id": place.chat() }), TIMEOUT).await;
-        let chat = step(steps, what, chat.map_err(Failure::from))?;
+        let chat = step(steps, what, self.can_be_reached(&place).await)?;
         name(steps, chat.title.as_deref().unwrap_or("a chat with one person"));
         let mut text = Text::default();
         text.say("🔔 ").bold("A test:").say(" this message says so, and will be changed.");
@@ -49,6 +47,11 @@ impl Telegram {
         text.say("✅ ").bold("A test:").say(" messages can be sent here, and changed.");
         let changed = self.change(&posted, &text, &json!({ "inline_keyboard": [] })).await;
         step(steps, "a message can be changed", changed.map_err(Failure::from))
+    }
+
+    pub(super) async fn can_be_reached(&self, place: &Place) -> Result<Chat, Failure> {
+        let chat = json!({ "chat_id": self.moved.now(place).chat() });
+        Ok(self.client.call("getChat", &chat, TIMEOUT).await?)
     }
 
     async fn webhook_info(&self) -> Result<WebhookInfo, Refusal> {

@@ -150,7 +150,11 @@ async fn keep_called(telegram: &Telegram, inbox: &Inbox, url: &str, secret: &Sec
             }
             Err(no @ Refusal::No { .. }) => return no.into(),
             Err(refusal) => {
-                tracing::warn!(why = %Failure::from(refusal.clone()), "telegram is not told where to call");
+                let why = Failure::from(refusal.clone());
+                if hearing.is_none() {
+                    inbox.is_deaf(&why);
+                }
+                tracing::warn!(%why, "telegram is not told where to call");
                 rest(&mut backoff, &refusal).await;
             }
         }

@@ -232,6 +232,11 @@ impl Service for Webhook {
         }
     }
 
+    async fn check(&self, _: &str) -> Result<(), Failure> {
+        // Whether it would take something nobody knows; whether it is there, somebody does.
+        Ok(self.http.dial(self.url()).await.map(drop)?)
+    }
+
     async fn test(&self, _: &str) -> Vec<Step> {
         let place = http::shown(self.url());
         let mut steps = vec![Step { what: format!("{place} is an address"), failed: None }];

@@ -74,6 +74,16 @@ impl House {
         .await
     }
 
+    /// Until what was posted is on the disk, a bridge that is killed posts it again.
+    async fn remembers(&self, message: &Message) {
+        let posted = format!("\"message\":\"{}\"", message.id);
+        let file = self.folder.path().join("ops.jsonl");
+        soon("the message to be remembered", || {
+            std::fs::read_to_string(&file).is_ok_and(|said| said.contains(&posted)).then_some(())
+        })
+        .await;
+    }
+
     async fn told(&self, tap: &str) -> TapAnswer {
         soon("the tap is answered", || self.fake.answer_of(tap)).await
     }
@@ -181,12 +191,14 @@ async fn a_crash_of_the_bridge_in_between_loses_nothing() {
     let mut house = House::start().await;
     house.warden.ask(&asked(1, &["ls"]));
     let message = house.message(1, "May this run?").await;
+    house.remembers(&message).await;
     house.crash().await;
     house.fake.tap(ALICE, &message, "Approve");
     house.warden.ask(&asked(2, &["pwd"]));
     house.open().await;
     house.message(1, "Approved by alice").await;
-    house.message(2, "May this run?").await;
+    let second = house.message(2, "May this run?").await;
+    house.remembers(&second).await;
     house.crash().await;
     house.warden.finish(&id(1), 7);
     house.open().await;

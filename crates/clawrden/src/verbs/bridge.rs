@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
         Some(folder) => folder.clone(),
         None => places()?.state().join("bridges"),
     };
-    let warden = Arc::new(OverApi::new(Connection::new(control)?.client));
+    let warden = Arc::new(OverApi::new(Connection::new(control)?.client, &standing));
     let options = Options {
         // Another than that of the warden's own channel of this name, which may lie in the same folder.
         name: format!("{}-apart", channel.name),

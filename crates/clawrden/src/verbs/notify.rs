@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clawrden_api::{ChannelStatus, ChannelTested, display};
+use clawrden_api::{ChannelStatus, ChannelTested, Trouble, display};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, paint, print_json, print_table, table};
@@ -94,11 +94,14 @@ fn show(channels: &[ChannelStatus]) {
 
 fn state(channel: &ChannelStatus) -> (Tone, String) {
     let error = channel.error.as_deref().map(display::text);
-    match (channel.connected, error) {
-        (true, None) => (Tone::Good, "connected".to_owned()),
-        (true, Some(error)) => (Tone::Warn, format!("connected; {error}")),
-        (false, None) => (Tone::Warn, "not connected yet".to_owned()),
-        (false, Some(error)) => (Tone::Bad, format!("not connected: {error}")),
+    match (channel.connected, error, channel.reason) {
+        (true, None, _) => (Tone::Good, "connected".to_owned()),
+        (true, Some(error), _) => (Tone::Warn, format!("connected; {error}")),
+        (false, None, None | Some(Trouble::Starting)) => {
+            (Tone::Warn, "not connected yet".to_owned())
+        }
+        (false, None, Some(reason)) => (Tone::Bad, format!("not connected: {}", reason.said())),
+        (false, Some(error), _) => (Tone::Bad, format!("not connected: {error}")),
     }
 }
 

@@ -156,18 +156,21 @@ fn no_approver(status: &Status, now: u64) {
     println!("{}", paint(Tone::Bad, &text));
 }
 
-/// The chats by which people can answer.
+/// The chats by which people can answer, and those by which they cannot.
 fn bridges(status: &Status, now: u64) {
     for bridge in &status.bridges {
         let by = bridge
             .token
             .as_ref()
             .map_or_else(String::new, |id| format!(", token {}", display::text(id)));
-        println!(
-            "bridge to {} listens since {}{by}",
-            bridge.service,
-            when::moment(bridge.since_ms, now)
-        );
+        let (service, since) = (bridge.service, when::moment(bridge.since_ms, now));
+        match bridge.reason {
+            None => println!("bridge to {service} hears it since {since}{by}"),
+            Some(reason) => {
+                let why = format!("does not hear it since {since}: {}", reason.said());
+                println!("bridge to {service} {}{by}", paint(Tone::Bad, &why));
+            }
+        }
     }
 }
 

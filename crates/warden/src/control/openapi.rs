@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clawrden_api::{ErrorCode, Problem, Role};
+use clawrden_api::{ErrorCode, MAX_BRIDGE, Problem, Role, Trouble};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -167,6 +167,10 @@ fn parameters(route: &Route) -> Vec<Value> {
             (_, "jail") => schema["pattern"] = json!(JAIL),
             (_, "id") => schema["pattern"] = json!("^[0-9A-Fa-f]{4,32}$"),
             (_, "command") => schema["minLength"] = json!(1),
+            (_, "bridge") => {
+                schema["pattern"] = json!(format!("^[A-Za-z0-9]{{0,{MAX_BRIDGE}}}$"));
+            }
+            (_, "reason") => schema["enum"] = json!(Trouble::ALL.map(Trouble::as_str)),
             _ => {}
         }
         all.push(json!({"name": name, "in": "query", "description": text, "schema": schema}));

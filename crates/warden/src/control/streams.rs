@@ -13,6 +13,7 @@ use clawrden_api::{ErrorCode, EventQuery};
 use futures_util::stream::unfold;
 use tokio::time::timeout;
 
+use super::access::BridgeStream;
 use super::actor::Actor;
 use super::handlers::Answer;
 use super::history::cause;
@@ -31,6 +32,7 @@ struct Reading {
     listener: Listener,
     control: Control,
     actor: Arc<Actor>,
+    bridge: Option<BridgeStream>,
     checked: Instant,
     is_over: bool,
 }
@@ -42,12 +44,9 @@ pub(super) async fn events(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let query = Query::<EventQuery>::try_from_uri(&uri).map_err(|error| {
-        Failure::new(
-            ErrorCode::BadRequest,
-            format!("the query is not understood: {}", cause(&error)),
-        )
-    })?;
+    let bad = |message| Failure::new(ErrorCode::BadRequest, message);
+    let Query(query) = Query::<EventQuery>::try_from_uri(&uri)
+        .map_err(|error| bad(format!("the query is not understood: {}", cause(&error))))?;
     let wants = if query.asked { Wants::Asked } else { Wants::Whole };
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).map(str::to_owned);
     let (backend, scope) = (Arc::clone(&control.backend), actor.scope.clone());
@@ -72,10 +71,11 @@ pub(super) async fn events(
         Ok(listener)
     });
     let listener = listener.await?;
-    control.access.listens(&actor);
+    let bridge = control.access.bridge_listens(&actor, query).map_err(bad)?;
     // It stays for long, and takes no seat from those who ask and go.
     seat.stand();
-    let reading = Reading { listener, control, actor, checked: Instant::now(), is_over: false };
+    let checked = Instant::now();
+    let reading = Reading { listener, control, actor, bridge, checked, is_over: false };
     let frames = unfold(reading, |mut reading| async move {
         if reading.is_over {
             return None;
@@ -98,7 +98,9 @@ impl Reading {
                 return "event: bye\ndata: {}\n\n".to_owned();
             }
         }
-        self.control.access.listens(&self.actor);
+        if let Some(bridge) = &self.bridge {
+            self.control.access.bridge_goes_on(bridge);
+        }
         match news {
             Ok(News::Frames(frames)) => frames,
             Ok(News::Last(frame)) => {

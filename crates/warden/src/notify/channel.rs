@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use clawrden_api::Client;
+use clawrden_api::{Client, Trouble};
 use clawrden_bridge::api::OverApi;
 use clawrden_bridge::backoff::Backoff;
 use clawrden_bridge::bridge::{Bridge, Options};
 use clawrden_bridge::channel::{Any, Channel};
-use clawrden_bridge::standing::Standing;
+use clawrden_bridge::standing::{Part, Standing};
 use clawrden_bridge::trial::steps;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -43,7 +43,8 @@ impl Life {
                 runtime.shutdown_background();
             }
             Err(error) => {
-                let why = self.standing.failed(&format!("it has no event loop: {error}"));
+                let why = format!("it has no event loop: {error}");
+                let why = self.standing.failed(Part::Setup, Trouble::Broken, &why);
                 tracing::error!(channel = self.channel.name, why, "a channel does not live");
             }
         }
@@ -75,7 +76,7 @@ impl Life {
                 }
                 Err(why) => why,
             };
-            let why = self.standing.failed(&why);
+            let why = self.standing.failed(Part::Setup, Trouble::Broken, &why);
             self.standing.note(|state| (state.follows, state.listens) = (false, false));
             tracing::warn!(channel = self.channel.name, why, "a channel is set up again");
             if began.elapsed() > RECOVERED {
@@ -114,7 +115,7 @@ impl Life {
         let (service, secrets) = self.channel.open().map_err(|error| error.to_string())?;
         self.standing.keep_secret(secrets);
         let service = Arc::new(service);
-        let warden = Arc::new(OverApi::new(Client::unix(&self.door)));
+        let warden = Arc::new(OverApi::new(Client::unix(&self.door), &self.standing));
         let options = Options {
             name: self.channel.name.clone(),
             state: self.state.clone(),
@@ -125,6 +126,7 @@ impl Life {
         };
         let bridge = Bridge::open(Arc::clone(&service), warden, self.standing.clone(), options);
         works.spawn(bridge.map_err(|error| error.to_string())?.run());
+        self.standing.went_well(Part::Setup);
         Ok(service)
     }
 

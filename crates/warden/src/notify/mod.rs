@@ -109,7 +109,8 @@ impl Running {
         ChannelStatus {
             name: self.name.clone(),
             kind: self.kind.to_owned(),
-            connected: state.follows && state.listens,
+            connected: state.reason().is_none(),
+            reason: state.reason(),
             error: state.error,
             outbox: state.outbox,
             sent: state.sent,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clawrden_api::{ChannelStatus, ChatService};
+use clawrden_api::{ChannelStatus, ChatService, Trouble};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
@@ -137,8 +137,9 @@ impl Warden {
         page.gauge("pending_oldest_seconds", help, seconds(oldest.unwrap_or(0)))?;
         let help = "Requests that were denied because nobody who may answer could";
         page.counter("no_approver", help, self.metrics.unanswerable.get())?;
-        let mut family = page.gauges("bridges", "Bridges to chats that listen")?;
-        let bridges = self.bridges();
+        let mut family = page.gauges("bridges", "Bridges to chats by which people can answer")?;
+        let mut bridges = self.bridges();
+        bridges.retain(|bridge| bridge.reason.is_none());
         for service in ChatService::ALL {
             let there = bridges.iter().filter(|bridge| bridge.service == service).count();
             family.value([("service", service.as_str())], count(there))?;
@@ -157,8 +158,17 @@ impl Warden {
             return Ok(());
         }
         let connected = |it: &ChannelStatus| u64::from(it.connected);
-        let help = "1 while a channel follows the warden and listens to its service";
+        let help = "1 while a channel follows the warden, hears its service, and is taken there";
         tell_each(page.gauges("channel_connected", help)?, &channels, connected)?;
+        let help = "1 for the reason for which a channel is not connected";
+        let mut family = page.gauges("channel_trouble", help)?;
+        for channel in &channels {
+            for reason in Trouble::ALL {
+                let (name, kind) = (&channel.name[..], &channel.kind[..]);
+                let labels = [("channel", name), ("kind", kind), ("reason", reason.as_str())];
+                family.value(labels, u64::from(channel.reason == Some(reason)))?;
+            }
+        }
         let help = "Messages of a channel that are to be posted, edited or replied to";
         tell_each(page.gauges("channel_outbox", help)?, &channels, |it| count(it.outbox))?;
         let help = "Messages that a channel's service took";

@@ -37,6 +37,9 @@ pub(super) fn call(
         }
         _ => return Err("unknown_method".into()),
     };
+    if state.revoked.contains(token) {
+        return Err("token_revoked".into());
+    }
     if token != wanted {
         let is_other = token == BOT_TOKEN || token == APP_TOKEN;
         return Err(if is_other { "not_allowed_token_type" } else { "invalid_auth" }.into());

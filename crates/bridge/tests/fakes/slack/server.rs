@@ -32,6 +32,9 @@ pub(super) async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) 
                 sleep(Duration::from_millis(1)).await;
             }
             if &start == b"GET /link" {
+                if shared.lock().is_away {
+                    return;
+                }
                 socket::accept(stream, shared).await;
             } else {
                 connection(stream, &shared).await;
@@ -87,6 +90,9 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 /// What is answered; `None` closes the connection.
 async fn answer(shared: &Shared, asked: &Asked) -> Option<Vec<u8>> {
+    if shared.lock().is_away {
+        return None;
+    }
     let body: Value = serde_json::from_slice(&asked.body).unwrap_or(Value::Null);
     if let Some(path) = asked.path.strip_prefix("/hook/") {
         let path = path.to_owned();

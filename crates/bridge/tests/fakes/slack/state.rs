@@ -8,6 +8,10 @@ use tokio::sync::mpsc;
 
 /// Everything.
 pub struct State {
+    /// Nobody answers, whatever is asked, and no socket can be had.
+    pub is_away: bool,
+    /// Tokens that were good once.
+    pub revoked: HashSet<&'static str>,
     /// What goes wrong next, by method.
     pub faults: VecDeque<(String, Fault)>,
     /// Every call of the Web API, in order.
@@ -133,6 +137,8 @@ impl State {
     pub(super) fn new() -> Self {
         let here = Channel { is_member: true, is_archived: false };
         Self {
+            is_away: false,
+            revoked: HashSet::new(),
             faults: VecDeque::new(),
             calls: Vec::new(),
             messages: Vec::new(),

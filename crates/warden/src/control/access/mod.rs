@@ -31,6 +31,7 @@ use super::peer::{Peer, Refusal};
 use super::reply::Failure;
 use crate::people::Doors;
 pub(crate) use behalf::unknown;
+pub(super) use bridges::BridgeStream;
 use bridges::Bridges;
 use codes::Codes;
 pub use codes::{CODE_LIFE, LOCKED, MAX_CODES, MAX_WRONG, MAX_WRONG_IN_ALL};
