@@ -55,6 +55,19 @@ impl Apart {
         Self { house, bridge, service, url }
     }
 
+    /// Another bridge at the same warden, by a token of its own.
+    pub(crate) fn another(&self, service: &str, channel: impl Fn(&Path) -> String) -> Child {
+        let folder = self.house.dir.path();
+        // Its secrets are its own.
+        fs::create_dir(self.house.path("2")).unwrap();
+        fs::write(folder.join("bridge-2.yaml"), channel(&self.house.path("2"))).unwrap();
+        let made =
+            self.house.cli(&["token", "create", "--role", "approver", "--speaks-for", service]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        secret(folder, "token-2", text(&made.stdout).trim());
+        bridge(&self.house, service, &self.url, "-2")
+    }
+
     pub(crate) fn kill_the_bridge(&mut self) {
         self.bridge.kill().unwrap();
         self.bridge.wait().unwrap();

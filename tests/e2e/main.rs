@@ -23,6 +23,7 @@ mod described;
 mod dry_run;
 mod grants;
 mod hooks;
+mod in_chats;
 mod layers;
 mod lifecycle;
 mod limits;

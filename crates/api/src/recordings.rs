@@ -57,6 +57,13 @@ pub struct RecordingFacts {
     pub error: Option<String>,
 }
 
+/// `GET /api/recordings/{id}/tail`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingTail {
+    /// The last lines that the command wrote, as plain text, secrets marked; empty where it wrote nothing.
+    pub text: String,
+}
+
 /// The SHA-256 of a recording's bytes, as the ledger writes it.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {

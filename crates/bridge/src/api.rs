@@ -6,18 +6,13 @@ use std::time::Duration;
 
 use clawrden_api::{
     Answered, ChatUser, Client, ErrorBody, ErrorCode, Event, EventQuery, History, HistoryQuery,
-    KillReport, KillRequest, QueueEntry, RecordingQuery, RedeemRequest, ResumeRequest, Status,
-    Trouble,
+    KillReport, KillRequest, QueueEntry, RedeemRequest, ResumeRequest, Status, Trouble,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::standing::Standing;
-use crate::tail::TailReader;
 use crate::warden::{Answer, Refusal, User, Warden};
-
-/// Bytes of a recording that are read for its end. Of a longer one it is not told.
-const MAX_RECORDING: usize = 64 * 1024 * 1024;
 
 /// How long a service may be away before the warden is told: a connection that is made again at once is no news.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -116,17 +111,7 @@ impl Warden for OverApi {
     }
 
     async fn tail(&self, request: &str) -> Result<String, Refusal> {
-        let mut recording = self.client.recording(request, RecordingQuery::default()).await?;
-        let (mut reader, mut read) = (TailReader::default(), 0);
-        while let Some(bytes) = recording.next().await? {
-            read += bytes.len();
-            if read > MAX_RECORDING {
-                let message = "the recording is too long for its end to be told".to_owned();
-                return Err(Refusal::No(ErrorBody { code: ErrorCode::TooLarge, message }));
-            }
-            reader.take(&bytes);
-        }
-        Ok(reader.tail())
+        Ok(self.client.recording_tail(request).await?.text)
     }
 
     async fn status(&self, user: &User) -> Result<Status, Refusal> {

@@ -56,10 +56,11 @@ impl TailReader {
         }
     }
 
-    /// The last lines, without what steers a terminal; empty where nothing was written.
+    /// The last lines, without what steers a terminal; empty where nothing was written. `clean` takes out what nobody is to
+    /// see, before any of it is cut.
     #[must_use]
-    pub fn tail(&self) -> String {
-        let plain = plain(&self.text);
+    pub fn tail(&self, clean: impl FnOnce(String) -> String) -> String {
+        let plain = clean(plain(&self.text));
         let lines: Vec<&str> = plain.trim_end().lines().collect();
         let from = lines.len().saturating_sub(LINES);
         let mut text = lines[from..].join("\n");
@@ -126,7 +127,7 @@ mod tests {
         for piece in cast.as_bytes().chunks(7) {
             reader.take(piece);
         }
-        reader.tail()
+        reader.tail(|text| text)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use hyper::header::HeaderValue;
 
 use super::stream::Stream;
 use super::{Client, ClientError, encoded, protocol};
-use crate::recordings::{RECORDING_HEADER, RecordingFacts, RecordingQuery};
+use crate::recordings::{RECORDING_HEADER, RecordingFacts, RecordingQuery, RecordingTail};
 
 /// A recording that is being read.
 #[derive(Debug)]
@@ -31,6 +31,14 @@ impl Client {
         let facts = stream.headers.get(RECORDING_HEADER).map(HeaderValue::as_bytes);
         let facts = serde_json::from_slice(facts.unwrap_or_default()).map_err(protocol)?;
         Ok(RecordingStream { facts, stream })
+    }
+
+    /// `GET /api/recordings/{id}/tail`; `id` may be a prefix.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotFound` and `Ambiguous` are about the id.
+    pub async fn recording_tail(&self, id: &str) -> Result<RecordingTail, ClientError> {
+        self.get(format!("/api/recordings/{}/tail", encoded(id))).await
     }
 }
 

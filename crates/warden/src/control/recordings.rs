@@ -16,25 +16,31 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use clawrden_api::{
-    ErrorCode, RECORDING_HEADER, RecordingFacts, RecordingQuery, dropped_line, revoked_line,
+    ErrorBody, ErrorCode, HistoryQuery, RECORDING_HEADER, RecordingFacts, RecordingQuery,
+    RecordingTail, dropped_line, revoked_line,
 };
+use clawrden_bridge::tail::TailReader;
 use hyper::body::{Body, Bytes, Frame};
 use tokio::sync::{mpsc, watch};
 
 use super::actor::Actor;
-use super::handlers::Answer;
+use super::handlers::{Answer, ask};
 use super::reply::Failure;
 use super::routes::{Control, blocking};
 use super::running::command_id;
 use super::seats::Seat;
 use super::streams::CHECK_EVERY;
 use crate::events::Standing;
+use crate::redaction;
 
 /// The type of a recording.
 pub(super) const CAST: &str = "application/x-asciicast";
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
+
+/// Bytes of a recording that are read for its end.
+const MAX_TAIL: u64 = 64 * 1024 * 1024;
 
 /// Pieces that wait for a watcher.
 const WAITING: usize = 4;
@@ -76,6 +82,54 @@ pub(super) async fn recording(
     seat.stand();
     let holds = move || control.access.still_holds(&actor);
     Ok(answer(source, query, holds, Some(standing)))
+}
+
+/// The end of what a command wrote, for who tells people of it.
+pub(super) async fn tail(
+    State(control): State<Control>,
+    Extension(actor): Extension<Arc<Actor>>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let id = command_id(id)?;
+    ask(&headers, move || {
+        let Source { facts, file, .. } = control.backend.recording(&id)?;
+        let jails = actor.scope.jails.clone();
+        if !jails.is_empty() {
+            // Which jail's it is the history knows.
+            let query = HistoryQuery { id: Some(facts.id), jails, ..HistoryQuery::default() };
+            if control.backend.history(query)?.entries.is_empty() {
+                let message = format!("there is no recording of {id}");
+                return Err(ErrorBody { code: ErrorCode::NotFound, message });
+            }
+        }
+        let unread = |error: io::Error| ErrorBody {
+            code: ErrorCode::Internal,
+            message: format!("the recording cannot be read: {error}"),
+        };
+        let text = end_of(&file).map_err(unread)?.ok_or_else(|| ErrorBody {
+            code: ErrorCode::TooLarge,
+            message: "the recording is too long for its end to be told".to_owned(),
+        })?;
+        Ok(RecordingTail { text })
+    })
+    .await
+}
+
+/// The end of a recording; `None` where it is too long to look for it.
+fn end_of(file: &File) -> io::Result<Option<String>> {
+    let (mut reader, mut piece, mut at) = (TailReader::default(), vec![0; PIECE], 0);
+    loop {
+        let n = file.read_at(&mut piece, at)?;
+        if n == 0 {
+            return Ok(Some(reader.tail(|text| redaction::ours().clean(text))));
+        }
+        at += n as u64;
+        if at > MAX_TAIL {
+            return Ok(None);
+        }
+        reader.take(&piece[..n]);
+    }
 }
 
 fn answer(

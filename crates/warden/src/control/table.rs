@@ -10,9 +10,9 @@ use clawrden_api::{
     JailRequest, KillReport, KillRequest, LedgerProof, LoginLink, LoginRequest, Overview,
     OverviewQuery, PairRequest, PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList,
     PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicySuggestions,
-    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RedeemRequest,
-    ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer, RuleRequest,
-    RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RecordingTail,
+    RedeemRequest, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer,
+    RuleRequest, RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest,
     SuggestionAccepted, SuggestionsQuery, TokenList, TokenMade, TokenRequest, UnpairRequest,
 };
 use utoipa::ToSchema;
@@ -158,6 +158,7 @@ const KEEP_SCOPE: &[(Method, &str)] = &[
     (Get, "/api/overview"),
     (Get, "/api/events"),
     (Get, "/api/running"),
+    (Get, "/api/recordings/{id}/tail"),
     (Post, "/api/kill"),
     (Post, "/api/resume"),
     (Get, "/api/jails"),
@@ -176,6 +177,7 @@ const ADMIN: Least = Least::Role(Role::Admin);
 use ErrorCode::{
     AlreadyVoted, Ambiguous, BadPolicy, BadRequest, ConfirmOnPage, Conflict, DeniedByPolicy,
     GoingDown, LedgerUnavailable, NotApprover, NotFound, NotReady, OwnRequest, ReasonRequired,
+    TooLarge,
 };
 use Method::{Delete, Get, Post};
 
@@ -221,6 +223,9 @@ pub static ROUTES: &[Route] = &[
     Route { method: Get, path: "/api/recordings/{id}", least: VIEWER, summary: "Give a recording, and go on with it while its command runs.",
         handler: || get(recordings::recording), takes: query::<RecordingQuery>(), gives: Gives::Cast,
         errors: &[BadRequest, NotFound, Ambiguous] },
+    Route { method: Get, path: "/api/recordings/{id}/tail", least: VIEWER, summary: "Give the end of what a recorded command wrote.",
+        handler: || get(recordings::tail), takes: Takes::Nothing, gives: json::<RecordingTail>(),
+        errors: &[BadRequest, NotFound, Ambiguous, TooLarge] },
     Route { method: Post, path: "/api/kill", least: APPROVER, summary: "Throw the kill switch, for everything or one jail or container.",
         handler: || post(does::kill), takes: body::<KillRequest>(), gives: json::<KillReport>(), errors: &[NotFound, Ambiguous] },
     Route { method: Post, path: "/api/resume", least: APPROVER, summary: "Take the kill switch back.",
