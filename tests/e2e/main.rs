@@ -17,6 +17,7 @@ mod apart;
 mod approvers;
 mod audit;
 mod bounded;
+mod by_settings;
 mod chats;
 mod decisions;
 mod described;

@@ -18,7 +18,17 @@ pub const SECRET: &str = "a secret that nobody may see 4711";
 pub struct Hook {
     pub address: SocketAddr,
     pub listen: SocketAddr,
-    events: Arc<Mutex<Vec<Value>>>,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+/// A call, as it came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Method and path.
+    pub asked: String,
+    /// The headers, in small letters.
+    pub head: String,
+    pub body: String,
 }
 
 /// Status and body.
@@ -26,22 +36,34 @@ pub type Called = (u16, String);
 
 impl Hook {
     pub fn new() -> Self {
+        Self::answering("")
+    }
+
+    /// One that says this to whatever comes.
+    pub fn answering(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let events = Arc::<Mutex<Vec<Value>>>::default();
-        let kept = Arc::clone(&events);
+        let received = Arc::<Mutex<Vec<Received>>>::default();
+        let kept = Arc::clone(&received);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let kept = Arc::clone(&kept);
-                std::thread::spawn(move || take(stream, &kept));
+                std::thread::spawn(move || take(stream, answer, &kept));
             }
         });
-        Self { address, listen: free(), events }
+        Self { address, listen: free(), received }
     }
 
-    /// What came so far.
+    /// Every call so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// The events of our own form that came so far.
     pub fn events(&self) -> Vec<Value> {
-        self.events.lock().unwrap().clone()
+        let all = self.received();
+        let all = all.iter().filter_map(|call| serde_json::from_str(&call.body).ok());
+        all.filter(|event: &Value| event["event"].is_string()).collect()
     }
 
     /// Waits for an event.
@@ -96,7 +118,7 @@ impl Hook {
 }
 
 /// An address that nobody has at this moment.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -105,9 +127,14 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn take(mut stream: TcpStream, events: &Mutex<Vec<Value>>) {
+fn take(mut stream: TcpStream, answer: &str, received: &Mutex<Vec<Received>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut length = 0;
+    let (mut length, mut head) = (0, String::new());
+    let mut asked = String::new();
+    if reader.read_line(&mut asked).unwrap_or(0) == 0 {
+        return;
+    }
+    let asked = asked.rsplit_once(" HTTP/").unwrap().0.to_owned();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -120,11 +147,17 @@ fn take(mut stream: TcpStream, events: &Mutex<Vec<Value>>) {
         if line.is_empty() {
             break;
         }
+        head.push_str(&line);
+        head.push('\n');
     }
     let mut body = vec![0; length];
     if reader.read_exact(&mut body).is_ok() {
-        events.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
-        let _ =
-            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        let body = String::from_utf8(body).unwrap();
+        received.lock().unwrap().push(Received { asked, head, body });
+        let said = format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        );
+        let _ = stream.write_all(said.as_bytes());
     }
 }

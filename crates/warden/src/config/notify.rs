@@ -26,3 +26,28 @@ impl<'de> Deserialize<'de> for Notify {
         Ok(Self(channels))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(channels: Vec<Value>) -> Result<Notify, String> {
+        serde_json::from_value(channels.into()).map_err(|error| error.to_string())
+    }
+
+    fn desktop(name: impl std::fmt::Display) -> Value {
+        json!({ "name": name.to_string(), "kind": "desktop" })
+    }
+
+    #[test]
+    fn there_are_so_many_channels_at_most_and_each_has_a_name_of_its_own() {
+        let most = read((0..MAX_CHANNELS).map(desktop).collect()).unwrap();
+        assert_eq!(most.0.len(), 16);
+        let more = read((0..=MAX_CHANNELS).map(desktop).collect()).unwrap_err();
+        assert_eq!(more, "there are more than 16 channels");
+        let twice = read(vec![desktop("ops"), desktop("desk"), desktop("ops")]).unwrap_err();
+        assert_eq!(twice, "two channels are called \"ops\"");
+    }
+}
