@@ -23,6 +23,13 @@ const MATTERMOST: usize = 16_000;
 /// Bytes that ntfy takes.
 const NTFY: usize = 4_000;
 
+/// Characters of a title, and of the longest address of a page that is linked to.
+const TITLE: usize = 500;
+const PAGE: usize = 400;
+
+/// Characters of markup around title and text.
+const MARKS: usize = 32;
+
 /// Something to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Content {
@@ -96,32 +103,32 @@ fn written(template: Template, title: &str, text: &str, page: Option<&str>) -> C
         let body = value.to_string().into_bytes();
         Content { content_type: JSON, headers: vec![], body }
     };
+    // A longer one would take the room of what is asked.
+    let page = page.filter(|page| count(page) <= PAGE);
     let link = page.map(|page| format!("\n{page}")).unwrap_or_default();
+    let fits = |most: usize| {
+        let title = bare(title);
+        let room = most - count(&title) - count(&link) - MARKS;
+        format!("**{title}**\n{}{link}", in_code(&fitted(&escaped(text), room, count)))
+    };
     match template {
         Template::Ntfy => {
-            let mut headers = vec![("x-title", title.to_owned())];
+            let title: String = title.chars().take(TITLE).collect();
+            let mut headers = vec![("x-title", title)];
             headers.extend(page.map(|page| ("x-click", page.to_owned())));
             // No header has other characters.
             headers.iter_mut().for_each(|(_, value)| value.retain(|c| (' '..='~').contains(&c)));
             let body = fitted(text, NTFY, str::len).into_bytes();
             Content { content_type: "text/plain; charset=utf-8", headers, body }
         }
-        Template::Mattermost => {
-            let room = MATTERMOST - title.len().min(500) - link.len().min(2_000) - 32;
-            let text = in_code(&fitted(&escaped(text), room, count));
-            json(&json!({ "text": format!("**{}**\n{text}{link}", bare(title)) }))
-        }
-        Template::Discord | Template::Json => {
-            let room = DISCORD - title.len().min(500) - link.len().min(500) - 32;
-            let text = in_code(&fitted(&escaped(text), room, count));
-            json(&json!({
-                "content": format!("**{}**\n{text}{link}", bare(title)),
-                // Nobody is called by what stands in a command.
-                "allowed_mentions": { "parse": [] },
-                // Links are not looked at.
-                "flags": 4,
-            }))
-        }
+        Template::Mattermost => json(&json!({ "text": fits(MATTERMOST) })),
+        Template::Discord | Template::Json => json(&json!({
+            "content": fits(DISCORD),
+            // Nobody is called by what stands in a command.
+            "allowed_mentions": { "parse": [] },
+            // Links are not looked at.
+            "flags": 4,
+        })),
     }
 }
 
@@ -137,11 +144,12 @@ fn escaped(text: &str) -> String {
 /// A title has names of people in it; none of their characters is markup, or calls anybody.
 fn bare(title: &str) -> String {
     let harmless = |c: char| c.is_alphanumeric() || " .,:;()/+-=%".contains(c);
-    title.chars().take(500).map(|c| if harmless(c) { c } else { '·' }).collect()
+    title.chars().take(TITLE).map(|c| if harmless(c) { c } else { '·' }).collect()
 }
 
+/// In the way that counts most of them: a service may count in another.
 fn count(text: &str) -> usize {
-    text.chars().count()
+    text.encode_utf16().count()
 }
 
 /// The beginning, where all of it is too much, with a mark that says so.
@@ -185,13 +193,19 @@ mod tests {
         let mut it = card(&["echo", evil]);
         it.entry.reason = evil.to_owned();
         it.stage = Stage::Approved(By { who: "@here **x** `".into(), ..By::default() });
+        let some = vec![it.entry.clone(); 3];
+        let digest = Digest { some, waiting: 9, answered: 1, page: None };
         for template in [Template::Discord, Template::Mattermost] {
-            let text = content(&chat(template, &it));
-            assert_eq!(text.matches("```").count(), 2, "{text}");
-            let (title, rest) = text.split_once("\n```\n").unwrap();
-            assert!(!title.contains('@') && !title.contains('`'), "{title}");
-            assert_eq!(title.matches("**").count(), 2, "{title}");
-            assert!(rest.ends_with("\n```") && !rest.contains('\u{202e}'), "{rest}");
+            // What a command wrote is without what cannot be seen before it comes here.
+            let wrote = evil.replace('\u{202e}', "");
+            for said in [chat(template, &it), many(template, &digest), output(template, &wrote)] {
+                let text = content(&said);
+                assert_eq!(text.matches("```").count(), 2, "{text}");
+                let (title, rest) = text.split_once("\n```\n").unwrap();
+                assert!(!title.contains('@') && !title.contains('`'), "{title}");
+                assert_eq!(title.matches("**").count(), 2, "{title}");
+                assert!(rest.ends_with("\n```") && !rest.contains('\u{202e}'), "{rest}");
+            }
         }
         let text = String::from_utf8(chat(Template::Discord, &it).body).unwrap();
         assert!(text.contains(r#""allowed_mentions":{"parse":[]}"#), "{text}");
