@@ -186,3 +186,51 @@ fn job(entry: &str, kept: &Kept, post: &Post) -> Job {
         (Some(posted), _) => Job::Edit { entry, version, posted: posted.clone(), card: card() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::floods::{Flood, Floods};
+    use crate::routes::Routes;
+    use crate::store::Memory;
+    use crate::testing::entry;
+    use crate::told::Told;
+
+    fn table(requests: &[&str]) -> Table {
+        let routes = Routes { routes: vec![], default: vec!["C1".to_owned()] };
+        let mut table = Table::new(Memory::default(), routes, Floods::new(Flood::default()), None);
+        for id in requests {
+            table.told(Told::Waiting(Box::new(entry(id))), 1);
+        }
+        table
+    }
+
+    #[test]
+    fn a_rest_is_kept_whole_and_no_longer_than_ten_minutes() {
+        let (table, now) = (table(&["a", "b"]), Instant::now());
+        for (asked_for, kept) in [(30, 30), (600, 600), (3_600, 600), (u64::MAX, 600)] {
+            let mut outbox = Outbox::default();
+            let mut due = outbox.due(&table, now);
+            let (place, job) = due.now.remove(0);
+            assert!(due.now.is_empty() && outbox.due(&table, now).now.is_empty(), "one at a time");
+            let rest = Failure::Later(Duration::from_secs(asked_for));
+            outbox.came(&place, &job, &Err(rest), now);
+            let until = now + Duration::from_secs(kept);
+            let before = outbox.due(&table, until - Duration::from_millis(1));
+            assert_eq!((before.now, before.waiting, before.wake), (vec![], 2, Some(until)));
+            assert_eq!(outbox.due(&table, until).now.len(), 1, "{asked_for}");
+        }
+    }
+
+    #[test]
+    fn what_failed_lets_the_others_of_its_place_go_first() {
+        let (table, now) = (table(&["a", "b"]), Instant::now());
+        let mut outbox = Outbox::default();
+        let (place, first) = outbox.due(&table, now).now.remove(0);
+        outbox.came(&place, &first, &Err(Failure::Now("cut".to_owned())), now);
+        let soon = outbox.due(&table, now).wake.unwrap();
+        assert!(soon > now && soon <= now + Duration::from_secs(1));
+        let (_, second) = outbox.due(&table, soon).now.remove(0);
+        assert_ne!(first.key("C1"), second.key("C1"));
+    }
+}

@@ -9,6 +9,7 @@ use clawrden_api::{
     KillRequest, QueueEntry, ResumeRequest, Status, Stopped,
 };
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::card::{Card, Digest, Stage};
 use crate::inbox::Inbox;
@@ -63,6 +64,10 @@ pub(crate) struct FakeService {
     pub(crate) did: Mutex<Vec<Did>>,
     /// What the next calls fail with.
     pub(crate) failures: Mutex<VecDeque<Failure>>,
+    /// Every call fails, and may go well later.
+    pub(crate) is_down: AtomicBool,
+    /// What it was asked to do and did not.
+    pub(crate) failed: Mutex<Vec<Did>>,
     /// Users who can be told nothing: it hangs.
     pub(crate) deaf: Mutex<BTreeSet<String>>,
     /// Grows while it listens.
@@ -71,13 +76,21 @@ pub(crate) struct FakeService {
     pub(crate) is_mute: AtomicBool,
     /// Listening comes to a bad end.
     pub(crate) is_broken: AtomicBool,
+    /// Listening ends so, as often as there is one.
+    pub(crate) ends: Mutex<VecDeque<Failure>>,
+    /// When it was begun to listen.
+    pub(crate) began: Mutex<Vec<Instant>>,
     inbox: Mutex<Option<Inbox>>,
     messages: AtomicU64,
 }
 
 impl FakeService {
     fn take(&self, did: Did) -> Result<(), Failure> {
-        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
+        let is_down = self.is_down.load(Ordering::SeqCst);
+        let down = || is_down.then(|| Failure::Now("it is down".to_owned()));
+        let failure = self.failures.lock().unwrap().pop_front().or_else(down);
+        if let Some(failure) = failure {
+            self.failed.lock().unwrap().push(did);
             return Err(failure);
         }
         self.did.lock().unwrap().push(did);
@@ -157,8 +170,13 @@ impl Service for FakeService {
 
     async fn listen(&self, inbox: Inbox) -> Failure {
         *self.inbox.lock().unwrap() = Some(inbox.clone());
+        self.began.lock().unwrap().push(Instant::now());
         let mut hearing = None;
         loop {
+            if let Some(failure) = self.ends.lock().unwrap().pop_front() {
+                self.inbox.lock().unwrap().take();
+                return failure;
+            }
             assert!(!self.is_broken.load(Ordering::SeqCst), "it breaks");
             let is_mute = self.is_mute.load(Ordering::SeqCst);
             hearing = if is_mute { None } else { hearing.or_else(|| Some(inbox.hearing())) };
@@ -194,6 +212,10 @@ pub(crate) struct FakeWarden {
     pub(crate) follows: AtomicU64,
     /// How often the queue was read.
     pub(crate) reads: AtomicU64,
+    /// It does nothing for anybody, though it tells what happens.
+    pub(crate) is_away: AtomicBool,
+    /// What it was asked to do for somebody, and which recordings it was asked for.
+    pub(crate) asked: Mutex<Vec<&'static str>>,
 }
 
 impl FakeWarden {
@@ -207,7 +229,10 @@ impl FakeWarden {
 
     /// Something begins to wait.
     pub(crate) fn ask(&self, id: &str) {
-        let entry = entry(id);
+        self.ask_for(&entry(id));
+    }
+
+    pub(crate) fn ask_for(&self, entry: &QueueEntry) {
         self.queue.lock().unwrap().push(entry.clone());
         self.tell("waiting", &serde_json::json!({ "entry": entry }));
     }
@@ -222,6 +247,13 @@ impl FakeWarden {
     pub(crate) fn restart(&self) {
         self.life.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_waiters();
+    }
+
+    /// Notes what it is asked.
+    fn is_asked(&self, what: &'static str) -> Result<(), Refusal> {
+        self.asked.lock().unwrap().push(what);
+        let is_away = self.is_away.load(Ordering::SeqCst);
+        if is_away { Err(Refusal::Away("it is away".to_owned())) } else { Ok(()) }
     }
 
     /// What came before is told to nobody any more.
@@ -281,14 +313,17 @@ impl Warden for FakeWarden {
     }
 
     async fn tail(&self, request: &str) -> Result<String, Refusal> {
+        self.is_asked("tail")?;
         Ok(format!("the end of {request}"))
     }
 
     async fn status(&self, _: &User) -> Result<Status, Refusal> {
+        self.is_asked("status")?;
         Err(Refusal::Away("not here".to_owned()))
     }
 
     async fn queue_for(&self, user: &User) -> Result<Vec<QueueEntry>, Refusal> {
+        self.is_asked("queue")?;
         match &user.id[..] {
             "slack:U1" => self.queue().await,
             _ => Err(unknown()),
@@ -297,6 +332,7 @@ impl Warden for FakeWarden {
 
     async fn answer(&self, user: &User, answer: &Answer) -> Result<Answered, Refusal> {
         self.answers.lock().unwrap().push((user.clone(), answer.clone()));
+        self.is_asked("answer")?;
         if self.stuck.lock().unwrap().contains(&user.id) {
             return std::future::pending().await;
         }
@@ -319,6 +355,7 @@ impl Warden for FakeWarden {
     }
 
     async fn kill(&self, _: &User, request: &KillRequest) -> Result<KillReport, Refusal> {
+        self.is_asked("kill")?;
         let since_ms = crate::bridge::now_ms();
         let stopped = Some(Stopped { since_ms, by: "U1".to_owned(), paused: request.pause });
         self.stopped.lock().unwrap().clone_from(&stopped);
@@ -327,6 +364,7 @@ impl Warden for FakeWarden {
 
     async fn resume(&self, _: &User, request: &ResumeRequest) -> Result<KillReport, Refusal> {
         self.resumes.lock().unwrap().push(request.clone());
+        self.is_asked("resume")?;
         let mut stopped = self.stopped.lock().unwrap();
         let since_ms = stopped.as_ref().map_or(0, |stopped| stopped.since_ms);
         if request.said_ms.is_some_and(|said_ms| said_ms < since_ms) {
@@ -338,6 +376,7 @@ impl Warden for FakeWarden {
     }
 
     async fn pair(&self, _: &User, code: &str) -> Result<String, Refusal> {
+        self.is_asked("pair")?;
         if code == "1234-5678" { Ok("alice".to_owned()) } else { Err(unknown()) }
     }
 }

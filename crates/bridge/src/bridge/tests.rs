@@ -9,7 +9,11 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+mod disorder;
 mod hearing;
+mod patience;
+mod places;
+mod unsent;
 
 use super::*;
 use crate::card::{Card, Stage};
@@ -23,6 +27,8 @@ struct House {
     folder: TempDir,
     running: Option<JoinHandle<()>>,
     flood: Flood,
+    routes: Routes,
+    tail: bool,
 }
 
 /// An id as the warden makes them.
@@ -35,7 +41,9 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let (service, warden) = (Arc::default(), Arc::default());
         let standing = Standing::default();
-        Self { service, warden, standing, folder, running: None, flood: Flood::default() }
+        let (running, flood, tail) = (None, Flood::default(), true);
+        let routes = Routes { routes: vec![], default: vec!["C1".to_owned()] };
+        Self { service, warden, standing, folder, running, flood, routes, tail }
     }
 
     async fn started() -> Self {
@@ -48,10 +56,10 @@ impl House {
         let options = Options {
             name: "ops".to_owned(),
             state: self.folder.path().to_owned(),
-            routes: Routes { routes: vec![], default: vec!["C1".to_owned()] },
+            routes: self.routes.clone(),
             flood: self.flood,
             page: None,
-            tail: true,
+            tail: self.tail,
         };
         self.standing = Standing::default();
         let (service, warden) = (Arc::clone(&self.service), Arc::clone(&self.warden));
@@ -170,6 +178,10 @@ async fn a_refusal_is_told_with_what_to_do_and_counted() {
         (no(ErrorCode::NotApprover, "security answers this"), "security answers this"),
         (no(ErrorCode::ReasonRequired, "say why"), "needs a reason"),
         (no(ErrorCode::Forbidden, "only jail a"), "only jail a"),
+        (
+            no(ErrorCode::ConfirmOnPage, "confirm it at https://warden.example/#a"),
+            "Not done: confirm it at https://warden.example/#a",
+        ),
     ];
     for (n, (refusal, says)) in refusals.into_iter().enumerate() {
         house.warden.refusals.lock().unwrap().push_back(refusal);
@@ -177,7 +189,7 @@ async fn a_refusal_is_told_with_what_to_do_and_counted() {
         let told = house.service.told(n + 1).await;
         assert!(told.contains(says), "{told}");
     }
-    assert_eq!(house.standing.state().refused, 4);
+    assert_eq!(house.standing.state().refused, 5);
 }
 
 fn no(code: ErrorCode, message: &str) -> Refusal {
@@ -210,10 +222,16 @@ async fn a_no_is_for_this_once_and_a_scope_goes_with_a_yes() {
     house.service.told(1).await;
     house.service.say("U1", "b", wants(true, Scope::Time(60_000))).await;
     house.service.told(2).await;
+    house.service.say("U1", "c", wants(true, Scope::Session)).await;
+    house.service.told(3).await;
+    house.service.say("U1", "d", wants(true, Scope::Once)).await;
+    house.service.told(4).await;
     let answers = house.warden.answers.lock().unwrap();
     let of = |n: usize| answers[n].1.body.clone();
     assert_eq!((of(0).scope, of(0).reason.as_deref()), (GrantScope::Once, Some("use a branch")));
     assert_eq!((of(1).scope, of(1).for_ms), (GrantScope::Time, Some(60_000)));
+    assert_eq!((of(2).scope, of(2).for_ms), (GrantScope::Session, None));
+    assert_eq!((of(3).scope, of(3).for_ms), (GrantScope::Once, None));
 }
 
 #[tokio::test]

@@ -53,6 +53,30 @@ fn cards_are_bounded_in_bytes_and_what_is_more_is_counted_where_people_are() {
 }
 
 #[test]
+fn so_many_cards_are_remembered_and_what_is_more_is_counted_until_there_is_room() {
+    let mut table = table(Memory::default());
+    for n in 0..MAX_CARDS + 7 {
+        asks(&mut table, entry(&format!("{n:032x}")));
+    }
+    let cards = |table: &Table| table.memory().cards.len();
+    assert_eq!((MAX_CARDS, cards(&table)), (2_000, 2_000), "as docs/chat.md says");
+    assert_eq!(told_beyond(&table), Some(7));
+    // One more that waits takes nobody's place.
+    let last = entry(&format!("{:032x}", MAX_CARDS + 7));
+    asks(&mut table, last.clone());
+    assert_eq!((cards(&table), told_beyond(&table)), (2_000, Some(8)));
+    assert!(table.card(&format!("{:032x}", 0)).is_some());
+    // What is answered gives its place to what waits, once the queue is read.
+    let by = By::default();
+    let (entry, request) = (format!("{:032x}", 0), "r".to_owned());
+    assert!(table.told(Told::Answered { entry: entry.clone(), request, approved: false, by }, 2));
+    assert_eq!(table.queue(vec![last.clone()], 3).len(), 1_999);
+    assert!(table.card(&last.id).is_some() && table.card(&entry).is_none());
+    assert_eq!(cards(&table), 2_000);
+    assert_eq!(told_beyond(&table), None, "it is told of by itself");
+}
+
+#[test]
 fn one_that_is_too_heavy_takes_no_other_s_room() {
     let mut table = table(Memory::default());
     asks(&mut table, heavy("a", 6 * 1024 * 1024));
