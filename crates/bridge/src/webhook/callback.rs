@@ -179,6 +179,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_docs_chat_md_shows_is_understood() {
+        let text = include_str!("../../../../docs/chat.md");
+        let (_, block) = text.split_once("```json\n").unwrap();
+        let (block, rest) = block.split_once("\n```").unwrap();
+        let (user, wants) = understood(block.as_bytes()).unwrap();
+        assert_eq!(user, "alice");
+        assert!(matches!(wants, Wants::Answer { approve: true, reason: Some(_), .. }));
+        let command = rest.split('`').find(|code| code.contains("\"command\"")).unwrap();
+        let words = vec!["kill".to_owned(), "web".to_owned()];
+        assert_eq!(understood(command.as_bytes()).unwrap().1, Wants::Command(words));
+    }
+
+    #[test]
     fn a_callback_is_an_answer_or_a_command_and_nothing_between() {
         let of = |text: &str| understood(text.as_bytes());
         let (user, wants) =

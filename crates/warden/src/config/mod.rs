@@ -1,5 +1,7 @@
 //! How a warden is started: places, policy, and what tests and odd kernels need to choose.
 
+#[cfg(test)]
+mod documented;
 mod file;
 mod ledger;
 mod notify;
