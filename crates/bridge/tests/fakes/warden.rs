@@ -230,7 +230,8 @@ impl Warden for FakeWarden {
             state.answers.push((who.clone(), answer.clone()));
             state.done.insert(answer.key.clone(), answered.clone());
         }
-        self.close(&answer.request, &who, "telegram", answer.approve);
+        let through = user.id.split(':').next().unwrap_or_default();
+        self.close(&answer.request, &who, through, answer.approve);
         Ok(answered)
     }
 

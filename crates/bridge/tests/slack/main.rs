@@ -3,22 +3,30 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../fakes/again.rs"]
+mod again;
 #[path = "../fakes/entry.rs"]
 #[allow(unreachable_pub)]
 mod entry;
 #[path = "../fakes/slack/mod.rs"]
 #[allow(unreachable_pub)]
 mod fake;
+#[path = "../fakes/house.rs"]
+mod house;
 #[path = "../fakes/logged.rs"]
 #[allow(unreachable_pub)]
 mod logged;
+#[path = "../fakes/warden.rs"]
+mod warden;
 
 mod events;
 mod hearing;
+mod limits;
 mod logs;
 mod pictures;
 mod speaking;
 mod steps;
+mod whole;
 
 use std::time::Duration;
 

@@ -3,11 +3,15 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../fakes/again.rs"]
+mod again;
 #[path = "../fakes/entry.rs"]
 #[allow(unreachable_pub)]
 mod entry;
 #[path = "../fakes/telegram/mod.rs"]
 mod fake;
+#[path = "../fakes/house.rs"]
+mod house;
 #[path = "../fakes/logged.rs"]
 #[allow(unreachable_pub)]
 mod logged;
@@ -15,7 +19,9 @@ mod logged;
 mod warden;
 
 mod hearing;
+mod limits;
 mod logs;
+mod settings;
 mod speaking;
 mod steps;
 mod webhook;

@@ -210,6 +210,19 @@ impl Slack {
         self.change(|state| state.send(text));
     }
 
+    /// Sends nothing over sockets for now.
+    pub fn hold(&self) {
+        self.change(|state| state.held = Some(Vec::new()));
+    }
+
+    /// Sends what was held back, the last first.
+    pub fn send_backwards(&self) {
+        self.change(|state| {
+            let held = state.held.take().unwrap_or_default();
+            held.iter().rev().for_each(|text| state.send(text));
+        });
+    }
+
     /// Closes every socket without a word.
     pub fn cut(&self) {
         self.change(|state| state.sockets.clear());

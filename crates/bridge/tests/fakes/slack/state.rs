@@ -47,6 +47,8 @@ pub struct State {
     /// What a new socket is sent before its greeting, and whether it is greeted at all.
     pub before_hello: Vec<String>,
     pub greets: bool,
+    /// What is held back of what would be sent over sockets, while it is.
+    pub held: Option<Vec<String>>,
     pub(super) tickets: HashSet<String>,
     pub(super) triggers: HashMap<String, Trigger>,
     pub(super) numbers: u64,
@@ -157,6 +159,7 @@ impl State {
             delay: Duration::ZERO,
             before_hello: Vec::new(),
             greets: true,
+            held: None,
             tickets: HashSet::new(),
             triggers: HashMap::new(),
             numbers: 0,
@@ -178,6 +181,10 @@ impl State {
 
     /// Sends something over one of the sockets, each in its turn.
     pub(super) fn send(&mut self, text: &str) {
+        if let Some(held) = &mut self.held {
+            held.push(text.to_owned());
+            return;
+        }
         self.sockets.retain(|socket| !socket.is_closed());
         if self.sockets.is_empty() {
             return;
