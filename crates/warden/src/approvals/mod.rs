@@ -43,6 +43,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clawrden_api::QueueEntry;
+use tokio::sync::Notify;
 
 pub use answer::{
     Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
@@ -176,6 +177,11 @@ impl Approvals {
         let mut state = State::new(seed);
         state.store = Lasting::Shut(Shut { path, patience, is_there, next: Instant::now() });
         Ok(Self::of(state))
+    }
+
+    /// Wakes `due` when [`Approvals::next_expiry`] comes to be sooner by what could not be written.
+    pub(crate) fn wakes(&self, due: Arc<Notify>) {
+        self.state().due = Some(due);
     }
 
     fn of(state: State) -> Self {

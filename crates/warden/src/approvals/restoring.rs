@@ -105,6 +105,7 @@ fn take_up(
     let mut fresh = State::new(state.maker.another());
     fresh.away = state.away.another();
     fresh.people = Arc::clone(&state.people);
+    fresh.due.clone_from(&state.due);
     let (restored, changes) = restore(&mut fresh, rows, (same_boot, &is_there), now);
     store.write(&changes)?;
     store.adopt()?;

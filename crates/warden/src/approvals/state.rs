@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Answer, Approval, Denial, Now, Refusal};
 use super::away::Away;
@@ -43,6 +43,8 @@ pub(super) struct State {
     owed: Owed,
     /// When what is owed is tried again, if nothing else is written before.
     owed_again: Option<Instant>,
+    /// Woken when something comes to be owed: it is due before anything else need be.
+    pub(super) due: Option<Arc<Notify>>,
     /// Of entries that were denied, by their rows, how many callers have not heard it.
     pub(super) untold: HashMap<Id, usize>,
     /// Callers that a restart has cut off.
@@ -190,6 +192,7 @@ impl State {
             store: Lasting::Not,
             owed: Owed::default(),
             owed_again: None,
+            due: None,
             untold: HashMap::new(),
             away: Away::default(),
             people: Arc::default(),
@@ -229,6 +232,9 @@ impl State {
         if let Lasting::In(_) = self.store {
             self.owed.add(changes);
             self.owed_again = Some(Instant::now() + AGAIN);
+            if let Some(due) = &self.due {
+                due.notify_one();
+            }
         }
     }
 

@@ -32,11 +32,7 @@ impl Grants for Control {
             });
             warden.record(&[revoked]);
         };
-        let revoked = warden.approvals.revoke(id, record).inspect_err(|_| {
-            // What could not be written is tried again, whoever else comes or not.
-            warden.due.notify_one();
-        });
-        match revoked.map_err(answer_error)? {
+        match warden.approvals.revoke(id, record).map_err(answer_error)? {
             Some(entry) => Ok(RevokeReport { id: entry.to_string() }),
             None => Err(refused(
                 ErrorCode::NotFound,

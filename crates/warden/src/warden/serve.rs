@@ -10,7 +10,7 @@ use clawrden_policy::Policy;
 use clawrden_protocol::limits::RECONNECT;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Warden;
 use super::jails::{Created, created_path};
@@ -173,6 +173,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let path = approvals_path(&audit);
     let approvals = Approvals::open(seed, path, patience, is_there)?;
     approvals.know(people.now());
+    let due: Arc<Notify> = Arc::default();
+    approvals.wakes(Arc::clone(&due));
     let engine = Engine::new(config.engine.clone());
     let warden = Arc::new(Warden {
         uid: rustix::process::getuid().as_raw(),
@@ -209,7 +211,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         own: Own::new(source, policy),
         closing: watch::Sender::new(false),
         admission: Mutex::default(),
-        due: Arc::default(),
+        due,
         containers: Containers::new(engine.clone()),
         members: Members::open(config.ephemeral, switch_path.with_extension("hardened.json")),
         holds: Holds::open(&switch_path.with_extension("held.json")),
