@@ -35,5 +35,5 @@ aarch64: ## Build the aarch64 shim and run it, emulated, against a warden (insta
 	@scripts/aarch64
 
 soak: ## Kill and ask for as long as it takes (CLAWRDEN_SOAK_REQUESTS=1000000, _AT_ONCE=200, _KILLS=5000, _ROUNDS=1000, _SECONDS=…)
-	nice -n 10 $(CARGO) test --release --locked -p clawrden --test soak -- --ignored --nocapture --test-threads 1
+	CLAWRDEN_PATIENCE=$${CLAWRDEN_PATIENCE:-600} nice -n 10 $(CARGO) test --release --locked -p clawrden --test soak -- --ignored --nocapture --test-threads 1
 	nice -n 10 $(CARGO) test --release --locked -p clawrden-warden --lib -- --ignored --nocapture every_change

@@ -243,14 +243,20 @@ pub fn read_ledger(path: &Path) -> Vec<Value> {
     lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
 }
 
+/// [`PATIENCE`], or as many seconds as `CLAWRDEN_PATIENCE` says, where the machine has much else to do.
+fn patience() -> Duration {
+    let said = std::env::var("CLAWRDEN_PATIENCE").ok();
+    said.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.parse().unwrap()))
+}
+
 /// Polls until `ready` gives something.
 pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let (start, patience) = (Instant::now(), patience());
     loop {
         if let Some(value) = ready() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(start.elapsed() < patience, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
