@@ -191,8 +191,9 @@ fn an_image_without_a_shell_is_governed_too() {
     }
     let id = governed.run(&[], &["id", "-u"]);
     assert_eq!(text(&id.stdout), "1000\n");
-    let output = governed.run(&[], &["/clawrden/locked/usr/bin/cat", "/etc/passwd"]);
-    assert_ne!(output.status.code(), Some(0));
+    // By a program inside: a newer engine itself finds the first one while it still has its capabilities.
+    let output = governed.run(&[], &["sha256sum", "/clawrden/locked/usr/bin/cat"]);
+    assert!(text(&output.stderr).contains("Permission denied"), "{output:?}");
     let root = governed.run(&["-u", "0"], &["/clawrden/locked/usr/bin/cat", "/etc/passwd"]);
     assert!(text(&root.stdout).starts_with("root:"), "{root:?}");
 }
