@@ -5,10 +5,10 @@ CMD ?=
 export CMD
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench lint fuzz aarch64 soak
+.PHONY: help build run test bench lint fuzz aarch64 soak elsewhere
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 build: ## Build the one binary, target/release/clawrden
 	@scripts/need cc=gcc
@@ -37,3 +37,7 @@ aarch64: ## Build the aarch64 shim and run it, emulated, against a warden (insta
 soak: ## Kill and ask for as long as it takes (CLAWRDEN_SOAK_REQUESTS=1000000, _AT_ONCE=200, _KILLS=5000, _ROUNDS=1000, _SECONDS=…)
 	CLAWRDEN_PATIENCE=$${CLAWRDEN_PATIENCE:-600} nice -n 10 $(CARGO) test --release --locked -p clawrden --test soak -- --ignored --nocapture --test-threads 1
 	nice -n 10 $(CARGO) test --release --locked -p clawrden-warden --lib -- --ignored --nocapture every_change
+
+elsewhere: ## Run the tests in containers on the engines of Debian 13, and in a virtual machine what depends on the machine (long where it is emulated)
+	scripts/elsewhere engines
+	scripts/elsewhere machine

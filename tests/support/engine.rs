@@ -31,8 +31,9 @@ pub struct Engine {
 pub fn get() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        let _used =
-            rustix::process::getuid().is_root().then(|| hold(Path::new("/run/clawrden-tests")));
+        let run = std::env::var_os("CLAWRDEN_TEST_RUN");
+        let run = run.map_or_else(|| PathBuf::from("/run/clawrden-tests"), PathBuf::from);
+        let _used = rustix::process::getuid().is_root().then(|| hold(&run));
         let started = script("engine").arg("start").output().unwrap();
         Engine { address: said(&started), _used }
     })
