@@ -253,7 +253,7 @@ pub struct CallerContainer {
 }
 
 /// What helps to judge a request. But for the count, all of it is the prisoner's word: it wrote its command lines and its
-/// files. What could not be read in time is absent.
+/// files, and may change them. What could not be read in time is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueueContext {
     /// The command line of the process that started it, secrets marked; empty where it is unknown.
@@ -269,6 +269,23 @@ pub struct QueueContext {
     /// the ledger's index cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_before: Option<u32>,
+    /// The paths that it names, and what it would run as far as that is seen, in their order; 16 at most. Of an option's
+    /// value no more is known than what stands behind its `=`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<QueueTouch>,
+    /// There may be further ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub touches_more: bool,
+}
+
+/// A path that a command names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueTouch {
+    /// Where it leads in the caller's world, free of links; a long one is cut, and ends with `…`.
+    pub path: String,
+    /// What was there when it was asked: `file`, `folder`, `other` (such as a device), `missing` (it would be made), or
+    /// `unclear` (a link to nothing, or what cannot be looked at).
+    pub kind: String,
 }
 
 impl QueueContext {

@@ -23,6 +23,7 @@ mod layers;
 mod lint;
 mod load;
 mod matchers;
+mod named;
 mod packs;
 mod places;
 mod policy;
@@ -49,6 +50,7 @@ pub use judge::Inside;
 pub use layers::{Layer, Source};
 pub use lint::{Lint, LintKind};
 pub use load::{MAX_POLICY_BYTES, parse_duration};
+pub use named::Named;
 pub use places::is_system_folder;
 pub use policy::{
     DEFAULT_APPROVAL_TIMEOUT, DEFAULT_HOLD, DEFAULT_RECONNECT, Jail, MAX_RECONNECT, Policy,

@@ -33,6 +33,14 @@ function approvals(entry) {
   return [...rows, ...said, why ? el("li", { class: "soft" }, "A yes needs a reason.") : null, here ? el("li", { class: "soft" }, "A yes by a chat is a wish, to be confirmed here.") : null];
 }
 
+/** What stands where the paths lead that it names. */
+function touches({ touches: all = [], touches_more: more }) {
+  if (!all.length) return null;
+  const kinds = { missing: "not there yet", unclear: "a link to nothing, or hidden" };
+  return el("ul", { class: "plain-list touches" }, all.map(({ path, kind }) => el("li", {}, el("code", {}, ...visible(path)), " ", el("span", { class: "chip" }, kinds[kind] ?? kind))),
+    more ? el("li", { class: "soft" }, "and further ones") : null);
+}
+
 /** The card of an entry; `acts` has `approve`, `more`, `deny` and `mark`. Its `refresh` takes the entry as it is by now. */
 export function card(entry, acts) {
   const head = `request-${entry.id}`;
@@ -64,9 +72,10 @@ export function card(entry, acts) {
     entry.noticed.length ? el("ul", { class: "noticed" }, entry.noticed.map((text) => el("li", {}, ...visible(text)))) : null,
     el("p", { class: "why" }, el("strong", {}, ...visible(entry.reason || "The policy asks")), entry.rule ? el("span", { class: "soft" }, " · ", ...visible(entry.rule)) : null),
     facts([
+      ["may touch", touches(entry.context ?? {})],
       ["directory", entry.cwd === null ? null : el("code", {}, ...visible(entry.cwd))],
       ["runs", entry.executable ? el("code", {}, ...visible(entry.executable)) : null],
-      ["its sha256", entry.sha256 ? el("code", {}, entry.sha256) : null],
+      ["its sha256", entry.sha256 ? el("code", { class: "sum" }, entry.sha256) : null],
       ["caller", el("span", {}, caller(entry.caller))],
       ["labels", Object.keys(entry.labels).length ? el("span", { class: "chips" }, Object.entries(entry.labels).map(([k, v]) => el("span", { class: "chip" }, ...visible(`${k}=${v}`)))) : null],
       ["started by", entry.context?.parent?.length ? el("code", {}, line(entry.context.parent, 200)) : null],

@@ -1,13 +1,16 @@
-//! What helps a person to judge a request and decides nothing: what started it, and which repository it stands in. All of
-//! it is the prisoner's word: it wrote its command lines and its files.
+//! What helps a person to judge a request and decides nothing: what started it, which repository it stands in, and which
+//! paths it names. All of it is the prisoner's word: it wrote its command lines and its files.
 //!
 //! Reading it can hang, so a worker does; it is bounded, and what does not come in time is left out.
+
+mod touches;
 
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clawrden_api::QueueContext;
+use clawrden_policy::Named;
 use rustix::fs::{Mode, OFlags};
 
 use crate::decision::Judged;
@@ -38,6 +41,10 @@ pub(crate) const MOST_APPROVALS: usize = 100;
 struct Asked {
     caller: Option<process::Identity>,
     cwd: Option<Vec<u8>>,
+    /// Paths that it names; `None` where it is too long to be looked through.
+    named: Option<Vec<Named>>,
+    /// It runs in the warden's own world.
+    on_host: bool,
 }
 
 /// Looks at what surrounds a request that a person is asked about. `argv` is the command where it is known to the letter:
@@ -48,8 +55,12 @@ pub(crate) async fn of(
     argv: Option<Vec<String>>,
 ) -> QueueContext {
     let plan = judged.plan();
-    let asked =
-        Asked { caller: plan.caller.identity(), cwd: plan.meant_cwd().map(|cwd| cwd.path.clone()) };
+    let asked = Asked {
+        caller: plan.caller.identity(),
+        cwd: plan.meant_cwd().map(|cwd| cwd.path.clone()),
+        named: plan.named(),
+        on_host: plan.on_host.is_some(),
+    };
     let look = warden.workers.run(move || look(&asked));
     let (jail, index) = (plan.jail.name.to_string(), Arc::clone(warden));
     let approved = async {
@@ -70,21 +81,25 @@ pub(crate) async fn of(
 fn look(asked: &Asked) -> QueueContext {
     let Some(caller) = asked.caller else { return QueueContext::default() };
     let parent = parent(caller.pid);
-    let git = asked.cwd.as_deref().and_then(|cwd| {
-        let root = Root::of(caller.pid).ok()?;
-        Repository::around(&root, cwd)
-    });
+    let root = Root::of(caller.pid).ok();
+    let git = root.as_ref().zip(asked.cwd.as_deref());
+    let git = git.and_then(|(root, cwd)| Repository::around(root, cwd));
+    let world = if asked.on_host { Root::own().ok() } else { root };
+    let found = world.zip(asked.named.as_deref()).map(|(root, named)| touches::of(&root, named));
     // Only now is it sure that all of this was the caller's.
     if !process::Identity::of(caller.pid).is_ok_and(|identity| identity == caller) {
         return QueueContext::default();
     }
     let clean = |text: String| cut(redaction::ours().clean(text));
     let git = git.unwrap_or_default();
+    let (touches, touches_more) = found.unwrap_or((Vec::new(), true));
     QueueContext {
         parent: parent.unwrap_or_default(),
         git_remote: git.remote.map(clean),
         git_branch: git.branch.map(clean),
         approved_before: None,
+        touches,
+        touches_more,
     }
 }
 

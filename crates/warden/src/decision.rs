@@ -20,9 +20,6 @@ use crate::plan::{Contents, Digests, HostError, Plan, PlanError, RequestId, Sigh
 /// may take its time.
 static STOCK: LazyLock<Policy> = LazyLock::new(Policy::stock);
 
-/// Bytes of an argument vector from which it is judged on a thread of its own.
-const LARGE: usize = 16 * 1024;
-
 /// A plan with what the policy says of it.
 #[derive(Debug)]
 pub(crate) struct Judged {
@@ -103,7 +100,7 @@ impl Judged {
         if decision.action == Action::Allow || !is_own {
             return Ok(self);
         }
-        if is_small(&self.plan)
+        if self.plan.is_small()
             && let Some(found) = self.plan.with_facts_at_hand(|facts| disasters.decide(facts))
         {
             self.let_through = found.action != Action::Deny;
@@ -209,7 +206,7 @@ impl Judged {
 
     /// Judges `plan` by the policies that it was frozen with: at once where that keeps nobody waiting.
     async fn beside(plan: Box<Plan>, workers: &Workers) -> Result<Self, PlanError> {
-        if is_small(&plan)
+        if plan.is_small()
             && let Some(decision) = plan.with_facts_at_hand(|facts| plan.judges.decide(facts))
         {
             return Ok(Self::new(plan, decision));
@@ -458,11 +455,6 @@ impl Judged {
         }
         noticed
     }
-}
-
-/// Whether judging it keeps nobody waiting.
-fn is_small(plan: &Plan) -> bool {
-    plan.invocation.argv().map(|arg| arg.len() + 1).sum::<usize>() < LARGE
 }
 
 /// What becomes of a request that cannot run on the warden's host: refused, or left where it is.

@@ -149,6 +149,14 @@ pub(crate) fn beside(entry: &QueueEntry) -> Vec<String> {
     if !git.is_empty() {
         lines.push(format!("{} (its files say so)", git.join(", ")));
     }
+    if !context.touches.is_empty() {
+        let touches = context.touches.iter();
+        let mut touches: Vec<String> = touches
+            .map(|it| format!("{} ({})", display::text(&it.path), display::text(&it.kind)))
+            .collect();
+        touches.extend(context.touches_more.then(|| "…".to_owned()));
+        lines.push(format!("names {}", touches.join(", ")));
+    }
     if entry.argv.iter().any(|argument| argument.contains("[redacted:")) {
         lines.push("! secrets are replaced by marks here; what runs has them".to_owned());
     }
@@ -263,12 +271,18 @@ mod tests {
             git_remote: Some("https://h/x\u{202e}".into()),
             git_branch: Some("main".into()),
             approved_before: Some(3),
+            touches: vec![clawrden_api::QueueTouch {
+                path: "/w/x\u{202e}".into(),
+                kind: "missing".into(),
+            }],
+            touches_more: true,
         };
         let text = format!("{}\n{}", what(&odd, false), why(&odd, 0));
         for part in [
             "started by sh -c",
             "git remote https://h/x",
             "branch main",
+            "names /w/x\\u202e (missing), …",
             "looks like `git`",
             "approved 3 times before",
             "replaced by marks",

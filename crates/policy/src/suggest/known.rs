@@ -16,6 +16,7 @@ struct Known {
     within: HashMap<&'static str, HashSet<&'static str>>,
     files: HashSet<&'static str>,
     adds: HashMap<&'static str, HashSet<&'static str>>,
+    changes: HashSet<&'static str>,
 }
 
 /// Whether the tool runs what it is told, whatever its arguments are.
@@ -44,6 +45,11 @@ pub(super) fn takes_files(tool: &str, sub: Option<&str>) -> bool {
     }
 }
 
+/// Whether every operand of the tool is a file, whatever becomes of it.
+pub(crate) fn names_files(tool: &str, sub: Option<&str>) -> bool {
+    takes_files(tool, sub) || (sub.is_none() && KNOWN.changes.contains(tool))
+}
+
 fn read(data: &'static str) -> (Known, Vec<String>) {
     let (mut known, mut errors) = (Known::default(), Vec::new());
     for line in data.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -51,6 +57,7 @@ fn read(data: &'static str) -> (Known, Vec<String>) {
         match words.as_slice() {
             ["never", names @ ..] => known.never.extend(names),
             ["files", names @ ..] => known.files.extend(names),
+            ["changes", names @ ..] => known.changes.extend(names),
             ["within", tool, subs @ ..] => known.within.entry(tool).or_default().extend(subs),
             ["adds", tool, subs @ ..] => known.adds.entry(tool).or_default().extend(subs),
             _ => errors.push(line.to_owned()),
@@ -83,5 +90,9 @@ mod tests {
         for tool in ["rm", "mv", "cp", "tee", "dd", "ln", "sed", "sort", "chmod"] {
             assert!(!takes_files(tool, None), "{tool}");
         }
+        assert!(
+            names_files("rm", None) && names_files("ls", None) && names_files("git", Some("add"))
+        );
+        assert!(!names_files("chmod", None) && !names_files("git", Some("rm")));
     }
 }

@@ -3,7 +3,7 @@
 
 mod check;
 mod kept;
-mod known;
+pub(crate) mod known;
 mod past;
 mod pattern;
 mod plain;

@@ -130,6 +130,7 @@ impl Details {
             + list(&self.context.parent)
             + self.context.git_remote.as_ref().map_or(0, String::len)
             + self.context.git_branch.as_ref().map_or(0, String::len)
+            + self.context.touches.iter().map(|it| text(&it.path) + text(&it.kind)).sum::<usize>()
             + self.labels.iter().map(|(k, v)| text(k) + text(v)).sum::<usize>()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use clawrden_policy::{Decision, EnvRules, Facts, Pattern};
+use clawrden_policy::{Decision, EnvRules, Facts, Named, Pattern};
 
 use crate::jails::{Jail, JailName};
 use crate::policies::{Policies, stricter};
@@ -43,6 +43,11 @@ impl Judges {
     pub(crate) fn patterns(&self, text: &str) -> Option<Vec<Pattern>> {
         let policies = self.all().flat_map(|(_, policies)| policies.all());
         policies.map(|one| Pattern::new(&one.policy, text).ok()).collect()
+    }
+
+    /// The paths that it names, as the door reads it.
+    pub(crate) fn named(&self, facts: &Facts<'_>) -> Vec<Named> {
+        self.door.1.all().next().map_or_else(Vec::new, |one| one.policy.named(facts))
     }
 
     /// Whether the ceilings over all of them let it through, whatever is below them.

@@ -19,7 +19,7 @@ mod worker;
 use std::io;
 use std::sync::Arc;
 
-use clawrden_policy::{Facts, Policy};
+use clawrden_policy::{Facts, Named, Policy};
 use thiserror::Error;
 
 pub(crate) use contents::{Contents, Digests};
@@ -40,8 +40,12 @@ use crate::caller::Caller;
 use crate::jails::{Baseline, Jail, Jails, Prisoner};
 use crate::laps::Lap;
 use crate::process::ProcessError;
+use crate::redaction;
 use crate::running::Origin;
 use crate::sys::users;
+
+/// Bytes of an argument vector from which it is judged on a thread of its own.
+const LARGE: usize = 16 * 1024;
 
 /// A request's id in queue and ledger: 16 random bytes of the warden's own.
 pub(crate) type RequestId = [u8; 16];
@@ -304,6 +308,25 @@ impl Plan {
     /// The working directory that it will run in, wherever that is.
     pub(crate) fn meant_cwd(&self) -> Option<&Cwd> {
         self.on_host.as_ref().map(|host| &host.cwd).or(self.cwd.as_ref())
+    }
+
+    /// Whether judging it keeps nobody waiting.
+    pub(crate) fn is_small(&self) -> bool {
+        self.invocation.argv().map(|arg| arg.len() + 1).sum::<usize>() < LARGE
+    }
+
+    /// The paths that it names, where no secret is in them; `None` where that would keep others waiting.
+    pub(crate) fn named(&self) -> Option<Vec<Named>> {
+        if !self.is_small() {
+            return None;
+        }
+        let argv: Vec<&[u8]> = self.invocation.argv().collect();
+        let redacted = redaction::ours().argv(&argv);
+        let argv = match &redacted {
+            Some(redacted) => redacted.argv.iter().map(|arg| &**arg).collect(),
+            None => argv,
+        };
+        self.with_facts_at_hand(|facts| self.judges.named(&Facts { argv: &argv, ..*facts }))
     }
 
     /// Gives `judge` the facts of this request. For a worker thread: following links can hang.
