@@ -236,9 +236,10 @@ impl Counts {
         denied.truncate(TOP);
         let mut durations = self.durations;
         durations.sort_unstable();
+        // The shortest one than which so many took no longer.
         let part = |percent: usize| {
-            let last = durations.len().checked_sub(1)?;
-            durations.get((durations.len() * percent / 100).min(last)).copied()
+            let rank = (durations.len() * percent).div_ceil(100);
+            durations.get(rank.checked_sub(1)?).copied()
         };
         Overview {
             requests: self.requests,
