@@ -4,6 +4,7 @@ import { announce, busy, button, dialog, el, facts, field } from "./dom.js";
 import { get, query } from "./api.js";
 import { download, player } from "./player.js";
 import { caller, command, copyable, duration, line, moment, visible } from "./show.js";
+import { mayAnswer } from "./session.js";
 
 const PAGE = 100;
 /** Rows that there are at most: further ones take the place of the first. */
@@ -18,23 +19,24 @@ export function show(main, at) {
   const text = el("input", { type: "search", value: given.get("command") ?? "", placeholder: "A tool, or a part of the command line" });
   const decision = el("select", {}, DECISIONS.map((value) => el("option", { value, selected: given.get("decision") === value }, value ? value.replace("_", " ") : "any decision")));
   const jail = el("input", { type: "text", value: given.get("jail") ?? "", placeholder: "any" });
-  const who = el("input", { type: "text", value: given.get("caller") ?? "", placeholder: "uid, pid:N, container:NAME" });
-  const since = el("input", { type: "datetime-local", value: given.get("since") ?? "" });
-  const until = el("input", { type: "datetime-local", value: given.get("until") ?? "" });
+  const who = el("input", { type: "text", value: given.get("caller") ?? "", placeholder: "1000, pid:7, container:NAME", title: "a uid, pid:N, container:NAME or a prisoner's id" });
+  const words = el("input", { type: "text", value: given.get("text") ?? "", placeholder: "any", title: "Words that stand somewhere: in the command, its folder, the reasons, the answer" });
+  const since = el("input", { type: "datetime-local", step: "1", value: given.get("since") ?? "" });
+  const until = el("input", { type: "datetime-local", step: "1", value: given.get("until") ?? "" });
   const body = el("tbody");
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const foot = el("div", { class: "list-foot" });
   const newer = el("p", { class: "list-foot", hidden: true }, "Newer ones are not shown any more. ", button("Back to the newest", "small", () => read()));
   const form = el("form", { class: "filters", role: "search", on: { submit: (event) => { event.preventDefault(); go(); } } },
-    el("label", { class: "field wide" }, "Command", text), field("Decision", decision), field("Jail", jail), field("Caller", who), field("From", since), field("To", until),
+    el("label", { class: "field line" }, "Command", text), field("Decision", decision), field("Jail", jail), field("Caller", who), field("Words", words), field("From", since), field("To", until),
     el("button", { type: "submit", class: "button first" }, "Search"));
   main.append(el("div", { class: "page-head" }, el("h1", {}, "History"), el("span", { class: "grow" }), el("div", { class: "chips", data: { problems: "" } }, save("json"), save("csv"))), form, problem, newer,
     el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Requests" }, el("table", {}, el("thead", {}, el("tr", {}, ["When", "Command", "Jail", "Decision", "Where", "End", "Took"].map((name, i) => el("th", { scope: "col", class: i === 6 ? "number" : null }, name)))), body)), foot);
 
-  const ms = (input) => (input.value ? new Date(input.value).getTime() : "");
+  const ms = (input, more = 0) => (input.value ? new Date(input.value).getTime() + more : "");
   // That a caller left is no decision of anybody's.
   const left = () => decision.value === "caller_left";
-  const values = () => ({ command: text.value.trim(), decision: left() ? "" : decision.value, outcome: left() ? decision.value : "", jail: jail.value.trim(), caller: who.value.trim(), since_ms: ms(since), until_ms: ms(until) });
+  const values = () => ({ command: text.value.trim(), decision: left() ? "" : decision.value, outcome: left() ? decision.value : "", jail: jail.value.trim(), caller: who.value.trim(), text: words.value.trim(), since_ms: ms(since), until_ms: ms(until, 999) });
 
   function save(kind) {
     const act = button(`Save as ${kind.toUpperCase()}`, "small", () => busy(act, async () => {
@@ -53,7 +55,7 @@ export function show(main, at) {
   }
 
   function go() {
-    const kept = { command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), since: since.value, until: until.value };
+    const kept = { command: text.value.trim(), decision: decision.value, jail: jail.value.trim(), caller: who.value.trim(), text: words.value.trim(), since: since.value, until: until.value };
     const address = query("#/history", kept);
     if (location.hash === address) read();
     else location.hash = address;
@@ -183,6 +185,7 @@ function detail(entry) {
     stage,
     el("div", { class: "dialog-end", data: { problems: "" } },
       mayBeRecorded(entry) ? play : null,
+      mayAnswer() ? el("a", { class: "button", href: `#/policy?explain=${entry.id}`, on: { click: close } }, "Explain") : null,
       copy(copyable(entry.argv), "Copy command"),
       copy(link, "Copy link"),
       button("Close", "first", close)),

@@ -8,7 +8,7 @@ import { session } from "./session.js";
 import { suggestions } from "./suggest.js";
 import { explain, files, simulate } from "./whatif.js";
 
-export function show(main) {
+export function show(main, at) {
   const body = el("div", { class: "stack" });
   const boxes = el("div", { class: "stack boxes" });
   const told = el("p", { class: "soft", role: "status" });
@@ -39,12 +39,13 @@ export function show(main) {
   draw();
   let on = true;
   const read = async () => {
+    const explaining = explain(at.query.get("explain"));
     try {
       const info = await get("/api/policy");
-      if (on) boxes.replaceChildren(explain(), suggestions(), files(info.layers), simulate(info.layers));
+      if (on) boxes.replaceChildren(explaining, suggestions(), files(info.layers), simulate(info.layers));
     } catch (error) {
       // Who is bounded to some jails is not shown the files, and may still ask.
-      if (on) boxes.replaceChildren(explain(), el("p", { class: "soft" }, error.message));
+      if (on) boxes.replaceChildren(explaining, el("p", { class: "soft" }, error.message));
     }
   };
   read();

@@ -1,8 +1,8 @@
 // "What if the agent ran …", and "what if the policy said …". Nothing here is run or put in force.
 
 import { busy, button, el, facts, field } from "./dom.js";
-import { post } from "./api.js";
-import { duration, line, visible, visibleLines } from "./show.js";
+import { get, post, query } from "./api.js";
+import { copyable, duration, line, visible, visibleLines } from "./show.js";
 import { session, mayAnswer } from "./session.js";
 import { state } from "./state.js";
 
@@ -17,8 +17,8 @@ function table(title, heads, rows) {
     el("table", {}, el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell)))))));
 }
 
-/** The box that explains a line. */
-export function explain() {
+/** The box that explains a line, or the request of the history with this id. */
+export function explain(id = null) {
   if (!mayAnswer()) return "";
   const text = el("input", { type: "text", class: "mono", required: true, autocomplete: "off", spellcheck: "false", placeholder: "rm -rf build && npm ci" });
   const cwd = el("input", { type: "text", class: "mono", autocomplete: "off", spellcheck: "false", placeholder: "not known", pattern: "/.*", title: "a whole path, from /" });
@@ -26,15 +26,33 @@ export function explain() {
   const jail = el("select", {}, jails.map((name) => el("option", { value: name, selected: name === "default" }, name)));
   const act = el("button", { type: "submit", class: "button first" }, "Explain");
   const told = el("div", { class: "stack tight", role: "status" });
+  /** What was asked before: judged word by word, as long as nobody writes another line. */
+  let past = null;
+  async function ask() {
+    const isPast = past && past.shown === text.value;
+    const asked = isPast ? { argv: past.argv, uid: past.uid } : { line: text.value };
+    const found = await post("/api/policy/explain", { ...asked, cwd: cwd.value.trim() || null, jail: jail.value });
+    const note = isPast ? el("p", { class: "soft" }, "The words that the history keeps, by the policy that is in force. What surrounded them, such as variables and links, is not known any more.") : "";
+    told.replaceChildren(...explained(found), note);
+  }
+  async function look() {
+    const { entries: [entry] } = await get(query("/api/history", { id, limit: 1 }));
+    if (!entry) throw new Error("That request is not in the history, or not any more.");
+    past = { shown: copyable(entry.argv), argv: entry.argv, uid: entry.caller.uid };
+    text.value = past.shown;
+    cwd.value = entry.cwd ?? "";
+    if (!jails.includes(entry.jail)) jail.append(el("option", { value: entry.jail }, entry.jail));
+    jail.value = entry.jail;
+    await ask();
+  }
   const form = el("form", { class: "filters", on: { submit: (event) => {
     event.preventDefault();
-    busy(act, async () => {
-      const found = await post("/api/policy/explain", { line: text.value, cwd: cwd.value.trim() || null, jail: jail.value });
-      told.replaceChildren(...explained(found));
-    });
+    busy(act, ask);
   } } },
   el("label", { class: "field wide" }, "What if the agent ran …", text), field("In the folder", cwd), field("From the jail", jail), act);
-  return el("section", { class: "card stack", id: "explain" }, el("h2", {}, "Explain a command"), el("div", { data: { problems: "" } }, form), told);
+  const box = el("section", { class: "card stack", id: "explain" }, el("h2", {}, "Explain a command"), el("div", { data: { problems: "" } }, form), told);
+  if (id) busy(act, look);
+  return box;
 }
 
 function explained(found) {
