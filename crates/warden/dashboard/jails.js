@@ -35,7 +35,7 @@ function jail(one) {
 function prisoner(one) {
   return el("li", { class: "stack tight" }, command(one.command), el("div", { class: "chips" },
     el("span", { class: "chip" }, `pid ${one.pid}`),
-    el("span", { class: one.requests ? "chip" : "chip wait" }, one.requests ? `${one.requests} requests` : "no request yet: is it governed?"),
+    el("span", { class: one.requests ? "chip" : "chip wait" }, one.requests ? `${one.requests} request${one.requests === 1 ? "" : "s"}` : "no request yet: is it governed?"),
     one.unattended ? el("span", { class: "chip wait" }, "unattended: every ask is denied") : null,
     el("span", { class: "chip" }, "since ", counting(one.since_ms, "ago")),
     Object.entries(one.labels).map(([k, v]) => el("span", { class: "chip" }, ...visible(`${k}=${v}`)))));

@@ -37,7 +37,7 @@ export function show(main) {
         ...Object.entries(status.methods).map(([name, how]) => [name.replaceAll("_", " "), how]),
       ])),
       status.no_approver ? el("section", { class: "card stack" }, el("h2", {}, "Nobody could answer"), el("p", {}, ...visible(`${status.no_approver.count} denied since the start because nobody who may answer could; the last by ${status.no_approver.rule ?? "the default action"}: ${status.no_approver.why}`))) : "",
-      status.cautions.length ? el("section", { class: "card stack" }, el("h2", {}, "How far its promises hold here"), el("ul", {}, status.cautions.map((text) => el("li", {}, ...visible(text))))) : "");
+      status.cautions.length ? el("section", { class: "card stack" }, el("h2", {}, "How far its promises hold here"), el("ul", { class: "points" }, status.cautions.map((text) => el("li", {}, ...visible(text))))) : "");
   };
   const deaf = listen(draw);
   draw();

@@ -259,6 +259,8 @@ function together(ids) {
   const entries = ids.map((id) => state.queue.find((entry) => entry.id === id)).filter(Boolean);
   const reason = el("textarea", { maxlength: "2000" });
   const needs = entries.some((entry) => entry.approvals?.reason_required);
+  const item = (entry) => el("li", { class: "stack tight" }, brief(entry));
+  const list = el("ol", { class: "plain-list" }, entries.map(item));
   dialog(`Approve ${entries.length} commands`, (close) => {
     const act = button(`Approve all ${entries.length}`, "first", () => busy(act, async () => {
       const failed = [];
@@ -274,13 +276,15 @@ function together(ids) {
       }
       // Those that failed can be tried again, with a reason for example.
       entries.push(...failed.map(([entry]) => entry));
+      act.textContent = entries.length === 1 ? "Approve the one that is left" : `Approve the ${entries.length} that are left`;
+      list.replaceChildren(...entries.map(item));
       await refresh();
       if (failed.length) throw new Error(failed.map(([entry, error]) => `${entry.short}: ${error.message}`).join("; "));
       close();
       announce(counted ? `Approved; ${counted} wait for others as well` : "Approved");
     }));
     return [
-      el("ol", { class: "plain-list" }, entries.map((entry) => el("li", { class: "stack tight" }, brief(entry)))),
+      list,
       needs ? field("Why they may run: some of them need a reason", reason) : null,
       el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
     ];

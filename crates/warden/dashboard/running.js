@@ -3,7 +3,7 @@
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { get, post } from "./api.js";
 import { player } from "./player.js";
-import { command, counting, span, visible } from "./show.js";
+import { command, counting, duration, visible } from "./show.js";
 import { mayAnswer } from "./session.js";
 
 const EVERY = 2000;
@@ -42,7 +42,7 @@ export function show(main) {
 function use(place, one) {
   if (!place) return;
   const parts = [];
-  if (one.cpu_ms !== null && one.cpu_ms !== undefined) parts.push(`${span(one.cpu_ms)} of processor`);
+  if (one.cpu_ms !== null && one.cpu_ms !== undefined) parts.push(`${duration(one.cpu_ms)} of processor`);
   if (one.memory !== null && one.memory !== undefined) parts.push(`${(one.memory / 1e6).toFixed(1)} MB`);
   if (one.processes) parts.push(`${one.processes} process${one.processes === 1 ? "" : "es"}`);
   place.textContent = parts.join(" · ");
