@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::browser::{Browser, Driver, link, with_driver};
-use crate::support::{House, text};
+use crate::support::{House, left_out, text, tried_without_tools};
 use crate::{PAGES, POLICY, TCP, card, end, is_content, push};
 
 /// The script of axe-core, or why there is none.
@@ -23,10 +23,12 @@ fn axe() -> Result<String, String> {
 fn with_axe<F: Future<Output = ()>>(test: impl FnOnce(Driver, String) -> F) {
     match axe() {
         Ok(script) => with_driver(|driver| test(driver, script)),
-        Err(why) => {
-            eprintln!("LEFT OUT: nobody looks for what keeps people from using the page: {why}");
-        }
+        Err(why) => not_looked(&why),
     }
+}
+
+fn not_looked(why: &str) {
+    left_out(&format!("nobody looks for what keeps people from using the page: {why}"));
 }
 
 /// What axe-core has against what is shown, as sentences. What it cannot tell by itself is left out.
@@ -52,8 +54,9 @@ async fn look(browser: &Browser, axe: &str, what: &str) {
 
 /// Looks at what another test shows, where axe-core can be had.
 pub(crate) async fn also_look(browser: &Browser, what: &str) {
-    if let Ok(axe) = axe() {
-        look(browser, &axe, what).await;
+    match axe() {
+        Ok(axe) => look(browser, &axe, what).await,
+        Err(why) => not_looked(&why),
     }
 }
 
@@ -177,4 +180,17 @@ fn nothing_keeps_people_from_using_the_dialogs() {
         look(&browser, &axe, "paused").await;
         browser.close().await;
     });
+}
+
+#[test]
+fn without_a_browser_or_axe_tests_say_that_they_are_left_out_and_fail_where_nothing_may_be() {
+    for test in [
+        "requests_are_answered_by_the_keyboard",
+        "accessible::nothing_keeps_people_from_using_the_dialogs",
+    ] {
+        let (passes, said) = tried_without_tools(test, "0");
+        assert!(passes && said.contains("LEFT OUT: "), "{test}: {said}");
+        let (passes, said) = tried_without_tools(test, "1");
+        assert!(!passes && said.contains("CLAWRDEN_TEST_ALL=1"), "{test}: {said}");
+    }
 }

@@ -9,13 +9,13 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-use crate::support::{House, text};
+use crate::support::{House, left_out, text};
 
 /// How a browser words that nobody answers any more.
 const GONE: [&str; 3] = ["ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING"];
 
 /// How long anything on a page may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no browser, if there is none.
 pub(crate) fn missing() -> Option<&'static str> {
@@ -32,7 +32,7 @@ pub(crate) fn missing() -> Option<&'static str> {
 /// Runs a test with browsers, unless there can be none, which is said.
 pub(crate) fn with_driver<F: Future<Output = ()>>(test: impl FnOnce(Driver) -> F) {
     if let Some(why) = missing() {
-        eprintln!("LEFT OUT: nothing is tried in a browser, because {why}");
+        left_out(&format!("nothing is tried in a browser, because {why}"));
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -88,6 +88,8 @@ impl Driver {
             "--headless=new".to_owned(),
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
+            // They differ from machine to machine, and take from the width.
+            "--hide-scrollbars".to_owned(),
             format!("--window-size={width},{height}"),
         ];
         if rustix::process::getuid().is_root() {
@@ -155,7 +157,12 @@ impl Browser {
 
     /// Waits until a script gives something that counts as true, and gives it.
     pub(crate) async fn until(&self, what: &str, script: &str) -> Value {
-        let end = Instant::now() + PATIENCE;
+        self.until_within(what, script, PATIENCE).await
+    }
+
+    /// The same, where it may take longer than usual.
+    pub(crate) async fn until_within(&self, what: &str, script: &str, long: Duration) -> Value {
+        let end = Instant::now() + long;
         loop {
             // A page that is being loaded has no scripts yet.
             let told = self.client.execute(script, Vec::new()).await.unwrap_or_default();
@@ -202,6 +209,31 @@ impl Browser {
     pub(crate) async fn write(&self, selector: &str, text: &str) {
         let find = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector));
         find.await.unwrap().send_keys(text).await.unwrap();
+    }
+
+    /// Tells the browser something by its own protocol, as a person would in its menus.
+    pub(crate) async fn command(&self, name: &str, params: Value) {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let path = format!("/session/{session}/goog/cdp/execute");
+        let told =
+            http(self.port, "POST", &path, &json!({"cmd": name, "params": params}).to_string());
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert!(told["value"].get("error").is_none(), "{name}: {told}");
+    }
+
+    /// Lets the page of this address do what a person would be asked for.
+    pub(crate) async fn grant(&self, address: &str, permissions: &[&str]) {
+        let origin = address.split("/login").next().unwrap();
+        let params = json!({"origin": origin, "permissions": permissions});
+        self.command("Browser.grantPermissions", params).await;
+    }
+
+    /// Looks into the first frame of the page: a script is run in it.
+    pub(crate) async fn in_frame(&self, script: &str) -> Value {
+        self.client.enter_frame(0).await.unwrap();
+        let told = self.run(script).await;
+        self.client.enter_parent_frame().await.unwrap();
+        told
     }
 
     /// What the browser has to complain of: errors of scripts, of the content security policy, of what was not found. What

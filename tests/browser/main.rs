@@ -5,13 +5,23 @@
 
 mod accessible;
 mod browser;
+mod history;
+mod hostile;
+mod jails;
+mod layers;
+mod long;
 mod many;
+mod overview;
 mod pictures;
 mod proof;
+mod queue;
 mod reach;
 mod recorded;
+mod running;
+mod session;
 #[path = "../support/mod.rs"]
 mod support;
+mod written;
 
 use std::process::{Child, Output, Stdio};
 

@@ -17,7 +17,7 @@ rules:
 ";
 
 /// What the page hands to its user, as text.
-async fn saved(browser: &Browser, button: &str) -> String {
+pub(crate) async fn saved(browser: &Browser, button: &str) -> String {
     browser
         .run("window.given = null; URL.createObjectURL = (blob) => { blob.text().then((text) => { window.given = text; }); return 'blob:none'; }")
         .await;

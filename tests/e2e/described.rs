@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::{House, text};
+use crate::support::{House, left_out, text, tried_without_tools};
 
 /// What every operation is tried with: always the same.
 const SEED: &str = "1";
@@ -24,7 +24,7 @@ fn the_warden_answers_as_its_description_says() {
     let tester = match tester() {
         Ok(tester) => tester,
         Err(why) => {
-            eprintln!("LEFT OUT: the API is not held against its description: {why}");
+            left_out(&format!("the API is not held against its description: {why}"));
             return;
         }
     };
@@ -54,4 +54,13 @@ fn the_warden_answers_as_its_description_says() {
     let tried = told.lines().find_map(|line| line.trim().strip_prefix("Tested: "));
     let tried: usize = tried.expect("how many were tried").parse().unwrap();
     assert!(tried >= 35, "only {tried} operations were tried");
+}
+
+#[test]
+fn without_the_tester_this_is_left_out_aloud_and_fails_where_nothing_may_be() {
+    let test = "described::the_warden_answers_as_its_description_says";
+    let (passes, said) = tried_without_tools(test, "0");
+    assert!(passes && said.contains("LEFT OUT: "), "{said}");
+    let (passes, said) = tried_without_tools(test, "1");
+    assert!(!passes && said.contains("CLAWRDEN_TEST_ALL=1"), "{said}");
 }

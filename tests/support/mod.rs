@@ -261,7 +261,24 @@ pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Says what is not tried here, and why; where nothing may be left out, that is a failure.
+pub fn left_out(what: &str) {
+    let all = std::env::var_os("CLAWRDEN_TEST_ALL").is_some_and(|all| all == "1");
+    assert!(!all, "LEFT OUT, though CLAWRDEN_TEST_ALL=1: {what}");
+    eprintln!("LEFT OUT: {what}");
+}
+
 /// What a process printed, as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a test of this program passes where no tool is installed, and what it says. `all` is CLAWRDEN_TEST_ALL.
+pub fn tried_without_tools(test: &str, all: &str) -> (bool, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env_remove("NEXTEST_EXECUTION_MODE");
+    let ran = command.env("PATH", "/nowhere").env("CLAWRDEN_TEST_ALL", all).output().unwrap();
+    let said = text(&ran.stdout) + &text(&ran.stderr);
+    assert!(said.contains("running 1 test"), "there is no {test}: {said}");
+    (ran.status.success(), said)
 }
