@@ -12,6 +12,7 @@ mod callers;
 mod calls;
 mod cell;
 mod compose;
+mod door;
 mod exec;
 mod ghost;
 mod guide;

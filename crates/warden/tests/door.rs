@@ -13,7 +13,9 @@ use clawrden_api::Role;
 use clawrden_warden::control::Limits;
 use clawrden_warden::control::table::{Least, Method, ROUTES, Route};
 use clawrden_warden::events::MAX_LISTENERS;
-use support::{RECORDED, Served, ask, header, helper, over_tcp, token, whole, with_headers};
+use support::{
+    RECORDED, Served, ask, bearer, header, helper, over_tcp, status, token, whole, with_headers,
+};
 
 const WAITING: &str = "bbbb0000000000000000000000000000";
 
@@ -23,14 +25,6 @@ fn request(route: &Route, headers: &str) -> String {
     let body = if route.method == Method::Post { "{}" } else { "" };
     let kind = "content-type: application/json\r\n";
     with_headers(route.method.as_str(), &path, &format!("{headers}{kind}"), body)
-}
-
-fn bearer(token: &str) -> String {
-    format!("authorization: Bearer {token}\r\n")
-}
-
-fn status(head: &str) -> u16 {
-    head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 /// Not a test: a client in a process of its own, see [`support::helper`].

@@ -458,6 +458,8 @@ mod tests {
             labels: labels(WEB),
             mounts: Vec::new(),
             running: Running::Paused,
+            attachments: Vec::new(),
+            network: String::new(),
         };
         assert_eq!(members.replace(&[listed], BTreeSet::new()), [web()].into());
         let found = members.all();

@@ -1,6 +1,7 @@
 //! Which container a caller is in. Its cgroup names one, the engine says what that is, and the kernel whether the caller
 //! is truly in it. Nothing that the caller itself says is looked at, and what cannot be told is never taken for "none".
 
+mod addresses;
 mod cgroup;
 mod doors;
 mod hardened;
@@ -21,6 +22,7 @@ use crate::caller::Caller;
 use crate::engine::{Action, Container, Engine, EngineError, Event, Listed, Mount, MountKind};
 use crate::process::namespaces::Namespace;
 use crate::process::{Identity, ProcessError};
+pub(crate) use addresses::{Addresses, Whose};
 use cgroup::{Place, Seen};
 pub(crate) use doors::{Door, Doors};
 pub(crate) use members::{ENABLED_LABEL, Member, Members, is_hardened};
@@ -121,6 +123,16 @@ fn remedy(error: &EngineError) -> &'static str {
 pub(crate) fn is_named(pid: u32) -> Result<bool, ProcessError> {
     let read = |pid| crate::process::proc::read(pid, "cgroup");
     Ok(cgroup::seen(&read(pid)?, &read(std::process::id())?) != Seen::Nothing)
+}
+
+/// The containers that the cgroups of a process name, as far as they are not the warden's own.
+pub(crate) fn named(pid: u32) -> Vec<String> {
+    let Ok(text) = crate::process::proc::read(pid, "cgroup") else { return Vec::new() };
+    match cgroup::seen(&text, &fs::read("/proc/self/cgroup").unwrap_or_default()) {
+        Seen::Nothing => Vec::new(),
+        Seen::Inside { id, .. } => vec![id],
+        Seen::Several => text.split(|&byte| byte == b'\n').flat_map(cgroup::ids).collect(),
+    }
 }
 
 impl Unknown {

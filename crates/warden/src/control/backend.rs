@@ -1,5 +1,8 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
+use std::net::IpAddr;
+use std::time::Instant;
+
 use clawrden_api::{
     AnswerRequest, Answered, ChatService, ConfigInfo, ErrorBody, History, HistoryQuery,
     IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover,
@@ -94,6 +97,14 @@ pub trait Backend:
     /// Whether processes of prisoners run as this user, who is then refused over TCP. Never the warden's own user, nor root:
     /// there nobody could be told from a prisoner.
     fn is_prisoners_user(&self, uid: u32) -> bool;
+
+    /// Whether who comes from this address, of another machine or a container, may be a prisoner in one, as the engine tells
+    /// it no earlier than `since`. While it does not answer, what is known holds; who is not known to be one is none.
+    fn is_prisoners_address(&self, address: IpAddr, since: Instant) -> bool;
+
+    /// Whether the socket of this number is one of a prisoner's process, as far as that can be told; `None` where there are
+    /// no prisoners to whom it could belong. Reads /proc.
+    fn is_prisoners_socket(&self, number: u64) -> Option<bool>;
 
     /// Records that somebody was refused over TCP. `from` is an address, `request` as for [`Backend::refused`].
     fn refused_at(&self, from: &str, request: &str, why: &str);

@@ -72,7 +72,7 @@ pub(super) async fn log_in(
     let given = read(&control, given, MAX_BODY).await?;
     blocking(move || {
         let given = body::parse(&given)?;
-        let (session, cookie) = control.access.log_in(given, visitor, &*control.backend)?;
+        let (session, cookie) = control.access.log_in(given, &visitor, &*control.backend)?;
         Ok(with_cookie(plain(session), &cookie))
     })
     .await

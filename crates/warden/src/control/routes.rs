@@ -117,11 +117,23 @@ async fn conduct(request: Request, next: Next) -> Response {
 }
 
 async fn admit(State(admission): State<Admission>, request: Request, next: Next) -> Response {
+    let Admission { control, from, seat } = admission;
+    if let From::Tcp(visitor) = &from
+        && !visitor.is_near
+    {
+        let asked = format!("{} {}", request.method(), shown(request.uri().path()));
+        let (visitor, Control { access, backend, .. }) = (visitor.clone(), control.clone());
+        // From a network that prisoners are on nothing is reached, neither the page nor liveness.
+        let outside = move || access.not_a_prisoner(&visitor, &*backend, &asked);
+        if let Err(failure) = blocking(outside).await {
+            seat.hear_stranger();
+            return failure.into_response();
+        }
+    }
     let path = request.uri().path();
     if path == LIVENESS {
         return next.run(request).await;
     }
-    let Admission { control, from, seat } = admission;
     let is_login = path == SESSION && request.method() == Method::POST;
     let is_page =
         only_reads(request.method()) && (PAGES.contains(&path) || path.starts_with("/ui/"));
@@ -130,22 +142,22 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
         From::Socket(peer) => of_socket(&control, peer, &parts).await.map(Some),
         From::Bridge(service, peer) => of_bridge(&control, *service, peer, &parts).await.map(Some),
         From::Tcp(visitor) => {
-            parts.extensions.insert(*visitor);
+            parts.extensions.insert(visitor.clone());
             match control.access.is_called(&parts) {
                 Err(failure) => Err(failure),
                 Ok(()) if is_page => Ok(None),
                 Ok(()) if is_login => {
                     // Before its body is waited for: a prisoner gets no further.
-                    let (asked, visitor) = (format!("POST {SESSION}"), *visitor);
+                    let (asked, visitor) = (format!("POST {SESSION}"), visitor.clone());
                     let Control { access, backend, .. } = control;
-                    let outside = move || access.not_a_prisoner(visitor, &*backend, &asked);
+                    let outside = move || access.not_a_prisoner(&visitor, &*backend, &asked);
                     blocking(outside).await.map(|()| None)
                 }
                 Ok(()) => {
-                    let (head, visitor) = (parts.clone(), *visitor);
+                    let (head, visitor) = (parts.clone(), visitor.clone());
                     let Control { access, backend, .. } = control;
                     let admitted = move || {
-                        let actor = access.admit(&head, visitor, &*backend)?;
+                        let actor = access.admit(&head, &visitor, &*backend)?;
                         access.on_behalf(actor, &head, &*backend)
                     };
                     blocking(admitted).await.map(Some)

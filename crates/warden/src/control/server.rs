@@ -212,7 +212,14 @@ async fn over_tcp(stream: TcpStream, house: House, seated: Seated) {
     let _ = stream.set_nodelay(true);
     let tls = house.control.access.tls().cloned();
     let is_secure = tls.is_some();
-    let looked = tokio::task::spawn_blocking(move || access::visitor(peer, own, is_secure)).await;
+    let backend = Arc::clone(&house.control.backend);
+    let looking = tokio::task::spawn_blocking(move || {
+        access::visitor(peer, own, is_secure).placed(&*backend)
+    });
+    let looked = tokio::select! {
+        looked = looking => looked,
+        () = seated.seat.gone() => return,
+    };
     let Ok(visitor) = looked else { return };
     let from = From::Tcp(visitor);
     let Some(tls) = tls else { return connection(stream, from, house, seated).await };

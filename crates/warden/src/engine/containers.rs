@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 
 use super::connection::Call;
 use super::error::{EngineError, Kind};
+use super::networks::{Attachment, attachment};
 use super::{Engine, names};
 
 /// One container, as the engine knows it. All texts but the id may be the choice of whoever made it.
@@ -102,6 +103,10 @@ pub struct Listed {
     pub mounts: Vec<Mount>,
     /// Whether it runs.
     pub running: Running,
+    /// Where it is on networks, while it runs.
+    pub attachments: Vec<Attachment>,
+    /// The network that it was made with; `container:…` for that of another container.
+    pub network: String,
 }
 
 impl Engine {
@@ -305,6 +310,9 @@ fn mount(point: MountPoint) -> Mount {
 
 fn listed(found: ContainerSummary) -> Option<Listed> {
     let state = found.state.map(|state| state.to_string()).unwrap_or_default();
+    let networks = found.network_settings.and_then(|settings| settings.networks);
+    let endpoints = networks.into_iter().flatten().map(|(_, endpoint)| endpoint);
+    let host = found.host_config.unwrap_or_default();
     Some(Listed {
         id: found.id.filter(|id| !id.is_empty())?,
         name: found.names.iter().flatten().next().map(|name| bare(name)).unwrap_or_default(),
@@ -316,6 +324,8 @@ fn listed(found: ContainerSummary) -> Option<Listed> {
             "paused" => Running::Paused,
             _ => Running::No,
         },
+        attachments: endpoints.filter_map(attachment).collect(),
+        network: host.network_mode.unwrap_or_default(),
     })
 }
 

@@ -22,6 +22,7 @@
 //! | [`Engine::inspect_exec`] | whether it runs, its pid as the engine's host counts, its exit code |
 //! | [`Engine::inspect_image`] | one image: id, user, environment, entrypoint, command |
 //! | [`Engine::folders_of_volumes`] | the volumes that are names of folders, with the folders |
+//! | [`Engine::drivers_of_networks`] | what its networks are made of |
 //! | [`Engine::pull_image`] | fetches one, telling how far it is |
 //!
 //! An engine that is not there is [`EngineError::Absent`] from every call; the next call looks for it again, so that
@@ -36,6 +37,7 @@ mod events;
 mod exec;
 mod images;
 mod names;
+mod networks;
 mod volumes;
 
 use std::sync::atomic::AtomicU64;
@@ -51,6 +53,7 @@ pub use error::{EngineError, Kind};
 pub use events::{Action, Event, Events, RETRY_AFTER};
 pub use exec::{Exec, NewExec};
 pub use images::{Image, PULL_SILENCE, PullProgress};
+pub use networks::{Attachment, Net};
 
 /// One container engine. Cheap to clone; clones share what is known of it.
 #[derive(Debug, Clone)]

@@ -33,7 +33,7 @@ use crate::process::{self, Identity, ProcessError};
 use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
-pub(crate) use ghost::{Ghosts, clear_doors, learn, reap};
+pub(crate) use ghost::{Ghosts, clear_doors, is_ghost, learn, reap};
 pub(crate) use pool::Pool;
 
 /// What stands between an approved plan and its start: what is still to be recorded, and the client.

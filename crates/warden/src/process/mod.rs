@@ -3,6 +3,7 @@
 
 pub mod ancestry;
 pub mod cgroup;
+mod holders;
 mod ids;
 mod methods;
 pub mod namespaces;
@@ -11,6 +12,7 @@ pub mod proc;
 pub mod tree;
 pub mod usage;
 
+pub(crate) use holders::holders;
 pub(crate) use ids::Ids;
 pub(crate) use proc::boot_id;
 

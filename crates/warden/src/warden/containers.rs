@@ -249,7 +249,7 @@ impl Warden {
     /// The jails that a container is in: that of its label unless it has only another warden's door, those whose folder
     /// is mounted into it, and those where it asked for something. The warden's own container has all the folders and
     /// is in no jail.
-    fn jails_of(&self, container: &Listed, ways: &Ways) -> BTreeSet<JailName> {
+    pub(super) fn jails_of(&self, container: &Listed, ways: &Ways) -> BTreeSet<JailName> {
         if ways.doors.vantage().is_own(&container.id) {
             return BTreeSet::new();
         }

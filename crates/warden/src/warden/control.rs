@@ -1,12 +1,15 @@
 //! What the control plane can ask of the warden.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
     JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover, PolicyReloaded,
     PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
 };
+use tokio::runtime::Handle;
 
 use super::Warden;
 use super::prisoners::refused;
@@ -67,6 +70,14 @@ impl Backend for Control {
 
     fn is_prisoners_user(&self, uid: u32) -> bool {
         self.0.strangers.has(uid) || uid == crate::sys::peer::overflow_uid()
+    }
+
+    fn is_prisoners_address(&self, address: IpAddr, since: Instant) -> bool {
+        Handle::current().block_on(self.0.is_prisoners_address(address, since))
+    }
+
+    fn is_prisoners_socket(&self, number: u64) -> Option<bool> {
+        Handle::current().block_on(self.0.is_prisoners_socket(number))
     }
 
     fn refused_at(&self, from: &str, request: &str, why: &str) {

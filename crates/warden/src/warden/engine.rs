@@ -49,6 +49,7 @@ impl Warden {
                 due = lookups.next() => due,
                 event = events.next() => {
                     self.containers.hear(&event);
+                    self.neighbours.changed();
                     self.hear_of_ends(&event).await;
                     lookups.keep(&self, event)
                 }

@@ -10,6 +10,7 @@ mod grants;
 mod jails;
 mod lookups;
 mod metrics;
+mod neighbours;
 mod overview;
 mod past;
 mod patterns;
@@ -55,6 +56,7 @@ use crate::running::Running;
 use crate::sockets::Bound;
 use crate::strangers::Strangers;
 use crate::switch::Switch;
+use neighbours::Neighbours;
 use people::Folks;
 use reload::Own;
 
@@ -106,6 +108,8 @@ pub(crate) struct Warden {
     pub(crate) containers: Containers,
     /// Which containers are in which jail.
     pub(crate) members: Members,
+    /// From which addresses prisoners in them come.
+    neighbours: Neighbours,
     /// What is stopped alone.
     pub(crate) holds: Holds,
     /// The jails that people created.

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Warden;
 use super::jails::{Created, created_path};
+use super::neighbours::Neighbours;
 use super::people::{Folks, PairedError};
 use super::proving::Proving;
 use super::reload::Own;
@@ -44,7 +45,7 @@ const FIRST_PRISONER: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_secs(5);
 
 /// How long supervised commands have beyond the grace when the warden goes down.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why a warden does not start.
 #[derive(Debug, Error)]
@@ -214,6 +215,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         due,
         containers: Containers::new(engine.clone()),
         members: Members::open(config.ephemeral, switch_path.with_extension("hardened.json")),
+        neighbours: Neighbours::default(),
         holds: Holds::open(&switch_path.with_extension("held.json")),
         created: Created::open(created_path(&switch_path)),
         engine,

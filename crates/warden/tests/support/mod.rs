@@ -9,13 +9,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clawrden_api::{
     AnswerRequest, Answered, Caller, ChannelList, ChannelTested, ChatService, ChatUser, ConfigInfo,
@@ -50,6 +50,10 @@ struct Memory {
     is_blind: bool,
     events: clawrden_warden::events::Events,
     prisoners_user: Option<u32>,
+    /// Whether each socket of this machine is a prisoner's.
+    has_prisoners_sockets: bool,
+    /// How often that was asked.
+    looks: usize,
     keeps_no_record: bool,
     entries: usize,
     jails: Vec<String>,
@@ -79,6 +83,16 @@ impl Fake {
 
     pub(crate) fn imprison_user(&self, uid: u32) {
         self.0.lock().unwrap().prisoners_user = Some(uid);
+    }
+
+    /// How often it was looked whose process is at the other end.
+    pub(crate) fn looks(&self) -> usize {
+        self.0.lock().unwrap().looks
+    }
+
+    /// Whoever comes from this machine is a process of a prisoner's.
+    pub(crate) fn imprison_sockets(&self) {
+        self.0.lock().unwrap().has_prisoners_sockets = true;
     }
 
     pub(crate) fn keep_no_record(&self) {
@@ -322,6 +336,18 @@ impl Backend for Fake {
 
     fn is_prisoners_user(&self, uid: u32) -> bool {
         self.0.lock().unwrap().prisoners_user == Some(uid)
+    }
+
+    fn is_prisoners_address(&self, _address: IpAddr, _since: Instant) -> bool {
+        // Every address that a test can come from is this machine's own.
+        unreachable!("asked about who is near");
+    }
+
+    fn is_prisoners_socket(&self, number: u64) -> Option<bool> {
+        assert_ne!(number, 0);
+        let mut memory = self.0.lock().unwrap();
+        memory.looks += 1;
+        Some(memory.has_prisoners_sockets)
     }
 
     fn refused_at(&self, from: &str, request: &str, why: &str) {
@@ -621,7 +647,13 @@ impl Served {
 
     /// An event that everybody hears.
     pub(crate) fn alarm(&self) {
-        self.backend.0.lock().unwrap().events.alarm("disk full");
+        self.alarm_of("disk full");
+    }
+
+    /// The same, with words of its own.
+    pub(crate) fn alarm_of(&self, error: &str) {
+        let events = self.backend.0.lock().unwrap().events.clone();
+        events.alarm(error);
     }
 
     /// Stops the server and gives the socket up.
@@ -706,6 +738,16 @@ pub(crate) fn with_headers(method: &str, path: &str, headers: &str, body: &str) 
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\
          {headers}\r\n{body}"
     )
+}
+
+/// The header by which a token is shown.
+pub(crate) fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+/// The status of an answer; 0 for none.
+pub(crate) fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 /// A header of an answer's head.

@@ -4,6 +4,7 @@
 mod behalf;
 mod bridges;
 mod codes;
+mod diag;
 mod hosts;
 mod lockout;
 mod neighbour;
@@ -12,6 +13,7 @@ mod secret;
 mod sessions;
 mod tls;
 mod tokens;
+mod visitor;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ use bridges::Bridges;
 use codes::Codes;
 pub use codes::{CODE_LIFE, LOCKED, MAX_CODES, MAX_WRONG, MAX_WRONG_IN_ALL};
 use hosts::Hosts;
-use lockout::{Failed, Key, Lockout};
+use lockout::{Failed, Lockout};
 use sessions::{NoLink, Owner, Sessions};
 use tls::Tls;
 use tokens::Tokens;
@@ -46,6 +48,7 @@ pub(crate) use private::check as check_private;
 pub use sessions::{LINK_LIFE_MS, MAX_SESSIONS, SESSION_LIFE_MS};
 pub use tls::TlsError;
 pub use tokens::{MAX_TOKENS, TokenError};
+pub(super) use visitor::{Visitor, visitor};
 
 /// The header that carries the second half of a session.
 pub const CSRF: &str = "x-csrf-token";
@@ -108,18 +111,6 @@ pub struct Access {
     /// Where it is served, and how its certificate is known.
     place: Option<(String, Option<String>)>,
     tls: Option<TlsAcceptor>,
-}
-
-/// Where a connection over TCP comes from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Visitor {
-    pub(super) address: SocketAddr,
-    /// The user at the other end, where that is on this machine.
-    pub(super) uid: Option<u32>,
-    /// The other end is on this machine, whether its user can be told or not.
-    pub(super) is_near: bool,
-    /// The connection is TLS.
-    pub(super) is_secure: bool,
 }
 
 impl std::fmt::Debug for Access {
@@ -212,12 +203,25 @@ impl Access {
     pub(super) fn admit(
         &self,
         parts: &Parts,
-        visitor: Visitor,
+        visitor: &Visitor,
         backend: &dyn Backend,
     ) -> Result<Actor, Failure> {
         let asked = format!("{} {}", parts.method, super::routes::shown(parts.uri.path()));
         self.not_a_prisoner(visitor, backend, &asked)?;
-        let wrong = |why: &str| self.wrong(visitor, backend, &asked, why);
+        let actor = self.by_credentials(parts, visitor, backend, &asked)?;
+        // Looked at behind that: who has no token makes nobody read all of /proc.
+        self.not_a_prisoners_socket(visitor, backend, &asked)?;
+        Ok(actor)
+    }
+
+    fn by_credentials(
+        &self,
+        parts: &Parts,
+        visitor: &Visitor,
+        backend: &dyn Backend,
+        asked: &str,
+    ) -> Result<Actor, Failure> {
+        let wrong = |why: &str| self.wrong(visitor, backend, asked, why);
         let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
         if let Some(given_first) = given.next() {
             let token =
@@ -295,30 +299,8 @@ impl Access {
         all.into_iter().map(|token| token_actor(token).doors).collect()
     }
 
-    /// Refuses a user whose processes are governed, and a neighbour of whom nothing can be told. May write a file.
-    pub(super) fn not_a_prisoner(
-        &self,
-        visitor: Visitor,
-        backend: &dyn Backend,
-        asked: &str,
-    ) -> Result<(), Failure> {
-        let why = match visitor.uid {
-            Some(uid) if backend.is_prisoners_user(uid) => {
-                format!("prisoners run as uid {uid}, and prisoners may not use the control API")
-            }
-            Some(_) => return Ok(()),
-            None if !visitor.is_near => return Ok(()),
-            None => "whose connection this is cannot be told".to_owned(),
-        };
-        let now = Instant::now();
-        if self.lockout.failed(visitor.key(), now) != Failed::StillOut {
-            self.record_refusal(visitor, backend, asked, why.clone(), now);
-        }
-        Err(Failure::new(ErrorCode::Forbidden, why))
-    }
-
     /// What somebody gets who tried to open with what does not open.
-    fn wrong(&self, visitor: Visitor, backend: &dyn Backend, asked: &str, why: &str) -> Failure {
+    fn wrong(&self, visitor: &Visitor, backend: &dyn Backend, asked: &str, why: &str) -> Failure {
         let locked = |text: &str| Failure::new(ErrorCode::TooMany, text);
         let now = Instant::now();
         match self.lockout.failed(visitor.key(), now) {
@@ -340,7 +322,7 @@ impl Access {
     /// Writes a refusal down, as far as there is room for more of them within this minute.
     fn record_refusal(
         &self,
-        visitor: Visitor,
+        visitor: &Visitor,
         backend: &dyn Backend,
         asked: &str,
         mut why: String,
@@ -368,7 +350,7 @@ impl Access {
     pub(super) fn log_in(
         &self,
         given: LoginRequest,
-        visitor: Visitor,
+        visitor: &Visitor,
         backend: &dyn Backend,
     ) -> Result<(Session, String), Failure> {
         let asked = "POST /api/session";
@@ -402,6 +384,7 @@ impl Access {
                 return Err(Failure::new(ErrorCode::BadRequest, text));
             }
         };
+        self.not_a_prisoners_socket(visitor, backend, asked)?;
         let opened = self.sessions.open(owner, visitor.address.ip().to_string(), now, until);
         let opened = opened.map_err(|error| no_random(&error))?;
         let recorded = backend.access_changed(AccessChange::SessionOpened(opened.info.clone()));
@@ -485,25 +468,6 @@ impl Access {
     }
 }
 
-impl Visitor {
-    /// By what its failures are counted.
-    fn key(&self) -> Key {
-        Key::of(self.address.ip(), self.uid)
-    }
-
-    /// Where it is, as the ledger has it.
-    fn place(&self) -> String {
-        SocketAddr::new(self.address.ip().to_canonical(), self.address.port()).to_string()
-    }
-}
-
-/// Who is at the other end of a connection over TCP. Reads /proc.
-pub(super) fn visitor(address: SocketAddr, own: SocketAddr, is_secure: bool) -> Visitor {
-    let found = neighbour::user_of(address, own).ok().flatten();
-    let is_near = found.is_some() || neighbour::is_of_this_machine(address.ip());
-    Visitor { address, uid: found.flatten(), is_near, is_secure }
-}
-
 /// Whether a request only reads.
 pub(super) fn only_reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
@@ -572,32 +536,4 @@ fn token_failure(error: TokenError) -> Failure {
 fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream, UdpSocket};
-
-    use super::*;
-
-    #[test]
-    fn who_comes_by_another_address_of_this_machine_is_known_as_well() {
-        // The address by which others are reached, if there is one. Nothing is sent.
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        let own = socket.connect("203.0.113.1:9").and_then(|()| socket.local_addr());
-        let mut addresses = vec!["127.0.0.1".parse().unwrap()];
-        addresses.extend(own.map(|own| own.ip()));
-        for address in addresses {
-            let listener = TcpListener::bind((address, 0)).unwrap();
-            let own = listener.local_addr().unwrap();
-            let stream = TcpStream::connect(own).unwrap();
-            let seen = visitor(stream.local_addr().unwrap(), own, true);
-            assert_eq!(seen.uid, Some(rustix::process::getuid().as_raw()), "{address}");
-            assert!(seen.is_near, "{address}");
-            let gone = visitor(SocketAddr::new(address, 1), own, true);
-            assert!(gone.is_near && gone.uid.is_none(), "{address}: refused for it");
-        }
-        let far = visitor("203.0.113.1:5".parse().unwrap(), "127.0.0.1:9".parse().unwrap(), true);
-        assert!(!far.is_near && far.uid.is_none());
-    }
 }

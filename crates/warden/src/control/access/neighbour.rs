@@ -1,15 +1,33 @@
-//! Which user is at the other end of a TCP connection of this machine, as the kernel's tables say.
+//! Whose the other end of a TCP connection of this machine is, as the kernel says.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The user whose socket has the address `peer` and is connected to `own`; `None` when there is none such: it is gone, or
-/// in another network namespace; `Some(None)` when its process has closed it, whose user the table no longer has. Reads
-/// /proc, and takes longer the more connections there are.
+use super::diag;
+
+/// A socket that some process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// Its user.
+    pub(super) uid: u32,
+    /// Its number, by which descriptors name it.
+    pub(super) number: u64,
+}
+
+/// The socket that has the address `peer` and is connected to `own`; `None` when there is none such: it is gone, or in
+/// another network namespace; `Some(None)` when its process has closed it, whose user the kernel no longer has.
 ///
 /// # Errors
-/// When the tables cannot be read.
-pub(super) fn user_of(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<Option<u32>>> {
+/// When the kernel does not tell.
+pub(super) fn socket_of(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<Option<Socket>>> {
+    diag::socket_of(peer, own).or_else(|error| {
+        tracing::debug!(%error, "the kernel is not asked for one socket, its tables are read");
+        in_tables(peer, own)
+    })
+}
+
+/// The same, as its tables in /proc say, which takes longer the more connections there are.
+pub(super) fn in_tables(peer: SocketAddr, own: SocketAddr) -> io::Result<Option<Option<Socket>>> {
     for (table, wide) in [("/proc/net/tcp", false), ("/proc/net/tcp6", true)] {
         let text = match std::fs::read_to_string(table) {
             // A kernel without IPv6.
@@ -42,15 +60,16 @@ pub(super) fn is_of_this_machine(address: IpAddr) -> bool {
     source.is_ok_and(|source| source.ip() == address)
 }
 
-fn find(table: &str, local: &str, remote: &str) -> Option<Option<u32>> {
+fn find(table: &str, local: &str, remote: &str) -> Option<Option<Socket>> {
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let is_it = words.next()? == local && words.next()? == remote;
         // State, queues, timer, retransmissions, then the user; a timeout, then the inode, which is 0 once no process
         // has the socket any more: the table says root of it then.
         is_it.then(|| {
-            let uid = words.nth(4)?.parse().ok();
-            uid.filter(|_| words.nth(1).is_some_and(|inode| inode != "0"))
+            let uid = words.nth(4)?.parse().ok()?;
+            let number = words.nth(1)?.parse::<u64>().ok().filter(|&number| number != 0)?;
+            Some(Socket { uid, number })
         })
     })
 }
@@ -75,6 +94,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::process::holders;
 
     #[test]
     fn the_user_of_a_connection_is_found() {
@@ -84,10 +104,12 @@ mod tests {
             let target = if address.starts_with("127") { "127.0.0.1" } else { "::1" };
             let stream = TcpStream::connect((target, port)).unwrap();
             let (accepted, peer) = listener.accept().unwrap();
-            let uid = user_of(peer, accepted.local_addr().unwrap()).unwrap();
-            assert_eq!(uid, Some(Some(rustix::process::getuid().as_raw())), "{address}");
+            let found = socket_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
+            let found = found.unwrap();
+            assert_eq!(found.uid, rustix::process::getuid().as_raw(), "{address}");
+            assert_eq!(holders(found.number), [std::process::id()], "{address}");
             drop(stream);
-            let closed = user_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
+            let closed = socket_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
             assert_eq!(closed, None, "{address}: whose it was cannot be told any more");
         }
     }
@@ -105,6 +127,6 @@ mod tests {
     #[test]
     fn a_connection_that_is_not_there_is_nobodys() {
         let (peer, own) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
-        assert_eq!(user_of(peer, own).unwrap(), None);
+        assert_eq!(socket_of(peer, own).unwrap(), None);
     }
 }

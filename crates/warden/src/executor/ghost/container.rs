@@ -18,6 +18,11 @@ pub(super) const GHOST: &str = "clawrden.ghost";
 /// The label with the id of the warden whose ghost it is.
 pub(super) const WARDEN: &str = "clawrden.warden";
 
+/// Whether labels are those of a ghost, whichever warden's.
+pub(crate) fn is_ghost(labels: &BTreeMap<String, String>) -> bool {
+    labels.contains_key(GHOST)
+}
+
 /// The folder in a ghost that leads to the warden.
 const DOOR: &str = "/clawrden/ghost";
 /// The runner in a ghost.

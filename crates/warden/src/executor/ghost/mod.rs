@@ -33,6 +33,7 @@ use draft::{complete, prepare};
 use make::{Made, begun, making};
 use ready::{Ready, Unmade, get_ready};
 
+pub(crate) use container::is_ghost;
 use reap::warden_id;
 pub(crate) use reap::{clear_doors, reap};
 pub(crate) use secrets::learn;
