@@ -12,6 +12,7 @@ mod chats;
 mod clock;
 mod conditions;
 mod door;
+mod door_tls;
 mod environment;
 mod exhaustion;
 mod fail_open;

@@ -100,6 +100,9 @@ pub enum ClientError {
 }
 
 fn remedy(source: &io::Error) -> &'static str {
+    if let Some(remedy) = remote::remedy(source) {
+        return remedy;
+    }
     match source.kind() {
         io::ErrorKind::NotFound => {
             "no warden serves this user yet: start one with `clawrden run -- CMD` or `clawrden warden`"

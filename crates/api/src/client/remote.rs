@@ -159,6 +159,27 @@ pub fn tls(trust: Trust<'_>) -> Result<ClientConfig, RemoteError> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// What helps where the other side is not taken for the warden.
+pub(super) fn remedy(source: &io::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(why) =
+        source.get_ref()?.downcast_ref::<rustls::Error>()?
+    else {
+        return None;
+    };
+    Some(match why {
+        Bad::UnknownIssuer | Bad::BadSignature => {
+            "no authority that is trusted here has signed its certificate: name one with --ca FILE, or its own with \
+             --fingerprint HEX"
+        }
+        Bad::Expired | Bad::ExpiredContext { .. } => "it needs a certificate that has not expired",
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+            "call it by a name that its certificate is for"
+        }
+        _ => "see the warden's certificate",
+    })
+}
+
 fn fingerprint(text: &str) -> Result<[u8; 32], RemoteError> {
     let digits: String = text.chars().filter(|c| *c != ':').collect();
     let bad = || RemoteError::NoTrust(format!("{text:?} is no SHA-256 in hex"));

@@ -29,6 +29,14 @@ pub enum TlsError {
     #[error("no certificate can be made: {0}")]
     NotMade(String),
     /// Certificate and key do not go together.
+    #[error("{key} is not the key of the certificate in {certificate}")]
+    OtherKey {
+        /// The file with the certificate.
+        certificate: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+    },
+    /// They cannot be used.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
 }
@@ -61,12 +69,22 @@ impl Tls {
             why: "there is no certificate in it".to_owned(),
         })?;
         let fingerprint = hex(&Sha256::digest(first));
-        let key = PrivateKeyDer::from_pem_file(key).map_err(bad(key))?;
+        let private = PrivateKeyDer::from_pem_file(key).map_err(bad(key))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+            .with_single_cert(chain, private)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    TlsError::OtherKey { certificate: certificate.to_owned(), key: key.to_owned() }
+                }
+                rustls::Error::InvalidCertificate(why) => TlsError::File {
+                    path: certificate.to_owned(),
+                    why: format!("it is no certificate that is understood ({why})"),
+                },
+                error => TlsError::File { path: key.to_owned(), why: error.to_string() },
+            })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
     }
