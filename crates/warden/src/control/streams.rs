@@ -48,7 +48,7 @@ pub(super) async fn events(
     let Query(query) = Query::<EventQuery>::try_from_uri(&uri)
         .map_err(|error| bad(format!("the query is not understood: {}", cause(&error))))?;
     let wants = if query.asked { Wants::Asked } else { Wants::Whole };
-    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).map(str::to_owned);
+    let last = last_heard(&headers);
     let (backend, scope) = (Arc::clone(&control.backend), actor.scope.clone());
     let listener = blocking(move || {
         let events = backend.events();
@@ -86,6 +86,15 @@ pub(super) async fn events(
     // A connection that stands is for this one answer, also where the answer is none, as for HEAD.
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CONNECTION, "close")];
     Ok((kind, Body::from_stream(frames)).into_response())
+}
+
+/// The id that a client says it heard last. One that is there twice, or is no text, is none that was ever given: whoever
+/// sends it has missed something.
+fn last_heard(headers: &HeaderMap) -> Option<String> {
+    let mut said = headers.get_all("last-event-id").iter();
+    let (first, second) = (said.next()?, said.next());
+    let text = first.to_str().ok().filter(|_| second.is_none());
+    Some(text.unwrap_or_default().to_owned())
 }
 
 impl Reading {
