@@ -33,6 +33,7 @@ mod policy_file;
 mod protocol;
 mod run_as;
 mod scopes;
+mod streams;
 mod variables;
 mod voters;
 mod wrappers;

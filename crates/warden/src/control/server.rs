@@ -246,7 +246,7 @@ where
     let service = TowerToHyperService::new(routes::for_one(router, control, from, seat));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head);
-    http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
+    http.max_headers(MAX_HEADERS).max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
     let mut connection = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {
         ended = &mut connection => ended,
