@@ -1,4 +1,5 @@
-//! The control API: how fast a long queue is listed, and how many events reach how many listeners.
+//! The control API: how fast a long queue is listed, how many events reach how many listeners, and how soon a yes reaches
+//! who waits for it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::house::{Bench, House};
 use crate::pairs::Spread;
 use crate::report::{Budget, Report, Row, Unit};
-use crate::{Outcome, client, memory};
+use crate::{Outcome, client, memory, released};
 
 /// Listeners at once.
 const LISTENERS: usize = 200;
@@ -53,6 +54,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
         drop(waiting);
     }
     rows.extend(listeners(bench)?);
+    rows.extend(released::measure(bench)?);
     report.group("the control API", rows);
     Ok(())
 }

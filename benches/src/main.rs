@@ -23,6 +23,7 @@ mod pairs;
 mod plain;
 mod queries;
 mod records;
+mod released;
 mod report;
 mod spawn;
 mod streams;
@@ -61,6 +62,12 @@ struct Args {
     /// One request from a process of its own, as `breakdown` needs it
     #[arg(long, value_name = "SOCKET", hide = true)]
     one_request: Option<PathBuf>,
+    /// One that waits as a shim does, as `api` needs it
+    #[arg(long, value_name = "SOCKET", hide = true)]
+    one_waiter: Option<PathBuf>,
+    /// One that is answered without a warden, beside it
+    #[arg(long, value_name = "SOCKET", hide = true)]
+    one_echo: Option<PathBuf>,
     /// Starts programs inside a container, as `containers` needs it
     #[arg(long, hide = true)]
     spawner: bool,
@@ -92,7 +99,7 @@ enum Part {
     Ledger,
     /// History over a million requests.
     History,
-    /// A long queue, and events to many listeners.
+    /// A long queue, events to many listeners, and from a yes to what goes on.
     Api,
     /// A yes in Slack and in Telegram.
     Chats,
@@ -102,6 +109,12 @@ fn main() -> Outcome<()> {
     let args = Args::parse();
     if let Some(socket) = &args.one_request {
         return breakdown::one_request(socket);
+    }
+    if let Some(socket) = &args.one_waiter {
+        return released::one_waiter(socket);
+    }
+    if let Some(socket) = &args.one_echo {
+        return released::one_echo(socket);
     }
     if args.spawner {
         return engine::serve_spawner();
