@@ -30,6 +30,7 @@ mod lifecycle;
 mod limits;
 mod metrics;
 mod notify;
+mod operations;
 mod ordinary_user;
 mod people;
 mod policy;

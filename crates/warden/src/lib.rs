@@ -12,6 +12,8 @@ pub mod control;
 mod crash;
 mod dashboard;
 mod decision;
+#[cfg(test)]
+mod documented;
 pub mod engine;
 pub mod events;
 mod executor;

@@ -67,6 +67,8 @@ pub use schema::SCHEMA_JSON;
 pub use verify::{
     Broken, Damage, Proof, Summary, VerifyError, files_of, heads_in, verify, verify_by,
 };
+#[cfg(test)]
+pub(crate) use writer::MAX_OWED;
 
 use crate::events::Events;
 use crate::metrics::Books;

@@ -24,7 +24,7 @@ use crate::metrics::{Books, place};
 const ROTATE_AGAIN: u64 = 1024 * 1024;
 
 /// Bytes of records that are kept while they cannot be written.
-const MAX_OWED: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_OWED: usize = 4 * 1024 * 1024;
 
 /// Bytes of the assembling buffer that are kept between appends.
 const KEPT_BUFFER: usize = 256 * 1024;

@@ -20,6 +20,8 @@ pub(crate) use books::{Books, place};
 pub(crate) use jail::{ANSWERS, AnswerKind, DECISIONS, EXECUTORS, JailCounts, Meter, OUTCOMES};
 pub use page::Format;
 pub(crate) use page::{Family, Page};
+#[cfg(test)]
+pub(crate) use rules::MAX_RULES;
 pub(crate) use rules::Rules;
 
 /// Upper bounds for what the warden does by itself, in seconds.

@@ -18,6 +18,8 @@ use clawrden_policy::{Action, Decision, EnvRules, Facts, Policy};
 pub use source::Brought;
 pub(crate) use source::Unread;
 pub(crate) use source::{Source, Sourced, known};
+#[cfg(test)]
+pub(crate) use steady::MAX_FILES;
 pub(crate) use steady::{Unsteady, steadily};
 pub(crate) use stricter::stricter;
 pub(crate) use watch::{Changes, MOST, QUIET, Watching};

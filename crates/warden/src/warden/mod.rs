@@ -60,6 +60,10 @@ use neighbours::Neighbours;
 use people::Folks;
 use reload::Own;
 
+#[cfg(test)]
+pub(crate) use neighbours::PATIENCE as ENGINE_PATIENCE;
+#[cfg(test)]
+pub(crate) use serve::LAST_WORDS;
 pub use serve::{ServeError, run_warden, serve};
 
 /// The supervisor's state.
