@@ -77,20 +77,7 @@ impl Past {
         };
         let mut records = vec![Record::Requested(asked), Record::Decided(decided)];
         records.extend(self.yes.map(|yes| {
-            let answer = Answered {
-                id,
-                entry: id,
-                approver: "alice".to_owned(),
-                channel: "web".to_owned(),
-                reason: None,
-                kept_until_ms: None,
-                scope: None,
-                holds_until_ms: None,
-                and_what_it_starts: false,
-                inherited_from: None,
-                pattern: None,
-                chat: None,
-            };
+            let answer = Answered::new(id, id, "alice", "web");
             if yes { Record::Approved(answer) } else { Record::Denied(answer) }
         }));
         if let Some(duration_ms) = self.took_ms {
