@@ -21,13 +21,22 @@ pub(crate) enum Tone {
     Quiet,
     /// A heading.
     Strong,
+    /// As any other text.
+    Plain,
 }
 
-/// Whether standard output takes colours: a terminal, and nobody said `NO_COLOR`.
+/// Whether standard output takes colours: a terminal that has some, and nobody said `NO_COLOR`.
 pub(crate) fn colours() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
-        || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-    !refused && std::io::stdout().is_terminal()
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    !refused && !is_monochrome(&term.to_string_lossy()) && std::io::stdout().is_terminal()
+}
+
+/// Whether terminals of this kind show no colours: `dumb`, DEC's own such as `vt100`, and what is called so.
+fn is_monochrome(term: &str) -> bool {
+    let is_of_dec =
+        term.strip_prefix("vt").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    term == "dumb" || is_of_dec || term.ends_with("-mono") || term.ends_with("-m")
 }
 
 /// `text` in the tone, where colours are wanted.
@@ -36,6 +45,7 @@ pub(crate) fn paint(tone: Tone, text: &str) -> String {
         return text.to_owned();
     }
     let code = match tone {
+        Tone::Plain => return text.to_owned(),
         Tone::Good => "32",
         Tone::Warn => "33",
         Tone::Bad => "31;1",
@@ -60,6 +70,7 @@ pub(crate) fn cell(tone: Tone, text: &str) -> Cell {
         return cell;
     }
     match tone {
+        Tone::Plain => cell,
         Tone::Good => cell.fg(comfy_table::Color::Green),
         Tone::Warn => cell.fg(comfy_table::Color::Yellow),
         Tone::Bad => cell.fg(comfy_table::Color::Red),
@@ -95,4 +106,27 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// `1 request`, `2 requests`.
 pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_without_colours_are_known_by_name() {
+        for term in ["dumb", "vt100", "vt220-w", "xterm-mono", "ansi-m"] {
+            assert!(is_monochrome(term), "{term}");
+        }
+        for term in [
+            "",
+            "xterm",
+            "xterm-256color",
+            "screen.xterm",
+            "tmux-256color",
+            "linux",
+            "vte-256color",
+        ] {
+            assert!(!is_monochrome(term), "{term}");
+        }
+    }
 }

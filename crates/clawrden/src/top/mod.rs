@@ -3,35 +3,42 @@
 mod draw;
 mod keys;
 mod model;
+mod orders;
+mod output;
 mod screen;
+mod tail;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clawrden_api::{
-    AnswerRequest, Client, ClientError, GrantScope, HistoryQuery, KillRequest, ResumeRequest,
-    StopRequest,
-};
+use clawrden_api::{Client, ClientError, display};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::cast::player::interrupted;
 use crate::failure::{Failure, Outcome};
-use crate::verbs::answer::told;
 use crate::verbs::{Connection, block_on, done};
 use crate::when;
 use keys::Order;
-use model::{Known, Model, Reach};
+use model::{Body, Known, Model};
+use output::{Following, Piece};
 use screen::Screen;
 
 /// How often the warden is asked.
 const PERIOD: Duration = Duration::from_secs(1);
-/// What `2 hours` is.
-const TWO_HOURS_MS: u64 = 2 * 60 * 60 * 1000;
-/// Requests of the history that are shown.
-const HISTORY: usize = 200;
+
+/// How long it may take to say how things are.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two pictures of an output that goes on: whatever comes in this time is one, so that a slow line keeps up.
+const PACE: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Keys:
@@ -39,14 +46,17 @@ Keys:
   Enter          the whole request            /            filter
   a              approve                      d            deny, with a reason
   A              approve for more, see there
+  o              what a command shows, live where its rule has it recorded
   s              stop a running command       K            stop or pause everything
-  q              quit                         ?            help
+  q, Ctrl-C      quit                         ?            help
 
 Examples:
   clawrden top
-  NO_COLOR=1 clawrden top";
+  NO_COLOR=1 clawrden top
+  ssh -t HOST clawrden top
+  clawrden --host https://warden.example:8080 --token-file token top";
 
-/// Watch and answer on a terminal: queue, running commands, history
+/// Watch and answer on a terminal: queue, running commands with their output, history
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {}
@@ -58,42 +68,215 @@ pub(crate) fn run(_args: &Args, control: Option<&Path>) -> Outcome {
             "`clawrden top` needs a terminal; `clawrden queue`, `ps` and `history` answer in --json".to_owned(),
         ));
     }
+    draws(std::env::var_os("TERM").as_deref())?;
     let connection = Connection::new(control)?;
-    block_on(watch(connection.client))??;
+    block_on(watch(connection.client))?
+}
+
+/// Whether a terminal of this kind can be drawn on.
+fn draws(term: Option<&OsStr>) -> Result<(), Failure> {
+    let is = match term.and_then(OsStr::to_str) {
+        None | Some("") => "TERM is not set".to_owned(),
+        Some(term @ ("dumb" | "unknown")) => format!("TERM is `{term}`"),
+        Some(_) => return Ok(()),
+    };
+    Err(Failure::Usage(format!(
+        "`clawrden top` draws on a terminal whose cursor moves, and {is}; `clawrden watch` asks and answers line by line, \
+         `clawrden queue`, `ps` and `history` print what there is"
+    )))
+}
+
+async fn watch(client: Client) -> Outcome {
+    let looking = client.clone().with_timeout(PATIENCE);
+    // Before the screen is taken: who cannot be reached is said on a usual line.
+    let known = orders::look(&looking).await.map_err(Connection::failure)?;
+    // Heard from before it as well: whatever ends this gives the terminal back.
+    let mut interrupted = pin!(interrupted());
+    tokio::select! {
+        biased;
+        code = &mut interrupted => return Ok(ExitCode::from(code)),
+        () = std::future::ready(()) => {}
+    }
+    let mut screen = Screen::take().map_err(failed)?;
+    let (tell, mut news) = mpsc::channel(16);
+    let mut top = Top::new(client, looking, tell, Model::new(known, when::now_ms()));
+    let mut keys = listen();
+    let mut clock = interval(PERIOD);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut drawn = Instant::now();
+    let mut due = Some(drawn);
+    while !top.is_done() {
+        let mut order = None;
+        tokio::select! {
+            code = &mut interrupted => return Ok(ExitCode::from(code)),
+            event = keys.recv() => {
+                due = Some(Instant::now());
+                order = match event {
+                    Some(Event::Key(key)) if key.kind != KeyEventKind::Release => {
+                        keys::press(&mut top.model, key)
+                    }
+                    Some(_) => None,
+                    None => Some(Order::Quit { at_once: true }),
+                };
+            }
+            _ = clock.tick() => top.look(),
+            Some(heard) = news.recv() => {
+                due = Some(Instant::now());
+                top.hear(heard);
+            }
+            piece = next(top.following.as_mut()) => {
+                due = due.or(Some(drawn + PACE));
+                top.take(piece);
+            }
+            () = sleep_until(due.unwrap_or(drawn)), if due.is_some() => {
+                let now = when::now_ms();
+                screen.draw(|frame| draw::all(frame, &top.model, now)).map_err(failed)?;
+                (drawn, due) = (Instant::now(), None);
+            }
+        }
+        match order {
+            Some(Order::Redraw) => screen.clear().map_err(failed)?,
+            Some(Order::Suspend) => {
+                drop(screen);
+                screen::suspend();
+                screen = Screen::take().map_err(failed)?;
+            }
+            Some(order) => top.obey(order),
+            None => {}
+        }
+        top.settle();
+    }
+    drop(screen);
+    if let Some(told) = top.last_words() {
+        println!("{told}");
+    }
     done()
 }
 
-async fn watch(client: Client) -> Result<(), Failure> {
-    // Before the screen is taken: who cannot be reached is said on a usual line.
-    let known = look(&client).await.map_err(Connection::failure)?;
-    let mut model = Model::new(known);
-    let mut screen = Screen::take().map_err(failed)?;
-    let mut events = listen();
-    let mut clock = tokio::time::interval(PERIOD);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let now = when::now_ms();
-        screen.draw(|frame| draw::all(frame, &model, now)).map_err(failed)?;
-        let order = tokio::select! {
-            _ = clock.tick() => Some(Order::Look),
-            event = events.recv() => match event {
-                Some(Event::Key(key)) if key.kind != KeyEventKind::Release => keys::press(&mut model, key),
-                Some(_) => None,
-                None => Some(Order::Quit),
-            },
-        };
-        match order {
-            None => {}
-            Some(Order::Quit) => return Ok(()),
-            Some(Order::Look) => model.learn(look(&client).await),
-            Some(order) => {
-                model.told = Some(match carry_out(&client, order).await {
-                    Ok(text) => text,
-                    Err(error) => error.to_string(),
-                });
-                model.learn(look(&client).await);
+/// What came from the warden.
+enum News {
+    Known(Box<Result<Known, ClientError>>),
+    Told(String),
+}
+
+/// What goes on besides the picture.
+struct Top {
+    client: Client,
+    /// The same, for looks at how things are.
+    looking: Client,
+    tell: mpsc::Sender<News>,
+    model: Model,
+    following: Option<Following>,
+    looks: usize,
+    /// What was asked for and is not heard of yet.
+    unanswered: usize,
+    leaving: Leaving,
+}
+
+#[derive(PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// When what was asked for is heard of.
+    Soon,
+    AtOnce,
+}
+
+impl Top {
+    fn new(client: Client, looking: Client, tell: mpsc::Sender<News>, model: Model) -> Self {
+        let (following, leaving) = (None, Leaving::No);
+        Self { client, looking, tell, model, following, looks: 0, unanswered: 0, leaving }
+    }
+
+    /// Looks how things are, where nobody does already.
+    fn look(&mut self) {
+        if self.looks == 0 {
+            self.look_anew();
+        }
+    }
+
+    fn look_anew(&mut self) {
+        self.looks += 1;
+        let (looking, tell) = (self.looking.clone(), self.tell.clone());
+        tokio::spawn(async move {
+            let known = orders::look(&looking).await;
+            // Nobody hears it where this has ended.
+            let _ = tell.send(News::Known(Box::new(known))).await;
+        });
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Known(known) => {
+                self.looks -= 1;
+                self.model.learn(*known, when::now_ms());
+            }
+            News::Told(text) => {
+                self.unanswered -= 1;
+                self.model.told = Some(text);
+                // What was looked at meanwhile may be from before.
+                self.look_anew();
             }
         }
+    }
+
+    fn take(&mut self, piece: Option<Piece>) {
+        match (piece, &mut self.model.view) {
+            (Some(piece), Some(view)) => view.take(piece),
+            _ => self.following = None,
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Ask(ask) => {
+                self.unanswered += 1;
+                let (client, tell) = (self.client.clone(), self.tell.clone());
+                tokio::spawn(async move {
+                    let told = orders::carry_out(&client, ask).await;
+                    let _ = tell.send(News::Told(told.unwrap_or_else(|e| e.to_string()))).await;
+                });
+            }
+            Order::Follow { id } => self.following = Some(Following::begin(&self.client, &id)),
+            Order::Quit { at_once: true } => self.leaving = Leaving::AtOnce,
+            Order::Quit { at_once: false } if self.unanswered == 0 => {
+                self.leaving = Leaving::AtOnce
+            }
+            Order::Quit { at_once: false } => self.leaving = Leaving::Soon,
+            // The screen's.
+            Order::Redraw | Order::Suspend => {}
+        }
+    }
+
+    /// What follows from whatever happened.
+    fn settle(&mut self) {
+        if self.model.body != Body::Output {
+            self.following = None;
+        }
+        if self.unanswered > 0 && self.model.told.is_none() && self.model.over.is_none() {
+            self.model.told = Some("the warden is asked".to_owned());
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self.leaving {
+            Leaving::No => false,
+            Leaving::Soon => self.unanswered == 0,
+            Leaving::AtOnce => true,
+        }
+    }
+
+    /// What came of the last order, which nobody has read yet.
+    fn last_words(&self) -> Option<String> {
+        let told = self.model.told.as_ref().filter(|_| self.leaving == Leaving::Soon);
+        told.map(|told| display::text(told))
+    }
+}
+
+/// The next piece of what is followed, if anything is.
+async fn next(following: Option<&mut Following>) -> Option<Piece> {
+    match following {
+        Some(following) => following.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -108,57 +291,6 @@ fn listen() -> mpsc::Receiver<Event> {
         }
     });
     events
-}
-
-async fn look(client: &Client) -> Result<Known, ClientError> {
-    let query = HistoryQuery { limit: Some(HISTORY), ..HistoryQuery::default() };
-    let (status, queue, running, history) = tokio::try_join!(
-        client.status(),
-        client.queue(),
-        client.running(),
-        client.history(&query)
-    )?;
-    Ok(Known { status, queue: queue.entries, running: running.entries, history: history.entries })
-}
-
-async fn carry_out(client: &Client, order: Order) -> Result<String, ClientError> {
-    let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
-    Ok(match order {
-        Order::Approve { id, reach, reason } => {
-            let Reach { scope, and_what_it_starts } = reach;
-            let for_ms = (scope == GrantScope::Time).then_some(TWO_HOURS_MS);
-            let more = AnswerRequest::default();
-            let request = AnswerRequest { reason, scope, for_ms, and_what_it_starts, ..more };
-            let answered = client.approve(&id, &request).await?;
-            told(&answered, &request, when::now_ms())
-        }
-        Order::Deny { id, reason } => {
-            client.deny(&id, &AnswerRequest { reason, ..AnswerRequest::default() }).await?;
-            format!("denied {}", short(&id))
-        }
-        Order::Stop { id, reason } => {
-            let report = client.stop(&id, &StopRequest { reason }).await?;
-            format!(
-                "{} {}",
-                if report.ended { "stopped" } else { "told to end, and not ended yet:" },
-                short(&id)
-            )
-        }
-        Order::Kill { pause } => {
-            let report = client.kill(&KillRequest { pause, ..KillRequest::default() }).await?;
-            let how = if pause { "paused" } else { "stopped" };
-            let problems = report.problems.join("; ");
-            format!(
-                "everything is {how}: {} processes, {} containers {problems}",
-                report.processes, report.containers
-            )
-        }
-        Order::Resume => {
-            client.resume(&ResumeRequest::default()).await?;
-            "resumed".to_owned()
-        }
-        Order::Look | Order::Quit => String::new(),
-    })
 }
 
 // By value, as `map_err` gives it.

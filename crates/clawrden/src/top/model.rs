@@ -1,8 +1,13 @@
 //! What is known, what is looked at, and what is being typed.
 
+use std::cell::Cell;
+use std::time::Instant;
+
 use clawrden_api::{
     ClientError, GrantScope, HistoryEntry, QueueEntry, RunningEntry, Status, display,
 };
+
+use super::output::View;
 
 /// What the warden said last.
 #[derive(Debug)]
@@ -38,13 +43,20 @@ impl Page {
     }
 }
 
-/// What the keys mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Moving about.
+/// What fills the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// The rows of the page.
     List,
-    /// One request, whole, scrolled by so many lines.
+    /// The chosen row, whole, scrolled by so many lines.
     Detail(u16),
+    /// What a command shows.
+    Output,
+}
+
+/// What lies over it, and takes the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Over {
     /// The keys.
     Help,
     /// A line is typed.
@@ -82,35 +94,50 @@ pub(super) enum Typed {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) known: Known,
+    /// When that was said, in milliseconds since the epoch.
+    pub(super) heard_ms: u64,
     /// Why it is not known any better.
     pub(super) stale: Option<String>,
     pub(super) page: Page,
-    pub(super) mode: Mode,
+    pub(super) body: Body,
+    pub(super) over: Option<Over>,
     pub(super) filter: String,
     /// The selected row of each page, by the id of its request: rows come and go.
     selected: [Option<String>; 3],
+    /// Since when a row is chosen that had only slipped under the cursor.
+    pub(super) slipped: Option<Instant>,
     /// What came of the last order.
     pub(super) told: Option<String>,
+    /// The output that is looked at.
+    pub(super) view: Option<View>,
+    /// How far the whole request can be scrolled, as it was drawn last.
+    pub(super) deepest: Cell<u16>,
 }
 
 impl Model {
-    pub(super) fn new(known: Known) -> Self {
+    pub(super) fn new(known: Known, now_ms: u64) -> Self {
         Self {
             known,
+            heard_ms: now_ms,
             stale: None,
             page: Page::Queue,
-            mode: Mode::List,
+            body: Body::List,
+            over: None,
             filter: String::new(),
             selected: [None, None, None],
+            slipped: None,
             told: None,
+            view: None,
+            deepest: Cell::new(0),
         }
     }
 
     /// Takes what the warden says, or that it says nothing.
-    pub(super) fn learn(&mut self, said: Result<Known, ClientError>) {
+    pub(super) fn learn(&mut self, said: Result<Known, ClientError>, now_ms: u64) {
         match said {
             Ok(known) => {
                 self.known = known;
+                self.heard_ms = now_ms;
                 self.stale = None;
             }
             Err(error) => self.stale = Some(error.to_string()),
@@ -162,10 +189,14 @@ impl Model {
         Some(self.ids()[self.row()?].to_owned())
     }
 
+    /// The id of the row that was chosen, though it may be there no longer.
+    pub(super) fn chosen(&self) -> Option<&str> {
+        self.selected[self.slot()].as_deref()
+    }
+
     /// Whether the selected row is one that was looked at before: what has only slipped under the cursor is not answered.
     pub(super) fn is_chosen(&self) -> bool {
-        let chosen = self.selected[self.slot()].as_deref();
-        chosen.is_some() && chosen == self.id().as_deref()
+        self.chosen().is_some() && self.chosen() == self.id().as_deref()
     }
 
     /// Chooses a row.
@@ -174,6 +205,7 @@ impl Model {
         let ids = self.ids();
         let id = ids.get(row.min(ids.len().saturating_sub(1))).map(|&id| id.to_owned());
         self.selected[slot] = id;
+        self.slipped = None;
     }
 
     /// Moves by rows.
