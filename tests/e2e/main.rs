@@ -43,6 +43,7 @@ mod sandbox;
 mod secrets;
 mod suggest;
 mod taps;
+mod top;
 mod version_1;
 mod waiting;
 mod watch;

@@ -11,6 +11,7 @@ pub mod hook;
 pub mod other;
 pub mod pty;
 pub mod raw;
+pub mod screen;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -26,6 +26,11 @@ pub struct Pty {
 impl Pty {
     /// Runs `command` on a new terminal of 30 rows and 100 columns, as the leader of its session.
     pub fn spawn(command: &mut Command) -> Self {
+        Self::spawn_sized(command, 30, 100)
+    }
+
+    /// The same, on one of so many rows and columns.
+    pub fn spawn_sized(command: &mut Command, rows: u16, cols: u16) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -33,7 +38,7 @@ impl Pty {
         let name = ptsname(&master, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
-        resize(master.as_fd().try_clone_to_owned().unwrap(), 30, 100);
+        resize(master.as_fd().try_clone_to_owned().unwrap(), rows, cols);
         command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
         // SAFETY: both calls are plain system calls, which is all that may be done between fork and exec.
         unsafe {
@@ -61,6 +66,11 @@ impl Pty {
         resize(self.master.as_fd().try_clone_to_owned().unwrap(), rows, cols);
     }
 
+    /// How the terminal is set.
+    pub fn modes(&self) -> rustix::termios::Termios {
+        rustix::termios::tcgetattr(&self.master).unwrap()
+    }
+
     /// Reads until `wanted` is shown behind what was waited for before, and gives what came up to its end.
     pub fn expect(&mut self, wanted: &str) -> String {
         let start = Instant::now();
@@ -73,7 +83,7 @@ impl Pty {
                 return text;
             }
             let left = PATIENCE.checked_sub(start.elapsed());
-            let more = left.is_some_and(|_| self.read_some());
+            let more = left.is_some_and(|_| self.read_within(PATIENCE));
             assert!(
                 more,
                 "{wanted:?} did not come; shown: {:?}",
@@ -82,8 +92,9 @@ impl Pty {
         }
     }
 
-    fn read_some(&mut self) -> bool {
-        let timeout = Timespec { tv_sec: 30, tv_nsec: 0 };
+    /// Reads what is shown within this time. `false`: there was nothing, or every process has closed the terminal.
+    pub fn read_within(&mut self, time: Duration) -> bool {
+        let timeout = Timespec::try_from(time).unwrap();
         let fd = self.master.as_fd();
         let mut fds = [PollFd::new(&fd, PollFlags::IN)];
         if poll(&mut fds, Some(&timeout)).unwrap() == 0 {
