@@ -23,8 +23,15 @@ fn run(house: &House, tool: &str) -> Child {
 }
 
 fn watching(house: &House) -> Command {
+    let mut command = notified(house);
+    command.arg("--no-notify");
+    command
+}
+
+/// The same, with a notification where the desktop takes one.
+fn notified(house: &House) -> Command {
     let mut command = clawrden();
-    command.arg("--control").arg(house.control()).args(["watch", "--no-notify"]);
+    command.arg("--control").arg(house.control()).arg("watch");
     command
 }
 
@@ -149,4 +156,112 @@ fn the_queue_that_is_watched_is_a_line_of_json_for_each_change() {
     assert_eq!(asked.wait_with_output().unwrap().status.code(), Some(126));
     watch.kill().unwrap();
     watch.wait().unwrap();
+}
+
+#[test]
+fn the_desktop_is_told_what_waits_in_words_that_it_takes_for_no_markup() {
+    let house = House::new("default_action: deny\nrules: [{command: echo, action: ask}]\n");
+    let (desktop, said) = (house.path("desktop"), house.path("said"));
+    std::fs::create_dir(&desktop).unwrap();
+    let program = desktop.join("notify-send");
+    // Whole, or not there at all.
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" > '{0}.new'\nmv '{0}.new' '{0}'\n",
+        said.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let path = format!("{}:{}", desktop.display(), std::env::var("PATH").unwrap());
+    let watch = |mut command: Command| {
+        command.env("PATH", &path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let ask = || {
+        let mut echo = house.shimmed("echo");
+        echo.args(["<b>&\u{1b}[2J", "--help"]).stdin(Stdio::null()).stderr(Stdio::null());
+        echo.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let deny = || {
+        let id = house.pending()["id"].as_str().unwrap().to_owned();
+        assert!(house.cli(&["deny", &id]).status.success());
+    };
+
+    let mut quiet = watch(watching(&house));
+    let mut asked = ask();
+    shown(quiet.stdout.as_mut().unwrap());
+    drop(quiet.stdin.take());
+    assert!(quiet.wait().unwrap().success());
+    deny();
+    assert_eq!(asked.wait().unwrap().code(), Some(126));
+    assert!(!said.exists(), "nobody wanted to be told");
+
+    let mut loud = watch(notified(&house));
+    let mut asked = ask();
+    shown(loud.stdout.as_mut().unwrap());
+    let said = until("the notification", || std::fs::read_to_string(&said).ok());
+    let lines: Vec<&str> = said.lines().collect();
+    let command = r"echo $'&lt;b&gt;&amp;\e[2J' --help";
+    assert_eq!(lines, ["--app-name=clawrden", "--", "A command waits for you", command]);
+    deny();
+    assert_eq!(asked.wait().unwrap().code(), Some(126));
+    drop(loud.stdin.take());
+    assert!(loud.wait().unwrap().success());
+}
+
+#[test]
+fn who_watches_skips_and_gives_the_reason_that_is_wanted() {
+    let house = House::new(
+        "default_action: deny\nrules:\n  - {command: 'true', action: ask}\n  - {command: 'false', action: ask, \
+         require_reason: true}\n",
+    );
+    let mut watch = watching(&house).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut typed, mut told) = (watch.stdin.take().unwrap(), watch.stdout.take().unwrap());
+    let left = ask(&house);
+    shown(&mut told);
+    let wanted = run(&house, "false");
+    std::thread::sleep(READING);
+    typed.write_all(b"s\n").unwrap();
+    assert!(shown(&mut told).contains("a yes needs a reason: a REASON"));
+    std::thread::sleep(READING);
+    typed.write_all(b"a\n").unwrap();
+    let again = shown(&mut told);
+    assert!(
+        again.contains("reason") && again.contains("false"),
+        "it is asked about again: {again}"
+    );
+    std::thread::sleep(READING);
+    typed.write_all(b"a it is a test\n").unwrap();
+    assert_eq!(wanted.wait_with_output().unwrap().status.code(), Some(1), "it ran");
+    let approved = house.event("approved");
+    assert_eq!(approved["reason"], "it is a test", "{approved}");
+    // The one that was skipped is somebody else's.
+    let id = house.pending()["id"].as_str().unwrap().to_owned();
+    assert!(house.cli(&["deny", &id]).status.success());
+    assert_eq!(left.wait_with_output().unwrap().status.code(), Some(126));
+    typed.write_all(b"q\n").unwrap();
+    assert!(watch.wait().unwrap().success());
+}
+
+#[test]
+fn who_watches_hears_that_the_warden_goes_and_is_asked_again_when_it_is_back() {
+    let mut house = House::new(POLICY);
+    let mut watch = watching(&house).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut typed, mut told) = (watch.stdin.take().unwrap(), watch.stdout.take().unwrap());
+    let asked = ask(&house);
+    shown(&mut told);
+    house.crash();
+    let mut line = String::new();
+    let mut byte = [0];
+    while !(line.contains("warden") && line.ends_with('\n')) {
+        assert_eq!(told.read(&mut byte).unwrap(), 1, "{line}");
+        line.push(char::from(byte[0]));
+    }
+    house.restart();
+    house.pending();
+    // What was asked about is still the same.
+    std::thread::sleep(READING);
+    typed.write_all(b"a\n").unwrap();
+    assert!(asked.wait_with_output().unwrap().status.success());
+    drop(typed);
+    assert!(watch.wait().unwrap().success());
 }
