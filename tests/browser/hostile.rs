@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Child, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::browser::{Browser, with_driver};
 use crate::support::{House, clawrden, text, until};
@@ -64,7 +64,8 @@ fn asks(house: &House) -> Child {
 /// A prisoner whose command line and labels are markup.
 fn lives(house: &House) -> Child {
     let mut command = clawrden();
-    command.arg("--control").arg(house.control()).args(["run", "--quiet", "--jail", "default"]);
+    command.arg("--control").arg(house.control()).args(["run", "--quiet", "--policy"]);
+    command.arg(house.path("policy.yaml"));
     command.args([
         "--label",
         &format!("{IMAGE}={DRAWING}"),
@@ -96,7 +97,10 @@ fn markup_is_text_wherever_it_was_written() {
         let (lives, asked) = (lives(&house), asks(&house));
         until("the prisoner", || {
             let status = house.json(&["status", "--json"]);
-            (!status["jails"][0]["prisoners"].as_array()?.is_empty()).then_some(())
+            let jails = status["jails"].as_array()?;
+            let lives =
+                |jail: &Value| jail["prisoners"].as_array().is_some_and(|all| !all.is_empty());
+            jails.iter().any(lives).then_some(())
         });
         let browser = signed_in(&driver, &house).await;
         browser.until("the card", &card("image", "true")).await;

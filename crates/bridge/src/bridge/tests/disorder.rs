@@ -64,7 +64,7 @@ async fn what_is_told_of_behind_its_answer_is_found_to_be_over() {
     house.warden.tell("denied", &answer("alice"));
     house.warden.tell("waiting", &json!({ "entry": entry(&id(1)) }));
     let of = HistoryEntry {
-        id: id(1),
+        id: format!("r-{}", id(1)),
         time_ms: 900,
         jail: "web".into(),
         argv: entry(&id(1)).argv,
@@ -75,6 +75,8 @@ async fn what_is_told_of_behind_its_answer_is_found_to_be_over() {
     };
     house.warden.history.lock().unwrap().push(of);
     house.did("a post", |did| matches!(did, Did::Post(..))).await;
+    // The queue is read anew, which it is every five minutes as well.
+    house.warden.tell("resumed", &json!({}));
     let (_, card) = house.edited("the answer", |stage| matches!(stage, Stage::Denied(_))).await;
     assert!(matches!(card.stage, Stage::Denied(by) if by.who == "alice"));
 }
