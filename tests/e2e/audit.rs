@@ -33,6 +33,10 @@ fn a_warden_s_ledger_is_proved_without_it_and_a_change_is_named() {
     assert!(audit(&house, &["verify"]).status.success(), "while it is written");
     house.crash();
     let key = text(&audit(&house, &["key"]).stdout).trim().to_owned();
+    let told = audit(&house, &["key", "--json"]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["key"], key.as_str());
+    assert!(told["pem"].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY"), "{told}");
     let proved = audit(&house, &["verify", "--json", "--key", &key]);
     let answer: Value = serde_json::from_slice(&proved.stdout).unwrap();
     assert_eq!((&answer["holds"], &answer["key_given"]), (&true.into(), &true.into()), "{answer}");

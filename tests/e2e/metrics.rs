@@ -113,6 +113,8 @@ fn commands_are_counted_by_what_became_of_them() {
             1.0,
         ),
         ("clawrden_rule_decisions_total{rule=\"(none)\",decision=\"deny\"}".into(), 1.0),
+        ("clawrden_rule_decision_seconds_count{rule=\"policy.yaml:3\"}".into(), 1.0),
+        ("clawrden_rule_decision_seconds_bucket{rule=\"(none)\",le=\"+Inf\"}".into(), 1.0),
         (format!("clawrden_commands_started_total{{{jail},executor=\"local\"}}"), 1.0),
         (format!("clawrden_command_seconds_count{{{jail},executor=\"local\"}}"), 1.0),
         ("clawrden_ledger_records_total{event=\"requested\"}".into(), 3.0),
@@ -122,6 +124,18 @@ fn commands_are_counted_by_what_became_of_them() {
     }
     let lines = house.ledger().len();
     assert_eq!(found["clawrden_ledger_sequence"], f64::from(u32::try_from(lines).unwrap()));
+    let told = house.json(&["metrics", "--json"]);
+    let named = |name: &str| told.as_array().unwrap().iter().find(|m| m["name"] == name).cloned();
+    let rules = named("clawrden_rule_decisions_total").or_else(|| named("clawrden_rule_decisions"));
+    let rules = rules.unwrap();
+    assert_eq!(rules["type"], "counter");
+    let quoted = |sample: &serde_json::Value| {
+        sample["labels"]["rule"] == "policy.yaml:5 (a \"quoted\" name)"
+            && sample["value"].as_f64() == Some(1.0)
+    };
+    assert!(rules["samples"].as_array().unwrap().iter().any(quoted), "{rules}");
+    let samples = told.as_array().unwrap().iter().map(|m| m["samples"].as_array().unwrap().len());
+    assert!(samples.sum::<usize>() >= found.len(), "{told}");
     let page = house.cli(&["metrics"]).stdout;
     assert!(!text(&page).contains("secret"), "{}", text(&page));
 }

@@ -1,4 +1,4 @@
-//! Proving the ledger from the control plane.
+//! Proving and exporting the ledger from the control plane.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,4 +39,67 @@ pub struct LedgerProved {
     pub notes: Vec<String>,
     /// Where and why it does not hold, or why it could not be read.
     pub why: Option<String>,
+}
+
+/// The header of an answer to `GET /api/audit/export`: an [`ExportFacts`] in JSON, of ASCII alone.
+pub const EXPORT_HEADER: &str = "x-clawrden-export";
+
+/// The trailer behind its body: an [`ExportEnd`] in JSON, of ASCII alone. Only who sends `TE: trailers` gets it.
+pub const EXPORT_END: &str = "x-clawrden-export-end";
+
+/// The query of `GET /api/audit/export`: which records; everything that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportQuery {
+    /// `json` (lines, as the ledger has them) or `csv`; absent: what `Accept` says, else `json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(json|csv)$")]
+    pub format: Option<String>,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// Not after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// The first record, by its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// Events such as `decided`, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z_]{1,40}(,[a-z_]{1,40}){0,99}$")]
+    pub event: Option<String>,
+    /// A jail; only `requested` and a few others name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// A request's id, or its first 4 digits or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// What is known of an export before its first byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportFacts {
+    /// The number of the first record that there is; `None` for an empty ledger. Where it is not 1, what was before was
+    /// dropped by retention, or lies elsewhere.
+    pub first: Option<u64>,
+    /// When that was written, in milliseconds since the epoch.
+    pub first_ms: Option<u64>,
+}
+
+/// What came of an export. Without it there is more that did not come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportEnd {
+    /// Records that are in it.
+    pub records: u64,
+    /// Lines that are in none, since they are no records: changed or damaged.
+    pub left_out: u64,
+    /// The first of them, and what is wrong with it.
+    pub why: Option<String>,
+    /// Files that retention dropped before they were read.
+    pub dropped: u64,
+    /// The last line has no end, and is not in it: it is being written, or a crash left it.
+    pub unfinished: bool,
 }

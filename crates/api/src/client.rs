@@ -4,15 +4,18 @@
 //! understand for a yes.
 
 mod access;
+mod audit;
 mod channels;
 mod events;
 mod grants;
 mod people;
+mod policy;
 mod recordings;
 mod remote;
 mod running;
 mod stream;
 
+pub use audit::ExportStream;
 pub use events::{Event, EventStream, MAX_EVENT};
 pub use recordings::RecordingStream;
 
@@ -31,11 +34,10 @@ use tokio::net::UnixStream;
 
 use crate::chat::{ChatUser, ON_BEHALF};
 use crate::error::ErrorBody;
-use crate::policy::{RuleAnswer, RuleRequest};
+use crate::overview::{Overview, OverviewQuery};
 use crate::types::{
     AnswerRequest, Answered, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
-    KillReport, KillRequest, PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest,
-    Status,
+    KillReport, KillRequest, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, Status,
 };
 use remote::{Remote, Wire};
 pub use remote::{RemoteError, Trust, tls};
@@ -182,8 +184,40 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as for every call.
     pub async fn metrics(&self) -> Result<String, ClientError> {
-        let page = self.answer(Method::GET, "/metrics".to_owned(), Vec::new(), TIMEOUT).await?;
-        String::from_utf8(page.into()).map_err(protocol)
+        self.text("/metrics").await
+    }
+
+    /// `GET /healthz`: a warden lives there.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn alive(&self) -> Result<String, ClientError> {
+        self.text("/healthz").await
+    }
+
+    /// `GET /readyz`: `ready`, and a line for each thing that should be known.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotReady` says what is missing.
+    pub async fn ready(&self) -> Result<String, ClientError> {
+        self.text("/readyz").await
+    }
+
+    /// `GET /api/openapi.json`.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every call.
+    pub async fn description(&self) -> Result<serde_json::Value, ClientError> {
+        self.get("/api/openapi.json".to_owned()).await
+    }
+
+    /// `GET /api/overview`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `NotReady` while the ledger's index is being made.
+    pub async fn overview(&self, query: &OverviewQuery) -> Result<Overview, ClientError> {
+        let query = query_string(query)?;
+        self.get(format!("/api/overview{query}")).await
     }
 
     /// `GET /api/queue`.
@@ -234,23 +268,6 @@ impl Client {
     /// [`ClientError`], as for every call.
     pub async fn kill(&self, body: &KillRequest) -> Result<KillReport, ClientError> {
         self.post("/api/kill".to_owned(), body, KILL_TIMEOUT).await
-    }
-
-    /// `POST /api/policy/reload`.
-    ///
-    /// # Errors
-    /// [`ClientError`]; `BadPolicy` when the files do not load, and then the policy before stays in force.
-    pub async fn reload_policy(&self) -> Result<PolicyReloaded, ClientError> {
-        let nothing = serde_json::json!({});
-        self.post("/api/policy/reload".to_owned(), &nothing, KILL_TIMEOUT).await
-    }
-
-    /// `POST /api/policy/rules`.
-    ///
-    /// # Errors
-    /// [`ClientError`]; `NotFound` and `Ambiguous` are about the id.
-    pub async fn add_rule(&self, body: &RuleRequest) -> Result<RuleAnswer, ClientError> {
-        self.post("/api/policy/rules".to_owned(), body, KILL_TIMEOUT).await
     }
 
     /// `POST /api/resume`.
@@ -306,7 +323,20 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, ClientError> {
-        self.call(Method::GET, path, Vec::new(), TIMEOUT).await
+        self.call_get(path, TIMEOUT).await
+    }
+
+    async fn call_get<T: DeserializeOwned>(
+        &self,
+        path: String,
+        timeout: Duration,
+    ) -> Result<T, ClientError> {
+        self.call(Method::GET, path, Vec::new(), timeout).await
+    }
+
+    async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let page = self.answer(Method::GET, path.to_owned(), Vec::new(), TIMEOUT).await?;
+        String::from_utf8(page.into()).map_err(protocol)
     }
 
     async fn post<B: Serialize, T: DeserializeOwned>(
@@ -440,7 +470,7 @@ fn protocol(error: impl std::error::Error) -> ClientError {
     ClientError::Protocol(text)
 }
 
-fn query_string(query: &impl serde::Serialize) -> Result<String, ClientError> {
+fn query_string(query: &impl Serialize) -> Result<String, ClientError> {
     let mut out = String::new();
     let serde_json::Value::Object(fields) = serde_json::to_value(query).map_err(protocol)? else {
         return Ok(out);

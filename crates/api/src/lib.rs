@@ -27,7 +27,9 @@ pub use approvals::*;
 pub use audit::*;
 pub use channels::*;
 pub use chat::*;
-pub use client::{Client, ClientError, Event, EventStream, RecordingStream, RemoteError, Trust};
+pub use client::{
+    Client, ClientError, Event, EventStream, ExportStream, RecordingStream, RemoteError, Trust,
+};
 pub use error::{ErrorBody, ErrorCode, Problem};
 pub use grants::*;
 pub use overview::*;

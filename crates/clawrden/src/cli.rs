@@ -15,7 +15,8 @@ Exit codes:
   1  refused, not found, or answered before
   2  the command line, or a file that it names, is wrong
   3  the warden cannot be reached
-`clawrden run` returns its command's exit code; `clawrden wait` has 75 and 126 as well, `clawrden audit verify` 4, 5 and 6.";
+`clawrden run` returns its command's exit code; `clawrden wait` has 75 and 126 as well, `clawrden audit verify` 4, 5 and 6.
+docs/cli.md has all of them in one table.";
 
 /// Governs the commands that autonomous agents run: by policy, by asking a person, on the record.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ enum Verb {
     Run(run::Args),
     Warden(verbs::warden::Args),
     Status(verbs::status::Args),
+    Health(verbs::health::Args),
+    Overview(verbs::overview::Args),
     Top(top::Args),
     Metrics(verbs::metrics::Args),
     Queue(verbs::queue::Args),
@@ -49,6 +52,8 @@ enum Verb {
     Replay(verbs::replay::Args),
     Audit(verbs::audit::Args),
     Jails(verbs::jails::Args),
+    Config(verbs::config::Args),
+    Whoami(verbs::whoami::Args),
     Token(verbs::token::Args),
     People(verbs::people::Args),
     Notify(verbs::notify::Args),
@@ -64,6 +69,7 @@ enum Verb {
     Uninstall(verbs::uninstall::Args),
     Harden(verbs::harden::Args),
     Completions(verbs::completions::Args),
+    Openapi(verbs::openapi::Args),
 }
 
 impl Verb {
@@ -74,7 +80,6 @@ impl Verb {
             Self::Run(_)
             | Self::Warden(_)
             | Self::Hook(_)
-            | Self::Audit(_)
             | Self::Wait(_)
             | Self::Shims(_)
             | Self::Install(_)
@@ -82,6 +87,7 @@ impl Verb {
             | Self::Harden(_)
             | Self::Completions(_) => false,
             Self::Policy(args) => args.asks_a_warden(),
+            Self::Audit(args) => args.asks_a_warden(),
             _ => true,
         }
     }
@@ -116,6 +122,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Run(args) => run::run(args, control),
         Verb::Warden(args) => verbs::warden::run(args, control),
         Verb::Status(args) => verbs::status::run(&args, control),
+        Verb::Health(args) => verbs::health::run(&args, control),
+        Verb::Overview(args) => verbs::overview::run(args, control),
         Verb::Top(args) => top::run(&args, control),
         Verb::Metrics(args) => verbs::metrics::run(&args, control),
         Verb::Queue(args) => verbs::queue::run(&args, control),
@@ -128,8 +136,10 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Stop(args) => verbs::stop::run(args, control),
         Verb::Attach(args) => verbs::attach::run(&args, control),
         Verb::Replay(args) => verbs::replay::run(&args, control),
-        Verb::Audit(args) => verbs::audit::run(args),
+        Verb::Audit(args) => verbs::audit::run(args, control),
         Verb::Jails(args) => verbs::jails::run(args, control),
+        Verb::Config(args) => verbs::config::run(&args, control),
+        Verb::Whoami(args) => verbs::whoami::run(&args, control),
         Verb::Token(args) => verbs::token::run(args, control),
         Verb::People(args) => verbs::people::run(args, control),
         Verb::Notify(args) => verbs::notify::run(&args, control),
@@ -144,6 +154,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Install(args) => verbs::install::run(args),
         Verb::Uninstall(args) => verbs::uninstall::run(&args),
         Verb::Harden(args) => verbs::harden::run(args),
+        Verb::Openapi(args) => verbs::openapi::run(&args, control),
         Verb::Completions(args) => verbs::completions::run(&args, &mut Cli::command()),
     }
 }
@@ -174,6 +185,64 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// Verbs that answer nothing in JSON, and why.
+    const WITHOUT_JSON: &[(&str, &str)] = &[
+        ("run", "what is printed is the command's; --show-tools, which lists, has it"),
+        ("warden", "a service: it logs, and `status` tells how it is"),
+        ("top", "a screen; `queue`, `ps` and `history` have it"),
+        ("watch", "answers are typed; `queue --watch --json` tells what waits"),
+        ("hook", "it speaks the agent's own JSON, and nothing else"),
+        ("audit export", "--format says the form, and JSON is the usual one"),
+        ("audit schema", "it is JSON"),
+        ("policy schema", "it is JSON"),
+        ("openapi", "it is JSON"),
+        ("completions", "a script for a shell"),
+    ];
+
+    /// Every verb that does something, with all the words that name it.
+    fn verbs() -> Vec<(String, clap::Command)> {
+        fn collect(before: &str, command: &clap::Command, all: &mut Vec<(String, clap::Command)>) {
+            for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+                let name = format!("{before} {}", verb.get_name()).trim().to_owned();
+                if !verb.is_subcommand_required_set() {
+                    all.push((name.clone(), verb.clone()));
+                }
+                collect(&name, verb, all);
+            }
+        }
+        let mut whole = Cli::command();
+        whole.build();
+        let mut all = Vec::new();
+        collect("", &whole, &mut all);
+        assert!(all.len() > 50, "{}", all.len());
+        all
+    }
+
+    #[test]
+    fn every_verb_has_help_with_examples_that_name_it() {
+        for (name, mut verb) in verbs() {
+            let help = verb.render_long_help().to_string();
+            let examples = help.split("Examples:").nth(1).unwrap_or_default();
+            assert!(examples.contains(&name), "{name}: {help}");
+            assert!(help.contains("--control") && help.contains("--host"), "{name}: {help}");
+            assert!(verb.get_about().is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_verb_tells_it_tells_in_json_or_there_is_a_reason() {
+        let all = verbs();
+        for (name, verb) in &all {
+            let has_json = verb.get_arguments().any(|arg| arg.get_long() == Some("json"));
+            let is_excused = WITHOUT_JSON.iter().any(|(excused, _)| excused == name);
+            // `run` has it where it lists.
+            assert!(has_json != is_excused || name == "run", "{name}: {has_json}");
+        }
+        for (name, why) in WITHOUT_JSON {
+            assert!(all.iter().any(|(verb, _)| verb == name) && !why.is_empty(), "{name}");
+        }
     }
 
     #[test]

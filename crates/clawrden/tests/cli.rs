@@ -13,35 +13,6 @@ use assert_cmd::cargo::cargo_bin;
 use clawrden_protocol::{Ack, ToClient};
 use common::Sandbox;
 
-const VERBS: [&str; 26] = [
-    "audit",
-    "watch",
-    "run",
-    "warden",
-    "status",
-    "queue",
-    "approve",
-    "deny",
-    "history",
-    "kill",
-    "jails",
-    "resume",
-    "wait",
-    "policy",
-    "hook",
-    "shims",
-    "completions",
-    "ps",
-    "stop",
-    "top",
-    "grants",
-    "attach",
-    "replay",
-    "token",
-    "dashboard",
-    "metrics",
-];
-
 fn stdout(command: &mut Command) -> String {
     String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
@@ -77,13 +48,8 @@ fn status(stopped: &str) -> String {
 }
 
 #[test]
-fn every_verb_has_help_with_examples() {
-    let sandbox = Sandbox::new();
-    for verb in VERBS {
-        let text = stdout(sandbox.clawrden().args([verb, "--help"]));
-        assert!(text.contains("Examples:") && text.contains("--control"), "{verb}: {text}");
-    }
-    assert!(stdout(sandbox.clawrden().arg("--help")).contains("Exit codes:"));
+fn the_help_tells_the_exit_codes() {
+    assert!(stdout(Sandbox::new().clawrden().arg("--help")).contains("Exit codes:"));
 }
 
 #[test]
@@ -297,33 +263,149 @@ fn shims_are_written_with_a_link_for_every_tool() {
 }
 
 #[test]
-fn completions_name_the_verbs() {
+fn what_is_made_without_a_warden_is_told_in_json() {
     let sandbox = Sandbox::new();
-    let text = stdout(sandbox.clawrden().args(["completions", "bash"]));
-    assert!(VERBS.iter().all(|verb| text.contains(verb)));
+    let told = |words: &[&str]| {
+        let text = stdout(sandbox.clawrden().args(words));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    };
+    let dir = sandbox.path("bin").display().to_string();
+    let shims = told(&["shims", &dir, "git", "npm", "--json"]);
+    assert_eq!(shims, serde_json::json!({"dir": dir, "tools": ["git", "npm"]}));
+    let client = ["--client", "/nowhere/docker", "--json", "--print"];
+    let hardened = told(&[&["harden", "agent:1", "--tools", "git"], &client[..]].concat());
+    assert!(hardened["dockerfile"].as_str().unwrap().contains("FROM agent:1"), "{hardened}");
+    assert_eq!(
+        (&hardened["governed"], &hardened["tools"][0]),
+        (&serde_json::Value::Null, &"git".into())
+    );
 }
 
 #[test]
 fn a_verb_about_this_machine_is_not_asked_of_another() {
     let sandbox = Sandbox::new();
-    let token = sandbox.path("token");
-    std::fs::write(&token, "clawrden_0_0").unwrap();
-    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     for words in [
-        &["audit", "verify"][..],
-        &["audit", "export"],
+        &["audit", "tail"][..],
+        &["audit", "stats"],
+        &["audit", "key"],
+        &["audit", "verify", "--key", "k"],
+        &["audit", "verify", "/l"],
+        &["audit", "export", "/l"],
+        &["policy", "lint"],
+        &["policy", "test"],
         &["policy", "check"],
-        &["policy", "explain", "--", "ls"],
-        &["policy", "show"],
+        &["policy", "explain", "--profile", "ci", "--", "ls"],
+        &["policy", "show", "--list"],
+        &["policy", "show", "pack:git"],
+        &["policy", "suggest", "--since", "7d"],
         &["wait", "7f3a"],
         &["shims", "bin", "ls"],
         &["completions", "bash"],
     ] {
-        let mut command = Command::new(cargo_bin("clawrden"));
-        sandbox.environment(&mut command);
-        command.args(["--host", "https://127.0.0.1:1", "--token-file"]).arg(&token).args(words);
-        let refused = command.assert().code(2);
+        let refused = sandbox.elsewhere("https://127.0.0.1:1").args(words).assert().code(2);
         let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
-        assert!(said.contains("the machine that it runs on"), "{words:?}: {said}");
+        let whys =
+            ["the machine that it runs on", "this machine", "--policy FILE", "name the files"];
+        assert!(whys.iter().any(|why| said.contains(why)), "{words:?}: {said}");
     }
+}
+
+/// What `status` says of a warden that is as `change` makes it.
+fn status_of(change: impl Fn(&mut serde_json::Value)) -> String {
+    let sandbox = Sandbox::new();
+    let mut told = serde_json::from_str(&status("null")).unwrap();
+    change(&mut told);
+    sandbox.answer(&[("GET /api/status", 200, told.to_string())]);
+    stdout(sandbox.clawrden().arg("status"))
+}
+
+#[test]
+fn status_says_in_its_first_lines_what_whoever_is_called_at_night_must_know() {
+    let first = |text: &str, lines: usize| text.lines().take(lines).collect::<Vec<_>>().join("\n");
+    let well = status_of(|_| ());
+    assert!(well.starts_with("running\nwarden 0.1.0"), "{well}");
+
+    let paused = status_of(|told| {
+        told["stopped"] = serde_json::json!({"since_ms": 0, "by": "alice", "paused": true});
+    });
+    let head = first(&paused, 2);
+    assert!(
+        head.starts_with("PAUSED since") && head.contains("alice: what ran is frozen"),
+        "{head}"
+    );
+    assert!(head.contains("`clawrden resume` lets it all go on"), "{head}");
+    assert!(paused.lines().all(|line| line != "running"), "{paused}");
+
+    let full = status_of(|told| {
+        told["ledger"]["error"] = "No space left on device".into();
+    });
+    let head = first(&full, 2);
+    assert!(head.starts_with("NOTHING RUNS: the ledger cannot be written: No space"), "{head}");
+    assert!(head.contains("by itself as soon as /l can be written"), "{head}");
+
+    let nobody = status_of(|told| {
+        told["no_approver"] = serde_json::json!({"count": 3, "last_ms": 0, "request": "7f3a", "jail": "ci",
+            "rule": "policy.yaml:4", "why": "it takes one of ops, and nobody of them can log in"});
+    });
+    let head = first(&nobody, 2);
+    assert!(head.starts_with("running\nNOBODY COULD ANSWER: 3 requests"), "{head}");
+    let all = ["in jail ci (policy.yaml:4)", "one of ops", "`clawrden people`"];
+    assert!(all.iter().all(|part| head.contains(part)), "{head}");
+
+    let channel = |name: &str, connected: bool, error: Option<&str>| {
+        serde_json::json!({"name": name, "kind": "slack", "connected": connected, "error": error, "outbox": 2,
+            "sent": 0, "failed": 1, "heard": 0, "refused": 0, "restarts": 0})
+    };
+    let down = status_of(|told| {
+        let channels = [channel("well", true, None), channel("ops", false, Some("invalid_auth"))];
+        told["channels"] = channels.into_iter().collect();
+    });
+    let head = first(&down, 2);
+    assert!(head.contains("channel ops (slack) not connected: invalid_auth, 2 to send"), "{head}");
+    assert!(down.contains("channel well (slack) connected"), "{down}");
+
+    let refused = status_of(|told| {
+        told["policy"] = serde_json::json!({"source": "/etc/p.yaml", "fingerprint": "ab", "since_ms": 0, "watched": true,
+            "error": {"since_ms": 0, "message": "p.yaml:3: no such action"}});
+    });
+    assert!(first(&refused, 2).contains("the policy before stays in force"), "{refused}");
+    assert!(refused.contains("p.yaml:3: no such action"), "{refused}");
+
+    let held = status_of(|told| {
+        told["held"] = serde_json::json!([{"jail": "web", "stopped": {"since_ms": 0, "by": "bob", "paused": false}}]);
+        told["dry_run"] = true.into();
+    });
+    let head = first(&held, 3);
+    assert!(head.contains("DRY RUN") && head.contains("jail web is STOPPED"), "{head}");
+    assert!(head.contains("`clawrden resume --jail web`"), "{head}");
+}
+
+#[test]
+fn what_has_gone_wrong_is_told_in_json_by_health_and_audit_verify_too() {
+    let sandbox = Sandbox::new();
+    let problem =
+        r#"{"code":"not_ready","message":"the ledger cannot be written: full"}"#.to_owned();
+    let proof = r#"{"running_since_ms":null,"last":{"ended_ms":1,"took_ms":1,"holds":false,"records":0,"bytes":0,"first":0,
+        "last":0,"signed_to":0,"head":null,"notes":[],"why":"line 3: it was changed"}}"#;
+    sandbox.answer(&[
+        ("GET /readyz", 503, problem),
+        ("GET /api/audit/verify", 200, proof.to_owned()),
+        ("POST /api/audit/verify", 409, r#"{"code":"conflict","message":"under way"}"#.to_owned()),
+    ]);
+    let ask = |words: &[&str]| {
+        let output = sandbox.clawrden().args(words).output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let (code, told) = ask(&["health"]);
+    assert_eq!(code, Some(1));
+    assert!(told.starts_with("NOT READY: the ledger cannot be written"), "{told}");
+    let (code, told) = ask(&["health", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((code, &told["ready"], &told["live"]), (Some(1), &false.into(), &true.into()));
+    // Another's proof that is under way is as good.
+    let (code, told) = ask(&["audit", "verify", "--warden"]);
+    assert!(code == Some(1) && told.contains("line 3: it was changed"), "{told}");
+    let (code, told) = ask(&["audit", "verify", "--warden", "--json"]);
+    assert_eq!((code, serde_json::from_str::<serde_json::Value>(&told).is_ok()), (Some(1), true));
 }

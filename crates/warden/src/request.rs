@@ -152,8 +152,9 @@ async fn command(
         }
     };
     let Decision { action, rule, .. } = judged.decision();
-    judged.plan().jail.counts().decided(*action, began.elapsed());
-    warden.metrics.rules.count(rule.as_ref(), *action);
+    let took = began.elapsed();
+    judged.plan().jail.counts().decided(*action, took);
+    warden.metrics.rules.count(rule.as_ref(), *action, took);
     let mut judged = judged;
     let is_asked = judged.decision().action == Action::Ask;
     let may_be_back = !is_asked && is_awaited(warden, judged.plan());

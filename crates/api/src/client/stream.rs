@@ -16,6 +16,8 @@ use super::{Client, ClientError, MAX_ANSWER, TIMEOUT, protocol, refusal};
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) headers: HeaderMap,
+    /// What came behind the body.
+    pub(super) trailers: Option<HeaderMap>,
     body: Incoming,
     _connection: Connection,
 }
@@ -89,7 +91,7 @@ impl Client {
             return Err(refusal(status, &body));
         }
         let (parts, body) = response.into_parts();
-        Ok(Stream { headers: parts.headers, body, _connection: connection })
+        Ok(Stream { headers: parts.headers, trailers: None, body, _connection: connection })
     }
 }
 
@@ -97,8 +99,9 @@ impl Stream {
     /// The next bytes; `None` at the end. Nothing is lost by giving up waiting for them.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         while let Some(frame) = self.body.frame().await {
-            if let Ok(bytes) = frame.map_err(protocol)?.into_data() {
-                return Ok(Some(bytes));
+            match frame.map_err(protocol)?.into_data() {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
         }
         Ok(None)

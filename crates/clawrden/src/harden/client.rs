@@ -70,9 +70,13 @@ impl Client {
         Err(self.failed(words, said))
     }
 
-    /// Does it before the person's eyes.
-    fn show(&self, words: &[&str]) -> Result<(), ClientError> {
-        let status = Command::new(&self.program).args(words).stdin(Stdio::null()).status();
+    /// Does it before the person's eyes; on standard error, where our answer is for a program.
+    fn show(&self, words: &[&str], quiet: bool) -> Result<(), ClientError> {
+        let mut command = Command::new(&self.program);
+        if quiet {
+            command.stdout(std::io::stderr());
+        }
+        let status = command.args(words).stdin(Stdio::null()).status();
         let status = status.map_err(|source| ClientError::Start(self.program.clone(), source))?;
         if status.success() { Ok(()) } else { Err(self.failed(words, String::new())) }
     }
@@ -88,7 +92,7 @@ impl Client {
     pub(crate) fn facts(&self, image: &str) -> Result<Facts, ClientError> {
         let inspect = ["image", "inspect", "--format", "{{json .Config}}", image];
         if !self.ask(&inspect)?.status.success() {
-            self.show(&["pull", image])?;
+            self.show(&["pull", image], true)?;
         }
         let config: Config = serde_json::from_slice(&self.said(&inspect)?)
             .map_err(|error| ClientError::Answer(self.program.clone(), error.to_string()))?;
@@ -111,13 +115,21 @@ impl Client {
         Ok(found?.status.success())
     }
 
-    /// Builds what is in a folder, and removes a first stage that carries this label. Nothing of it needs a network.
+    /// Builds what is in a folder, and removes a first stage that carries this label. Nothing of it needs a network. With
+    /// `quiet` nothing is said on standard output.
     ///
     /// # Errors
     /// When the engine says no.
-    pub(crate) fn build(&self, folder: &Path, tag: &str, stage: &str) -> Result<(), ClientError> {
+    pub(crate) fn build(
+        &self,
+        folder: &Path,
+        tag: &str,
+        stage: &str,
+        quiet: bool,
+    ) -> Result<(), ClientError> {
         let folder = folder.to_string_lossy();
-        self.show(&["build", "--force-rm", "--network", "none", "--tag", tag, &folder])?;
+        let words = ["build", "--force-rm", "--network", "none", "--tag", tag, &folder];
+        self.show(&words, quiet)?;
         let label = format!("label={STAGE_LABEL}={stage}");
         // Where it stays, it only takes room.
         let _ = self.ask(&["image", "prune", "--force", "--filter", &label]);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::Wish;
 use super::error::InstallError;
 use super::find::Found;
@@ -11,7 +13,7 @@ use super::startup::Shells;
 use super::world::World;
 
 /// The outcome, in parts.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
     /// Tools that have a stand-in.
     pub(crate) tools: Vec<String>,

@@ -69,6 +69,20 @@ fn typed_reason(message: &str) -> Result<String, Failure> {
     if reason.is_empty() { Err(refused()) } else { Ok(reason.to_owned()) }
 }
 
+/// Asks for a yes on the terminal.
+///
+/// # Errors
+/// [`Failure::Refused`] with `otherwise` for anything else.
+pub(crate) fn agree(question: &str, otherwise: &str) -> Result<(), Failure> {
+    eprint!("{question} [y/N] ");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(error.to_string()))?;
+    if matches!(line.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::Refused(otherwise.to_owned()))
+}
+
 /// Digits that can name a request.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use clawrden_api::{
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{count, print_json};
-use crate::verbs::answer::{Answer, check_id, send};
+use crate::verbs::answer::{Answer, agree, check_id, send};
 use crate::verbs::{Connection, block_on, done};
 
 const EXAMPLES: &str = "\
@@ -138,7 +138,7 @@ fn always(args: &Args, control: Option<&Path>) -> Outcome {
     }
     eprintln!("{shown}");
     if !args.yes {
-        agree("write it?")?;
+        agree("write it?", "nothing is approved")?;
     }
     let written = ask(Some(found.rule.clone()))?;
     if args.json {
@@ -152,17 +152,6 @@ fn always(args: &Args, control: Option<&Path>) -> Outcome {
         println!("{it}: {} is in force; remove it to be asked again", display::text(&written.file));
     }
     done()
-}
-
-/// Asks for a yes on the terminal.
-fn agree(question: &str) -> Result<(), Failure> {
-    eprint!("{question} [y/N] ");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(error.to_string()))?;
-    if matches!(line.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::Refused("nothing is approved".to_owned()))
 }
 
 /// Shows what a pattern would have taken of the history. Whether the approval is to be given.
@@ -194,7 +183,8 @@ fn test(
     if tested.why.is_some() {
         return Err(Failure::Refused("nothing is approved".to_owned()));
     }
-    agree(&format!("approve every command that {} takes?", display::text(pattern)))?;
+    let question = format!("approve every command that {} takes?", display::text(pattern));
+    agree(&question, "nothing is approved")?;
     Ok(true)
 }
 

@@ -1,5 +1,6 @@
 //! `clawrden attach`: watches a recorded command while it runs. Nothing that is typed here reaches it.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +17,8 @@ Only what a rule has recorded (`record`) can be watched. Ctrl-C ends the watchin
 
 Examples:
   clawrden attach 7f3a
-  clawrden attach 7f3a --new";
+  clawrden attach 7f3a --new
+  clawrden attach 7f3a --json | jq -r 'arrays | .[2]'";
 
 /// Watch a recorded command while it runs
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,9 @@ pub(crate) struct Args {
     /// Leave out what it has shown before
     #[arg(long)]
     new: bool,
+    /// The recording's own lines of JSON, as they come (asciicast)
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the verb.
@@ -58,8 +63,16 @@ async fn watch(connection: &Connection, args: &Args) -> Outcome {
     let mut reader = Reader::default();
     let mut player = Player::new();
     while let Some(bytes) = stream.next().await.map_err(Connection::failure)? {
+        if args.json {
+            let mut out = std::io::stdout().lock();
+            let written = out.write_all(&bytes).and_then(|()| out.flush());
+            written
+                .map_err(|e| Failure::Refused(format!("standard output cannot be written: {e}")))?;
+        }
         for event in reader.take(&bytes) {
-            player.show(&event)?;
+            if !args.json {
+                player.show(&event)?;
+            }
             if matches!(&event.what, What::Marker(text) if text == RECORDING_DROPPED) {
                 return Err(Failure::Code { code: REFUSED, text: String::new() });
             }

@@ -8,13 +8,14 @@ use clap::ValueEnum;
 use clawrden_bridge::api::OverApi;
 use clawrden_bridge::bridge::{Bridge, Options};
 use clawrden_bridge::channel::{Channel, Kind};
+use clawrden_bridge::service::Step;
 use clawrden_bridge::standing::Standing;
 use clawrden_bridge::trial;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, paint};
+use crate::output::{Tone, paint, print_json};
 use crate::verbs::{Connection, chain, done, elsewhere, places, read_bounded};
 
 /// Bytes of the longest file of settings.
@@ -57,6 +58,9 @@ pub(crate) struct Args {
     /// Only try the whole way, step by step, with a message there
     #[arg(long)]
     test: bool,
+    /// With --test: answer in JSON
+    #[arg(long, requires = "test")]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -124,13 +128,16 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
             () = bridge.run() => Err(Failure::Refused("the bridge has ended".to_owned())),
             _ = term.recv() => done(),
             _ = int.recv() => done(),
-            steps = tried => told(&steps),
+            steps = tried => told(&steps, args.json),
         }
     })
 }
 
-fn told(steps: &[clawrden_bridge::service::Step]) -> Outcome {
-    for step in steps {
+fn told(steps: &[Step], json: bool) -> Outcome {
+    if json {
+        print_json(&steps)?;
+    }
+    for step in steps.iter().filter(|_| !json) {
         let what = clawrden_api::display::text(&step.what);
         match &step.failed {
             None => println!("{} {what}", paint(Tone::Good, "ok    ")),

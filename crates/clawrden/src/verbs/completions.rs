@@ -6,7 +6,8 @@ use crate::verbs::done;
 const EXAMPLES: &str = "\
 Examples:
   clawrden completions bash > ~/.local/share/bash-completion/completions/clawrden
-  clawrden completions zsh > ~/.zfunc/_clawrden";
+  clawrden completions zsh > ~/.zfunc/_clawrden
+  clawrden completions fish > ~/.config/fish/completions/clawrden.fish";
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]

@@ -35,6 +35,34 @@ pub(crate) struct Args {
     ca: Option<PathBuf>,
 }
 
+/// For a verb that looks at files of this machine unless a warden is meant.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AskWarden {
+    /// Ask the warden rather than look at files of this machine; with --host that is so without it
+    #[arg(long)]
+    warden: bool,
+}
+
+impl AskWarden {
+    /// Whether a warden is meant.
+    pub(crate) fn is_meant(&self) -> bool {
+        self.warden || client().is_some()
+    }
+
+    /// Refuses what goes with files alone.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] with the first of these that was given.
+    pub(crate) fn refuse(&self, given: &[(bool, &str)]) -> Result<(), Failure> {
+        match given.iter().find(|(is_given, _)| *is_given) {
+            Some((_, what)) => Err(Failure::Usage(format!(
+                "{what} is about files of this machine, and goes neither with --warden nor with --host"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Set once, before any verb runs.
 static CLIENT: OnceLock<Client> = OnceLock::new();
 

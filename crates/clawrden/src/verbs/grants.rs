@@ -32,6 +32,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Take an approval back: nothing more runs by it
+    #[command(after_help = "\
+Examples:
+  clawrden grants revoke 7f3a --reason 'approved the wrong one'")]
     Revoke {
         /// The grant, as `clawrden grants` shows it: at least four digits of its id
         #[arg(value_name = "ID")]

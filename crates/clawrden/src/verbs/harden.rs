@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clawrden_warden::jails::JailName;
+use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 use crate::harden::{self, Client, Facts, Order};
 use crate::install::User;
+use crate::output::print_json;
 use crate::run::tools;
 use crate::verbs::{chain, done};
 
@@ -53,6 +55,19 @@ pub(crate) struct Args {
     /// The image has no shell; without it, the image is looked into where a client is there
     #[arg(long)]
     no_shell: bool,
+    /// Answer in JSON; what the client says while it builds goes to standard error
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Hardened<'a> {
+    image: &'a str,
+    /// The governed image; null where none was built.
+    governed: Option<&'a str>,
+    tools: &'a [String],
+    dockerfile: &'a str,
 }
 
 /// Runs the verb.
@@ -105,8 +120,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let refused = |e: harden::ContextError| Failure::Refused(chain(&e));
     if !is_built {
         let text = harden::write(args.context.as_deref(), &order, &facts).map_err(refused)?;
-        print!("{text}");
-        return done();
+        return tell(&order, None, &text, args.json);
     }
     let Some(client) = client else {
         return Err(Failure::Refused(
@@ -123,8 +137,21 @@ pub(crate) fn run(args: Args) -> Outcome {
         name.clone_into(&mut order.stage);
     }
     let text = harden::write(Some(folder.path()), &order, &facts).map_err(refused)?;
-    println!("{text}");
-    client.build(folder.path(), &tag, &order.stage).map_err(|e| Failure::Refused(chain(&e)))?;
-    println!("governed: {tag}");
+    if !args.json {
+        println!("{text}");
+    }
+    let built = client.build(folder.path(), &tag, &order.stage, args.json);
+    built.map_err(|e| Failure::Refused(chain(&e)))?;
+    tell(&order, Some(&tag), &text, args.json)
+}
+
+/// Tells what was made; the Dockerfile only where nothing was.
+fn tell(order: &Order, governed: Option<&str>, dockerfile: &str, json: bool) -> Outcome {
+    let Order { image, tools, .. } = order;
+    match governed {
+        _ if json => print_json(&Hardened { image, governed, tools, dockerfile })?,
+        Some(tag) => println!("governed: {tag}"),
+        None => print!("{dockerfile}"),
+    }
     done()
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Outcome};
 use crate::install::{self, InstallError, Report, Root, User, Wish};
+use crate::output::print_json;
 use crate::run::tools;
 use crate::verbs::{chain, done};
 
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     /// Also copy everything that was changed into this folder
     #[arg(long, value_name = "DIR", hide = true, conflicts_with = "root")]
     changes: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the verb.
@@ -66,8 +70,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     if let Some(into) = &args.changes {
         install::copy_changes(&root, into).map_err(refused)?;
     }
-    tell(&report);
-    if !report.tools.is_empty() {
+    tell(&report, args.json)?;
+    if !args.json && !report.tools.is_empty() {
         println!(
             "without a shell: set ENV PATH=/clawrden/bin:$PATH in the image, or --env where it is run"
         );
@@ -79,10 +83,14 @@ pub(super) fn open(root: Option<&Path>) -> Result<Root, Failure> {
     Root::open(root.unwrap_or(Path::new("/"))).map_err(|e| Failure::Usage(chain(&e)))
 }
 
-pub(super) fn tell(report: &Report) {
+pub(super) fn tell(report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(report);
+    }
     for line in report.lines() {
         println!("{line}");
     }
+    Ok(())
 }
 
 /// Words a refusal.

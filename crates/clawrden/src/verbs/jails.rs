@@ -36,6 +36,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a jail that stays until it is deleted
+    #[command(after_help = "\
+Examples:
+  clawrden jails create agents --command npm,git,docker")]
     Create {
         /// Its name: a-z, 0-9, `_`, `.` and `-`, a letter or digit first
         name: String,
@@ -47,6 +50,9 @@ enum Verb {
         json: bool,
     },
     /// Delete a jail that nobody is in and that is not in the policy
+    #[command(after_help = "\
+Examples:
+  clawrden jails delete agents")]
     Delete {
         /// Its name
         name: String,
@@ -55,6 +61,10 @@ enum Verb {
         json: bool,
     },
     /// Show one jail: its folders, tools and containers
+    #[command(after_help = "\
+Examples:
+  clawrden jails show agents
+  clawrden jails show agents --json | jq -r .folder")]
     Show {
         /// Its name
         name: String,

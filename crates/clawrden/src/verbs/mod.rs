@@ -16,12 +16,14 @@ pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod bridge;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod dashboard;
 pub(crate) mod deny;
 pub(crate) mod elsewhere;
 pub(crate) mod follow;
 pub(crate) mod grants;
 pub(crate) mod harden;
+pub(crate) mod health;
 pub(crate) mod heard;
 pub(crate) mod history;
 pub(crate) mod hook;
@@ -30,6 +32,8 @@ pub(crate) mod jails;
 pub(crate) mod kill;
 pub(crate) mod metrics;
 pub(crate) mod notify;
+pub(crate) mod openapi;
+pub(crate) mod overview;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod ps;
@@ -44,6 +48,7 @@ pub(crate) mod uninstall;
 pub(crate) mod wait;
 pub(crate) mod warden;
 pub(crate) mod watch;
+pub(crate) mod whoami;
 
 /// A client of the control plane, and where it looks.
 pub(crate) struct Connection {

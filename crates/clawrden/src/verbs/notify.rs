@@ -30,6 +30,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Try the whole way of a channel, step by step; it posts a message there
+    #[command(after_help = "\
+Examples:
+  clawrden notify test ops
+  clawrden notify test ops --json | jq '.steps[] | select(.failed)'")]
     Test {
         /// Its name
         channel: String,
@@ -105,8 +109,8 @@ fn state(channel: &ChannelStatus) -> (Tone, String) {
     }
 }
 
-/// The channels in a status.
-pub(crate) fn channels(channels: &[ChannelStatus]) {
+/// Channels in a status.
+pub(crate) fn channels<'a>(channels: impl Iterator<Item = &'a ChannelStatus>) {
     for channel in channels {
         let (tone, state) = state(channel);
         let outbox = match channel.outbox {

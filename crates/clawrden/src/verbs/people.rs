@@ -34,6 +34,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a code that binds the user of a chat who says it to a person, once, within ten minutes
+    #[command(after_help = "\
+Examples:
+  clawrden people pair alice --service slack")]
     Pair {
         /// The person, by the name of the warden's settings
         name: String,
@@ -45,6 +48,9 @@ enum Verb {
         json: bool,
     },
     /// Take back what a code has bound
+    #[command(after_help = "\
+Examples:
+  clawrden people unpair alice slack:T012ABC/U345DEF")]
     Unpair {
         /// The person
         name: String,

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clawrden_api::{RecordingFacts, RecordingQuery, display};
+use serde::Serialize;
 
 use crate::cast::player::{Pace, Player, interrupted};
 use crate::cast::reader::{Event, Reader, What};
 use crate::cast::screen::Screen;
 use crate::failure::{Failure, Outcome, REFUSED};
+use crate::output::print_json;
 use crate::verbs::answer::check_id;
 use crate::verbs::{Connection, block_on, done};
 
@@ -24,7 +26,9 @@ Examples:
   clawrden replay 7f3a --speed 4 --idle-limit 1
   clawrden replay 7f3a --print | less -R
   clawrden replay 7f3a --export session.cast
-  clawrden replay 7f3a --export session.txt";
+  clawrden replay 7f3a --export session.txt
+  clawrden replay 7f3a --tail
+  clawrden replay 7f3a --json | jq -r .verdict";
 
 /// Play what a command has shown, from its recording
 #[derive(Debug, clap::Args)]
@@ -45,6 +49,22 @@ pub(crate) struct Args {
     /// Write it to a file instead: the recording itself, or its text where the name ends with `.txt`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["speed", "idle_limit", "print"])]
     export: Option<PathBuf>,
+    /// Only the last lines of what it wrote, as plain text, as a chat is told them
+    #[arg(long, conflicts_with_all = ["speed", "idle_limit", "print", "export"])]
+    tail: bool,
+    /// Play nothing, and say in JSON what the recording is and whether the ledger has it so; or its tail
+    #[arg(long, conflicts_with_all = ["speed", "idle_limit", "print"])]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    facts: &'a RecordingFacts,
+    /// `same`, `differs` or `unknown`.
+    verdict: &'static str,
+    text: String,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -65,13 +85,28 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     check_id(&args.id)?;
     let connection = Connection::new(control)?;
+    if args.tail {
+        let tail = block_on(connection.client.recording_tail(&args.id))?;
+        let tail = tail.map_err(Connection::failure)?;
+        if args.json {
+            print_json(&tail)?;
+        } else {
+            tail.text.lines().for_each(|line| println!("{}", display::text(line)));
+        }
+        return done();
+    }
     block_on(async {
         let (facts, bytes) = fetch(&connection, &args.id).await?;
         let verdict = compare(&facts, &bytes);
-        eprintln!("clawrden: {}", verdict.text());
+        if args.json {
+            let (verdict, text) = (verdict.word(), verdict.text());
+            print_json(&Told { facts: &facts, verdict, text })?;
+        } else {
+            eprintln!("clawrden: {}", verdict.text());
+        }
         if let Some(path) = &args.export {
             export(path, &bytes)?;
-        } else {
+        } else if !args.json {
             let events = Reader::default().take(&bytes);
             let pace = Pace { speed: args.speed, idle_limit: args.idle_limit };
             let interrupted = interrupted();
@@ -113,6 +148,14 @@ enum Verdict {
 }
 
 impl Verdict {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Same(_) => "same",
+            Self::Differs(_) => "differs",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Same(None) => "this recording is as the ledger has it".to_owned(),

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clawrden_warden::jails::shims::write_shims;
+use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
-use crate::output::count;
+use crate::output::{count, print_json};
 use crate::run::tools;
 use crate::verbs::{chain, done};
 
@@ -27,6 +28,16 @@ pub(crate) struct Args {
     /// The tools to stand in for, by bare name
     #[arg(value_name = "TOOL", required = true)]
     tools: Vec<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Written<'a> {
+    dir: String,
+    tools: &'a [String],
 }
 
 /// Runs the verb.
@@ -37,6 +48,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let dir = std::path::absolute(&args.dir)
         .map_err(|e| Failure::Usage(format!("{} is no folder: {e}", args.dir.display())))?;
     write_shims(&dir, &args.tools).map_err(|e| Failure::Refused(chain(&e)))?;
-    println!("{}: {}", dir.display(), count(args.tools.len(), "tool", "tools"));
+    if args.json {
+        print_json(&Written { dir: dir.display().to_string(), tools: &args.tools })?;
+    } else {
+        println!("{}: {}", dir.display(), count(args.tools.len(), "tool", "tools"));
+    }
     done()
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use clawrden_api::{
-    EngineStatus, IndexStatus, JailStatus, PolicyStatus, PrisonerStatus, Queue, Status, display,
+    BridgeStatus, EngineStatus, Held, IndexStatus, JailStatus, NoApprover, PolicyStatus,
+    PrisonerStatus, Queue, Status, Stopped, display,
 };
 
 use crate::failure::Outcome;
@@ -54,16 +55,15 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
         return done();
     }
     let now = when::now_ms();
-    state(&status, now);
-    if status.dry_run {
-        let text = "DRY RUN: what the policy asks or denies is recorded and let through, disasters excepted";
-        println!("{}", paint(Tone::Bad, text));
+    for (tone, line) in state(&status, now).into_iter().chain(troubles(&status, now)) {
+        println!("{}", paint(tone, &line));
     }
+    super::notify::channels(status.channels.iter().filter(|channel| !channel.connected));
+    bridges(status.bridges.iter().filter(|bridge| bridge.reason.is_some()), now);
+    warden(&status, now);
     pending(&queue, now);
-    no_approver(&status, now);
-    people(&status, now);
-    bridges(&status, now);
-    super::notify::channels(&status.channels);
+    bridges(status.bridges.iter().filter(|bridge| bridge.reason.is_none()), now);
+    super::notify::channels(status.channels.iter().filter(|channel| channel.connected));
     jails(&status, args.verbose);
     policy(&status.policy, now);
     prisoners(&status, now);
@@ -82,34 +82,88 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     done()
 }
 
-fn state(status: &Status, now: u64) {
-    match &status.stopped {
-        None => println!("{}", paint(Tone::Good, "running")),
-        Some(stopped) => {
-            let how = if stopped.paused { ", everything is frozen" } else { "" };
-            let text = format!(
-                "STOPPED since {} by {}{how}: everything new is denied",
-                when::moment(stopped.since_ms, now),
-                display::text(&stopped.by)
-            );
-            println!("{}\n`clawrden resume` ends it", paint(Tone::Bad, &text));
-        }
+/// Whether anything runs at all: the first thing that is said.
+fn state(status: &Status, now: u64) -> Vec<(Tone, String)> {
+    let mut lines = Vec::new();
+    if let Some(Stopped { since_ms, by, paused }) = &status.stopped {
+        let (since, by) = (when::moment(*since_ms, now), display::text(by));
+        lines.push(match paused {
+            false => format!("STOPPED since {since} by {by}: everything new is denied"),
+            true => format!(
+                "PAUSED since {since} by {by}: what ran is frozen, and everything new is denied"
+            ),
+        });
+        let resume = if *paused { "lets it all go on" } else { "ends it" };
+        lines.push(format!("`clawrden resume` {resume}"));
     }
-    for held in &status.held {
-        let container = held.container.as_ref().map(|container| &container.name[..]);
-        let what = match (&held.jail, container) {
-            (Some(jail), _) => format!("jail {}", display::text(jail)),
-            (None, container) => format!("container {}", display::text(container.unwrap_or("?"))),
-        };
-        let how = if held.stopped.paused { "PAUSED" } else { "STOPPED" };
-        let text = format!(
-            "{what} is {how} since {} by {}; `{}` ends it",
-            when::moment(held.stopped.since_ms, now),
-            display::text(&held.stopped.by),
-            super::kill::resume(held.jail.as_deref(), container),
-        );
-        println!("{}", paint(Tone::Bad, &text));
+    if let Some(error) = &status.ledger.error {
+        let error = display::text(error);
+        lines.push(format!("NOTHING RUNS: the ledger cannot be written: {error}"));
+        let path = display::text(&status.ledger.path);
+        let path = if path.is_empty() { "it".to_owned() } else { path };
+        lines.push(format!("it goes on by itself as soon as {path} can be written again"));
     }
+    if lines.is_empty() {
+        return vec![(Tone::Good, "running".to_owned())];
+    }
+    lines.into_iter().map(|line| (Tone::Bad, line)).collect()
+}
+
+/// What is not as it should be, the most urgent first.
+fn troubles(status: &Status, now: u64) -> Vec<(Tone, String)> {
+    let mut lines = Vec::new();
+    if status.dry_run {
+        let text = "DRY RUN: what the policy asks or denies is recorded and let through, disasters excepted";
+        lines.push(text.to_owned());
+    }
+    lines.extend(status.held.iter().map(|held| on_hold(held, now)));
+    lines.extend(status.no_approver.as_ref().map(|last| nobody(last, now)));
+    if let Some(error) = &status.policy.error {
+        let since = when::moment(error.since_ms, now);
+        lines.push(format!(
+            "the policy's files do not load since {since}: the policy before stays in force (see below)"
+        ));
+    }
+    if let Some(error) = &status.people.error {
+        let since = when::moment(status.people.since_ms, now);
+        lines.push(format!(
+            "the settings do not load, and the people of {since} go on answering: {}",
+            display::text(error)
+        ));
+    }
+    lines.into_iter().map(|line| (Tone::Bad, line)).collect()
+}
+
+/// A jail or a container that is stopped alone.
+fn on_hold(held: &Held, now: u64) -> String {
+    let container = held.container.as_ref().map(|container| &container.name[..]);
+    let what = match (&held.jail, container) {
+        (Some(jail), _) => format!("jail {}", display::text(jail)),
+        (None, container) => format!("container {}", display::text(container.unwrap_or("?"))),
+    };
+    let how = if held.stopped.paused { "PAUSED" } else { "STOPPED" };
+    format!(
+        "{what} is {how} since {} by {}; `{}` ends it",
+        when::moment(held.stopped.since_ms, now),
+        display::text(&held.stopped.by),
+        super::kill::resume(held.jail.as_deref(), container),
+    )
+}
+
+/// Requests that nobody could have answered: somebody has to be let in, or the policy put right.
+fn nobody(last: &NoApprover, now: u64) -> String {
+    let times = count(usize::try_from(last.count).unwrap_or(usize::MAX), "request", "requests");
+    format!(
+        "NOBODY COULD ANSWER: {times} denied for that since the start; the last {} in jail {} ({}): {}; `clawrden people` \
+         lists who may",
+        when::moment(last.last_ms, now),
+        display::text(&last.jail),
+        display::text(last.rule.as_deref().unwrap_or("the default action")),
+        display::text(&last.why),
+    )
+}
+
+fn warden(status: &Status, now: u64) {
     println!(
         "warden {}, pid {}, uid {}, up {}; {} running",
         display::text(&status.version),
@@ -143,22 +197,9 @@ fn pending(queue: &Queue, now: u64) {
     }
 }
 
-/// Requests that nobody could have answered: somebody has to be let in, or the policy put right.
-fn no_approver(status: &Status, now: u64) {
-    let Some(last) = &status.no_approver else { return };
-    let times = count(usize::try_from(last.count).unwrap_or(usize::MAX), "request", "requests");
-    let text = format!(
-        "{times} denied since the start because nobody could answer; the last {} ({}): {}",
-        when::moment(last.last_ms, now),
-        display::text(last.rule.as_deref().unwrap_or("the default action")),
-        display::text(&last.why),
-    );
-    println!("{}", paint(Tone::Bad, &text));
-}
-
 /// The chats by which people can answer, and those by which they cannot.
-fn bridges(status: &Status, now: u64) {
-    for bridge in &status.bridges {
+fn bridges<'a>(bridges: impl Iterator<Item = &'a BridgeStatus>, now: u64) {
+    for bridge in bridges {
         let by = bridge
             .token
             .as_ref()
@@ -172,17 +213,6 @@ fn bridges(status: &Status, now: u64) {
             }
         }
     }
-}
-
-/// Why the people of the settings are not those who answer.
-fn people(status: &Status, now: u64) {
-    let Some(error) = &status.people.error else { return };
-    let text = format!(
-        "the settings do not load, and the people of {} go on answering: {}",
-        when::moment(status.people.since_ms, now),
-        display::text(error)
-    );
-    println!("{}", paint(Tone::Bad, &text));
 }
 
 fn jails(status: &Status, verbose: bool) {
@@ -287,9 +317,9 @@ fn command(prisoner: &PrisonerStatus) -> String {
 fn ledger(status: &Status) {
     let ledger = &status.ledger;
     println!("\nledger {}, {} records", display::text(&ledger.path), ledger.sequence);
-    if let Some(error) = &ledger.error {
-        let text = format!("it cannot be written, so nothing runs: {}", display::text(error));
-        println!("{}", paint(Tone::Bad, &text));
+    if let Some(error) = &ledger.anchor_error {
+        let text = format!("the newest head did not reach every anchor: {}", display::text(error));
+        println!("{}", paint(Tone::Warn, &text));
     }
 }
 

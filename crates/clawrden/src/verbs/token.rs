@@ -31,6 +31,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a token, and print it this once
+    #[command(after_help = "\
+Examples:
+  clawrden token create --role viewer --name grafana > token && chmod 600 token
+  clawrden token create --role approver --jail agents --expires 30d --name alice")]
     Create {
         /// What its owner may do: viewer, approver or admin
         #[arg(long, value_name = "ROLE")]
@@ -55,12 +59,19 @@ enum Verb {
         json: bool,
     },
     /// List tokens, and sessions of the web page
+    #[command(after_help = "\
+Examples:
+  clawrden token list
+  clawrden token list --json | jq '.tokens[] | select(.last_used_ms == null)'")]
     List {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
     /// Revoke a token with its sessions, or one session
+    #[command(after_help = "\
+Examples:
+  clawrden token revoke 7f3a21bc")]
     Revoke {
         /// Its id, as `clawrden token list` shows it
         id: String,

@@ -22,12 +22,15 @@ pub(crate) struct Args {
     /// The folder of an unpacked image; this system otherwise
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> Outcome {
     let root = open(args.root.as_deref())?;
     let report = install::uninstall(&root).map_err(refused)?;
-    tell(&report);
+    tell(&report, args.json)?;
     done()
 }

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use clawrden_api::display;
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABLE, RECONNECT};
 use clawrden_protocol::{Ack, WaitRequest};
+use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
+use crate::output::print_json;
 use crate::verbs::heard::{self, Heard};
 use crate::verbs::socket;
 
@@ -24,7 +26,8 @@ Exit codes, besides those of every verb:
  126  denied
 
 Examples:
-  clawrden wait 7f3a && npm install";
+  clawrden wait 7f3a && npm install
+  clawrden wait 7f3a --json | jq -r .answer";
 
 /// Wait for the answer to a request, from inside the jail that made it
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,17 @@ pub(crate) struct Args {
     /// The request, as the shim named it
     #[arg(value_name = "ID")]
     id: String,
+    /// Answer in JSON: `approved`, `denied` or `waiting`, and what was said with it
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    id: &'a str,
+    answer: &'a str,
+    text: Option<&'a str>,
 }
 
 /// Runs the verb.
@@ -56,12 +70,42 @@ pub(crate) fn run(args: &Args) -> Outcome {
         stream.write_all(&request)?;
         Ok(stream)
     };
-    wait(ask().map_err(unreachable)?, ask, RECONNECT)
+    let heard = wait(ask().map_err(unreachable)?, ask, RECONNECT)?;
+    tell(&args.id, heard, args.json)
+}
+
+/// Says what was heard, in words or for a program, and by the exit code.
+fn tell(id: &str, heard: Heard, json: bool) -> Outcome {
+    let (answer, number, text) = match heard {
+        Heard::Approved => ("approved", 0, None),
+        Heard::Denied(text) => ("denied", EXIT_DENIED, Some(text)),
+        Heard::StillWaiting(text) => ("waiting", EXIT_STILL_WAITING, Some(text)),
+        Heard::Failed { code: number, text } => return code(number, &display::text(&text)),
+        Heard::Odd => return code(EXIT_UNREACHABLE, "the warden's answer is none to a `wait`"),
+    };
+    if json {
+        print_json(&Told { id, answer, text: text.as_deref() })?;
+        return Ok(ExitCode::from(number));
+    }
+    match text {
+        None => {
+            println!("approved: repeat the command");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(text) if number == EXIT_DENIED => {
+            code(number, &display::text(&format!("denied: {text}")))
+        }
+        Some(text) => code(number, &display::text(&text)),
+    }
 }
 
 /// Waits for the answer, also from the wardens that come after the one that was asked. `patience` is how long it goes on
 /// without one that acknowledges it.
-fn wait<S: Read>(first: S, ask: impl Fn() -> std::io::Result<S>, patience: Duration) -> Outcome {
+fn wait<S: Read>(
+    first: S,
+    ask: impl Fn() -> std::io::Result<S>,
+    patience: Duration,
+) -> Result<Heard, Failure> {
     let mut deadline = Instant::now() + patience;
     let mut stream = first;
     loop {
@@ -103,18 +147,8 @@ impl<S: Read> Read for Acked<S> {
     }
 }
 
-fn listen(from: &mut impl Read) -> Outcome {
-    let notice = |text: &str| eprintln!("clawrden: {}", display::text(text));
-    match heard::answer(from, notice)? {
-        Heard::Approved => {
-            println!("approved: repeat the command");
-            Ok(ExitCode::SUCCESS)
-        }
-        Heard::Denied(text) => code(EXIT_DENIED, &display::text(&format!("denied: {text}"))),
-        Heard::StillWaiting(text) => code(EXIT_STILL_WAITING, &display::text(&text)),
-        Heard::Failed { code: number, text } => code(number, &display::text(&text)),
-        Heard::Odd => code(EXIT_UNREACHABLE, "the warden's answer is none to a `wait`"),
-    }
+fn listen(from: &mut impl Read) -> Result<Heard, Failure> {
+    heard::answer(from, |text: &str| eprintln!("clawrden: {}", display::text(text)))
 }
 
 fn code(code: u8, text: &str) -> Outcome {
@@ -134,7 +168,8 @@ mod tests {
         for part in parts {
             part(&mut bytes);
         }
-        match listen(&mut &bytes[..]) {
+        let told = listen(&mut &bytes[..]).and_then(|heard| tell("7f3a", heard, false));
+        match told {
             Ok(_) => (0, String::new()),
             Err(failure) => (failure.code(), failure.to_string()),
         }
@@ -236,6 +271,6 @@ mod tests {
     fn a_frame_over_its_limit_is_not_read() {
         let mut bytes = vec![34];
         bytes.extend(u32::MAX.to_be_bytes());
-        assert_eq!(listen(&mut &bytes[..]).unwrap_err().code(), EXIT_UNREACHABLE);
+        assert_eq!(listen(&mut &bytes[..]).unwrap(), Heard::Odd);
     }
 }

@@ -3,15 +3,24 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin;
+use clawrden_api::{
+    Explained, PolicyChecked, PolicyInfo, PolicySuggestions, RuleAnswer, Simulated, SuggestedRule,
+};
 
 /// A request as it came: method and path, and body.
 pub(crate) type Seen = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A rule that is suggested, and what it is called: the beginning of its SHA-256.
+pub(crate) const SUGGESTED: &str = "- {command: ls, action: allow}";
+pub(crate) const SUGGESTED_ID: &str = "22fb0cb7";
 
 /// A home of its own for one test, with places for everything.
 pub(crate) struct Sandbox {
@@ -36,14 +45,43 @@ impl Sandbox {
     /// Answers every `METHOD /path` as given: status and JSON body. Anything else is 404.
     pub(crate) fn answer(&self, answers: &[(&str, u16, String)]) {
         let listener = UnixListener::bind(self.control()).unwrap();
-        let answers: Vec<_> =
-            answers.iter().map(|(r, s, b)| (r.to_string(), *s, b.clone())).collect();
-        let seen = Arc::clone(&self.seen);
+        let (answers, seen) = (owned(answers), Arc::clone(&self.seen));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.unwrap(), &answers, &seen);
+                let stream = stream.unwrap();
+                serve(&stream, &stream, &answers, &seen);
             }
         });
+    }
+
+    /// The same over TCP, for who comes from elsewhere.
+    pub(crate) fn answer_elsewhere(&self, answers: &[(&str, u16, String)]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (answers, seen) = (owned(answers), Arc::clone(&self.seen));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                serve(&stream, &stream, &answers, &seen);
+            }
+        });
+        address
+    }
+
+    /// A file with a token, for its owner alone.
+    pub(crate) fn token(&self) -> PathBuf {
+        let token = self.path("token");
+        std::fs::write(&token, "clawrden_0_0").unwrap();
+        std::fs::set_permissions(&token, PermissionsExt::from_mode(0o600)).unwrap();
+        token
+    }
+
+    /// `clawrden --host …` for a warden elsewhere.
+    pub(crate) fn elsewhere(&self, url: &str) -> Command {
+        let mut command = Command::new(cargo_bin("clawrden"));
+        self.environment(&mut command);
+        command.args(["--host", url, "--token-file"]).arg(self.token());
+        command
     }
 
     /// `clawrden --control …` with an environment that has nothing of this machine's user.
@@ -94,7 +132,20 @@ impl Sandbox {
         let status = r#"{"version":"0","pid":1,"uid":1,"started_ms":0,"stopped":null,"jails":[],"pending":0,
             "running":0,"policy":{"source":"policy.yaml","fingerprint":"0","since_ms":0,"watched":true,"error":null},
             "ledger":{"path":"/l","sequence":0,"error":null},"methods":{},"cautions":[]}"#;
+        let rule = SuggestedRule { rule: SUGGESTED.to_owned(), ..SuggestedRule::default() };
+        let suggested = PolicySuggestions { rules: vec![rule], ..PolicySuggestions::default() };
+        let json = |told: serde_json::Result<String>| told.unwrap();
         sandbox.answer(&[
+            ("GET /api/policy", 200, json(serde_json::to_string(&PolicyInfo::default()))),
+            ("POST /api/policy/check", 200, json(serde_json::to_string(&PolicyChecked::default()))),
+            ("POST /api/policy/explain", 200, json(serde_json::to_string(&Explained::default()))),
+            ("POST /api/policy/simulate", 200, json(serde_json::to_string(&Simulated::default()))),
+            ("GET /api/policy/suggestions", 200, json(serde_json::to_string(&suggested))),
+            (
+                "POST /api/policy/suggestions",
+                200,
+                json(serde_json::to_string(&RuleAnswer::default())),
+            ),
             ("GET /api/history", 200, r#"{"entries":[],"next":null}"#.into()),
             ("GET /api/status", 200, status.into()),
             ("POST /api/policy/reload", 200, reloaded.into()),
@@ -106,13 +157,16 @@ impl Sandbox {
     pub(crate) fn script(&self, path: &Path, body: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(path, mode).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     }
 }
 
-fn serve(stream: UnixStream, answers: &[(String, u16, String)], seen: &Seen) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn owned(answers: &[(&str, u16, String)]) -> Vec<(String, u16, String)> {
+    answers.iter().map(|(r, s, b)| (r.to_string(), *s, b.clone())).collect()
+}
+
+fn serve(from: impl Read, mut to: impl Write, answers: &[(String, u16, String)], seen: &Seen) {
+    let mut reader = BufReader::new(from);
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first).unwrap();
     loop {
@@ -132,10 +186,9 @@ fn serve(stream: UnixStream, answers: &[(String, u16, String)], seen: &Seen) {
     let route = asked.split('?').next().unwrap_or_default();
     let found = answers.iter().find(|(r, ..)| r == route);
     let (status, text) = found.map_or((404, &missing), |(_, s, b)| (*s, b));
-    let mut stream = stream;
     // A client that gave up does not want it.
     let _ = write!(
-        stream,
+        to,
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
         text.len()
     );

@@ -60,6 +60,20 @@ fn every_kind_of_tool_is_locked_and_put_back_as_it_was() {
 }
 
 #[test]
+fn what_was_done_is_told_in_json() {
+    let image = Image::new();
+    let told = image.run("install", &[LOCKED, &["--json"]].concat());
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let tools: Vec<_> =
+        told["tools"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+    assert!(tools.contains(&"git") && tools.len() == 6, "{told}");
+    assert_eq!(told["open"]["/usr/bin/busybox"][0], "ls", "{told}");
+    let told = image.run("uninstall", &["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert!(told["removed"].as_array().unwrap().contains(&"git".into()), "{told}");
+}
+
+#[test]
 fn startup_files_get_lines_at_their_end_and_lose_them() {
     let image = Image::new().with_home();
     let before = image.listing();

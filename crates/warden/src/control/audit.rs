@@ -1,15 +1,16 @@
-//! The routes that prove the ledger.
+//! The routes that prove the ledger; the one that exports it is in `export.rs` beside this.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use clawrden_api::{ErrorBody, LedgerProof};
+use clawrden_api::{ErrorBody, ExportQuery, LedgerProof};
 
 use super::body;
 use super::handlers::{Answer, Nothing, ask, read, with_body};
 use super::routes::Control;
+use crate::ledger::Export;
 
-/// What is asked of the warden about its ledger's proof; see [`Backend`](super::Backend).
+/// What is asked of the warden about its ledger; see [`Backend`](super::Backend).
 pub trait Auditing {
     /// `GET /api/audit/verify`.
     fn proof(&self) -> LedgerProof;
@@ -19,6 +20,12 @@ pub trait Auditing {
     /// # Errors
     /// `Conflict` while one is under way.
     fn prove(&self) -> Result<LedgerProof, ErrorBody>;
+
+    /// `GET /api/audit/export`. The query's values are in range. It begins with what there is at this moment.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn export(&self, query: ExportQuery) -> Result<Export, ErrorBody>;
 }
 
 pub(super) async fn show(State(control): State<Control>, headers: HeaderMap) -> Answer {

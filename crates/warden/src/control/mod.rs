@@ -9,6 +9,7 @@ pub mod backend;
 pub mod body;
 pub mod channels;
 mod credentials;
+pub mod export;
 pub mod grants;
 mod handlers;
 pub mod history;

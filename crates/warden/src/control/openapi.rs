@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clawrden_api::{ErrorCode, MAX_BRIDGE, Problem, Role, Trouble};
+use clawrden_api::{
+    EXPORT_END, EXPORT_HEADER, ErrorCode, ExportEnd, ExportFacts, MAX_BRIDGE, Problem, Role,
+    Trouble,
+};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::export::{CSV, LINES};
 use super::recordings::CAST;
 use super::table::{Gives, Least, Method, ROUTES, Route, Shape, Takes};
 
@@ -186,8 +190,33 @@ fn responses(route: &Route, schemas: &mut Schemas) -> Value {
         Gives::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
         Gives::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Gives::Cast => json!({CAST: {"schema": {"type": "string"}}}),
+        Gives::Export => {
+            let text = json!({"schema": {"type": "string"}});
+            json!({LINES: text, CSV: text})
+        }
     };
     all.insert("200".to_owned(), json!({"description": "Done.", "content": content}));
+    if matches!(route.gives, Gives::Export) {
+        let (facts, end) = (ExportFacts::name(), ExportEnd::name());
+        schemas.add(facts.clone().into_owned(), ExportFacts::schema(), ExportFacts::schemas);
+        schemas.add(end.clone().into_owned(), ExportEnd::schema(), ExportEnd::schemas);
+        let text = |what, name| {
+            format!("{what}: an object of the schema `{name}`, as JSON of ASCII alone")
+        };
+        all["200"]["headers"] = json!({
+            EXPORT_HEADER: {
+                "description": text("What is known before the first byte", facts),
+                "schema": {"type": "string"},
+            },
+            "Trailer": {
+                "description": text(
+                    "Names the trailer that comes behind the body where `TE: trailers` was sent, with what came of it",
+                    end,
+                ),
+                "schema": {"type": "string", "const": EXPORT_END},
+            },
+        });
+    }
     if route.method == Method::Get && matches!(route.gives, Gives::Json(_)) {
         let text = "Nothing has changed since the answer with this ETag.";
         all.insert("304".to_owned(), json!({"description": text}));

@@ -11,11 +11,13 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use clawrden_api::{ChatService, ErrorCode, Role};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::access::{Access, Visitor, only_reads};
 use super::actor::Actor;
 use super::backend::Backend;
+use super::export::MAX_EXPORTS;
 use super::once::Once;
 use super::peer::{Peer, Refusal};
 use super::reply::{self, Failure};
@@ -29,6 +31,8 @@ pub(super) struct Control {
     pub(super) access: Arc<Access>,
     pub(super) body_deadline: Duration,
     pub(super) once: Arc<Once>,
+    /// As many as may export the ledger at once.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 impl Control {
@@ -37,7 +41,8 @@ impl Control {
         access: Arc<Access>,
         body_deadline: Duration,
     ) -> Self {
-        Self { backend, access, body_deadline, once: Arc::default() }
+        let exports = Arc::new(Semaphore::new(MAX_EXPORTS));
+        Self { backend, access, body_deadline, once: Arc::default(), exports }
     }
 }
 

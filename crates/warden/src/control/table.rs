@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use axum::routing::{MethodRouter, delete, get, post};
 use clawrden_api::{
     AnswerRequest, Answered, ChannelList, ChannelTested, ConfigInfo, ErrorCode, EventQuery,
-    ExplainRequest, Explained, GrantList, History, HistoryQuery, IndexStatus, JailInfo, JailList,
-    JailRequest, KillReport, KillRequest, LedgerProof, LoginLink, LoginRequest, Overview,
-    OverviewQuery, PairRequest, PairedUser, PairingCode, PatternQuery, PatternTested, PeopleList,
-    PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicySuggestions,
+    ExplainRequest, Explained, ExportQuery, GrantList, History, HistoryQuery, IndexStatus,
+    JailInfo, JailList, JailRequest, KillReport, KillRequest, LedgerProof, LoginLink, LoginRequest,
+    Overview, OverviewQuery, PairRequest, PairedUser, PairingCode, PatternQuery, PatternTested,
+    PeopleList, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded, PolicySuggestions,
     PrisonerAnswer, PrisonerRequest, Queue, QueueQuery, RecordingQuery, RecordingTail,
     RedeemRequest, ResumeRequest, RevokeReport, RevokeRequest, Revoked, Role, RuleAnswer,
     RuleRequest, RunningList, Session, SimulateRequest, Simulated, Status, StopReport, StopRequest,
@@ -24,7 +24,7 @@ use super::handlers::{self as does, Nothing};
 use super::metrics;
 use super::routes::Control;
 use super::streams;
-use super::{audit, channels, overview, patterns, people, policy, recordings, running};
+use super::{audit, channels, export, overview, patterns, people, policy, recordings, running};
 
 /// A method of HTTP that some route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +106,8 @@ pub(super) enum Gives {
     Text,
     /// A recording, with its facts in a header.
     Cast,
+    /// Records, with what is known of them in a header, and what came of it in a trailer.
+    Export,
     /// Server-sent events.
     Events,
 }
@@ -261,6 +263,8 @@ pub static ROUTES: &[Route] = &[
         handler: || get(audit::show), takes: Takes::Nothing, gives: json::<LedgerProof>(), errors: &[] },
     Route { method: Post, path: "/api/audit/verify", least: ADMIN, summary: "Prove the ledger by the files that the warden has, in the background.",
         handler: || post(audit::start), takes: body::<Nothing>(), gives: json::<LedgerProof>(), errors: &[Conflict] },
+    Route { method: Get, path: "/api/audit/export", least: ADMIN, summary: "Give the ledger's records, as lines of JSON or as CSV.",
+        handler: || get(export::export), takes: query::<ExportQuery>(), gives: Gives::Export, errors: &[BadRequest] },
     Route { method: Post, path: "/api/index/rebuild", least: ADMIN, summary: "Make the ledger's index anew, in the background.",
         handler: || post(does::rebuild_index), takes: body::<Nothing>(), gives: json::<IndexStatus>(), errors: &[] },
     Route { method: Post, path: "/api/prisoners", least: ADMIN, summary: "Make the calling process known as a prisoner's holder; on the Unix socket only.",

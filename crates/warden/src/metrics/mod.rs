@@ -22,7 +22,7 @@ pub use page::Format;
 pub(crate) use page::{Family, Page};
 #[cfg(test)]
 pub(crate) use rules::MAX_RULES;
-pub(crate) use rules::Rules;
+pub(crate) use rules::{Rules, Took};
 
 /// Upper bounds for what the warden does by itself, in seconds.
 const SHORT: [f64; 12] =

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder,
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet,
     prometheus_text, text,
 };
 use prometheus_client::metrics::MetricType;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::Times;
+use super::{Times, Took};
 
 /// How the page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,5 +155,15 @@ impl Family<'_> {
         of: &Times,
     ) -> fmt::Result {
         of.histogram().encode(self.0.encode_family(&labels)?)
+    }
+
+    /// The same of what is counted without a lock.
+    pub(crate) fn took<const N: usize>(
+        &mut self,
+        labels: [(&str, &str); N],
+        of: &Took,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_family(&labels)?;
+        encoder.encode_histogram::<NoLabelSet>(of.seconds, of.count, &of.buckets, None)
     }
 }

@@ -1,7 +1,8 @@
-//! Decisions by the rule that gave them. How many rules are told apart is bounded, whatever policies come and go.
+//! Decisions by the rule that gave them, and how long they took. How many rules are told apart is bounded, whatever policies come and go.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use clawrden_policy::{Action, RuleId};
 use rustc_hash::FxBuildHasher;
@@ -20,7 +21,27 @@ const MAX_NAME: usize = 200;
 /// A repository's own policy file. Prisoners can write it, so its rules are not told apart.
 const REPOSITORY: &str = ".clawrden.yaml";
 
-type Decided = [Count; DECISIONS.len()];
+/// Upper bounds of how long a decision took, in nanoseconds. They are few: a thousand rules have them.
+const BOUNDS: [u64; 5] = [100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+
+/// What one place counts, without a lock.
+#[derive(Debug, Default)]
+struct Decided {
+    actions: [Count; DECISIONS.len()],
+    took: [Count; BOUNDS.len() + 1],
+    nanos: Count,
+}
+
+/// How long the decisions of one place took.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Took {
+    /// All of them together, in seconds.
+    pub(crate) seconds: f64,
+    /// How many there are.
+    pub(crate) count: u64,
+    /// How many are in each bucket, by its upper bound in seconds; the last has none.
+    pub(crate) buckets: [(f64, u64); BOUNDS.len() + 1],
+}
 
 /// Counts by rule.
 #[derive(Debug, Default)]
@@ -31,21 +52,21 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// One decision that this rule gave.
-    pub(crate) fn count(&self, rule: Option<&RuleId>, action: Action) {
-        let Some(rule) = rule else { return count(&self.none, action) };
+    /// One decision that this rule gave, `took` after the request had been read.
+    pub(crate) fn count(&self, rule: Option<&RuleId>, action: Action, took: Duration) {
+        let Some(rule) = rule else { return self.none.add(action, took) };
         let label = label(rule);
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(decided) = known.get(label) {
-                return count(decided, action);
+                return decided.add(action, took);
             }
             if known.len() >= MAX_RULES {
-                return count(&self.others, action);
+                return self.others.add(action, took);
             }
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        count(known.entry(label.into()).or_default(), action);
+        known.entry(label.into()).or_default().add(action, took);
     }
 
     /// Starts anew: another policy is in force, and its lines are other rules.
@@ -58,26 +79,59 @@ impl Rules {
         &self,
         mut give: impl FnMut(&str, Action, u64) -> Result<(), E>,
     ) -> Result<(), E> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let apart = known.iter().map(|(label, decided)| (&**label, decided));
-        let together = [(NO_RULE, &self.none), (OTHERS, &self.others)];
-        for (label, decided) in apart.chain(together) {
-            for (action, count) in DECISIONS.iter().zip(decided) {
+        self.places(|label, decided| {
+            for (action, count) in DECISIONS.iter().zip(&decided.actions) {
                 if count.get() > 0 {
                     give(label, *action, count.get())?;
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
+    }
+
+    /// Gives every place where something was counted, and how long that took.
+    pub(crate) fn each_time<E>(
+        &self,
+        mut give: impl FnMut(&str, &Took) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.places(|label, decided| match decided.told() {
+            took if took.count > 0 => give(label, &took),
+            _ => Ok(()),
+        })
+    }
+
+    fn places<E>(&self, mut give: impl FnMut(&str, &Decided) -> Result<(), E>) -> Result<(), E> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let apart = known.iter().map(|(label, decided)| (&**label, decided));
+        let together = [(NO_RULE, &self.none), (OTHERS, &self.others)];
+        apart.chain(together).try_for_each(|(label, decided)| give(label, decided))
     }
 }
 
-fn count(decided: &Decided, action: Action) {
-    let [allow, ask, deny] = decided;
-    match action {
-        Action::Allow => allow.add(1),
-        Action::Ask => ask.add(1),
-        Action::Deny => deny.add(1),
+impl Decided {
+    fn add(&self, action: Action, took: Duration) {
+        let [allow, ask, deny] = &self.actions;
+        match action {
+            Action::Allow => allow.add(1),
+            Action::Ask => ask.add(1),
+            Action::Deny => deny.add(1),
+        }
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.add(nanos);
+        let place = BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
+        if let Some(bucket) = self.took.get(place) {
+            bucket.add(1);
+        }
+    }
+
+    // What is shown of them is exact for as long as it matters.
+    #[allow(clippy::cast_precision_loss)]
+    fn told(&self) -> Took {
+        let seconds = |nanos: u64| nanos as f64 / 1e9;
+        let bound = |nth: usize| BOUNDS.get(nth).map_or(f64::MAX, |bound| seconds(*bound));
+        let buckets = std::array::from_fn(|nth| (bound(nth), self.took[nth].get()));
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        Took { seconds: seconds(self.nanos.get()), count, buckets }
     }
 }
 

@@ -19,6 +19,9 @@ fn rule(file: &str, line: u32, name: &str) -> RuleId {
     RuleId { file: file.into(), line, column: 1, index: 0, text: text.into() }
 }
 
+/// How long a decision takes.
+const TOOK: Duration = Duration::from_micros(40);
+
 fn counted(rules: &Rules) -> Vec<(String, Action, u64)> {
     let mut all = Vec::new();
     let told = rules.each(|label, action, count| {
@@ -34,9 +37,9 @@ fn counted(rules: &Rules) -> Vec<(String, Action, u64)> {
 fn a_decision_is_counted_for_its_rule() {
     let rules = Rules::default();
     let one = rule("/etc/clawrden/policy.yaml", 3, "no pushes");
-    rules.count(Some(&one), Action::Deny);
-    rules.count(Some(&one), Action::Deny);
-    rules.count(None, Action::Ask);
+    rules.count(Some(&one), Action::Deny, TOOK);
+    rules.count(Some(&one), Action::Deny, TOOK);
+    rules.count(None, Action::Ask, TOOK);
     assert_eq!(
         counted(&rules),
         [
@@ -49,10 +52,34 @@ fn a_decision_is_counted_for_its_rule() {
 }
 
 #[test]
+fn how_long_decisions_took_is_counted_for_their_rule_in_few_buckets() {
+    let rules = Rules::default();
+    let one = rule("p.yaml", 3, "");
+    for micros in [40, 100, 101, 5_000_000] {
+        rules.count(Some(&one), Action::Allow, Duration::from_micros(micros));
+    }
+    rules.count(None, Action::Ask, Duration::from_millis(7));
+    let mut told = Vec::new();
+    let each = rules.each_time(|label, took| {
+        told.push((label.to_owned(), took.clone()));
+        Ok::<(), ()>(())
+    });
+    each.unwrap();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let [(none, first), (apart, second)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&none[..], &apart[..]), (NO_RULE, "p.yaml:3"));
+    let counts = |took: &Took| took.buckets.map(|(_, count)| count);
+    assert_eq!((first.count, counts(first)), (1, [0, 0, 1, 0, 0, 0]));
+    assert_eq!((second.count, counts(second)), (4, [2, 1, 0, 0, 0, 1]));
+    assert!((second.seconds - 5.000_241).abs() < 1e-9, "{}", second.seconds);
+    assert!((second.buckets[0].0 - 0.000_1).abs() < 1e-12);
+}
+
+#[test]
 fn there_are_only_so_many_rules() {
     let rules = Rules::default();
     for line in 0..5_000 {
-        rules.count(Some(&rule("p.yaml", line, "")), Action::Allow);
+        rules.count(Some(&rule("p.yaml", line, "")), Action::Allow, TOOK);
     }
     let counted = counted(&rules);
     assert_eq!(counted.len(), MAX_RULES + 1);
@@ -64,9 +91,9 @@ fn there_are_only_so_many_rules() {
 fn what_a_prisoner_can_write_is_no_label() {
     let rules = Rules::default();
     for line in 0..100 {
-        rules.count(Some(&rule("/work/.clawrden.yaml", line, "rm -rf /")), Action::Deny);
+        rules.count(Some(&rule("/work/.clawrden.yaml", line, "rm -rf /")), Action::Deny, TOOK);
     }
-    rules.count(Some(&rule("p.yaml", 7, &"x".repeat(900))), Action::Deny);
+    rules.count(Some(&rule("p.yaml", 7, &"x".repeat(900))), Action::Deny, TOOK);
     assert_eq!(
         counted(&rules),
         [

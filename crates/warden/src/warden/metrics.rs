@@ -122,7 +122,10 @@ impl Warden {
         let mut family = page.counters("rule_decisions", help)?;
         self.metrics.rules.each(|rule, action, times| {
             family.count([("rule", rule), ("decision", action.as_str())], times)
-        })
+        })?;
+        let help = "From a request that was read to the decision that a rule gave, what needs a person not included";
+        let mut family = page.histograms("rule_decision_seconds", help)?;
+        self.metrics.rules.each_time(|rule, took| family.took([("rule", rule)], took))
     }
 
     fn tell_queue(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use clawrden_api::{ErrorBody, ErrorCode, LedgerProof, LedgerProved};
+use clawrden_api::{ErrorBody, ErrorCode, ExportQuery, LedgerProof, LedgerProved};
 
 use super::control::Control;
 use super::prisoners::refused;
 use crate::approvals::Now;
 use crate::control::Auditing;
-use crate::ledger::{Proof, PublicKey, Summary, VerifyError, verify_by};
+use crate::ledger::{Export, Proof, PublicKey, Summary, VerifyError, verify_by};
 
 /// Nice: a proof reads everything there is, and requests cannot wait for it.
 const NICE: i32 = 10;
@@ -84,6 +84,12 @@ impl Auditing for Control {
             return Err(refused(ErrorCode::Internal, format!("there is no thread: {error}")));
         }
         Ok(proving.told())
+    }
+
+    fn export(&self, query: ExportQuery) -> Result<Export, ErrorBody> {
+        Export::open(self.0.ledger.path(), query).map_err(|error| {
+            refused(ErrorCode::Internal, format!("the ledger cannot be read: {error}"))
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use clawrden_api::{
     AnswerRequest, Answered, Caller, ChannelList, ChannelTested, ChatService, ChatUser, ConfigInfo,
-    EngineStatus, ErrorBody, ErrorCode, ExplainRequest, Explained, GrantList, History,
+    EngineStatus, ErrorBody, ErrorCode, ExplainRequest, Explained, ExportQuery, GrantList, History,
     HistoryEntry, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest,
     LedgerProof, LedgerStatus, Overview, PatternTested, PolicyCheckRequest, PolicyChecked,
     PolicyInfo, PolicyReloaded, PolicyStatus, PolicySuggestions, PrisonerAnswer, PrisonerRequest,
@@ -34,6 +34,7 @@ use clawrden_warden::control::{
     Format, Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge,
     serve_tcp, serve_with,
 };
+use clawrden_warden::ledger::Export;
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
 use tokio::sync::watch;
@@ -56,6 +57,7 @@ struct Memory {
     looks: usize,
     keeps_no_record: bool,
     entries: usize,
+    lines: usize,
     jails: Vec<String>,
     delay: Duration,
     readiness: Readiness,
@@ -109,6 +111,11 @@ impl Fake {
 
     pub(crate) fn be_slow(&self, delay: Duration) {
         self.0.lock().unwrap().delay = delay;
+    }
+
+    /// The ledger has so many lines.
+    pub(crate) fn write_lines(&self, lines: usize) {
+        self.0.lock().unwrap().lines = lines;
     }
 
     /// There is a request in each of these jails, one that waits, one that runs and one that is over.
@@ -223,6 +230,16 @@ impl Auditing for Fake {
     fn prove(&self) -> Result<LedgerProof, ErrorBody> {
         self.note("prove".to_owned());
         Ok(LedgerProof::default())
+    }
+
+    fn export(&self, query: ExportQuery) -> Result<Export, ErrorBody> {
+        self.note(format!("export {query:?}"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let line = "{\"seq\":1,\"time_ms\":1,\"event\":\"opened\"}\n";
+        std::fs::write(&path, line.repeat(self.0.lock().unwrap().lines.max(1))).unwrap();
+        // It is open: where it is does not matter any more.
+        Ok(Export::open(&path, query).unwrap())
     }
 }
 

@@ -1,49 +1,28 @@
-//! `clawrden audit export`: records for other programs.
+//! `clawrden audit export`: records for other programs, from files or from a warden.
 
-use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use clawrden_api::{ExportEnd, ExportFacts, ExportQuery, display};
+use clawrden_warden::ledger::Export;
 
-use super::filter::{Filter, Which};
-use super::{each_line, ledger};
+use super::filter::Which;
+use super::ledger;
 use crate::failure::{Failure, Outcome};
-use crate::verbs::done;
+use crate::output::count;
+use crate::verbs::elsewhere::AskWarden;
+use crate::verbs::{Connection, block_on, chain, done};
 
 const HELP: &str = "\
 In CSV an argument vector is a JSON array in one cell, and a cell that a spreadsheet would take for a formula begins with
-an apostrophe. In JSON each line is the ledger's own, so that a whole export can be verified like the ledger.
+an apostrophe. In JSON each line is the ledger's own, so that a whole export can be verified like the ledger. What is not
+in it although it was meant, because retention dropped it or it is damaged, is told on standard error.
 
 Examples:
   clawrden audit export --format csv --since 7d > week.csv
   clawrden audit export --format json --event approved --event denied | jq .approver
-  clawrden audit export /srv/copy/ledger.jsonl --format json --id 0192f3";
-
-/// The cells of a line of CSV: their headings, and where they are found.
-const COLUMNS: [(&str, &str); 22] = [
-    ("seq", "/seq"),
-    ("time", "/time"),
-    ("event", "/event"),
-    ("id", "/id"),
-    ("jail", "/jail"),
-    ("uid", "/caller/uid"),
-    ("pid", "/caller/pid"),
-    ("container", "/caller/container/name"),
-    ("argv", "/argv"),
-    ("cwd", "/cwd"),
-    ("decision", "/decision"),
-    ("rule", "/rule"),
-    ("approver", "/approver"),
-    ("from", "/from"),
-    ("by", "/by"),
-    ("executor", "/executor"),
-    ("exit_code", "/exit_code"),
-    ("signal", "/signal"),
-    ("duration_ms", "/duration_ms"),
-    ("timed_out", "/timed_out"),
-    ("reason", "/reason"),
-    ("error", "/error"),
-];
+  clawrden audit export /srv/copy/ledger.jsonl --format json --id 0192f3
+  clawrden --host https://warden.example:8080 --token-file token audit export > ledger.jsonl";
 
 /// Write records for other programs, as JSON lines or CSV
 #[derive(Debug, clap::Args)]
@@ -52,6 +31,8 @@ pub(super) struct Args {
     /// The ledger, its folder, or one closed segment; without one, this user's ledger
     #[arg(value_name = "FILE|DIR")]
     path: Option<PathBuf>,
+    #[command(flatten)]
+    ask: AskWarden,
     /// The form
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "csv"])]
     format: String,
@@ -59,72 +40,82 @@ pub(super) struct Args {
     which: Which,
 }
 
-pub(super) fn run(args: Args) -> Outcome {
-    let path = ledger(args.path.as_deref())?;
-    let filter = Filter::new(args.which)?;
-    let is_csv = args.format == "csv";
+pub(super) fn run(args: Args, control: Option<&Path>) -> Outcome {
+    let query = ExportQuery { format: Some(args.format), ..args.which.query()? };
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let failed = |e: std::io::Error| Failure::Refused(format!("the output cannot be written: {e}"));
-    if is_csv {
-        let headings: Vec<&str> = COLUMNS.iter().map(|(heading, _)| *heading).collect();
-        write!(out, "{}\r\n", headings.join(",")).map_err(failed)?;
+    if args.ask.is_meant() {
+        args.ask.refuse(&[(args.path.is_some(), "a ledger's path")])?;
+        let connection = Connection::new(control)?;
+        block_on(of_warden(&connection, &query, &mut out))??;
+        return done();
     }
-    each_line(&path, |line| {
-        let Ok(record) = serde_json::from_slice::<Value>(line) else { return Ok(()) };
-        if !filter.fits(&record) {
-            return Ok(());
-        }
-        let written = match is_csv {
-            true => write!(out, "{}\r\n", csv(&record)),
-            false => out.write_all(line).and_then(|()| out.write_all(b"\n")),
-        };
-        written.map_err(failed)
-    })?;
-    out.flush().map_err(failed)?;
+    let unreadable = |e: clawrden_warden::ledger::LedgerError| Failure::Refused(chain(&e));
+    let path = ledger(args.path.as_deref())?;
+    let mut export = Export::open(&path, query.clone()).map_err(unreadable)?;
+    before(&query, export.facts());
+    while let Some(piece) = export.read().map_err(unreadable)? {
+        out.write_all(&piece).map_err(|e| unwritable(&e))?;
+    }
+    out.flush().map_err(|e| unwritable(&e))?;
+    behind(Some(export.end()));
     done()
 }
 
-fn csv(record: &Value) -> String {
-    let cells: Vec<String> = COLUMNS
-        .iter()
-        .map(|(_, place)| match record.pointer(place) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => cell(text),
-            Some(other) => cell(&other.to_string()),
-        })
-        .collect();
-    cells.join(",")
+async fn of_warden(
+    connection: &Connection,
+    query: &ExportQuery,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let mut export = connection.client.export(query).await.map_err(Connection::failure)?;
+    before(query, &export.facts);
+    let broken = |error| {
+        let text = format!("the export broke off and is not whole: {error}");
+        Failure::Unreachable(text)
+    };
+    while let Some(piece) = export.next().await.map_err(broken)? {
+        out.write_all(&piece).map_err(|e| unwritable(&e))?;
+    }
+    out.flush().map_err(|e| unwritable(&e))?;
+    behind(export.end().map_err(Connection::failure)?.as_ref());
+    Ok(())
 }
 
-/// One cell, as RFC 4180 has it.
-fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let guard = if is_formula { "'" } else { "" };
-    if text.contains(['"', ',', '\n', '\r']) {
-        return format!("\"{guard}{}\"", text.replace('"', "\"\""));
-    }
-    format!("{guard}{text}")
+fn unwritable(error: &std::io::Error) -> Failure {
+    Failure::Refused(format!("the output cannot be written: {error}"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_holds_whatever_text_there_is_and_no_formula() {
-        assert_eq!(cell("plain"), "plain");
-        assert_eq!(cell("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
-        assert_eq!(cell("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
-        assert_eq!(cell("-1,2"), "\"'-1,2\"");
+/// Says what was meant and is there no more.
+fn before(query: &ExportQuery, facts: &ExportFacts) {
+    let Some(first) = facts.first.filter(|first| *first > 1) else { return };
+    let is_behind = |least: Option<u64>, first: Option<u64>| least.is_some() && least >= first;
+    if is_behind(query.from, Some(first)) || is_behind(query.since_ms, facts.first_ms) {
+        return;
     }
+    eprintln!(
+        "clawrden: the ledger begins with record {first}: what was before was dropped by retention, or lies elsewhere \
+         (`clawrden audit verify` tells which)"
+    );
+}
 
-    #[test]
-    fn a_record_is_one_line_with_a_cell_for_each_heading() {
-        let record = serde_json::json!({
-            "seq": 3, "event": "requested", "argv": ["ls", "a\nb"], "caller": {"uid": 0}
-        });
-        let text = csv(&record);
-        assert!(text.starts_with("3,,requested,,,0,,,\"[\"\"ls\"\",\"\"a\\nb\"\"]\",,"), "{text}");
-        assert!(!text.contains('\n'));
+/// Says what is not in it.
+fn behind(end: Option<&ExportEnd>) {
+    let Some(end) = end else {
+        eprintln!("clawrden: whether something was left out is not known: a proxy took it away");
+        return;
+    };
+    let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    if end.dropped > 0 {
+        let files = count(number(end.dropped), "file", "files");
+        eprintln!("clawrden: retention dropped {files} meanwhile, before they were read");
+    }
+    if end.left_out > 0 {
+        let lines = count(number(end.left_out), "line is", "lines are");
+        let why = display::text(end.why.as_deref().unwrap_or_default());
+        eprintln!("clawrden: {lines} left out: {why}; `clawrden audit verify` tells more");
+    }
+    if end.unfinished {
+        eprintln!(
+            "clawrden: the last line has no end, and is left out: it is being written, or a crash left it"
+        );
     }
 }

@@ -1,11 +1,10 @@
-//! `clawrden audit`: the ledger by its files, without the warden: proved, exported, followed, counted.
+//! `clawrden audit`: the ledger proved, exported, followed and counted: by its files, without the warden, or by what a warden
+//! says of it.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clawrden_warden::config::File as Settings;
-use clawrden_warden::ledger::{MAX_LINE, files_of};
+use clawrden_warden::ledger::{Found, LedgerError, Lines};
 
 use crate::failure::{Failure, Outcome};
 use crate::verbs::{chain, done, places};
@@ -13,6 +12,8 @@ use crate::verbs::{chain, done, places};
 mod export;
 mod filter;
 mod key;
+mod of_warden;
+mod reindex;
 mod stats;
 mod tail;
 mod verify;
@@ -21,9 +22,15 @@ const HELP: &str = "\
 Examples:
   clawrden audit verify                       # this user's ledger, by the key beside it
   clawrden audit verify --key ledger.pub /srv/copy
+  clawrden audit verify --warden              # have the warden prove it
   clawrden audit export --format csv --since 7d > week.csv
   clawrden audit tail -f
   clawrden audit stats --since 24h";
+
+const SCHEMA: &str = "\
+Examples:
+  clawrden audit schema > ledger.schema.json
+  clawrden audit schema | jq '.description'";
 
 /// Prove, export, follow and count the record of everything that was asked, decided and done
 #[derive(Debug, clap::Args)]
@@ -40,15 +47,25 @@ enum Verb {
     Tail(tail::Args),
     Stats(stats::Args),
     Key(key::Args),
+    Reindex(reindex::Args),
     /// Print the JSON Schema of the ledger's lines
+    #[command(after_help = SCHEMA)]
     Schema,
 }
 
+impl Args {
+    /// Whether a warden can be asked, and not files of this machine alone.
+    pub(crate) fn asks_a_warden(&self) -> bool {
+        matches!(self.verb, Verb::Verify(_) | Verb::Export(_) | Verb::Reindex(_))
+    }
+}
+
 /// Runs the verb.
-pub(crate) fn run(args: Args) -> Outcome {
+pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     match args.verb {
-        Verb::Verify(args) => verify::run(&args),
-        Verb::Export(args) => export::run(args),
+        Verb::Verify(args) => verify::run(&args, control),
+        Verb::Export(args) => export::run(args, control),
+        Verb::Reindex(args) => reindex::run(&args, control),
         Verb::Tail(args) => tail::run(&args),
         Verb::Stats(args) => stats::run(args),
         Verb::Key(args) => key::run(&args),
@@ -81,74 +98,20 @@ fn folder(ledger: &Path) -> &Path {
     }
 }
 
-/// Hands every line of the ledger's files to `take`, oldest first, its newline left out. What is too long to be a line
-/// is left to `verify`.
+/// Hands every line of the ledger's files to `take`, oldest first, its newline left out. What is no line is left to
+/// `verify`.
 fn each_line(
     ledger: &Path,
     mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let unreadable = |path: &Path, e: std::io::Error| {
-        Failure::Refused(format!("{} cannot be read: {e}", path.display()))
-    };
-    // What is rotated while the older files are read is read all the same: it is open.
-    let (closed, last) = files_of(ledger).map_err(|e| Failure::Refused(chain(&e)))?;
-    let closed = closed.into_iter().map(|path| (File::open(&path), path));
-    for (file, path) in closed.chain(last.map(|file| (Ok(file), ledger.to_owned()))) {
-        let file = match file {
-            // Only the oldest is ever dropped: what is behind it is there.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                eprintln!("clawrden: retention dropped {} meanwhile", path.display());
-                continue;
-            }
-            file => file.map_err(|e| unreadable(&path, e))?,
-        };
-        let mut reader = BufReader::with_capacity(256 * 1024, file);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = reader.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
-            match read.map_err(|e| unreadable(&path, e))? {
-                0 => break,
-                _ if line.last() == Some(&b'\n') => take(&line[..line.len() - 1])?,
-                // A torn end, or no line of ours.
-                _ => drop(reader.skip_until(b'\n')),
-            }
+    let unreadable = |e: LedgerError| Failure::Refused(chain(&e));
+    let mut lines = Lines::open(ledger).map_err(unreadable)?;
+    while let Some(found) = lines.read().map_err(unreadable)? {
+        if let Found::Line(line) = found {
+            take(line)?;
+        } else if found == Found::Dropped {
+            eprintln!("clawrden: retention dropped {} meanwhile", lines.place().0.display());
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_rotation_while_lines_are_read_leaves_none_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let name = |name: &str| folder.path().join(name);
-        let active = name("ledger.jsonl");
-        fs::write(name("ledger-000000000001.jsonl"), "1\n2\n").unwrap();
-        fs::write(&active, "3\n4\n").unwrap();
-        let mut lines = Vec::new();
-        each_line(&active, |line| {
-            if lines.is_empty() {
-                fs::rename(&active, name("ledger-000000000003.jsonl")).unwrap();
-                fs::write(&active, "5\n").unwrap();
-            }
-            lines.push(String::from_utf8(line.to_vec()).unwrap());
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(lines, ["1", "2", "3", "4"]);
-        fs::remove_file(&active).unwrap();
-        lines.clear();
-        each_line(&active, |line| {
-            lines.push(String::from_utf8(line.to_vec()).unwrap());
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(lines, ["1", "2", "3", "4"]);
-    }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clawrden_api::display;
+use clawrden_warden::ledger;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::filter::{Filter, Which};
-use super::{each_line, ledger};
+use super::each_line;
+use super::filter::Which;
 use crate::failure::Outcome;
 use crate::output::{Tone, cell, print_json, print_table, table};
 use crate::verbs::done;
@@ -52,12 +53,13 @@ struct Stats {
 }
 
 pub(super) fn run(args: Args) -> Outcome {
-    let path = ledger(args.path.as_deref())?;
-    let filter = Filter::new(args.which)?;
+    let path = super::ledger(args.path.as_deref())?;
+    let which = ledger::Which::new(args.which.query()?);
     let mut stats = Stats::default();
     each_line(&path, |line| {
-        let Ok(record) = serde_json::from_slice::<Value>(line) else { return Ok(()) };
-        if filter.fits(&record) {
+        if which.fits(line) == Some(true)
+            && let Ok(record) = serde_json::from_slice::<Value>(line)
+        {
             stats.add(&record, line.len() as u64 + 1);
         }
         Ok(())

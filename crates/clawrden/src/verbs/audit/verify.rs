@@ -10,9 +10,10 @@ use clawrden_warden::ledger::{
 };
 use serde::Serialize;
 
-use super::{folder, ledger};
+use super::{folder, ledger, of_warden};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, paint, print_json};
+use crate::verbs::elsewhere::AskWarden;
 use crate::verbs::{chain, done, read_bounded};
 
 /// Bytes of the longest file of a key, and of heads.
@@ -27,20 +28,28 @@ Exit codes:
   4  its last line has no end: a crash left it, or it is written just now
   5  lines were cut off: a seal or a signed head names them
   6  it cannot be read
+A warden's own proof is told by 0 and 1 alone.
 
 Examples:
   clawrden audit verify
   clawrden audit verify /srv/copy/ledger.jsonl --key ledger.pub
   clawrden audit verify ledger-000000000001.jsonl --key 'MCow…=' --json
-  clawrden audit verify --anchor /mnt/worm/heads.jsonl --from 120000 --to 130000";
+  clawrden audit verify --anchor /mnt/worm/heads.jsonl --from 120000 --to 130000
+  clawrden audit verify --warden          have the warden prove it, by its own files and the key beside them
+  clawrden audit verify --warden --last   what its last proof came to";
 
-/// Prove that no line of the ledger was changed, removed, added or moved; needs its files and the public key alone
+/// Prove that no line of the ledger was changed, removed, added or moved: by its files and the public key alone, or by the warden
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Args {
     /// The ledger, its folder, or one closed segment; without one, this user's ledger
     #[arg(value_name = "FILE|DIR")]
     path: Option<PathBuf>,
+    #[command(flatten)]
+    ask: AskWarden,
+    /// Of the warden: only what its last proof came to; no other is begun
+    #[arg(long)]
+    last: bool,
     /// The public key, as `audit key` prints it, or a file with it; may be given again. Without one, that beside the
     /// ledger, which whoever changed the ledger may have changed too
     #[arg(long, value_name = "KEY")]
@@ -80,7 +89,21 @@ struct At<'a> {
     why: &'a str,
 }
 
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    if args.ask.is_meant() {
+        args.ask.refuse(&[
+            (args.path.is_some(), "a ledger's path"),
+            (!args.key.is_empty(), "--key"),
+            (!args.anchor.is_empty(), "--anchor"),
+            (args.from.is_some(), "--from"),
+            (args.to.is_some(), "--to"),
+        ])?;
+        return of_warden::run(args.last, args.json, control);
+    }
+    if args.last {
+        let text = "--last is what a warden's last proof came to: add --warden".to_owned();
+        return Err(Failure::Usage(text));
+    }
     let path = ledger(args.path.as_deref())?;
     let mut proof = Proof { from: args.from, to: args.to, ..Proof::default() };
     for key in &args.key {

@@ -1,9 +1,10 @@
 //! `clawrden policy check`: whether files load, with every error of all of them at once.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clawrden_api::{PolicyProblem, display};
-use clawrden_policy::{Diagnostic, Layer, LoadError, Policy, Source};
+use clawrden_api::{PolicyCheckRequest, PolicyChecked, PolicyProblem, display};
+use clawrden_policy::{Diagnostic, Layer, LoadError, MAX_POLICY_BYTES, Policy, Source};
 use clawrden_warden::layers::{self, LayersError};
 pub(super) use clawrden_warden::what_if::problems;
 use serde::Serialize;
@@ -11,7 +12,8 @@ use serde::Serialize;
 use super::{Files, STOCK};
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
-use crate::verbs::{chain, places};
+use crate::verbs::elsewhere::AskWarden;
+use crate::verbs::{Connection, block_on, chain, places, read_bounded};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -21,6 +23,7 @@ Exit codes, besides those of every verb:
 Examples:
   clawrden policy check
   clawrden policy check policy.yaml rules.d/*.yaml
+  clawrden policy check --warden candidate.yaml       in the place of a warden's own, under its ceiling
   clawrden policy check --json policy.yaml | jq '.files[].errors[].message'";
 
 /// Check policy files: every error at once, with its line and what would be right
@@ -29,6 +32,8 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     of: Files,
+    #[command(flatten)]
+    ask: AskWarden,
 }
 
 /// A file, and what came of loading it.
@@ -52,8 +57,11 @@ struct File {
 }
 
 /// Runs the verb.
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     let named = &args.of.files;
+    if args.ask.is_meant() {
+        return by_warden(named, args.of.json, control);
+    }
     let checked: Vec<Checked> = match named.as_slice() {
         [] => own()?,
         files => {
@@ -73,6 +81,59 @@ pub(super) fn run(args: &Args) -> Outcome {
         checked.iter().for_each(|(name, found)| show(name, found));
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// Has the warden load each of these files in the place of its own, in force nowhere.
+fn by_warden(named: &[PathBuf], json: bool, control: Option<&Path>) -> Outcome {
+    if named.is_empty() {
+        let text =
+            "name the files that the warden is to load; `clawrden status` tells whether its own do";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let connection = Connection::new(control)?;
+    let mut files = Vec::new();
+    for path in named {
+        let name = path.display().to_string();
+        let text = read_bounded(path, MAX_POLICY_BYTES)
+            .map_err(|e| Failure::Usage(format!("the policy {name:?} cannot be read: {e}")))?;
+        let request = PolicyCheckRequest { text };
+        let checked = block_on(connection.client.check_policy(&request))?;
+        let PolicyChecked { ok, rules, errors, omitted } = checked.map_err(Connection::failure)?;
+        files.push(File { file: name, ok, rules, errors, omitted });
+    }
+    let ok = files.iter().all(|file| file.ok);
+    if json {
+        print_json(&Report { ok, files })?;
+    } else {
+        files.iter().for_each(show_by_warden);
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+fn show_by_warden(file: &File) {
+    let name = display::text(&file.file);
+    for PolicyProblem { file, line, column, message, help, .. } in &file.errors {
+        let file = display::text(file.as_deref().unwrap_or_default());
+        let at = match (line, column) {
+            (Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
+            _ => String::new(),
+        };
+        println!("{} {at}{}", paint(Tone::Bad, "error:"), display::text(message));
+        if !help.is_empty() {
+            println!("  {}", display::text(help));
+        }
+    }
+    if file.ok {
+        let rules = count(file.rules, "rule", "rules");
+        println!("{} {name}: {rules}, the warden's others included", paint(Tone::Good, "ok"));
+        return;
+    }
+    let more = match file.omitted {
+        0 => String::new(),
+        omitted => format!(", {omitted} of them not shown"),
+    };
+    let errors = count(file.errors.len() + file.omitted, "error", "errors");
+    println!("{} {name}: {errors}{more}", paint(Tone::Bad, "refused"));
 }
 
 /// What a warden that is started here and given no policy would read, each file by itself.

@@ -1,12 +1,12 @@
 //! `clawrden policy explain`: what a policy says of one command, which rule says it, and which rules were passed over.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clawrden_api::{Explained, ExplainedApprovers, ExplainedLimits, display};
-use clawrden_policy::{Action, Facts, Links, size};
+use clawrden_api::{ExplainRequest, Explained, ExplainedApprovers, ExplainedLimits, display};
+use clawrden_policy::{Facts, Links, size};
 use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING};
 use clawrden_warden::what_if::{Asked, explained};
 use clawrden_warden::{LinksHere, meant_here};
@@ -14,6 +14,8 @@ use clawrden_warden::{LinksHere, meant_here};
 use super::{Choice, painted, tone};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::elsewhere::{self, AskWarden};
+use crate::verbs::{Connection, block_on};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -25,7 +27,8 @@ Examples:
   clawrden policy explain -- git push --force origin main
   clawrden policy explain --policy p.yaml --cwd /app --uid 1000 -- rm -rf build
   clawrden policy explain --profile developer --shell 'cd /tmp && curl x | sh'
-  clawrden policy explain --json -- npm ci | jq -r '.action, .rule'";
+  clawrden policy explain --json -- npm ci | jq -r '.action, .rule'
+  clawrden policy explain --warden --jail ci --cwd /work -- npm ci    by what is in force at a warden";
 
 /// Explain what a policy says of a command: the rule, its line, what was passed over and why
 #[derive(Debug, clap::Args)]
@@ -33,7 +36,9 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     choice: Choice,
-    /// The working directory; without one, this one
+    #[command(flatten)]
+    ask: AskWarden,
+    /// The working directory; without one, this one, and with --host none
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
     /// The jail that it would come from
@@ -65,7 +70,14 @@ pub(super) struct Args {
 }
 
 /// Runs the verb.
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    if args.ask.is_meant() {
+        args.ask.refuse(&[
+            (args.choice.named().is_some(), args.choice.named().unwrap_or_default()),
+            (!args.changed_env.is_empty(), "--changed-env"),
+        ])?;
+        return by_warden(args, control);
+    }
     let chosen = args.choice.load()?;
     let (asked, is_installed) = asked(args)?;
     let argv: Vec<&[u8]> = asked.argv.iter().map(Vec::as_slice).collect();
@@ -89,13 +101,52 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.json {
         print_json(&report)?;
     } else {
-        show(&report, is_installed);
+        let by_name = (!is_installed).then_some("it is not installed here");
+        show(&report, by_name);
     }
-    Ok(match explanation.decision.action {
-        Action::Ask if args.exit_code => ExitCode::from(EXIT_STILL_WAITING),
-        Action::Deny if args.exit_code => ExitCode::from(EXIT_DENIED),
+    Ok(exit_code(args, &report))
+}
+
+/// By what is in force at a warden. It looks at no file: a tool goes by its bare name.
+fn by_warden(args: &Args, control: Option<&Path>) -> Outcome {
+    let text = |word: &OsStr| {
+        let not_text = || Failure::Usage(format!("{} is no text", word.display()));
+        word.to_str().map(str::to_owned).ok_or_else(not_text)
+    };
+    let is_elsewhere = elsewhere::client().is_some();
+    let cwd = match &args.cwd {
+        // What is relative is relative to here, wherever the warden is.
+        Some(dir) => Some(std::path::absolute(dir)),
+        None if is_elsewhere => None,
+        None => Some(std::env::current_dir()),
+    };
+    let cwd = cwd
+        .transpose()
+        .map_err(|e| Failure::Usage(format!("the working directory is not known: {e}")))?;
+    let own = || rustix::process::getuid().as_raw();
+    let request = ExplainRequest {
+        argv: args.command.iter().map(|word| text(word)).collect::<Result<_, _>>()?,
+        line: args.shell.as_deref().map(text).transpose()?,
+        jail: Some(args.jail.clone()),
+        cwd: cwd.as_deref().map(|cwd| text(cwd.as_os_str())).transpose()?,
+        uid: args.uid.or_else(|| (!is_elsewhere).then(own)),
+    };
+    let connection = Connection::new(control)?;
+    let report = block_on(connection.client.explain(&request))?.map_err(Connection::failure)?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        show(&report, Some("the warden looks at no file for this"));
+    }
+    Ok(exit_code(args, &report))
+}
+
+fn exit_code(args: &Args, report: &Explained) -> ExitCode {
+    match &report.action[..] {
+        "ask" if args.exit_code => ExitCode::from(EXIT_STILL_WAITING),
+        action if args.exit_code && action != "allow" => ExitCode::from(EXIT_DENIED),
         _ => ExitCode::SUCCESS,
-    })
+    }
 }
 
 /// The command as it is judged, and whether its tool is installed here.
@@ -136,7 +187,8 @@ fn asked(args: &Args) -> Result<(Asked, bool), Failure> {
     Ok((asked, is_installed))
 }
 
-fn show(report: &Explained, is_installed: bool) {
+/// `by_name` says why a tool goes by its name alone, where it does.
+fn show(report: &Explained, by_name: Option<&str>) {
     let command = display::command(&report.argv);
     println!("{}  {}", painted(&report.action), paint(Tone::Strong, &command));
     let line = |key: &str, value: &str| {
@@ -159,8 +211,9 @@ fn show(report: &Explained, is_installed: bool) {
     match (&report.path, &report.tool) {
         (Some(path), Some(tool)) => line("tool", &format!("{tool}, which is {path}")),
         (Some(path), None) => line("tool", &format!("{path}, which is no tool on PATH")),
-        (None, Some(tool)) if !is_installed => {
-            line("tool", &format!("{tool}, by its name alone: it is not installed here"));
+        (None, Some(tool)) if by_name.is_some() => {
+            let why = by_name.unwrap_or_default();
+            line("tool", &format!("{tool}, by its name alone: {why}"));
         }
         _ => line("tool", "not found"),
     }

@@ -15,6 +15,7 @@ use crate::verbs::places;
 mod check;
 mod explain;
 mod lint;
+mod of_warden;
 mod past;
 mod reload;
 mod schema;
@@ -32,6 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   clawrden policy check policy.yaml
   clawrden policy explain -- git push --force
+  clawrden policy explain --warden -- git push --force
   clawrden policy lint
   clawrden policy test
   clawrden policy show --profile ci > policy.yaml
@@ -61,21 +63,21 @@ enum Verb {
 }
 
 impl Args {
-    /// Whether a warden is asked, and not files of this machine alone.
+    /// Whether a warden can be asked, and not files of this machine alone.
     pub(crate) fn asks_a_warden(&self) -> bool {
-        matches!(self.verb, Verb::Reload(_) | Verb::Simulate(_) | Verb::Suggest(_))
+        !matches!(self.verb, Verb::Lint(_) | Verb::Test(_) | Verb::Schema(_))
     }
 }
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     match args.verb {
-        Verb::Check(args) => check::run(&args),
-        Verb::Explain(args) => explain::run(&args),
+        Verb::Check(args) => check::run(&args, control),
+        Verb::Explain(args) => explain::run(&args, control),
         Verb::Reload(args) => reload::run(&args, control),
         Verb::Lint(args) => lint::run(&args),
         Verb::Test(args) => test::run(&args),
-        Verb::Show(args) => show::run(&args),
+        Verb::Show(args) => show::run(&args, control),
         Verb::Schema(args) => schema::run(&args),
         Verb::Simulate(args) => simulate::run(&args, control),
         Verb::Suggest(args) => suggest::run(&args, control),
@@ -133,6 +135,12 @@ impl Choice {
         let policy = Policy::from_sources(&under_ceiling(files)?);
         let policy = policy.map_err(|e| Failure::Usage(said(&e)))?;
         Ok(Chosen { policy, source })
+    }
+
+    /// What was named, if something was.
+    fn named(&self) -> Option<&'static str> {
+        let profile = self.profile.as_ref().map(|_| "--profile");
+        self.policy.as_ref().map(|_| "--policy").or(profile)
     }
 
     /// Its files, but for the ceiling, and what to call them.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clawrden_api::{HistoryEntry, HistoryQuery};
+use clawrden_api::{HistoryEntry, HistoryQuery, SimulateRequest};
 
 use crate::failure::Failure;
 use crate::verbs::{Connection, block_on};
@@ -10,6 +10,9 @@ use crate::when;
 
 /// Requests that are asked for at once, and the most that the warden gives.
 const PAGE: usize = 1000;
+
+/// Requests that are looked at unless somebody says otherwise.
+const LIMIT: usize = 10_000;
 
 /// Which requests are meant.
 #[derive(Debug, clap::Args)]
@@ -24,7 +27,7 @@ pub(super) struct Past {
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// At most so many of the newest requests
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = LIMIT)]
     limit: usize,
 }
 
@@ -34,8 +37,7 @@ impl Past {
     /// # Errors
     /// [`Failure::Usage`] for a time that is none, and whatever the warden says.
     pub(super) fn entries(&self, control: Option<&Path>) -> Result<Vec<HistoryEntry>, Failure> {
-        let since = self.since.as_deref().map(|text| when::parse(text, when::now_ms())).transpose();
-        let since_ms = since.map_err(|e| Failure::Usage(format!("--since: {e}")))?;
+        let since_ms = self.since_ms()?;
         let jail = self.jail.clone();
         let mut query = HistoryQuery { jail, since_ms, ..HistoryQuery::default() };
         let connection = Connection::new(control)?;
@@ -56,5 +58,27 @@ impl Past {
             }
         })??;
         Ok(entries)
+    }
+
+    /// Not before, in milliseconds since the epoch.
+    fn since_ms(&self) -> Result<Option<u64>, Failure> {
+        let since = self.since.as_deref().map(|text| when::parse(text, when::now_ms())).transpose();
+        since.map_err(|e| Failure::Usage(format!("--since: {e}")))
+    }
+
+    /// A warden that is to judge the same by this text.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a time that is none.
+    pub(super) fn request(&self, text: String) -> Result<SimulateRequest, Failure> {
+        let (jail, since_ms) = (self.jail.clone(), self.since_ms()?);
+        Ok(SimulateRequest { text, jail, since_ms, limit: Some(self.limit) })
+    }
+
+    /// Which part of the history was asked for, if not the usual one.
+    pub(super) fn narrowed(&self) -> Option<&'static str> {
+        let since = self.since.as_ref().map(|_| "--since");
+        let jail = self.jail.as_ref().map(|_| "--jail");
+        since.or(jail).or((self.limit != LIMIT).then_some("--limit"))
     }
 }

@@ -1,14 +1,18 @@
 //! `clawrden policy show`: the text of a policy, a profile or a pack, to read or to start from.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use clawrden_api::{JailPolicy, PolicyInfo, PolicyLayer, display};
 use clawrden_policy::{Policy, Source};
 use serde::Serialize;
 
 use super::Choice;
 use crate::failure::{Failure, Outcome};
-use crate::output::print_json;
-use crate::verbs::done;
+use crate::output::{count, print_json};
+use crate::verbs::elsewhere::AskWarden;
+use crate::verbs::{Connection, block_on, done};
+use crate::when;
 
 const EXAMPLES: &str = "\
 Exit codes: those of every verb.
@@ -17,9 +21,10 @@ Examples:
   clawrden policy show                                  what a warden started here goes by
   clawrden policy show --profile ci > policy.yaml       a profile, to start from
   clawrden policy show pack:git                         a stock pack
-  clawrden policy show --list                           what there is";
+  clawrden policy show --list                           what there is
+  clawrden policy show --warden                         what is in force at a warden, jail by jail";
 
-/// Print the text of a policy, a profile or a pack
+/// Print the text of a policy, a profile or a pack, or of what is in force at a warden
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -28,6 +33,8 @@ pub(super) struct Args {
     pack: Option<String>,
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    ask: AskWarden,
     /// List the profiles and packs
     #[arg(long, conflicts_with_all = ["policy", "profile"])]
     list: bool,
@@ -50,7 +57,15 @@ struct File<'s> {
 }
 
 /// Runs the verb.
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    if args.ask.is_meant() {
+        args.ask.refuse(&[
+            (args.pack.is_some(), "a pack"),
+            (args.choice.named().is_some(), args.choice.named().unwrap_or_default()),
+            (args.list, "--list"),
+        ])?;
+        return in_force(args.json, control);
+    }
     if args.list {
         return list(args.json);
     }
@@ -79,6 +94,44 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     print!("{text}");
     done()
+}
+
+/// The policy in force at a warden, and what judges in each of its jails.
+fn in_force(json: bool, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    let policy = block_on(connection.client.policy())?.map_err(Connection::failure)?;
+    if json {
+        print_json(&policy)?;
+        return done();
+    }
+    let now = when::now_ms();
+    let head = |source: &str, fingerprint: &str, since_ms: u64, rules: usize| {
+        let (source, fingerprint) = (display::text(source), display::text(fingerprint));
+        let rules = count(rules, "rule", "rules");
+        format!("{source}, {rules}, sha256 {fingerprint}, since {}", when::moment(since_ms, now))
+    };
+    let PolicyInfo { source, fingerprint, since_ms, rules, layers, jails } = &policy;
+    println!("# in force: {}", head(source, fingerprint, *since_ms, *rules));
+    layers.iter().for_each(show_layer);
+    for jail in jails {
+        let JailPolicy { jail, source, fingerprint, since_ms, rules, held_back, brought } = jail;
+        let of = head(source, fingerprint, *since_ms, *rules);
+        println!("# jail {}: {of}", display::text(jail));
+        if *held_back > 0 {
+            let before = count(*held_back, "policy", "policies");
+            println!("# {before} before it hold as well, for prisoners that live");
+        }
+        brought.iter().for_each(show_layer);
+    }
+    done()
+}
+
+/// A file of a policy. A repository's is the prisoner's own words.
+fn show_layer(layer: &PolicyLayer) {
+    println!("# --- {}: {}", display::text(&layer.layer), display::text(&layer.name));
+    for line in layer.text.lines() {
+        println!("{}", display::text(line));
+    }
 }
 
 fn pack(wanted: &str) -> Result<Source, Failure> {

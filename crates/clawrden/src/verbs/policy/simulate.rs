@@ -8,12 +8,15 @@ use clawrden_warden::what_if::Comparison;
 
 use super::past::Past;
 use super::{Choice, tone};
-use crate::failure::{Outcome, REFUSED};
+use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::{Connection, block_on};
 
 const EXAMPLES: &str = "\
 Each request in the history is judged again, by its arguments, directory, jail and caller; a tool is taken by the name \
-that it was called by, and which variables were changed is not in the history.
+that it was called by, and which variables were changed is not in the history. With --host the history is that of the \
+warden there, and the judging is done here; with --warden the warden does it, under its ceiling and with its further rules, \
+which takes an admin.
 
 Exit codes, besides those of every verb:
   0  nothing would change
@@ -22,6 +25,7 @@ Exit codes, besides those of every verb:
 Examples:
   clawrden policy simulate --policy candidate.yaml
   clawrden policy simulate --profile developer --since 7d --jail ci
+  clawrden policy simulate --policy candidate.yaml --warden
   clawrden policy simulate --policy candidate.yaml --json | jq '.changes[].argv'";
 
 /// Show what would have been decided otherwise by another policy, from the history
@@ -32,6 +36,9 @@ pub(super) struct Args {
     choice: Choice,
     #[command(flatten)]
     past: Past,
+    /// Have the warden judge, in the place of its own policy file
+    #[arg(long)]
+    warden: bool,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -39,11 +46,7 @@ pub(super) struct Args {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let chosen = args.choice.load()?;
-    let entries = args.past.entries(control)?;
-    let mut comparison = Comparison::default();
-    comparison.take(&chosen.policy, &entries);
-    let report = comparison.end(chosen.source, true);
+    let report = if args.warden { by_warden(args, control)? } else { here(args, control)? };
     if args.json {
         print_json(&report)?;
     } else {
@@ -51,6 +54,27 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     }
     let same = report.changes.is_empty() && report.omitted == 0;
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+fn here(args: &Args, control: Option<&Path>) -> Result<Simulated, Failure> {
+    let chosen = args.choice.load()?;
+    let entries = args.past.entries(control)?;
+    let mut comparison = Comparison::default();
+    comparison.take(&chosen.policy, &entries);
+    Ok(comparison.end(chosen.source, true))
+}
+
+fn by_warden(args: &Args, control: Option<&Path>) -> Result<Simulated, Failure> {
+    if args.choice.named().is_none() {
+        let text = "name the candidate, with --policy FILE or --profile NAME".to_owned();
+        return Err(Failure::Usage(text));
+    }
+    let (source, files) = args.choice.files()?;
+    let text = files.into_iter().next().map(|file| file.text).unwrap_or_default();
+    let connection = Connection::new(control)?;
+    let request = args.past.request(text)?;
+    let report = block_on(connection.client.simulate(&request))?.map_err(Connection::failure)?;
+    Ok(Simulated { policy: source, ..report })
 }
 
 fn show(report: &Simulated) {
@@ -63,6 +87,11 @@ fn show(report: &Simulated) {
     if report.limited > 0 {
         let text = count(report.limited, "request counts", "requests count");
         println!("{text} towards a rate or a number at once, which are not replayed");
+    }
+    if !report.complete {
+        let text =
+            "time ran out before all of them were judged: ask for fewer, with --since or --limit";
+        println!("{}", paint(Tone::Warn, text));
     }
     if report.changes.is_empty() {
         println!("{}", paint(Tone::Good, "nothing would change"));

@@ -8,10 +8,10 @@ use clawrden_warden::what_if::past;
 use serde::Serialize;
 
 use super::past::Past;
-use super::{Choice, Chosen, painted, profiles};
+use super::{Choice, Chosen, of_warden, painted, profiles};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done, places};
+use crate::verbs::{Connection, block_on, done, elsewhere, places};
 
 /// Most rules, and most commands of the lists below them, that people are shown.
 const SHOWN: usize = 20;
@@ -24,6 +24,10 @@ came out otherwise. Shells, interpreters, wrappers and whatever else runs other 
 
 Nothing is changed. Paste what is right below `rules:`, at the place that is named, and run `clawrden policy check`.
 
+With --warden, and with --host where no policy is named, the warden suggests: by the policy in force there and its newest 5,000
+requests, under an id for each rule. --accept has it write one into its rules.d, where nothing else of the history comes out
+otherwise, and put it in force. Both take an admin.
+
 Exit codes: those of every verb; 0 also where there is nothing to suggest.
 
 Examples:
@@ -31,7 +35,9 @@ Examples:
   clawrden policy suggest --since 7d --min 5
   clawrden policy suggest --shell-lines
   clawrden policy suggest --jail ci --policy candidate.yaml
-  clawrden policy suggest --json | jq -r '.rules[].yaml'";
+  clawrden policy suggest --json | jq -r '.rules[].yaml'
+  clawrden policy suggest --warden
+  clawrden policy suggest --accept 22fb0cb7 --reason 'asked every day' --yes";
 
 /// Suggest the rules that would have answered what people had to answer
 #[derive(Debug, clap::Args)]
@@ -51,6 +57,18 @@ pub(super) struct Args {
     shell_lines: bool,
     #[command(flatten)]
     past: Past,
+    /// Have the warden suggest, by what is in force there
+    #[arg(long, conflicts_with_all = ["policy", "profile"])]
+    warden: bool,
+    /// Have the warden write the suggested rule of this id, and put it in force
+    #[arg(long, value_name = "ID", conflicts_with_all = ["policy", "profile"])]
+    accept: Option<String>,
+    /// With --accept: ask for no further yes
+    #[arg(long, requires = "accept")]
+    yes: bool,
+    /// With --accept: why, for the record
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    reason: Option<String>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -114,9 +132,14 @@ struct Left {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let is_named = args.policy.is_some() || args.profile.is_some();
+    let is_elsewhere = elsewhere::client().is_some() && !is_named;
+    if args.warden || args.accept.is_some() || is_elsewhere {
+        return by_warden(args, control);
+    }
     let entries = args.past.entries(control)?;
     let chosen = match (&args.policy, &args.profile) {
-        (None, None) => of_warden(control)?,
+        (None, None) => served(control)?,
         (policy, profile) => Choice { policy: policy.clone(), profile: profile.clone() }.load()?,
     };
     let past: Vec<clawrden_policy::Past> = entries.iter().filter_map(past).collect();
@@ -130,8 +153,26 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     done()
 }
 
+/// What the warden suggests, or the one of it that is accepted.
+fn by_warden(args: &Args, control: Option<&Path>) -> Outcome {
+    let shell = args.shell_lines.then_some("--shell-lines");
+    if let Some(flag) = args.past.narrowed().or(shell) {
+        return Err(Failure::Usage(format!(
+            "{flag} is not for what the warden suggests by itself; name the policy to add to with --policy FILE"
+        )));
+    }
+    let request = of_warden::Request {
+        min: usize::try_from(args.min).unwrap_or(usize::MAX),
+        accept: args.accept.as_deref(),
+        yes: args.yes,
+        reason: args.reason.clone(),
+        json: args.json,
+    };
+    of_warden::run(request, control)
+}
+
 /// The policy that the warden serves with, read from where it has it.
-fn of_warden(control: Option<&Path>) -> Result<Chosen, Failure> {
+fn served(control: Option<&Path>) -> Result<Chosen, Failure> {
     let connection = Connection::new(control)?;
     let status = block_on(connection.client.status())?.map_err(Connection::failure)?;
     let source = PathBuf::from(status.policy.source);

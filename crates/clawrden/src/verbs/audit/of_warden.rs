@@ -1,0 +1,83 @@
+//! The proof of the ledger that a warden makes of its own files, by the key beside them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clawrden_api::{ClientError, ErrorBody, ErrorCode, LedgerProof, LedgerProved, display};
+
+use crate::failure::{Failure, Outcome, REFUSED};
+use crate::output::{Tone, paint, print_json};
+use crate::verbs::{Connection, block_on, done};
+use crate::when;
+
+/// How often it is asked whether the proof is made.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Has the ledger proved, and waits for what comes of it; with `last`, tells what came of the last one.
+pub(super) fn run(last: bool, json: bool, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    let proof = block_on(async {
+        if last {
+            return connection.client.proof().await.map_err(Connection::failure);
+        }
+        match connection.client.prove().await {
+            // Somebody else's is as good.
+            Ok(_) | Err(ClientError::Api(ErrorBody { code: ErrorCode::Conflict, .. })) => {}
+            Err(error) => return Err(Connection::failure(error)),
+        }
+        loop {
+            let proof = connection.client.proof().await.map_err(Connection::failure)?;
+            if proof.running_since_ms.is_none() {
+                return Ok(proof);
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    })??;
+    if json {
+        print_json(&proof)?;
+    } else {
+        show(&proof, when::now_ms());
+    }
+    match proof.last {
+        Some(LedgerProved { holds: false, .. }) => {
+            Err(Failure::Code { code: REFUSED, text: String::new() })
+        }
+        _ => done(),
+    }
+}
+
+fn show(proof: &LedgerProof, now: u64) {
+    if let Some(since) = proof.running_since_ms {
+        println!("it is being proved since {}", when::moment(since, now));
+    }
+    let Some(last) = &proof.last else {
+        println!("it was not proved since the warden started");
+        return;
+    };
+    let ended = when::moment(last.ended_ms, now);
+    let took = display::duration(last.took_ms);
+    if !last.holds {
+        println!("{}", paint(Tone::Bad, "the ledger does not hold"));
+        println!("{}", display::text(last.why.as_deref().unwrap_or_default()));
+        println!("proved on {ended}, within {took}");
+        return;
+    }
+    println!("{}", paint(Tone::Good, "the ledger holds"));
+    let LedgerProved { records, first, last: to, bytes, .. } = last;
+    println!(
+        "{records} records ({first} to {to}), {bytes} bytes; proved on {ended}, within {took}"
+    );
+    if let Some(head) = &last.head {
+        println!("head {}", display::text(head));
+    }
+    match last.signed_to {
+        0 => println!("{}", paint(Tone::Warn, "nothing of it is signed")),
+        to => println!("signed up to record {to}"),
+    }
+    for note in &last.notes {
+        println!("{}", paint(Tone::Warn, &display::text(note)));
+    }
+    let text =
+        "proved by the warden's own files and the key beside them; `--key` proves a copy elsewhere";
+    println!("{}", paint(Tone::Quiet, text));
+}

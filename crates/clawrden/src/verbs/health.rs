@@ -1,0 +1,103 @@
+//! `clawrden health`: whether the warden can serve, for probes and for people.
+
+use std::path::Path;
+
+use clawrden_api::{ClientError, ErrorCode, display};
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome, REFUSED};
+use crate::output::{Tone, paint, print_json};
+use crate::verbs::{Connection, block_on, done};
+
+const EXAMPLES: &str = "\
+Exit codes, besides those of every verb:
+  0  requests can be served; with --live, the warden lives
+  1  something is missing for that, and it is said what
+
+Examples:
+  clawrden health
+  clawrden health --live
+  HEALTHCHECK CMD [\"clawrden\", \"health\"]          in a Dockerfile";
+
+/// Tell whether the warden can serve requests, and else what is missing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only whether it lives
+    #[arg(long)]
+    live: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer for programs.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Health {
+    /// It lives, which is all that `--live` asks.
+    live: bool,
+    /// Requests can be served; null where that was not asked.
+    ready: Option<bool>,
+    /// What is missing for that.
+    missing: Option<String>,
+    /// What else should be known.
+    notes: Vec<String>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
+    let client = &Connection::new(control)?.client;
+    let health = if args.live {
+        block_on(client.alive())?.map_err(Connection::failure)?;
+        Health { live: true, ready: None, missing: None, notes: Vec::new() }
+    } else {
+        match block_on(client.ready())? {
+            Ok(text) => ready(&text),
+            Err(ClientError::Api(body)) if body.code == ErrorCode::NotReady => {
+                let missing = Some(body.message);
+                Health { live: true, ready: Some(false), missing, notes: Vec::new() }
+            }
+            Err(error) => return Err(Connection::failure(error)),
+        }
+    };
+    if args.json {
+        print_json(&health)?;
+    } else {
+        show(&health);
+    }
+    match health.ready {
+        Some(false) => Err(Failure::Code { code: REFUSED, text: String::new() }),
+        _ => done(),
+    }
+}
+
+/// `ready`, and a line for each note.
+fn ready(text: &str) -> Health {
+    let notes = text.lines().filter_map(|line| line.strip_prefix("note: ")).map(str::to_owned);
+    Health { live: true, ready: Some(true), missing: None, notes: notes.collect() }
+}
+
+fn show(health: &Health) {
+    match (health.ready, &health.missing) {
+        (None, _) => println!("{}", paint(Tone::Good, "live")),
+        (Some(true), _) => println!("{}", paint(Tone::Good, "ready")),
+        (Some(false), missing) => {
+            let missing = display::text(missing.as_deref().unwrap_or_default());
+            println!("{}", paint(Tone::Bad, &format!("NOT READY: {missing}")));
+        }
+    }
+    for note in &health.notes {
+        println!("{}", paint(Tone::Warn, &format!("note: {}", display::text(note))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_told_apart_from_being_ready() {
+        let health = ready("ready\nnote: a\nnote: b: c\n");
+        assert_eq!((health.ready, health.notes), (Some(true), vec!["a".into(), "b: c".into()]));
+    }
+}

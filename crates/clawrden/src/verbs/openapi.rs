@@ -1,0 +1,26 @@
+//! `clawrden openapi`: the control API as the warden describes it.
+
+use std::path::Path;
+
+use crate::failure::Outcome;
+use crate::output::print_json;
+use crate::verbs::{Connection, block_on, done};
+
+const EXAMPLES: &str = "\
+For programs that make clients of it, and for those that try it. docs/api.md tells it to people.
+
+Examples:
+  clawrden openapi > openapi.json
+  clawrden openapi | jq '.paths | keys'";
+
+/// Print the warden's own description of its API, as OpenAPI 3.1
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+/// Runs the verb.
+pub(crate) fn run(_args: &Args, control: Option<&Path>) -> Outcome {
+    let connection = Connection::new(control)?;
+    print_json(&block_on(connection.client.description())?.map_err(Connection::failure)?)?;
+    done()
+}
