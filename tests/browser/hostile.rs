@@ -218,7 +218,7 @@ fn markup_is_text_wherever_it_was_written() {
         }
         // A policy that does not load is told of on every page.
         let broken =
-            POLICY.replace("default_action: deny", &format!("default_action: [\"{}\"]", IMAGE));
+            POLICY.replace("default_action: deny", &format!("default_action: [\"{IMAGE}\"]"));
         fs::write(house.path("policy.yaml"), broken).unwrap();
         let _ = house.cli(&["policy", "reload"]);
         browser.shows("The changed policy does not load").await;

@@ -47,11 +47,11 @@ struct Shop {
 /// What an agent asked for in the hours before, more of it at some times than at others.
 fn day() -> impl Iterator<Item = Past> {
     let one = |n: u64| match n % 9 {
-        0 => {
-            Past::new("ask", &["git", "push", "origin", "main"]).answered(n % 2 == 0).took(900 + n)
-        }
+        0 => Past::new("ask", &["git", "push", "origin", "main"])
+            .answered(n.is_multiple_of(2))
+            .took(900 + n),
         1 => Past::new("ask", &["touch", "CHANGELOG.md"]).answered(true).took(3),
-        2 if n % 2 == 0 => Past::new("deny", &["rm", "-f", "/etc/hosts"]),
+        2 if n.is_multiple_of(2) => Past::new("deny", &["rm", "-f", "/etc/hosts"]),
         3 => Past::new("allow", &["cat", "package.json"]).took(4),
         4 | 5 => Past::new("allow", &["bash", "test.sh"]).took(600 + 7 * n % 300),
         _ => Past::new("allow", &["ls", "-la", "src"]).took(2 + n % 5),

@@ -239,7 +239,7 @@ impl Top {
             Order::Follow { id } => self.following = Some(Following::begin(&self.client, &id)),
             Order::Quit { at_once: true } => self.leaving = Leaving::AtOnce,
             Order::Quit { at_once: false } if self.unanswered == 0 => {
-                self.leaving = Leaving::AtOnce
+                self.leaving = Leaving::AtOnce;
             }
             Order::Quit { at_once: false } => self.leaving = Leaving::Soon,
             // The screen's.

@@ -67,6 +67,8 @@ impl std::fmt::Debug for Moment<'_> {
 }
 
 /// What becomes of a word on an entry.
+// It lives for one word, on the stack.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Counted {
     /// It decides, with all that were given.
     Decides(Verdict),

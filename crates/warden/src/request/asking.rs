@@ -146,11 +146,11 @@ async fn queue_up(
     match warden.approvals.ask(question, crate::approvals::Now::read()) {
         Asked::Granted(approval) => {
             settle(warden, judged, reply, Answer::Approved(approval)).await;
-            return None;
+            None
         }
         Asked::Denied(denial) => {
             settle(warden, judged, reply, Answer::Denied(denial)).await;
-            return None;
+            None
         }
         Asked::Nobody(why) => {
             let rule = judged.decision().rule.as_ref().map(ToString::to_string);
@@ -158,12 +158,12 @@ async fn queue_up(
             warden.found_nobody(id, judged.plan().jail.name.as_str(), rule, &why);
             let told = judged.decision().with_suggestion(&why);
             let _ = reply.deny(&judged.rule(), &told).await;
-            return None;
+            None
         }
         Asked::Full(full) => {
             warden.record(&[failed(id, full.to_string())]);
             let _ = reply.deny(&judged.rule(), &full.to_string()).await;
-            return None;
+            None
         }
         Asked::Wait(ticket) => Some(Box::new(Queued { judged, reply, ticket })),
     }

@@ -92,14 +92,13 @@ impl Access {
             Some(uid) if backend.is_prisoners_user(uid) => {
                 format!("prisoners run as uid {uid}, and prisoners may not use the control API")
             }
-            Some(_) => return Ok(()),
             None if visitor.is_near => UNTOLD.to_owned(),
             None if visitor.is_of_prisoners
                 || backend.is_prisoners_address(visitor.address.ip(), visitor.since) =>
             {
                 "prisoners in containers are on the network of this address, and may not use the control API".to_owned()
             }
-            None => return Ok(()),
+            _ => return Ok(()),
         };
         Err(self.keep_out(visitor, backend, asked, why))
     }
