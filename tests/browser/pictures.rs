@@ -100,7 +100,8 @@ impl Shop {
         command
             .arg("--control")
             .arg(self.house.control())
-            .args(["run", "--quiet", "--jail", "default"]);
+            .args(["run", "--quiet", "--policy"])
+            .arg(self.house.path("policy.yaml"));
         command.args(["--tools", "bash,git,touch", "--label", label, "--", "/bin/bash", script]);
         command.current_dir(&self.place).env_remove("CLAWRDEN_SOCKET");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
