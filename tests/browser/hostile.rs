@@ -162,6 +162,7 @@ fn markup_is_text_wherever_it_was_written() {
         shows(&browser, "history", &[IMAGE, LINK]).await;
         drop(typed);
         let _ = end(runs).await;
+        assert!(house.cli(&["kill", "--reason", &reason]).status.success());
         let _ = end(lives).await;
         browser.close().await;
     });
