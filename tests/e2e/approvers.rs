@@ -148,7 +148,7 @@ rules:
     assert!(told.contains("3 of security, and 2 of them can log in"), "{told}");
     let status = panel.here(&["status"]).1;
     assert!(
-        status.contains("2 requests denied since the start because nobody could answer"),
+        status.contains("NOBODY COULD ANSWER: 2 requests denied for that since the start"),
         "{status}"
     );
     let metrics = panel.here(&["metrics"]).1;
