@@ -22,6 +22,7 @@ fn the_picture_fits_every_window() {
     screen.shows("WHY IT ASKS");
     screen.looks(&house, "queue-wide");
     screen.press("j\r");
+    screen.shows("callers");
     for (rows, cols) in [(24, 80), (10, 40), (3, 20), (1, 1), (2, 7), (60, 300), (24, 80)] {
         screen.resize(rows, cols);
         screen.press("?xKxA");
