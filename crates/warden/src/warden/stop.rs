@@ -79,22 +79,22 @@ impl Warden {
         let (prisoners, grace) = (self.prisoners_of(&scope), self.config.grace);
         let left =
             if pause { Vec::new() } else { self.left_frozen(|origin| scope.reaches(origin)) };
-        let (ended, cgroups) = (left.clone(), self.methods.cgroups.clone());
+        let cgroups = self.methods.cgroups.clone();
         let natives = tokio::task::spawn_blocking(move || {
             let natives = each_of(&prisoners, |prisoner| match pause {
                 true => freeze_tree(prisoner.root, Tree::BelowRoot),
                 false => end_tree(prisoner.root, Tree::BelowRoot, grace),
             });
-            let tools = each_of(&left, |tool| tool.end(cgroups.as_ref(), grace));
-            (natives.0 + tools.0, [natives.1, tools.1].concat())
+            let (tools, ended) = settled(&left, |tool| tool.end(cgroups.as_ref(), grace));
+            (natives.0 + tools.0, [natives.1, tools.1].concat(), ended)
         });
         let containers = self.stop_containers(&scope, pause);
         let both = Handle::current().block_on(async { tokio::join!(containers, natives) });
         let ((containers, problems), natives) = both;
         report.containers = containers;
         report.problems.extend(problems);
-        let (processes, problems) =
-            natives.unwrap_or_else(|error| (0, vec![format!("prisoners: {error}")]));
+        let (processes, problems, ended) =
+            natives.unwrap_or_else(|error| (0, vec![format!("prisoners: {error}")], Vec::new()));
         report.processes = report.processes.max(processes);
         report.problems.extend(problems);
         report.problems.extend(self.forget_tools(&ended));
@@ -178,15 +178,14 @@ impl Warden {
     fn thaw_tools(&self) -> (usize, Vec<String>) {
         let tools = self.left_frozen(|origin| !self.is_paused(origin));
         let cgroups = self.methods.cgroups.as_ref();
-        let (thawed, mut problems) = each_of(&tools, |tool| tool.thaw(cgroups));
-        problems.extend(self.forget_tools(&tools));
+        let ((thawed, mut problems), gone_on) = settled(&tools, |tool| tool.thaw(cgroups));
+        problems.extend(self.forget_tools(&gone_on));
         (thawed, problems)
     }
 
     /// Gives what is wrong, if that cannot be written down.
-    fn forget_tools(&self, tools: &[Frozen]) -> Option<String> {
-        let ids: Vec<Id> = tools.iter().map(|tool| tool.id).collect();
-        self.holds.remove_tools(&ids).err().map(|error| error.to_string())
+    fn forget_tools(&self, ids: &[Id]) -> Option<String> {
+        self.holds.remove_tools(ids).err().map(|error| error.to_string())
     }
 
     /// Whether a stop that freezes reaches this.
@@ -264,7 +263,26 @@ impl Warden {
     }
 }
 
-fn each_of<T>(all: &[T], act: impl Fn(&T) -> crate::process::tree::Report) -> (usize, Vec<String>) {
+/// Does it to each, and gives those with which nothing was wrong: the others are tried again by the next word.
+fn settled(
+    tools: &[Frozen],
+    act: impl Fn(&Frozen) -> crate::process::tree::Report,
+) -> ((usize, Vec<String>), Vec<Id>) {
+    let mut done = Vec::new();
+    let total = each_of(tools, |tool| {
+        let report = act(tool);
+        if report.problems.is_empty() {
+            done.push(tool.id);
+        }
+        report
+    });
+    (total, done)
+}
+
+fn each_of<T>(
+    all: &[T],
+    mut act: impl FnMut(&T) -> crate::process::tree::Report,
+) -> (usize, Vec<String>) {
     let mut total = (0, Vec::new());
     for one in all {
         let report = act(one);
@@ -300,4 +318,29 @@ fn recorded(scope: &Scope) -> (Option<String>, Option<ledger::Container>) {
     let container =
         container.map(|CallerContainer { id, name, image }| ledger::Container { id, name, image });
     (jail, container)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::process::boot_id;
+
+    #[test]
+    fn what_could_not_be_reached_is_not_forgotten() {
+        let standing = |id: u8, cgroup: Option<&str>| -> Frozen {
+            let (id, start_ticks) = (Id([id; 16]), u64::MAX);
+            let told = json!({
+                "id": id, "pid": std::process::id(), "start_ticks": start_ticks, "boot": boot_id(),
+                "cgroup": cgroup, "jails": ["web"], "is_told": true,
+            });
+            serde_json::from_value(told).unwrap()
+        };
+        // A folder that is no cgroup of the first, and a process that has gone.
+        let tools = [standing(1, Some("/proc")), standing(2, None)];
+        let ((processes, problems), done) = settled(&tools, |tool| tool.thaw(None));
+        assert_eq!((processes, problems.len()), (0, 1), "{problems:?}");
+        assert_eq!(done, [Id([2; 16])]);
+    }
 }
