@@ -140,6 +140,39 @@ fn a_prisoner_cannot_answer_for_itself_and_the_attempt_is_recorded() {
     assert!(scene.events("stopped").is_empty());
 }
 
+/// Waits until it is a child of `$1`, which it was not born to, and asks then.
+const ORPHAN: &str = r#"
+tries=0
+while [ "$parent" != "$1" ] && [ $tries -lt 200 ]; do
+  while read -r key value; do [ "$key" != PPid: ] || parent=$value; done < "/proc/$$/status"
+  /bin/sleep 0.05
+  tries=$((tries + 1))
+done
+"$2" --control "$3" kill 2> said; echo "$? $parent" > left
+"#;
+
+#[test]
+fn who_has_lost_its_parent_is_a_prisoner_still() {
+    let scene = Scene::new();
+    std::fs::write(scene.path("orphan"), ORPHAN).unwrap();
+    let program = env!("CARGO_BIN_EXE_clawrden");
+    let control = scene.path("control.sock");
+    let script = format!(
+        "(/bin/setsid /bin/sh ./orphan $PPID {program} {} &); while [ ! -s left ]; do sleep 0.05; done; echo $PPID",
+        control.display()
+    );
+    let output = scene.run(&["--quiet"], &script).output().unwrap();
+    let left = std::fs::read_to_string(scene.path("left")).unwrap();
+    let said = std::fs::read_to_string(scene.path("said")).unwrap();
+    let (code, parent) = left.trim().split_once(' ').unwrap();
+    assert_eq!(code, "1", "{said}");
+    // It came back to the run, as its subreaper, and not to the machine's first process.
+    assert_eq!(parent, text(&output.stdout).trim(), "{}", text(&output.stderr));
+    assert!(said.contains("prisoner"), "{said}");
+    assert_eq!(scene.events("control_refused").len(), 1);
+    assert!(scene.events("stopped").is_empty());
+}
+
 #[test]
 fn kill_ends_the_whole_prisoner_daemons_included() {
     let scene = Scene::new();
