@@ -144,7 +144,14 @@ impl ExitInfo {
         if !self.available {
             return ExitStatus::Unknown(Why::NoKernelSupport);
         }
-        match sys::process::pidfd_exit_status(pidfd) {
+        let asked = match sys::process::pidfd_exit_status(pidfd) {
+            // It was reaped between the kernel's look for its end and its look at the process. The end is there by then.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                sys::process::pidfd_exit_status(pidfd)
+            }
+            asked => asked,
+        };
+        match asked {
             Ok(Some(status)) => ExitStatus::from_wait_status(status),
             Ok(None) => ExitStatus::Unknown(Why::NotReaped),
             Err(error) => ExitStatus::Unknown(match error.raw_os_error() {
@@ -231,6 +238,30 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(info.exit_status(pidfd.as_fd()), ExitStatus::Signal(9));
+    }
+
+    #[test]
+    fn who_asks_while_it_is_reaped_is_told_how_it_ended() {
+        let info = ExitInfo::probe();
+        if !info.is_available() {
+            return;
+        }
+        for round in 0..500 {
+            let pid = sys::process::fork_and_exit(7).unwrap();
+            let pidfd = open(pid).unwrap();
+            let reaped = std::thread::spawn(move || {
+                let raw = proc::raw_pid(pid).unwrap();
+                rustix::process::waitid(WaitId::Pid(raw), WaitIdOptions::EXITED).unwrap();
+            });
+            let told = loop {
+                match info.exit_status(pidfd.as_fd()) {
+                    ExitStatus::Unknown(Why::NotReaped) => {}
+                    told => break told,
+                }
+            };
+            reaped.join().unwrap();
+            assert_eq!(told, ExitStatus::Code(7), "in round {round}");
+        }
     }
 
     #[test]
