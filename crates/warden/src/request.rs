@@ -12,6 +12,7 @@ use clawrden_policy::{Action, Decision};
 use clawrden_protocol::Request;
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::approvals::CallerKey;
 use crate::caller::Caller;
@@ -51,7 +52,7 @@ pub(crate) async fn conduct(
     jail: Arc<Jail>,
     caller: Caller,
     mut connection: Connection,
-    pass: Pass,
+    (pass, place): (Pass, Option<OwnedSemaphorePermit>),
     line: Arc<Line>,
 ) {
     // Before anything is read: who only waits on for an answer is a prisoner's user as well.
@@ -69,14 +70,14 @@ pub(crate) async fn conduct(
         Request::V1(request) => (Invocation::new_1(request, pass), free * V1_GROWTH),
         Request::V2(request) => (Invocation::new_2(request, pass), free),
         Request::Wait(request) => {
-            drop(pass);
+            drop((pass, place));
             let reply = Reply::new(connection, true);
             return Box::pin(wait::serve(&warden, &jail, &caller, &request, reply)).await;
         }
     };
     let prisoner = warden.jails.attribute(&jail.name, caller.pid);
     let account = Account::new(&jail, prisoner.as_deref(), caller.uid);
-    let command = || command(&warden, jail, prisoner, caller, invocation, connection);
+    let command = || command(&warden, jail, prisoner, caller, invocation, connection, place);
     warden.turns.take(account, (&line, bytes), command).await;
 }
 
@@ -87,6 +88,7 @@ async fn command(
     mut caller: Caller,
     invocation: Invocation,
     connection: Connection,
+    place: Option<OwnedSemaphorePermit>,
 ) {
     let began = Instant::now();
     let mut reply = Reply::new(connection, invocation.version_2());
@@ -171,6 +173,7 @@ async fn command(
         Some(reconnected) => vec![reconnected, decided(&judged)],
         None => vec![requested, decided(&judged)],
     };
+    drop(place);
     match judged.verdict() {
         Verdict::Allow(approved) => execute(warden, Start { approved, reply, records }).await,
         Verdict::Deny(judged) => {

@@ -51,22 +51,23 @@ pub(crate) async fn listen(
                 continue;
             }
         };
-        let peer = connection.fd().and_then(|fd| {
-            if is_last_descriptor(fd) {
-                warden.gate.evict_oldest(ROOM);
-            }
-            peer_of(fd)
-        });
-        let peer = match peer {
-            Ok(peer) => peer,
+        let peer = connection.fd().and_then(|fd| Ok((peer_of(fd)?, is_last_descriptor(fd))));
+        let (peer, is_last) = match peer {
+            Ok(told) => told,
             Err(error) => {
                 tracing::warn!(%error, jail = %jail.name, "a caller could not be identified");
                 continue;
             }
         };
+        let place = if is_last {
+            warden.gate.evict_oldest(ROOM);
+            warden.narrows.enter().await
+        } else {
+            None
+        };
         let pass = warden.gate.enter(peer.pid.unwrap_or(0));
         let (warden, jail, line) = (Arc::clone(&warden), Arc::clone(&jail), Arc::clone(&line));
-        tokio::spawn(conduct(warden, jail, Caller::new(peer), connection, pass, line));
+        tokio::spawn(conduct(warden, jail, Caller::new(peer), connection, (pass, place), line));
         // Its request is there mostly, and is answered before the next one is looked for.
         tokio::task::yield_now().await;
     }

@@ -6,6 +6,7 @@ mod account;
 mod connection;
 mod gate;
 mod listener;
+mod narrows;
 mod reader;
 mod reply;
 mod turns;
@@ -16,6 +17,7 @@ pub(crate) use gate::{Gate, Pass};
 #[cfg(test)]
 pub(crate) use gate::{MAX_BYTES, MAX_HALF_OPEN, MAX_HALF_OPEN_PER_PEER, MAX_WAITING_BYTES};
 pub(crate) use listener::listen;
+pub(crate) use narrows::Narrows;
 pub(crate) use reader::read_request;
 pub(crate) use reply::{Interruption, Reply, Unsent, close_apart};
 pub(crate) use turns::{Line, Turns};

@@ -67,6 +67,12 @@ pub(crate) enum PlanError {
         "the caller's files cannot be looked at: {0}; run the warden as the caller's user or as root"
     )]
     Root(#[source] io::Error),
+    /// It would take a descriptor more than the warden may have.
+    #[error(
+        "the warden has no descriptors left, so nothing ran; try again, or raise its limit on open files \
+         (`ulimit -n`, systemd's `LimitNOFILE`)"
+    )]
+    Descriptors,
     /// It may be a prisoner of any jail.
     #[error("whose prisoner the caller is cannot be told, so nothing ran: {0}")]
     Belonging(#[source] ProcessError),
@@ -78,6 +84,16 @@ pub(crate) enum PlanError {
     /// Too many lookups hang already.
     #[error("too many lookups hang on file systems that do not answer; try again later")]
     Busy,
+}
+
+impl PlanError {
+    /// Of a look at files.
+    pub(crate) fn files(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::Descriptors,
+            _ => Self::Root(error),
+        }
+    }
 }
 
 /// A working directory as it was judged.
@@ -452,7 +468,7 @@ async fn find(caller: &Caller, asked: &Invocation, sight: Sight<'_>) -> Result<F
     };
     let root = Root::of(pid).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PlanError::CallerGone,
-        _ => PlanError::Root(error),
+        _ => PlanError::files(error),
     })?;
     if !caller.is_alive() {
         return Err(PlanError::CallerGone);

@@ -56,7 +56,7 @@ impl OnHost {
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let cwd = cwd.ok_or(HostError::NoDirectory)?;
         let elsewhere = || HostError::OtherDirectory(shown(cwd));
-        let root = Root::own().map_err(PlanError::Root)?;
+        let root = Root::own().map_err(PlanError::files)?;
         let opened = root.lookup(cwd, Depth::Full).map_err(|_| elsewhere())?;
         let path =
             root.path_of(&opened, cwd).filter(|_| opened.is_directory()).ok_or_else(elsewhere)?;
@@ -68,7 +68,7 @@ impl OnHost {
             behind: None,
             depth: Depth::Full,
         };
-        let tool = search.find(name).map_err(PlanError::Root)?;
+        let tool = search.find(name).map_err(PlanError::files)?;
         let tool = tool.ok_or_else(|| HostError::NoTool(shown(name)))?;
         Ok(Self { tool, cwd: Cwd { path, id: (opened.id.device, opened.id.inode) }, user: None })
     }

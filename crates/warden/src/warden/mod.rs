@@ -41,7 +41,7 @@ use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool};
 use crate::holds::Holds;
 use crate::index::Index;
-use crate::intercom::{Gate, Turns};
+use crate::intercom::{Gate, Narrows, Turns};
 use crate::jails::{Baseline, JailName, Jails, Places, Prisoner};
 use crate::laps::Laps;
 use crate::ledger::{Ledger, Record};
@@ -99,6 +99,7 @@ pub(crate) struct Warden {
     pub(crate) switch: Switch,
     pub(crate) gate: Arc<Gate>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) narrows: Narrows,
     pub(crate) laps: Arc<Laps>,
     /// Users other than its own that prisoners run as.
     pub(crate) strangers: Strangers,

@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool, clear_doors, reap};
 use crate::holds::Holds;
 use crate::index::{Follower, Index};
+use crate::intercom::Narrows;
 use crate::jails::runner::{RunnerError, RunnerFile};
 use crate::jails::{BadName, Baseline, JailName, Jails, Origin, PlaceError, Places, RegistryError};
 use crate::ledger::{self, Ledger, LedgerError, Record};
@@ -200,6 +201,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         switch,
         gate: Arc::default(),
         turns: Arc::default(),
+        narrows: Narrows::default(),
         laps: Arc::default(),
         strangers: Strangers::new(rustix::process::getuid().as_raw()),
         kinds: Arc::default(),
