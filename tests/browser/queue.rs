@@ -152,6 +152,56 @@ fn several_are_approved_at_once_and_several_denied_with_one_reason() {
     });
 }
 
+/// Takes the button with this text into `window.kept`, and gives it the focus.
+pub(crate) fn keep(word: &str) -> String {
+    format!(
+        "window.kept = [...document.querySelectorAll('main button, #banners button')].find((one) => one.textContent === {}); window.kept?.focus(); return Boolean(window.kept)",
+        json!(word)
+    )
+}
+
+/// It is the same button as before, with the focus.
+pub(crate) async fn is_kept(browser: &Browser, what: &str) {
+    let kept = "return window.kept.isConnected && document.activeElement === window.kept";
+    assert_eq!(browser.run(kept).await, true, "{what}");
+}
+
+/// A press is two events, and what is made anew between them was never pressed.
+#[test]
+fn a_button_is_the_same_one_while_other_things_happen() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &TCP);
+        let browser = signed_in(&driver, &house).await;
+        let first = push(&house, "marked-one");
+        mark(&browser, "marked-one").await;
+        browser.until("the bar", &keep("Approve 1")).await;
+        let second = push(&house, "another-one");
+        browser.until("the card", &card("another-one", "true")).await;
+        is_kept(&browser, "approve what is marked").await;
+        browser.page("jails").await;
+        browser.until("the jail", &keep("Stop…")).await;
+        assert!(house.shimmed("true").status().unwrap().success());
+        let requests = "return document.querySelector('section .facts dd').textContent === '3'";
+        browser.until("another request", requests).await;
+        is_kept(&browser, "stop a jail").await;
+        assert!(house.cli(&["kill", "--pause"]).status.success());
+        browser.until("the banner", &keep("Resume…")).await;
+        assert_eq!(house.shimmed("true").status().unwrap().code(), Some(126));
+        let requests = "return document.querySelector('section .facts dd').textContent === '4'";
+        browser.until("another request", requests).await;
+        is_kept(&browser, "resume").await;
+        assert!(house.cli(&["resume"]).status.success());
+        browser.page("queue").await;
+        for (child, word) in [(first, "marked-one"), (second, "another-one")] {
+            browser.until(word, &card(word, "!card.dataset.gone")).await;
+            browser.run(&card(word, "card.querySelector('.approve').click()")).await;
+            let _ = end(child).await;
+        }
+        is_content(&browser, &[]).await;
+        browser.close().await;
+    });
+}
+
 /// Counts what the page shows and sounds, and lets it do so.
 const COUNTED: &str = "window.shown = []; window.sounds = 0;
     const Real = window.Notification;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::accessible::also_look;
 use crate::browser::with_driver;
+use crate::queue::{is_kept, keep};
 use crate::support::{House, text, until};
 use crate::{end, is_content, signed_in};
 
@@ -72,6 +73,44 @@ fn what_runs_is_seen_with_what_it_uses_and_ended_in_two_steps() {
         let stopped = house.event("killed");
         assert_eq!(stopped["reason"], "it loops");
         assert_eq!(stopped["processes"], 2, "{stopped}");
+        is_content(&browser, &[]).await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_button_of_what_runs_stays_while_others_begin_and_end() {
+    with_driver(async |driver| {
+        let house = House::with(POLICY, &["--api", "127.0.0.1:0", "--grace", "1s"]);
+        let browser = signed_in(&driver, &house).await;
+        browser.page("running").await;
+        let (first, second) = (works(&house), works(&house));
+        let many = |count: usize| {
+            format!("return document.querySelectorAll('main section').length === {count}")
+        };
+        browser.until("both", &many(2)).await;
+        // The second, so that what is before it goes.
+        let focus = "window.kept = [...document.querySelectorAll('main section:last-child button')].at(-1); window.kept.focus()";
+        browser.run(focus).await;
+        let ids =
+            "return [...document.querySelectorAll('main section')].map((one) => one.dataset.key)";
+        let ids = browser.run(ids).await;
+        let stop = |at: usize| house.cli(&["stop", ids[at].as_str().unwrap()]);
+        assert!(stop(0).status.success());
+        browser.until("one", &many(1)).await;
+        is_kept(&browser, "the other's").await;
+        let third = works(&house);
+        browser.until("both", &many(2)).await;
+        is_kept(&browser, "the first one's").await;
+        assert!(stop(1).status.success());
+        browser.until("the new one", &many(1)).await;
+        browser.until("its button", &keep("Stop…")).await;
+        browser.press_button("Stop…").await;
+        browser.press_button("Stop it").await;
+        browser.shows("Nothing runs.").await;
+        for child in [first, second, third] {
+            let _ = end(child).await;
+        }
         is_content(&browser, &[]).await;
         browser.close().await;
     });

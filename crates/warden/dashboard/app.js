@@ -1,6 +1,6 @@
 // The frame: which page is shown, whether the warden answers, what is stopped.
 
-import { announce, dialog, el, button } from "./dom.js";
+import { announce, dialog, el, button, redraw } from "./dom.js";
 import { counting, visible } from "./show.js";
 import { listen, refresh, start, state, stop } from "./state.js";
 import { whenSignedOut } from "./api.js";
@@ -59,6 +59,12 @@ function frame() {
   // Whoever is signed out has no pages.
   link?.replaceChildren("Queue", ...(waiting ? [el("span", { class: "count", "aria-label": `, ${waiting} waiting` }, String(waiting))] : []));
   document.title = document.title.replace(/^(\(\d+\) )?/, waiting ? `(${waiting}) ` : "");
+  const { status } = state;
+  redraw(banners, [state.live === "off", state.why, status?.stopped, status?.held, status?.ledger.error, Boolean(status?.policy.error), status?.dry_run], above);
+}
+
+/** What stands above every page. */
+function above() {
   const lines = [];
   const { status } = state;
   if (state.live === "off") {
@@ -87,7 +93,7 @@ function frame() {
   if (status?.dry_run) {
     lines.push(el("div", { class: "banner wait" }, "Dry run: decisions are recorded, and everything but disasters is let through."));
   }
-  banners.replaceChildren(...lines);
+  return lines;
 }
 
 function help() {

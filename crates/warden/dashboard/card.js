@@ -1,6 +1,6 @@
 // One request of the queue, as a card.
 
-import { button, el, facts } from "./dom.js";
+import { button, el, facts, redraw } from "./dom.js";
 import { mayAnswer } from "./session.js";
 import { caller, command, copyable, counting, line, visible } from "./show.js";
 
@@ -55,7 +55,6 @@ export function card(entry, acts) {
   const mark = el("input", { type: "checkbox", "aria-label": "Mark for answering together", on: { change: () => acts.mark(mark.checked) } });
   const callers = el("span", { class: "chip" });
   const wanted = el("ul", { class: "wanted plain-list", "aria-label": "Approvals" });
-  let drawn = null;
   const left = el("div", { class: "left", role: "presentation" }, el("div", { class: "left-bar" }));
   const made = el("li", { class: "card request", tabindex: "0", data: { id: entry.id }, "aria-labelledby": head },
     el("div", { class: "request-head", id: head },
@@ -93,13 +92,9 @@ export function card(entry, acts) {
     callers.textContent = parked ? "caller has gone: an approval is kept" : now.callers > 1 ? `${now.callers} callers` : "";
     callers.hidden = !callers.textContent;
     callers.className = parked ? "chip wait" : "chip";
-    const told = JSON.stringify(now.approvals ?? null);
-    if (told !== drawn) {
-      drawn = told;
-      wanted.replaceChildren(...approvals(now).filter(Boolean));
-      wanted.hidden = !now.approvals;
-      approve.textContent = now.approvals?.reason_required ? "Approve…" : "Approve";
-    }
+    redraw(wanted, now.approvals ?? null, () => approvals(now));
+    wanted.hidden = !now.approvals;
+    approve.textContent = now.approvals?.reason_required ? "Approve…" : "Approve";
     const part = Math.max(0, Math.min(1, (now.expires_ms - Date.now()) / whole));
     left.firstChild.style.width = `${(part * 100).toFixed(1)}%`;
     left.classList.toggle("short", part < 0.15);

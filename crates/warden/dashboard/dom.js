@@ -32,6 +32,36 @@ export function facts(pairs) {
   return el("dl", { class: "facts" }, kept.map(([term, value]) => [el("dt", {}, term), el("dd", {}, value)]));
 }
 
+/** What each place was drawn from last. */
+const drawn = new WeakMap();
+
+/** Fills `place` with what `make` gives, where it was drawn from something else than `from`, which JSON can say. What did not change stays as
+ * it is: it keeps the focus, and a press that has begun. */
+export function redraw(place, from, make) {
+  const told = JSON.stringify(from);
+  if (drawn.get(place) === told) return;
+  drawn.set(place, told);
+  place.replaceChildren(...make().flat(Infinity).filter(Boolean));
+}
+
+/** Leaves in `list` one element for each of these keys, in their order; `make` gives one that is not there yet. Those that stay are not touched,
+ * nor are they moved while their order is the same. */
+export function keep(list, keys, make) {
+  const there = new Map([...list.children].map((one) => [one.dataset.key, one]));
+  for (const [key, one] of there) if (!keys.includes(key)) one.remove();
+  let before = null;
+  for (const key of keys) {
+    let one = there.get(key);
+    if (!one) {
+      one = make(key);
+      one.dataset.key = key;
+    }
+    const place = before ? before.nextSibling : list.firstChild;
+    if (one !== place) list.insertBefore(one, place);
+    before = one;
+  }
+}
+
 /** Says something to those who do not see the page. */
 export function announce(text) {
   document.getElementById("announce").textContent = text;

@@ -1,6 +1,6 @@
 // The jails, their prisoners, and stopping one of them alone.
 
-import { button, el, facts } from "./dom.js";
+import { button, el, facts, keep, redraw } from "./dom.js";
 import { command, counting, visible } from "./show.js";
 import { listen, state } from "./state.js";
 import { kill } from "./kill.js";
@@ -9,18 +9,31 @@ import { mayAnswer } from "./session.js";
 export function show(main) {
   const list = el("div", { class: "grid" });
   main.append(el("div", { class: "page-head" }, el("h1", {}, "Jails")), list);
+  const empty = el("p", { class: "empty", hidden: true }, "There is no jail.");
+  list.before(empty);
+  /** What is told of each jail, by its name: it changes with every request, and the buttons stay. */
+  const bodies = new Map();
   const draw = () => {
     const jails = state.status?.jails ?? [];
-    list.replaceChildren(...(jails.length ? jails.map(jail) : [el("p", { class: "empty" }, state.status ? "There is no jail." : "")]));
+    empty.hidden = !state.status || jails.length > 0;
+    keep(list, jails.map((one) => one.name), (name) => jail(name, bodies));
+    for (const one of jails) redraw(bodies.get(one.name), one, () => about(one));
   };
   const deaf = listen(draw);
   draw();
   return deaf;
 }
 
-function jail(one) {
-  return el("section", { class: "card stack", "aria-label": one.name },
-    el("div", { class: "page-head tight" }, el("h2", {}, ...visible(one.name)), el("span", { class: "grow" }), mayAnswer() ? button("Stop…", "bad small", (event) => kill(event, one.name)) : null),
+function jail(name, bodies) {
+  const body = el("div", { class: "stack" });
+  bodies.set(name, body);
+  return el("section", { class: "card stack", "aria-label": name },
+    el("div", { class: "page-head tight" }, el("h2", {}, ...visible(name)), el("span", { class: "grow" }), mayAnswer() ? button("Stop…", "bad small", (event) => kill(event, name)) : null),
+    body);
+}
+
+function about(one) {
+  return [
     facts([
       ["requests", one.requests.toLocaleString()],
       ["socket", el("code", {}, ...visible(one.socket))],
@@ -29,7 +42,8 @@ function jail(one) {
       ["in force", one.policy_since_ms ? counting(one.policy_since_ms, "ago") : null],
       ["problem", one.policy_error ? el("span", { class: "problem" }, ...visible(one.policy_error)) : null],
     ]),
-    one.prisoners.length ? el("ul", { class: "plain-list stack" }, one.prisoners.map(prisoner)) : el("p", { class: "soft" }, "No prisoner of a clawrden run. Containers come and go without being counted here."));
+    one.prisoners.length ? el("ul", { class: "plain-list stack" }, one.prisoners.map(prisoner)) : el("p", { class: "soft" }, "No prisoner of a clawrden run. Containers come and go without being counted here."),
+  ];
 }
 
 function prisoner(one) {

@@ -1,6 +1,6 @@
 // The policy in force, and why a changed one is not.
 
-import { busy, button, el, facts } from "./dom.js";
+import { busy, button, el, facts, redraw } from "./dom.js";
 import { get, post } from "./api.js";
 import { counting, visible, visibleLines } from "./show.js";
 import { listen, refresh, state } from "./state.js";
@@ -22,7 +22,7 @@ export function show(main, at) {
     const policy = state.status?.policy;
     if (!policy) return;
     const fault = policy.error;
-    body.replaceChildren(
+    redraw(body, policy, () => [
       fault ? el("section", { class: "card stack" },
         el("h2", {}, "The files do not load; the last good policy is in force"),
         el("p", { class: "soft" }, "Since ", counting(fault.since_ms, "ago"), fault.file ? `, in ${fault.file}${fault.line ? `, line ${fault.line}` : ""}` : ""),
@@ -33,7 +33,8 @@ export function show(main, at) {
         ["fingerprint", el("code", {}, policy.fingerprint)],
         ["files", policy.watched ? "watched: a change is taken over at once"
           : session.role === "admin" ? "not watched: press Reload after a change" : "not watched: an admin reloads them after a change"],
-      ])));
+      ])),
+    ]);
   };
   const deaf = listen(draw);
   draw();

@@ -21,7 +21,7 @@ let page = null;
 
 export function show(main) {
   const search = el("input", { type: "search", placeholder: "Filter by command, jail, rule", "aria-label": "Filter", on: { input: () => draw(true) } });
-  const bulk = el("div", { class: "bulk card", hidden: true });
+  const bulk = bar();
   const list = el("ol", { class: "queue", "aria-label": "Requests that wait, oldest first" });
   const more = el("div", { class: "more-here" });
   const gap = el("div", { class: "gap" });
@@ -39,7 +39,7 @@ export function show(main) {
   });
   main.append(
     el("div", { class: "page-head" }, el("h1", {}, "Waiting for an answer"), el("span", { class: "grow" }), search),
-    bulk, gap, list, more,
+    bulk.box, gap, list, more,
   );
   const nearing = new IntersectionObserver((seen) => {
     for (const one of seen) if (one.isIntersecting && page) (one.target === more ? down : up)();
@@ -242,17 +242,27 @@ function deny(ids) {
   reason.focus();
 }
 
+/** The bar of what is marked. It is made once: a button that is made anew loses the focus, and a press that has begun. */
+function bar() {
+  const count = el("strong", { class: "grow" });
+  const none = button("None", "quiet", () => {
+    for (const id of page.marked) page.cards.get(id)?.querySelector('input[type="checkbox"]')?.click();
+    page.marked.clear();
+    bulk();
+  });
+  const approve = button("", "good", () => together([...page.marked]));
+  const refuse = button("", "bad", () => deny([...page.marked]));
+  return { box: el("div", { class: "bulk card", hidden: true }, count, none, approve, refuse), count, approve, refuse };
+}
+
 function bulk() {
-  const { marked } = page;
-  page.bulk.hidden = marked.size === 0;
-  if (!marked.size) return;
-  const approve = button(`Approve ${marked.size}`, "good", () => together([...marked], approve));
-  page.bulk.replaceChildren(el("strong", { class: "grow" }, `${marked.size} marked`),
-    button("None", "quiet", () => {
-      for (const id of marked) page.cards.get(id)?.querySelector('input[type="checkbox"]')?.click();
-      marked.clear();
-      bulk();
-    }), approve, button(`Deny ${marked.size}…`, "bad", () => deny([...marked])));
+  const { box, count, approve, refuse } = page.bulk;
+  const { size } = page.marked;
+  box.hidden = size === 0;
+  if (!size) return;
+  count.textContent = `${size} marked`;
+  approve.textContent = `Approve ${size}`;
+  refuse.textContent = `Deny ${size}…`;
 }
 
 function together(ids) {

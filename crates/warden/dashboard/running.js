@@ -1,6 +1,6 @@
 // What runs at this moment, what it uses, and ending one of it.
 
-import { announce, busy, button, dialog, el, field } from "./dom.js";
+import { announce, busy, button, dialog, el, field, keep, redraw } from "./dom.js";
 import { get, post } from "./api.js";
 import { player } from "./player.js";
 import { command, counting, duration, visible } from "./show.js";
@@ -10,22 +10,19 @@ const EVERY = 2000;
 
 export function show(main) {
   const list = el("div", { class: "stack" });
+  const empty = el("p", { class: "empty card", hidden: true }, "Nothing runs.");
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
-  main.append(el("div", { class: "page-head" }, el("h1", {}, "Running")), problem, list);
+  main.append(el("div", { class: "page-head" }, el("h1", {}, "Running")), problem, empty, list);
   let timer = null;
   let left = false;
-  let drawn = "";
   async function look() {
     try {
       const { entries } = await get("/api/running");
       problem.hidden = true;
-      // What did not change stays as it is, and keeps the focus.
-      const shape = JSON.stringify(entries.map(({ cpu_ms: _, memory: __, ...rest }) => rest));
-      if (shape !== drawn) {
-        drawn = shape;
-        list.replaceChildren(...(entries.length ? entries.map(entry) : [el("p", { class: "empty card" }, "Nothing runs.")]));
-      }
-      for (const one of entries) use(list.querySelector(`[data-id="${one.id}"] .use`), one);
+      empty.hidden = entries.length > 0;
+      const by = new Map(entries.map((one) => [one.id, one]));
+      keep(list, [...by.keys()], (id) => entry(by.get(id)));
+      for (const made of list.children) made.refresh(by.get(made.dataset.key));
     } catch (error) {
       problem.textContent = error.message;
       problem.hidden = error.status === 401;
@@ -39,31 +36,41 @@ export function show(main) {
   };
 }
 
-function use(place, one) {
-  if (!place) return;
+function use(one) {
   const parts = [];
   if (one.cpu_ms !== null && one.cpu_ms !== undefined) parts.push(`${duration(one.cpu_ms)} of processor`);
   if (one.memory !== null && one.memory !== undefined) parts.push(`${(one.memory / 1e6).toFixed(1)} MB`);
   if (one.processes) parts.push(`${one.processes} process${one.processes === 1 ? "" : "es"}`);
-  place.textContent = parts.join(" · ");
+  return parts.join(" · ");
 }
 
+/** A running command. Its `refresh` takes the entry as it is by now. */
 function entry(one) {
-  return el("section", { class: "card stack tight", data: { id: one.id }, "aria-label": "A running command" },
-    el("div", { class: "request-head" },
-      el("span", { class: "chip note" }, ...visible(one.jail)),
-      el("span", { class: "chip" }, one.run_as ? `${one.executor} as ${one.run_as}` : one.executor),
-      one.cooperative ? el("span", { class: "chip" }, "in the prisoner's own process") : null,
-      one.recording ? el("span", { class: "chip wait" }, `recorded: ${one.recording}`) : null,
-      el("span", { class: one.state === "running" ? "chip good" : "chip wait" }, one.state),
-      el("span", { class: "grow" }),
-      el("span", { class: "soft" }, counting(one.started_ms, "ago")),
-      el("code", { class: "soft", title: one.id }, one.short)),
-    command(one.argv),
-    el("div", { class: "answers" },
-      el("span", { class: "soft use grow" }),
-      one.recording ? button("Watch", "small", () => watch(one)) : null,
-      mayAnswer() ? button("Stop…", "bad small", () => stop(one)) : null));
+  const head = el("div", { class: "request-head" });
+  const used = el("span", { class: "soft use grow" });
+  const watching = button("Watch", "small", () => watch(one));
+  const made = el("section", { class: "card stack tight", "aria-label": "A running command" }, head, command(one.argv),
+    el("div", { class: "answers" }, used, watching, mayAnswer() ? button("Stop…", "bad small", () => stop(one)) : null));
+  made.refresh = (now) => {
+    const { cpu_ms: _, memory: __, processes: ___, ...rest } = now;
+    redraw(head, rest, () => about(now));
+    used.textContent = use(now);
+    watching.hidden = !now.recording;
+  };
+  return made;
+}
+
+function about(one) {
+  return [
+    el("span", { class: "chip note" }, ...visible(one.jail)),
+    el("span", { class: "chip" }, one.run_as ? `${one.executor} as ${one.run_as}` : one.executor),
+    one.cooperative ? el("span", { class: "chip" }, "in the prisoner's own process") : null,
+    one.recording ? el("span", { class: "chip wait" }, `recorded: ${one.recording}`) : null,
+    el("span", { class: one.state === "running" ? "chip good" : "chip wait" }, one.state),
+    el("span", { class: "grow" }),
+    el("span", { class: "soft" }, counting(one.started_ms, "ago")),
+    el("code", { class: "soft", title: one.id }, one.short),
+  ];
 }
 
 function stop(one) {
