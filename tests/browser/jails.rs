@@ -91,7 +91,8 @@ fn one_jail_is_paused_and_ended_and_the_others_do_not_mind() {
             .await;
         let told = told.as_str().unwrap();
         assert!(told.contains("Stop jail box") && told.contains("1 prisoner: /bin/sh"), "{told}");
-        assert!(told.contains("1 jail (box)") && !told.contains("other"), "{told}");
+        let jail = "1 jail (box) with all its containers";
+        assert!(told.contains(jail) && !told.contains("other"), "{told}");
         also_look(&browser, "stopping a jail").await;
         browser.press_button("Pause…").await;
         assert!(!is_frozen(pid), "one step stops nothing");

@@ -60,6 +60,10 @@ fn what_runs_is_seen_with_what_it_uses_and_ended_in_two_steps() {
         also_look(&browser, "stopping one").await;
         browser.press_button("Cancel").await;
         assert_eq!(running(&house), 1);
+        let reaches = "document.querySelectorAll('dialog').forEach((box) => box.close()); document.getElementById('kill').click();
+            return [...document.querySelectorAll('dialog[open] li')].some((one) => one.textContent === '1 running command')";
+        browser.until("what a stop of everything reaches", reaches).await;
+        browser.press_button("Cancel").await;
         let told = house.ledger();
         assert!(told.iter().all(|record| record["event"] != "finished"), "{told:?}");
         browser.press_button("Stop…").await;

@@ -2,7 +2,7 @@
 
 import { button, el, facts, redraw } from "./dom.js";
 import { mayAnswer } from "./session.js";
-import { caller, command, copyable, counting, line, visible } from "./show.js";
+import { caller, command, copyable, count, counting, line, visible } from "./show.js";
 
 /** What is said of a command that has no exact form. */
 const NOT_WHOLE = "Not shown whole, or secrets in it are marked: what runs has more than is seen here.";
@@ -26,8 +26,8 @@ function where(entry) {
 function approvals(entry) {
   if (!entry.approvals) return [];
   const { needs, votes, reason_required: why, confirm_on_page: here } = entry.approvals;
-  const rows = needs.map(({ from, count, given, escalation }) => el("li", {},
-    ...visible(`${given.length} of ${count} ${count === 1 ? "approval" : "approvals"}${given.length ? `: ${given.join(", ")}` : ""}${from.length ? ` (from ${from.join(", ")})` : ""}`),
+  const rows = needs.map(({ from, count: wanted, given, escalation }) => el("li", {},
+    ...visible(`${given.length} of ${count(wanted, "approval")}${given.length ? `: ${given.join(", ")}` : ""}${from.length ? ` (from ${from.join(", ")})` : ""}`),
     ...(escalation ?? []).map(({ to, at_ms: at, reached }) => el("span", { class: "soft" }, " · ", ...visible(to.join(", ")), reached ? " may answer as well by now" : [" may answer as well: ", counting(at, "until")]))));
   const said = votes.filter((vote) => vote.reason).map((vote) => el("li", { class: "soft" }, ...visible(`${vote.person}: ${vote.reason}`)));
   return [...rows, ...said, why ? el("li", { class: "soft" }, "A yes needs a reason.") : null, here ? el("li", { class: "soft" }, "A yes by a chat is a wish, to be confirmed here.") : null];
@@ -79,7 +79,7 @@ export function card(entry, acts) {
       ["labels", Object.keys(entry.labels).length ? el("span", { class: "chips" }, Object.entries(entry.labels).map(([k, v]) => el("span", { class: "chip" }, ...visible(`${k}=${v}`)))) : null],
       ["started by", entry.context?.parent?.length ? el("code", {}, line(entry.context.parent, 200)) : null],
       ["repository", entry.context?.git_remote || entry.context?.git_branch ? el("span", {}, ...visible([entry.context.git_remote, entry.context.git_branch].filter(Boolean).join(", branch "))) : null],
-      ["approved before", entry.context?.approved_before ? `${entry.context.approved_before} times` : null],
+      ["approved before", entry.context?.approved_before ? count(entry.context.approved_before, "time") : null],
       ["instead", entry.suggest ? el("span", {}, ...visible(entry.suggest)) : null],
     ]),
     wanted,
@@ -89,7 +89,7 @@ export function card(entry, acts) {
   const whole = Math.max(1, entry.expires_ms - entry.since_ms);
   made.refresh = (now) => {
     const parked = now.callers === 0;
-    callers.textContent = parked ? "caller has gone: an approval is kept" : now.callers > 1 ? `${now.callers} callers` : "";
+    callers.textContent = parked ? "caller has gone: an approval is kept" : now.callers > 1 ? count(now.callers, "caller") : "";
     callers.hidden = !callers.textContent;
     callers.className = parked ? "chip wait" : "chip";
     redraw(wanted, now.approvals ?? null, () => approvals(now));

@@ -3,7 +3,7 @@
 import { announce, busy, button, dialog, el, facts, field } from "./dom.js";
 import { get, query } from "./api.js";
 import { download, player } from "./player.js";
-import { caller, command, copyable, duration, line, moment, visible } from "./show.js";
+import { caller, command, copyable, count, duration, line, moment, visible } from "./show.js";
 import { mayAnswer } from "./session.js";
 
 const PAGE = 100;
@@ -49,7 +49,7 @@ export function show(main, at) {
       } while (cursor !== null && cursor !== undefined && all.length < SAVED);
       const text = kind === "csv" ? csv(all) : all.map((entry) => `${JSON.stringify(entry)}\n`).join("");
       download(new Blob([text], { type: kind === "csv" ? "text/csv" : "application/x-ndjson" }), `history.${kind === "csv" ? "csv" : "jsonl"}`);
-      announce(`${all.length.toLocaleString()} requests saved`);
+      announce(`${count(all.length, "request")} saved`);
     }), { title: `What the search finds, the newest ${SAVED.toLocaleString()} at most` });
     return act;
   }

@@ -1,7 +1,7 @@
 // The jails, their prisoners, and stopping one of them alone.
 
 import { button, el, facts, keep, redraw } from "./dom.js";
-import { command, counting, visible } from "./show.js";
+import { command, count, counting, visible } from "./show.js";
 import { listen, state } from "./state.js";
 import { kill } from "./kill.js";
 import { mayAnswer } from "./session.js";
@@ -49,7 +49,7 @@ function about(one) {
 function prisoner(one) {
   return el("li", { class: "stack tight" }, command(one.command), el("div", { class: "chips" },
     el("span", { class: "chip" }, `pid ${one.pid}`),
-    el("span", { class: one.requests ? "chip" : "chip wait" }, one.requests ? `${one.requests} request${one.requests === 1 ? "" : "s"}` : "no request yet: is it governed?"),
+    el("span", { class: one.requests ? "chip" : "chip wait" }, one.requests ? count(one.requests, "request") : "no request yet: is it governed?"),
     one.unattended ? el("span", { class: "chip wait" }, "unattended: every ask is denied") : null,
     el("span", { class: "chip" }, "since ", counting(one.since_ms, "ago")),
     Object.entries(one.labels).map(([k, v]) => el("span", { class: "chip" }, ...visible(`${k}=${v}`)))));

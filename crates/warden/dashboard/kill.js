@@ -2,7 +2,7 @@
 
 import { busy, button, dialog, el, field } from "./dom.js";
 import { post } from "./api.js";
-import { line, visible } from "./show.js";
+import { count, line, visible } from "./show.js";
 import { refresh, state } from "./state.js";
 
 /** What a stop of everything, or of one jail, would hit. */
@@ -10,9 +10,9 @@ function hits(jail) {
   const jails = (state.status?.jails ?? []).filter((one) => !jail || one.name === jail);
   const prisoners = jails.flatMap((one) => one.prisoners);
   return [
-    `${prisoners.length} prisoner${prisoners.length === 1 ? "" : "s"}${prisoners.length ? `: ${prisoners.map((one) => line(one.command, 60)).join(", ")}` : ""}`,
-    `${jails.length} jail${jails.length === 1 ? "" : "s"} (${jails.map((one) => one.name).join(", ") || "none"}) with all their containers`,
-    ...(jail ? [] : [`${state.status?.running ?? 0} running commands`]),
+    `${count(prisoners.length, "prisoner")}${prisoners.length ? `: ${prisoners.map((one) => line(one.command, 60)).join(", ")}` : ""}`,
+    `${count(jails.length, "jail")} (${jails.map((one) => one.name).join(", ") || "none"}) with all ${jails.length === 1 ? "its" : "their"} containers`,
+    ...(jail ? [] : [count(state.status?.running ?? 0, "running command")]),
     "every new command, until somebody resumes",
   ];
 }
@@ -62,7 +62,7 @@ export function resume(which) {
 
 function told(report, pause) {
   dialog(pause ? "Paused" : "Stopped", (close) => [
-    el("p", {}, `${report.processes} processes and ${report.containers} containers were ${pause ? "reached" : "ended"}.`),
+    el("p", {}, `${count(report.processes, "process", "processes")} and ${count(report.containers, "container")} were ${pause ? "reached" : "ended"}.`),
     report.problems.length ? el("ul", { class: "problem" }, report.problems.map((text) => el("li", {}, ...visible(text)))) : null,
     el("div", { class: "dialog-end" }, button("Close", "first", close)),
   ]);

@@ -2,7 +2,7 @@
 
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { post, get, query } from "./api.js";
-import { copyable, visible } from "./show.js";
+import { copyable, count, visible } from "./show.js";
 import { brief, card } from "./card.js";
 import { approveMore } from "./reach.js";
 import { answers, listen, refresh, state } from "./state.js";
@@ -244,7 +244,7 @@ function deny(ids) {
 
 /** The bar of what is marked. It is made once: a button that is made anew loses the focus, and a press that has begun. */
 function bar() {
-  const count = el("strong", { class: "grow" });
+  const told = el("strong", { class: "grow" });
   const none = button("None", "quiet", () => {
     for (const id of page.marked) page.cards.get(id)?.querySelector('input[type="checkbox"]')?.click();
     page.marked.clear();
@@ -252,15 +252,15 @@ function bar() {
   });
   const approve = button("", "good", () => together([...page.marked]));
   const refuse = button("", "bad", () => deny([...page.marked]));
-  return { box: el("div", { class: "bulk card", hidden: true }, count, none, approve, refuse), count, approve, refuse };
+  return { box: el("div", { class: "bulk card", hidden: true }, told, none, approve, refuse), told, approve, refuse };
 }
 
 function bulk() {
-  const { box, count, approve, refuse } = page.bulk;
+  const { box, told, approve, refuse } = page.bulk;
   const { size } = page.marked;
   box.hidden = size === 0;
   if (!size) return;
-  count.textContent = `${size} marked`;
+  told.textContent = `${size} marked`;
   approve.textContent = `Approve ${size}`;
   refuse.textContent = `Deny ${size}…`;
 }
@@ -271,8 +271,8 @@ function together(ids) {
   const needs = entries.some((entry) => entry.approvals?.reason_required);
   const item = (entry) => el("li", { class: "stack tight" }, brief(entry));
   const list = el("ol", { class: "plain-list" }, entries.map(item));
-  dialog(`Approve ${entries.length} commands`, (close) => {
-    const act = button(`Approve all ${entries.length}`, "first", () => busy(act, async () => {
+  dialog(`Approve ${count(entries.length, "command")}`, (close) => {
+    const act = button(entries.length === 1 ? "Approve it" : `Approve all ${entries.length}`, "first", () => busy(act, async () => {
       const failed = [];
       let counted = 0;
       for (const entry of entries.splice(0)) {
@@ -291,11 +291,11 @@ function together(ids) {
       await refresh();
       if (failed.length) throw new Error(failed.map(([entry, error]) => `${entry.short}: ${error.message}`).join("; "));
       close();
-      announce(counted ? `Approved; ${counted} wait for others as well` : "Approved");
+      announce(counted ? `Approved; ${counted} ${counted === 1 ? "waits" : "wait"} for others as well` : "Approved");
     }));
     return [
       list,
-      needs ? field("Why they may run: some of them need a reason", reason) : null,
+      needs ? field(entries.length === 1 ? "Why it may run: it needs a reason" : "Why they may run: some of them need a reason", reason) : null,
       el("div", { class: "dialog-end", data: { problems: "" } }, button("Cancel", "", close), act),
     ];
   });

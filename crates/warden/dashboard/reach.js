@@ -3,7 +3,7 @@
 import { announce, busy, button, dialog, el, field } from "./dom.js";
 import { get, post, query } from "./api.js";
 import { brief } from "./card.js";
-import { line, visible, visibleLines } from "./show.js";
+import { count, line, visible, visibleLines } from "./show.js";
 import { refresh } from "./state.js";
 import { session } from "./session.js";
 
@@ -117,13 +117,13 @@ export function approveMore(entry) {
 
 /** What a pattern would have taken of the history. */
 function taken(told) {
-  const times = (one) => `${one.times.toLocaleString()} ${one.times === 1 ? "time" : "times"}${one.denied ? `, denied ${one.denied.toLocaleString()}` : ""}`;
+  const times = (one) => `${count(one.times, "time")}${one.denied ? `, denied ${one.denied.toLocaleString()}` : ""}`;
   return [
     told.why === null ? null : el("p", { class: "problem" }, "It cannot be approved here: ", ...visible(told.why), "."),
-    el("p", {}, `Of the last ${told.looked_at.toLocaleString()} requests it takes, from this folder and by this user${told.complete ? "" : " (there was no time for all)"}: `,
+    el("p", {}, `Of the last ${count(told.looked_at, "request")} it takes, from this folder and by this user${told.complete ? "" : " (there was no time for all)"}: `,
       told.commands.length ? "" : "none."),
     told.commands.length ? el("ul", { class: "plain-list taken", tabindex: "0", "aria-label": "Commands that it takes" },
       told.commands.map((one) => el("li", {}, el("code", {}, line(one.argv)), " ", el("span", { class: one.denied ? "chip bad" : "chip" }, times(one))))) : null,
-    told.omitted ? el("p", { class: "soft" }, `And ${told.omitted.toLocaleString()} further commands.`) : null,
+    told.omitted ? el("p", { class: "soft" }, `And ${count(told.omitted, "further command")}.`) : null,
   ].filter(Boolean);
 }

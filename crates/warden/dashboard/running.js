@@ -3,7 +3,7 @@
 import { announce, busy, button, dialog, el, field, keep, redraw } from "./dom.js";
 import { get, post } from "./api.js";
 import { player } from "./player.js";
-import { command, counting, duration, visible } from "./show.js";
+import { command, count, counting, duration, visible } from "./show.js";
 import { mayAnswer } from "./session.js";
 
 const EVERY = 2000;
@@ -40,7 +40,7 @@ function use(one) {
   const parts = [];
   if (one.cpu_ms !== null && one.cpu_ms !== undefined) parts.push(`${duration(one.cpu_ms)} of processor`);
   if (one.memory !== null && one.memory !== undefined) parts.push(`${(one.memory / 1e6).toFixed(1)} MB`);
-  if (one.processes) parts.push(`${one.processes} process${one.processes === 1 ? "" : "es"}`);
+  if (one.processes) parts.push(count(one.processes, "process", "processes"));
   return parts.join(" · ");
 }
 

@@ -81,7 +81,7 @@ export function command(argv) {
     const characters = argument.length > FOLD + TAIL ? [...argument] : [];
     const left = characters.length - FOLD - TAIL;
     if (left > 0) {
-      const more = el("button", { type: "button", class: "button small more" }, `${left.toLocaleString()} more characters`);
+      const more = el("button", { type: "button", class: "button small more" }, count(left, "more character"));
       more.addEventListener("click", () => made.replaceChildren(...whole()));
       made.append(...marked(word(characters.slice(0, FOLD).join(""), true)), " … ", more, " … ", ...marked(word(characters.slice(-TAIL).join(""), true)));
     } else made.append(...whole());
@@ -93,7 +93,12 @@ export function command(argv) {
 /** The command on one line, for lists: its beginning, and how much more there is. It has no odd characters. */
 export function line(argv, most = 160) {
   const text = copyable(argv);
-  return text.length > most ? `${text.slice(0, most)}… (${(text.length - most).toLocaleString()} more characters)` : text;
+  return text.length > most ? `${text.slice(0, most)}… (${count(text.length - most, "more character")})` : text;
+}
+
+/** A number with what it counts: `1 command`, `2 commands`. `more` is the word for several. */
+export function count(number, one, more = `${one}s`) {
+  return `${number.toLocaleString()} ${number === 1 ? one : more}`;
 }
 
 /** A length of time in words. */

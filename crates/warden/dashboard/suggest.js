@@ -2,7 +2,7 @@
 
 import { announce, busy, button, dialog, el, facts, field } from "./dom.js";
 import { get, post, query } from "./api.js";
-import { line, visible, visibleLines } from "./show.js";
+import { count, line, visible, visibleLines } from "./show.js";
 import { refresh } from "./state.js";
 import { session } from "./session.js";
 
@@ -23,12 +23,12 @@ export function suggestions() {
   const act = button("Look for suggestions", "first", () => busy(act, look));
 
   function found(told) {
-    const head = told.rules.length ? `${told.rules.length + told.omitted} ${told.rules.length + told.omitted === 1 ? "rule" : "rules"} would have answered what people did.` : "Nothing to suggest.";
+    const head = told.rules.length ? `${count(told.rules.length + told.omitted, "rule")} would have answered what people did.` : "Nothing to suggest.";
     return [
       el("p", { class: "answer" }, head),
-      el("p", { class: "soft" }, `${told.looked_at.toLocaleString()} requests looked at, ${told.answered.toLocaleString()} of them answered by people.${told.complete ? "" : " There was no time for older ones."}`),
+      el("p", { class: "soft" }, `${count(told.looked_at, "request")} looked at, ${told.answered.toLocaleString()} of them answered by people.${told.complete ? "" : " There was no time for older ones."}`),
       ...told.rules.map(one),
-      told.omitted ? el("p", { class: "soft" }, `${told.omitted} more are not shown; clawrden policy suggest has all.`) : "",
+      told.omitted ? el("p", { class: "soft" }, `${told.omitted} more ${told.omitted === 1 ? "is" : "are"} not shown; clawrden policy suggest has all.`) : "",
     ];
   }
 
@@ -38,7 +38,7 @@ export function suggestions() {
       announce("Copied");
     }));
     return el("section", { class: "suggestion stack tight", "aria-label": "A suggested rule" },
-      el("p", {}, el("span", { class: rule.action === "allow" ? "chip good" : "chip bad" }, rule.action), ` would have answered ${rule.asks.toLocaleString()} ${rule.asks === 1 ? "ask" : "asks"}: `, ...visible(rule.by)),
+      el("p", {}, el("span", { class: rule.action === "allow" ? "chip good" : "chip bad" }, rule.action), ` would have answered ${count(rule.asks, "ask")}: `, ...visible(rule.by)),
       el("pre", { class: "command", tabindex: "0" }, ...visibleLines(rule.rule)),
       facts([
         ["it takes", el("span", {}, ...visible(rule.wider))],

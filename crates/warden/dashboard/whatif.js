@@ -2,7 +2,7 @@
 
 import { busy, button, el, facts, field } from "./dom.js";
 import { get, post, query } from "./api.js";
-import { copyable, duration, line, visible, visibleLines } from "./show.js";
+import { copyable, count, duration, line, visible, visibleLines } from "./show.js";
 import { session, mayAnswer } from "./session.js";
 import { state } from "./state.js";
 
@@ -73,13 +73,13 @@ function explained(found) {
     found.steps.length ? el("details", {}, el("summary", {}, `Rules that were looked at: ${found.steps.length}`),
       table("Rules that were looked at", ["Rule", "Says", "Here it", "Why"], found.steps.map((step) => [
         el("span", {}, ...visible(step.rule)), chip(step.action), step.rule === found.rule ? el("strong", {}, "decides") : verdicts[step.verdict] ?? step.verdict, el("span", {}, ...visible(step.why))]))) : "",
-    found.others ? el("p", { class: "soft" }, `${found.others.toLocaleString()} other rules do not speak of it, or come later.`) : "",
+    found.others ? el("p", { class: "soft" }, `${count(found.others, "other rule does", "other rules do")} not speak of it, or ${found.others === 1 ? "comes" : "come"} later.`) : "",
   ];
 }
 
 /** Whose yes it would take, in words. */
-function answeredBy({ count, from, require_reason: reasoned, confirm_on_page: confirmed, escalate }) {
-  const who = from.length ? `${count} of ${from.join(", ")}` : count === 1 ? "anybody who may answer" : `${count} different people`;
+function answeredBy({ count: wanted, from, require_reason: reasoned, confirm_on_page: confirmed, escalate }) {
+  const who = from.length ? `${wanted} of ${from.join(", ")}` : wanted === 1 ? "anybody who may answer" : `${wanted} different people`;
   const later = escalate.map(({ after_ms: after, to }) => `; after ${duration(after)} ${to.join(", ")} as well`);
   return [who, reasoned ? ", with a reason" : "", confirmed ? ", not by a chat alone" : "", ...later].join("");
 }
@@ -89,7 +89,7 @@ function limits(found) {
   const used = [["memory", found.memory, "bytes"], ["processors", found.milli_cpus === null ? null : found.milli_cpus / 1000, ""], ["processes", found.pids, ""], ["output", found.output, "bytes"]]
     .filter(([, value]) => value !== null).map(([name, value, unit]) => `${name} ${value.toLocaleString()} ${unit}`.trim());
   const quotas = found.quotas.map((quota) => [
-    quota.rate_starts === null ? null : `${quota.rate_starts} starts in any ${duration(quota.rate_ms)}`,
+    quota.rate_starts === null ? null : `${count(quota.rate_starts, "start")} in any ${duration(quota.rate_ms)}`,
     quota.concurrent === null ? null : `${quota.concurrent} at once`,
   ].filter(Boolean).join(", ") + ` in a jail, by ${quota.rule}`);
   return el("ul", { class: "plain-list" }, [used.join(", "), ...quotas].filter(Boolean).map((text) => el("li", {}, ...visible(text))));
@@ -124,20 +124,20 @@ export function simulate(layers) {
 }
 
 function checked(found) {
-  if (found.ok) return [el("p", { class: "answer" }, el("span", { class: "chip good" }, "loads"), ` with ${found.rules.toLocaleString()} rules`)];
+  if (found.ok) return [el("p", { class: "answer" }, el("span", { class: "chip good" }, "loads"), ` with ${count(found.rules, "rule")}`)];
   return [el("p", { class: "answer" }, el("span", { class: "chip bad" }, "does not load")),
     table("What is wrong", ["File", "Line", "What is wrong", "What would be right"], found.errors.map((one) => [el("span", {}, ...visible(one.file ?? "")), one.line === null ? "" : `${one.line}:${one.column}`, el("span", {}, ...visible(one.message)), el("span", {}, ...visible(one.help))])),
-    found.omitted ? el("p", { class: "soft" }, `${found.omitted} more are not shown.`) : ""];
+    found.omitted ? el("p", { class: "soft" }, `${found.omitted} more ${found.omitted === 1 ? "is" : "are"} not shown.`) : ""];
 }
 
 function simulated(found) {
   const rank = { allow: 0, ask: 1, deny: 2 };
   const milder = found.changes.filter((change) => rank[change.now] < rank[change.was]).length;
   const head = found.changes.length
-    ? `${found.changes.length.toLocaleString()} ${found.changes.length === 1 ? "command" : "commands"} would be decided otherwise: ${milder} milder, ${found.changes.length - milder} stricter.` : "Nothing would be decided otherwise.";
+    ? `${count(found.changes.length, "command")} would be decided otherwise: ${milder} milder, ${found.changes.length - milder} stricter.` : "Nothing would be decided otherwise.";
   return [
     el("p", { class: "answer" }, head),
-    el("p", { class: "soft" }, `${found.judged.toLocaleString()} requests judged again, ${found.unchanged.toLocaleString()} alike${found.skipped ? `, ${found.skipped.toLocaleString()} left out that no policy decided` : ""}.${found.complete ? "" : " There was no time for older ones."}${found.limited ? ` ${found.limited.toLocaleString()} count towards a rate or a number at once, which are not replayed.` : ""}${found.omitted ? ` ${found.omitted.toLocaleString()} further requests would be decided otherwise and are not listed.` : ""}`),
+    el("p", { class: "soft" }, `${count(found.judged, "request")} judged again, ${found.unchanged.toLocaleString()} alike${found.skipped ? `, ${found.skipped.toLocaleString()} left out that no policy decided` : ""}.${found.complete ? "" : " There was no time for older ones."}${found.limited ? ` ${found.limited.toLocaleString()} ${found.limited === 1 ? "counts" : "count"} towards a rate or a number at once, which are not replayed.` : ""}${found.omitted ? ` ${count(found.omitted, "further request")} would be decided otherwise and ${found.omitted === 1 ? "is" : "are"} not listed.` : ""}`),
     found.changes.length ? table("What would be decided otherwise", ["Times", "Was", "Would be", "Command", "By"], found.changes.slice(0, 200).map((change) => [
       change.times.toLocaleString(), chip(change.was), chip(change.now), el("code", { title: change.cwd }, ...visible(line(change.argv))), el("span", {}, ...visible(change.rule ?? change.reason))])) : "",
     found.changes.length > 200 ? el("p", { class: "soft" }, "The 200 most frequent are shown; clawrden policy simulate shows all.") : "",
