@@ -10,7 +10,7 @@ use crate::browser::{Browser, Driver, link, with_driver};
 use crate::recorded::saved;
 use crate::support::other::Home;
 use crate::support::{House, text, until};
-use crate::{TCP, end, is_content, signed_in};
+use crate::{TCP, end, is_content, push, signed_in};
 
 /// Requests of two jails, with every decision and every outcome.
 const POLICY: &str = "default_action: deny
@@ -229,6 +229,40 @@ fn a_detail_leads_to_why_it_was_decided_so() {
         // One that is not there is said.
         browser.page("policy?explain=00000000000000000000000000000000").await;
         browser.shows("That request is not in the history, or not any more.").await;
+        is_content(&browser, &[]).await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_detail_has_what_the_rule_asks_for_and_what_a_person_said() {
+    with_driver(async |driver| {
+        let house = House::with(crate::POLICY, &TCP);
+        let said = [("deny", "use a pull request"), ("approve", "reviewed in 214")];
+        for (verdict, reason) in said {
+            let child = push(&house, verdict);
+            let short = house.pending()["short"].as_str().unwrap().to_owned();
+            assert!(house.cli(&[verdict, &short, "--reason", reason]).status.success());
+            let _ = end(child).await;
+        }
+        let browser = signed_in(&driver, &house).await;
+        browser.page("history").await;
+        for (verdict, reason) in said {
+            let open = format!(
+                "const found = [...document.querySelectorAll('td .row-link')].find((one) => one.textContent.endsWith({})); found?.click(); return Boolean(found)",
+                json!(format!(" {verdict}"))
+            );
+            browser.until(verdict, &open).await;
+            let facts = "return Object.fromEntries([...document.querySelectorAll('dialog dt')].map((one) => [one.textContent, one.nextElementSibling.textContent]))";
+            let facts = browser.run(facts).await;
+            assert_eq!(facts["why"], "pushes are looked at", "{facts}");
+            assert_eq!(facts["rule"], "policy.yaml:3", "{facts}");
+            assert_eq!(facts["saying"], reason, "{facts}");
+            assert!(facts["answered by"].as_str().unwrap().contains("uid "), "{facts}");
+            browser.press_button("Close").await;
+        }
+        let table = saved(&browser, "Save as CSV").await;
+        assert!(table.contains("\"pushes are looked at\"") && table.contains(said[0].1), "{table}");
         is_content(&browser, &[]).await;
         browser.close().await;
     });

@@ -511,7 +511,7 @@ pub struct HistoryEntry {
     pub decision: Option<String>,
     /// The rule that gave it.
     pub rule: Option<String>,
-    /// Why.
+    /// Why it decided so: the rule's own reason, whatever people said of it.
     pub reason: Option<String>,
     /// What came of an ask: `approved`, `denied`, `expired`, `caller_left`.
     pub outcome: Option<String>,
@@ -520,7 +520,7 @@ pub struct HistoryEntry {
     /// From where: `ADDRESS:PORT` over TCP, `local: pid N, uid N` by the Unix socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_from: Option<String>,
-    /// What whoever answered said.
+    /// What whoever answered said: what a denial told the agent, or why an approval was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
     /// The answer was given to an earlier request, and kept for this one.

@@ -97,7 +97,7 @@ export function show(main, at) {
 
 /** Cells of a spreadsheet; what it would take for a formula begins with an apostrophe. */
 function csv(entries) {
-  const names = ["time", "id", "jail", "uid", "pid", "argv", "cwd", "decision", "outcome", "rule", "reason", "approver", "answered_from", "executor", "exit_code", "signal", "duration_ms", "error"];
+  const names = ["time", "id", "jail", "uid", "pid", "argv", "cwd", "decision", "outcome", "rule", "reason", "approver", "answered_from", "answer", "executor", "exit_code", "signal", "duration_ms", "error"];
   const cell = (value) => {
     const text = String(value ?? "");
     return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;

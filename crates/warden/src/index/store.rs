@@ -22,7 +22,7 @@ use crate::ledger::{
 };
 
 /// The form of the file; one of another form is made anew.
-const FORM: &str = "3";
+const FORM: &str = "4";
 
 /// Bytes of the ledger that are taken in at once.
 const BUDGET: usize = 1024 * 1024;

@@ -158,17 +158,22 @@ impl Seen<'_> {
             _ => None,
         };
         put(&mut entry.outcome, outcome.map(str::to_owned), read);
-        if matches!(&*self.event, "approved" | "denied" | "grant_used") {
-            put(&mut entry.answered_from, self.from, read);
-            put(&mut entry.answer, self.reason.clone().filter(|reason| !reason.is_empty()), read);
-            entry.kept_answer |= self.event == "grant_used";
+        let reason = self.reason.filter(|reason| !reason.is_empty());
+        match &*self.event {
+            "decided" => put(&mut entry.reason, reason, read),
+            // Who, from where and why belong together: whoever said nothing does not say what another did.
+            "voted" | "approved" | "denied" | "grant_used" if takes(&entry.approver, read) => {
+                entry.approver = self.approver;
+                entry.answered_from = self.from;
+                entry.answer = reason;
+            }
+            _ => {}
         }
+        entry.kept_answer |= self.event == "grant_used";
         entry.started |= self.event == "started";
         entry.timed_out |= self.timed_out;
         put(&mut entry.decision, self.decision, read);
         put(&mut entry.rule, self.rule, read);
-        put(&mut entry.reason, self.reason.filter(|reason| !reason.is_empty()), read);
-        put(&mut entry.approver, self.approver, read);
         put(&mut entry.executor, self.executor, read);
         let user = self.run_as.map(|user| match user {
             RunAs::Named(user) | RunAs::Started(record::RunAs { user, .. }) => user,
@@ -183,7 +188,12 @@ impl Seen<'_> {
 }
 
 fn put<T>(place: &mut Option<T>, value: Option<T>, read: Read) {
-    if value.is_some() && (place.is_none() || read == Read::Forward) {
+    if value.is_some() && takes(place, read) {
         *place = value;
     }
+}
+
+/// Whether what is read is to stand there.
+fn takes<T>(place: &Option<T>, read: Read) -> bool {
+    place.is_none() || read == Read::Forward
 }

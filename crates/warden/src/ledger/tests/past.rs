@@ -12,11 +12,18 @@ fn sequences(ledger: &Ledger, query: &HistoryQuery) -> Vec<u64> {
     ledger.history(query).unwrap().entries.iter().map(|e| e.sequence).collect()
 }
 
+/// A decision of a rule that says why.
+fn asked_because(n: u64, reason: &str) -> Record {
+    let Record::Decided(it) = decided(n, "ask") else { unreachable!() };
+    Record::Decided(Decided { reason: reason.to_owned(), ..it })
+}
+
 #[test]
 fn the_records_of_a_request_are_one_entry() {
     let fixture = Fixture::new();
     let ledger = fixture.open();
-    ledger.append(&[requested(1, &["git", "push"]), decided(1, "ask")]).unwrap();
+    let asked = asked_because(1, "pushes are looked at");
+    ledger.append(&[requested(1, &["git", "push"]), asked]).unwrap();
     ledger.append(&[requested(2, &["ls"]), decided(2, "allow"), started(2)]).unwrap();
     ledger.append(&[Record::Approved(answered(1, Some("looks right"))), started(1)]).unwrap();
     ledger.append(&[finished(1, 3)]).unwrap();
@@ -32,7 +39,7 @@ fn the_records_of_a_request_are_one_entry() {
     assert_eq!(oldest.decision.as_deref(), Some("ask"));
     assert_eq!(oldest.outcome.as_deref(), Some("approved"));
     assert_eq!(oldest.approver.as_deref(), Some("alice"));
-    assert_eq!(oldest.reason.as_deref(), Some("looks right"));
+    assert_eq!(oldest.reason.as_deref(), Some("pushes are looked at"));
     assert_eq!((oldest.answer.as_deref(), oldest.kept_answer), (Some("looks right"), false));
     assert_eq!((&newest.answer, newest.kept_answer), (&None, false));
     assert_eq!(oldest.rule.as_deref(), Some("policy.yaml:12"));
@@ -55,7 +62,7 @@ fn an_outcome_is_what_was_said_last() {
             Record::CallerLeft(CallerLeft { id: id(1) }),
             expired,
             requested(2, &["b"]),
-            decided(2, "ask"),
+            asked_because(2, "it installs"),
             Record::Denied(Answered { from, ..answered(2, Some("use npm ci")) }),
             requested(3, &["c"]),
             Record::GrantUsed(answered(3, None)),
@@ -67,13 +74,51 @@ fn an_outcome_is_what_was_said_last() {
     let outcomes: Vec<_> = entries.iter().map(|e| e.outcome.as_deref()).collect();
     assert_eq!(outcomes, [None, Some("approved"), Some("denied"), Some("expired")]);
     assert_eq!(entries[0].error.as_deref(), Some("no such user"));
-    assert_eq!(entries[2].reason.as_deref(), Some("use npm ci"));
+    assert_eq!(entries[2].reason.as_deref(), Some("it installs"));
     assert_eq!(entries[2].answer.as_deref(), Some("use npm ci"));
     let kept: Vec<bool> = entries.iter().map(|entry| entry.kept_answer).collect();
     assert_eq!(kept, [false, true, false, false]);
     // One of an earlier warden does not say from where.
     let from: Vec<_> = entries.iter().map(|entry| entry.answered_from.as_deref()).collect();
     assert_eq!(from, [None, None, Some("192.0.2.7:4711"), None]);
+}
+
+#[test]
+fn what_is_said_is_of_whoever_answered_last_and_never_the_rule_s_reason() {
+    let fixture = Fixture::new();
+    let ledger = fixture.open();
+    let voted = Record::Voted(Voted {
+        id: id(1),
+        entry: id(1001),
+        approver: "bob".to_owned(),
+        person: "bob".to_owned(),
+        channel: "web".to_owned(),
+        from: Some("192.0.2.7:4711".to_owned()),
+        reason: Some("fine by me".to_owned()),
+        progress: "1 of 2 approvals: bob".to_owned(),
+        chat: None,
+    });
+    ledger.append(&[requested(1, &["a"]), asked_because(1, "two look"), voted]).unwrap();
+    let said = || {
+        let entry = ledger.history(&all()).unwrap().entries.remove(0);
+        [entry.reason, entry.approver, entry.answered_from, entry.answer]
+    };
+    let words = |words: [Option<&str>; 4]| words.map(|word| word.map(str::to_owned));
+    let by_bob = [Some("two look"), Some("bob"), Some("192.0.2.7:4711"), Some("fine by me")];
+    assert_eq!(said(), words(by_bob));
+    let restored = Record::Restored(Restored {
+        id: id(1),
+        entry: id(1001),
+        state: "waiting".to_owned(),
+        until_ms: Some(9),
+        approver: Some("bob".to_owned()),
+        channel: Some("web".to_owned()),
+        from: None,
+    });
+    ledger.append(&[restored]).unwrap();
+    assert_eq!(said(), words(by_bob));
+    ledger.append(&[Record::Denied(answered(1, None))]).unwrap();
+    assert_eq!(said(), words([Some("two look"), Some("alice"), None, None]));
 }
 
 #[test]
