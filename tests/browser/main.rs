@@ -5,6 +5,7 @@
 
 mod accessible;
 mod browser;
+mod confirmed;
 mod history;
 mod hostile;
 mod jails;
