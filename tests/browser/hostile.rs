@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, with_driver};
+use crate::browser::{Browser, Driver, with_driver};
 use crate::support::{House, clawrden, text, until};
 use crate::{TCP, card, end, signed_in};
 
@@ -24,6 +24,21 @@ rules:
   - {command: sh, action: allow, executor: local, record: output}
   - {command: rm, action: deny, reason: "<script>window.ran='deny'</script>"}
 "#;
+
+/// A policy that does not load, for which markup is to blame.
+const BROKEN: &str = r#"default_action: deny
+"<img src=x onerror=window.ran='key'>": 3
+rules:
+  - {command: git, action: "<script>window.ran='action'</script>"}
+  - {command: "[<svg onload=window.ran='pattern'>", action: allow}
+"#;
+
+/// What of it the page has to say.
+const FAULTS: [&str; 3] = [
+    "<img src=x onerror=window.ran='key'>",
+    "<script>window.ran='action'</script>",
+    "<svg onload=window.ran='pattern'>",
+];
 
 /// Nothing of it ran, and nothing of it became an element.
 async fn is_harmless(browser: &Browser, what: &str) {
@@ -164,6 +179,123 @@ fn markup_is_text_wherever_it_was_written() {
         let _ = end(runs).await;
         assert!(house.cli(&["kill", "--reason", &reason]).status.success());
         let _ = end(lives).await;
+        browser.close().await;
+    });
+}
+
+/// Opens the detail of the request whose command line has this word in it.
+async fn open(browser: &Browser, word: &str) {
+    let open = format!(
+        "const found = [...document.querySelectorAll('td .row-link')].find((one) => one.textContent.includes({})); found?.click(); return Boolean(found)",
+        json!(word)
+    );
+    browser.until(word, &open).await;
+}
+
+/// Whoever sends a link chooses what stands in it.
+async fn links(driver: &Driver, house: &House, origin: &str, id: &str) {
+    let browser = signed_in(driver, house).await;
+    let go = async |path: &str| {
+        browser.go("about:blank").await;
+        browser.go(&format!("{origin}/{path}")).await;
+    };
+    go(&format!("#/history/{id}")).await;
+    shows(&browser, "shared", &["One request", IMAGE, DRAWING, SCRIPT]).await;
+    for (path, shown) in [
+        (format!("#/{IMAGE}"), "return document.querySelector('main h1')"),
+        (
+            format!("#/history/{IMAGE}"),
+            "return document.getElementById('announce').textContent.length > 10",
+        ),
+        (
+            format!("#/history?command={IMAGE}&jail={IMAGE}&caller={IMAGE}&text={IMAGE}"),
+            "return document.querySelector('.filters input').value.includes('onerror') && document.querySelector('main > .problem:not([hidden]), main > .list-foot:last-child p')",
+        ),
+        (
+            format!("#/policy?explain={IMAGE}"),
+            "return document.querySelector('#explain .problem')?.textContent",
+        ),
+    ] {
+        go(&path).await;
+        browser.until(&path, shown).await;
+        is_harmless(&browser, &path).await;
+    }
+    browser.close().await;
+    let stranger = driver.browser(1280, 900).await;
+    stranger.go(&format!("{origin}/login#{IMAGE}")).await;
+    stranger.until("that it opens nothing", "return document.querySelector('.problem')").await;
+    is_harmless(&stranger, "a link that signs in").await;
+    stranger.close().await;
+}
+
+#[test]
+fn markup_is_text_in_what_is_opened_explained_shared_and_said() {
+    with_driver(async |driver| {
+        let two = "  - {command: touch, action: ask, quorum: 2, on_no_approver: wait}\n";
+        let house = House::with(&format!("{POLICY}{two}"), &TCP);
+        let reason = format!("{IMAGE}{SCRIPT}");
+        let every = [IMAGE, DRAWING, SCRIPT, LINK];
+        let answered = |verdict: &str| {
+            let entry = house.pending();
+            let short = entry["short"].as_str().unwrap();
+            let done = house.cli(&[verdict, short, "--reason", &reason]);
+            assert!(done.status.success(), "{}", text(&done.stderr));
+            entry["id"].as_str().unwrap().to_owned()
+        };
+        let asked = asks(&house);
+        let id = answered("deny");
+        let _ = end(asked).await;
+        let mut runs = house.shimmed("sh");
+        runs.args(["-c", "read -r line; : waits"]).stdin(Stdio::piped()).stderr(Stdio::null());
+        let runs = runs.spawn().unwrap();
+        let running = until("the command", || {
+            let told = house.json(&["ps", "--json"]);
+            told["entries"].as_array()?.first().map(|one| one["id"].as_str().unwrap().to_owned())
+        });
+        assert!(house.cli(&["stop", &running, "--reason", &reason]).status.success());
+        let _ = end(runs).await;
+        let browser = signed_in(&driver, &house).await;
+        let mut voted = house.shimmed("touch");
+        let voted = voted.arg(IMAGE).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let _ = answered("approve");
+        browser.until("the vote", &card("1 of 2", "true")).await;
+        shows(&browser, "a vote", &[&reason]).await;
+        let _ = answered("deny");
+        let _ = end(voted).await;
+        // What the rule asks for, and what a person said.
+        browser.page("history").await;
+        open(&browser, "push").await;
+        let told = [&every[..], &["window.ran='reason'", &reason]].concat();
+        shows(&browser, "detail", &told).await;
+        browser.press("dialog a.button").await;
+        shows(&browser, "explained from the history", &["window.ran='reason'"]).await;
+        let line = json!(format!("git push \"{IMAGE}\" && rm \"{SCRIPT}\""));
+        browser.run(&format!("document.querySelector('#explain input').value = {line}")).await;
+        browser.press("#explain [type=submit]").await;
+        let told = ["What it would run", IMAGE, SCRIPT, "window.ran='deny'", "window.ran='policy'"];
+        shows(&browser, "explained", &told).await;
+        browser.page("history").await;
+        open(&browser, "waits").await;
+        shows(&browser, "detail of what was stopped", &["stopped by", &reason]).await;
+        browser.press_button("Close").await;
+        let origin = browser.run("return location.origin").await;
+        links(&driver, &house, origin.as_str().unwrap(), &id).await;
+        // A candidate, and the file itself.
+        browser.page("policy").await;
+        browser.until("the candidate", "return document.querySelector('.candidate')").await;
+        browser.run("document.querySelector('.candidate').value = 'default_action: allow'").await;
+        browser.press_button("Hold against the history").await;
+        shows(&browser, "held against the history", &["would be decided otherwise", IMAGE]).await;
+        let candidate = json!(BROKEN);
+        browser.run(&format!("document.querySelector('.candidate').value = {candidate}")).await;
+        browser.press_button("Check").await;
+        shows(&browser, "a candidate", &[&["does not load"], &FAULTS[..]].concat()).await;
+        browser.run("document.getElementById('simulate').remove()").await;
+        fs::write(house.path("policy.yaml"), BROKEN).unwrap();
+        let reloaded = house.cli(&["policy", "reload"]);
+        assert!(!reloaded.status.success(), "{}", text(&reloaded.stdout));
+        let told = [&["The files do not load", "See why"], &FAULTS[..]].concat();
+        shows(&browser, "a broken policy", &told).await;
         browser.close().await;
     });
 }

@@ -25,7 +25,7 @@ export function show(main, at) {
     redraw(body, policy, () => [
       fault ? el("section", { class: "card stack" },
         el("h2", {}, "The files do not load; the last good policy is in force"),
-        el("p", { class: "soft" }, "Since ", counting(fault.since_ms, "ago"), fault.file ? `, in ${fault.file}${fault.line ? `, line ${fault.line}` : ""}` : ""),
+        el("p", { class: "soft" }, "Since ", counting(fault.since_ms, "ago"), ...(fault.file ? visible(`, in ${fault.file}${fault.line ? `, line ${fault.line}` : ""}`) : [])),
         el("pre", { class: "command" }, ...visibleLines(fault.message))) : "",
       el("section", { class: "card" }, facts([
         ["source", el("span", {}, ...visible(policy.source))],
