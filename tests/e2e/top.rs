@@ -302,6 +302,32 @@ fn a_warden_that_goes_is_missed_and_found_again() {
 }
 
 #[test]
+fn an_output_whose_warden_is_killed_breaks_off_and_is_read_again_from_the_next_one() {
+    let mut house = House::new(POLICY);
+    let mut kept = spawn(&house, "sh", &["-c", "echo first-$((1+1)); read -r go"]);
+    running(&house, 1);
+    // Wide enough for the socket's path and the reason behind it.
+    let mut screen = Screen::of(&mut command(&house, "xterm-256color", ""), 24, 240);
+    screen.press("2");
+    screen.shows("echo first");
+    screen.press("o");
+    screen.shows("live");
+    screen.shows("first-2");
+    house.crash();
+    screen.shows("broken off");
+    screen.shows("broke off: it is going down, has ended");
+    screen.hides("not understood");
+    kept.wait().unwrap();
+    house.restart();
+    screen.hides("No answer for ");
+    screen.press("o");
+    screen.hides("broken off");
+    screen.shows("first-2");
+    screen.press("q");
+    quit(screen);
+}
+
+#[test]
 fn a_warden_that_hangs_holds_no_key_up() {
     let house = House::new(POLICY);
     let mut screen = top(&house);

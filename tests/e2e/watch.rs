@@ -159,6 +159,22 @@ fn the_queue_that_is_watched_is_a_line_of_json_for_each_change() {
 }
 
 #[test]
+fn the_queue_that_is_watched_ends_when_the_warden_is_killed_and_says_that_it_broke_off() {
+    let mut house = House::new(POLICY);
+    let mut watch = clawrden();
+    watch.arg("--control").arg(house.control()).args(["queue", "--watch", "--json"]);
+    watch.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert!(lines.next().is_some(), "the queue as it is comes first");
+    house.crash();
+    let ended = watch.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+    let said = text(&ended.stderr);
+    assert!(said.contains("broke off") && !said.contains("not understood"), "{said}");
+}
+
+#[test]
 fn the_desktop_is_told_what_waits_in_words_that_it_takes_for_no_markup() {
     let house = House::new("default_action: deny\nrules: [{command: echo, action: ask}]\n");
     let (desktop, said) = (house.path("desktop"), house.path("said"));
@@ -256,6 +272,7 @@ fn who_watches_hears_that_the_warden_goes_and_is_asked_again_when_it_is_back() {
         assert_eq!(told.read(&mut byte).unwrap(), 1, "{line}");
         line.push(char::from(byte[0]));
     }
+    assert!(line.contains("broke off") && !line.contains("not understood"), "{line}");
     house.restart();
     house.pending();
     // What was asked about is still the same.

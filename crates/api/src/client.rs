@@ -19,6 +19,7 @@ pub use audit::ExportStream;
 pub use events::{Event, EventStream, MAX_EVENT};
 pub use recordings::RecordingStream;
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -85,8 +86,11 @@ pub enum ClientError {
     /// What came is no answer of this API.
     #[error("the warden's answer is not understood: {0}; is it of another version?")]
     Protocol(String),
-    /// The warden closed the connection without an answer: it is going down.
-    #[error("the warden at {path:?} broke off: it is going down; try again in a moment")]
+    /// The warden closed the connection before its answer was whole: it is going down, was killed, or could not go on.
+    /// Whether the call was carried out is unknown.
+    #[error(
+        "the warden at {path:?} broke off: it is going down, has ended, or could not go on (its log tells); try again in a moment"
+    )]
     BrokenOff {
         /// The control socket.
         path: PathBuf,
@@ -410,8 +414,9 @@ async fn converse<S>(stream: S, call: Call<'_>) -> Result<(StatusCode, Bytes), C
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
+    let socket = call.socket;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|e| cut_off(socket, e))?;
     let mut request = Request::builder()
         .method(call.method)
         .uri(call.path)
@@ -429,13 +434,10 @@ where
     }
     let request = request.body(Full::new(Bytes::from(call.body))).map_err(protocol)?;
     let answer = async {
-        let response = sender.send_request(request).await.map_err(|error| {
-            let path = call.socket.to_owned();
-            if broke_off(&error) { ClientError::BrokenOff { path } } else { protocol(error) }
-        })?;
+        let response = sender.send_request(request).await.map_err(|e| cut_off(socket, e))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|e| ClientError::Protocol(e.to_string()))?.to_bytes();
+        let body = body.map_err(|e| cut_off(socket, e))?.to_bytes();
         Ok((status, body))
     };
     let mut answer = std::pin::pin!(answer);
@@ -447,9 +449,17 @@ where
     }
 }
 
-/// Whether the other side closed the connection before it said anything.
+/// What it means that no answer came from the warden at `path`, or only a part of one.
+fn cut_off(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> ClientError {
+    let error = error.into();
+    if error.downcast_ref().is_some_and(broke_off) {
+        return ClientError::BrokenOff { path: path.to_owned() };
+    }
+    protocol(&*error)
+}
+
+/// Whether the other side closed the connection before it had said everything.
 fn broke_off(error: &hyper::Error) -> bool {
-    use std::error::Error as _;
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let closed = source.is_some_and(|source| {
         matches!(
@@ -462,7 +472,7 @@ fn broke_off(error: &hyper::Error) -> bool {
     closed || error.is_closed() || error.is_canceled() || error.is_incomplete_message()
 }
 
-fn protocol(error: impl std::error::Error) -> ClientError {
+fn protocol(error: impl Error) -> ClientError {
     let mut text = error.to_string();
     if let Some(source) = error.source() {
         text = format!("{text}: {source}");

@@ -50,7 +50,7 @@ impl ExportStream {
     /// The next bytes; `None` at the end.
     ///
     /// # Errors
-    /// [`ClientError::Protocol`] when the warden breaks off: then it is not whole.
+    /// [`ClientError::BrokenOff`] when the warden breaks off: then it is not whole.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         self.stream.next().await
     }

@@ -1,6 +1,5 @@
 //! What happens, as the warden tells it while it is listened to.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::{self, HeaderName};
@@ -35,7 +34,6 @@ pub struct Event {
 pub struct EventStream {
     stream: Stream,
     lines: Lines,
-    path: PathBuf,
     heard: Instant,
     silence: Duration,
 }
@@ -81,13 +79,7 @@ impl Client {
         let mut headers = vec![(header::ACCEPT, "text/event-stream")];
         headers.extend(last.map(|last| (LAST_EVENT_ID, last)));
         let stream = self.stream(path, &headers).await?;
-        Ok(EventStream {
-            stream,
-            lines: Lines::default(),
-            path: self.path.clone(),
-            heard: Instant::now(),
-            silence: SILENCE,
-        })
+        Ok(EventStream { stream, lines: Lines::default(), heard: Instant::now(), silence: SILENCE })
     }
 }
 
@@ -95,8 +87,8 @@ impl EventStream {
     /// The next event; `None` when the warden ends it. Nothing is lost by giving up waiting for it.
     ///
     /// # Errors
-    /// [`ClientError::Protocol`] when the warden breaks off, or says too much at once; [`ClientError::TimedOut`] when
-    /// nothing came of it for 45 s, not even a comment.
+    /// [`ClientError::BrokenOff`] when the connection ends in the middle; [`ClientError::Protocol`] when the warden says too
+    /// much at once; [`ClientError::TimedOut`] when nothing came of it for 45 s, not even a comment.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(event) = self.lines.event() {
@@ -104,7 +96,8 @@ impl EventStream {
             }
             // Counted from what was heard: who gives up waiting and comes back does not begin anew.
             let bytes = timeout_at(self.heard + self.silence, self.stream.next()).await;
-            let silent = |_| ClientError::TimedOut { path: self.path.clone(), after: self.silence };
+            let silent =
+                |_| ClientError::TimedOut { path: self.stream.path.clone(), after: self.silence };
             let Some(bytes) = bytes.map_err(silent)?? else { return Ok(None) };
             self.heard = Instant::now();
             self.lines.0.extend_from_slice(&bytes);
@@ -146,6 +139,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 

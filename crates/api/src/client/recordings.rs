@@ -46,7 +46,7 @@ impl RecordingStream {
     /// The next bytes; `None` at the end.
     ///
     /// # Errors
-    /// [`ClientError::Protocol`] when the warden breaks off.
+    /// [`ClientError::BrokenOff`] when the warden breaks off.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         self.stream.next().await
     }

@@ -1,5 +1,7 @@
 //! An answer that is read while it comes, over a connection of its own.
 
+use std::path::PathBuf;
+
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
@@ -10,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::remote::Wire;
-use super::{Client, ClientError, MAX_ANSWER, TIMEOUT, protocol, refusal};
+use super::{Client, ClientError, MAX_ANSWER, TIMEOUT, cut_off, protocol, refusal};
 
 /// A body, piece by piece. Its connection ends with it.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Stream {
     pub(super) headers: HeaderMap,
     /// What came behind the body.
     pub(super) trailers: Option<HeaderMap>,
+    /// Of the warden, to be shown.
+    pub(super) path: PathBuf,
     body: Incoming,
     _connection: Connection,
 }
@@ -66,8 +70,8 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(wire)).await.map_err(protocol)?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(wire)).await;
+        let (mut sender, connection) = handshake.map_err(|e| cut_off(&self.path, e))?;
         let remote = self.remote.as_ref();
         let mut request = Request::builder()
             .uri(uri)
@@ -83,15 +87,16 @@ impl Client {
             // How it ended is told by the body.
             let _ = connection.await;
         }));
-        let response = sender.send_request(request).await.map_err(protocol)?;
+        let response = sender.send_request(request).await.map_err(|e| cut_off(&self.path, e))?;
         let status = response.status();
         if !status.is_success() {
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| ClientError::Protocol(error.to_string()))?.to_bytes();
+            let body = body.map_err(|e| cut_off(&self.path, e))?.to_bytes();
             return Err(refusal(status, &body));
         }
         let (parts, body) = response.into_parts();
-        Ok(Stream { headers: parts.headers, trailers: None, body, _connection: connection })
+        let (headers, path) = (parts.headers, self.path.clone());
+        Ok(Stream { headers, trailers: None, path, body, _connection: connection })
     }
 }
 
@@ -99,7 +104,7 @@ impl Stream {
     /// The next bytes; `None` at the end. Nothing is lost by giving up waiting for them.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         while let Some(frame) = self.body.frame().await {
-            match frame.map_err(protocol)?.into_data() {
+            match frame.map_err(|e| cut_off(&self.path, e))?.into_data() {
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }

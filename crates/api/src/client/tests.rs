@@ -143,16 +143,48 @@ async fn an_answer_that_is_no_json_is_a_protocol_error_and_never_a_yes() {
 
 #[tokio::test]
 async fn a_connection_that_closes_in_the_middle_is_an_error() {
-    for answer in [&b""[..], b"HTTP/1.1 200 OK\r\nconte"] {
+    for answer in ["", "HTTP/1.1 200 OK\r\nconte", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"]
+    {
         let folder = Folder::new("cut");
-        let _server = serve_once(&folder, answer.to_vec());
+        let _server = serve_once(&folder, answer.as_bytes().to_vec());
         let error =
             Client::unix(folder.socket()).resume(&ResumeRequest::default()).await.unwrap_err();
         assert!(matches!(error, ClientError::BrokenOff { .. }), "{error:?}");
     }
-    let folder = Folder::new("cut");
-    let _server = serve_once(&folder, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}".to_vec());
-    let error = Client::unix(folder.socket()).resume(&ResumeRequest::default()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_stream_whose_warden_dies_is_broken_off_and_not_misunderstood() {
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    const HELLO: &str = "event: hello\ndata: {}\n\n";
+    // Between two chunks, in one, before one, and before the end that was promised.
+    let length = HELLO.len();
+    for answer in [
+        format!("{CHUNKED}{length:x}\r\n{HELLO}\r\n"),
+        format!("{CHUNKED}{:x}\r\n{HELLO}event: ha", length + 20),
+        format!("{CHUNKED}{length:x}\r\n{HELLO}\r\n1"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{HELLO}"),
+    ] {
+        let folder = Folder::new("stream-cut");
+        let _server = serve_once(&folder, answer.clone().into_bytes());
+        let mut events = Client::unix(folder.socket()).events().await.unwrap();
+        assert_eq!(events.next().await.unwrap().unwrap().name, "hello", "{answer:?}");
+        let error = events.next().await.unwrap_err();
+        let ClientError::BrokenOff { path } = &error else { panic!("{answer:?}: {error:?}") };
+        assert_eq!(*path, folder.socket());
+        assert!(error.to_string().contains("broke off"), "{error}");
+    }
+    for answer in
+        ["", "HTTP/1.1 200 OK\r\ntrans", "HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\n{}"]
+    {
+        let folder = Folder::new("stream-cut");
+        let _server = serve_once(&folder, answer.as_bytes().to_vec());
+        let error = Client::unix(folder.socket()).events().await.unwrap_err();
+        assert!(matches!(error, ClientError::BrokenOff { .. }), "{answer:?}: {error:?}");
+    }
+    let folder = Folder::new("stream-odd");
+    let _server = serve_once(&folder, format!("{CHUNKED}what?\r\n").into_bytes());
+    let error = Client::unix(folder.socket()).events().await.unwrap().next().await.unwrap_err();
     assert!(matches!(error, ClientError::Protocol(_)), "{error:?}");
 }
 
