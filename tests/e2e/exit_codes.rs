@@ -53,19 +53,27 @@ const CASES: &[Case] = &[
     ("audit verify", 1, || {
         let text =
             |text: String| text.replacen("\"decision\":\"allow\"", "\"decision\":\"deny\"", 1);
-        vec![verified(text)]
+        vec![verified(text), by_warden(text)]
     }),
-    ("audit verify", 4, || vec![verified(|text| format!("{text}{{\"seq\":"))]),
+    ("audit verify", 4, || {
+        let text = |text: String| format!("{text}{{\"seq\":");
+        vec![verified(text), by_warden(text)]
+    }),
     ("audit verify", 5, || {
         let text = |text: String| {
             let end = text.trim_end().rfind('\n').unwrap();
             text[..=end].to_owned()
         };
-        vec![verified(text)]
+        // Behind what a head names a warden that runs has written more.
+        let first = |text: String| text.split_inclusive('\n').take(1).collect::<String>();
+        vec![verified(text), by_warden(first)]
     }),
     ("audit verify", 6, || {
         let mut command = clawrden();
-        vec![code(&command.args(["audit", "verify", "/nowhere/ledger.jsonl"]).output().unwrap())]
+        let by_files = command.args(["audit", "verify", "/nowhere/ledger.jsonl"]).output().unwrap();
+        let house = House::new(POLICY);
+        fs::remove_file(house.path("ledger.jsonl")).unwrap();
+        vec![code(&by_files), code(&house.cli(&["audit", "verify", "--warden"]))]
     }),
     ("wait", 75, || {
         let house = House::new(POLICY);
@@ -214,17 +222,37 @@ fn explained(tool: &str) -> Vec<i32> {
 
 /// What `audit verify` says of the ledger of a warden that has ended, changed so.
 fn verified(change: impl FnOnce(String) -> String) -> i32 {
+    let house = written();
+    let ledger = house.path("ledger.jsonl");
+    let verify = || code(&clawrden().args(["audit", "verify"]).arg(&ledger).output().unwrap());
+    assert_eq!(verify(), 0, "as it was written");
+    fs::write(&ledger, change(fs::read_to_string(&ledger).unwrap())).unwrap();
+    verify()
+}
+
+/// What a warden says of its own ledger, changed so under its hands; and again when only the last proof is asked for.
+fn by_warden(change: impl FnOnce(String) -> String) -> i32 {
+    let mut house = written();
+    house.restart();
+    let verify =
+        |more: &[&str]| code(&house.cli(&[&["audit", "verify", "--warden"], more].concat()));
+    assert_eq!(verify(&[]), 0, "as it was written");
+    let ledger = house.path("ledger.jsonl");
+    fs::write(&ledger, change(fs::read_to_string(&ledger).unwrap())).unwrap();
+    let found = verify(&[]);
+    assert_eq!(verify(&["--last"]), found);
+    found
+}
+
+/// A ledger whose warden has ended, which signed it.
+fn written() -> House {
     let mut house = House::new(POLICY);
     assert!(house.shimmed("echo").output().unwrap().status.success());
     house.event("finished");
     let pid = Pid::from_raw(i32::try_from(house.warden.id()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     house.warden.wait().unwrap();
-    let ledger = house.path("ledger.jsonl");
-    let verify = || code(&clawrden().args(["audit", "verify"]).arg(&ledger).output().unwrap());
-    assert_eq!(verify(), 0, "as it was written");
-    fs::write(&ledger, change(fs::read_to_string(&ledger).unwrap())).unwrap();
-    verify()
+    house
 }
 
 /// A request whose caller was sent away while it waits.

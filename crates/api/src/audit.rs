@@ -39,6 +39,32 @@ pub struct LedgerProved {
     pub notes: Vec<String>,
     /// Where and why it does not hold, or why it could not be read.
     pub why: Option<String>,
+    /// What is wrong there.
+    #[serde(default)]
+    pub damage: Option<LedgerDamage>,
+    /// It could not be read to its end: whether it holds is not known.
+    #[serde(default)]
+    pub unread: bool,
+}
+
+/// What is wrong with a ledger that does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerDamage {
+    /// The line was changed, or is none of ours.
+    Changed,
+    /// Lines are missing before it.
+    Missing,
+    /// It stands where it does not belong.
+    Misplaced,
+    /// It, or the line before, is from elsewhere.
+    Replaced,
+    /// It has no end.
+    Torn,
+    /// Lines are missing behind it, as a signed head tells.
+    CutOff,
+    /// A seal or a head does not fit what it covers, or is not signed by the key.
+    Signature,
 }
 
 /// The header of an answer to `GET /api/audit/export`: an [`ExportFacts`] in JSON, of ASCII alone.

@@ -408,4 +408,20 @@ fn what_has_gone_wrong_is_told_in_json_by_health_and_audit_verify_too() {
     assert!(code == Some(1) && told.contains("line 3: it was changed"), "{told}");
     let (code, told) = ask(&["audit", "verify", "--warden", "--json"]);
     assert_eq!((code, serde_json::from_str::<serde_json::Value>(&told).is_ok()), (Some(1), true));
+    // This warden says nothing of it; another one what kind it is of, or that it could not read.
+    for (more, wanted, said) in [
+        (r#""damage":"changed""#, 1, "does not hold"),
+        (r#""damage":"torn""#, 4, "has a torn end"),
+        (r#""damage":"cut_off""#, 5, "was cut off"),
+        (r#""damage":null,"unread":true"#, 6, "could not be read"),
+    ] {
+        let proof = proof.replace(r#""notes":[]"#, &format!(r#"{more},"notes":[]"#));
+        let sandbox = Sandbox::new();
+        sandbox.answer(&[("GET /api/audit/verify", 200, proof)]);
+        let words = ["audit", "verify", "--warden", "--last"];
+        let output = sandbox.clawrden().args(words).output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains(said), "{more}: {told}");
+        assert_eq!(output.status.code(), Some(wanted), "{more}");
+    }
 }

@@ -78,7 +78,7 @@ function prove(box) {
 }
 
 function came(last) {
-  const head = el("p", { class: "answer" }, last.holds ? el("span", { class: "chip good" }, "holds") : el("span", { class: "chip bad" }, "does not hold"), " as of ", moment(last.ended_ms));
+  const head = el("p", { class: "answer" }, last.holds ? el("span", { class: "chip good" }, "holds") : el("span", { class: "chip bad" }, last.unread ? "could not be read" : "does not hold"), " as of ", moment(last.ended_ms));
   if (!last.holds) return [head, el("p", { class: "problem" }, ...visible(last.why ?? ""))];
   return [head, facts([
     ["records", `${last.records.toLocaleString()}, ${last.first.toLocaleString()} to ${last.last.toLocaleString()}, ${(last.bytes / 1e6).toFixed(1)} MB`],

@@ -15,25 +15,7 @@ use super::line::{Hex, MAX_LINE, NO_LINE};
 use super::record::Record;
 use super::writer::Head;
 
-/// What is wrong with a ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Damage {
-    /// The line was changed, or is none of ours.
-    Changed,
-    /// Lines are missing before it.
-    Missing,
-    /// It stands where it does not belong.
-    Misplaced,
-    /// It, or the line before, is from elsewhere.
-    Replaced,
-    /// It has no end.
-    Torn,
-    /// Lines are missing behind it, as a signed head tells.
-    CutOff,
-    /// A seal or a head does not fit what it covers, or is not signed by the key.
-    Signature,
-}
+pub use clawrden_api::LedgerDamage as Damage;
 
 /// Where a ledger does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -71,7 +71,7 @@ impl Auditing for Control {
             return Err(refused(ErrorCode::Conflict, text));
         }
         let why = Some("it ended before it was done".to_owned());
-        let came = LedgerProved { why, ..LedgerProved::default() };
+        let came = LedgerProved { why, unread: true, ..LedgerProved::default() };
         let under_way = UnderWay { proving: proving.clone(), came };
         let path = self.0.ledger.path().to_owned();
         let work = move || {
@@ -104,11 +104,12 @@ fn prove(path: &Path) -> LedgerProved {
         Err(VerifyError::Broken(broken)) => {
             let text =
                 format!("{broken} (byte {}, where record {} belongs)", broken.at, broken.seq);
-            LedgerProved { why: Some(text), ..LedgerProved::default() }
+            let damage = Some(broken.damage);
+            LedgerProved { why: Some(text), damage, ..LedgerProved::default() }
         }
         Err(error) => {
             let text = format!("it cannot be read: {error}");
-            LedgerProved { why: Some(text), ..LedgerProved::default() }
+            LedgerProved { why: Some(text), unread: true, ..LedgerProved::default() }
         }
     };
     LedgerProved { ended_ms: Now::read().ms, took_ms, ..came }

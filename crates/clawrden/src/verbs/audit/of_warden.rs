@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clawrden_api::{ClientError, ErrorBody, ErrorCode, LedgerProof, LedgerProved, display};
 
+use super::verify;
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, paint, print_json};
 use crate::verbs::{Connection, block_on, done};
@@ -39,10 +40,18 @@ pub(super) fn run(last: bool, json: bool, control: Option<&Path>) -> Outcome {
         show(&proof, when::now_ms());
     }
     match proof.last {
-        Some(LedgerProved { holds: false, .. }) => {
-            Err(Failure::Code { code: REFUSED, text: String::new() })
-        }
+        Some(last) if !last.holds => Err(Failure::Code { code: code(&last), text: String::new() }),
         _ => done(),
+    }
+}
+
+/// The exit code of a ledger that does not hold, as for one that is proved by its files.
+fn code(last: &LedgerProved) -> u8 {
+    match last.damage {
+        Some(damage) => verify::code(damage),
+        None if last.unread => verify::UNREADABLE,
+        // A warden of another version may not say what is wrong.
+        None => REFUSED,
     }
 }
 
@@ -57,9 +66,14 @@ fn show(proof: &LedgerProof, now: u64) {
     let ended = when::moment(last.ended_ms, now);
     let took = display::duration(last.took_ms);
     if !last.holds {
-        println!("{}", paint(Tone::Bad, "the ledger does not hold"));
+        let what = match last.damage {
+            Some(damage) => verify::what(damage),
+            None if last.unread => "the ledger could not be read",
+            None => "the ledger does not hold",
+        };
+        println!("{}", paint(Tone::Bad, what));
         println!("{}", display::text(last.why.as_deref().unwrap_or_default()));
-        println!("proved on {ended}, within {took}");
+        println!("looked at on {ended}, within {took}");
         return;
     }
     println!("{}", paint(Tone::Good, "the ledger holds"));

@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clawrden_api::display;
+use clawrden_api::{LedgerDamage, display};
 use clawrden_warden::ledger::{
-    Broken, Damage, Proof, PublicKey, Summary, VerifyError, heads_in, verify_by,
+    Broken, Proof, PublicKey, Summary, VerifyError, heads_in, verify_by,
 };
 use serde::Serialize;
 
 use super::{folder, ledger, of_warden};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, paint, print_json};
 use crate::verbs::elsewhere::AskWarden;
 use crate::verbs::{chain, done, read_bounded};
+
+/// Exit code: the ledger cannot be read.
+pub(super) const UNREADABLE: u8 = 6;
 
 /// Bytes of the longest file of a key, and of heads.
 const MAX_KEY: u64 = 4096;
@@ -28,7 +31,7 @@ Exit codes:
   4  its last line has no end: a crash left it, or it is written just now
   5  lines were cut off: a seal or a signed head names them
   6  it cannot be read
-A warden's own proof is told by 0 and 1 alone.
+A warden's proof is told by the same codes; by --last also with 0 where there was none yet.
 
 Examples:
   clawrden audit verify
@@ -85,7 +88,7 @@ struct At<'a> {
     line: u64,
     offset: u64,
     seq: u64,
-    damage: Damage,
+    damage: LedgerDamage,
     why: &'a str,
 }
 
@@ -152,14 +155,30 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
             } else {
                 complain(&broken);
             }
-            Ok(ExitCode::from(match broken.damage {
-                Damage::Torn => 4,
-                Damage::CutOff => 5,
-                _ => 1,
-            }))
+            Ok(ExitCode::from(code(broken.damage)))
         }
         Err(error @ VerifyError::NoSuchRange { .. }) => Err(Failure::Usage(chain(&error))),
-        Err(VerifyError::Unreadable(error)) => Err(Failure::Code { code: 6, text: chain(&error) }),
+        Err(VerifyError::Unreadable(error)) => {
+            Err(Failure::Code { code: UNREADABLE, text: chain(&error) })
+        }
+    }
+}
+
+/// The exit code of a ledger that is damaged so.
+pub(super) fn code(damage: LedgerDamage) -> u8 {
+    match damage {
+        LedgerDamage::Torn => 4,
+        LedgerDamage::CutOff => 5,
+        _ => REFUSED,
+    }
+}
+
+/// The same in words.
+pub(super) fn what(damage: LedgerDamage) -> &'static str {
+    match damage {
+        LedgerDamage::Torn => "the ledger has a torn end",
+        LedgerDamage::CutOff => "the ledger was cut off",
+        _ => "the ledger does not hold",
     }
 }
 
@@ -239,12 +258,7 @@ fn say(summary: &Summary, path: &Path, key_given: bool, has_key: bool) {
 }
 
 fn complain(broken: &Broken) {
-    let what = match broken.damage {
-        Damage::Torn => "the ledger has a torn end",
-        Damage::CutOff => "the ledger was cut off",
-        _ => "the ledger does not hold",
-    };
-    println!("{}", paint(Tone::Bad, what));
+    println!("{}", paint(Tone::Bad, what(broken.damage)));
     println!(
         "{}, line {}, byte {}, where record {} belongs: {}",
         display::text(&broken.file.display().to_string()),
