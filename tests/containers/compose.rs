@@ -216,6 +216,19 @@ fn two_prisoners_are_governed_and_apart() {
     assert_eq!(warden["HostConfig"]["Privileged"], false);
     assert!(warden["Mounts"].to_string().contains("docker.sock"));
 
+    // It is healthy because it says that requests can be served, and not where they cannot.
+    let health = &warden["State"]["Health"];
+    assert_eq!(health["Status"], "healthy", "{health}");
+    let said = health["Log"].as_array().unwrap().last().unwrap();
+    assert_eq!((&said["ExitCode"], &said["Output"]), (&0.into(), &"ready\n".into()), "{said}");
+    let door = "/run/clawrden/jails/bob";
+    let (socket, aside) = (&*format!("{door}/warden.sock"), &*format!("{door}/aside"));
+    well(&project.within("warden", &["mv", socket, aside]), "a door taken away");
+    let ill = project.within("warden", &["clawrden", "health"]);
+    assert_eq!(ill.status.code(), Some(1), "{ill:?}");
+    assert!(text(&ill.stdout).contains("jail bob"), "{ill:?}");
+    well(&project.within("warden", &["mv", aside, socket]), "a door put back");
+
     // What is asked waits for a person.
     let asked = project.compose(&["exec", "-T", "bob", "git", "--version"]).spawn().unwrap();
     let entry = project.answer("deny", &["--reason", "no git here"]);
