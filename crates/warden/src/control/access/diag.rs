@@ -116,9 +116,7 @@ impl Ends {
                     return Ok(None);
                 }
                 let (uid, inode) = (number(HEAD + 64)?, number(HEAD + 68)?);
-                let socket = Socket { uid, number: inode.into() };
-                // Of one that no process has any more it says root.
-                Ok(Some((inode != 0).then_some(socket)))
+                Ok(Some(Socket::held(uid, inode.into())))
             }
             _ => Err(odd()),
         }
@@ -127,21 +125,22 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpListener;
 
+    use super::super::neighbour::{
+        in_tables,
+        tests::{LOOPS, Loop, connected},
+    };
     use super::*;
 
     #[test]
     fn it_says_of_each_socket_what_the_table_says() {
-        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else { continue };
-            let port = listener.local_addr().unwrap().port();
-            let target = if address.starts_with("127") { "127.0.0.1" } else { "::1" };
-            let stream = TcpStream::connect((target, port)).unwrap();
-            let (accepted, peer) = listener.accept().unwrap();
-            let own = accepted.local_addr().unwrap();
+        for (address, target) in LOOPS {
+            let Some(Loop { stream, peer, own, .. }) = connected(address, target) else {
+                continue;
+            };
             let told = socket_of(peer, own).unwrap();
-            assert_eq!(told, super::super::neighbour::in_tables(peer, own).unwrap(), "{address}");
+            assert_eq!(told, in_tables(peer, own).unwrap(), "{address}");
             assert!(told.flatten().is_some(), "{address}");
             // Our own end is another one.
             assert_ne!(socket_of(own, peer).unwrap(), told, "{address}");
@@ -152,13 +151,9 @@ mod tests {
 
     #[test]
     fn an_ipv4_connection_to_a_socket_for_both_is_found() {
-        let Ok(listener) = TcpListener::bind("[::]:0") else { return };
-        let port = listener.local_addr().unwrap().port();
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (accepted, peer) = listener.accept().unwrap();
-        let found = socket_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
+        let Some(looped) = connected("[::]:0", "127.0.0.1") else { return };
+        let found = socket_of(looped.peer, looped.own).unwrap().flatten();
         assert_eq!(found.unwrap().uid, rustix::process::getuid().as_raw());
-        drop(stream);
     }
 
     #[test]

@@ -14,6 +14,13 @@ pub(super) struct Socket {
     pub(super) number: u64,
 }
 
+impl Socket {
+    /// `None` where no process has it any more: its number is 0 then, and the kernel says root of it.
+    pub(super) fn held(uid: u32, number: u64) -> Option<Self> {
+        (number != 0).then_some(Self { uid, number })
+    }
+}
+
 /// The socket that has the address `peer` and is connected to `own`; `None` when there is none such: it is gone, or in
 /// another network namespace; `Some(None)` when its process has closed it, whose user the kernel no longer has.
 ///
@@ -64,12 +71,10 @@ fn find(table: &str, local: &str, remote: &str) -> Option<Option<Socket>> {
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let is_it = words.next()? == local && words.next()? == remote;
-        // State, queues, timer, retransmissions, then the user; a timeout, then the inode, which is 0 once no process
-        // has the socket any more: the table says root of it then.
+        // State, queues, timer, retransmissions, then the user; a timeout, then the inode.
         is_it.then(|| {
             let uid = words.nth(4)?.parse().ok()?;
-            let number = words.nth(1)?.parse::<u64>().ok().filter(|&number| number != 0)?;
-            Some(Socket { uid, number })
+            Socket::held(uid, words.nth(1)?.parse().ok()?)
         })
     })
 }
@@ -90,26 +95,46 @@ fn written(address: SocketAddr, wide: bool) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::process::holders;
 
+    /// A connection of this process with itself.
+    pub(in super::super) struct Loop {
+        /// Its end that is the peer's to who accepted it.
+        pub(in super::super) stream: TcpStream,
+        pub(in super::super) peer: SocketAddr,
+        pub(in super::super) own: SocketAddr,
+        _accepted: TcpStream,
+    }
+
+    /// One from `target` to who listens at `address`; `None` on a machine without such addresses.
+    pub(in super::super) fn connected(address: &str, target: &str) -> Option<Loop> {
+        let listener = TcpListener::bind(address).ok()?;
+        let port = listener.local_addr().unwrap().port();
+        let stream = TcpStream::connect((target, port)).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        let own = accepted.local_addr().unwrap();
+        Some(Loop { stream, peer, own, _accepted: accepted })
+    }
+
+    /// Where is listened, and by which address it is connected to.
+    pub(in super::super) const LOOPS: [(&str, &str); 3] =
+        [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "::1")];
+
     #[test]
     fn the_user_of_a_connection_is_found() {
-        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else { continue };
-            let port = listener.local_addr().unwrap().port();
-            let target = if address.starts_with("127") { "127.0.0.1" } else { "::1" };
-            let stream = TcpStream::connect((target, port)).unwrap();
-            let (accepted, peer) = listener.accept().unwrap();
-            let found = socket_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
-            let found = found.unwrap();
+        for (address, target) in LOOPS {
+            let Some(Loop { stream, peer, own, _accepted }) = connected(address, target) else {
+                continue;
+            };
+            let found = socket_of(peer, own).unwrap().flatten().unwrap();
             assert_eq!(found.uid, rustix::process::getuid().as_raw(), "{address}");
             assert_eq!(holders(found.number), [std::process::id()], "{address}");
             drop(stream);
-            let closed = socket_of(peer, accepted.local_addr().unwrap()).unwrap().flatten();
+            let closed = socket_of(peer, own).unwrap().flatten();
             assert_eq!(closed, None, "{address}: whose it was cannot be told any more");
         }
     }
