@@ -103,6 +103,22 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
         .map_err(|e| Failure::Refused(format!("standard output cannot be written: {e}")))
 }
 
+/// Prints an answer: for programs as it is, for people as `show` tells it.
+///
+/// # Errors
+/// As [`print_json`].
+pub(crate) fn print_answer<T: Serialize>(
+    answer: &T,
+    json: bool,
+    show: impl FnOnce(&T),
+) -> Result<(), Failure> {
+    if json {
+        return print_json(answer);
+    }
+    show(answer);
+    Ok(())
+}
+
 /// `1 request`, `2 requests`.
 pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })

@@ -13,7 +13,7 @@ use clawrden_warden::jails::Places;
 use clawrden_warden::layers;
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{count, print_json};
+use crate::output::{count, print_answer};
 use crate::run::coverage::Coverage;
 use crate::run::environment::Environment;
 use crate::run::folder::{Folder, FolderError, Part};
@@ -224,13 +224,7 @@ fn read(layer: Layer, file: &Path) -> Result<Source, Failure> {
 }
 
 fn show_tools(tools: &[String], json: bool) -> Outcome {
-    if json {
-        print_json(&tools)?;
-    } else {
-        for tool in tools {
-            println!("{tool}");
-        }
-    }
+    print_answer(&tools, json, |tools| tools.iter().for_each(|tool| println!("{tool}")))?;
     done()
 }
 

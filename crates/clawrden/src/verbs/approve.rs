@@ -9,9 +9,9 @@ use clawrden_api::{
 };
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{count, print_json};
+use crate::output::{count, print_answer, print_json};
 use crate::verbs::answer::{Answer, agree, check_id, send};
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 A yes is for exactly what was shown: the same jail, executable and contents, arguments, folder, dangerous variables and
@@ -111,13 +111,12 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
 /// Approves for always, once the rule was shown and agreed to.
 fn always(args: &Args, control: Option<&Path>) -> Outcome {
     check_id(&args.id)?;
-    let connection = Connection::new(control)?;
-    let ask = |rule: Option<String>| {
+    let add = |rule: Option<String>| {
         let (id, reason) = (args.id.clone(), args.reason.clone());
         let request = RuleRequest { id, dry_run: rule.is_none(), reason, rule };
-        block_on(connection.client.add_rule(&request))?.map_err(Connection::failure)
+        ask(control, async |client| client.add_rule(&request).await)
     };
-    let found = ask(None)?;
+    let found = add(None)?;
     if args.dry_run && args.json {
         print_json(&found)?;
         return done();
@@ -140,17 +139,15 @@ fn always(args: &Args, control: Option<&Path>) -> Outcome {
     if !args.yes {
         agree("write it?", "nothing is approved")?;
     }
-    let written = ask(Some(found.rule.clone()))?;
-    if args.json {
-        print_json(&written)?;
-    } else {
+    let written = add(Some(found.rule.clone()))?;
+    print_answer(&written, args.json, |written| {
         let it = if written.approved {
             "approved for always"
         } else {
             "written; the request was answered before"
         };
         println!("{it}: {} is in force; remove it to be asked again", display::text(&written.file));
-    }
+    })?;
     done()
 }
 
@@ -166,10 +163,8 @@ fn test(
     if !dry_run && !asks {
         return Ok(true);
     }
-    let connection = Connection::new(control)?;
     let query = PatternQuery { pattern: pattern.to_owned() };
-    let tested = block_on(connection.client.test_pattern(id, &query))?;
-    let tested = tested.map_err(Connection::failure)?;
+    let tested = ask(control, async |client| client.test_pattern(id, &query).await)?;
     if dry_run && json {
         print_json(&tested)?;
         return Ok(false);

@@ -15,7 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, paint, print_json};
+use crate::output::print_answer;
+use crate::verbs::notify::show_steps;
 use crate::verbs::{Connection, chain, done, elsewhere, places, read_bounded};
 
 /// Bytes of the longest file of settings.
@@ -134,19 +135,7 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
 }
 
 fn told(steps: &[Step], json: bool) -> Outcome {
-    if json {
-        print_json(&steps)?;
-    }
-    for step in steps.iter().filter(|_| !json) {
-        let what = clawrden_api::display::text(&step.what);
-        match &step.failed {
-            None => println!("{} {what}", paint(Tone::Good, "ok    ")),
-            Some(why) => {
-                let why = clawrden_api::display::text(why);
-                println!("{} {what}\n       {why}", paint(Tone::Bad, "FAILED"));
-            }
-        }
-    }
+    print_answer(&steps, json, |steps| show_steps(steps))?;
     if steps.iter().all(|step| step.failed.is_none()) {
         return done();
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use clawrden_api::{ConfigInfo, display};
 
 use crate::failure::Outcome;
-use crate::output::{Tone, paint, print_json};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, paint, print_answer};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 What may be set, and where: docs/ledger.md, docs/chat.md and `clawrden warden --help`.
@@ -26,13 +26,8 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let config = block_on(connection.client.config())?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&config)?;
-    } else {
-        show(&config);
-    }
+    let config = ask(control, async |client| client.config().await)?;
+    print_answer(&config, args.json, show)?;
     done()
 }
 

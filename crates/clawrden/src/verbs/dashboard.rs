@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::failure::Outcome;
-use crate::output::print_json;
-use crate::verbs::{Connection, block_on, done};
+use crate::output::print_answer;
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 The link can be used once, within a minute. The warden must serve its API: clawrden warden --api 127.0.0.1:8080
@@ -27,12 +27,7 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let link = block_on(connection.client.login_link())?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&link)?;
-    } else {
-        println!("{}", link.url);
-    }
+    let link = ask(control, async |client| client.login_link().await)?;
+    print_answer(&link, args.json, |link| println!("{}", link.url))?;
     done()
 }

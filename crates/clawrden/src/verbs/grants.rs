@@ -5,9 +5,9 @@ use std::path::Path;
 use clawrden_api::{GrantEntry, GrantList, GrantScope, RevokeRequest, display};
 
 use crate::failure::Outcome;
-use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
 use crate::verbs::answer::check_id;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -53,30 +53,21 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     match args.what {
         Some(What::Revoke { id, reason, json }) => {
             check_id(&id)?;
-            let connection = Connection::new(control)?;
             let request = RevokeRequest { reason };
-            let revoking = connection.client.revoke(&id, &request);
-            let report = block_on(revoking)?.map_err(Connection::failure)?;
-            if json {
-                print_json(&report)?;
-            } else {
+            let report = ask(control, async |client| client.revoke(&id, &request).await)?;
+            print_answer(&report, json, |report| {
                 println!("revoked {}", report.id.get(..8).unwrap_or(&report.id));
-            }
+            })?;
         }
         None => {
-            let connection = Connection::new(control)?;
-            let list = block_on(connection.client.grants())?.map_err(Connection::failure)?;
-            if args.json {
-                print_json(&list)?;
-            } else {
-                print(&list);
-            }
+            let list = ask(control, async |client| client.grants().await)?;
+            print_answer(&list, args.json, show)?;
         }
     }
     done()
 }
 
-fn print(list: &GrantList) {
+fn show(list: &GrantList) {
     if list.entries.is_empty() {
         println!("no approval is kept");
         return;

@@ -6,8 +6,8 @@ use clawrden_api::{ClientError, ErrorCode, display};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome, REFUSED};
-use crate::output::{Tone, paint, print_json};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, paint, print_answer};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -46,25 +46,20 @@ struct Health {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let client = &Connection::new(control)?.client;
-    let health = if args.live {
-        block_on(client.alive())?.map_err(Connection::failure)?;
-        Health { live: true, ready: None, missing: None, notes: Vec::new() }
-    } else {
-        match block_on(client.ready())? {
-            Ok(text) => ready(&text),
-            Err(ClientError::Api(body)) if body.code == ErrorCode::NotReady => {
-                let missing = Some(body.message);
-                Health { live: true, ready: Some(false), missing, notes: Vec::new() }
-            }
-            Err(error) => return Err(Connection::failure(error)),
+    let lives = Health { live: true, ready: None, missing: None, notes: Vec::new() };
+    let health = ask(control, async |client| {
+        if args.live {
+            return client.alive().await.map(|_| lives);
         }
-    };
-    if args.json {
-        print_json(&health)?;
-    } else {
-        show(&health);
-    }
+        match client.ready().await {
+            Ok(text) => Ok(ready(&text)),
+            Err(ClientError::Api(body)) if body.code == ErrorCode::NotReady => {
+                Ok(Health { ready: Some(false), missing: Some(body.message), ..lives })
+            }
+            Err(error) => Err(error),
+        }
+    })?;
+    print_answer(&health, args.json, show)?;
     match health.ready {
         Some(false) => Err(Failure::Code { code: REFUSED, text: String::new() }),
         _ => done(),

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use clawrden_api::{JailContainer, JailInfo, JailRequest, display};
+use clawrden_api::{JailContainer, JailInfo, JailList, JailRequest, display};
 
 use crate::failure::Outcome;
-use crate::output::{Tone, cell, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, cell, paint, print_answer, print_table, table};
+use crate::verbs::{ask, done};
 use crate::when;
 
 /// Digits of a container's id that are shown.
@@ -76,44 +76,33 @@ Examples:
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let client = &connection.client;
     match args.verb {
         None => {
-            let list = block_on(client.jails())?.map_err(Connection::failure)?;
-            if args.json {
-                print_json(&list)?;
-                return done();
-            }
-            show_all(&list.jails);
-            for problem in &list.problems {
-                println!("{}", paint(Tone::Bad, &display::text(problem)));
-            }
+            let list = ask(control, async |client| client.jails().await)?;
+            print_answer(&list, args.json, show_all)?;
         }
         Some(Verb::Create { name, commands, json }) => {
             let request = JailRequest { name, commands };
-            let made = block_on(client.create_jail(&request))?.map_err(Connection::failure)?;
-            tell(&made, json)?;
+            let made = ask(control, async |client| client.create_jail(&request).await)?;
+            print_answer(&made, json, show)?;
         }
         Some(Verb::Show { name, json }) => {
-            let jail = block_on(client.jail(&name))?.map_err(Connection::failure)?;
-            tell(&jail, json)?;
+            let jail = ask(control, async |client| client.jail(&name).await)?;
+            print_answer(&jail, json, show)?;
         }
         Some(Verb::Delete { name, json }) => {
-            let gone = block_on(client.delete_jail(&name))?.map_err(Connection::failure)?;
-            if json {
-                print_json(&gone)?;
-            } else {
+            let gone = ask(control, async |client| client.delete_jail(&name).await)?;
+            print_answer(&gone, json, |gone| {
                 println!("deleted jail {}", display::text(&gone.name));
-            }
+            })?;
         }
     }
     done()
 }
 
-fn show_all(jails: &[JailInfo]) {
+fn show_all(list: &JailList) {
     let mut table = table(&["JAIL", "FROM", "STATE", "CONTAINERS", "RUNS", "REQUESTS", "SHIMS"]);
-    for jail in jails {
+    for jail in &list.jails {
         let (tone, state) = state(jail);
         let containers: Vec<String> = jail.containers.iter().map(container).collect();
         let shims = match &jail.bin {
@@ -131,12 +120,12 @@ fn show_all(jails: &[JailInfo]) {
         ]);
     }
     print_table(&table);
+    for problem in &list.problems {
+        println!("{}", paint(Tone::Bad, &display::text(problem)));
+    }
 }
 
-fn tell(jail: &JailInfo, json: bool) -> Result<(), crate::failure::Failure> {
-    if json {
-        return print_json(jail);
-    }
+fn show(jail: &JailInfo) {
     let (tone, state) = state(jail);
     println!(
         "jail {} ({}): {}",
@@ -156,7 +145,6 @@ fn tell(jail: &JailInfo, json: bool) -> Result<(), crate::failure::Failure> {
     for one in &jail.containers {
         println!("container {}", container(one));
     }
-    Ok(())
 }
 
 fn state(jail: &JailInfo) -> (Tone, String) {

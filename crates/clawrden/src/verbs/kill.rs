@@ -7,7 +7,7 @@ use clawrden_api::{KillReport, KillRequest, display};
 
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Everything new is denied until `clawrden resume`, also after a restart of the warden.
@@ -41,11 +41,10 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
     let Args { pause, jail, container, reason, json } = args;
     let resume = resume(jail.as_deref(), container.as_deref());
     let request = KillRequest { pause, reason, jail, container };
-    let report = block_on(connection.client.kill(&request))?.map_err(Connection::failure)?;
+    let report = ask(control, async |client| client.kill(&request).await)?;
     let verb = if pause { "frozen" } else { "ended" };
     tell(&report, verb, &resume, json)
 }

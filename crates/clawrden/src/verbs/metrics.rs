@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::print_json;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,8 +50,7 @@ struct Sample {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let page = block_on(connection.client.metrics())?.map_err(Connection::failure)?;
+    let page = ask(control, async |client| client.metrics().await)?;
     if args.json {
         let metrics = read(&page).ok_or_else(|| {
             Failure::Refused(

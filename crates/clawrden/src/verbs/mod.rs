@@ -137,6 +137,18 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
         .map_err(|e| Failure::Refused(format!("the event loop cannot be started: {e}")))
 }
 
+/// Asks the warden one thing.
+///
+/// # Errors
+/// As [`Connection::new`], and what came instead of an answer.
+pub(crate) fn ask<T>(
+    control: Option<&Path>,
+    question: impl AsyncFnOnce(&Client) -> Result<T, ClientError>,
+) -> Result<T, Failure> {
+    let connection = Connection::new(control)?;
+    block_on(question(&connection.client))?.map_err(Connection::failure)
+}
+
 /// Done, with nothing more to say.
 pub(crate) fn done() -> Outcome {
     Ok(ExitCode::SUCCESS)

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use clawrden_api::{ChannelStatus, ChannelTested, Trouble, display};
+use clawrden_api::{ChannelStatus, ChannelStep, Trouble, display};
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, cell, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, cell, paint, print_answer, print_table, table};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Channels stand in the section `notify` of the warden's settings; docs/chat.md says how.
@@ -42,24 +42,13 @@ Examples:
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let client = &Connection::new(control)?.client;
     let Some(Verb::Test { channel }) = &args.verb else {
-        let list = block_on(client.channels())?.map_err(Connection::failure)?;
-        if args.json {
-            print_json(&list)?;
-        } else if list.channels.is_empty() {
-            println!("no channels: the section `notify` of the warden's settings has them");
-        } else {
-            show(&list.channels);
-        }
+        let list = ask(control, async |client| client.channels().await)?;
+        print_answer(&list, args.json, |list| show(&list.channels))?;
         return done();
     };
-    let tested = block_on(client.test_channel(channel))?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&tested)?;
-    } else {
-        tell(&tested);
-    }
+    let tested = ask(control, async |client| client.test_channel(channel).await)?;
+    print_answer(&tested, args.json, |tested| show_steps(&tested.steps))?;
     if tested.went_well() {
         return done();
     }
@@ -67,8 +56,9 @@ pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     Err(Failure::Code { code: crate::failure::REFUSED, text: String::new() })
 }
 
-fn tell(tested: &ChannelTested) {
-    for step in &tested.steps {
+/// What was tried, step by step, and what came of it.
+pub(crate) fn show_steps(steps: &[ChannelStep]) {
+    for step in steps {
         let what = display::text(&step.what);
         match &step.failed {
             None => println!("{} {what}", paint(Tone::Good, "ok    ")),
@@ -80,6 +70,10 @@ fn tell(tested: &ChannelTested) {
 }
 
 fn show(channels: &[ChannelStatus]) {
+    if channels.is_empty() {
+        println!("no channels: the section `notify` of the warden's settings has them");
+        return;
+    }
     let mut table = table(&["CHANNEL", "KIND", "STATE", "TO SEND", "SENT", "HEARD", "REFUSED"]);
     for channel in channels {
         let (tone, state) = state(channel);

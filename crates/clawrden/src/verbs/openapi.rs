@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::failure::Outcome;
 use crate::output::print_json;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 For programs that make clients of it, and for those that try it. docs/api.md tells it to people.
@@ -20,7 +20,6 @@ pub(crate) struct Args {}
 
 /// Runs the verb.
 pub(crate) fn run(_args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    print_json(&block_on(connection.client.description())?.map_err(Connection::failure)?)?;
+    print_json(&ask(control, async |client| client.description().await)?)?;
     done()
 }

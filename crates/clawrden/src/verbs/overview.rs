@@ -5,8 +5,8 @@ use std::path::Path;
 use clawrden_api::{Overview, OverviewQuery, OverviewStep, display};
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, cell, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, cell, paint, print_answer, print_table, table};
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -38,13 +38,8 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     let since = when::parse(&args.since, now);
     let since = since.map_err(|e| Failure::Usage(format!("--since: {e}")))?;
     let query = OverviewQuery { back_ms: Some(now.saturating_sub(since)), jail: args.jail };
-    let connection = Connection::new(control)?;
-    let told = block_on(connection.client.overview(&query))?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&told)?;
-    } else {
-        show(&told, now);
-    }
+    let told = ask(control, async |client| client.overview(&query).await)?;
+    print_answer(&told, args.json, |told| show(told, now))?;
     done()
 }
 

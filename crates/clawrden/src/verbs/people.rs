@@ -7,8 +7,8 @@ use clawrden_api::{
 };
 
 use crate::failure::Outcome;
-use crate::output::{Tone, cell, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, cell, print_answer, print_table, table};
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -64,22 +64,15 @@ Examples:
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    let client = &Connection::new(control)?.client;
     match args.verb {
         None => {
-            let list = block_on(client.people())?.map_err(Connection::failure)?;
-            if args.json {
-                print_json(&list)?;
-            } else {
-                show(&list);
-            }
+            let list = ask(control, async |client| client.people().await)?;
+            print_answer(&list, args.json, show)?;
         }
         Some(Verb::Pair { name, service, json }) => {
             let request = PairRequest { person: name, service };
-            let made = block_on(client.pair(&request))?.map_err(Connection::failure)?;
-            if json {
-                print_json(&made)?;
-            } else {
+            let made = ask(control, async |client| client.pair(&request).await)?;
+            print_answer(&made, json, |made| {
                 let until = when::moment(made.expires_ms, when::now_ms());
                 let place = made.service.map_or("the chat", ChatService::as_str);
                 eprintln!(
@@ -88,16 +81,14 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
                     display::text(&made.person)
                 );
                 println!("{}", made.code);
-            }
+            })?;
         }
         Some(Verb::Unpair { name, user, json }) => {
             let request = UnpairRequest { person: name, user };
-            let gone = block_on(client.unpair(&request))?.map_err(Connection::failure)?;
-            if json {
-                print_json(&gone)?;
-            } else {
+            let gone = ask(control, async |client| client.unpair(&request).await)?;
+            print_answer(&gone, json, |gone| {
                 println!("{} is {} no more", gone.user, display::text(&gone.person));
-            }
+            })?;
         }
     }
     done()

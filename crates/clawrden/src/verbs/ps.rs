@@ -5,8 +5,8 @@ use std::path::Path;
 use clawrden_api::{RunningEntry, RunningList, display};
 
 use crate::failure::Outcome;
-use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -28,13 +28,8 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let list = block_on(connection.client.running())?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&list)?;
-    } else {
-        show(&list, when::now_ms());
-    }
+    let list = ask(control, async |client| client.running().await)?;
+    print_answer(&list, args.json, |list| show(list, when::now_ms()))?;
     done()
 }
 

@@ -11,9 +11,9 @@ use crate::cast::player::{Pace, Player, interrupted};
 use crate::cast::reader::{Event, Reader, What};
 use crate::cast::screen::Screen;
 use crate::failure::{Failure, Outcome, REFUSED};
-use crate::output::print_json;
+use crate::output::{print_answer, print_json};
 use crate::verbs::answer::check_id;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{Connection, ask, block_on, done};
 
 /// Bytes of the largest recording that there can be, and some more.
 const MOST: usize = 1100 * 1024 * 1024;
@@ -84,17 +84,14 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     check_id(&args.id)?;
-    let connection = Connection::new(control)?;
     if args.tail {
-        let tail = block_on(connection.client.recording_tail(&args.id))?;
-        let tail = tail.map_err(Connection::failure)?;
-        if args.json {
-            print_json(&tail)?;
-        } else {
+        let tail = ask(control, async |client| client.recording_tail(&args.id).await)?;
+        print_answer(&tail, args.json, |tail| {
             tail.text.lines().for_each(|line| println!("{}", display::text(line)));
-        }
+        })?;
         return done();
     }
+    let connection = Connection::new(control)?;
     block_on(async {
         let (facts, bytes) = fetch(&connection, &args.id).await?;
         let verdict = compare(&facts, &bytes);

@@ -5,7 +5,7 @@ use std::path::Path;
 use clawrden_api::ResumeRequest;
 
 use crate::failure::Outcome;
-use crate::verbs::{Connection, block_on, kill};
+use crate::verbs::{ask, kill};
 
 const EXAMPLES: &str = "\
 What was stopped alone, by `kill --jail` or `kill --container`, stays so until it is named.
@@ -31,9 +31,8 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
     let Args { jail, container, json } = args;
     let request = ResumeRequest { jail, container, said_ms: None };
-    let report = block_on(connection.client.resume(&request))?.map_err(Connection::failure)?;
+    let report = ask(control, async |client| client.resume(&request).await)?;
     kill::tell(&report, "thawed", "clawrden resume", json)
 }

@@ -9,7 +9,7 @@ use clawrden_api::{
 
 use crate::failure::Outcome;
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 use crate::when;
 
 /// A prisoner that has asked nothing for so long may not be governed at all.
@@ -39,17 +39,15 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let (status, queue) = block_on(async {
-        let status = connection.client.status().await?;
+    let (status, queue) = ask(control, async |client| {
+        let status = client.status().await?;
         let queue = match status.pending {
             0 => Queue { entries: Vec::new(), next: None },
             _ if args.json => Queue { entries: Vec::new(), next: None },
-            _ => connection.client.queue().await?,
+            _ => client.queue().await?,
         };
         Ok((status, queue))
-    })?
-    .map_err(Connection::failure)?;
+    })?;
     if args.json {
         print_json(&status)?;
         return done();

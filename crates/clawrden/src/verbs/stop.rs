@@ -7,7 +7,7 @@ use clawrden_api::StopRequest;
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::print_json;
 use crate::verbs::answer::check_id;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,10 +32,8 @@ pub(crate) struct Args {
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     check_id(&args.id)?;
-    let connection = Connection::new(control)?;
     let request = StopRequest { reason: args.reason };
-    let stopping = connection.client.stop(&args.id, &request);
-    let report = block_on(stopping)?.map_err(Connection::failure)?;
+    let report = ask(control, async |client| client.stop(&args.id, &request).await)?;
     let short = report.id.get(..8).unwrap_or(&report.id);
     if args.json {
         print_json(&report)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clawrden_api::{ChatService, Role, Scope, TokenList, TokenRequest, display};
 
 use crate::failure::Outcome;
-use crate::output::{Tone, cell, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, cell, print_answer, print_table, table};
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -83,39 +83,30 @@ Examples:
 
 /// Runs the verb.
 pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
-    let client = &Connection::new(control)?.client;
     match args.verb {
         Verb::Create { role, name, jails, rules, speaks_for, expires, json } => {
             let life = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
             let expires_in_ms = Some(life);
             let request = TokenRequest { role, name, jails, rules, expires_in_ms, speaks_for };
-            let made = block_on(client.create_token(&request))?.map_err(Connection::failure)?;
-            if json {
-                print_json(&made)?;
-            } else {
+            let made = ask(control, async |client| client.create_token(&request).await)?;
+            print_answer(&made, json, |made| {
                 let until = when::moment(made.info.expires_ms, when::now_ms());
                 eprintln!(
                     "token {} for {} ({}), until {until}; it is shown this once:",
                     made.info.id, made.info.name, made.info.role
                 );
                 println!("{}", made.token);
-            }
+            })?;
         }
         Verb::List { json } => {
-            let list = block_on(client.tokens())?.map_err(Connection::failure)?;
-            if json {
-                print_json(&list)?;
-            } else {
-                show(&list);
-            }
+            let list = ask(control, async |client| client.tokens().await)?;
+            print_answer(&list, json, show)?;
         }
         Verb::Revoke { id, json } => {
-            let revoked = block_on(client.revoke_access(&id))?.map_err(Connection::failure)?;
-            if json {
-                print_json(&revoked)?;
-            } else {
+            let revoked = ask(control, async |client| client.revoke_access(&id).await)?;
+            print_answer(&revoked, json, |revoked| {
                 println!("revoked {}; sessions that ended: {}", revoked.id, revoked.sessions);
-            }
+            })?;
         }
     }
     done()

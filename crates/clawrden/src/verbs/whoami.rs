@@ -5,8 +5,8 @@ use std::path::Path;
 use clawrden_api::{Session, display};
 
 use crate::failure::Outcome;
-use crate::output::print_json;
-use crate::verbs::{Connection, block_on, done};
+use crate::output::print_answer;
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -26,13 +26,8 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let session = block_on(connection.client.session())?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&session)?;
-    } else {
-        println!("{}", told(&session, when::now_ms()));
-    }
+    let session = ask(control, async |client| client.session().await)?;
+    print_answer(&session, args.json, |session| println!("{}", told(session, when::now_ms())))?;
     done()
 }
 

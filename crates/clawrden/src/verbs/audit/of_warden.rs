@@ -7,8 +7,8 @@ use clawrden_api::{ClientError, ErrorBody, ErrorCode, LedgerProof, LedgerProved,
 
 use super::verify;
 use crate::failure::{Failure, Outcome, REFUSED};
-use crate::output::{Tone, paint, print_json};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, paint, print_answer};
+use crate::verbs::{ask, done};
 use crate::when;
 
 /// How often it is asked whether the proof is made.
@@ -16,29 +16,24 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Has the ledger proved, and waits for what comes of it; with `last`, tells what came of the last one.
 pub(super) fn run(last: bool, json: bool, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let proof = block_on(async {
+    let proof = ask(control, async |client| {
         if last {
-            return connection.client.proof().await.map_err(Connection::failure);
+            return client.proof().await;
         }
-        match connection.client.prove().await {
+        match client.prove().await {
             // Somebody else's is as good.
             Ok(_) | Err(ClientError::Api(ErrorBody { code: ErrorCode::Conflict, .. })) => {}
-            Err(error) => return Err(Connection::failure(error)),
+            Err(error) => return Err(error),
         }
         loop {
-            let proof = connection.client.proof().await.map_err(Connection::failure)?;
+            let proof = client.proof().await?;
             if proof.running_since_ms.is_none() {
                 return Ok(proof);
             }
             tokio::time::sleep(EVERY).await;
         }
-    })??;
-    if json {
-        print_json(&proof)?;
-    } else {
-        show(&proof, when::now_ms());
-    }
+    })?;
+    print_answer(&proof, json, |proof| show(proof, when::now_ms()))?;
     match proof.last {
         Some(last) if !last.holds => Err(Failure::Code { code: code(&last), text: String::new() }),
         _ => done(),

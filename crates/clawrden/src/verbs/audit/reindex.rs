@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use clawrden_api::display;
+use clawrden_api::{IndexStatus, display};
 
 use crate::failure::Outcome;
-use crate::output::print_json;
-use crate::verbs::{Connection, block_on, done};
+use crate::output::print_answer;
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 The index makes history fast and has no authority: it is made from the ledger, which stays as it is. The warden makes it
@@ -26,16 +26,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let index = block_on(connection.client.rebuild_index())?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&index)?;
-        return done();
-    }
-    let path = display::text(&index.path);
+    let index = ask(control, async |client| client.rebuild_index().await)?;
+    print_answer(&index, args.json, show)?;
+    done()
+}
+
+fn show(index: &IndexStatus) {
+    let (path, error) = (display::text(&index.path), index.error.as_deref().unwrap_or_default());
     match &index.state[..] {
-        "off" => println!("there is no index: {}", display::text(&index.error.unwrap_or_default())),
+        "off" => println!("there is no index: {}", display::text(error)),
         _ => println!("{path} is made anew; `clawrden status` tells how far it is"),
     }
-    done()
 }

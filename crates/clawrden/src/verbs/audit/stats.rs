@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::each_line;
 use super::filter::Which;
 use crate::failure::Outcome;
-use crate::output::{Tone, cell, print_json, print_table, table};
+use crate::output::{Tone, cell, print_answer, print_table, table};
 use crate::verbs::done;
 use crate::when;
 
@@ -64,11 +64,7 @@ pub(super) fn run(args: Args) -> Outcome {
         }
         Ok(())
     })?;
-    if args.json {
-        print_json(&stats)?;
-        return done();
-    }
-    stats.show();
+    print_answer(&stats, args.json, Stats::show)?;
     done()
 }
 

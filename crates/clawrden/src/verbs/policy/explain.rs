@@ -13,9 +13,9 @@ use clawrden_warden::{LinksHere, meant_here};
 
 use super::{Choice, painted, tone};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
+use crate::verbs::ask;
 use crate::verbs::elsewhere::{self, AskWarden};
-use crate::verbs::{Connection, block_on};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:
@@ -98,12 +98,8 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     };
     let explanation = chosen.policy.explain(&facts);
     let report = explained(&explanation, &asked, chosen.source);
-    if args.json {
-        print_json(&report)?;
-    } else {
-        let by_name = (!is_installed).then_some("it is not installed here");
-        show(&report, by_name);
-    }
+    let by_name = (!is_installed).then_some("it is not installed here");
+    print_answer(&report, args.json, |report| show(report, by_name))?;
     Ok(exit_code(args, &report))
 }
 
@@ -131,13 +127,9 @@ fn by_warden(args: &Args, control: Option<&Path>) -> Outcome {
         cwd: cwd.as_deref().map(|cwd| text(cwd.as_os_str())).transpose()?,
         uid: args.uid.or_else(|| (!is_elsewhere).then(own)),
     };
-    let connection = Connection::new(control)?;
-    let report = block_on(connection.client.explain(&request))?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&report)?;
-    } else {
-        show(&report, Some("the warden looks at no file for this"));
-    }
+    let report = ask(control, async |client| client.explain(&request).await)?;
+    let note = Some("the warden looks at no file for this");
+    print_answer(&report, args.json, |report| show(report, note))?;
     Ok(exit_code(args, &report))
 }
 

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::painted;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Tone, count, paint, print_json};
+use crate::output::{Tone, count, paint, print_answer, print_json};
 use crate::verbs::answer::agree;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 
 /// Digits of a rule's id.
 const DIGITS: usize = 8;
@@ -47,9 +47,8 @@ struct Named<'a> {
 
 /// Lists what is suggested, or accepts one of it.
 pub(super) fn run(request: Request<'_>, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
     let query = SuggestionsQuery { min: Some(request.min) };
-    let found = block_on(connection.client.suggestions(&query))?.map_err(Connection::failure)?;
+    let found = ask(control, async |client| client.suggestions(&query).await)?;
     let Some(id) = request.accept else {
         if request.json {
             let rules = found.rules.iter().map(|rule| Named { id: id(rule), rule }).collect();
@@ -66,19 +65,17 @@ pub(super) fn run(request: Request<'_>, control: Option<&Path>) -> Outcome {
         return Err(Failure::Refused(text));
     };
     let json = request.json;
-    let answer = accept(&connection, rule, request)?;
-    if json {
-        print_json(&answer)?;
-    } else {
+    let answer = accept(control, rule, request)?;
+    print_answer(&answer, json, |answer| {
         let file = display::text(&answer.file);
         println!("written: {file} is in force; remove it to be asked again");
-    }
+    })?;
     done()
 }
 
 /// Accepts a rule, once it was shown and agreed to.
 fn accept(
-    connection: &Connection,
+    control: Option<&Path>,
     rule: &SuggestedRule,
     request: Request<'_>,
 ) -> Result<RuleAnswer, Failure> {
@@ -97,7 +94,7 @@ fn accept(
     }
     let (min, reason) = (Some(request.min), request.reason);
     let accepted = SuggestionAccepted { rule: rule.rule.clone(), min, reason };
-    block_on(connection.client.accept_suggestion(&accepted))?.map_err(Connection::failure)
+    ask(control, async |client| client.accept_suggestion(&accepted).await)
 }
 
 /// The beginning of the SHA-256 of what it says.

@@ -5,8 +5,8 @@ use std::path::Path;
 use clawrden_api::{PolicyReloaded, display};
 
 use crate::failure::Outcome;
-use crate::output::{Tone, paint, print_json};
-use crate::verbs::{Connection, block_on, done};
+use crate::output::{Tone, paint, print_answer};
+use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 The warden reads changed files by itself; this is for where it cannot see them change, and to learn what came of it.
@@ -30,18 +30,17 @@ pub(super) struct Args {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let reloaded = block_on(connection.client.reload_policy())?.map_err(Connection::failure)?;
-    if args.json {
-        print_json(&reloaded)?;
-        return done();
-    }
-    let PolicyReloaded { source, fingerprint, changed, problems } = &reloaded;
+    let reloaded = ask(control, async |client| client.reload_policy().await)?;
+    print_answer(&reloaded, args.json, show)?;
+    done()
+}
+
+fn show(reloaded: &PolicyReloaded) {
+    let PolicyReloaded { source, fingerprint, changed, problems } = reloaded;
     let (source, fingerprint) = (display::text(source), display::text(fingerprint));
     let what = if *changed { "in force" } else { "unchanged, still in force" };
     println!("{what}: {source}, sha256 {fingerprint}");
     for problem in problems {
         println!("{}", paint(Tone::Bad, &display::text(problem)));
     }
-    done()
 }

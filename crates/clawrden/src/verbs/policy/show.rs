@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::Choice;
 use crate::failure::{Failure, Outcome};
-use crate::output::{count, print_json};
+use crate::output::{count, print_answer, print_json};
 use crate::verbs::elsewhere::AskWarden;
-use crate::verbs::{Connection, block_on, done};
+use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\
@@ -98,19 +98,19 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
 
 /// The policy in force at a warden, and what judges in each of its jails.
 fn in_force(json: bool, control: Option<&Path>) -> Outcome {
-    let connection = Connection::new(control)?;
-    let policy = block_on(connection.client.policy())?.map_err(Connection::failure)?;
-    if json {
-        print_json(&policy)?;
-        return done();
-    }
+    let policy = ask(control, async |client| client.policy().await)?;
+    print_answer(&policy, json, show_in_force)?;
+    done()
+}
+
+fn show_in_force(policy: &PolicyInfo) {
     let now = when::now_ms();
     let head = |source: &str, fingerprint: &str, since_ms: u64, rules: usize| {
         let (source, fingerprint) = (display::text(source), display::text(fingerprint));
         let rules = count(rules, "rule", "rules");
         format!("{source}, {rules}, sha256 {fingerprint}, since {}", when::moment(since_ms, now))
     };
-    let PolicyInfo { source, fingerprint, since_ms, rules, layers, jails } = &policy;
+    let PolicyInfo { source, fingerprint, since_ms, rules, layers, jails } = policy;
     println!("# in force: {}", head(source, fingerprint, *since_ms, *rules));
     layers.iter().for_each(show_layer);
     for jail in jails {
@@ -123,7 +123,6 @@ fn in_force(json: bool, control: Option<&Path>) -> Outcome {
         }
         brought.iter().for_each(show_layer);
     }
-    done()
 }
 
 /// A file of a policy. A repository's is the prisoner's own words.
@@ -149,11 +148,9 @@ fn pack(wanted: &str) -> Result<Source, Failure> {
 fn list(json: bool) -> Outcome {
     let packs = Policy::packs().map(|name| format!("pack:{name}")).collect();
     let listed = Listed { profiles: Policy::profiles().collect(), packs };
-    if json {
-        print_json(&listed)?;
-        return done();
-    }
-    println!("profiles  {}", listed.profiles.join(", "));
-    println!("packs     {}", listed.packs.join(", "));
+    print_answer(&listed, json, |listed| {
+        println!("profiles  {}", listed.profiles.join(", "));
+        println!("packs     {}", listed.packs.join(", "));
+    })?;
     done()
 }

@@ -9,8 +9,8 @@ use clawrden_warden::what_if::Comparison;
 use super::past::Past;
 use super::{Choice, tone};
 use crate::failure::{Failure, Outcome, REFUSED};
-use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on};
+use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
+use crate::verbs::ask;
 
 const EXAMPLES: &str = "\
 Each request in the history is judged again, by its arguments, directory, jail and caller; a tool is taken by the name \
@@ -47,11 +47,7 @@ pub(super) struct Args {
 /// Runs the verb.
 pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
     let report = if args.warden { by_warden(args, control)? } else { here(args, control)? };
-    if args.json {
-        print_json(&report)?;
-    } else {
-        show(&report);
-    }
+    print_answer(&report, args.json, show)?;
     let same = report.changes.is_empty() && report.omitted == 0;
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
@@ -71,9 +67,8 @@ fn by_warden(args: &Args, control: Option<&Path>) -> Result<Simulated, Failure> 
     }
     let (source, files) = args.choice.files()?;
     let text = files.into_iter().next().map(|file| file.text).unwrap_or_default();
-    let connection = Connection::new(control)?;
     let request = args.past.request(text)?;
-    let report = block_on(connection.client.simulate(&request))?.map_err(Connection::failure)?;
+    let report = ask(control, async |client| client.simulate(&request).await)?;
     Ok(Simulated { policy: source, ..report })
 }
 

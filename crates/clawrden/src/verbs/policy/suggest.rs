@@ -11,7 +11,7 @@ use super::past::Past;
 use super::{Choice, Chosen, of_warden, painted, profiles};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done, elsewhere, places};
+use crate::verbs::{ask, done, elsewhere, places};
 
 /// Most rules, and most commands of the lists below them, that people are shown.
 const SHOWN: usize = 20;
@@ -173,8 +173,7 @@ fn by_warden(args: &Args, control: Option<&Path>) -> Outcome {
 
 /// The policy that the warden serves with, read from where it has it.
 fn served(control: Option<&Path>) -> Result<Chosen, Failure> {
-    let connection = Connection::new(control)?;
-    let status = block_on(connection.client.status())?.map_err(Connection::failure)?;
+    let status = ask(control, async |client| client.status().await)?;
     let source = PathBuf::from(status.policy.source);
     // A file that it was given is taken alone; the usual one, or none, with what lies beside it.
     let is_usual = !source.is_absolute() || source == places()?.policy();
