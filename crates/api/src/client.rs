@@ -35,11 +35,13 @@ use tokio::net::UnixStream;
 
 use crate::chat::{ChatUser, ON_BEHALF};
 use crate::error::ErrorBody;
+use crate::history::{History, HistoryQuery};
+use crate::jails::{JailInfo, JailList, JailRequest};
 use crate::overview::{Overview, OverviewQuery};
-use crate::types::{
-    AnswerRequest, Answered, History, HistoryQuery, IndexStatus, JailInfo, JailList, JailRequest,
-    KillReport, KillRequest, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, Status,
-};
+use crate::prisoners::{PrisonerAnswer, PrisonerRequest};
+use crate::queue::{AnswerRequest, Answered, Queue};
+use crate::status::{IndexStatus, Status};
+use crate::switch::{KillReport, KillRequest, ResumeRequest};
 use remote::{Remote, Wire};
 pub use remote::{RemoteError, Trust, tls};
 

@@ -420,3 +420,16 @@ pub struct SimulatedChange {
     /// Why it would.
     pub reason: String,
 }
+
+/// The answer to `POST /api/policy/reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyReloaded {
+    /// Where the policy came from.
+    pub source: String,
+    /// SHA-256 of the text that is in force, in hex.
+    pub fingerprint: String,
+    /// Whether it is another one than before.
+    pub changed: bool,
+    /// What could not be done, one sentence each.
+    pub problems: Vec<String>,
+}

@@ -2,10 +2,10 @@
 
 use super::{Client, ClientError, KILL_TIMEOUT, TIMEOUT, query_string};
 use crate::policy::{
-    ExplainRequest, Explained, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicySuggestions,
-    RuleAnswer, RuleRequest, SimulateRequest, Simulated, SuggestionAccepted, SuggestionsQuery,
+    ExplainRequest, Explained, PolicyCheckRequest, PolicyChecked, PolicyInfo, PolicyReloaded,
+    PolicySuggestions, RuleAnswer, RuleRequest, SimulateRequest, Simulated, SuggestionAccepted,
+    SuggestionsQuery,
 };
-use crate::types::PolicyReloaded;
 
 impl Client {
     /// `GET /api/policy`.
