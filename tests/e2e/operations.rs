@@ -216,7 +216,7 @@ fn what_the_table_of_alarms_names_is_counted_and_said() {
     let said = [
         include_str!("../../crates/clawrden/src/verbs/status.rs"),
         include_str!("../../crates/clawrden/src/verbs/notify.rs"),
-        include_str!("../../crates/api/src/client.rs"),
+        include_str!("../../crates/api/src/client/error.rs"),
     ];
     for row in rows {
         let cells: Vec<&str> = row.split(" | ").collect();

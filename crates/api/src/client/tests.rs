@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::error::ErrorCode;
+use crate::error::{ErrorBody, ErrorCode};
 
 struct Folder(PathBuf);
 
