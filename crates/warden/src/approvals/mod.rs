@@ -32,6 +32,7 @@ mod votes;
 mod waiting;
 mod wants;
 mod watch;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -68,7 +69,8 @@ pub use watch::{Standing, Told, Watch};
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
 use crate::people::People;
-use state::{Lasting, Put, Shut, State};
+use state::{Put, State};
+use writing::{Lasting, Shut};
 
 /// Entries that are open at once. Beyond it a request is denied at once.
 pub const MAX_OPEN: usize = 16 * 1024;

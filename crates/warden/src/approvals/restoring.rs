@@ -20,9 +20,10 @@ use super::lasting::{
 use super::remembered::Remembered;
 use super::repeating::{Repeating, Used};
 use super::scope::MAX_SCOPE;
-use super::state::{Entry, Lasting, Place, Seat, State, Waiting};
+use super::state::{Entry, Place, Seat, State, Waiting};
 use super::store::{self, Change, Kind, Row, Store, StoreError};
 use super::votes::{Vote, from};
+use super::writing::Lasting;
 use super::{AGAIN, Approvals, GRANT_LIFE, MAX_GONE};
 use crate::again::Case;
 use crate::ledger::Id;

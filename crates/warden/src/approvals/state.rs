@@ -2,7 +2,6 @@
 //! An entry is closed before anybody is told, so that no answer is given twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,11 +17,11 @@ use super::lasting;
 use super::owed::Owed;
 use super::remembered::{Memory, Outcome, Remembered};
 use super::scope::Life;
-use super::store::{Change, Store};
 use super::votes::Vote;
 use super::wants::{Wants, are_met};
 use super::watch::Told;
-use super::{AGAIN, Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
+use super::writing::Lasting;
+use super::{Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
 use crate::again::Case;
 use crate::ledger::Id;
 use crate::people::People;
@@ -40,9 +39,9 @@ pub(super) struct State {
     pub(super) next_serial: u64,
     /// Where it lasts. Each change is there before it is made here, or is owed to it.
     pub(super) store: Lasting,
-    owed: Owed,
+    pub(super) owed: Owed,
     /// When what is owed is tried again, if nothing else is written before.
-    owed_again: Option<Instant>,
+    pub(super) owed_again: Option<Instant>,
     /// Woken when something comes to be owed: it is due before anything else need be.
     pub(super) due: Option<Arc<Notify>>,
     /// Of entries that were denied, by their rows, how many callers have not heard it.
@@ -53,25 +52,6 @@ pub(super) struct State {
     pub(super) people: Arc<People>,
     /// When others may answer as well.
     pub(super) steps: BTreeSet<(Instant, Id)>,
-}
-
-/// Where the queue lasts.
-pub(super) enum Lasting {
-    /// Nowhere: it ends with this process.
-    Not,
-    /// There.
-    In(Store),
-    /// Nowhere yet, and nobody is asked meanwhile: the file could not be opened so far.
-    Shut(Shut),
-}
-
-/// A file that is still to be opened.
-pub(super) struct Shut {
-    pub(super) path: PathBuf,
-    pub(super) patience: Duration,
-    pub(super) is_there: fn(CallerKey) -> bool,
-    /// When it is tried again.
-    pub(super) next: Instant,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -197,54 +177,6 @@ impl State {
             away: Away::default(),
             people: Arc::default(),
             steps: BTreeSet::new(),
-        }
-    }
-
-    /// Makes these changes last, all or none, and before them all that are owed.
-    pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), String> {
-        match &mut self.store {
-            Lasting::Not => Ok(()),
-            Lasting::In(store) => {
-                let written = store.write(self.owed.changes().chain(changes));
-                written.map_err(|error| error.to_string())?;
-                self.owed.paid();
-                self.owed_again = None;
-                Ok(())
-            }
-            Lasting::Shut(_) => Err("their file could not be opened".to_owned()),
-        }
-    }
-
-    /// The same where it cannot be helped: what could not be written is owed.
-    pub(super) fn write_if_possible(&mut self, changes: Vec<Change>) {
-        if changes.is_empty() {
-            return;
-        }
-        if let Err(error) = self.write(&changes) {
-            tracing::warn!(error, "a restart would not know of a change to the approvals");
-            self.owe(changes);
-        }
-    }
-
-    /// Has them written as soon as that can be, and before anything later.
-    pub(super) fn owe(&mut self, changes: Vec<Change>) {
-        // A file that was not opened yet holds nothing that this queue knows of.
-        if let Lasting::In(_) = self.store {
-            self.owed.add(changes);
-            self.owed_again = Some(Instant::now() + AGAIN);
-            if let Some(due) = &self.due {
-                due.notify_one();
-            }
-        }
-    }
-
-    /// Writes what is owed, if it is time to try again.
-    pub(super) fn pay(&mut self, now: Now) {
-        if self.owed_again.is_some_and(|again| again <= now.instant)
-            && let Err(error) = self.write(&[])
-        {
-            tracing::debug!(error, "a change to the approvals cannot be written yet");
-            self.owed_again = Some(now.after(AGAIN).instant);
         }
     }
 
