@@ -15,7 +15,9 @@ use crate::slack;
 use crate::support::approvers::{events, place};
 use crate::support::chats::{exchange, send};
 use crate::support::{House, clawrden, text, until};
-use crate::taps::{PEOPLE_OF_TELEGRAM, house, people_of_slack, slack_channel, telegram_channel};
+use crate::taps::{
+    PEOPLE_OF_TELEGRAM, house, people_of_slack, secret, slack_channel, telegram_channel,
+};
 use crate::telegram;
 
 const POLICY: &str = "
@@ -54,6 +56,53 @@ fn says(fake: &slack::Slack, ts: &str) -> String {
 /// The message in Telegram that has this word.
 fn message_of(fake: &telegram::Telegram, word: &str) -> telegram::Message {
     until(word, || fake.messages().into_iter().find(|message| message.text.contains(word)))
+}
+
+#[test]
+fn what_a_command_names_is_in_the_messages_and_further_paths_are_counted() {
+    let (slack, telegram) = (slack::Slack::start(), telegram::Telegram::start());
+    let both = |folder: &Path| {
+        let (first, second) = (slack_channel(folder, &slack), telegram_channel(folder, &telegram));
+        // Both keep their bot's secret under the same name.
+        let second = second.replace("/bot'", "/bot-of-telegram'");
+        secret(folder, "bot", slack::BOT_TOKEN);
+        secret(folder, "bot-of-telegram", telegram::TOKEN);
+        format!("{first}\n  - {second}")
+    };
+    let house = house(&people_of_slack(), POLICY, &[], both);
+    house.is_heard_in("slack");
+    house.is_heard_in("telegram");
+    let place = fs::canonicalize(house.dir.path()).unwrap().join("place");
+    fs::create_dir_all(place.join("build")).unwrap();
+    fs::write(place.join("notes"), "").unwrap();
+    let mut touch = house.shimmed("touch");
+    touch.args(["build", "notes", "@here", "4", "5", "6", "7", "8"]).current_dir(&place);
+    touch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = touch.spawn().unwrap();
+    let message = slack.message_with("@here");
+    let mut blocks = message.payload["blocks"].as_array().unwrap().iter();
+    let facts = blocks.find(|block| block["block_id"] == "facts").unwrap();
+    let facts = facts["elements"][0]["elements"].as_array().unwrap();
+    let in_slack: String = facts.iter().map(|piece| piece["text"].as_str().unwrap()).collect();
+    let in_telegram = message_of(&telegram, "@here").text;
+    let at = |name: &str, there: &str| format!("{} ({there})\n", place.join(name).display());
+    for (said, label) in [(in_slack + "\n", "may touch "), (in_telegram, "May touch: ")] {
+        let paths = [
+            at("build", "folder"),
+            at("notes", "file"),
+            at("@here", "not there yet"),
+            at("4", "not there yet"),
+            at("5", "not there yet"),
+            at("6", "not there yet"),
+        ];
+        let lines: String = paths.map(|path| format!("{label}{path}")).concat();
+        assert!(said.contains(&format!("{lines}and may touch 2 more\n")), "{said}");
+    }
+    slack.tap(&message, "approve", slack::ALICE);
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(place.join("@here").exists());
+    assert_eq!(slack.faults_found(), Vec::<String>::new());
+    assert_eq!(telegram.violations(), Vec::<String>::new());
 }
 
 /// A `clawrden run` whose shell runs `touch FILE` for each line that it reads.

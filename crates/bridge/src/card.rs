@@ -91,6 +91,58 @@ pub(crate) fn marked(entry: &QueueEntry) -> Option<&'static str> {
     is_marked.then_some("secrets are replaced by marks here; what runs has them")
 }
 
+/// Paths of one command that a message names.
+pub(crate) const MOST_TOUCHES: usize = 6;
+
+/// What stands where the paths lead that a command names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Touches<'a> {
+    /// Paths, and in words what is there.
+    pub(crate) shown: Vec<(&'a str, &'static str)>,
+    /// What is left out: how many, where that is known, and words behind it.
+    pub(crate) rest: Option<(Option<usize>, &'static str)>,
+}
+
+impl Touches<'_> {
+    /// A sentence about what is left out, in words of ours alone.
+    pub(crate) fn and_more(&self) -> Option<String> {
+        let (number, words) = self.rest?;
+        let number = number.map(|number| number.to_string()).unwrap_or_default();
+        Some(format!("{MORE}{number}{words}"))
+    }
+}
+
+/// The beginning of what is said of paths that are left out.
+pub(crate) const MORE: &str = "and may touch ";
+
+/// The paths that a command names: so many of them, and how many more there are.
+pub(crate) fn touches(entry: &QueueEntry, most: usize) -> Touches<'_> {
+    let context = &entry.context;
+    let told = context.touches.iter().take(most);
+    let shown = told.map(|touch| (&touch.path[..], there(&touch.kind))).collect();
+    let rest = match (context.touches.len(), context.touches_more) {
+        // Of a command that was not looked at nothing is said.
+        (0, _) => None,
+        (all, is_more) if all > most => {
+            let words = if is_more { " more at least" } else { " more" };
+            Some((Some(all - most), words))
+        }
+        (_, is_more) => is_more.then_some((None, "further ones")),
+    };
+    Touches { shown, rest }
+}
+
+/// What the warden calls it, in words for people.
+fn there(kind: &str) -> &'static str {
+    match kind {
+        "file" => "file",
+        "folder" => "folder",
+        "missing" => "not there yet",
+        "unclear" => "a link to nothing, or hidden",
+        _ => "other",
+    }
+}
+
 /// Whether it is the whole id of a request.
 pub(crate) fn is_request(id: &str) -> bool {
     id.len() == DIGITS && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -107,4 +159,40 @@ pub struct Digest {
     pub answered: usize,
     /// The page of the warden, where there is one.
     pub page: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{entry, touching};
+
+    #[test]
+    fn paths_are_named_up_to_a_number_and_the_rest_is_counted() {
+        let mut some = entry(&["ls"]);
+        assert_eq!(touches(&some, 6), Touches { shown: vec![], rest: None });
+        some.context.touches_more = true;
+        assert_eq!(touches(&some, 6).and_more(), None, "it was not looked at");
+        for (kind, words) in [
+            ("file", "file"),
+            ("folder", "folder"),
+            ("missing", "not there yet"),
+            ("unclear", "a link to nothing, or hidden"),
+            ("other", "other"),
+            ("@all <b>", "other"),
+        ] {
+            touching(&mut some, &[("/a", kind)]);
+            assert_eq!(touches(&some, 6).shown, [("/a", words)], "{kind}");
+        }
+        for (all, is_more, says) in [
+            (6, false, None),
+            (6, true, Some("and may touch further ones")),
+            (7, false, Some("and may touch 1 more")),
+            (16, true, Some("and may touch 10 more at least")),
+        ] {
+            touching(&mut some, &vec![("/a", "file"); all]);
+            some.context.touches_more = is_more;
+            let told = touches(&some, 6);
+            assert_eq!((told.shown.len(), told.and_more().as_deref()), (6, says), "{all}");
+        }
+    }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clawrden_api::display;
+use clawrden_api::{QueueEntry, display};
 
-use crate::card::{Card, Digest};
+use crate::card::{Card, Digest, MOST_TOUCHES};
 use crate::inbox::Inbox;
 use crate::service::{Failure, Posted, ReplyTo, Service, Step};
 use crate::words;
@@ -90,6 +90,16 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// Adds the paths that a command names, as many as there is room for.
+fn add_touched(text: &mut String, entry: &QueueEntry) {
+    let room = SHOWN.saturating_sub(text.chars().count());
+    let lines = (0..=MOST_TOUCHES).rev().map(|most| {
+        let lines = words::touched(entry, most);
+        lines.iter().map(|line| format!("\n{}", display::text(line))).collect::<String>()
+    });
+    text.extend(lines.into_iter().find(|lines| lines.chars().count() <= room));
+}
+
 fn posted(message: &str) -> Posted {
     Posted { place: PLACE.to_owned(), message: message.to_owned() }
 }
@@ -101,13 +111,14 @@ impl Service for Desktop {
 
     async fn post(&self, _: &str, card: &Card) -> Result<Posted, Failure> {
         let entry = &card.entry;
-        let text = format!(
+        let mut text = format!(
             "{}\njail {}: {}\nclawrden approve {}",
             display::command(&entry.argv),
             display::text(&entry.jail),
             display::text(&entry.reason),
             display::text(&entry.short)
         );
+        add_touched(&mut text, entry);
         self.show(&words::headline(card), &text).await?;
         Ok(posted(&entry.id))
     }
@@ -156,6 +167,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::entry::touching;
 
     #[tokio::test]
     async fn what_a_prisoner_chose_is_an_argument_and_no_markup() {
@@ -167,12 +179,25 @@ mod tests {
         let desktop = Desktop::by(&program);
         let mut card = crate::testing::kept("abcdef").card;
         card.entry.argv = vec!["--help".into(), "<b>$(reboot)&\u{1b}[31m".into()];
-        desktop.post(PLACE, &card).await.unwrap();
-        let said = std::fs::read_to_string(said).unwrap();
-        let lines: Vec<&str> = said.lines().collect();
+        let told = async |card: &Card| -> Vec<String> {
+            desktop.post(PLACE, card).await.unwrap();
+            std::fs::read_to_string(&said).unwrap().lines().map(str::to_owned).collect()
+        };
+        let lines = told(&card).await;
+        let said = lines.join("\n");
         assert_eq!(lines[..3], ["--app-name=clawrden", "--", "A command waits for an answer"]);
         assert!(lines[3].contains("&lt;b&gt;$(reboot)&amp;"), "{said}");
         assert!(!said.contains('\u{1b}') && !said.contains('<'), "{said}");
+        assert!(!said.contains("may touch"), "{said}");
+        touching(&mut card.entry, &[("/w/<b>\u{202e}", "missing")]);
+        assert_eq!(told(&card).await[6..], ["may touch (not there yet): /w/&lt;b&gt;\\u202e"]);
+        let many = [("/w/a", "file"), ("/w/b", "folder"), (&"x".repeat(200), "file")];
+        touching(&mut card.entry, &many);
+        let found = told(&card).await;
+        let end = ["may touch (file): /w/a", "may touch (folder): /w/b", "and may touch 1 more"];
+        assert_eq!(found[6..], end);
+        card.entry.argv = vec!["x".repeat(SHOWN)];
+        assert!(!told(&card).await.concat().contains("may touch"));
         let absent = Desktop::by(folder.path().join("none"));
         assert!(matches!(absent.post(PLACE, &card).await, Err(Failure::Never(_))));
         assert!(absent.test(PLACE).await[0].failed.is_some());

@@ -2,7 +2,7 @@
 
 use clawrden_api::{ErrorBody, ErrorCode, KillReport, QueueEntry, Status, display};
 
-use crate::card::{By, Card, Outcome, Stage};
+use crate::card::{By, Card, Outcome, Stage, touches};
 use crate::service::Heard;
 
 /// Requests that a list shows.
@@ -197,6 +197,13 @@ pub fn line(entry: &QueueEntry, now_ms: u64) -> String {
     }
     let (short, jail) = (display::text(&entry.short), display::text(&entry.jail));
     format!("{short} {jail} {}: {shown}", display::age(entry.since_ms, now_ms))
+}
+
+/// The paths that a command names, a line for each of so many. What is there stands before it: a path may say anything.
+pub(crate) fn touched(entry: &QueueEntry, most: usize) -> Vec<String> {
+    let all = touches(entry, most);
+    let line = |(path, there): &(&str, _)| format!("may touch ({there}): {path}");
+    all.shown.iter().map(line).chain(all.and_more()).collect()
 }
 
 pub(crate) fn killed(report: &KillReport, jail: Option<&str>) -> String {

@@ -4,7 +4,7 @@ use clawrden_api::{QueueContext, QueueEntry, display};
 
 use super::blocks::Rich;
 use super::limits::short;
-use crate::card::{Card, marked};
+use crate::card::{Card, MOST_TOUCHES, marked, touches};
 
 /// Units of one value.
 const MAX_VALUE: usize = 300;
@@ -24,6 +24,7 @@ pub(super) fn facts(card: &Card) -> Rich {
     let mut lines = warnings(entry);
     lines.extend(place(entry));
     lines.extend(why(card));
+    lines.extend(touched(entry));
     lines.extend(beside(&entry.context));
     lines.extend(
         entry
@@ -105,6 +106,14 @@ fn why(card: &Card) -> Vec<Rich> {
     let progress = card.progress.as_ref();
     let progress = progress.or(entry.approvals.as_ref().map(|wants| &wants.summary));
     lines.extend(progress.map(|text| said("", text)));
+    lines
+}
+
+fn touched(entry: &QueueEntry) -> Vec<Rich> {
+    let all = touches(entry, MOST_TOUCHES);
+    let line = |(path, there): &(&str, _)| said("may touch ", path).text(&format!(" ({there})"));
+    let mut lines: Vec<Rich> = all.shown.iter().map(line).collect();
+    lines.extend(all.and_more().map(|text| Rich::default().text(&text)));
     lines
 }
 

@@ -5,7 +5,9 @@ use clawrden_api::display::{age, command, duration, rfc3339};
 
 use super::text::{MAX_TEXT, Text, short, split, units, visible};
 use super::wire::Button;
-use crate::card::{self, By, Card, NOT_EXACT, Outcome, Stage, WHY_NOT_EXACT, marked};
+use crate::card::{
+    self, By, Card, MORE, MOST_TOUCHES, NOT_EXACT, Outcome, Stage, WHY_NOT_EXACT, marked, touches,
+};
 
 /// UTF-16 units of one value below the command.
 const MAX_VALUE: usize = 300;
@@ -163,6 +165,7 @@ fn details(card: &Card, now_ms: u64) -> Text {
     for noticed in entry.noticed.iter().take(MAX_LINES) {
         lines.add("Noticed: ", noticed);
     }
+    lines.add_touches(entry);
     lines.add_some("Instead: ", entry.suggest.as_ref());
     lines.add_some("File: ", entry.executable.as_ref());
     if !entry.context.parent.is_empty() {
@@ -224,6 +227,10 @@ impl Lines {
     fn add(&mut self, name: &'static str, value: &str) {
         let mut line = Text::default();
         line.say(name).code(&short(value, MAX_VALUE)).say("\n");
+        self.add_line(line);
+    }
+
+    fn add_line(&mut self, line: Text) {
         if self.left_out == 0 && self.text.has_room_for(&line, MAX_DETAILS - END) {
             self.text.append(line);
         } else {
@@ -234,6 +241,26 @@ impl Lines {
     fn add_some(&mut self, name: &'static str, value: Option<&String>) {
         if let Some(value) = value {
             self.add(name, value);
+        }
+    }
+
+    /// The paths that it names.
+    fn add_touches(&mut self, entry: &QueueEntry) {
+        let all = touches(entry, MOST_TOUCHES);
+        for (path, there) in all.shown {
+            let mut line = Text::default();
+            line.say("May touch: ").code(&short(path, MAX_VALUE));
+            line.say(" (").say(there).say(")\n");
+            self.add_line(line);
+        }
+        if let Some((number, words)) = all.rest {
+            let mut line = Text::default();
+            line.say(MORE);
+            if let Some(number) = number {
+                line.number(number);
+            }
+            line.say(words).say("\n");
+            self.add_line(line);
         }
     }
 

@@ -5,7 +5,7 @@ use clawrden_api::display;
 use serde_json::{Value, json};
 
 use super::settings::Template;
-use crate::card::{Card, Digest};
+use crate::card::{Card, Digest, MOST_TOUCHES};
 use crate::words;
 
 /// The type of JSON.
@@ -65,6 +65,7 @@ pub(super) fn chat(template: Template, card: &Card) -> Content {
     let mut lines = vec![facts.join(", "), entry.reason.clone()];
     lines.extend(entry.warnings.iter().map(|warning| format!("careful: {warning}")));
     lines.extend(entry.noticed.iter().map(|noticed| format!("noticed: {noticed}")));
+    lines.extend(words::touched(entry, MOST_TOUCHES));
     lines.extend(card.progress.clone());
     if card.stage.is_open() {
         lines.push(format!("clawrden approve {}", entry.short));
@@ -175,6 +176,7 @@ fn fitted(text: &str, room: usize, size: fn(&str) -> usize) -> String {
 mod tests {
     use super::*;
     use crate::card::{By, Stage};
+    use crate::entry::touching;
 
     fn card(argv: &[&str]) -> Card {
         let mut card = crate::testing::kept("abcdef").card;
@@ -192,6 +194,7 @@ mod tests {
         let evil = "```\n@everyone <@123> [x](https://evil.example) **b** \u{202e}";
         let mut it = card(&["echo", evil]);
         it.entry.reason = evil.to_owned();
+        touching(&mut it.entry, &[(evil, "file")]);
         it.stage = Stage::Approved(By { who: "@here **x** `".into(), ..By::default() });
         let some = vec![it.entry.clone(); 3];
         let digest = Digest { some, waiting: 9, answered: 1, page: None };
@@ -214,12 +217,30 @@ mod tests {
     #[test]
     fn no_message_is_longer_than_its_receiver_takes() {
         let words: Vec<String> = (0..64).map(|n| format!("{n}{}", "ä`".repeat(150))).collect();
-        let it = card(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut it = card(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        touching(&mut it.entry, &vec![(&*words[0], "file"); 16]);
         assert!(count(&content(&chat(Template::Discord, &it))) <= DISCORD);
         assert!(count(&content(&chat(Template::Mattermost, &it))) <= 16_383);
         let ntfy = chat(Template::Ntfy, &it);
         assert!(ntfy.body.len() <= NTFY && std::str::from_utf8(&ntfy.body).is_ok());
         assert!(String::from_utf8(ntfy.body).unwrap().ends_with("… (cut)"));
+    }
+
+    #[test]
+    fn the_paths_that_it_names_stand_on_lines_of_their_own_and_further_ones_are_counted() {
+        let mut it = card(&["rm", "-r", "build"]);
+        let paths = ["/w/a`", "/w/b\nmay touch (file): /c", "/w/c", "/w/d", "/w/e", "/w/f", "/w/g"];
+        touching(&mut it.entry, &paths.map(|path| (path, "missing")));
+        let text = String::from_utf8(chat(Template::Ntfy, &it).body).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("may touch")).collect();
+        assert_eq!(lines.len(), 7, "{text}");
+        assert_eq!(lines[0], "may touch (not there yet): /w/a`");
+        assert_eq!(lines[1], r"may touch (not there yet): /w/b\nmay touch (file): /c");
+        assert_eq!(lines[6], "and may touch 1 more");
+        for template in [Template::Discord, Template::Mattermost] {
+            let said = content(&chat(template, &it));
+            assert!(said.contains(r"may touch (not there yet): /w/a\x60"), "{said}");
+        }
     }
 
     #[test]

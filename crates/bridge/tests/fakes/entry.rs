@@ -1,7 +1,7 @@
 //! A request that waits, as the warden shows it.
 
 use clawrden_api::display::exact;
-use clawrden_api::{Caller, QueueEntry};
+use clawrden_api::{Caller, QueueEntry, QueueTouch};
 
 /// Its whole id.
 pub const ID: &str = "0190f3a1c2d34e5f8a9b0c1d2e3f4a5b";
@@ -25,4 +25,10 @@ pub fn entry(argv: &[&str]) -> QueueEntry {
         callers: 1,
         ..QueueEntry::default()
     }
+}
+
+/// Has it name these paths, where this stands.
+pub fn touching(entry: &mut QueueEntry, paths: &[(&str, &str)]) {
+    let touch = |&(path, kind): &(&str, &str)| QueueTouch { path: path.into(), kind: kind.into() };
+    entry.context.touches = paths.iter().map(touch).collect();
 }

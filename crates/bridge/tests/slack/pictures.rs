@@ -7,6 +7,7 @@ use clawrden_bridge::service::Service as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::entry::touching;
 use crate::fake::{self, page};
 use crate::{Listening, card, slack};
 
@@ -20,7 +21,8 @@ fn by_alice() -> By {
 }
 
 fn asks() -> Card {
-    let mut card = card(&["npm", "install", "--save-dev", "left-pad@1.3.0", "<!channel>"]);
+    let mut card = card(&["npm", "install", "--prefix", "site", "left-pad@1.3.0", "<!channel>"]);
+    touching(&mut card.entry, &[("/app/site", "folder")]);
     card.entry.executable = Some("/usr/bin/npm".to_owned());
     card.entry.context.git_branch = Some("feature/login".to_owned());
     card.page = Some("https://warden.example/".to_owned());

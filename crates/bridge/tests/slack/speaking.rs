@@ -6,6 +6,7 @@ use clawrden_api::{CallerContainer, QueueApprovals};
 use clawrden_bridge::card::{By, Card, Digest, Outcome, Stage};
 use clawrden_bridge::service::{Failure, Posted, ReplyTo, Service as _};
 
+use crate::entry::touching;
 use crate::fake::{self, Fault, tokens};
 use crate::{card, slack};
 
@@ -107,6 +108,7 @@ async fn nothing_that_a_prisoner_writes_is_markup() {
     entry.warnings = vec![attack.to_owned()];
     entry.labels.insert(attack.to_owned(), attack.to_owned());
     entry.context.parent = vec![attack.to_owned()];
+    touching(entry, &[(attack, attack)]);
     (entry.context.git_remote, entry.context.git_branch) = (some.clone(), some.clone());
     entry.caller.prisoner = some.clone();
     let name = || attack.to_owned();
@@ -177,6 +179,7 @@ async fn everything_of_any_length_keeps_to_the_limits() {
             entry.warnings = vec![long.clone(); 9];
             entry.labels = (0..20).map(|n| (format!("{n}{long}"), long.clone())).collect();
             entry.context.parent = vec![long.clone(); 9];
+            touching(entry, &vec![(&*long, "missing"); 16]);
             entry.caller.prisoner = some.clone();
             let summary = long.clone();
             entry.approvals = Some(QueueApprovals { summary, ..QueueApprovals::default() });
@@ -209,6 +212,35 @@ async fn everything_of_any_length_keeps_to_the_limits() {
             slack.tell(&to, &long).await.unwrap();
         }
     }
+    assert_eq!(fake.faults_found(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_paths_that_a_command_names_are_shown_and_further_ones_counted() {
+    let fake = fake::Slack::start();
+    let slack = slack(&fake);
+    let mut card = card(&["rm", "-r", "build"]);
+    let facts = || {
+        let blocks = fake.message().payload["blocks"].clone();
+        let facts = blocks.as_array().unwrap().iter().find(|block| block["block_id"] == "facts");
+        let pieces = facts.unwrap()["elements"][0]["elements"].clone();
+        let pieces: Vec<_> = pieces.as_array().unwrap().clone();
+        let text = |piece: &serde_json::Value| piece["text"].as_str().unwrap().to_owned();
+        let is_code = |piece: &&serde_json::Value| piece["style"]["code"] == true;
+        let codes: Vec<String> = pieces.iter().filter(is_code).map(text).collect();
+        (pieces.iter().map(text).collect::<String>(), codes)
+    };
+    touching(&mut card.entry, &[("/w/build", "folder"), ("/w/a\u{202e} (file)", "missing")]);
+    slack.post(fake::CHANNEL, &card).await.unwrap();
+    let (text, codes) = facts();
+    let lines = "\nmay touch /w/build (folder)\nmay touch /w/a\\u202e (file) (not there yet)";
+    assert!(text.ends_with(lines), "{text}");
+    assert!(codes.contains(&"/w/a\\u202e (file)".to_owned()), "{codes:?}");
+    touching(&mut card.entry, &[("/w/a", "file"); 9]);
+    slack.post(fake::CHANNEL, &card).await.unwrap();
+    let (text, _) = facts();
+    assert_eq!(text.matches("may touch /w/a (file)").count(), 6, "{text}");
+    assert!(text.ends_with("\nand may touch 3 more"), "{text}");
     assert_eq!(fake.faults_found(), Vec::<String>::new());
 }
 

@@ -1,6 +1,7 @@
 use clawrden_bridge::card::{Digest, Outcome};
 use clawrden_bridge::service::{Posted, ReplyTo};
 
+use super::entry::touching;
 use super::fake::{ALICE, Fault, GROUP, TOKEN};
 use super::*;
 
@@ -57,6 +58,7 @@ async fn nothing_of_argv_acts() {
         card.entry.jail = lie.to_owned();
         card.entry.reason = lie.to_owned();
         card.progress = Some(lie.to_owned());
+        touching(&mut card.entry, &[(lie, lie)]);
         let posted = telegram.post(&group(), &card).await.unwrap();
         let who = By {
             who: lie.to_owned(),
@@ -90,6 +92,7 @@ async fn what_is_very_long_is_folded_to_what_telegram_takes() {
     let mut card = card(&["echo", &long]);
     card.entry.warnings = vec![long.clone(); 20];
     card.entry.labels.insert("a".to_owned(), long.clone());
+    touching(&mut card.entry, &vec![(&*long, "file"); 16]);
     let posted = telegram.post(&group(), &card).await.unwrap();
     telegram.reply(&posted, &format!("{long}END")).await.unwrap();
     let to = ReplyTo { place: group(), address: None, user: String::new() };

@@ -6,7 +6,7 @@ use clawrden_bridge::card::{By, Card, Digest, Outcome, Stage};
 use clawrden_bridge::service::Service as _;
 use serde_json::json;
 
-use super::entry::entry;
+use super::entry::{entry, touching};
 use super::house::{asked, id, soon};
 use super::receiver::{Fault, Form, Receiver};
 use super::{Call, house, taken};
@@ -34,6 +34,7 @@ fn card(text: &str, stage: Stage) -> Card {
     }
     (entry.cwd, entry.rule) = (Some(text.to_owned()), Some(text.to_owned()));
     (entry.warnings, entry.noticed) = (vec![text.to_owned(); 2], vec![text.to_owned(); 2]);
+    touching(&mut entry, &vec![(text, "folder"); 16]);
     Card { entry, stage, progress: Some(text.to_owned()), page: Some(page(text)) }
 }
 

@@ -3,7 +3,7 @@ use clawrden_api::display::exact;
 
 use super::super::text::MAX_ENTITIES;
 use super::*;
-use crate::entry::{ID, entry};
+use crate::entry::{ID, entry, touching};
 
 #[path = "picture.rs"]
 mod picture;
@@ -53,6 +53,22 @@ fn a_waiting_request_says_what_wants_to_run_and_can_be_answered() {
     let all = ["a", "s", "d", "r"].map(|verb| format!("{verb}:{ID}"));
     assert_eq!(data, all);
     assert!(data.iter().all(|data| data.len() <= 64));
+}
+
+#[test]
+fn the_paths_that_it_names_are_shown_and_further_ones_counted() {
+    let mut card = card(&["rm", "-r", "build"], Stage::Waiting);
+    touching(&mut card.entry, &[("/w/build", "folder"), ("/w/a\u{202e} (file)", "missing")]);
+    let shown = render(&card, 0).text;
+    let lines = "\nMay touch: /w/build (folder)\nMay touch: /w/a\\u{202e} (file) (not there yet)\n";
+    assert!(shown.text.contains(lines), "{}", shown.text);
+    assert!(ours(&shown).contains("\nMay touch:  (folder)\nMay touch:  (not there yet)\n"));
+    touching(&mut card.entry, &[("/w/a", "file"); 9]);
+    let shown = render(&card, 0).text;
+    assert_eq!(shown.text.matches("May touch: /w/a (file)\n").count(), 6, "{}", shown.text);
+    assert!(shown.text.contains("\nand may touch 3 more\n"), "{}", shown.text);
+    card.entry.context.touches_more = true;
+    assert!(render(&card, 0).text.text.contains("\nand may touch 3 more at least\n"));
 }
 
 #[test]
@@ -135,6 +151,7 @@ fn nothing_that_anybody_chose_stands_outside_of_code() {
         entry.warnings = vec![lie.clone()];
         entry.labels.insert(lie.clone(), lie.clone());
         entry.context.parent = vec![lie.clone()];
+        touching(entry, &[(&lie, &lie)]);
         entry.context.git_remote = Some(lie.clone());
         entry.context.git_branch = Some(lie.clone());
         card.progress = Some(lie.clone());
@@ -213,6 +230,7 @@ fn everything_at_its_longest_fits_into_one_message() {
         *field = Some(long.clone());
     }
     entry.noticed = vec![long.clone(); 100];
+    touching(entry, &vec![(&*long, "unclear"); 16]);
     entry.warnings = vec![long.clone(); 100];
     card.page = Some(format!("https://{long}"));
     let person = By {
@@ -234,10 +252,11 @@ fn everything_at_its_longest_fits_into_one_message() {
 
 #[test]
 fn the_picture_in_the_documentation_is_of_what_is_sent() {
-    let asks = card(
-        &["npm", "install", "--save-dev", "left-pad@1.3.0", "[ok](https://evil.example)"],
+    let mut asks = card(
+        &["npm", "install", "--prefix", "site", "left-pad@1.3.0", "[ok](https://evil.example)"],
         Stage::Waiting,
     );
+    touching(&mut asks.entry, &[("/app/site", "folder")]);
     let outcome = Outcome { exit: Some(0), duration_ms: Some(3_250), ..Outcome::default() };
     let ran = Stage::Finished(By { scope: None, reason: None, ..by() }, outcome);
     let no = By { scope: None, reason: Some("use pnpm here".to_owned()), ..by() };
