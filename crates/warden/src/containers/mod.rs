@@ -394,8 +394,8 @@ impl Containers {
         pid: u32,
     ) -> Result<Arc<Container>, Unknown> {
         let generation = self.cache().generation;
-        let about = match self.engine.about().await {
-            Ok(about) => about,
+        let maps_users = match self.engine.maps_users().await {
+            Ok(maps_users) => maps_users,
             Err(error) => {
                 let mut cache = self.cache();
                 let is_fresh = cache.generation == generation;
@@ -405,7 +405,7 @@ impl Containers {
                 return Err(Unknown::NotListed(error));
             }
         };
-        if !about.maps_users || self.cache().of_none.contains(&namespace) {
+        if !maps_users || self.cache().of_none.contains(&namespace) {
             return Err(Unknown::NoContainer);
         }
         let holds = |known: &Known| {

@@ -2,15 +2,18 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bollard::models::{SystemInfo, SystemVersion};
+use bollard::models::SystemInfo;
 use bollard::{ClientVersion, Docker};
 use hyper::Uri;
+use tokio::sync::OnceCell;
 
 use super::error::{EngineError, Kind};
-use super::{About, Engine, Known};
+use super::greeting::{self, Greeting};
+use super::{About, Details, Engine, Known};
 
 /// How long a question may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +42,8 @@ const OVERFLOW: u32 = 65_534;
 pub(super) struct Connection {
     pub(super) docker: Docker,
     pub(super) about: About,
+    /// What it told when it was asked to describe itself, which it is when it is found.
+    details: Arc<OnceCell<Details>>,
 }
 
 /// What a call is about, for its limit and its error.
@@ -134,6 +139,26 @@ impl Engine {
         Ok(self.connection().await?.about)
     }
 
+    /// What the engine tells when it describes itself, which may take it up to a minute.
+    ///
+    /// # Errors
+    /// As of [`Self::about`].
+    pub async fn details(&self) -> Result<Details, EngineError> {
+        let connection = self.connection().await?;
+        connection.details().await.inspect_err(|error| self.notice(error))
+    }
+
+    /// Whether root in its containers is not root of the host. Where it is plain by whose engine it is, that is said at once.
+    ///
+    /// # Errors
+    /// As of [`Self::about`].
+    pub async fn maps_users(&self) -> Result<bool, EngineError> {
+        if is_users(&self.about().await?) {
+            return Ok(true);
+        }
+        Ok(self.details().await?.maps_users)
+    }
+
     /// Does one call, within its limit.
     pub(super) async fn call<T>(
         &self,
@@ -202,24 +227,23 @@ impl Engine {
 
 async fn connect(socket: &Path) -> Result<Connection, EngineError> {
     let address = format!("unix://{}", socket.display());
-    let docker = client(socket, &address, None)?;
     let call = Call::question("answer", Kind::Engine, "");
-    within(call, &address, async { docker.ping().await }).await?;
-    let describing =
-        |what| Call { limit: DESCRIPTION_TIMEOUT, ..Call::question(what, Kind::Engine, "") };
-    let call = describing("tell its version");
-    let version: SystemVersion = within(call, &address, async { docker.version().await }).await?;
-    let api = version.api_version.clone().unwrap_or_default();
-    let spoken = spoken(&api).ok_or_else(|| EngineError::TooOld {
-        address: address.clone(),
-        api: cut(&api),
-        oldest: text(OLDEST_API),
-    })?;
+    let greeting = match within(call, &address, greeting::ping(socket)).await? {
+        Some(greeting) => greeting,
+        None => {
+            let docker = client(socket, &address, None)?;
+            let version =
+                within(describing("tell its version"), &address, docker.version()).await?;
+            Greeting::of_version(version)
+        }
+    };
+    let Greeting { name, version, api } = greeting;
+    let Some(spoken) = spoken(&api) else {
+        return Err(EngineError::TooOld { address, api, oldest: text(OLDEST_API) });
+    };
     let docker = client(socket, &address, Some(spoken))?;
-    let call = describing("describe itself");
-    let info: SystemInfo = within(call, &address, async { docker.info().await }).await?;
     let owner = std::fs::metadata(socket).map_or(0, |found| found.uid());
-    let about = describe(address, spoken, version, info, owner);
+    let about = About { address, name, version, api: text(spoken), owner };
     tracing::info!(
         address = about.address,
         name = about.name,
@@ -227,7 +251,28 @@ async fn connect(socket: &Path) -> Result<Connection, EngineError> {
         api = about.api,
         "a container engine answers"
     );
-    Ok(Connection { docker, about })
+    let connection = Connection { docker, about, details: Arc::default() };
+    // Whoever needs it gives up sooner than some engines take for it.
+    let described = connection.clone();
+    tokio::spawn(async move { described.details().await.map(drop) });
+    Ok(connection)
+}
+
+/// A question that makes the engine describe itself.
+fn describing(what: &'static str) -> Call<'static> {
+    Call { limit: DESCRIPTION_TIMEOUT, ..Call::question(what, Kind::Engine, "") }
+}
+
+impl Connection {
+    /// What the engine tells when it describes itself. It is asked once, and may take long.
+    async fn details(&self) -> Result<Details, EngineError> {
+        let ask = || async {
+            let call = describing("describe itself");
+            let info = within(call, &self.about.address, self.docker.info()).await?;
+            Ok(details(&self.about, info))
+        };
+        self.details.get_or_try_init(ask).await.cloned()
+    }
 }
 
 /// A client, whose every call names the version that is spoken, once that is known. The library knows it and leaves it
@@ -290,112 +335,24 @@ fn text((major, minor): (usize, usize)) -> String {
     format!("{major}.{minor}")
 }
 
-fn describe(
-    address: String,
-    spoken: (usize, usize),
-    version: SystemVersion,
-    info: SystemInfo,
-    owner: u32,
-) -> About {
-    let name = version.components.into_iter().flatten().next().map(|component| component.name);
-    let name = name.map(|name| if name == "Engine" { "Docker Engine".to_owned() } else { name });
-    // Podman of 4.3 does not say so itself. Of nobody's nothing is known.
-    let is_users = name.as_ref().is_some_and(|name| name.starts_with("Podman"))
-        && ![0, OVERFLOW].contains(&owner);
+fn details(about: &About, info: SystemInfo) -> Details {
     let maps = |option: &String| {
         let named = |name: &str| option.split(',').any(|part| part == format!("name={name}"));
         named("userns") || named("rootless")
     };
-    About {
-        address,
-        name: cut(&name.unwrap_or_else(|| "container engine".to_owned())),
-        version: cut(&version.version.unwrap_or_default()),
-        api: text(spoken),
+    Details {
         id: cut(&info.id.unwrap_or_default()),
         cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
         cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
-        maps_users: info.security_options.iter().flatten().any(maps) || is_users,
-        owner,
+        maps_users: info.security_options.iter().flatten().any(maps) || is_users(about),
+        owner: about.owner,
     }
+}
+
+/// Whether a user runs it, by what is known at once: Podman of 4.3 does not say so itself. Of nobody's nothing is known.
+fn is_users(about: &About) -> bool {
+    about.name.starts_with("Podman") && ![0, OVERFLOW].contains(&about.owner)
 }
 
 #[cfg(test)]
-mod tests {
-    use bollard::models::SystemVersionComponents;
-
-    use super::*;
-
-    #[test]
-    fn both_speak_the_older_of_their_versions_and_none_before_1_41() {
-        assert_eq!(spoken("1.41"), Some((1, 41)));
-        assert_eq!(spoken("1.45"), Some((1, 45)));
-        let ours = bollard::API_DEFAULT_VERSION;
-        assert_eq!(spoken("1.999"), Some((ours.major_version, ours.minor_version)));
-        for old in ["1.40", "0.99", "", "1", "x.y"] {
-            assert_eq!(spoken(old), None, "{old:?}");
-        }
-    }
-
-    #[test]
-    fn every_call_names_the_version_that_is_spoken() {
-        let uri: Uri = "unix://2f78/containers/json?all=true".parse().unwrap();
-        let versioned = versioned(&uri, "/v1.41").unwrap();
-        assert_eq!(versioned.to_string(), "unix://2f78/v1.41/containers/json?all=true");
-    }
-
-    #[test]
-    fn an_engine_says_whether_its_root_is_the_hosts() {
-        let info = |options: &[&str]| SystemInfo {
-            security_options: Some(options.iter().map(|&option| option.to_owned()).collect()),
-            ..SystemInfo::default()
-        };
-        let maps = |options: &[&str]| {
-            let version = SystemVersion::default();
-            describe(String::new(), (1, 41), version, info(options), 1000).maps_users
-        };
-        assert!(!maps(&["name=seccomp,profile=default", "name=apparmor"]));
-        assert!(maps(&["name=seccomp,profile=default", "name=userns"]));
-        assert!(maps(&["name=rootless"]));
-        let podman = |owner| {
-            let component = SystemVersionComponents {
-                name: "Podman Engine".to_owned(),
-                ..SystemVersionComponents::default()
-            };
-            let version =
-                SystemVersion { components: Some(vec![component]), ..SystemVersion::default() };
-            describe(String::new(), (1, 41), version, info(&[]), owner).maps_users
-        };
-        assert_eq!([podman(0), podman(1000), podman(OVERFLOW)], [false, true, false]);
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_a_look_that_finds_nothing_does_not_look_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("engine.sock");
-        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
-        let came = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counting = std::sync::Arc::clone(&came);
-        // It takes connections and closes them.
-        let closing = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                counting.fetch_add(1, Ordering::SeqCst);
-                drop(stream);
-            }
-        });
-        let address = super::super::EngineAddress::Unix(socket);
-        let engine = Engine::new(address);
-        let ask = || engine.about();
-        let all = futures_util::future::join_all([ask(), ask(), ask()]).await;
-        assert!(all.iter().all(|found| found.as_ref().is_err_and(EngineError::is_absent)));
-        let of_three = came.swap(0, Ordering::SeqCst);
-        assert!(ask().await.is_err(), "who comes later looks anew");
-        assert_eq!((of_three, of_three > 0), (came.load(Ordering::SeqCst), true));
-        closing.abort();
-    }
-
-    #[test]
-    fn what_an_engine_says_is_cut_and_has_no_control_characters() {
-        assert_eq!(cut("a\n\u{1b}[31mb"), "a  [31mb");
-        assert_eq!(cut(&"x".repeat(2000)).len(), LONGEST_MESSAGE);
-    }
-}
+mod tests;

@@ -7,7 +7,8 @@
 //! | call | does |
 //! |---|---|
 //! | [`Engine::new`] | knows an address; nothing is connected |
-//! | [`Engine::about`] | connects if need be; version, API, cgroup driver, whether users are mapped |
+//! | [`Engine::about`] | connects if need be; which engine, version, API: what it tells at once |
+//! | [`Engine::details`] | cgroup driver, whether users are mapped: what may take it long to tell |
 //! | [`Engine::state`] | what is known without asking, for people |
 //! | [`Engine::inspect_container`] | one container: name, image, labels, mounts, state, first pid |
 //! | [`Engine::list_containers`] | those with given labels, running or all |
@@ -35,6 +36,7 @@ mod create;
 mod error;
 mod events;
 mod exec;
+mod greeting;
 mod images;
 mod names;
 mod networks;
@@ -83,7 +85,7 @@ enum Known {
     Lost(EngineError),
 }
 
-/// What an engine tells of itself.
+/// What an engine tells of itself at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct About {
     /// Its socket.
@@ -94,6 +96,13 @@ pub struct About {
     pub version: String,
     /// The API version that is spoken, such as `1.41`.
     pub api: String,
+    /// Whose its socket is: of an engine that a user runs, that user.
+    pub owner: u32,
+}
+
+/// What an engine tells when it describes itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Details {
     /// An id of its own; Docker keeps it over restarts, Podman does not.
     pub id: String,
     /// `cgroupfs`, `systemd` or `none`.

@@ -11,7 +11,7 @@ use super::user::Who;
 use super::workspace::{Kept, Shared};
 use super::{image, secrets, user, workspace};
 use crate::containers::{Vantage, Whereabouts};
-use crate::engine::{About, Container, EngineError, Image, Mount};
+use crate::engine::{Container, Details, EngineError, Image, Mount};
 use crate::executor::whereabouts;
 use crate::intercom::Reply;
 use crate::plan::{Judges, Plan, PlanError};
@@ -78,9 +78,9 @@ async fn find(
     ghost: &Ghost,
     told: mpsc::UnboundedSender<String>,
 ) -> Result<Ready, Unmade> {
-    let about = warden.engine.about().await?;
+    let engine = warden.engine.details().await?;
     if plan.caller.is_unseen() {
-        may_be_unseen(plan, ghost, &about)?;
+        may_be_unseen(plan, ghost, &engine)?;
     }
     let at = match plan.caller.is_unseen() {
         true => Whereabouts::Nowhere,
@@ -88,7 +88,7 @@ async fn find(
     };
     let home = at.known().map_err(|why| Unmade::Denied(why.to_string()))?.map(AsRef::as_ref);
     let vantage = warden.containers.vantage().await?;
-    let who = user::who(ghost.image.user, &plan.caller, home.is_some(), about.maps_users);
+    let who = user::who(ghost.image.user, &plan.caller, home.is_some(), engine.maps_users);
     let who = who.map_err(Unmade::Denied)?;
     let kept = kept(warden, &vantage).await?;
     let homes = match plan.caller.is_unseen() {
@@ -96,7 +96,7 @@ async fn find(
         false => Vec::new(),
     };
     let shared = share(plan, home, &homes, &kept)?;
-    out_of_reach(warden, plan, ghost, (&who, &about), home)?;
+    out_of_reach(warden, plan, ghost, (&who, &engine), home)?;
     let image = image::find(&warden.engine, &ghost.image, home, |line| {
         // Nobody listens any more when the caller has gone.
         let _ = told.send(line);
@@ -110,10 +110,10 @@ async fn find(
 
 /// Whether a caller that is not seen may have this ghost: one that takes nothing from its own container, and gets nothing
 /// that the caller may not reach into.
-fn may_be_unseen(plan: &Plan, ghost: &Ghost, about: &About) -> Result<(), Unmade> {
+fn may_be_unseen(plan: &Plan, ghost: &Ghost, engine: &Details) -> Result<(), Unmade> {
     let takes = ghost.image.is_same() || ghost.image.network.is_some() || !ghost.secrets.is_empty();
     // Whom an engine that maps users makes of it cannot be told either.
-    if takes || about.maps_users || plan.unseen_name().is_none() {
+    if takes || engine.maps_users || plan.unseen_name().is_none() {
         return Err(Unmade::Denied(PlanError::CallerUnseen.to_string()));
     }
     Ok(())
@@ -195,7 +195,7 @@ fn out_of_reach(
     warden: &Warden,
     plan: &Plan,
     ghost: &Ghost,
-    (who, about): (&Who, &About),
+    (who, engine): (&Who, &Details),
     home: Option<&Container>,
 ) -> Result<(), Unmade> {
     let what = match (ghost.secrets.is_empty(), &ghost.image.network) {
@@ -210,7 +210,7 @@ fn out_of_reach(
     };
     // Who sees the warden's processes sees those of containers too; who does not is in a container of its own.
     let sees_all = theirs.pid == warden.namespaces.pid || home.is_none();
-    if sees_all && owns(plan.caller.uid, about) {
+    if sees_all && owns(plan.caller.uid, engine) {
         return Err(Unmade::Denied(format!(
             "the rule gives its ghost {what}, and the container engine is the caller's own, who can reach into all of \
              its containers; run the prisoner in a container"
@@ -228,8 +228,8 @@ fn out_of_reach(
 
 /// Whether the engine is this user's, who has every capability in the user namespace of its containers, whoever runs
 /// in them.
-fn owns(uid: Option<u32>, about: &About) -> bool {
-    about.maps_users && uid == Some(about.owner)
+fn owns(uid: Option<u32>, engine: &Details) -> bool {
+    engine.maps_users && uid == Some(engine.owner)
 }
 
 #[cfg(test)]
@@ -238,24 +238,20 @@ mod tests {
 
     #[test]
     fn a_users_engine_is_its_owners_whoever_runs_in_its_containers() {
-        let about = |maps_users, owner| About {
-            address: String::new(),
-            name: String::new(),
-            version: String::new(),
-            api: String::new(),
+        let of = |maps_users, owner| Details {
             id: String::new(),
             cgroup_driver: String::new(),
             cgroup_version: String::new(),
             maps_users,
             owner,
         };
-        assert!(owns(Some(1000), &about(true, 1000)));
-        assert!(!owns(Some(1001), &about(true, 1000)));
-        assert!(!owns(Some(1000), &about(true, 0)), "an engine of root's that maps users");
+        assert!(owns(Some(1000), &of(true, 1000)));
+        assert!(!owns(Some(1001), &of(true, 1000)));
+        assert!(!owns(Some(1000), &of(true, 0)), "an engine of root's that maps users");
         assert!(
-            !owns(Some(1000), &about(false, 1000)),
+            !owns(Some(1000), &of(false, 1000)),
             "root's containers are not the socket's owner's"
         );
-        assert!(!owns(None, &about(true, 1000)));
+        assert!(!owns(None, &of(true, 1000)));
     }
 }
