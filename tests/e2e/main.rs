@@ -29,6 +29,7 @@ mod grants;
 mod hooks;
 mod in_chats;
 mod layers;
+mod left;
 mod lifecycle;
 mod limits;
 mod metrics;

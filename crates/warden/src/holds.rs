@@ -8,7 +8,7 @@ use clawrden_api::{CallerContainer, Held, Stopped};
 use serde::{Deserialize, Serialize};
 
 use crate::containers::Whereabouts;
-use crate::frozen::Frozen;
+use crate::handed::Tool;
 use crate::ledger::Id;
 use crate::switch::{self, SwitchError};
 
@@ -42,7 +42,7 @@ struct Kept {
     frozen: Vec<String>,
     /// Tools that were handed off and frozen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Frozen>,
+    tools: Vec<Tool>,
 }
 
 /// The stops of one warden.
@@ -213,7 +213,7 @@ impl Holds {
     }
 
     /// The tools that were handed off and frozen.
-    pub(crate) fn tools(&self) -> Vec<Frozen> {
+    pub(crate) fn tools(&self) -> Vec<Tool> {
         self.kept().tools.clone()
     }
 
@@ -221,7 +221,7 @@ impl Holds {
     ///
     /// # Errors
     /// When a restart would forget it.
-    pub(crate) fn add_tool(&self, tool: Frozen) -> Result<(), HoldError> {
+    pub(crate) fn add_tool(&self, tool: Tool) -> Result<(), HoldError> {
         let mut kept = self.kept();
         if kept.tools.iter().any(|one| one.id == tool.id) {
             return Ok(());

@@ -17,7 +17,7 @@ mod documented;
 pub mod engine;
 pub mod events;
 mod executor;
-mod frozen;
+mod handed;
 pub(crate) mod holds;
 pub mod index;
 mod intercom;

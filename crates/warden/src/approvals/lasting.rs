@@ -17,6 +17,7 @@ use super::votes::Vote;
 use super::wants::Want;
 use crate::again::PastCase;
 use crate::ledger::Id;
+use crate::process::steady_ms;
 
 /// A deadline, on the clock that people read and on the one that only goes forward, also while the machine sleeps, which
 /// holds until the next boot.
@@ -134,13 +135,6 @@ impl Deadline {
         };
         now.after(Duration::from_millis(left).min(most))
     }
-}
-
-fn steady_ms() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let (seconds, nanoseconds) =
-        (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }
 
 fn put(kind: Kind, key: &[u8], row: &impl Serialize) -> Change {

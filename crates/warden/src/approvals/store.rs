@@ -178,7 +178,7 @@ impl Store {
             .name("approvals".to_owned())
             .spawn(move || keep_short(&second, &wake))
             .map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-        let same_boot = boot.is_some() && boot == last;
+        let same_boot = boot.is_some() && boot == last.as_deref();
         let store = Self { connection, checkpoint: Some((sender, thread)), commits: 0 };
         Ok(Opened { store, rows, same_boot, aside: None })
     }

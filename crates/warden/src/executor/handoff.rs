@@ -1,5 +1,6 @@
-//! Mirror by handoff: the shim becomes the tool, and the warden only watches.
+//! Mirror by handoff: the shim becomes the tool, and the warden only watches, as does the next one if it ends before.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::end::ended;
 use super::limits::{self, exceeded};
 use super::{Begun, Refusal, Start, begin, finish, never_started, refuse};
 use crate::caller::Caller;
-use crate::frozen::Frozen;
+use crate::handed::{Entry, Note, Tool};
 use crate::holds::HoldError;
 use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
@@ -19,8 +20,8 @@ use crate::process::cgroup::{CgroupError, Kind, Leaf};
 use crate::process::pidfd::Why;
 use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
-use crate::process::{ExitStatus, Identity};
-use crate::running::{Order, Origin, Run};
+use crate::process::{ExitInfo, ExitStatus, Identity};
+use crate::running::{Card, Order, Origin, Run};
 use crate::warden::Warden;
 
 /// Hands the plan to the shim, and follows the process to its end.
@@ -91,23 +92,94 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         return finish(warden, &run, finished, spent.filter(|_| !in_part));
     }
     drop(spent);
+    let root = caller.identity();
+    let note = noted(warden, &run, root, leaf.as_ref(), timeout.duration());
     crate::crash::point("after_ack");
     run.is_in(Some(tree(&caller, leaf.as_ref())));
-    let mut watch = Watch { warden, id, caller, leaf, clock, timed_out: false, stopped: None };
-    let status = watch.follow(&mut run, start.reply, report, timeout.duration()).await;
-    let timed_out = watch.timed_out;
-    let finished = match status {
-        Told::Kernel(ExitStatus::Code(code)) => exit(id, clock, "kernel", Status::Exited(code)),
-        Told::Kernel(ExitStatus::Signal(signal)) => {
-            exit(id, clock, "kernel", Status::Killed(signal))
+    let mut watch = Watch { warden, id, root, leaf, clock, timed_out: false, stopped: None };
+    let (reply, pidfd, info) = (start.reply, caller.pidfd, warden.exit_info);
+    let end = async move {
+        if report {
+            reported(reply).await
+        } else {
+            // The tool's end of the connection closes as it starts; nothing more comes over it.
+            drop(reply);
+            of_kernel(pidfd, info).await
         }
-        Told::Kernel(ExitStatus::Unknown(why)) => unknown(id, clock, &why.to_string()),
-        Told::Shim(status) => exit(id, clock, "shim", status),
-        Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
     };
+    let told = watch.follow(&mut run, end, timeout.duration()).await;
+    forget(note, &told);
+    let finished = watch.finished(told);
     let has_failed = finished.exit_code != Some(0);
-    let error = watch.stopped.or_else(|| exceeded(bounded.as_ref()).filter(|_| has_failed));
-    finish(warden, &run, Finished { timed_out, error, ..finished }, None);
+    let exceeded = || exceeded(bounded.as_ref()).filter(|_| has_failed);
+    let error = finished.error.or_else(exceeded);
+    finish(warden, &run, Finished { error, ..finished }, None);
+}
+
+/// Follows a tool that an earlier warden handed off, if it still runs. A stop that is in force reaches it as well. Needs the
+/// runtime around it.
+pub(crate) fn take_up(warden: &Arc<Warden>, entry: Entry) {
+    let (id, root, origin) = (entry.tool.id, entry.tool.root(), entry.tool.origin());
+    let note = warden.handed.note(id);
+    let Some(pidfd) = entry.tool.open().map(Arc::new) else { return };
+    let leaf = entry.tool.leaf(warden.methods.cgroups.as_ref());
+    let order = warden.order_for(&origin);
+    let mut run = warden.running.enter(id.0, origin, Card::left(root.pid, entry.age()));
+    let cgroup = leaf.as_ref().map(|leaf| leaf.path().to_owned());
+    run.is_in(Some(Tree::behind(root.pid, Arc::clone(&pidfd), cgroup)));
+    order.iter().for_each(|order| warden.running.tell(id.0, order));
+    tracing::info!(%id, pid = root.pid, "a command of an earlier warden runs on");
+    let warden = Arc::clone(warden);
+    tokio::spawn(async move {
+        let clock = Instant::now().checked_sub(entry.age()).unwrap_or_else(Instant::now);
+        let (root, warden) = (Some(root), &warden);
+        let mut watch = Watch { warden, id, root, leaf, clock, timed_out: false, stopped: None };
+        let end = of_kernel(Some(pidfd), warden.exit_info);
+        let told = watch.follow(&mut run, end, entry.time_left()).await;
+        forget(Some(note), &told);
+        // Who said that the end is not known does not say another one.
+        if !entry.has_end {
+            finish(warden, &run, watch.finished(told), None);
+        }
+    });
+}
+
+/// Writes down that it runs, for the next warden. Once it is on its way: nobody waits for that, and of one that has ended by
+/// then nothing is to be known.
+fn noted(
+    warden: &Warden,
+    run: &Run,
+    root: Option<Identity>,
+    leaf: Option<&Leaf>,
+    limit: Option<Duration>,
+) -> Option<Note> {
+    let cgroup = leaf.map(|leaf| leaf.path().to_owned());
+    let tool = Tool::new(Id(run.id()), root?, cgroup, run.origin())?;
+    warden.handed.add(Entry::new(tool, limit))
+}
+
+/// Before the ledger says how it ended: one warden alone does that. What is left runs on, and the next one follows it.
+fn forget(note: Option<Note>, told: &Told) {
+    match (note, told) {
+        (Some(note), Told::Left) => note.leave(),
+        (note, _) => drop(note),
+    }
+}
+
+/// What the shim says that waits for the tool.
+async fn reported(mut reply: Reply) -> Told {
+    match reply.report().await {
+        Some(status) => Told::Shim(status),
+        None => Told::Nobody,
+    }
+}
+
+/// What the kernel says when the tool has ended.
+async fn of_kernel(pidfd: Option<Arc<OwnedFd>>, info: ExitInfo) -> Told {
+    match pidfd {
+        Some(pidfd) => Told::Kernel(ended(&pidfd, info).await),
+        None => Told::Kernel(ExitStatus::Unknown(Why::NoKernelSupport)),
+    }
 }
 
 /// What the shim is told; `None` for what cannot be told.
@@ -131,13 +203,16 @@ enum Told {
     Kernel(ExitStatus),
     Shim(Status),
     Nobody,
+    /// It runs on, and the warden goes down.
+    Left,
 }
 
 /// A tool that was handed off and runs.
 struct Watch<'a> {
     warden: &'a Arc<Warden>,
     id: Id,
-    caller: Caller,
+    /// Its process, unless that had ended before anybody could tell which it is.
+    root: Option<Identity>,
     leaf: Option<Leaf>,
     clock: Instant,
     timed_out: bool,
@@ -149,27 +224,9 @@ impl Watch<'_> {
     async fn follow(
         &mut self,
         run: &mut Run,
-        mut reply: Reply,
-        report: bool,
+        end: impl Future<Output = Told>,
         limit: Option<Duration>,
     ) -> Told {
-        let info = self.warden.exit_info;
-        let pidfd = self.caller.pidfd.clone();
-        let end = async move {
-            if report {
-                match reply.report().await {
-                    Some(status) => Told::Shim(status),
-                    None => Told::Nobody,
-                }
-            } else {
-                // The tool's end of the connection closes as it starts; nothing more comes over it.
-                drop(reply);
-                match pidfd {
-                    Some(pidfd) => Told::Kernel(ended(&pidfd, info).await),
-                    None => Told::Kernel(ExitStatus::Unknown(Why::NoKernelSupport)),
-                }
-            }
-        };
         tokio::pin!(end);
         let time_is_up = async {
             match limit {
@@ -201,15 +258,30 @@ impl Watch<'_> {
                         self.each(thaw_tree, Leaf::thaw);
                         self.noted(self.warden.holds.remove_tools(&[self.id]));
                     }
-                    Order::Leave => return Told::Kernel(ExitStatus::Unknown(Why::Refused("the warden went down".to_owned()))),
+                    Order::Leave => return Told::Left,
                 },
             }
         }
     }
 
+    fn finished(self, told: Told) -> Finished {
+        let (id, clock) = (self.id, self.clock);
+        let finished = match told {
+            Told::Kernel(ExitStatus::Code(code)) => exit(id, clock, "kernel", Status::Exited(code)),
+            Told::Kernel(ExitStatus::Signal(signal)) => {
+                exit(id, clock, "kernel", Status::Killed(signal))
+            }
+            Told::Kernel(ExitStatus::Unknown(why)) => unknown(id, clock, &why.to_string()),
+            Told::Shim(status) => exit(id, clock, "shim", status),
+            Told::Nobody => unknown(id, clock, "the shim that waited for it did not report"),
+            Told::Left => unknown(id, clock, "the warden went down"),
+        };
+        Finished { timed_out: self.timed_out, error: self.stopped, ..finished }
+    }
+
     /// Ends the tree politely, then not; on a thread of its own, as the grace takes its time.
     fn end(&mut self) {
-        let Some(identity) = self.caller.identity() else { return };
+        let Some(identity) = self.root else { return };
         let (grace, leaf) = (self.warden.config.grace, self.leaf.take());
         tokio::task::spawn_blocking(move || {
             // What is frozen would sleep through its grace.
@@ -223,10 +295,10 @@ impl Watch<'_> {
 
     /// Writes down that it is going to stand, so that a warden after this one can let it go on.
     fn is_frozen(&self, origin: &Origin) {
-        let Some(root) = self.caller.identity() else { return };
+        let Some(root) = self.root else { return };
         let cgroup = self.leaf.as_ref().map(|leaf| leaf.path().to_owned());
-        let Some(frozen) = Frozen::new(self.id, root, cgroup, origin) else { return };
-        self.noted(self.warden.holds.add_tool(frozen));
+        let Some(tool) = Tool::new(self.id, root, cgroup, origin) else { return };
+        self.noted(self.warden.holds.add_tool(tool));
     }
 
     fn noted(&self, written: Result<(), HoldError>) {
@@ -240,7 +312,7 @@ impl Watch<'_> {
         tree: impl FnOnce(Identity, Scope) -> Report,
         cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
     ) {
-        let Some(identity) = self.caller.identity() else { return };
+        let Some(identity) = self.root else { return };
         let problems = match &self.leaf {
             Some(leaf) => cgroup(leaf).err().map(|error| error.to_string()).into_iter().collect(),
             None => tree(identity, Scope::Whole).problems,

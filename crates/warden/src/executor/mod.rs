@@ -34,6 +34,7 @@ use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
 pub(crate) use ghost::{Ghosts, clear_doors, is_ghost, learn, reap};
+pub(crate) use handoff::take_up;
 pub(crate) use pool::Pool;
 
 /// What stands between an approved plan and its start: what is still to be recorded, and the client.

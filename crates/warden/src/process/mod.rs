@@ -14,7 +14,7 @@ pub mod usage;
 
 pub(crate) use holders::holders;
 pub(crate) use ids::Ids;
-pub(crate) use proc::boot_id;
+pub(crate) use proc::{boot_id, steady_ms};
 
 pub use ancestry::{ancestors, cgroup_of, descends_from};
 pub use methods::Methods;

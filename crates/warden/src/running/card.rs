@@ -66,7 +66,18 @@ impl Card {
             rule: approved.rule(),
             run_as: started.run_as.as_ref().map(|found| found.user.clone()),
             recording: started.record.clone(),
-            began: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            began: now(),
+        }
+    }
+
+    /// What is known of a tool that an earlier warden handed off, and that has run for so long: the rest is in the ledger.
+    pub(crate) fn left(pid: u32, age: Duration) -> Self {
+        Self {
+            pid: Some(pid),
+            executor: "mirror",
+            method: Some(Method::Handoff),
+            began: now().saturating_sub(age),
+            ..Self::default()
         }
     }
 
@@ -89,6 +100,11 @@ impl Card {
     pub(super) fn started_ms(&self) -> u64 {
         u64::try_from(self.began.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Since the epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Words {

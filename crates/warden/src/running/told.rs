@@ -97,8 +97,13 @@ impl Running {
 
     /// Tells this command to stop; `why` is for whoever waits for it.
     pub(crate) fn stop(&self, id: RequestId, why: &str) {
+        self.tell(id, &Order::Stop { why: why.to_owned() });
+    }
+
+    /// Gives this command an order.
+    pub(crate) fn tell(&self, id: RequestId, order: &Order) {
         for entry in self.table().entries.values().filter(|entry| entry.shared.id == id) {
-            entry.order(Order::Stop { why: why.to_owned() });
+            entry.order(order.clone());
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::containers::{Containers, Members};
 use crate::control::Access;
 use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool};
+use crate::handed::HandedOff;
 use crate::holds::Holds;
 use crate::index::Index;
 use crate::intercom::{Gate, Narrows, Turns};
@@ -117,6 +118,8 @@ pub(crate) struct Warden {
     neighbours: Neighbours,
     /// What is stopped alone.
     pub(crate) holds: Holds,
+    /// What was handed off and runs, for the next warden.
+    pub(crate) handed: Arc<HandedOff>,
     /// The jails that people created.
     created: jails::Created,
     /// The environment of prisoners that nobody registered, as far as it is known.

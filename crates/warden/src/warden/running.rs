@@ -1,14 +1,15 @@
 //! What people are told of running commands, and stopping one of them.
 
 use clawrden_api::{
-    ErrorBody, ErrorCode, RecordingFacts, RunningList, StopReport, StopRequest, display,
+    ErrorBody, ErrorCode, HistoryQuery, RecordingFacts, RunningEntry, RunningList, StopReport,
+    StopRequest, display,
 };
 use tokio::runtime::Handle;
 
 use super::control::Control;
 use super::prisoners::refused;
 use crate::control::recordings::Source;
-use crate::control::{Actor, Commands};
+use crate::control::{Actor, Backend as _, Commands};
 use crate::ledger::{self, Id, Record, Recorded};
 use crate::process::tree::Snapshot;
 use crate::process::usage::usage;
@@ -17,7 +18,11 @@ use crate::running::Unstoppable;
 
 impl Commands for Control {
     fn running(&self) -> Result<RunningList, ErrorBody> {
-        Ok(self.0.running.list())
+        let mut list = self.0.running.list();
+        for entry in list.entries.iter_mut().filter(|entry| entry.argv.is_empty()) {
+            self.recall(entry);
+        }
+        Ok(list)
     }
 
     fn count_running(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
@@ -74,6 +79,19 @@ impl Commands for Control {
         let end = end.map_err(|error| refused(ErrorCode::Internal, error.to_string()))?;
         let facts = RecordingFacts { id: id.to_string(), live, ..facts(end) };
         Ok(Source { facts, file, progress })
+    }
+}
+
+impl Control {
+    /// What the ledger says of a command that an earlier warden started.
+    fn recall(&self, entry: &mut RunningEntry) {
+        let query =
+            HistoryQuery { id: Some(entry.id.clone()), limit: Some(1), ..HistoryQuery::default() };
+        let Some(found) = self.history(query).ok().and_then(|page| page.entries.into_iter().next())
+        else {
+            return;
+        };
+        (entry.argv, entry.caller, entry.rule) = (found.argv, found.caller, found.rule);
     }
 }
 

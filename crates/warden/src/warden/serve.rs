@@ -24,6 +24,7 @@ use crate::containers::{Containers, Members};
 use crate::control::{Access, AccessError, Limits};
 use crate::engine::Engine;
 use crate::executor::{Ghosts, Pool, clear_doors, reap};
+use crate::handed::HandedOff;
 use crate::holds::Holds;
 use crate::index::{Follower, Index};
 use crate::intercom::Narrows;
@@ -219,6 +220,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         members: Members::open(config.ephemeral, switch_path.with_extension("hardened.json")),
         neighbours: Neighbours::default(),
         holds: Holds::open(&switch_path.with_extension("held.json")),
+        handed: HandedOff::open(&switch_path.with_extension("handed.jsonl")),
         created: Created::open(created_path(&switch_path)),
         engine,
         config,
@@ -233,6 +235,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let indexing = Follower::start(&warden.index, &warden.ledger);
     warden.open_books(&recovery);
     warden.take_up_approvals();
+    warden.take_up_tools();
     // What is owed is known from here on.
     let retention = Retention::start(&warden, options.keep);
     clear_doors(&warden.places.run().join("jails"));

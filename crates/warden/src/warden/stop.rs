@@ -12,7 +12,8 @@ use super::prisoners::refused;
 use super::{Warden, stopped_text};
 use crate::approvals::Now;
 use crate::engine::EngineError;
-use crate::frozen::Frozen;
+use crate::executor::take_up;
+use crate::handed::Tool;
 use crate::holds::{HoldError, Scope};
 use crate::jails::{JailName, Prisoner};
 use crate::ledger::{self, Id, Record};
@@ -98,6 +99,7 @@ impl Warden {
         report.processes = report.processes.max(processes);
         report.problems.extend(problems);
         report.problems.extend(self.forget_tools(&ended));
+        ended.iter().for_each(|&id| self.handed.remove(id));
         if !pause {
             let patience = self.config.grace + super::serve::LAST_WORDS;
             let drained = self.running.drained(patience, |origin| scope.reaches(origin));
@@ -122,7 +124,7 @@ impl Warden {
     /// # Errors
     /// When it was thrown after that was said, or that cannot be written down; then it stays thrown.
     pub(super) fn resume(
-        &self,
+        self: &Arc<Self>,
         by: String,
         request: ResumeRequest,
     ) -> Result<KillReport, ErrorBody> {
@@ -168,18 +170,21 @@ impl Warden {
 
     /// Tools that were handed off and frozen, and that nobody follows any more: a warden before this one did. Those that run
     /// for one of those that `meant` likes.
-    fn left_frozen(&self, meant: impl Fn(&Origin) -> bool) -> Vec<Frozen> {
+    fn left_frozen(&self, meant: impl Fn(&Origin) -> bool) -> Vec<Tool> {
         let mut tools = self.holds.tools();
         tools.retain(|tool| meant(&tool.origin()) && !self.running.holds(tool.id.0));
         tools
     }
 
-    /// Lets those of them go on that no stop reaches any more.
-    fn thaw_tools(&self) -> (usize, Vec<String>) {
+    /// Lets those of them go on that no stop reaches any more, and follows them from here on.
+    fn thaw_tools(self: &Arc<Self>) -> (usize, Vec<String>) {
         let tools = self.left_frozen(|origin| !self.is_paused(origin));
         let cgroups = self.methods.cgroups.as_ref();
         let ((thawed, mut problems), gone_on) = settled(&tools, |tool| tool.thaw(cgroups));
         problems.extend(self.forget_tools(&gone_on));
+        for entry in gone_on.iter().filter_map(|&id| self.handed.get(id)) {
+            take_up(self, entry);
+        }
         (thawed, problems)
     }
 
@@ -188,19 +193,44 @@ impl Warden {
         self.holds.remove_tools(ids).err().map(|error| error.to_string())
     }
 
+    /// Takes up what an earlier warden handed off and still runs. What that had frozen stands until it may go on.
+    pub(super) fn take_up_tools(self: &Arc<Self>) {
+        let frozen = self.holds.tools();
+        for entry in self.handed.tools() {
+            if frozen.iter().all(|tool| tool.id != entry.tool.id) {
+                take_up(self, entry);
+            }
+        }
+    }
+
+    /// What a stop that is in force says to what is found running for `origin`: an earlier warden may have ended before it
+    /// came to it.
+    pub(crate) fn order_for(&self, origin: &Origin) -> Option<Order> {
+        if self.is_reached(origin, false) {
+            return Some(Order::End { why: "stopped by the kill switch".to_owned() });
+        }
+        self.is_paused(origin).then_some(Order::Freeze)
+    }
+
     /// Whether a stop that freezes reaches this.
     pub(super) fn is_paused(&self, origin: &Origin) -> bool {
-        let paused = |stopped: Option<Stopped>| stopped.is_some_and(|stopped| stopped.paused);
+        self.is_reached(origin, true)
+    }
+
+    /// Whether a stop reaches this that freezes, or one that ends.
+    fn is_reached(&self, origin: &Origin, freezes: bool) -> bool {
+        let is_one = |stopped: &Stopped| stopped.paused == freezes;
         let held = |held: clawrden_api::Held| {
             let jail =
                 held.jail.is_some_and(|name| origin.jails.iter().any(|j| j.as_str() == name));
             let container = held.container.is_some_and(|container| {
                 let scope = Scope::Container(container);
-                scope.reaches(origin) || scope.may_reach(origin)
+                scope.reaches(origin) || freezes && scope.may_reach(origin)
             });
-            held.stopped.paused && (jail || container)
+            is_one(&held.stopped) && (jail || container)
         };
-        paused(self.switch.stopped()) || self.holds.all().into_iter().any(held)
+        self.switch.stopped().is_some_and(|stopped| is_one(&stopped))
+            || self.holds.all().into_iter().any(held)
     }
 
     /// What a request names. `stopped`: among what is stopped.
@@ -265,8 +295,8 @@ impl Warden {
 
 /// Does it to each, and gives those with which nothing was wrong: the others are tried again by the next word.
 fn settled(
-    tools: &[Frozen],
-    act: impl Fn(&Frozen) -> crate::process::tree::Report,
+    tools: &[Tool],
+    act: impl Fn(&Tool) -> crate::process::tree::Report,
 ) -> ((usize, Vec<String>), Vec<Id>) {
     let mut done = Vec::new();
     let total = each_of(tools, |tool| {
@@ -329,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_reached_is_not_forgotten() {
-        let standing = |id: u8, cgroup: Option<&str>| -> Frozen {
+        let standing = |id: u8, cgroup: Option<&str>| -> Tool {
             let (id, start_ticks) = (Id([id; 16]), u64::MAX);
             let told = json!({
                 "id": id, "pid": std::process::id(), "start_ticks": start_ticks, "boot": boot_id(),

@@ -1,6 +1,9 @@
-//! Tools that were handed off and frozen: they outlive the warden that did it, and the next one lets them go on, or ends them,
-//! by what is written here. Nobody is touched who is not known to be the same.
+//! Tools that were handed off: they outlive the warden that did it, and the next one finds them by what is written here, lets
+//! those go on that stand, or ends them. Nobody is touched who is not known to be the same.
 
+mod off;
+
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,21 +12,24 @@ use serde::{Deserialize, Serialize};
 use crate::jails::JailName;
 use crate::ledger::Id;
 use crate::process::cgroup::{Cgroups, Leaf};
+use crate::process::pidfd::open_identity;
 use crate::process::tree::{Report, Scope, end_tree, thaw_tree};
 use crate::process::{Identity, boot_id};
 use crate::running::Origin;
 
-/// A tool that was handed off and frozen.
+pub(crate) use off::{Entry, HandedOff, Note};
+
+/// A tool that was handed off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Frozen {
+pub(crate) struct Tool {
     /// The request.
     pub(crate) id: Id,
     pid: u32,
     start_ticks: u64,
     /// In which boot of the kernel the process has these numbers.
     boot: String,
-    /// The cgroup of its own, where it is that which was frozen; else its tree was told to stop.
+    /// The cgroup of its own, where it has one: that is frozen then; else its tree is told to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cgroup: Option<PathBuf>,
     jails: Vec<String>,
@@ -32,7 +38,7 @@ pub(crate) struct Frozen {
     is_told: bool,
 }
 
-impl Frozen {
+impl Tool {
     /// The tool of request `id`; `None` where nothing would tell its process from another one later.
     pub(crate) fn new(
         id: Id,
@@ -43,7 +49,7 @@ impl Frozen {
         let Identity { pid, start_ticks } = root;
         let Origin { jails, container, is_told } = origin.clone();
         let jails = jails.iter().map(|jail| jail.as_str().to_owned()).collect();
-        let boot = boot_id()?;
+        let boot = boot_id()?.to_owned();
         Some(Self { id, pid, start_ticks, boot, cgroup, jails, container, is_told })
     }
 
@@ -51,6 +57,22 @@ impl Frozen {
     pub(crate) fn origin(&self) -> Origin {
         let jails = self.jails.iter().filter_map(|jail| JailName::new(jail).ok());
         Origin { jails: jails.collect(), container: self.container.clone(), is_told: self.is_told }
+    }
+
+    /// Its process.
+    pub(crate) fn root(&self) -> Identity {
+        Identity { pid: self.pid, start_ticks: self.start_ticks }
+    }
+
+    /// Its process as long as that has not been reaped: the same one, of this boot.
+    pub(crate) fn open(&self) -> Option<OwnedFd> {
+        (boot_id() == Some(&*self.boot)).then(|| open_identity(self.root()).ok()).flatten()
+    }
+
+    /// Its cgroup, if that is known to be its own.
+    pub(crate) fn leaf(&self, cgroups: Option<&Cgroups>) -> Option<Leaf> {
+        let path = self.cgroup.as_ref().filter(|path| path.exists())?;
+        cgroups?.of_tool(path, &self.id.to_string())
     }
 
     /// Lets it go on, if it is still there.
@@ -84,17 +106,17 @@ impl Frozen {
         of_leaf: impl FnOnce(&Leaf) -> (usize, Option<String>),
     ) -> Report {
         // The numbers are of another boot, and so is everything else.
-        if boot_id().as_ref() != Some(&self.boot) {
+        if boot_id() != Some(&*self.boot) {
             return Report::default();
         }
         let Some(path) = &self.cgroup else {
-            return of_tree(Identity { pid: self.pid, start_ticks: self.start_ticks });
+            return of_tree(self.root());
         };
         if !path.exists() {
             return Report::default();
         }
         // Its name has the request in it.
-        match cgroups.and_then(|cgroups| cgroups.of_tool(path, &self.id.to_string())) {
+        match self.leaf(cgroups) {
             Some(leaf) => {
                 let (processes, problem) = of_leaf(&leaf);
                 Report { processes, problems: problem.into_iter().collect() }
@@ -121,14 +143,14 @@ mod tests {
     use super::*;
     use crate::process::stat;
 
-    fn standing() -> (Child, Frozen) {
+    fn standing() -> (Child, Tool) {
         let child = Command::new("sleep").arg("600").spawn().unwrap();
         kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
         stands(&child, true);
         let jails = vec![JailName::new("web").unwrap()];
         let origin = Origin { jails, container: None, is_told: true };
         let root = Identity::of(child.id()).unwrap();
-        (child, Frozen::new(Id([7; 16]), root, None, &origin).unwrap())
+        (child, Tool::new(Id([7; 16]), root, None, &origin).unwrap())
     }
 
     fn is_stopped(child: &Child) -> bool {
@@ -146,17 +168,17 @@ mod tests {
     #[test]
     fn only_the_same_process_goes_on() {
         let (mut child, frozen) = standing();
-        let later = Frozen { start_ticks: frozen.start_ticks + 1, ..frozen.clone() };
-        let other_boot = Frozen { boot: "another".to_owned(), ..frozen.clone() };
-        let no_cgroup = Frozen { cgroup: Some("/nowhere".into()), ..frozen.clone() };
+        let later = Tool { start_ticks: frozen.start_ticks + 1, ..frozen.clone() };
+        let other_boot = Tool { boot: "another".to_owned(), ..frozen.clone() };
+        let no_cgroup = Tool { cgroup: Some("/nowhere".into()), ..frozen.clone() };
         for other in [later, other_boot, no_cgroup] {
             assert_eq!(other.thaw(None), Report::default());
             assert_eq!(other.end(None, Duration::ZERO), Report::default());
             assert!(is_stopped(&child), "{other:?}");
         }
-        let foreign = Frozen { cgroup: Some("/proc".into()), ..frozen.clone() };
+        let foreign = Tool { cgroup: Some("/proc".into()), ..frozen.clone() };
         assert_eq!(foreign.thaw(None).problems.len(), 1);
-        let kept: Frozen = serde_json::from_str(&serde_json::to_string(&frozen).unwrap()).unwrap();
+        let kept: Tool = serde_json::from_str(&serde_json::to_string(&frozen).unwrap()).unwrap();
         assert_eq!((&kept, kept.origin().jails[0].as_str()), (&frozen, "web"));
         assert_eq!(kept.thaw(None).processes, 1);
         stands(&child, false);
