@@ -4,10 +4,12 @@
 //! listens, and nobody did a minute ago, an event costs one atomic load. While only those listen who want to know what came of
 //! what people were asked, as channels do, commands that nobody was asked about are told to nobody.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod listener;
+mod ring;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clawrden_api::Scope;
 use serde_json::{Value, json};
@@ -16,23 +18,15 @@ use tokio::sync::watch;
 use crate::ledger::{self, Id, Record};
 use crate::redaction;
 
-/// Events that are kept for who comes back or reads slowly.
-pub const MAX_EVENTS: usize = 4096;
-
-/// Bytes of kept events.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) use listener::{Listener, News, Wants};
+pub use ring::MAX_EVENTS;
+use ring::{About, Kept, Ring};
 
 /// Listeners, and watchers of recordings, at once. A further one is refused.
 pub const MAX_LISTENERS: usize = 256;
 
-/// Bytes of frames after which a listener is given what there is.
-const BATCH: usize = 64 * 1024;
-
 /// How long events are kept after the last listener went, for one that comes back.
 const LINGER: Duration = Duration::from_secs(60);
-
-/// Requests and entries whose jails are known.
-const MAX_KNOWN: usize = 64 * 1024;
 
 /// What happens. Clones are the same.
 #[derive(Clone)]
@@ -51,72 +45,8 @@ struct Shared {
     next: watch::Sender<u64>,
 }
 
-#[derive(Default)]
-struct Ring {
-    /// Names the time since when every event is kept. Numbers of another one say nothing.
-    epoch: u64,
-    /// The number of the first that is kept.
-    first: u64,
-    events: VecDeque<Kept>,
-    bytes: usize,
-    last_left: Option<Instant>,
-    /// The number of the first event since which none is left out; `None` while some are.
-    whole_from: Option<u64>,
-    /// When the last listener went who wanted all of it.
-    whole_left: Option<Instant>,
-    /// Requests that somebody let run, and that have not ended.
-    asked: HashSet<String>,
-    jails: HashMap<String, String>,
-    known: VecDeque<String>,
-}
-
-struct Kept {
-    /// `None`: it is about all jails.
-    about: About,
-    frame: String,
-    /// What who is bounded to some jails is told instead, where that is less.
-    bounded: Option<String>,
-}
-
-impl Kept {
-    fn bytes(&self) -> usize {
-        self.frame.len() + self.bounded.as_ref().map_or(0, String::len)
-    }
-}
-
 /// What who is bounded to some jails is told of a ledger that cannot be written.
 pub(crate) const UNWRITABLE: &str = "it cannot be written";
-
-/// Whom an event is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum About {
-    Everybody,
-    Jail(String),
-    /// Only for who is bounded to no jails.
-    Unknown,
-}
-
-/// What a listener wants to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wants {
-    /// All of it.
-    Whole,
-    /// Not what starts and ends without anybody having been asked.
-    Asked,
-}
-
-/// One who listens, until this is dropped.
-pub(crate) struct Listener {
-    _standing: Standing,
-    events: Events,
-    scope: Scope,
-    wants: Wants,
-    epoch: u64,
-    next: u64,
-    news: watch::Receiver<u64>,
-    /// What is to be said first.
-    greeting: Option<String>,
-}
 
 /// One who stands beside the seats, until this is dropped.
 pub(crate) struct Standing(Arc<Shared>);
@@ -125,15 +55,6 @@ impl Drop for Standing {
     fn drop(&mut self) {
         self.0.standing.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-/// What a listener gets next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    /// Whole frames.
-    Frames(String),
-    /// The last frame; there will be none after it.
-    Last(String),
 }
 
 impl std::fmt::Debug for Events {
@@ -398,368 +319,5 @@ fn stopped(jail: Option<&String>, has_container: bool) -> About {
     }
 }
 
-impl Ring {
-    /// The number of the next event.
-    fn end(&self) -> u64 {
-        self.first + self.events.len() as u64
-    }
-
-    /// The number at which who heard `last` goes on, if everything since is kept.
-    fn behind(&self, last: &str) -> Option<u64> {
-        let (epoch, number) = last.split_once('-')?;
-        let number: u64 = number.parse().ok()?;
-        let same = u64::from_str_radix(epoch, 16).ok()? == self.epoch;
-        (same && (self.first..=self.end()).contains(&number)).then_some(number)
-    }
-
-    fn push(&mut self, kept: Kept) {
-        self.bytes += kept.bytes();
-        self.events.push_back(kept);
-        while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
-            let Some(gone) = self.events.pop_front() else { break };
-            self.bytes -= gone.bytes();
-            self.first += 1;
-        }
-    }
-
-    fn forget(&mut self) {
-        self.first = self.end();
-        self.events = VecDeque::new();
-        self.bytes = 0;
-        self.jails = HashMap::new();
-        self.known = VecDeque::new();
-        self.whole_from = None;
-        self.asked = HashSet::new();
-    }
-
-    fn note_asked(&mut self, id: String) {
-        // So many at once are not under way; what is beyond them has ended without being told.
-        if self.asked.len() >= MAX_KNOWN {
-            self.asked.clear();
-        }
-        self.asked.insert(id);
-    }
-
-    fn know(&mut self, id: String, jail: &str) {
-        if self.jails.insert(id.clone(), jail.to_owned()).is_none() {
-            self.known.push_back(id);
-        }
-        while self.jails.len() > MAX_KNOWN {
-            let Some(oldest) = self.known.pop_front() else { break };
-            self.jails.remove(&oldest);
-        }
-        if self.known.len() > 2 * MAX_KNOWN {
-            let jails = &self.jails;
-            self.known.retain(|id| jails.contains_key(id));
-        }
-    }
-
-    /// What is over makes room for what is open.
-    fn forget_one(&mut self, id: &str) {
-        self.asked.remove(id);
-        self.jails.remove(id);
-    }
-
-    fn about(&self, id: &str) -> About {
-        self.jails.get(id).map_or(About::Unknown, |jail| About::Jail(jail.clone()))
-    }
-
-    fn reset(&self, why: &str) -> String {
-        let data = json!({ "why": why });
-        format!("id: {:x}-{}\nevent: reset\ndata: {data}\n\n", self.epoch, self.end())
-    }
-}
-
-impl Listener {
-    /// What is next. May be dropped and called again.
-    pub(crate) async fn news(&mut self) -> News {
-        if let Some(greeting) = self.greeting.take() {
-            return News::Frames(greeting);
-        }
-        loop {
-            if *self.news.borrow_and_update() == u64::MAX {
-                return News::Last("event: bye\ndata: {}\n\n".to_owned());
-            }
-            match self.read() {
-                // All of it is for others.
-                Some(News::Frames(frames)) if frames.is_empty() => {}
-                Some(news) => return news,
-                None => {}
-            }
-            if self.news.changed().await.is_err() {
-                return News::Last("event: bye\ndata: {}\n\n".to_owned());
-            }
-        }
-    }
-
-    /// What comes next, if there is anything: so much that nobody has to wait for the copying.
-    fn read(&mut self) -> Option<News> {
-        let ring = self.events.ring();
-        if ring.epoch != self.epoch || self.next < ring.first {
-            return Some(News::Last(ring.reset("you read too slowly: read everything anew")));
-        }
-        if self.next >= ring.end() {
-            return None;
-        }
-        let from = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX);
-        let mut frames = String::new();
-        for kept in ring.events.range(from..) {
-            if frames.len() >= BATCH {
-                break;
-            }
-            self.next += 1;
-            let may = match &kept.about {
-                About::Everybody => true,
-                About::Jail(jail) => self.scope.has_jail(jail),
-                About::Unknown => self.scope.jails.is_empty(),
-            };
-            if may {
-                let told = kept.bounded.as_ref().filter(|_| !self.scope.jails.is_empty());
-                frames.push_str(told.unwrap_or(&kept.frame));
-            }
-        }
-        Some(News::Frames(frames))
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let mut ring = self.events.ring();
-        ring.last_left = Some(Instant::now());
-        if self.wants == Wants::Whole {
-            ring.whole_left = ring.last_left;
-            self.events.0.whole.fetch_sub(1, Ordering::SeqCst);
-        }
-        drop(ring);
-        self.events.0.listeners.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn left(n: u8) -> Record {
-        Record::CallerLeft(ledger::CallerLeft { id: Id([n; 16]) })
-    }
-
-    fn in_jail(jail: &str) -> Scope {
-        Scope { jails: vec![jail.to_owned()], rules: Vec::new() }
-    }
-
-    fn answered(id: Id, entry: Id) -> ledger::Answered {
-        ledger::Answered::new(id, entry, "me", "cli")
-    }
-
-    async fn frames(listener: &mut Listener) -> String {
-        match listener.news().await {
-            News::Frames(frames) | News::Last(frames) => frames,
-        }
-    }
-
-    fn last_id(frames: &str) -> String {
-        let line = frames.lines().rev().find_map(|line| line.strip_prefix("id: "));
-        line.unwrap().to_owned()
-    }
-
-    #[tokio::test]
-    async fn nothing_is_kept_while_nobody_listens() {
-        let events = Events::default();
-        events.recorded(&[left(1)]);
-        assert!(!events.is_wanted() && events.ring().events.is_empty());
-        let (mut listener, is_first) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
-        assert!(is_first && frames(&mut listener).await.contains("event: hello"));
-        events.recorded(&[left(1)]);
-        assert!(frames(&mut listener).await.contains("event: caller_left"));
-    }
-
-    #[tokio::test]
-    async fn what_is_told_has_its_secrets_marked() {
-        let events = Events::default();
-        let (mut listener, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
-        frames(&mut listener).await;
-        let labels = [("api_key".to_owned(), "abcdef".to_owned())].into();
-        events.recorded(&[
-            Record::PrisonerStarted(ledger::PrisonerStarted {
-                prisoner: "p".to_owned(),
-                jail: "default".to_owned(),
-                pid: 1,
-                uid: 1,
-                argv: ledger::Argv::new(&["x"]),
-                labels,
-            }),
-            Record::Stopped(ledger::Stopped {
-                by: "me".to_owned(),
-                reason: Some("password=hunter2".to_owned()),
-                paused: false,
-                jail: None,
-                container: None,
-            }),
-        ]);
-        let heard = frames(&mut listener).await;
-        assert!(!heard.contains("abcdef") && !heard.contains("hunter2"), "{heard}");
-        assert!(
-            heard.contains("[redacted:api-key]") && heard.contains("event: stopped"),
-            "{heard}"
-        );
-    }
-
-    #[tokio::test]
-    async fn who_comes_back_hears_what_it_missed_or_that_it_missed_something() {
-        let events = Events::default();
-        let (mut first, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
-        frames(&mut first).await;
-        events.recorded(&[left(1)]);
-        let heard = last_id(&frames(&mut first).await);
-        drop(first);
-        events.recorded(&[left(2), left(3)]);
-        let (mut again, is_first) =
-            events.listen(Scope::default(), Some(&heard), Wants::Whole).unwrap();
-        assert!(!is_first && frames(&mut again).await.contains("event: hello"));
-        let missed = frames(&mut again).await;
-        assert_eq!(missed.matches("event: caller_left").count(), 2, "{missed}");
-        for stranger in ["", "x", "1-1", "ffffffffffff-0", &format!("{heard}9")] {
-            let (mut other, _) =
-                events.listen(Scope::default(), Some(stranger), Wants::Whole).unwrap();
-            assert!(frames(&mut other).await.contains("event: reset"), "{stranger}");
-        }
-        for _ in 0..=MAX_EVENTS {
-            events.recorded(&[left(4)]);
-        }
-        let (mut late, _) = events.listen(Scope::default(), Some(&heard), Wants::Whole).unwrap();
-        assert!(frames(&mut late).await.contains("event: reset"));
-        let slow = again.news().await;
-        assert!(matches!(&slow, News::Last(frame) if frame.contains("too slowly")), "{slow:?}");
-    }
-
-    #[tokio::test]
-    async fn who_is_bounded_to_a_jail_hears_of_it_alone() {
-        let events = Events::default();
-        let (mut mine, _) = events.listen(in_jail("mine"), None, Wants::Whole).unwrap();
-        frames(&mut mine).await;
-        events.know(Id([1; 16]).to_string(), "mine");
-        events.know(Id([2; 16]).to_string(), "other");
-        events.recorded(&[left(2), left(3), left(1)]);
-        let heard = frames(&mut mine).await;
-        assert_eq!(heard.matches("event: ").count(), 1, "{heard}");
-        assert!(heard.contains(r#""jail":"mine""#), "{heard}");
-        let (mut whole, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
-        frames(&mut whole).await;
-        events.alarm("/var/lib/x: disk full");
-        let heard = frames(&mut mine).await;
-        assert!(heard.contains("event: ledger_failed") && !heard.contains("/var"), "{heard}");
-        assert!(heard.contains(UNWRITABLE) && heard.starts_with("id: "), "{heard}");
-        assert!(frames(&mut whole).await.contains("/var/lib/x: disk full"));
-    }
-
-    #[tokio::test]
-    async fn what_expires_or_parks_is_told_by_its_entry_where_the_request_is_not_known() {
-        let events = Events::default();
-        let (mut mine, _) = events.listen(in_jail("mine"), None, Wants::Whole).unwrap();
-        frames(&mut mine).await;
-        events.know(Id([9; 16]).to_string(), "mine");
-        let (id, entry) = (Id([1; 16]), Id([9; 16]));
-        events.recorded(&[
-            Record::Parked(ledger::Parked { id, entry }),
-            Record::Expired(ledger::Expired { id, entry, after_ms: 1 }),
-            Record::Expired(ledger::Expired { id, entry: Id([8; 16]), after_ms: 1 }),
-        ]);
-        let heard = frames(&mut mine).await;
-        assert_eq!(heard.matches("event: ").count(), 2, "{heard}");
-    }
-
-    #[tokio::test]
-    async fn what_is_over_pushes_nothing_out_that_is_open() {
-        let events = Events::default();
-        let (_listener, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
-        events.know("open".to_owned(), "mine");
-        for n in 0..3 * MAX_KNOWN {
-            let id = Id((n as u128).to_be_bytes());
-            events.know(id.to_string(), "other");
-            events.recorded(&[crate::request::denied(id, None, String::new())]);
-        }
-        let (one, two, entry) = (Id([1; 16]), Id([2; 16]), Id([9; 16]));
-        let answered = |id| answered(id, entry);
-        let expired = |id| Record::Expired(ledger::Expired { id, entry, after_ms: 1 });
-        let denied = [Record::Denied(answered(one)), Record::Denied(answered(two))];
-        for records in [denied, [expired(one), expired(two)]] {
-            // Of the other request only its entry is known.
-            events.know(one.to_string(), "mine");
-            events.know(entry.to_string(), "mine");
-            events.recorded(&records);
-            let ring = events.ring();
-            for known in [&one, &entry] {
-                assert_eq!(ring.about(&known.to_string()), About::Unknown);
-            }
-            let told = ring.events.iter().rev().take(2);
-            assert!(told.map(|kept| &kept.about).all(|about| *about == About::Jail("mine".into())));
-        }
-        let ring = events.ring();
-        assert_eq!(ring.about("open"), About::Jail("mine".to_owned()));
-        assert!(ring.known.len() <= 2 * MAX_KNOWN + 1, "{}", ring.known.len());
-    }
-
-    #[tokio::test]
-    async fn who_comes_back_late_is_given_what_it_missed_in_pieces() {
-        let events = Events::default();
-        let (mut first, _) = events.listen(Scope::default(), None, Wants::Whole).unwrap();
-        let heard = last_id(&frames(&mut first).await);
-        for _ in 0..200 {
-            events.alarm(&"x".repeat(1000));
-        }
-        let (mut late, _) = events.listen(Scope::default(), Some(&heard), Wants::Whole).unwrap();
-        frames(&mut late).await;
-        let mut got = 0;
-        while got < 200 {
-            let piece = frames(&mut late).await;
-            assert!(piece.len() < BATCH + 2000, "{}", piece.len());
-            got += piece.matches("event: ledger_failed").count();
-        }
-        assert_eq!(got, 200);
-    }
-
-    #[tokio::test]
-    async fn what_nobody_was_asked_about_is_told_to_who_wants_all_of_it_and_to_no_channel() {
-        let events = Events::default();
-        let ended = |n: u8| {
-            let json = serde_json::json!({
-                "event": "finished", "id": Id([n; 16]), "exit_source": "kernel", "duration_ms": 1,
-            });
-            serde_json::from_value::<Record>(json).unwrap()
-        };
-        let let_run = |n: u8| Record::Approved(answered(Id([n; 16]), Id([9; 16])));
-        let (mut channel, _) = events.listen(Scope::default(), None, Wants::Asked).unwrap();
-        let first = last_id(&frames(&mut channel).await);
-        events.recorded(&[ended(1), let_run(2), ended(2), ended(2)]);
-        let heard = frames(&mut channel).await;
-        assert_eq!(heard.matches("event: finished").count(), 1, "{heard}");
-        assert_eq!(heard.matches("event: ").count(), 2, "{heard}");
-        // Who wants all of it cannot go on where some was left out.
-        let (mut whole, _) = events.listen(Scope::default(), Some(&first), Wants::Whole).unwrap();
-        assert!(frames(&mut whole).await.contains("event: reset"));
-        events.recorded(&[ended(3)]);
-        let heard = frames(&mut whole).await;
-        assert_eq!(heard.matches("event: finished").count(), 1, "{heard}");
-        let last = last_id(&heard);
-        drop(whole);
-        events.recorded(&[ended(4)]);
-        let (mut again, is_first) =
-            events.listen(Scope::default(), Some(&last), Wants::Whole).unwrap();
-        assert!(!is_first && frames(&mut again).await.contains("event: hello"));
-        assert!(frames(&mut again).await.contains("event: finished"), "it is waited for");
-    }
-
-    #[tokio::test]
-    async fn listeners_are_bounded_and_let_go_at_the_end() {
-        let events = Events::default();
-        let mut all: Vec<_> = (0..MAX_LISTENERS)
-            .map(|_| events.listen(Scope::default(), None, Wants::Whole).unwrap().0)
-            .collect();
-        assert!(events.listen(Scope::default(), None, Wants::Whole).is_err());
-        drop(all.pop());
-        assert!(events.listen(Scope::default(), None, Wants::Whole).is_ok());
-        events.close();
-        frames(&mut all[0]).await;
-        assert!(matches!(all[0].news().await, News::Last(_)));
-    }
-}
+mod tests;
