@@ -60,6 +60,13 @@ impl Beating {
     }
 }
 
+impl Drop for Beating {
+    /// Of a test that fails nothing goes on for ever.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
 /// Waits until it is written down that this tool runs.
 fn is_written(house: &House, tool: &Child) {
     let pid = format!("\"pid\":{},", tool.id());

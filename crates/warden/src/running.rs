@@ -224,11 +224,6 @@ impl Entry {
 }
 
 impl Run {
-    /// The request.
-    pub(crate) fn id(&self) -> RequestId {
-        self.shared.id
-    }
-
     /// Whom it runs for.
     pub(crate) fn origin(&self) -> &Origin {
         &self.shared.origin

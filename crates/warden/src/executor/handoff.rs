@@ -24,6 +24,9 @@ use crate::process::{ExitInfo, ExitStatus, Identity};
 use crate::running::{Card, Order, Origin, Run};
 use crate::warden::Warden;
 
+/// How long a tool runs before it is written down for the next warden. Most have ended by then.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// Hands the plan to the shim, and follows the process to its end.
 pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let plan = start.approved.plan();
@@ -92,12 +95,10 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         return finish(warden, &run, finished, spent.filter(|_| !in_part));
     }
     drop(spent);
-    let root = caller.identity();
-    let note = noted(warden, &run, root, leaf.as_ref(), timeout.duration());
     crate::crash::point("after_ack");
     run.is_in(Some(tree(&caller, leaf.as_ref())));
-    let mut watch = Watch { warden, id, root, leaf, clock, timed_out: false, stopped: None };
-    let (reply, pidfd, info) = (start.reply, caller.pidfd, warden.exit_info);
+    let (reply, pidfd, info) = (start.reply, caller.pidfd.clone(), warden.exit_info);
+    let mut watch = Watch::new(warden, id, Root::Asked(caller), leaf, clock);
     let end = async move {
         if report {
             reported(reply).await
@@ -108,7 +109,6 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         }
     };
     let told = watch.follow(&mut run, end, timeout.duration()).await;
-    forget(note, &told);
     let finished = watch.finished(told);
     let has_failed = finished.exit_code != Some(0);
     let exceeded = || exceeded(bounded.as_ref()).filter(|_| has_failed);
@@ -132,38 +132,16 @@ pub(crate) fn take_up(warden: &Arc<Warden>, entry: Entry) {
     let warden = Arc::clone(warden);
     tokio::spawn(async move {
         let clock = Instant::now().checked_sub(entry.age()).unwrap_or_else(Instant::now);
-        let (root, warden) = (Some(root), &warden);
-        let mut watch = Watch { warden, id, root, leaf, clock, timed_out: false, stopped: None };
+        let mut watch = Watch::new(&warden, id, Root::Known(root), leaf, clock);
+        watch.note = Noted::Is(note);
         let end = of_kernel(Some(pidfd), warden.exit_info);
         let told = watch.follow(&mut run, end, entry.time_left()).await;
-        forget(Some(note), &told);
+        let finished = watch.finished(told);
         // Who said that the end is not known does not say another one.
         if !entry.has_end {
-            finish(warden, &run, watch.finished(told), None);
+            finish(&warden, &run, finished, None);
         }
     });
-}
-
-/// Writes down that it runs, for the next warden. Once it is on its way: nobody waits for that, and of one that has ended by
-/// then nothing is to be known.
-fn noted(
-    warden: &Warden,
-    run: &Run,
-    root: Option<Identity>,
-    leaf: Option<&Leaf>,
-    limit: Option<Duration>,
-) -> Option<Note> {
-    let cgroup = leaf.map(|leaf| leaf.path().to_owned());
-    let tool = Tool::new(Id(run.id()), root?, cgroup, run.origin())?;
-    warden.handed.add(Entry::new(tool, limit))
-}
-
-/// Before the ledger says how it ended: one warden alone does that. What is left runs on, and the next one follows it.
-fn forget(note: Option<Note>, told: &Told) {
-    match (note, told) {
-        (Some(note), Told::Left) => note.leave(),
-        (note, _) => drop(note),
-    }
 }
 
 /// What the shim says that waits for the tool.
@@ -207,12 +185,37 @@ enum Told {
     Left,
 }
 
+/// The first process of a tool.
+enum Root {
+    /// It was the caller.
+    Asked(Caller),
+    /// An earlier warden knew it.
+    Known(Identity),
+}
+
+impl Root {
+    /// Which it is, unless it had ended before anybody could tell.
+    fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Asked(caller) => caller.identity(),
+            Self::Known(identity) => Some(*identity),
+        }
+    }
+}
+
+/// Whether it is written down for the next warden that a tool runs.
+enum Noted {
+    NotYet,
+    CannotBe,
+    Is(Note),
+}
+
 /// A tool that was handed off and runs.
 struct Watch<'a> {
     warden: &'a Arc<Warden>,
     id: Id,
-    /// Its process, unless that had ended before anybody could tell which it is.
-    root: Option<Identity>,
+    root: Root,
+    note: Noted,
     leaf: Option<Leaf>,
     clock: Instant,
     timed_out: bool,
@@ -220,7 +223,18 @@ struct Watch<'a> {
     stopped: Option<String>,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    fn new(
+        warden: &'a Arc<Warden>,
+        id: Id,
+        root: Root,
+        leaf: Option<Leaf>,
+        clock: Instant,
+    ) -> Self {
+        let (note, timed_out, stopped) = (Noted::NotYet, false, None);
+        Self { warden, id, root, note, leaf, clock, timed_out, stopped }
+    }
+
     async fn follow(
         &mut self,
         run: &mut Run,
@@ -235,6 +249,8 @@ impl Watch<'_> {
             }
         };
         tokio::pin!(time_is_up);
+        let settled = tokio::time::sleep(SETTLED);
+        tokio::pin!(settled);
         loop {
             tokio::select! {
                 biased;
@@ -244,6 +260,7 @@ impl Watch<'_> {
                     tracing::info!(id = %self.id, after = ?self.clock.elapsed(), "a command ran out of its time");
                     self.end();
                 }
+                () = &mut settled, if matches!(self.note, Noted::NotYet) => self.write_down(run, limit),
                 order = run.order() => match order {
                     Order::End { .. } => self.end(),
                     Order::Stop { why } => {
@@ -258,14 +275,35 @@ impl Watch<'_> {
                         self.each(thaw_tree, Leaf::thaw);
                         self.noted(self.warden.holds.remove_tools(&[self.id]));
                     }
-                    Order::Leave => return Told::Left,
+                    Order::Leave => {
+                        if matches!(self.note, Noted::NotYet) {
+                            self.write_down(run, limit);
+                        }
+                        return Told::Left;
+                    }
                 },
             }
         }
     }
 
+    /// Writes down that it runs, for the next warden.
+    fn write_down(&mut self, run: &Run, limit: Option<Duration>) {
+        let cgroup = self.leaf.as_ref().map(|leaf| leaf.path().to_owned());
+        let tool =
+            self.root.identity().and_then(|root| Tool::new(self.id, root, cgroup, run.origin()));
+        let note = tool
+            .and_then(|tool| self.warden.handed.add(Entry::new(tool, limit, self.clock.elapsed())));
+        self.note = note.map_or(Noted::CannotBe, Noted::Is);
+    }
+
+    /// How it ended. Nothing more is written down of it for the next warden, unless it runs on: one alone says in the ledger
+    /// how it ended.
     fn finished(self, told: Told) -> Finished {
         let (id, clock) = (self.id, self.clock);
+        match (self.note, &told) {
+            (Noted::Is(note), Told::Left) => note.leave(),
+            (note, _) => drop(note),
+        }
         let finished = match told {
             Told::Kernel(ExitStatus::Code(code)) => exit(id, clock, "kernel", Status::Exited(code)),
             Told::Kernel(ExitStatus::Signal(signal)) => {
@@ -281,7 +319,7 @@ impl Watch<'_> {
 
     /// Ends the tree politely, then not; on a thread of its own, as the grace takes its time.
     fn end(&mut self) {
-        let Some(identity) = self.root else { return };
+        let Some(identity) = self.root.identity() else { return };
         let (grace, leaf) = (self.warden.config.grace, self.leaf.take());
         tokio::task::spawn_blocking(move || {
             // What is frozen would sleep through its grace.
@@ -295,7 +333,7 @@ impl Watch<'_> {
 
     /// Writes down that it is going to stand, so that a warden after this one can let it go on.
     fn is_frozen(&self, origin: &Origin) {
-        let Some(root) = self.root else { return };
+        let Some(root) = self.root.identity() else { return };
         let cgroup = self.leaf.as_ref().map(|leaf| leaf.path().to_owned());
         let Some(tool) = Tool::new(self.id, root, cgroup, origin) else { return };
         self.noted(self.warden.holds.add_tool(tool));
@@ -312,7 +350,7 @@ impl Watch<'_> {
         tree: impl FnOnce(Identity, Scope) -> Report,
         cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
     ) {
-        let Some(identity) = self.root else { return };
+        let Some(identity) = self.root.identity() else { return };
         let problems = match &self.leaf {
             Some(leaf) => cgroup(leaf).err().map(|error| error.to_string()).into_iter().collect(),
             None => tree(identity, Scope::Whole).problems,

@@ -41,10 +41,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A tool that begins, and may run for so long.
-    pub(crate) fn new(tool: Tool, limit: Option<Duration>) -> Self {
-        let limit_ms = limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-        Self { tool, began_ms: steady_ms(), limit_ms, has_end: false }
+    /// A tool that may run for so long, and has run for a while already.
+    pub(crate) fn new(tool: Tool, limit: Option<Duration>, age: Duration) -> Self {
+        let in_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let began_ms = steady_ms().saturating_sub(in_ms(age));
+        Self { tool, began_ms, limit_ms: limit.map(in_ms), has_end: false }
     }
 
     /// For how long it has run.
@@ -107,9 +108,11 @@ impl HandedOff {
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// What is written down.
+    /// What is written down, oldest first.
     pub(crate) fn tools(&self) -> Vec<Entry> {
-        self.state().tools.values().cloned().collect()
+        let mut tools: Vec<Entry> = self.state().tools.values().cloned().collect();
+        tools.sort_by_key(|entry| entry.began_ms);
+        tools
     }
 
     /// One of them.
@@ -286,7 +289,7 @@ mod tests {
             let origin = Origin { jails, container: None, is_told: true };
             let root = Identity::of(self.0.id()).unwrap();
             let tool = Tool::new(Id([id; 16]), root, None, &origin).unwrap();
-            Entry::new(tool, Some(Duration::from_secs(60)))
+            Entry::new(tool, Some(Duration::from_secs(60)), Duration::ZERO)
         }
     }
 
