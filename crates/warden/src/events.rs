@@ -129,6 +129,7 @@ impl Events {
             next: resumed.unwrap_or(end),
             news: self.0.next.subscribe(),
             greeting,
+            rests_until: None,
         };
         Ok((listener, is_first))
     }
@@ -300,6 +301,11 @@ impl Events {
             }
             is_open
         });
+    }
+
+    /// How many listen.
+    fn listeners(&self) -> usize {
+        self.0.listeners.load(Ordering::SeqCst)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {

@@ -8,6 +8,7 @@ use super::answer::{AnswerError, Now, millis};
 use super::entry::{Seen, Times};
 use super::identity::Identity;
 use super::ids::{Prefix, digits_needed, shortened};
+use super::part::Part;
 use super::scope::Life;
 use super::state::{Entry, State, has_room};
 use super::votes::Vote;
@@ -15,10 +16,12 @@ use super::wants::{Want, are_met, progress};
 use crate::ledger::Id;
 
 impl State {
-    pub(super) fn queue(&self) -> Vec<Seen> {
+    pub(super) fn part(&self, part: &Part<'_>) -> (Vec<Seen>, bool) {
         let mut all: Vec<(&Id, &Entry)> = self.entries.iter().collect();
-        all.sort_by_key(|(id, entry)| (entry.since_ms, **id));
-        all.into_iter().map(|(&id, entry)| self.see(id, entry)).collect()
+        all.sort_unstable_by_key(|(id, entry)| (entry.since_ms, **id));
+        let place = |(id, entry): &(&Id, &Entry)| (entry.since_ms, id.to_string());
+        let (some, more) = part.of(all, |(_, entry)| &entry.details.jail, place);
+        (some.into_iter().map(|(&id, entry)| self.see(id, entry)).collect(), more)
     }
 
     fn see(&self, id: Id, entry: &Entry) -> Seen {

@@ -21,6 +21,7 @@ mod loan;
 mod look;
 mod outlook;
 mod owed;
+mod part;
 mod remembered;
 mod repeating;
 mod restoring;
@@ -57,6 +58,7 @@ pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
 pub use loan::Loan;
+pub use part::Part;
 pub use remembered::MAX_REMEMBERED;
 pub use restoring::{Answerer, Recovered, Restored};
 pub use scope::{Life, MAX_SCOPE, Scope};
@@ -373,8 +375,14 @@ impl Approvals {
     /// Everything that waits, oldest first.
     #[must_use]
     pub fn queue(&self) -> Vec<QueueEntry> {
-        let seen = self.state().queue();
-        seen.into_iter().map(Seen::show).collect()
+        self.part(&Part::whole()).0
+    }
+
+    /// A part of what waits, oldest first, and whether more comes behind it.
+    #[must_use]
+    pub fn part(&self, part: &Part<'_>) -> (Vec<QueueEntry>, bool) {
+        let (seen, more) = self.state().part(part);
+        (seen.into_iter().map(Seen::show).collect(), more)
     }
 
     /// What waits under this id in the jails that `has_jail` picks, as if there were no others; else as for

@@ -6,8 +6,8 @@ use std::time::Instant;
 use clawrden_api::{
     AnswerRequest, Answered, ChatService, ConfigInfo, ErrorBody, History, HistoryQuery,
     IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover,
-    PolicyReloaded, PrisonerAnswer, PrisonerRequest, Queue, ResumeRequest, SessionInfo, Status,
-    TokenInfo,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, QueueEntry, ResumeRequest, SessionInfo,
+    Status, TokenInfo,
 };
 
 use super::actor::Actor;
@@ -20,6 +20,7 @@ use super::peer::{Peer, Refusal};
 use super::people::Folk;
 use super::policy::Lawyer;
 use super::running::Commands;
+use crate::approvals::Part;
 use crate::metrics::Format;
 
 /// A person's answer to a request that waits.
@@ -136,11 +137,11 @@ pub trait Backend:
     /// The last request of these jails that nobody could have answered, with how many there were in them.
     fn no_approver(&self, in_jail: &dyn Fn(&str) -> bool) -> Option<NoApprover>;
 
-    /// `GET /api/queue`.
+    /// `GET /api/queue`: a part of it, and whether more comes behind that.
     ///
     /// # Errors
     /// When the queue cannot be told.
-    fn queue(&self) -> Result<Queue, ErrorBody>;
+    fn queue(&self, part: &Part<'_>) -> Result<(Vec<QueueEntry>, bool), ErrorBody>;
 
     /// `POST /api/queue/{id}/approve` and `…/deny`. `id` has 4 to 32 small hex digits. Whether the actor's scope has the
     /// request's jail and rule is looked at here.

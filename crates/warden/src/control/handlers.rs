@@ -21,6 +21,7 @@ use super::backend::{Backend, Verdict};
 use super::reply::{Failure, plain, tagged};
 use super::routes::{Control, blocking, shown};
 use super::{body, history, once, openapi, pages};
+use crate::approvals::Part;
 use crate::events::UNWRITABLE;
 
 /// Digits of a request's id, and of the shortest prefix that stands for one.
@@ -61,8 +62,8 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.jails.retain(|jail| scope.has_jail(&jail.name));
     status.held.retain(|held| held.jail.as_ref().is_some_and(|jail| scope.has_jail(jail)));
     status.no_approver = backend.no_approver(&|jail| scope.has_jail(jail));
-    let waiting = backend.queue()?.entries;
-    status.pending = waiting.iter().filter(|entry| scope.has_jail(&entry.jail)).count();
+    let theirs = Part { has_jail: &|jail| scope.has_jail(jail), ..Part::whole() };
+    status.pending = backend.queue(&theirs)?.0.len();
     status.running = backend.count_running(&|jail| scope.has_jail(jail));
     // That nothing runs is for everybody; why says where things are.
     let error = status.ledger.error.as_ref().map(|_| UNWRITABLE.to_owned());
@@ -86,9 +87,9 @@ pub(super) async fn queue(
 ) -> Answer {
     let wanted = pages::wanted(&uri)?;
     ask(&headers, move || {
-        let mut queue = control.backend.queue()?;
-        queue.entries.retain(|entry| actor.scope.has_jail(&entry.jail));
-        Ok(wanted.of(queue))
+        let has_jail = |jail: &str| actor.scope.has_jail(jail);
+        let (entries, more) = control.backend.queue(&wanted.part(&has_jail))?;
+        Ok(pages::page(entries, more))
     })
     .await
 }

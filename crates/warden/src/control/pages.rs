@@ -7,6 +7,7 @@ use clawrden_api::{ErrorCode, Queue, QueueEntry, QueueQuery};
 
 use super::history::{MAX_LIMIT, cause};
 use super::reply::Failure;
+use crate::approvals::Part;
 
 /// The query of `GET /api/queue`, checked.
 pub(super) struct Wanted {
@@ -37,27 +38,24 @@ fn position(cursor: &str) -> Option<(u64, String)> {
 }
 
 impl Wanted {
-    /// The page of a queue that is oldest first.
-    pub(super) fn of(&self, queue: Queue) -> Queue {
-        let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
-        let mut entries = queue.entries;
-        if let Some(after) = &self.after {
-            let begin = entries.partition_point(|entry| place(entry) <= *after);
-            entries.drain(..begin);
-        }
-        let more = entries.len() > self.limit;
-        entries.truncate(self.limit);
-        let last = entries.last().filter(|_| more);
-        let next = last.map(|entry| format!("{}-{}", entry.since_ms, entry.id));
-        Queue { entries, next }
+    /// The part of the queue that this page is, of the jails that `has_jail` picks.
+    pub(super) fn part<'a>(&self, has_jail: &'a dyn Fn(&str) -> bool) -> Part<'a> {
+        Part { has_jail, after: self.after.clone(), limit: self.limit }
     }
+}
+
+/// The page with these entries, and with a cursor where more come behind them.
+pub(super) fn page(entries: Vec<QueueEntry>, more: bool) -> Queue {
+    let last = entries.last().filter(|_| more);
+    let next = last.map(|entry| format!("{}-{}", entry.since_ms, entry.id));
+    Queue { entries, next }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn queue(ids: impl IntoIterator<Item = u64>) -> Queue {
+    fn queue(ids: impl IntoIterator<Item = u64>) -> Vec<QueueEntry> {
         let entry = |n: u64| {
             let json = serde_json::json!({
                 "id": format!("{n:032x}"), "short": "", "jail": "", "caller": {}, "argv": [], "executor": "",
@@ -65,7 +63,14 @@ mod tests {
             });
             serde_json::from_value::<QueueEntry>(json).unwrap()
         };
-        Queue { entries: ids.into_iter().map(entry).collect(), next: None }
+        ids.into_iter().map(entry).collect()
+    }
+
+    /// The page of a queue that is oldest first.
+    fn of(wanted: &Wanted, queue: Vec<QueueEntry>) -> Queue {
+        let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
+        let (entries, more) = wanted.part(&|_| true).of(queue, |entry| &entry.jail, place);
+        page(entries, more)
     }
 
     fn ask(query: &str) -> Result<Wanted, Failure> {
@@ -79,7 +84,7 @@ mod tests {
         for round in 0.. {
             let page = ask(&format!("limit=4{cursor}")).unwrap();
             // The last one of each page goes before the next is asked for.
-            let page = page.of(queue((0..18).filter(|n| round == 0 || n % 4 != 3)));
+            let page = of(&page, queue((0..18).filter(|n| round == 0 || n % 4 != 3)));
             seen.extend(page.entries.iter().map(|e| e.id.clone()));
             let Some(next) = page.next else { break };
             cursor = format!("&cursor={next}");
@@ -91,7 +96,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_everything_comes_and_nonsense_is_refused() {
-        let all = ask("").unwrap().of(queue(0..2000));
+        let all = of(&ask("").unwrap(), queue(0..2000));
         assert_eq!((all.entries.len(), all.next), (2000, None));
         for bad in ["limit=0", "limit=1001", "cursor=", "cursor=1-x", "cursor=7", "colour=red"] {
             assert!(ask(bad).is_err(), "{bad}");

@@ -20,6 +20,7 @@ use super::history::cause;
 use super::reply::Failure;
 use super::routes::{Control, blocking};
 use super::seats::Seat;
+use crate::approvals::Part;
 use crate::events::{Listener, News, Wants};
 
 /// How often something is sent where nothing happens, so that both sides know that the other is there.
@@ -56,7 +57,7 @@ pub(super) async fn events(
             Failure::new(ErrorCode::TooMany, "there are enough listeners; close some of them")
         })?;
         if is_first {
-            for entry in backend.queue()?.entries {
+            for entry in backend.queue(&Part::whole())?.0 {
                 events.know(entry.id, &entry.jail);
             }
             for (id, jail) in backend.open_requests() {

@@ -1,13 +1,17 @@
 //! Reading the ring: each listener at its own place.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::Duration;
 
 use clawrden_api::Scope;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::ring::About;
 use super::{Events, Standing};
+
+/// What it takes to tell one listener, about, on a machine that is not fast.
+const EACH: Duration = Duration::from_micros(50);
 
 /// Bytes of frames after which a listener is given what there is.
 pub(super) const BATCH: usize = 64 * 1024;
@@ -32,6 +36,8 @@ pub(crate) struct Listener {
     pub(super) news: watch::Receiver<u64>,
     /// What is to be said first.
     pub(super) greeting: Option<String>,
+    /// It was told something, and the others are to be told until then.
+    pub(super) rests_until: Option<Instant>,
 }
 
 /// What a listener gets next.
@@ -43,11 +49,23 @@ pub(crate) enum News {
     Last(String),
 }
 
+/// How long who was told rests where so many listen: what happens meanwhile it hears at once. Else each event would be as many
+/// writes as there are listeners, before anybody else is served.
+fn rest(listeners: usize) -> Option<Duration> {
+    let rest = EACH.saturating_mul(u32::try_from(listeners).unwrap_or(u32::MAX));
+    // A timer knows milliseconds.
+    (rest >= Duration::from_millis(1)).then_some(rest)
+}
+
 impl Listener {
     /// What is next. May be dropped and called again.
     pub(crate) async fn news(&mut self) -> News {
         if let Some(greeting) = self.greeting.take() {
             return News::Frames(greeting);
+        }
+        if let Some(until) = self.rests_until {
+            sleep_until(until).await;
+            self.rests_until = None;
         }
         loop {
             if *self.news.borrow_and_update() == u64::MAX {
@@ -56,7 +74,11 @@ impl Listener {
             match self.read() {
                 // All of it is for others.
                 Some(News::Frames(frames)) if frames.is_empty() => {}
-                Some(news) => return news,
+                Some(news) => {
+                    self.rests_until =
+                        rest(self.events.listeners()).map(|rest| Instant::now() + rest);
+                    return news;
+                }
                 None => {}
             }
             if self.news.changed().await.is_err() {
@@ -98,7 +120,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut ring = self.events.ring();
-        ring.last_left = Some(Instant::now());
+        ring.last_left = Some(std::time::Instant::now());
         if self.wants == Wants::Whole {
             ring.whole_left = ring.last_left;
             self.events.0.whole.fetch_sub(1, Ordering::SeqCst);

@@ -36,6 +36,33 @@ async fn nothing_is_kept_while_nobody_listens() {
     assert!(frames(&mut listener).await.contains("event: caller_left"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_many_listen_who_was_told_hears_of_the_rest_at_once_a_moment_later() {
+    let events = Events::default();
+    let listen = || events.listen(Scope::default(), None, Wants::Whole).unwrap().0;
+    let mut one = listen();
+    frames(&mut one).await;
+    let began = tokio::time::Instant::now();
+    events.recorded(&[left(1)]);
+    frames(&mut one).await;
+    events.recorded(&[left(2)]);
+    frames(&mut one).await;
+    assert_eq!(began.elapsed(), std::time::Duration::ZERO, "alone it waits for nothing");
+    let _others: Vec<Listener> = (1..200).map(|_| listen()).collect();
+    events.recorded(&[left(3)]);
+    frames(&mut one).await;
+    assert_eq!(
+        began.elapsed(),
+        std::time::Duration::ZERO,
+        "what comes after a rest is told at once"
+    );
+    events.recorded(&[left(4)]);
+    events.recorded(&[left(5), left(6)]);
+    let told = frames(&mut one).await;
+    assert_eq!(told.matches("event: caller_left").count(), 3, "{told}");
+    assert_eq!(began.elapsed(), std::time::Duration::from_millis(10));
+}
+
 #[tokio::test]
 async fn what_is_told_has_its_secrets_marked() {
     let events = Events::default();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clawrden_api::{
     AnswerRequest, Answered, ConfigInfo, ErrorBody, ErrorCode, History, HistoryQuery, IndexStatus,
     JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover, PolicyReloaded,
-    PrisonerAnswer, PrisonerRequest, Queue, QueueEntry, ResumeRequest, Status,
+    PrisonerAnswer, PrisonerRequest, QueueEntry, ResumeRequest, Status,
 };
 use tokio::runtime::Handle;
 
@@ -15,7 +15,7 @@ use super::Warden;
 use super::prisoners::refused;
 use super::scopes;
 use crate::again::Case;
-use crate::approvals::{self, AnswerError, Now};
+use crate::approvals::{self, AnswerError, Now, Part};
 use crate::control::access::unknown;
 use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
@@ -172,8 +172,8 @@ impl Backend for Control {
         self.0.last_unanswerable(in_jail)
     }
 
-    fn queue(&self) -> Result<Queue, ErrorBody> {
-        Ok(Queue { entries: self.0.approvals.queue(), next: None })
+    fn queue(&self, part: &Part<'_>) -> Result<(Vec<QueueEntry>, bool), ErrorBody> {
+        Ok(self.0.approvals.part(part))
     }
 
     fn answer(

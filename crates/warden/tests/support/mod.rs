@@ -23,11 +23,12 @@ use clawrden_api::{
     HistoryEntry, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest,
     LedgerProof, LedgerStatus, Overview, PatternTested, PolicyCheckRequest, PolicyChecked,
     PolicyInfo, PolicyReloaded, PolicyStatus, PolicySuggestions, PrisonerAnswer, PrisonerRequest,
-    Queue, QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer,
+    QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer,
     RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport,
     StopRequest, SuggestionAccepted,
 };
 use clawrden_api::{NoApprover, PairedUser, PeopleList, PeopleStatus, UnpairRequest};
+use clawrden_warden::approvals::Part;
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
     Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting, Folk,
@@ -426,14 +427,15 @@ impl Backend for Fake {
         })
     }
 
-    fn queue(&self) -> Result<Queue, ErrorBody> {
+    fn queue(&self, part: &Part<'_>) -> Result<(Vec<QueueEntry>, bool), ErrorBody> {
         self.note("queue".to_owned());
         let entries = self.0.lock().unwrap().entries;
         let mut entries: Vec<_> = (0..entries).map(entry).collect();
         for (number, jail) in self.named_jails().into_iter().enumerate() {
             entries.push(QueueEntry { jail, ..entry(9000 + number) });
         }
-        Ok(Queue { entries, next: None })
+        let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
+        Ok(part.of(entries, |entry| &entry.jail, place))
     }
 
     fn answer(
