@@ -375,14 +375,13 @@ impl Approvals {
     /// Everything that waits, oldest first.
     #[must_use]
     pub fn queue(&self) -> Vec<QueueEntry> {
-        self.part(&Part::whole()).0
+        self.part(&Part::whole()).0.collect()
     }
 
-    /// A part of what waits, oldest first, and whether more comes behind it.
-    #[must_use]
-    pub fn part(&self, part: &Part<'_>) -> (Vec<QueueEntry>, bool) {
+    /// A part of what waits, oldest first, each written out as it is taken, and whether more comes behind it.
+    pub fn part(&self, part: &Part<'_>) -> (impl Iterator<Item = QueueEntry> + use<>, bool) {
         let (seen, more) = self.state().part(part);
-        (seen.into_iter().map(Seen::show).collect(), more)
+        (seen.into_iter().map(Seen::show), more)
     }
 
     /// What waits under this id in the jails that `has_jail` picks, as if there were no others; else as for

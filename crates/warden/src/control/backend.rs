@@ -23,6 +23,9 @@ use super::running::Commands;
 use crate::approvals::Part;
 use crate::metrics::Format;
 
+/// Entries of the queue, each made as it is taken: ten thousand at once are more than a processor's caches hold.
+pub type Entries = Box<dyn Iterator<Item = QueueEntry> + Send>;
+
 /// A person's answer to a request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -141,7 +144,7 @@ pub trait Backend:
     ///
     /// # Errors
     /// When the queue cannot be told.
-    fn queue(&self, part: &Part<'_>) -> Result<(Vec<QueueEntry>, bool), ErrorBody>;
+    fn queue(&self, part: &Part<'_>) -> Result<(Entries, bool), ErrorBody>;
 
     /// `POST /api/queue/{id}/approve` and `…/deny`. `id` has 4 to 32 small hex digits. Whether the actor's scope has the
     /// request's jail and rule is looked at here.

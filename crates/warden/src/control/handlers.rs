@@ -18,9 +18,10 @@ use utoipa::ToSchema;
 
 use super::actor::Actor;
 use super::backend::{Backend, Verdict};
+use super::pages::{self, Page};
 use super::reply::{Failure, plain, tagged};
 use super::routes::{Control, blocking, shown};
-use super::{body, history, once, openapi, pages};
+use super::{body, history, once, openapi};
 use crate::approvals::Part;
 use crate::events::UNWRITABLE;
 
@@ -63,7 +64,7 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.held.retain(|held| held.jail.as_ref().is_some_and(|jail| scope.has_jail(jail)));
     status.no_approver = backend.no_approver(&|jail| scope.has_jail(jail));
     let theirs = Part { has_jail: &|jail| scope.has_jail(jail), ..Part::whole() };
-    status.pending = backend.queue(&theirs)?.0.len();
+    status.pending = backend.queue(&theirs)?.0.count();
     status.running = backend.count_running(&|jail| scope.has_jail(jail));
     // That nothing runs is for everybody; why says where things are.
     let error = status.ledger.error.as_ref().map(|_| UNWRITABLE.to_owned());
@@ -89,7 +90,7 @@ pub(super) async fn queue(
     ask(&headers, move || {
         let has_jail = |jail: &str| actor.scope.has_jail(jail);
         let (entries, more) = control.backend.queue(&wanted.part(&has_jail))?;
-        Ok(pages::page(entries, more))
+        Ok(Page::new(entries, more))
     })
     .await
 }

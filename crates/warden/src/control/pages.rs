@@ -1,10 +1,14 @@
 //! One page of the queue. A cursor names the entry that came last, so that entries which are answered meanwhile shift
 //! nothing.
 
+use std::cell::RefCell;
+
 use axum::extract::Query;
 use axum::http::Uri;
-use clawrden_api::{ErrorCode, Queue, QueueEntry, QueueQuery};
+use clawrden_api::{ErrorCode, QueueEntry, QueueQuery};
+use serde::ser::{Serialize, SerializeSeq as _, SerializeStruct as _, Serializer};
 
+use super::backend::Entries;
 use super::history::{MAX_LIMIT, cause};
 use super::reply::Failure;
 use crate::approvals::Part;
@@ -44,15 +48,54 @@ impl Wanted {
     }
 }
 
-/// The page with these entries, and with a cursor where more come behind them.
-pub(super) fn page(entries: Vec<QueueEntry>, more: bool) -> Queue {
-    let last = entries.last().filter(|_| more);
-    let next = last.map(|entry| format!("{}-{}", entry.since_ms, entry.id));
-    Queue { entries, next }
+/// A page that is made while it is written: as JSON it is a [`clawrden_api::Queue`].
+pub(super) struct Page {
+    entries: RefCell<Entries>,
+    more: bool,
+}
+
+impl Page {
+    /// The page with these entries, and with a cursor where `more` come behind them.
+    pub(super) fn new(entries: Entries, more: bool) -> Self {
+        Self { entries: RefCell::new(entries), more }
+    }
+}
+
+impl Serialize for Page {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entries = self.entries.borrow_mut();
+        let list = List { entries: RefCell::new(&mut **entries), last: RefCell::default() };
+        let mut page = serializer.serialize_struct("Queue", 2)?;
+        page.serialize_field("entries", &list)?;
+        let last = list.last.into_inner().filter(|_| self.more);
+        if let Some((since_ms, id)) = last {
+            page.serialize_field("next", &format!("{since_ms}-{id}"))?;
+        }
+        page.end()
+    }
+}
+
+/// Its entries, and the place of the one that came last.
+struct List<'a> {
+    entries: RefCell<&'a mut (dyn Iterator<Item = QueueEntry> + Send)>,
+    last: RefCell<Option<(u64, String)>>,
+}
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for entry in &mut **self.entries.borrow_mut() {
+            list.serialize_element(&entry)?;
+            *self.last.borrow_mut() = Some((entry.since_ms, entry.id));
+        }
+        list.end()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use clawrden_api::Queue;
+
     use super::*;
 
     fn queue(ids: impl IntoIterator<Item = u64>) -> Vec<QueueEntry> {
@@ -70,7 +113,8 @@ mod tests {
     fn of(wanted: &Wanted, queue: Vec<QueueEntry>) -> Queue {
         let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
         let (entries, more) = wanted.part(&|_| true).of(queue, |entry| &entry.jail, place);
-        page(entries, more)
+        let page = Page::new(Box::new(entries.into_iter()), more);
+        serde_json::from_slice(&serde_json::to_vec(&page).unwrap()).unwrap()
     }
 
     fn ask(query: &str) -> Result<Wanted, Failure> {
@@ -92,6 +136,22 @@ mod tests {
         seen.dedup();
         assert!(seen.is_sorted());
         assert_eq!(seen.len(), 15, "0 to 17 without 7, 11 and 15: {seen:?}");
+    }
+
+    #[test]
+    fn a_page_is_written_as_a_queue_is() {
+        for (limit, next) in [(2, Some("0-00000000000000000000000000000001")), (9, None)] {
+            let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
+            let wanted = ask(&format!("limit={limit}")).unwrap();
+            let (entries, more) =
+                wanted.part(&|_| true).of(queue(0..5), |entry| &entry.jail, place);
+            let whole = Queue { entries: entries.clone(), next: next.map(str::to_owned) };
+            let page = Page::new(Box::new(entries.into_iter()), more);
+            assert_eq!(
+                serde_json::to_string(&page).unwrap(),
+                serde_json::to_string(&whole).unwrap()
+            );
+        }
     }
 
     #[test]

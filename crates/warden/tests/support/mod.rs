@@ -31,9 +31,9 @@ use clawrden_api::{NoApprover, PairedUser, PeopleList, PeopleStatus, UnpairReque
 use clawrden_warden::approvals::Part;
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting, Folk,
-    Format, Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge,
-    serve_tcp, serve_with,
+    Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting,
+    Entries, Folk, Format, Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict,
+    serve_bridge, serve_tcp, serve_with,
 };
 use clawrden_warden::ledger::Export;
 use clawrden_warden::process::{self, Identity};
@@ -427,7 +427,7 @@ impl Backend for Fake {
         })
     }
 
-    fn queue(&self, part: &Part<'_>) -> Result<(Vec<QueueEntry>, bool), ErrorBody> {
+    fn queue(&self, part: &Part<'_>) -> Result<(Entries, bool), ErrorBody> {
         self.note("queue".to_owned());
         let entries = self.0.lock().unwrap().entries;
         let mut entries: Vec<_> = (0..entries).map(entry).collect();
@@ -435,7 +435,8 @@ impl Backend for Fake {
             entries.push(QueueEntry { jail, ..entry(9000 + number) });
         }
         let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
-        Ok(part.of(entries, |entry| &entry.jail, place))
+        let (entries, more) = part.of(entries, |entry| &entry.jail, place);
+        Ok((Box::new(entries.into_iter()), more))
     }
 
     fn answer(
