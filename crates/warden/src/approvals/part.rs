@@ -1,5 +1,5 @@
-//! A part of what waits: in which jails, behind which entry, and how many at most. What is not in it is not even shown to
-//! itself: ten thousand entries take longer to be written out than to be counted.
+//! A part of what waits: in which jails, behind which entry, and how many at most. Only that is written out: for ten
+//! thousand entries it takes far longer than to find it among them.
 
 /// See the module.
 pub struct Part<'a> {
@@ -28,11 +28,10 @@ impl Part<'_> {
     /// Cuts it out of `all`, which are in the order of their places; and whether more of them come behind it.
     pub fn of<T>(
         &self,
-        all: Vec<T>,
+        mut all: Vec<T>,
         jail: impl Fn(&T) -> &str,
         place: impl Fn(&T) -> (u64, String),
     ) -> (Vec<T>, bool) {
-        let mut all = all;
         if let Some(after) = &self.after {
             let begin = all.partition_point(|one| place(one) <= *after);
             all.drain(..begin);
