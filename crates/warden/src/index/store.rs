@@ -327,12 +327,21 @@ impl Store {
         let mut entries = Vec::new();
         // What has no postings yet is little, and is looked at row by row.
         let sql = format!(
-            "SELECT {} FROM requests WHERE seq >= ?1 AND seq < ?2 AND time_ms BETWEEN ?3 AND ?4 ORDER BY seq DESC",
+            "SELECT {} FROM requests WHERE seq >= ?1 AND seq < ?2 AND time_ms BETWEEN ?3 AND ?4 \
+             AND (?5 IS NULL OR outcome = ?5) ORDER BY seq DESC",
             rows::COLUMNS
         );
         let mut statement = self.db.prepare_cached(&sql)?;
         let sealed_end = self.sealed.saturating_mul(BLOCK).max(self.floor);
-        let values = params![signed(sealed_end), signed(end), signed(times.0), signed(times.1)];
+        // Each request that asks a person looks for approvals here, of which there are few: a row that is read costs far
+        // more than one that is passed over.
+        let values = params![
+            signed(sealed_end),
+            signed(end),
+            signed(times.0),
+            signed(times.1),
+            query.outcome
+        ];
         let mut found = statement.query(values)?;
         while let Some(row) = found.next()? {
             let entry = rows::from_row(row)?;
