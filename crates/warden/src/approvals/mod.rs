@@ -378,6 +378,13 @@ impl Approvals {
         self.part(&Part::whole()).0.collect()
     }
 
+    /// Since when what waits in the jails that `in_jail` picks does so, in milliseconds since the epoch; in no order.
+    pub(crate) fn since(&self, in_jail: impl Fn(&str) -> bool) -> Vec<u64> {
+        let state = self.state();
+        let theirs = state.entries.values().filter(|entry| in_jail(&entry.details.jail));
+        theirs.map(|entry| entry.since_ms).collect()
+    }
+
     /// A part of what waits, oldest first, each written out as it is taken, and whether more comes behind it.
     pub fn part(&self, part: &Part<'_>) -> (impl Iterator<Item = QueueEntry> + use<>, bool) {
         let (seen, more) = self.state().part(part);

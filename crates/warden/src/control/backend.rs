@@ -146,6 +146,9 @@ pub trait Backend:
     /// When the queue cannot be told.
     fn queue(&self, part: &Part<'_>) -> Result<(Entries, bool), ErrorBody>;
 
+    /// How many wait in the jails that `in_jail` picks.
+    fn count_waiting(&self, in_jail: &dyn Fn(&str) -> bool) -> usize;
+
     /// `POST /api/queue/{id}/approve` and `…/deny`. `id` has 4 to 32 small hex digits. Whether the actor's scope has the
     /// request's jail and rule is looked at here.
     ///

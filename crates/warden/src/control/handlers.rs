@@ -22,7 +22,6 @@ use super::pages::{self, Page};
 use super::reply::{Failure, plain, tagged};
 use super::routes::{Control, blocking, shown};
 use super::{body, history, once, openapi};
-use crate::approvals::Part;
 use crate::events::UNWRITABLE;
 
 /// Digits of a request's id, and of the shortest prefix that stands for one.
@@ -63,8 +62,7 @@ fn bound(status: &mut Status, scope: &Scope, backend: &dyn Backend) -> Result<()
     status.jails.retain(|jail| scope.has_jail(&jail.name));
     status.held.retain(|held| held.jail.as_ref().is_some_and(|jail| scope.has_jail(jail)));
     status.no_approver = backend.no_approver(&|jail| scope.has_jail(jail));
-    let theirs = Part { has_jail: &|jail| scope.has_jail(jail), ..Part::whole() };
-    status.pending = backend.queue(&theirs)?.0.count();
+    status.pending = backend.count_waiting(&|jail| scope.has_jail(jail));
     status.running = backend.count_running(&|jail| scope.has_jail(jail));
     // That nothing runs is for everybody; why says where things are.
     let error = status.ledger.error.as_ref().map(|_| UNWRITABLE.to_owned());

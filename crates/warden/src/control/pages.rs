@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use axum::extract::Query;
 use axum::http::Uri;
-use clawrden_api::{ErrorCode, QueueEntry, QueueQuery};
+use clawrden_api::{ErrorCode, QueueQuery};
 use serde::ser::{Serialize, SerializeSeq as _, SerializeStruct as _, Serializer};
 
 use super::backend::Entries;
@@ -63,8 +63,7 @@ impl Page {
 
 impl Serialize for Page {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut entries = self.entries.borrow_mut();
-        let list = List { entries: RefCell::new(&mut **entries), last: RefCell::default() };
+        let list = List { entries: &self.entries, last: RefCell::default() };
         let mut page = serializer.serialize_struct("Queue", 2)?;
         page.serialize_field("entries", &list)?;
         let last = list.last.into_inner().filter(|_| self.more);
@@ -77,7 +76,7 @@ impl Serialize for Page {
 
 /// Its entries, and the place of the one that came last.
 struct List<'a> {
-    entries: RefCell<&'a mut (dyn Iterator<Item = QueueEntry> + Send)>,
+    entries: &'a RefCell<Entries>,
     last: RefCell<Option<(u64, String)>>,
 }
 
@@ -94,7 +93,7 @@ impl Serialize for List<'_> {
 
 #[cfg(test)]
 mod tests {
-    use clawrden_api::Queue;
+    use clawrden_api::{Queue, QueueEntry};
 
     use super::*;
 

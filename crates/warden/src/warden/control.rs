@@ -179,6 +179,10 @@ impl Backend for Control {
         Ok((Box::new(entries), more))
     }
 
+    fn count_waiting(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
+        self.0.approvals.since(in_jail).len()
+    }
+
     fn answer(
         &self,
         actor: &Actor,

@@ -23,9 +23,8 @@ impl Counting for Control {
                         how far it is";
             return Err(refused(ErrorCode::NotReady, text.to_owned()));
         };
-        let queue = self.0.approvals.queue().into_iter();
-        let queue = queue.filter(|entry| jails.is_empty() || jails.contains(&entry.jail));
-        overview.waiting = waiting(queue.map(|entry| entry.since_ms), now);
+        let in_jail = |jail: &str| jails.is_empty() || jails.iter().any(|one| one == jail);
+        overview.waiting = waiting(self.0.approvals.since(in_jail).into_iter(), now);
         Ok(overview)
     }
 }

@@ -439,6 +439,11 @@ impl Backend for Fake {
         Ok((Box::new(entries.into_iter()), more))
     }
 
+    fn count_waiting(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
+        let part = Part { has_jail: in_jail, ..Part::whole() };
+        self.queue(&part).unwrap().0.count()
+    }
+
     fn answer(
         &self,
         actor: &Actor,
