@@ -167,10 +167,11 @@ mod tests {
 
     #[test]
     fn only_the_same_process_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
         let (mut child, frozen) = standing();
         let later = Tool { start_ticks: frozen.start_ticks + 1, ..frozen.clone() };
         let other_boot = Tool { boot: "another".to_owned(), ..frozen.clone() };
-        let no_cgroup = Tool { cgroup: Some("/nowhere".into()), ..frozen.clone() };
+        let no_cgroup = Tool { cgroup: Some(folder.path().join("gone")), ..frozen.clone() };
         for other in [later, other_boot, no_cgroup] {
             assert_eq!(other.thaw(None), Report::default());
             assert_eq!(other.end(None, Duration::ZERO), Report::default());

@@ -58,8 +58,9 @@ impl Recorded {
                 ("PATH", path("tools")),
                 ("BASH_ENV", path("start")),
                 ("RECORD", record.clone()),
+                ("HOME", path("home")),
             ])
-            .envs([("HOME", "/nowhere"), ("FUNCNEST", "20")])
+            .env("FUNCNEST", "20")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
