@@ -16,6 +16,8 @@ use crate::{Outcome, client, memory, released};
 const LISTENERS: usize = 200;
 /// Events a second that happen.
 const RATE: u32 = 1_000;
+/// Who ask at once, so that these come about.
+const ASKERS: u32 = 4;
 /// How long, in seconds; a quick run takes one.
 const SECONDS: u32 = 5;
 /// How long after the last event the slowest listener is waited for.
@@ -107,6 +109,15 @@ fn listen(control: &Path, wanted: u32) -> Outcome<thread::JoinHandle<Heard>> {
     }))
 }
 
+/// Asks for the `n`th time, once that is due, and gives the connection that waits.
+fn ask(house: &House, dir: &Path, n: u32, start: Instant) -> Result<UnixStream, String> {
+    let due = Duration::from_secs_f64(f64::from(n) / f64::from(RATE));
+    thread::sleep(due.saturating_sub(start.elapsed()));
+    let asked = client::version_2("sleep", &[&format!("-{n}")], dir, u128::from(n));
+    let waits = asked.and_then(|request| client::wait_for_a_person(&house.socket(), &request));
+    waits.map_err(|error| error.to_string())
+}
+
 fn listeners(bench: &Bench) -> Outcome<Vec<Row>> {
     let house = bench.house("api-events", ASK)?;
     let seconds = if bench.quick() { 1 } else { SECONDS };
@@ -115,16 +126,24 @@ fn listeners(bench: &Bench) -> Outcome<Vec<Row>> {
         (0..LISTENERS).map(|_| listen(&house.control(), total)).collect::<Outcome<_>>()?;
     let before = house.used();
     let start = Instant::now();
-    let mut waiting = Vec::new();
-    for n in 0..total {
-        let due = Duration::from_secs_f64(f64::from(n) / f64::from(RATE));
-        thread::sleep(due.saturating_sub(start.elapsed()));
-        let request = client::version_2("sleep", &[&format!("-{n}")], bench.dir(), u128::from(n))?;
-        waiting.push(client::wait_for_a_person(&house.socket(), &request)?);
-    }
+    // Each waits for an answer before it goes on, as a client does: one alone would be as slow as one answer.
+    let waiting = thread::scope(|scope| {
+        let (house, dir) = (&house, bench.dir());
+        let all = (0..ASKERS).map(|asker| {
+            let mine = (asker..total).step_by(ASKERS as usize);
+            scope.spawn(move || {
+                mine.map(|n| ask(house, dir, n, start)).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        let all: Vec<_> = all.collect();
+        let ended =
+            all.into_iter().map(|one| one.join().map_err(|_| "an asker failed".to_owned())?);
+        ended.collect::<Result<Vec<_>, String>>()
+    })?;
     let took = start.elapsed();
     let end = Instant::now();
     let heard: Vec<Heard> = all.into_iter().map(|one| one.join().unwrap_or_default()).collect();
+    drop(waiting);
     let used = (house.used() - before) / 1e4 / took.as_secs_f64();
     let whole = heard.iter().filter(|(count, _)| *count == total).count();
     let late = heard.iter().filter_map(|(_, last)| *last);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::bequest::Bequest;
-use super::entry::Details;
 use super::identity::Identity;
 use super::scope::Scope;
 use super::votes::{Vote, from};
+use super::written::Written;
 use crate::ledger::Id;
 use crate::people::Doors;
 
@@ -120,7 +120,7 @@ pub struct Approval {
     /// The request that it was given to, or that asked last.
     pub(super) ask: Id,
     /// What was approved, for showing it.
-    pub(super) details: Arc<Details>,
+    pub(super) details: Written,
     pub(super) identity: Identity,
     pub(super) until: Now,
     /// Who gave it.

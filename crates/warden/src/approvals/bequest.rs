@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Approval, Now};
-use super::entry::Details;
 use super::identity::Identity;
 use super::scope::Scope;
 use super::state::State;
 use super::votes::Vote;
+use super::written::Written;
 use crate::ledger::Id;
 
 /// How long what an approved command starts runs by its approval, at most, however long the command lives.
@@ -30,7 +30,7 @@ pub struct Bequest {
     scope: Scope,
     /// Who gave the approval.
     pub(super) votes: Arc<[Vote]>,
-    details: Arc<Details>,
+    details: Written,
     until: Now,
     /// Whether the command lives.
     lives: Box<dyn Fn() -> bool + Send + Sync>,
@@ -61,7 +61,7 @@ impl Bequest {
             answered_ms: approval.answered_ms,
             scope: approval.scope,
             votes: Arc::clone(&approval.votes),
-            details: Arc::clone(&approval.details),
+            details: approval.details.clone(),
             until: if ends_before { approval.until } else { most },
             lives: Box::new(lives),
             above: approval.inherited.clone(),
@@ -90,7 +90,7 @@ impl Bequest {
             pattern: None,
             inherited: Some(Arc::clone(self)),
             ask,
-            details: Arc::clone(&self.details),
+            details: self.details.clone(),
             identity,
             until: self.until,
             votes: Arc::clone(&self.votes),

@@ -1,11 +1,10 @@
-//! What is asked of a person, and what of it is held while it waits.
-//! It is for showing only: what runs is the caller's own frozen plan.
+//! What is asked of a person. It is for showing only: what runs is the caller's own frozen plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clawrden_api::{Caller, QueueApprovals, QueueContext, QueueEntry, display};
+use clawrden_api::{Caller, QueueContext};
 use serde::{Deserialize, Serialize};
 
 use super::bequest::Bequest;
@@ -61,7 +60,8 @@ impl CallerKey {
     }
 }
 
-/// What a person is shown of a request. Long argument vectors are to be folded before.
+/// What a person is shown of a request. Long argument vectors are to be folded before. As JSON it is the part of a
+/// [`clawrden_api::QueueEntry`] that stays the same while it waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
     /// The jail.
@@ -75,114 +75,34 @@ pub struct Details {
     /// The file that will run.
     pub executable: Option<String>,
     /// SHA-256 of what it holds, in hex; `None` where it was not read.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Where it will run.
     pub executor: String,
     /// The client runs it by itself, and the warden never knows what became of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_judged: bool,
     /// The user of the warden's host that it will run as, where a rule says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<String>,
     /// The rule that asks.
     pub rule: Option<String>,
     /// Why it asks.
     pub reason: String,
     /// What the agent is told to do instead, should it not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggest: Option<String>,
     /// Facts that weigh on the decision.
     pub noticed: Vec<String>,
     /// The prisoner's labels.
     pub labels: BTreeMap<String, String>,
-    /// The argument vector is all of it, as it was sent.
-    pub is_exact: bool,
+    /// The argument vector as a shell reads it back, where it is all of it, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
     /// What surrounds it.
+    #[serde(default, skip_serializing_if = "QueueContext::is_empty")]
     pub context: QueueContext,
     /// What is odd about its characters.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-}
-
-impl Details {
-    /// The bytes that holding it costs, about.
-    pub(super) fn bytes(&self) -> usize {
-        let text = |s: &String| s.len() + size_of::<String>();
-        let list = |l: &[String]| l.iter().map(text).sum::<usize>();
-        size_of::<Self>()
-            + self.jail.len()
-            + self.caller.prisoner.as_ref().map_or(0, String::len)
-            + self
-                .caller
-                .container
-                .as_ref()
-                .map_or(0, |c| c.id.len() + text(&c.name) + text(&c.image))
-            + list(&self.argv)
-            + self.cwd.as_ref().map_or(0, String::len)
-            + self.executable.as_ref().map_or(0, String::len)
-            + self.sha256.as_ref().map_or(0, String::len)
-            + self.executor.len()
-            + self.run_as.as_ref().map_or(0, String::len)
-            + self.rule.as_ref().map_or(0, String::len)
-            + self.reason.len()
-            + self.suggest.as_ref().map_or(0, String::len)
-            + list(&self.noticed)
-            + list(&self.warnings)
-            + list(&self.context.parent)
-            + self.context.git_remote.as_ref().map_or(0, String::len)
-            + self.context.git_branch.as_ref().map_or(0, String::len)
-            + self.context.touches.iter().map(|it| text(&it.path) + text(&it.kind)).sum::<usize>()
-            + self.labels.iter().map(|(k, v)| text(k) + text(v)).sum::<usize>()
-    }
-}
-
-/// An entry as it stood at one moment, taken from under the queue's lock: showing it takes longer.
-pub(super) struct Seen {
-    pub(super) id: Id,
-    pub(super) short: String,
-    /// The request that an answer is for.
-    pub(super) request: Option<Id>,
-    pub(super) details: Arc<Details>,
-    pub(super) times: Times,
-    pub(super) callers: usize,
-    pub(super) approvals: Option<QueueApprovals>,
-}
-
-impl Seen {
-    pub(super) fn show(self) -> QueueEntry {
-        let Self { id, short, request, details, times, callers, approvals } = self;
-        let it = Arc::unwrap_or_clone(details);
-        QueueEntry {
-            id: id.to_string(),
-            short,
-            request: request.map(|request| request.to_string()),
-            jail: it.jail,
-            caller: it.caller,
-            exact: it.is_exact.then(|| display::exact(&it.argv)),
-            argv: it.argv,
-            cwd: it.cwd,
-            executable: it.executable,
-            sha256: it.sha256,
-            executor: it.executor,
-            only_judged: it.only_judged,
-            run_as: it.run_as,
-            rule: it.rule,
-            reason: it.reason,
-            suggest: it.suggest,
-            noticed: it.noticed,
-            labels: it.labels,
-            warnings: it.warnings,
-            context: it.context,
-            since_ms: times.since_ms,
-            expires_ms: times.expires_ms,
-            approvals,
-            callers: u32::try_from(callers).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-/// Since when an entry waits and until when, in milliseconds since the epoch.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) since_ms: u64,
-    pub(super) expires_ms: u64,
 }

@@ -92,16 +92,16 @@ fn take_back(
 }
 
 fn show(grant: &Approval, short: String) -> GrantEntry {
-    let details = &grant.details;
+    let details = grant.details.details();
     GrantEntry {
         id: grant.entry.to_string(),
         short,
         request: grant.ask.to_string(),
-        jail: details.jail.clone(),
-        caller: details.caller.clone(),
-        argv: details.argv.clone(),
-        cwd: details.cwd.clone(),
-        executable: details.executable.clone(),
+        jail: details.jail,
+        caller: details.caller,
+        argv: details.argv,
+        cwd: details.cwd,
+        executable: details.executable,
         approver: grant.who.clone(),
         channel: grant.channel.clone(),
         reason: grant.reason.clone(),

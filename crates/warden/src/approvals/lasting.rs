@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Approval, Denial, Now, Refusal, millis};
-use super::entry::{CallerKey, Details};
+use super::entry::CallerKey;
 use super::identity::Identity;
 use super::remembered::Remembered;
 use super::repeating::Repeating;
@@ -15,6 +15,7 @@ use super::state::{Entry, Waiting};
 use super::store::{Change, Kind};
 use super::votes::Vote;
 use super::wants::Want;
+use super::written::Written;
 use crate::again::PastCase;
 use crate::ledger::Id;
 use crate::process::steady_ms;
@@ -33,7 +34,7 @@ pub(super) struct EntryRow {
     pub(super) identity: Identity,
     #[serde(default)]
     pub(super) frame: Option<Identity>,
-    pub(super) details: Details,
+    pub(super) details: Written,
     pub(super) since_ms: u64,
     pub(super) expires: Deadline,
     pub(super) timeout_ms: u64,
@@ -71,7 +72,7 @@ pub(super) struct To {
 pub(super) struct GrantRow {
     pub(super) ask: Id,
     /// `None` for one of a grant for several runs, which has them.
-    pub(super) details: Option<Details>,
+    pub(super) details: Option<Written>,
     pub(super) identity: Identity,
     pub(super) entry: Id,
     pub(super) who: String,
@@ -104,7 +105,7 @@ pub(super) struct RepeatingRow {
     pub(super) answered_ms: u64,
     pub(super) until: Deadline,
     pub(super) ask: Id,
-    pub(super) details: Details,
+    pub(super) details: Written,
     pub(super) times: u64,
     pub(super) last_ms: Option<u64>,
     #[serde(default)]
@@ -157,7 +158,7 @@ fn entry_with(id: Id, entry: &Entry, votes: &[Vote]) -> Change {
         id,
         identity: entry.identity,
         frame: entry.frame,
-        details: Details::clone(&entry.details),
+        details: entry.details.clone(),
         since_ms: entry.since_ms,
         expires: Deadline::of(entry.expires),
         timeout_ms: millis(entry.timeout),
@@ -197,7 +198,7 @@ pub(super) fn no_caller(row: Id, ask: Id) -> Change {
 pub(super) fn grant(approval: &Approval, to: Option<To>) -> Change {
     let row = GrantRow {
         ask: approval.ask,
-        details: (!approval.scope.repeats()).then(|| Details::clone(&approval.details)),
+        details: (!approval.scope.repeats()).then(|| approval.details.clone()),
         identity: approval.identity,
         entry: approval.entry,
         who: approval.who.clone(),
@@ -234,7 +235,7 @@ pub(super) fn repeating(grant: &Repeating) -> Change {
         answered_ms: grant.answered_ms,
         until: Deadline::of(grant.until),
         ask: grant.ask,
-        details: Details::clone(&grant.details),
+        details: grant.details.clone(),
         times: grant.used.times,
         last_ms: grant.used.last_ms,
         votes: grant.votes.to_vec(),

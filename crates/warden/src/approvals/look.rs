@@ -1,11 +1,8 @@
 //! Looking at what waits, and finding it by what people write of its id.
 
-use std::sync::Arc;
-
 use clawrden_api::{QueueApprovals, QueueEscalation, QueueNeed, QueueVote};
 
 use super::answer::{AnswerError, Now, millis};
-use super::entry::{Seen, Times};
 use super::identity::Identity;
 use super::ids::{Prefix, digits_needed, shortened};
 use super::part::Part;
@@ -13,6 +10,7 @@ use super::scope::Life;
 use super::state::{Entry, State, has_room};
 use super::votes::Vote;
 use super::wants::{Want, are_met, progress};
+use super::written::{Changing, Seen};
 use crate::ledger::Id;
 
 impl State {
@@ -20,21 +18,22 @@ impl State {
         let mut all: Vec<(&Id, &Entry)> = self.entries.iter().collect();
         all.sort_unstable_by_key(|(id, entry)| (entry.since_ms, **id));
         let place = |(id, entry): &(&Id, &Entry)| (entry.since_ms, id.to_string());
-        let (some, more) = part.of(all, |(_, entry)| &entry.details.jail, place);
+        let (some, more) = part.of(all, |(_, entry)| entry.details.jail(), place);
         (some.into_iter().map(|(&id, entry)| self.see(id, entry)).collect(), more)
     }
 
     fn see(&self, id: Id, entry: &Entry) -> Seen {
         let oldest = entry.callers.front().map(|caller| caller.ask);
-        Seen {
+        let now = Changing {
             id,
             short: self.short(id),
             request: oldest.or_else(|| entry.gone.back().copied()),
-            details: Arc::clone(&entry.details),
-            times: Times { since_ms: entry.since_ms, expires_ms: entry.expires.ms },
-            callers: entry.callers.len(),
+            since_ms: entry.since_ms,
+            expires_ms: entry.expires.ms,
             approvals: self.approvals_of(entry),
-        }
+            callers: u32::try_from(entry.callers.len()).unwrap_or(u32::MAX),
+        };
+        Seen { details: entry.details.clone(), now }
     }
 
     /// Whose yes it takes and has, where that is not anybody's.
@@ -112,7 +111,7 @@ impl State {
     fn resolve_in(&self, text: &str, has_jail: impl Fn(&str) -> bool) -> Result<Id, AnswerError> {
         let prefix = Prefix::new(text).ok_or_else(|| AnswerError::Malformed(text.to_owned()))?;
         let is_open =
-            |id: &Id| self.entries.get(id).is_some_and(|entry| has_jail(&entry.details.jail));
+            |id: &Id| self.entries.get(id).is_some_and(|entry| has_jail(entry.details.jail()));
         let is_answered =
             |id: &Id| self.memory.by_id.get(id).is_some_and(|past| has_jail(&past.jail));
         let open: Vec<Id> = prefix.among(&self.entries).filter(is_open).collect();

@@ -34,6 +34,7 @@ mod waiting;
 mod wants;
 mod watch;
 mod writing;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,6 @@ pub use answer::{
     Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
 };
 pub use bequest::{Bequest, MAX_BEQUEST};
-use entry::Seen;
 pub use entry::{Ask, CallerKey, Details};
 pub use escalating::Escalated;
 pub use identity::{Identity, Same};
@@ -67,6 +67,7 @@ pub use ticket::{Left, Ticket};
 pub use votes::{Moment, Vote};
 pub use wants::{Step, Want, Wants, are_met, progress, wants, whom};
 pub use watch::{Standing, Told, Watch};
+pub use written::{Changing, Seen, Written};
 
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
@@ -375,20 +376,20 @@ impl Approvals {
     /// Everything that waits, oldest first.
     #[must_use]
     pub fn queue(&self) -> Vec<QueueEntry> {
-        self.part(&Part::whole()).0.collect()
+        self.part(&Part::whole()).0.iter().map(Seen::show).collect()
     }
 
     /// Since when what waits in the jails that `in_jail` picks does so, in milliseconds since the epoch; in no order.
     pub(crate) fn since(&self, in_jail: impl Fn(&str) -> bool) -> Vec<u64> {
         let state = self.state();
-        let theirs = state.entries.values().filter(|entry| in_jail(&entry.details.jail));
+        let theirs = state.entries.values().filter(|entry| in_jail(entry.details.jail()));
         theirs.map(|entry| entry.since_ms).collect()
     }
 
-    /// A part of what waits, oldest first, each written out as it is taken, and whether more comes behind it.
-    pub fn part(&self, part: &Part<'_>) -> (impl Iterator<Item = QueueEntry> + use<>, bool) {
-        let (seen, more) = self.state().part(part);
-        (seen.into_iter().map(Seen::show), more)
+    /// A part of what waits, oldest first, and whether more comes behind it.
+    #[must_use]
+    pub fn part(&self, part: &Part<'_>) -> (Vec<Seen>, bool) {
+        self.state().part(part)
     }
 
     /// What waits under this id in the jails that `has_jail` picks, as if there were no others; else as for
@@ -409,7 +410,7 @@ impl Approvals {
     pub(crate) fn asks(&self) -> Vec<(Id, String)> {
         let state = self.state();
         let of = |entry: &state::Entry| {
-            let jail = entry.details.jail.clone();
+            let jail = entry.details.jail().to_owned();
             entry.asks().map(|id| (id, jail.clone())).collect::<Vec<_>>()
         };
         state.entries.values().flat_map(of).collect()

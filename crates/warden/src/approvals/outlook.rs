@@ -1,7 +1,5 @@
 //! What an answer would come to, before it is given: what is told, what is kept, and what changes of what lasts.
 
-use std::sync::Arc;
-
 use super::GRANT_LIFE;
 use super::answer::{Answered, Approval, Denial, Now, Refusal, Verdict};
 use super::lasting;
@@ -94,7 +92,7 @@ pub(super) fn outlook(
             answered_ms,
             until,
             ask,
-            details: Arc::clone(&entry.details),
+            details: entry.details.clone(),
             used: Used::default(),
             votes,
         };

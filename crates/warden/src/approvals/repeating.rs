@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::answer::{Approval, Now};
-use super::entry::Details;
 use super::identity::Identity;
 use super::lasting;
 use super::scope::{Life, Scope};
 use super::state::State;
 use super::store::Change;
 use super::votes::Vote;
+use super::written::Written;
 use crate::ledger::Id;
 
 /// A person's answer that holds for more than one run.
@@ -33,7 +33,7 @@ pub(super) struct Repeating {
     pub(super) until: Now,
     /// The request that asked.
     pub(super) ask: Id,
-    pub(super) details: Arc<Details>,
+    pub(super) details: Written,
     pub(super) used: Used,
     /// Who gave it.
     pub(super) votes: Arc<[Vote]>,
@@ -61,7 +61,7 @@ impl Repeating {
             pattern: self.pattern.clone(),
             inherited: None,
             ask,
-            details: Arc::clone(&self.details),
+            details: self.details.clone(),
             identity,
             until: self.until,
             votes: Arc::clone(&self.votes),

@@ -201,7 +201,7 @@ impl Restoring<'_> {
             row: key,
             identity: row.identity,
             frame: row.frame,
-            details: Arc::new(row.details),
+            details: row.details,
             since_ms: row.since_ms,
             expires: row.expires.restored(self.same_boot, self.now, timeout),
             timeout,
@@ -265,8 +265,7 @@ impl Restoring<'_> {
         let most = if row.scope.repeats() { MAX_SCOPE } else { GRANT_LIFE };
         let until = row.until.restored(self.same_boot, self.now, most);
         let of_repeating = || self.state.kept.repeating.get(row.entry);
-        let details = row.details.map(Arc::new);
-        let details = details.or_else(|| of_repeating().map(|grant| grant.details.clone()));
+        let details = row.details.or_else(|| of_repeating().map(|grant| grant.details.clone()));
         let approval = Approval {
             entry: row.entry,
             who: row.who,
@@ -357,7 +356,7 @@ impl Restoring<'_> {
                 answered_ms: row.answered_ms,
                 until,
                 ask: row.ask,
-                details: Arc::new(row.details),
+                details: row.details,
                 used: Used { times: row.times, last_ms: row.last_ms },
                 votes: row.votes.into(),
             });

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::answer::{Answer, Approval, Denial, Now, Refusal};
 use super::away::Away;
-use super::entry::{Ask, CallerKey, Details};
+use super::entry::{Ask, CallerKey};
 use super::identity::Identity;
 use super::ids::Maker;
 use super::kept::Kept;
@@ -21,6 +21,7 @@ use super::votes::Vote;
 use super::wants::{Wants, are_met};
 use super::watch::Told;
 use super::writing::Lasting;
+use super::written::Written;
 use super::{Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
 use crate::again::Case;
 use crate::ledger::Id;
@@ -67,7 +68,7 @@ pub(super) struct Entry {
     pub(super) identity: Identity,
     /// The same without its words.
     pub(super) frame: Option<Identity>,
-    pub(super) details: Arc<Details>,
+    pub(super) details: Written,
     pub(super) since_ms: u64,
     pub(super) expires: Now,
     pub(super) timeout: Duration,
@@ -145,8 +146,8 @@ impl Entry {
 
     pub(super) fn remembered(&self, outcome: Outcome, by: &str, when_ms: u64) -> Remembered {
         Remembered {
-            jail: self.details.jail.clone(),
-            uid: self.details.caller.uid,
+            jail: self.details.jail().to_owned(),
+            uid: self.details.uid(),
             identity: self.identity,
             asks: self.asks().take(MAX_GONE).collect(),
             outcome,
@@ -300,7 +301,8 @@ impl State {
             };
         }
         let held = self.held.get(&ask.details.jail).copied().unwrap_or_default();
-        let bytes = ask.details.bytes() + ask.case.as_ref().map_or(0, |case| case.bytes());
+        let details = Written::of(&ask.details);
+        let bytes = details.bytes() + ask.case.as_ref().map_or(0, |case| case.bytes());
         if let Err(full) = has_room(held, self.all, bytes) {
             return Put::Full(full);
         }
@@ -309,7 +311,7 @@ impl State {
             row: id,
             identity: ask.identity,
             frame: ask.frame,
-            details: Arc::new(ask.details),
+            details,
             since_ms: now.ms,
             expires: now.after(ask.timeout),
             timeout: ask.timeout,
@@ -356,7 +358,7 @@ impl State {
 
     pub(super) fn open_as(&mut self, id: Id, entry: Entry) {
         let bytes = entry.bytes();
-        for held in [&mut self.all, self.held.entry(entry.details.jail.clone()).or_default()] {
+        for held in [&mut self.all, self.held.entry(entry.details.jail().to_owned()).or_default()] {
             held.entries += 1;
             held.bytes += bytes;
         }
@@ -375,11 +377,11 @@ impl State {
         let bytes = entry.bytes();
         self.all.entries -= 1;
         self.all.bytes -= bytes;
-        if let Some(held) = self.held.get_mut(&entry.details.jail) {
+        if let Some(held) = self.held.get_mut(entry.details.jail()) {
             held.entries -= 1;
             held.bytes -= bytes;
             if held.entries == 0 {
-                self.held.remove(&entry.details.jail);
+                self.held.remove(entry.details.jail());
             }
         }
         entry.callers.iter().for_each(|caller| self.away.rises(caller));

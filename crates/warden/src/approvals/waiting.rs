@@ -19,14 +19,14 @@ impl Approvals {
         let state = self.state();
         let mut jails: BTreeMap<String, Waiting> = BTreeMap::new();
         for entry in state.entries.values() {
-            match jails.get_mut(&entry.details.jail) {
+            match jails.get_mut(entry.details.jail()) {
                 Some(waiting) => {
                     waiting.entries += 1;
                     waiting.since_ms = waiting.since_ms.min(entry.since_ms);
                 }
                 None => {
                     let waiting = Waiting { entries: 1, since_ms: entry.since_ms };
-                    jails.insert(entry.details.jail.clone(), waiting);
+                    jails.insert(entry.details.jail().to_owned(), waiting);
                 }
             }
         }

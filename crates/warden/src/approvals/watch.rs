@@ -105,8 +105,8 @@ fn find(state: &State, jail: &str, uid: u32, prefix: &str, now: Now) -> Standing
     let Some(prefix) = Prefix::new(prefix) else { return Standing::Malformed };
     let waiting = |entry: Id| Standing::Waiting { entry, short: state.short(entry) };
     let open = state.entries.iter().filter(|(id, entry)| {
-        entry.details.caller.uid == Some(uid)
-            && entry.details.jail == jail
+        entry.details.uid() == Some(uid)
+            && entry.details.jail() == jail
             && (prefix.fits(id) || entry.asks().any(|ask| prefix.fits(&ask)))
     });
     let open: Vec<Id> = open.map(|(&id, _)| id).take(2).collect();

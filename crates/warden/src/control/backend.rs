@@ -6,8 +6,7 @@ use std::time::Instant;
 use clawrden_api::{
     AnswerRequest, Answered, ChatService, ConfigInfo, ErrorBody, History, HistoryQuery,
     IndexStatus, JailInfo, JailList, JailRequest, KillReport, KillRequest, NoApprover,
-    PolicyReloaded, PrisonerAnswer, PrisonerRequest, QueueEntry, ResumeRequest, SessionInfo,
-    Status, TokenInfo,
+    PolicyReloaded, PrisonerAnswer, PrisonerRequest, ResumeRequest, SessionInfo, Status, TokenInfo,
 };
 
 use super::actor::Actor;
@@ -20,11 +19,8 @@ use super::peer::{Peer, Refusal};
 use super::people::Folk;
 use super::policy::Lawyer;
 use super::running::Commands;
-use crate::approvals::Part;
+use crate::approvals::{Part, Seen};
 use crate::metrics::Format;
-
-/// Entries of the queue, each made as it is taken: ten thousand at once are more than a processor's caches hold.
-pub type Entries = Box<dyn Iterator<Item = QueueEntry> + Send>;
 
 /// A person's answer to a request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +140,7 @@ pub trait Backend:
     ///
     /// # Errors
     /// When the queue cannot be told.
-    fn queue(&self, part: &Part<'_>) -> Result<(Entries, bool), ErrorBody>;
+    fn queue(&self, part: &Part<'_>) -> Result<(Vec<Seen>, bool), ErrorBody>;
 
     /// How many wait in the jails that `in_jail` picks.
     fn count_waiting(&self, in_jail: &dyn Fn(&str) -> bool) -> usize;

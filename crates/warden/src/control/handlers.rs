@@ -18,8 +18,8 @@ use utoipa::ToSchema;
 
 use super::actor::Actor;
 use super::backend::{Backend, Verdict};
-use super::pages::{self, Page};
-use super::reply::{Failure, plain, tagged};
+use super::pages;
+use super::reply::{Failure, json, plain, tagged};
 use super::routes::{Control, blocking, shown};
 use super::{body, history, once, openapi};
 use crate::events::UNWRITABLE;
@@ -85,10 +85,10 @@ pub(super) async fn queue(
     uri: Uri,
 ) -> Answer {
     let wanted = pages::wanted(&uri)?;
-    ask(&headers, move || {
+    ask_for_json(&headers, move || {
         let has_jail = |jail: &str| actor.scope.has_jail(jail);
         let (entries, more) = control.backend.queue(&wanted.part(&has_jail))?;
-        Ok(Page::new(entries, more))
+        Ok(pages::page(&entries, more))
     })
     .await
 }
@@ -290,15 +290,23 @@ where
     blocking(move || Ok(plain(question(body::parse(&given)?).map_err(Into::into)?))).await
 }
 
-/// Asks the backend and writes its answer, both on a thread that may block: a queue can be of megabytes.
+/// Asks the backend and writes its answer, both on a thread that may block.
 pub(super) async fn ask<R: Serialize + Send + 'static>(
     headers: &HeaderMap,
     question: impl FnOnce() -> Result<R, ErrorBody> + Send + 'static,
 ) -> Answer {
+    ask_for_json(headers, move || json(&question()?)).await
+}
+
+/// The same of what is JSON by then.
+async fn ask_for_json(
+    headers: &HeaderMap,
+    question: impl FnOnce() -> Result<Vec<u8>, Failure> + Send + 'static,
+) -> Answer {
     let known = headers.get(IF_NONE_MATCH).cloned();
     blocking(move || {
         let known = known.map(|value| (IF_NONE_MATCH, value));
-        tagged(&known.into_iter().collect(), &question()?)
+        Ok(tagged(&known.into_iter().collect(), question()?))
     })
     .await
 }

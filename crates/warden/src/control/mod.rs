@@ -36,7 +36,7 @@ pub use crate::metrics::Format;
 pub use access::{Access, AccessError, ApiConfig};
 pub use actor::Actor;
 pub use audit::Auditing;
-pub use backend::{AccessChange, Backend, Entries, Readiness, Verdict};
+pub use backend::{AccessChange, Backend, Readiness, Verdict};
 pub use channels::Channels;
 pub use grants::Grants;
 pub use overview::Counting;

@@ -91,12 +91,16 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
     response
 }
 
-/// An answer as JSON, or 304 where the client has it already.
-pub(super) fn tagged<T: Serialize>(asked: &HeaderMap, told: &T) -> Result<Response, Failure> {
-    let body = serde_json::to_vec(told).map_err(|error| {
+/// An answer as JSON.
+pub(super) fn json<T: Serialize>(told: &T) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(told).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written as JSON");
         Failure::new(ErrorCode::Internal, "the warden failed; its log says more")
-    })?;
+    })
+}
+
+/// An answer of this JSON, or 304 where the client has it already.
+pub(super) fn tagged(asked: &HeaderMap, body: Vec<u8>) -> Response {
     let mut hasher = DefaultHasher::new();
     hasher.write(&body);
     let tag = format!("W/\"{:016x}\"", hasher.finish());
@@ -104,10 +108,10 @@ pub(super) fn tagged<T: Serialize>(asked: &HeaderMap, told: &T) -> Result<Respon
     let is_known = known.flat_map(|v| v.split(',')).any(|known| known.trim() == tag);
     let tag = [(header::ETAG, tag)];
     if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
+        return (StatusCode::NOT_MODIFIED, tag).into_response();
     }
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    Ok((tag, kind, Body::from(body)).into_response())
+    (tag, kind, Body::from(body)).into_response()
 }
 
 /// An answer as JSON.
@@ -126,11 +130,11 @@ mod tests {
 
     #[test]
     fn what_a_client_has_is_not_sent_again() {
-        let first = tagged(&HeaderMap::new(), &[1, 2]).unwrap();
+        let first = tagged(&HeaderMap::new(), b"[1,2]".to_vec());
         assert_eq!(first.status(), StatusCode::OK);
         let mut asked = HeaderMap::new();
         asked.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
-        assert_eq!(tagged(&asked, &[1, 2]).unwrap().status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(tagged(&asked, &[1, 3]).unwrap().status(), StatusCode::OK);
+        assert_eq!(tagged(&asked, b"[1,2]".to_vec()).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(tagged(&asked, b"[1,3]".to_vec()).status(), StatusCode::OK);
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn events(
         })?;
         if is_first {
             for entry in backend.queue(&Part::whole())?.0 {
-                events.know(entry.id, &entry.jail);
+                events.know(entry.now.id.to_string(), entry.details.jail());
             }
             for (id, jail) in backend.open_requests() {
                 events.know(id, &jail);

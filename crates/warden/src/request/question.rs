@@ -55,6 +55,7 @@ pub(super) async fn about(
 
 pub(super) fn question(judged: &mut Judged, shown: Shown, about: About, life: Option<Life>) -> Ask {
     let case = Some(judged.keep_case());
+    let exact = shown.is_exact.then(|| display::exact(&shown.argv));
     let plan = judged.plan();
     let decision = judged.decision();
     let mut caller: clawrden_api::Caller = (&plan.caller).into();
@@ -72,7 +73,7 @@ pub(super) fn question(judged: &mut Judged, shown: Shown, about: About, life: Op
             jail: plan.jail.name.to_string(),
             caller,
             argv: shown.argv,
-            is_exact: shown.is_exact,
+            exact,
             context: about.context,
             warnings: about.warnings,
             cwd: plan.meant_cwd().map(|cwd| clean(lossy(&cwd.path))),

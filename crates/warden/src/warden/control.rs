@@ -15,11 +15,9 @@ use super::Warden;
 use super::prisoners::refused;
 use super::scopes;
 use crate::again::Case;
-use crate::approvals::{self, AnswerError, Now, Part};
+use crate::approvals::{self, AnswerError, Now, Part, Seen};
 use crate::control::access::unknown;
-use crate::control::{
-    AccessChange, Actor, Backend, Entries, Format, Peer, Readiness, Refusal, Verdict,
-};
+use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
 use crate::ledger::{self, Id, LedgerError, Record};
 use crate::request::denied;
 
@@ -174,9 +172,8 @@ impl Backend for Control {
         self.0.last_unanswerable(in_jail)
     }
 
-    fn queue(&self, part: &Part<'_>) -> Result<(Entries, bool), ErrorBody> {
-        let (entries, more) = self.0.approvals.part(part);
-        Ok((Box::new(entries), more))
+    fn queue(&self, part: &Part<'_>) -> Result<(Vec<Seen>, bool), ErrorBody> {
+        Ok(self.0.approvals.part(part))
     }
 
     fn count_waiting(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {

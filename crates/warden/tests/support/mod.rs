@@ -18,24 +18,24 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clawrden_api::{
-    AnswerRequest, Answered, Caller, ChannelList, ChannelTested, ChatService, ChatUser, ConfigInfo,
+    AnswerRequest, Answered, ChannelList, ChannelTested, ChatService, ChatUser, ConfigInfo,
     EngineStatus, ErrorBody, ErrorCode, ExplainRequest, Explained, ExportQuery, GrantList, History,
     HistoryEntry, HistoryQuery, JailInfo, JailList, JailRequest, KillReport, KillRequest,
     LedgerProof, LedgerStatus, Overview, PatternTested, PolicyCheckRequest, PolicyChecked,
     PolicyInfo, PolicyReloaded, PolicyStatus, PolicySuggestions, PrisonerAnswer, PrisonerRequest,
-    QueueEntry, RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer,
-    RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport,
-    StopRequest, SuggestionAccepted,
+    RecordingFacts, ResumeRequest, RevokeReport, RevokeRequest, RuleAnswer, RuleRequest,
+    RunningEntry, RunningList, SimulateRequest, Simulated, Status, StopReport, StopRequest,
+    SuggestionAccepted,
 };
 use clawrden_api::{NoApprover, PairedUser, PeopleList, PeopleStatus, UnpairRequest};
-use clawrden_warden::approvals::Part;
+use clawrden_warden::approvals::{Changing, Details, Part, Seen, Written};
 use clawrden_warden::control::recordings::Source;
 use clawrden_warden::control::{
-    Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting,
-    Entries, Folk, Format, Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict,
-    serve_bridge, serve_tcp, serve_with,
+    Access, AccessChange, Actor, ApiConfig, Auditing, Backend, Channels, Commands, Counting, Folk,
+    Format, Grants, Lawyer, Limits, Patterns, Peer, Readiness, Refusal, Verdict, serve_bridge,
+    serve_tcp, serve_with,
 };
-use clawrden_warden::ledger::Export;
+use clawrden_warden::ledger::{Export, Id};
 use clawrden_warden::process::{self, Identity};
 use clawrden_warden::sockets::{Bound, bind_private};
 use tokio::sync::watch;
@@ -427,21 +427,21 @@ impl Backend for Fake {
         })
     }
 
-    fn queue(&self, part: &Part<'_>) -> Result<(Entries, bool), ErrorBody> {
+    fn queue(&self, part: &Part<'_>) -> Result<(Vec<Seen>, bool), ErrorBody> {
         self.note("queue".to_owned());
         let entries = self.0.lock().unwrap().entries;
-        let mut entries: Vec<_> = (0..entries).map(entry).collect();
+        let mut entries: Vec<_> =
+            (0..entries).map(|number| entry(number, "default".to_owned())).collect();
         for (number, jail) in self.named_jails().into_iter().enumerate() {
-            entries.push(QueueEntry { jail, ..entry(9000 + number) });
+            entries.push(entry(9000 + number, jail));
         }
-        let place = |entry: &QueueEntry| (entry.since_ms, entry.id.clone());
-        let (entries, more) = part.of(entries, |entry| &entry.jail, place);
-        Ok((Box::new(entries.into_iter()), more))
+        let place = |entry: &Seen| (entry.now.since_ms, entry.now.id.to_string());
+        Ok(part.of(entries, |entry| entry.details.jail(), place))
     }
 
     fn count_waiting(&self, in_jail: &dyn Fn(&str) -> bool) -> usize {
         let part = Part { has_jail: in_jail, ..Part::whole() };
-        self.queue(&part).unwrap().0.count()
+        self.queue(&part).unwrap().0.len()
     }
 
     fn answer(
@@ -554,33 +554,23 @@ impl Backend for Fake {
     }
 }
 
-fn entry(number: usize) -> QueueEntry {
-    QueueEntry {
-        approvals: None,
-        id: format!("{number:032x}"),
+fn entry(number: usize, jail: String) -> Seen {
+    let details = Details {
+        jail,
+        argv: vec!["git".to_owned(), "push".to_owned(), "x".repeat(200)],
+        executor: "mirror".to_owned(),
+        ..Details::default()
+    };
+    let now = Changing {
+        id: Id(u128::try_from(number).unwrap().to_be_bytes()),
         short: format!("{number:04x}"),
         request: None,
-        jail: "default".to_owned(),
-        caller: Caller::default(),
-        argv: vec!["git".to_owned(), "push".to_owned(), "x".repeat(200)],
-        cwd: None,
-        executable: None,
-        sha256: None,
-        executor: "mirror".to_owned(),
-        only_judged: false,
-        run_as: None,
-        rule: None,
-        reason: String::new(),
-        suggest: None,
-        noticed: Vec::new(),
-        labels: BTreeMap::new(),
-        exact: None,
-        warnings: Vec::new(),
-        context: clawrden_api::QueueContext::default(),
         since_ms: 0,
         expires_ms: 0,
+        approvals: None,
         callers: 1,
-    }
+    };
+    Seen { details: Written::of(&details), now }
 }
 
 /// A server that runs until it is dropped.

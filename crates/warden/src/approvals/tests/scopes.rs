@@ -311,7 +311,7 @@ fn who_was_cut_off_before_it_started_anything_has_its_run_once_and_the_grant_hol
         let (id, _) = known(&queue, "ci", n).unwrap();
         let approval = granted(&queue, Ask { id, ..ask("ci", n) }, clock.0);
         assert!(!approval.kept, "it was given to this one");
-        assert_eq!(approval.details.argv, ["ci"]);
+        assert_eq!(approval.details.details().argv, ["ci"]);
         use_up(&queue, approval);
         assert!(known(&queue, "ci", n).is_none(), "once");
     }
