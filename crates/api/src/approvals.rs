@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What a rule with approvers wants of those who answer, and how far it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct QueueApprovals {
     /// How far it is, such as `1 of 2 approvals: alice`; of several wants, with `; ` between them.
     pub summary: String,
@@ -20,7 +20,7 @@ pub struct QueueApprovals {
 }
 
 /// What one rule wants.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct QueueNeed {
     /// People and groups, by the names of the warden's settings; empty is everybody who may answer.
     pub from: Vec<String>,
@@ -34,7 +34,7 @@ pub struct QueueNeed {
 }
 
 /// Others who may answer after a while.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct QueueEscalation {
     /// People and groups.
     pub to: Vec<String>,
@@ -45,7 +45,7 @@ pub struct QueueEscalation {
 }
 
 /// A person's yes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct QueueVote {
     /// The person, by the name of the warden's settings; else what they came by, as `uid:1000`.
     pub person: String,

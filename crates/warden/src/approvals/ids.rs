@@ -93,8 +93,24 @@ pub(super) fn shortened(id: Id, digits: usize) -> String {
     text
 }
 
-fn common(a: Id, b: Id) -> usize {
-    a.digits().iter().zip(b.digits()).take_while(|&(a, b)| *a == b).count()
+/// How many digits each id needs so that none of the others begins like it, of ids in their order.
+pub(super) fn digits_among(ids: impl Iterator<Item = Id>) -> Vec<usize> {
+    let mut needed: Vec<usize> = Vec::with_capacity(ids.size_hint().0);
+    let mut before = None;
+    for id in ids {
+        let shared = before.map_or(0, |before| common(before, id) + 1);
+        if let Some(last) = needed.last_mut() {
+            *last = shared.max(*last);
+        }
+        needed.push(shared.max(MIN_PREFIX));
+        before = Some(id);
+    }
+    needed
+}
+
+fn common(Id(a): Id, Id(b): Id) -> usize {
+    let unlike = u128::from_be_bytes(a) ^ u128::from_be_bytes(b);
+    unlike.leading_zeros() as usize / 4
 }
 
 #[cfg(test)]
@@ -144,5 +160,8 @@ mod tests {
         assert_eq!(digits_needed(id("7f3a"), &map), 5);
         assert_eq!(digits_needed(id("7f3a51"), &map), 6);
         assert_eq!(shortened(id("7f3a51"), 6), "7f3a51");
+        let each: Vec<_> = map.keys().map(|&id| digits_needed(id, &map)).collect();
+        assert_eq!(digits_among(map.keys().copied()), each);
+        assert_eq!(common(id("7f3a"), id("7f3a")), DIGITS);
     }
 }

@@ -80,7 +80,7 @@ pub struct Seen {
 }
 
 /// The part of a [`QueueEntry`] that [`Details`] have not.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Hash, Serialize)]
 pub struct Changing {
     /// The whole id.
     pub id: Id,

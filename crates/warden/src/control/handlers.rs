@@ -18,8 +18,8 @@ use utoipa::ToSchema;
 
 use super::actor::Actor;
 use super::backend::{Backend, Verdict};
-use super::pages;
-use super::reply::{Failure, json, plain, tagged};
+use super::pages::{self, Page};
+use super::reply::{Failure, json, plain, tag_of, tagged};
 use super::routes::{Control, blocking, shown};
 use super::{body, history, once, openapi};
 use crate::events::UNWRITABLE;
@@ -85,10 +85,12 @@ pub(super) async fn queue(
     uri: Uri,
 ) -> Answer {
     let wanted = pages::wanted(&uri)?;
-    ask_for_json(&headers, move || {
+    let known = known(&headers);
+    blocking(move || {
         let has_jail = |jail: &str| actor.scope.has_jail(jail);
         let (entries, more) = control.backend.queue(&wanted.part(&has_jail))?;
-        Ok(pages::page(&entries, more))
+        let page = Page::new(entries, more);
+        Ok(tagged(&known, page.tag(), || page.body()))
     })
     .await
 }
@@ -295,18 +297,15 @@ pub(super) async fn ask<R: Serialize + Send + 'static>(
     headers: &HeaderMap,
     question: impl FnOnce() -> Result<R, ErrorBody> + Send + 'static,
 ) -> Answer {
-    ask_for_json(headers, move || json(&question()?)).await
-}
-
-/// The same of what is JSON by then.
-async fn ask_for_json(
-    headers: &HeaderMap,
-    question: impl FnOnce() -> Result<Vec<u8>, Failure> + Send + 'static,
-) -> Answer {
-    let known = headers.get(IF_NONE_MATCH).cloned();
+    let known = known(headers);
     blocking(move || {
-        let known = known.map(|value| (IF_NONE_MATCH, value));
-        Ok(tagged(&known.into_iter().collect(), question()?))
+        let told = json(&question()?)?;
+        Ok(tagged(&known, tag_of(&told), || Body::from(told)))
     })
     .await
+}
+
+/// Of what was asked, what the client has.
+fn known(headers: &HeaderMap) -> HeaderMap {
+    headers.get(IF_NONE_MATCH).cloned().map(|value| (IF_NONE_MATCH, value)).into_iter().collect()
 }

@@ -2,11 +2,16 @@
 //! nothing.
 
 use super::history::{MAX_LIMIT, cause};
-use super::reply::Failure;
-use crate::approvals::{Changing, Part, Seen};
+use super::reply::{Failure, tag_of};
+use crate::approvals::{Part, Seen};
+use std::convert::Infallible;
+use std::iter;
+
+use axum::body::Body;
 use axum::extract::Query;
 use axum::http::Uri;
 use clawrden_api::{ErrorCode, QueueQuery};
+use futures_util::stream;
 
 /// The query of `GET /api/queue`, checked.
 pub(super) struct Wanted {
@@ -43,22 +48,74 @@ impl Wanted {
     }
 }
 
-/// A page as JSON, of these entries: a [`clawrden_api::Queue`], with a cursor where `more` come behind them.
-pub(super) fn page(entries: &[Seen], more: bool) -> Vec<u8> {
-    let mut page = br#"{"entries":["#.to_vec();
-    for (at, entry) in entries.iter().enumerate() {
-        if at > 0 {
-            page.push(b',');
+/// Bytes of a page that are written at once, about: less than what is asked of the kernel anew each time.
+const CHUNK: usize = 64 * 1024;
+
+/// A page; as JSON it is a [`clawrden_api::Queue`].
+pub(super) struct Page {
+    entries: Vec<Seen>,
+    next: Option<String>,
+}
+
+impl Page {
+    /// The page with these entries, and with a cursor where `more` come behind them.
+    pub(super) fn new(entries: Vec<Seen>, more: bool) -> Self {
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|last| format!("{}-{}", last.now.since_ms, last.now.id));
+        Self { entries, next }
+    }
+
+    /// What tells it from every other page: of an entry, what may change and its id, which says what does not.
+    pub(super) fn tag(&self) -> u64 {
+        tag_of(&(self.entries.iter().map(|entry| &entry.now).collect::<Vec<_>>(), &self.next))
+    }
+
+    /// It is written while it is read: for ten thousand entries the caches have not room enough for all of it.
+    pub(super) fn body(self) -> Body {
+        let mut chunks = self.chunks();
+        let first = chunks.next().unwrap_or_default();
+        match chunks.next() {
+            // Its length is said.
+            None => Body::from(first),
+            Some(second) => {
+                let all = [first, second].into_iter().chain(chunks);
+                Body::from_stream(stream::iter(all.map(Ok::<_, Infallible>)))
+            }
         }
-        entry.write(&mut page);
+    }
+
+    fn chunks(self) -> impl Iterator<Item = Vec<u8>> {
+        let Self { entries, next } = self;
+        let mut entries = Some(entries.into_iter());
+        let mut before: &[u8] = br#"{"entries":["#;
+        iter::from_fn(move || {
+            let left = entries.as_mut()?;
+            let mut chunk = Vec::with_capacity(CHUNK + CHUNK / 4);
+            while chunk.len() < CHUNK {
+                chunk.extend_from_slice(before);
+                let Some(entry) = left.next() else {
+                    end(&mut chunk, next.as_deref());
+                    entries = None;
+                    break;
+                };
+                entry.write(&mut chunk);
+                before = b",";
+            }
+            Some(chunk)
+        })
+    }
+}
+
+/// The end of a page, behind its entries.
+fn end(page: &mut Vec<u8>, next: Option<&str>) {
+    if page.last() == Some(&b',') {
+        page.pop();
     }
     page.push(b']');
-    if let Some(last) = entries.last().filter(|_| more) {
-        let Changing { since_ms, id, .. } = last.now;
-        page.extend_from_slice(format!(r#","next":"{since_ms}-{id}""#).as_bytes());
+    if let Some(next) = next {
+        page.extend_from_slice(format!(r#","next":"{next}""#).as_bytes());
     }
     page.push(b'}');
-    page
 }
 
 #[cfg(test)]
@@ -66,7 +123,7 @@ mod tests {
     use clawrden_api::Queue;
 
     use super::*;
-    use crate::approvals::Written;
+    use crate::approvals::{Changing, Written};
     use crate::ledger::Id;
 
     fn queue(ids: impl IntoIterator<Item = u64>) -> Vec<Seen> {
@@ -89,7 +146,8 @@ mod tests {
     fn of(wanted: &Wanted, queue: Vec<Seen>) -> Queue {
         let place = |entry: &Seen| (entry.now.since_ms, entry.now.id.to_string());
         let (entries, more) = wanted.part(&|_| true).of(queue, |entry| entry.details.jail(), place);
-        serde_json::from_slice(&page(&entries, more)).unwrap()
+        let page: Vec<u8> = Page::new(entries, more).chunks().flatten().collect();
+        serde_json::from_slice(&page).unwrap()
     }
 
     fn ask(query: &str) -> Result<Wanted, Failure> {
@@ -114,9 +172,29 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_known_by_what_it_tells_and_by_what_comes_behind_it() {
+        let tag = |change: fn(&mut Vec<Seen>), more| {
+            let mut entries = queue(0..3);
+            change(&mut entries);
+            Page::new(entries, more).tag()
+        };
+        let first = tag(|_| {}, false);
+        assert_eq!(tag(|_| {}, false), first);
+        assert_ne!(tag(|_| {}, true), first);
+        for change in [
+            |entries: &mut Vec<Seen>| entries[1].now.callers += 1,
+            |entries: &mut Vec<Seen>| entries[1].now.id = Id([9; 16]),
+            |entries: &mut Vec<Seen>| drop(entries.pop()),
+        ] {
+            assert_ne!(tag(change, false), first);
+        }
+    }
+
+    #[test]
     fn without_a_limit_everything_comes_and_nonsense_is_refused() {
         let all = of(&ask("").unwrap(), queue(0..2000));
         assert_eq!((all.entries.len(), all.next), (2000, None));
+        assert_eq!(of(&ask("").unwrap(), Vec::new()), Queue { entries: Vec::new(), next: None });
         for bad in ["limit=0", "limit=1001", "cursor=", "cursor=1-x", "cursor=7", "colour=red"] {
             assert!(ask(bad).is_err(), "{bad}");
         }

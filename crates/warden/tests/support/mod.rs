@@ -702,8 +702,25 @@ pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, 
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
-    (status, body)
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (
+        status,
+        if head.contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() },
+    )
+}
+
+/// What was told in chunks.
+pub(crate) fn joined(mut chunks: &str) -> String {
+    let mut whole = String::new();
+    loop {
+        let (length, rest) = chunks.split_once("\r\n").unwrap();
+        let (chunk, rest) = rest.split_at(usize::from_str_radix(length, 16).unwrap());
+        whole.push_str(chunk);
+        chunks = rest.strip_prefix("\r\n").unwrap();
+        if chunk.is_empty() {
+            return whole;
+        }
+    }
 }
 
 /// Head and body of a whole answer.
