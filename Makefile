@@ -36,6 +36,7 @@ aarch64: ## Build the aarch64 shim and run it, emulated, against a warden (insta
 
 soak: ## Kill and ask for as long as it takes (CLAWRDEN_SOAK_REQUESTS=1000000, _AT_ONCE=200, _KILLS=5000, _ROUNDS=1000, _SECONDS=…)
 	CLAWRDEN_PATIENCE=$${CLAWRDEN_PATIENCE:-600} nice -n 10 $(CARGO) test --release --locked -p clawrden --test soak -- --ignored --nocapture --test-threads 1
+	CLAWRDEN_BROWSER_HISTORY=$${CLAWRDEN_BROWSER_HISTORY:-1000000} nice -n 10 $(CARGO) test --release --locked -p clawrden --test browser -- --nocapture long::
 	nice -n 10 $(CARGO) test --release --locked -p clawrden-warden --lib -- --ignored --nocapture every_change
 
 elsewhere: ## Run the tests in containers on the engines of Debian 13, and in a virtual machine what depends on the machine (long where it is emulated)

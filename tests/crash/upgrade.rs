@@ -243,6 +243,8 @@ fn is_taken_up(stores: &Path) {
                 now[what]
             );
         }
+        let exact = &panel.house.json(&["queue", "--json"])["entries"][0]["exact"];
+        assert!(exact.is_string(), "{version}: {exact}");
         end(&mut panel.house);
         panel.restart(&[]);
     }

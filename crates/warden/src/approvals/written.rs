@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use clawrden_api::{QueueApprovals, QueueEntry};
+use clawrden_api::{QueueApprovals, QueueEntry, display};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -66,8 +66,21 @@ impl Serialize for Written {
 
 impl<'de> Deserialize<'de> for Written {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Details::deserialize(deserializer).map(|details| Self::of(&details))
+        let Kept { mut details, is_exact } = Kept::deserialize(deserializer)?;
+        if is_exact && details.exact.is_none() {
+            details.exact = Some(display::exact(&details.argv));
+        }
+        Ok(Self::of(&details))
     }
+}
+
+/// Details as they last. Version 0.1.0 told by a word that the argument vector is exact, and no more.
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    details: Details,
+    #[serde(default)]
+    is_exact: bool,
 }
 
 /// An entry as it stood at one moment, taken from under the queue's lock.
@@ -232,5 +245,12 @@ mod tests {
         assert_eq!((kept.details(), kept.jail()), (held.details(), "web"));
         assert_eq!(kept.uid(), Some(1000));
         assert!(kept.bytes() > 400, "{}", kept.bytes());
+        let mut old = serde_json::to_value(&held).unwrap();
+        old["exact"].take();
+        for (is_exact, exact) in [(true, Some(display::exact(&full().argv))), (false, None)] {
+            old["is_exact"] = is_exact.into();
+            let kept: Written = serde_json::from_value(old.clone()).unwrap();
+            assert_eq!(kept.details().exact, exact);
+        }
     }
 }
