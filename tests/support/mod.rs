@@ -187,6 +187,10 @@ impl Drop for House {
         if std::thread::panicking() {
             let log = fs::read_to_string(self.path("warden.log")).unwrap_or_default();
             eprintln!("--- the warden's log ---\n{log}");
+            let ledger = fs::read_to_string(self.path("ledger.jsonl")).unwrap_or_default();
+            let end = ledger.lines().rev().take(40).collect::<Vec<_>>();
+            eprintln!("--- the end of its ledger ---");
+            end.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
 }

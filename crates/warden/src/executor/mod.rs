@@ -29,7 +29,7 @@ use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, LedgerError, Method, Record, Started};
 use crate::metrics::Meter;
 use crate::plan::PlanError;
-use crate::process::{self, Identity, ProcessError};
+use crate::process::{self, ProcessError};
 use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
@@ -213,10 +213,9 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
     let meter = Meter::start(plan.jail.counts(), start.approved.executor());
     run.counts(meter);
     if let Some(approval) = spent.as_ref().filter(|approval| approval.and_what_it_starts) {
-        match before(start, is_handed_off, approval).await {
-            Ok(before) if before.is_empty() => run.bequeath(approval),
-            Ok(before) => {
-                let pid = before[0].pid;
+        match before(start, is_handed_off, approval) {
+            Ok(None) => run.bequeath(approval),
+            Ok(Some(pid)) => {
                 tracing::warn!(id = %id, pid, "its process had started something before, so it hands its approval down to nothing");
             }
             Err(error) => tracing::warn!(%error, id = %id, "it hands its approval down to nothing"),
@@ -247,17 +246,17 @@ async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Opt
 
 /// What is below the process that becomes the command, and could not be told from what that starts. A runner has nothing,
 /// and what a command above hands down goes to all of that anyhow.
-async fn before(
+fn before(
     start: &Start,
     is_handed_off: bool,
     approval: &Approval,
-) -> Result<Vec<Identity>, ProcessError> {
-    let caller = start.approved.plan().caller.identity();
-    let Some(caller) = caller.filter(|_| is_handed_off && approval.inherited.is_none()) else {
-        return Ok(Vec::new());
-    };
-    let found = tokio::task::spawn_blocking(move || process::tree::descendants(caller)).await;
-    found.unwrap_or(Err(ProcessError::Gone { pid: caller.pid }))
+) -> Result<Option<u32>, ProcessError> {
+    if !is_handed_off || approval.inherited.is_some() {
+        return Ok(None);
+    }
+    let caller = &start.approved.plan().caller;
+    let known = caller.identity().ok_or(ProcessError::Gone { pid: caller.pid.unwrap_or(0) })?;
+    process::first_child(known)
 }
 
 /// Waits for the intent to be where it was promised, for as long as nobody says otherwise. The text says why nothing

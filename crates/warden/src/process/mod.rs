@@ -3,6 +3,7 @@
 
 pub mod ancestry;
 pub mod cgroup;
+mod children;
 mod holders;
 mod ids;
 mod methods;
@@ -17,6 +18,7 @@ pub(crate) use ids::Ids;
 pub(crate) use proc::{boot_id, steady_ms};
 
 pub use ancestry::{ancestors, cgroup_of, descends_from};
+pub use children::first_child;
 pub use methods::Methods;
 pub use namespaces::Namespaces;
 pub use pidfd::{ExitInfo, ExitStatus};

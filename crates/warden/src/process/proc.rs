@@ -43,6 +43,14 @@ pub enum ProcessError {
         /// What was looked for.
         what: &'static str,
     },
+    /// What is below it cannot be told.
+    #[error("what is below process {pid} cannot be told: {why}")]
+    Children {
+        /// The process id.
+        pid: u32,
+        /// What stood in the way.
+        why: &'static str,
+    },
     /// The walk up did not come to an end within its bound, or the tree kept changing under it.
     #[error("the ancestors of process {pid} cannot be told: {why}")]
     Ancestry {
