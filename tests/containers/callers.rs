@@ -268,7 +268,10 @@ fn a_container_in_the_layout_of_systemd_and_of_the_second_version_alone_is_known
         allowed(&run(&prison, &["id"]));
         assert_eq!(caller(&prison, 1)["container"]["id"], prison.container.id);
     }
-    for only_second in [false, true] {
+    // With the second alone, each hierarchy is that one.
+    let rounds: &[bool] =
+        if versions.iter().all(|at| is_second(at)) { &[true] } else { &[false, true] };
+    for &only_second in rounds {
         let prison = prison("alpine", house(BY_CONTAINER), plain);
         let id = prison.container.id.clone();
         let name = format!("clawrden-tests-{}-{only_second}.slice", std::process::id());
