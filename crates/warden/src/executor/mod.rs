@@ -255,8 +255,11 @@ fn before(
         return Ok(None);
     }
     let caller = &start.approved.plan().caller;
-    let known = caller.identity().ok_or(ProcessError::Gone { pid: caller.pid.unwrap_or(0) })?;
-    process::first_child(known)
+    let unclear = || {
+        let (pid, why) = (caller.pid.unwrap_or(0), "which process it is, is not known");
+        ProcessError::Children { pid, why }
+    };
+    process::first_child(caller.identity().ok_or_else(unclear)?)
 }
 
 /// Waits for the intent to be where it was promised, for as long as nobody says otherwise. The text says why nothing
