@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -191,6 +192,25 @@ fn kill_ends_the_whole_prisoner_daemons_included() {
     let refused = scene.run(&[], "true").output().unwrap();
     assert_ne!(refused.status.code(), Some(0), "{}", text(&refused.stderr));
     assert!(text(&refused.stderr).contains("resume"), "{}", text(&refused.stderr));
+}
+
+/// Begins another of itself and ends, again and again, for as long as it lies there; each leaves a sign.
+const CHAIN: &str = "printf x >>signs; /bin/sh ./chain & exit";
+
+#[test]
+fn kill_ends_a_prisoner_that_begins_another_and_ends_at_once() {
+    let scene = Scene::new();
+    std::fs::write(scene.path("chain"), CHAIN).unwrap();
+    let script = "/bin/sh ./chain & exec sleep 1000";
+    let mut child = scene.spawn(&["--quiet"], script);
+    let signs = || std::fs::metadata(scene.path("signs")).map_or(0, |signs| signs.len());
+    until("it to go on", || (signs() > 100).then_some(()));
+    let killed = scene.cli(&["kill", "--reason", "drill"]);
+    assert!(killed.status.success(), "{}", text(&killed.stderr));
+    assert!(child.wait().unwrap().signal().is_some());
+    let left = signs();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(signs(), left, "it goes on");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Starting the prisoner and staying with it: terminal and job control are its own, orphans come back to us, and what
 //! it leaves behind does not outlive the run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use crate::failure::Failure;
@@ -17,6 +18,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const GIVE_UP: Duration = Duration::from_secs(2);
 /// How often we look whether it has ended.
 const LOOK_EVERY_MS: i32 = 20;
+/// How often our children are looked at, one time right after the other, while new ones come.
+const LOOKS: u32 = 64;
 
 /// How the prisoner's first process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,32 +111,60 @@ fn reap(main: Pid) -> Option<Ended> {
 
 /// Ends every descendant that is left: SIGTERM, and SIGKILL after the grace. Gives how many there were.
 fn end_the_rest(signals: &Signals) -> io::Result<usize> {
-    let left = descendants();
-    if left.is_empty() {
+    if reap_all() {
         return Ok(0);
     }
-    let mut asked: Vec<Pid> = Vec::new();
+    let left = descendants().len().max(1);
+    let mut asked: HashSet<Pid> = HashSet::new();
     let start = Instant::now();
     loop {
-        let now = descendants();
-        // Whatever has ended is ours to reap, now that its own parents have ended too.
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        if now.is_empty() || start.elapsed() > GRACE + GIVE_UP {
-            return Ok(left.len());
-        }
         let kill = start.elapsed() > GRACE;
-        for pid in now {
+        let mut ask = |pid| {
             // That it has ended meanwhile is what we want.
             if kill {
                 let _ = kill_process(pid, Signal::KILL);
-            } else if !asked.contains(&pid) {
+            } else if asked.insert(pid) {
                 let _ = kill_process(pid, Signal::TERM);
                 // A stopped process gets to its end only when it goes on.
                 let _ = kill_process(pid, Signal::CONT);
-                asked.push(pid);
             }
+        };
+        descendants().into_iter().for_each(&mut ask);
+        ask_children(&mut ask);
+        if reap_all() || start.elapsed() > GRACE + GIVE_UP {
+            return Ok(left);
         }
         signals.next(LOOK_EVERY_MS)?;
+    }
+}
+
+/// Asks each child, the newest first, again and again while new ones come: one that begins another and ends at once has gone
+/// before it is found among all processes.
+fn ask_children(ask: &mut impl FnMut(Pid)) {
+    let mut seen = HashSet::new();
+    for _ in 0..LOOKS {
+        let new: Vec<Pid> = children().into_iter().rev().filter(|&pid| seen.insert(pid)).collect();
+        if new.is_empty() {
+            return;
+        }
+        new.into_iter().for_each(&mut *ask);
+    }
+}
+
+/// The children of this thread, on which it all runs, the newest last; none where the kernel lists none.
+fn children() -> Vec<Pid> {
+    let text = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+/// Reaps whatever has ended; whether there is no child, and so nothing below this process: orphans are its children.
+fn reap_all() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(error) => return error == Errno::CHILD,
+        }
     }
 }
 

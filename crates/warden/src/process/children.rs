@@ -1,7 +1,9 @@
 //! Whether anything is below a process, at one moment of the kernel's.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use super::proc::{Identity, ProcessError};
 
@@ -14,30 +16,59 @@ use super::proc::{Identity, ProcessError};
 /// lists no children (`CONFIG_PROC_CHILDREN`).
 pub fn first_child(process: Identity) -> Result<Option<u32>, ProcessError> {
     let pid = process.pid;
-    let unclear = |why| ProcessError::Children { pid, why };
-    let failed = |file| {
-        move |source: std::io::Error| match source.kind() {
-            ErrorKind::NotFound => ProcessError::Gone { pid },
-            _ => ProcessError::Read { pid, file, source },
-        }
-    };
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(failed("task"))?;
-    if tasks.count() != 1 {
-        return Err(unclear("it has several threads"));
+    let threads = threads(pid)?;
+    if threads.len() != 1 {
+        return Err(ProcessError::Children { pid, why: "it has several threads" });
     }
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    Ok(listed(process, threads)?.first().copied())
+}
+
+/// The children of this process, those included that have ended and were not waited for; of each thread the newest last. One
+/// that is added while they are read may be missing.
+///
+/// # Errors
+/// As for [`first_child`], but for several threads.
+pub(super) fn children(process: Identity) -> Result<Vec<u32>, ProcessError> {
+    listed(process, threads(process.pid)?)
+}
+
+fn threads(pid: u32) -> Result<Vec<OsString>, ProcessError> {
+    let all = fs::read_dir(format!("/proc/{pid}/task")).map_err(failed(pid, "task"))?;
+    let names = all.map(|thread| Ok(thread.map_err(failed(pid, "task"))?.file_name()));
+    names.collect()
+}
+
+fn listed(process: Identity, threads: Vec<OsString>) -> Result<Vec<u32>, ProcessError> {
+    let pid = process.pid;
+    let unclear = |why| ProcessError::Children { pid, why };
+    let mut all = Vec::new();
+    for thread in threads {
+        let path = Path::new("/proc").join(pid.to_string()).join("task").join(thread);
+        let text = fs::read_to_string(path.join("children"));
+        let text = match text {
+            // The thread may have ended.
+            Err(error) if error.kind() == ErrorKind::NotFound && !path.exists() => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(unclear("this kernel lists no children (CONFIG_PROC_CHILDREN)"));
+            }
+            text => text.map_err(failed(pid, "children"))?,
+        };
+        for child in text.split_whitespace() {
+            all.push(child.parse().map_err(|_| unclear("a child has no number"))?);
+        }
+    }
     // The number may be another's by now.
     if Identity::of(pid)? != process {
         return Err(ProcessError::Gone { pid });
     }
-    let children = match children {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(unclear("this kernel lists no children (CONFIG_PROC_CHILDREN)"));
-        }
-        children => children.map_err(failed("children"))?,
-    };
-    let Some(first) = children.split_whitespace().next() else { return Ok(None) };
-    first.parse().map(Some).map_err(|_| unclear("a child has no number"))
+    Ok(all)
+}
+
+fn failed(pid: u32, file: &'static str) -> impl Fn(io::Error) -> ProcessError {
+    move |source| match source.kind() {
+        ErrorKind::NotFound => ProcessError::Gone { pid },
+        _ => ProcessError::Read { pid, file, source },
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::children::children;
 use super::pidfd;
 use super::proc::{self, Identity, ProcessError, Stat};
 
@@ -24,6 +25,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mi
 
 /// Rounds of SIGKILL after which processes are stopped first, so that a tree that forks quickly is caught up with.
 const ROUNDS_BEFORE_STOP: u32 = 3;
+
+/// How often a root's children are looked at, one time right after the other, while new ones come.
+const LOOKS: u32 = 64;
 
 /// Whether the root is meant too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +88,9 @@ pub fn end_tree(root: Identity, scope: Scope, grace: Duration) -> Report {
             }
             Err(error) => tree.problem(error.to_string()),
         }
-        if tree.wait(grace, |_, left| left.is_empty()) {
+        if tree
+            .wait(grace, |tree, left| left.is_empty() && tree.settles(left, Stat::has_ended, None))
+        {
             return tree.into_report();
         }
     }
@@ -100,6 +106,7 @@ pub fn freeze_tree(root: Identity, scope: Scope) -> Report {
         let running: Vec<_> = found.iter().filter(|stat| !stat.is_stopped()).collect();
         running.iter().for_each(|stat| tree.send(stat.identity(), Signal::STOP));
         running.is_empty()
+            && tree.settles(found, |stat| stat.is_stopped() || stat.has_ended(), Some(Signal::STOP))
     });
     if !stopped {
         tree.problem_of_the_rest("does not stop");
@@ -222,6 +229,9 @@ impl Tree {
             let below: Vec<_> =
                 found.iter().map(Stat::identity).filter(|found| *found != root).collect();
             if below.is_empty() {
+                if !tree.settles(found, Stat::has_ended, Some(Signal::KILL)) {
+                    return false;
+                }
                 found.iter().for_each(|stat| tree.send(stat.identity(), Signal::KILL));
                 return found.is_empty();
             }
@@ -237,8 +247,53 @@ impl Tree {
         }
     }
 
+    /// Whether every child of the root and of those that are `alive`, all of them done, is `done` as well, as far as the kernel
+    /// lists children; those that are not get the signal, if there is one. A walk that finds nobody does not tell: what began
+    /// while it looked is not seen, and who began it may have ended when its turn came. What such a one began falls to the
+    /// root before it has ended: when all were done and none is new since, there is none.
+    fn settles(
+        &mut self,
+        alive: &[Stat],
+        done: impl Fn(&Stat) -> bool,
+        signal: Option<Signal>,
+    ) -> bool {
+        let mut parents = BTreeSet::from([self.root]);
+        parents.extend(alive.iter().map(Stat::identity));
+        let mut seen: BTreeSet<u32> = parents.iter().map(|parent| parent.pid).collect();
+        seen.insert(std::process::id());
+        let mut all_done = true;
+        for _ in 0..LOOKS {
+            let listed = parents.iter().filter_map(|parent| children(*parent).ok()).flatten();
+            let new: Vec<u32> = listed.filter(|pid| !seen.contains(pid)).collect();
+            if new.is_empty() {
+                return all_done;
+            }
+            // The newest first: in a moment it may be another one.
+            for stat in new.iter().rev().filter_map(|&pid| proc::stat(pid).ok()) {
+                let child = stat.identity();
+                if !stat.has_ended() {
+                    parents.insert(child);
+                }
+                if !done(&stat) && !self.refused.contains(&child) {
+                    all_done = false;
+                    self.known.insert(child);
+                    signal.into_iter().for_each(|signal| self.send(child, signal));
+                }
+            }
+            seen.extend(new);
+        }
+        false
+    }
+
     fn problem_of_the_rest(&mut self, what: &str) {
-        for stat in self.walk().unwrap_or_default() {
+        let rest = self.walk().unwrap_or_default();
+        if rest.is_empty() {
+            let root = self.root.pid;
+            self.problem(format!(
+                "what is below process {root} begins and ends faster than it is looked at"
+            ));
+        }
+        for stat in rest {
             let state = char::from(stat.state);
             self.problem(format!("process {} {what} (state {state})", stat.pid));
         }

@@ -116,6 +116,44 @@ fn a_tree_that_forks_all_the_time_is_caught_up_with() {
     assert_eq!(root.wait().unwrap().signal(), Some(9));
 }
 
+/// A chain of processes of which each begins the next and ends; it says so once it runs, and ends after ten seconds.
+const CHAIN: &str = "exec python3 -c '
+import os, time
+end = time.monotonic() + 10
+print(\"said:1\", flush=True)
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+' &";
+
+fn is_there(chain: &str) -> bool {
+    Snapshot::take().unwrap().all.keys().any(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(chain)
+    })
+}
+
+#[test]
+fn who_begins_another_and_ends_at_once_is_ended_and_frozen_all_the_same() {
+    // Told apart from that of another test by its words.
+    let words = format!("# {}", std::process::id());
+    let (mut root, _said) = subreaper(&CHAIN.replace("import", &format!("{words}\nimport")), 1);
+    let identity = Identity::of(root.id()).unwrap();
+    assert_eq!(freeze_tree(identity, Scope::Whole).problems, Vec::<String>::new());
+    let standing = || children(identity).unwrap();
+    let before = standing();
+    sleep(Duration::from_millis(100));
+    assert_eq!(standing(), before, "it stands");
+    let _ = thaw_tree(identity, Scope::BelowRoot);
+    assert_eq!(end_tree(identity, Scope::Whole, Duration::ZERO).problems, Vec::<String>::new());
+    assert_eq!(root.wait().unwrap().signal(), Some(9));
+    let gone = Instant::now();
+    while is_there(&words) {
+        assert!(gone.elapsed() < Duration::from_secs(5), "it goes on");
+        sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn a_frozen_tree_stands_and_goes_on() {
     let (mut root, said) = subreaper(DAEMONS, 3);
