@@ -1,9 +1,6 @@
 //! One page of the queue. A cursor names the entry that came last, so that entries which are answered meanwhile shift
 //! nothing.
 
-use super::history::{MAX_LIMIT, cause};
-use super::reply::{Failure, tag_of};
-use crate::approvals::{Part, Seen};
 use std::convert::Infallible;
 use std::iter;
 
@@ -12,6 +9,10 @@ use axum::extract::Query;
 use axum::http::Uri;
 use clawrden_api::{ErrorCode, QueueQuery};
 use futures_util::stream;
+
+use super::history::{MAX_LIMIT, cause};
+use super::reply::{Failure, tag_of};
+use crate::approvals::{Part, Seen};
 
 /// The query of `GET /api/queue`, checked.
 pub(super) struct Wanted {

@@ -16,11 +16,16 @@ use super::proc::{Identity, ProcessError};
 /// lists no children (`CONFIG_PROC_CHILDREN`).
 pub fn first_child(process: Identity) -> Result<Option<u32>, ProcessError> {
     let pid = process.pid;
-    let threads = threads(pid)?;
-    if threads.len() != 1 {
+    let before = threads(pid)?;
+    if before.len() != 1 {
         return Err(ProcessError::Children { pid, why: "it has several threads" });
     }
-    Ok(listed(process, threads)?.first().copied())
+    let children = listed(process, &before)?;
+    // One that has ended was passed over.
+    if threads(pid)? != before {
+        return Err(ProcessError::Children { pid, why: "its threads change" });
+    }
+    Ok(children.first().copied())
 }
 
 /// The children of this process, those included that have ended and were not waited for; of each thread the newest last. One
@@ -29,7 +34,7 @@ pub fn first_child(process: Identity) -> Result<Option<u32>, ProcessError> {
 /// # Errors
 /// As for [`first_child`], but for several threads.
 pub(super) fn children(process: Identity) -> Result<Vec<u32>, ProcessError> {
-    listed(process, threads(process.pid)?)
+    listed(process, &threads(process.pid)?)
 }
 
 fn threads(pid: u32) -> Result<Vec<OsString>, ProcessError> {
@@ -38,7 +43,7 @@ fn threads(pid: u32) -> Result<Vec<OsString>, ProcessError> {
     names.collect()
 }
 
-fn listed(process: Identity, threads: Vec<OsString>) -> Result<Vec<u32>, ProcessError> {
+fn listed(process: Identity, threads: &[OsString]) -> Result<Vec<u32>, ProcessError> {
     let pid = process.pid;
     let unclear = |why| ProcessError::Children { pid, why };
     let mut all = Vec::new();
