@@ -11,9 +11,6 @@ use rustix::rand::GetRandomFlags;
 
 use crate::sys::{fds, start::Start};
 
-/// The longest path that the kernel gives.
-const PATH_MAX: usize = 4096;
-
 /// The request for this start, as it goes over the wire.
 ///
 /// # Errors
@@ -22,13 +19,12 @@ pub(crate) fn request(start: &Start) -> Result<Vec<u8>, ProtocolError> {
     let mut id = [0; 16];
     // An id that is not random is only one that cannot be found again: the warden takes no authority from it.
     let _ = rustix::rand::getrandom(&mut id, GetRandomFlags::empty());
-    let mut room = [0; PATH_MAX];
-    let cwd = crate::sys::working_directory(&mut room).unwrap_or_default();
+    let cwd = crate::sys::working_directory().unwrap_or_default();
     let exec = asked_for(start).to_bytes();
     // A caller may pass no argv[0] at all.
     let alone = start.args().next().is_none().then_some(exec);
     let argv = alone.into_iter().chain(start.args().map(CStr::to_bytes));
-    RequestV2::new(id, terminal(), exec, cwd, argv, start.env().map(CStr::to_bytes))?.encode()
+    RequestV2::new(id, terminal(), exec, &cwd, argv, start.env().map(CStr::to_bytes))?.encode()
 }
 
 /// The path by which the shim was executed. The kernel names the script where one asked for a shim in its first line;

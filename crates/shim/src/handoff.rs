@@ -31,30 +31,34 @@ fn execute(start: &Start, plan: &Handoff<'_>) -> ! {
     let name = plan.by_path.then_some(path.as_c_str());
     name.into_iter().chain(start.args().skip(name.map_or(0, |_| 1))).for_each(|arg| argv.push(arg));
     let mut env = Words::new();
-    environment(start.env(), &set).into_iter().for_each(|entry| env.push(entry));
+    environment(start.env(), &set, |entry| env.push(entry));
     let error = process::execute_or_shell(&path, &argv, &env);
     let code = if error == Errno::NOENT { EXIT_NO_SUCH_TOOL } else { EXIT_UNREACHABLE };
     let path = say::shown(plan.path);
     say::fail(code, &["allowed, but ", &path, " cannot be executed (", &words(error), ")"].concat())
 }
 
-/// `env` with each entry of `set` in the place of the first of its name, or at the end. Other entries of that name go.
-fn environment<'a>(env: impl Iterator<Item = &'a CStr>, set: &'a [CString]) -> Vec<&'a CStr> {
-    let mut whole: Vec<&CStr> = env.collect();
-    for entry in set {
-        let mut used = false;
-        whole.retain_mut(|there| {
-            let same = name(there) == name(entry);
-            if same {
-                *there = entry;
-            }
-            !same || !core::mem::replace(&mut used, true)
-        });
-        if !used {
-            whole.push(entry);
+/// Gives `env` with each entry of `set` in the place of the first of its name, or at the end. Other entries of that name go,
+/// and of several in `set` the last one counts.
+fn environment<'a>(
+    env: impl Iterator<Item = &'a CStr>,
+    set: &'a [CString],
+    mut give: impl FnMut(&'a CStr),
+) {
+    let last = |of: &CStr| set.iter().rposition(|entry| name(entry) == name(of));
+    let mut given = alloc::vec![false; set.len()];
+    for entry in env {
+        match last(entry) {
+            None => give(entry),
+            Some(at) if core::mem::replace(&mut given[at], true) => {}
+            Some(at) => give(&set[at]),
         }
     }
-    whole
+    for (at, entry) in set.iter().enumerate() {
+        if !given[at] && last(entry) == Some(at) {
+            give(entry);
+        }
+    }
 }
 
 /// An entry's name; an entry without `=` is all name.
@@ -145,8 +149,10 @@ mod tests {
 
     fn joined(env: &[&CStr], set: &[&CStr]) -> Vec<String> {
         let set: Vec<CString> = set.iter().map(|&s| s.into()).collect();
-        let env = environment(env.iter().copied(), &set);
-        env.into_iter().map(|e| e.to_string_lossy().into_owned()).collect()
+        let mut all = Vec::new();
+        let give = |entry: &CStr| all.push(entry.to_string_lossy().into_owned());
+        environment(env.iter().copied(), &set, give);
+        all
     }
 
     #[test]
@@ -163,6 +169,7 @@ mod tests {
     fn duplicates_of_a_name_that_is_set_go() {
         assert_eq!(joined(&[c"A=1", c"B=2", c"A=3"], &[c"A=x"]), ["A=x", "B=2"]);
         assert_eq!(joined(&[c"A=1"], &[c"A=x", c"A=y"]), ["A=y"]);
+        assert_eq!(joined(&[c"A=1"], &[c"B=x", c"B=y"]), ["A=1", "B=y"]);
     }
 
     #[test]

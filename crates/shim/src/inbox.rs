@@ -1,6 +1,7 @@
 //! Bytes as they arrive on a connection, given out as acks, whole control frames, and pieces of stream frames.
 //!
-//! A stream frame need not have arrived whole to be used, so the room is small and bytes are not copied again.
+//! A stream frame need not have arrived whole to be used, so the room is small and bytes are not copied again. Until more
+//! comes than a few short frames it is smaller still: most hear nothing but what to become.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -15,6 +16,8 @@ use crate::sys::fds;
 
 /// Bytes that are held at most. The longest control frame must fit.
 pub(crate) const ROOM: usize = 256 * 1024;
+/// Bytes that are held before more has come.
+const FIRST_ROOM: usize = 512;
 /// Bytes of a stream frame from which on it is better not received here at all.
 const LONG: usize = 16 * 1024;
 /// Room that is made before a receive, by moving what is held to the front.
@@ -44,7 +47,7 @@ pub(crate) enum Next {
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self { bytes: Vec::with_capacity(ROOM), from: 0, open: None, long: false }
+        Self { bytes: Vec::with_capacity(FIRST_ROOM), from: 0, open: None, long: false }
     }
 
     /// Receives once, at most `max` bytes, into what room there is. `Ok(0)` is the end of the connection.
@@ -64,6 +67,9 @@ impl Inbox {
             self.bytes.drain(..self.from);
             self.from = 0;
         }
+        if self.room() == 0 && self.has_room() {
+            self.bytes.reserve(ROOM - self.bytes.len());
+        }
         if self.room() == 0 {
             return Err(Errno::NOBUFS);
         }
@@ -81,7 +87,7 @@ impl Inbox {
 
     /// Whether a receive can take bytes.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes.len() - self.from < self.bytes.capacity()
+        self.bytes.len() - self.from < ROOM
     }
 
     /// The type of a long stream frame of which bytes are still to come, and how many; `None` when some are here.
@@ -218,6 +224,36 @@ mod tests {
         }
         arrived(&mut inbox, &whole[whole.len() - 1..]);
         assert!(matches!(inbox.next(), Ok(Next::Frame(..))));
+    }
+
+    #[test]
+    fn more_than_the_first_room_is_received_until_the_whole_room_is_full() {
+        let mut inbox = Inbox::new();
+        let text = "x".repeat(60_000);
+        let mut whole = Vec::new();
+        ToClient::Notice(&text).encode(&mut whole);
+        let (ours, theirs) = pair();
+        assert_eq!(rustix::net::send(&theirs, &whole, SendFlags::empty()), Ok(whole.len()));
+        let receive = |inbox: &mut Inbox| inbox.receive(ours.as_fd(), RecvFlags::empty(), ROOM);
+        assert_eq!(receive(&mut inbox), Ok(FIRST_ROOM));
+        assert_eq!(inbox.next(), Ok(Next::More));
+        assert_eq!(receive(&mut inbox), Ok(whole.len() - FIRST_ROOM));
+        let Ok(Next::Frame(kind, range)) = inbox.next() else { panic!() };
+        assert_eq!(ToClient::parse(kind, inbox.bytes(range)), Ok(ToClient::Notice(&text)));
+
+        let mut inbox = Inbox::new();
+        let writer = std::thread::spawn(move || {
+            let frame = [&[kind][..], &u32::MAX.to_be_bytes()].concat();
+            // It ends when nobody reads any more.
+            let _ = (0..ROOM).try_for_each(|_| crate::socket::send_all(&theirs, &frame));
+        });
+        while inbox.has_room() {
+            receive(&mut inbox).unwrap();
+        }
+        assert_eq!(inbox.bytes(0..ROOM).len(), ROOM);
+        assert_eq!(receive(&mut inbox), Err(Errno::NOBUFS));
+        drop(ours);
+        writer.join().unwrap();
     }
 
     #[test]

@@ -25,13 +25,15 @@ const FIRST: usize = 64 * 1024;
 /// What the heap asks of the kernel at least.
 const MORE: usize = 1024 * 1024;
 
-/// A heap that only grows, but takes back what was given last, so that a growing vector moves seldom.
+/// A heap that only grows, but takes back what was given last, so that a growing vector moves seldom. Its own words come
+/// first, on the page that the kernel has made writable already to start the program: each further page costs a fault.
+#[repr(C)]
 struct Heap {
-    first: UnsafeCell<[u8; FIRST]>,
     /// The next free address and the end of the free area; 0 before the first use.
     area: UnsafeCell<(usize, usize)>,
     /// The last mapping, and its size; it begins with those of the one before.
     last: UnsafeCell<(usize, usize)>,
+    first: UnsafeCell<[u8; FIRST]>,
 }
 
 // SAFETY: the program never starts a thread.
@@ -39,9 +41,9 @@ unsafe impl Sync for Heap {}
 
 #[global_allocator]
 static HEAP: Heap = Heap {
-    first: UnsafeCell::new([0; FIRST]),
     area: UnsafeCell::new((0, 0)),
     last: UnsafeCell::new((0, 0)),
+    first: UnsafeCell::new([0; FIRST]),
 };
 
 /// Gives back all memory, and leaves nothing in what stays.

@@ -16,8 +16,13 @@ pub(crate) mod start;
 pub(crate) mod turns;
 pub(crate) mod waits;
 
+use alloc::vec::Vec;
+
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
+
+/// The longest path that the kernel gives.
+const PATH_MAX: usize = 4096;
 
 /// Makes a syscall.
 ///
@@ -60,11 +65,16 @@ pub(crate) fn is_taken(socket: BorrowedFd<'_>) -> bool {
     asked.is_err() || left == 0
 }
 
-/// The working directory's path, ended by NUL in `room`; `None` when it has no path or one that is too long.
-pub(crate) fn working_directory(room: &mut [u8]) -> Option<&[u8]> {
-    // SAFETY: the kernel writes at most as many bytes as it is told, which is what `room` has.
-    let n = unsafe { call(arch::nr::GETCWD, [room.as_mut_ptr() as usize, room.len(), 0, 0, 0, 0]) };
-    let path = room.get(..n.ok()?.checked_sub(1)?)?;
+/// The working directory's path; `None` when it has no path or one that is too long.
+pub(crate) fn working_directory() -> Option<Vec<u8>> {
+    let mut path = Vec::with_capacity(PATH_MAX);
+    // SAFETY: the kernel writes at most as many bytes as it is told, which is what there is room for, and tells how many
+    // those were, the NUL at the end among them.
+    unsafe {
+        let n = call(arch::nr::GETCWD, [path.as_mut_ptr() as usize, PATH_MAX, 0, 0, 0, 0]);
+        path.set_len(n.ok()?.checked_sub(1)?);
+    }
+    path.shrink_to_fit();
     // The kernel says "(unreachable)" before a path outside of the root.
     path.starts_with(b"/").then_some(path)
 }
