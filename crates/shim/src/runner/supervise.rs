@@ -427,6 +427,8 @@ impl Supervisor<'_> {
             && (!client.send() || client.outbox.is_empty())
         {
             self.client = None;
+            // The kernel tends to keep whom we wake waiting for our own processor, in case that we sleep soon.
+            rustix::thread::sched_yield();
         }
     }
 
