@@ -12,7 +12,7 @@ use super::{Begun, Refusal, Start, begin, finish, limits, pool, record, refuse, 
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{OnHost, Plan, Root, local as local_environment};
 use crate::process::cgroup::Kind;
-use crate::process::{Namespaces, status};
+use crate::process::{Namespaces, Status, status};
 use crate::recording::Secrets;
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
@@ -23,7 +23,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     let id = Id(plan.id);
     let place = match plan.on_host.as_deref() {
         Some(host) => Ok(Place::Host(host)),
-        None => may_run_here(warden, plan).map(Place::Caller),
+        None => look_at_caller(warden, plan).map(Place::Caller),
     };
     let place = match place {
         Ok(place) => place,
@@ -39,7 +39,10 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     let prepared = match place {
         Place::Host(host) => run_as::prepare(warden, plan, host).await,
-        Place::Caller(seen) => prepare(warden, plan, seen).await,
+        Place::Caller(status) => match may_run_here(warden, plan) {
+            Ok(root) => prepare(warden, plan, root, status).await,
+            Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
+        },
     };
     let prepared = prepared.and_then(|prepared| record::fit(&start.approved, prepared));
     let prepared = match prepared {
@@ -109,24 +112,12 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
 enum Place<'a> {
     /// As the user of the warden's host that the policy names.
     Host(&'a OnHost),
-    /// As the caller.
-    Caller(Seen),
+    /// As the caller, as it was when it asked: a client that was told to send its descriptors blocks signals.
+    Caller(Status),
 }
 
-/// A caller as it was when it asked. A client that was told to send its descriptors blocks signals.
-struct Seen {
-    root: Root,
-    status: crate::process::Status,
-}
-
-/// Looks at a caller that may have a local run at all. The text says why not, and what to do.
-fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Seen, String> {
-    let foreign = |what: &str| {
-        format!(
-            "the caller is in another {what}, so its command does not run on the warden's side as its own; use \
-             `executor: mirror`, or say by `run_as` which user of the warden's host runs it"
-        )
-    };
+/// Looks at a caller whom this warden serves. The text says why not, and what to do.
+fn look_at_caller(warden: &Warden, plan: &Plan) -> Result<Status, String> {
     let (Some(uid), Some(pid)) = (plan.caller.uid, plan.caller.pid) else {
         return Err(foreign("user or pid namespace"));
     };
@@ -136,6 +127,12 @@ fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Seen, String> {
             warden.uid
         ));
     }
+    status(pid).map_err(|error| format!("the caller cannot be looked at: {error}"))
+}
+
+/// The root of a caller that may have a local run at all. The text says why not, and what to do.
+fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Root, String> {
+    let pid = plan.caller.pid.ok_or_else(|| foreign("pid namespace"))?;
     let theirs = Namespaces::of(pid)
         .map_err(|error| format!("the caller's namespaces cannot be seen: {error}"))?;
     let own = warden.namespaces;
@@ -166,14 +163,21 @@ fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Seen, String> {
                     the warden's side"
             .to_owned());
     }
-    let status = status(pid).map_err(|error| format!("the caller cannot be looked at: {error}"))?;
-    Ok(Seen { root, status })
+    Ok(root)
+}
+
+fn foreign(what: &str) -> String {
+    format!(
+        "the caller is in another {what}, so its command does not run on the warden's side as its own; use \
+         `executor: mirror`, or say by `run_as` which user of the warden's host runs it"
+    )
 }
 
 async fn prepare(
     warden: &Warden,
     plan: &Plan,
-    Seen { root, status }: Seen,
+    root: Root,
+    status: Status,
 ) -> Result<Prepared, String> {
     let (Some(pid), Some(uid), Some(gid), Some(tool)) =
         (plan.caller.pid, plan.caller.uid, plan.caller.gid, plan.tool.as_ref())
