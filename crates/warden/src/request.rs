@@ -23,7 +23,7 @@ use crate::intercom::{Account, Connection, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::laps::Astray;
 use crate::ledger::{self, Id, Record};
-use crate::plan::{Invocation, Plan, RequestId};
+use crate::plan::{Invocation, Plan, RequestId, root_of};
 use crate::wait;
 use crate::warden::Warden;
 
@@ -96,7 +96,9 @@ async fn command(
     if let Some(prisoner) = &prisoner {
         prisoner.count_request();
     }
-    if warden.wants_container(&jail, &caller) {
+    let root = root_of(&caller);
+    let is_here = matches!(&root, Ok(Some(root)) if root.is_own());
+    if warden.wants_container(&jail, &caller, is_here) {
         caller.container = warden.containers.find(&caller).await;
     }
     let Ok(id) = random_id() else {
@@ -106,7 +108,7 @@ async fn command(
     };
     let holder = prisoner.clone();
     let sight = warden.sight(holder.as_deref());
-    let planned = Plan::freeze(id, jail, prisoner, caller, invocation, sight).await;
+    let planned = Plan::freeze(id, jail, prisoner, caller, invocation, sight, root).await;
     let straight = match planned {
         // What the warden never starts goes round in no circle.
         Ok(plan) if plan.invocation.only_judged() => Ok(plan),

@@ -46,24 +46,30 @@ pub(super) fn home(
     Ok(home)
 }
 
-/// Finds under the caller's own root what a request names. Nothing, where that cannot be seen: what was asked for is then
-/// judged by its name and its words alone.
-pub(super) async fn find(
-    caller: &Caller,
-    asked: &Invocation,
-    sight: Sight<'_>,
-) -> Result<Found, PlanError> {
-    let Some(pid) = caller.pid else {
-        let cwd = (!asked.only_judged()).then(|| Cwd::unseen(asked.cwd())).flatten();
-        return Ok(Found { cwd, tool: None, known_as: None, by_path: false });
-    };
+/// The root of a caller, which was its own when it was opened; `None` where that cannot be seen.
+///
+/// # Errors
+/// When the caller has ended, or its files are out of reach.
+pub(crate) fn root_of(caller: &Caller) -> Result<Option<Root>, PlanError> {
+    let Some(pid) = caller.pid else { return Ok(None) };
     let root = Root::of(pid).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PlanError::CallerGone,
         _ => PlanError::files(error),
     })?;
-    if !caller.is_alive() {
-        return Err(PlanError::CallerGone);
-    }
+    if caller.is_alive() { Ok(Some(root)) } else { Err(PlanError::CallerGone) }
+}
+
+/// Finds under the caller's own root what a request names. Nothing, where that cannot be seen: what was asked for is then
+/// judged by its name and its words alone.
+pub(super) async fn find(
+    root: Option<Root>,
+    asked: &Invocation,
+    sight: Sight<'_>,
+) -> Result<Found, PlanError> {
+    let Some(root) = root else {
+        let cwd = (!asked.only_judged()).then(|| Cwd::unseen(asked.cwd())).flatten();
+        return Ok(Found { cwd, tool: None, known_as: None, by_path: false });
+    };
     let Sight { kinds, workers, baseline, .. } = sight;
     if let Some(found) = look_up(&root, asked, kinds, baseline.path(), Depth::Cached) {
         return Ok(found);

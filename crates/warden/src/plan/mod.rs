@@ -27,8 +27,8 @@ pub(crate) use contents::{Contents, Digests};
 pub(crate) use environment::local;
 pub(crate) use environment::value;
 use environment::{changed, every_value, governed_path};
-pub(crate) use find::SHIMS;
 use find::{Found, asked_for, find, home};
+pub(crate) use find::{SHIMS, root_of};
 pub use here::{LinksHere, Meant, meant_here};
 pub(crate) use invocation::Invocation;
 pub(crate) use judges::Judges;
@@ -170,7 +170,7 @@ pub(crate) struct Sight<'a> {
 }
 
 impl Plan {
-    /// Freezes a request.
+    /// Freezes a request of who has this root, as [`root_of`] gives it.
     ///
     /// # Errors
     /// What was asked, with why it cannot be planned.
@@ -181,8 +181,13 @@ impl Plan {
         caller: Caller,
         invocation: Invocation,
         sight: Sight<'_>,
+        root: Result<Option<Root>, PlanError>,
     ) -> Result<Box<Self>, Box<Unplanned>> {
-        let Found { cwd, tool, known_as, by_path } = match find(&caller, &invocation, sight).await {
+        let found = match root {
+            Ok(root) => find(root, &invocation, sight).await,
+            Err(error) => Err(error),
+        };
+        let Found { cwd, tool, known_as, by_path } = match found {
             Ok(found) => found,
             Err(error) => {
                 return Err(Box::new(Unplanned { error, jail, prisoner, caller, invocation }));
@@ -248,12 +253,14 @@ impl Plan {
         let Some(tool) = &self.tool else { return Ok((self, false)) };
         let mut asked = self.invocation.clone();
         asked.look_behind(tool);
-        let found = find(&self.caller, &asked, sight).await;
-        if found.as_ref().is_ok_and(|found| found.tool.is_none()) {
+        if let Ok(root) = root_of(&self.caller)
+            && find(root, &asked, sight).await.is_ok_and(|found| found.tool.is_none())
+        {
             return Ok((self, false));
         }
         let Self { id, jail, prisoner, caller, .. } = *self;
-        let plan = Self::freeze(id, jail, prisoner, caller, asked, sight).await?;
+        let root = root_of(&caller);
+        let plan = Self::freeze(id, jail, prisoner, caller, asked, sight, root).await?;
         Ok((plan, true))
     }
 

@@ -70,6 +70,8 @@ impl Opened {
 #[derive(Debug)]
 pub(crate) struct Root {
     fd: OwnedFd,
+    /// See [`Root::is_own`].
+    own: bool,
     /// Where this root lies, when it is not `/`: a path that the kernel gives starts with it.
     prefix: Option<PathBuf>,
 }
@@ -78,6 +80,11 @@ impl Root {
     /// The root of process `pid`.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
         Self::open(Path::new(&format!("/proc/{pid}/root")))
+    }
+
+    /// Whether it is the warden's own root, in the warden's own mount namespace. `false` where that is not known.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
     }
 
     /// Whether it is the topmost one of its mount namespace: where it is not, `/` is another folder to the caller.
@@ -110,11 +117,11 @@ impl Root {
     pub(crate) fn given(fd: OwnedFd) -> io::Result<Self> {
         // The usual one is told by what it is: its path costs several times as much.
         if Place::of(&fd).is_some_and(|place| Some(place) == *OWN) {
-            return Ok(Self { fd, prefix: None });
+            return Ok(Self { fd, own: true, prefix: None });
         }
         let at = path_of(&fd)?;
         let prefix = (at != Path::new("/")).then_some(at);
-        Ok(Self { fd, prefix })
+        Ok(Self { fd, own: false, prefix })
     }
 
     /// Opens `path`, absolute in this root, following links inside this root.
@@ -338,10 +345,12 @@ mod tests {
     #[test]
     fn only_the_wardens_own_root_is_known_by_what_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Root::own().unwrap().is_top());
-        assert!(!root_at(dir.path()).is_top());
+        let own = Root::own().unwrap();
+        assert!(own.is_top() && own.is_own());
+        let other = root_at(dir.path());
+        assert!(!other.is_top() && !other.is_own());
         let process = Root::of(std::process::id()).unwrap();
-        assert!(process.is_top());
+        assert!(process.is_top() && process.is_own());
     }
 
     #[test]

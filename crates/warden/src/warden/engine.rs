@@ -26,9 +26,10 @@ impl Warden {
         }
     }
 
-    /// Whether it matters in which container a caller of `jail` is. On a machine without an engine no more needs to be
-    /// read for that than the caller's pid namespace, unless an earlier warden knew hardened containers.
-    pub(crate) fn wants_container(&self, jail: &Jail, caller: &Caller) -> bool {
+    /// Whether it matters in which container a caller of `jail` is, which `is_here` where it has the warden's own root. On a
+    /// machine without an engine no more needs to be read for that, of another one its pid namespace, unless an earlier
+    /// warden knew hardened containers.
+    pub(crate) fn wants_container(&self, jail: &Jail, caller: &Caller, is_here: bool) -> bool {
         let policies = jail.policies();
         let named =
             || policies.all().any(|one| one.policy.names_containers() || one.policy.runs_ghosts());
@@ -36,7 +37,7 @@ impl Warden {
             || named()
             || self.holds.has_containers()
             || self.members.may_be_hardened()
-            || self.containers.may_be_back_for(caller)
+            || !is_here && self.containers.may_be_back_for(caller)
     }
 
     /// Follows what happens at the engine: which containers there are, and in which jails. Never ends.
