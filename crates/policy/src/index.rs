@@ -14,7 +14,7 @@ use crate::matchers::operand::Operand;
 use crate::matchers::unknown;
 use crate::rule::Rule;
 
-/// A command with at most this many rules is not indexed by its arguments: looking is as fast.
+/// A command whose rules have at most this many patterns is not indexed by its arguments: looking is as fast.
 const SMALL: usize = 16;
 
 /// Rules by the name of their command.
@@ -144,7 +144,9 @@ impl Affixes {
 impl Bucket {
     /// Files every rule under the rarest text that its arguments need.
     fn fill(&mut self, rules: &[Rule]) {
-        if self.all.len() <= SMALL {
+        let rule = |number: &u32| rules.get(usize::try_from(*number).ok()?);
+        let patterns = |rule: &Rule| rule.args.as_ref().map_or(1, |patterns| patterns.len());
+        if self.all.iter().filter_map(rule).map(patterns).sum::<usize>() <= SMALL {
             return;
         }
         self.split = true;
