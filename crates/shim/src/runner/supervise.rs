@@ -72,12 +72,14 @@ struct Supervisor<'a> {
     told_client: bool,
     told_warden: bool,
     grace_ms: u64,
+    /// See [`Kept::is_guest`].
+    is_guest: bool,
     tree: Tree,
 }
 
 /// Starts the plan's tool and stays until nothing of it is left.
 pub(super) fn run(kept: &Kept, received: Received) {
-    let &Kept { ref warden, ref signals, files: limit, going } = kept;
+    let &Kept { ref warden, ref signals, files: limit, going, is_guest } = kept;
     let Received { plan, client, files } = received;
     let client = Client::new(client, plan.version_2);
     let mut beginning = Beginning::new(warden, client);
@@ -104,6 +106,7 @@ pub(super) fn run(kept: &Kept, received: Received) {
         told_client: false,
         told_warden: false,
         grace_ms: plan.grace_ms.into(),
+        is_guest,
         tree: Tree::default(),
     }
     .run();
@@ -382,6 +385,10 @@ impl Supervisor<'_> {
             self.told_warden = true;
         }
         if !self.told_client && self.is_over() {
+            // Who waits for the command's end comes before who writes it down, unless we may end with it.
+            if self.is_guest {
+                self.tell_finished();
+            }
             match (self.ending.as_mut().and_then(|ending| ending.tell.take()), self.ended) {
                 (Some(Failure { code, text }), _) => {
                     self.tell_client(|client| client.tell_failure(code, &text));
@@ -390,9 +397,15 @@ impl Supervisor<'_> {
                 (None, None) => self.tell_client(|_| ()),
             }
         }
-        // Who waits for the command's end comes before who writes it down.
         self.close_client_when_told();
-        if let (true, false, Some(status)) = (self.told_client, self.told_warden, self.ended) {
+        if self.told_client {
+            self.tell_finished();
+        }
+    }
+
+    /// Tells the warden how the tool ended, once.
+    fn tell_finished(&mut self) {
+        if let (false, Some(status)) = (self.told_warden, self.ended) {
             let (bytes_out, cancelled) = (self.carry.bytes_out, self.cancelled);
             self.tell_warden(&FromRunner::Finished { status, bytes_out, cancelled });
             self.told_warden = true;
