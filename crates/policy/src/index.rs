@@ -145,7 +145,7 @@ impl Bucket {
     /// Files every rule under the rarest text that its arguments need.
     fn fill(&mut self, rules: &[Rule]) {
         let rule = |number: &u32| rules.get(usize::try_from(*number).ok()?);
-        let patterns = |rule: &Rule| rule.args.as_ref().map_or(1, |patterns| patterns.len());
+        let patterns = |rule: &Rule| rule.args.as_deref().map_or(1, <[_]>::len);
         if self.all.iter().filter_map(rule).map(patterns).sum::<usize>() <= SMALL {
             return;
         }
