@@ -74,6 +74,23 @@ fn may_unshare() -> bool {
 }
 
 #[test]
+fn a_runner_that_may_end_with_its_client_tells_the_warden_how_it_ended_first() {
+    for shim in shims() {
+        for _ in 0..10 {
+            let plan = frames(&["sh", "-c", "exit 7"]);
+            let mut it = connected(&shim, &[], &plan, &open("/bin/sh"));
+            it.runner.started();
+            told(&mut it.client);
+            // What it has not said by now it may never say.
+            it.runner.socket.set_nonblocking(true).unwrap();
+            assert_eq!(it.runner.finished(), (Status::Exited(7), 0, false));
+            drop(it.runner.socket);
+            ended(it.runner.child);
+        }
+    }
+}
+
+#[test]
 fn a_runner_connects_and_runs_what_it_is_given() {
     for shim in shims() {
         let plan = frames(&["sh", "-c", "echo out; exit 7"]);
