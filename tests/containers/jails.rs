@@ -217,7 +217,12 @@ fn pair(house: &House) -> (Container<'static>, Container<'static>) {
 }
 
 fn state(container: &Container<'_>) -> String {
-    container.inspect()["State"]["Status"].as_str().unwrap().to_owned()
+    let inspected = container.inspect();
+    match inspected["State"]["Status"].as_str().unwrap() {
+        // Podman's word for one that has ended, until what was mounted for it is gone as well.
+        "stopped" => "exited".to_owned(),
+        told => told.to_owned(),
+    }
 }
 
 #[track_caller]
