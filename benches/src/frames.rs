@@ -95,6 +95,7 @@ impl Frames {
             place: Vec::new(),
             script: Vec::new(),
             keep_open: false,
+            warden_first: false,
             most_out: u64::MAX,
             argv: words.map(|word| word.as_bytes().to_vec()).collect(),
             env: vec![[b"PATH=", path.as_bytes()].concat()],

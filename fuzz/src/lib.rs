@@ -130,7 +130,8 @@ pub fn runner(data: &[u8]) {
         assert_eq!(ToRunner::parse(encoded[0], &encoded[HEAD..]), Ok(message));
     }
     if let Ok(message) = FromRunner::parse(kind, payload) {
-        let encoded = message.encode();
+        let mut encoded = Vec::new();
+        message.encode(&mut encoded);
         assert_eq!(FromRunner::parse(encoded[0], &encoded[HEAD..]), Ok(message));
     }
 }

@@ -69,6 +69,17 @@ fn over_its_rate_a_command_is_denied_with_the_limit_the_rule_and_when_to_try_aga
 }
 
 #[test]
+fn one_after_the_other_they_never_meet_the_limit() {
+    let house = House::new(POLICY);
+    for tool in ["cat", "tee"] {
+        for round in 0..50 {
+            let output = house.shimmed(tool).stdin(Stdio::null()).output().unwrap();
+            assert!(output.status.success(), "{tool}, {round}: {}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
 fn a_handed_off_and_a_supervised_command_hold_their_seat_until_they_have_ended() {
     let house = House::new(POLICY);
     for (tool, rule) in [("cat", "policy.yaml:5"), ("tee", "policy.yaml:6")] {

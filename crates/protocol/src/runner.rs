@@ -67,6 +67,8 @@ pub struct Plan {
     /// The executable stays open in the tool. A script is then executed by its descriptor too, and its interpreter
     /// opens it as `/dev/fd/N`: for one that lies where the user it runs as cannot go.
     pub keep_open: bool,
+    /// The warden hears how the tool ended before the client does: the runner may end with its client.
+    pub warden_first: bool,
     /// Bytes that may travel out as frames or through the runner's terminal. With more the tree is ended; `u64::MAX`
     /// is no limit.
     pub most_out: u64,
@@ -130,13 +132,18 @@ impl ToRunner {
     /// The message as it goes over the socket.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
         match self {
-            Self::Plan(plan) => framed(PLAN, |out| plan.put(out)),
-            Self::Stop { code, text, now } => framed(STOP, |out| {
-                out.extend_from_slice(&[*code, u8::from(*now)]);
-                out.extend_from_slice(text);
-            }),
+            Self::Plan(plan) => {
+                let mut payload = Vec::new();
+                plan.put(&mut payload);
+                framed(&mut out, PLAN, &[&payload]);
+            }
+            Self::Stop { code, text, now } => {
+                framed(&mut out, STOP, &[&[*code, u8::from(*now)], text]);
+            }
         }
+        out
     }
 
     /// Reads a message's payload.
@@ -159,24 +166,20 @@ impl ToRunner {
 }
 
 impl FromRunner {
-    /// The message as it goes over the socket.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    /// Appends the message as it goes over the socket.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Started(pid) => framed(STARTED, |out| out.extend_from_slice(&pid.to_be_bytes())),
-            Self::Finished { status, bytes_out, cancelled } => framed(FINISHED, |out| {
+            Self::Started(pid) => framed(out, STARTED, &[&pid.to_be_bytes()]),
+            Self::Finished { status, bytes_out, cancelled } => {
                 let (how, value) = match status {
                     Status::Exited(code) => (0, *code),
                     Status::Killed(signal) => (1, *signal),
                 };
-                out.extend_from_slice(&[how, value, u8::from(*cancelled)]);
-                out.extend_from_slice(&bytes_out.to_be_bytes());
-            }),
-            Self::Failed { code, text } => framed(FAILED, |out| {
-                out.push(*code);
-                out.extend_from_slice(text);
-            }),
-            Self::Idle => framed(IDLE, |_| {}),
+                let end = [how, value, u8::from(*cancelled)];
+                framed(out, FINISHED, &[&end, &bytes_out.to_be_bytes()]);
+            }
+            Self::Failed { code, text } => framed(out, FAILED, &[&[*code], text]),
+            Self::Idle => framed(out, IDLE, &[]),
         }
     }
 
@@ -227,7 +230,8 @@ impl Plan {
             | u8::from(self.version_2) << 1
             | u8::from(self.tty.is_some()) << 2
             | u8::from(self.cwd.is_some()) << 3
-            | u8::from(self.keep_open) << 4;
+            | u8::from(self.keep_open) << 4
+            | u8::from(self.warden_first) << 5;
         out.extend_from_slice(&[0, 0, flags, ttys]);
         out.extend_from_slice(&rows.to_be_bytes());
         out.extend_from_slice(&cols.to_be_bytes());
@@ -289,6 +293,7 @@ impl Plan {
             place,
             script,
             keep_open: flags & 16 != 0,
+            warden_first: flags & 32 != 0,
             most_out: wide(o1, o2),
             argv,
             env,
@@ -323,12 +328,10 @@ fn strings(r: &mut Reader<'_>) -> Option<Vec<Vec<u8>>> {
     list(r, |r| r.bytes().map(<[u8]>::to_vec))
 }
 
-fn framed(kind: u8, put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = alloc::vec![kind, 0, 0, 0, 0];
-    put(&mut out);
-    let length = length(out.len() - 5);
-    out[1..5].copy_from_slice(&length.to_be_bytes());
-    out
+fn framed(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
+    out.push(kind);
+    out.extend_from_slice(&length(parts.iter().map(|part| part.len()).sum()).to_be_bytes());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
 #[cfg(test)]
@@ -354,6 +357,7 @@ mod tests {
             place: b"/srv".to_vec(),
             script: b"/usr/bin/npm".to_vec(),
             keep_open: false,
+            warden_first: false,
             most_out: 1 << 33,
             argv: vec![b"npm".to_vec(), b"\xff".to_vec()],
             env: vec![b"A=b".to_vec()],
@@ -364,7 +368,13 @@ mod tests {
     fn messages_come_back_as_they_went() {
         for message in [
             ToRunner::Plan(Box::new(plan())),
-            ToRunner::Plan(Box::new(Plan { tty: None, cwd: None, keep_open: true, ..plan() })),
+            ToRunner::Plan(Box::new(Plan {
+                tty: None,
+                cwd: None,
+                keep_open: true,
+                warden_first: true,
+                ..plan()
+            })),
             ToRunner::Plan(Box::new(Plan { streams: Streams::Frames, ..plan() })),
             ToRunner::Stop { code: 124, text: b"time".to_vec(), now: false },
         ] {
@@ -378,7 +388,10 @@ mod tests {
             FromRunner::Finished { status: Status::Killed(9), bytes_out: 1 << 40, cancelled: true },
             FromRunner::Failed { code: 127, text: b"no".to_vec() },
         ] {
-            let bytes = message.encode();
+            let mut bytes = Vec::new();
+            message.encode(&mut bytes);
+            let (_, len) = parse_head(*bytes.first_chunk().unwrap()).unwrap();
+            assert_eq!(len as usize, bytes.len() - 5);
             assert_eq!(FromRunner::parse(bytes[0], &bytes[5..]), Ok(message));
         }
     }

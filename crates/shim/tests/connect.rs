@@ -74,10 +74,10 @@ fn may_unshare() -> bool {
 }
 
 #[test]
-fn a_runner_that_may_end_with_its_client_tells_the_warden_how_it_ended_first() {
+fn a_runner_that_is_to_tells_the_warden_first_how_it_ended() {
     for shim in shims() {
         for _ in 0..10 {
-            let plan = frames(&["sh", "-c", "exit 7"]);
+            let plan = Plan { warden_first: true, ..frames(&["sh", "-c", "exit 7"]) };
             let mut it = connected(&shim, &[], &plan, &open("/bin/sh"));
             it.runner.started();
             told(&mut it.client);

@@ -14,7 +14,7 @@ use crate::again::Case;
 use crate::approvals::{Identity, Loan};
 use crate::caller::Caller;
 use crate::ledger::Id;
-use crate::plan::{Contents, HostError, Plan, PlanError, RequestId, Sight, Workers};
+use crate::plan::{Contents, HostError, Plan, PlanError, RequestId, Root, Sight, Workers};
 
 /// What it denies is a disaster, whoever else asks about it or allows it. Made by whoever first needs it, on a thread that
 /// may take its time.
@@ -428,6 +428,11 @@ impl Approved {
     /// The rule that decided, as it is shown, to be kept.
     pub(crate) fn rule(&self) -> Option<Arc<str>> {
         self.rule.as_ref().map(|rule| Arc::clone(&rule.text))
+    }
+
+    /// The caller's root, where it is still held.
+    pub(crate) fn take_root(&mut self) -> Option<Arc<Root>> {
+        self.plan.root.take()
     }
 
     /// Who asked, once nothing else is needed of it.

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use rustc_hash::FxHasher;
 
 use crate::approvals::Identity;
 use crate::plan::{Plan, Sight, Unplanned};
+use crate::process::pidfd::has_ended;
 use crate::process::stat;
 
 /// Laps with nothing changed after which the tool behind this one is taken, where there is one. For a tool that was
@@ -30,8 +32,8 @@ const MAX_LAPS: u32 = 256;
 /// What takes longer than this from one start to the next has done something meanwhile, and is no lap.
 const LAP_TIME: Duration = Duration::from_secs(5);
 
-/// How many generations above a request its tool is looked for.
-const GENERATIONS: usize = 3;
+/// How many generations above a request its tool is looked for. A supervised one is known by its runner, which is the next.
+const GENERATIONS: usize = 4;
 
 /// Variables that shells change by themselves at each start.
 const PASSED_OVER: [&[u8]; 2] = [b"SHLVL=", b"_="];
@@ -53,8 +55,17 @@ struct Running {
 struct Runner {
     number: u64,
     pid: u32,
+    /// The process, where it is at hand: it may have ended, and nobody has looked yet.
+    process: Option<Arc<OwnedFd>>,
     since: Instant,
     lap: Lap,
+}
+
+impl Runner {
+    fn may_be_above(&self) -> bool {
+        let has_ended = || self.process.as_ref().is_some_and(|process| has_ended(process.as_fd()));
+        self.since.elapsed() < LAP_TIME && !has_ended()
+    }
 }
 
 /// How often a request was made in a row.
@@ -121,14 +132,15 @@ impl Laps {
         let environment = fingerprint(plan.invocation.env());
         let first = Lap { environment, same: 0, all: 0 };
         let Some(pid) = plan.caller.pid else { return first };
-        if !self.running().by_identity.contains_key(&plan.identity) {
+        let may_be_one = |all: &Vec<Runner>| all.iter().any(Runner::may_be_above);
+        if !self.running().by_identity.get(&plan.identity).is_some_and(may_be_one) {
             return first;
         }
         let above = std::iter::successors(Some(pid), |&pid| Some(stat(pid).ok()?.ppid));
         let above: Vec<u32> = above.take(GENERATIONS + 1).collect();
         let running = self.running();
         let before = running.by_identity.get(&plan.identity).into_iter().flatten();
-        let before = before.filter(|b| above.contains(&b.pid) && b.since.elapsed() < LAP_TIME);
+        let before = before.filter(|before| above.contains(&before.pid) && before.may_be_above());
         match before.max_by_key(|before| before.lap.all) {
             Some(Runner { lap, .. }) => Lap {
                 environment,
@@ -139,13 +151,19 @@ impl Laps {
         }
     }
 
-    /// The tool of a request of this identity runs in process `pid`, which is no other one until the result is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, identity: Identity, lap: Lap, pid: u32) -> Entered {
+    /// The tool of a request of this identity runs in process `pid`, or below it. That is no other one until it has ended, or,
+    /// without `process`, until the result is dropped.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        (identity, lap): (Identity, Lap),
+        pid: u32,
+        process: Option<Arc<OwnedFd>>,
+    ) -> Entered {
         let mut running = self.running();
         let number = running.next;
         running.next += 1;
         let same = running.by_identity.entry(identity).or_default();
-        same.push(Runner { number, pid, since: Instant::now(), lap });
+        same.push(Runner { number, pid, process, since: Instant::now(), lap });
         Entered { laps: Arc::clone(self), identity, number }
     }
 

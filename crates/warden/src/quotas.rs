@@ -69,6 +69,8 @@ pub(crate) struct Full {
     pub(crate) rule: RuleId,
     /// The limit, and when to try again.
     pub(crate) text: String,
+    /// It is so only for as long as others run.
+    pub(crate) until_one_ends: bool,
 }
 
 /// The seats of one command. Given back when dropped; its start counts on only if it has begun.
@@ -129,15 +131,17 @@ impl Quotas {
 impl Counts {
     fn has_room(&mut self, quota: &Quota, key: &Key, now: Instant) -> Result<(), Full> {
         let Some(count) = self.of.get_mut(key) else { return Ok(()) };
-        let full = |text| Err(Full { rule: quota.rule.clone(), text });
+        let full =
+            |text, until_one_ends| Err(Full { rule: quota.rule.clone(), text, until_one_ends });
         let jail = &key.jail;
         if let Some(most) = quota.concurrent
             && count.running >= most
         {
             let running = count.running;
-            return full(format!(
+            let text = format!(
                 "at most {most} of its commands run at once in jail {jail}, and {running} run; try again when one has ended"
-            ));
+            );
+            return full(text, true);
         }
         let Some(rate) = quota.rate else { return Ok(()) };
         count.within = rate.within;
@@ -149,10 +153,11 @@ impl Counts {
         let Some(&(_, then)) = count.starts.get(surplus) else { return Ok(()) };
         let wait = within.saturating_sub(now.saturating_duration_since(then));
         let begun = count.starts.len();
-        full(format!(
+        let text = format!(
             "its rate is {rate}, and {begun} of its commands started in jail {jail} in that time; try again in {}",
             rounded_up(wait)
-        ))
+        );
+        full(text, false)
     }
 
     /// Lets go of what counts nothing, once in a while: what a lookup costs stays the same on average.

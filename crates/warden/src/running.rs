@@ -198,6 +198,13 @@ impl Running {
         left()
     }
 
+    /// Waits until one begins or ends, at most for `patience`.
+    pub(crate) async fn changed(&self, patience: Duration) {
+        let mut count = self.count.subscribe();
+        // The sender lives as long as this registry, so only the time can run out.
+        let _ = tokio::time::timeout(patience, count.changed()).await;
+    }
+
     /// Waits until this command has ended, at most for `patience`. Whether it has.
     pub(crate) async fn ended(&self, id: RequestId, patience: Duration) -> bool {
         let mut count = self.count.subscribe();
@@ -237,6 +244,16 @@ impl Run {
     /// Holds these until it is dropped.
     pub(crate) fn takes(&mut self, seats: Seats) {
         self.seats = Some(seats);
+    }
+
+    /// Whether it hands its approval down to what it starts.
+    pub(crate) fn bequeaths(&self) -> bool {
+        self.bequeaths
+    }
+
+    /// Whether nothing that others may do depends on whether it still runs.
+    pub(crate) fn is_nobodys_condition(&self) -> bool {
+        self.seats.is_none() && !self.bequeaths
     }
 
     /// It may start now, and its start counts.

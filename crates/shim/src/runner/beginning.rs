@@ -46,8 +46,9 @@ impl<'a> Beginning<'a> {
         let Failure { code, ref text } = *failure;
         self.client.tell_failure(code, text);
         self.client.send();
-        let failed = FromRunner::Failed { code, text: text.clone() };
-        let _ = send_all(self.warden, &failed.encode());
+        let mut told = Vec::new();
+        FromRunner::Failed { code, text: text.clone() }.encode(&mut told);
+        let _ = send_all(self.warden, &told);
         process::exit(0)
     }
 

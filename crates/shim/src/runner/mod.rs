@@ -71,12 +71,9 @@ fn settle(start: &Start) -> Result<Kept, Errno> {
     let files = process::limit(process::LIMIT_FILES, None)?;
     let _ = process::limit(process::LIMIT_FILES, Some((files.1, files.1)));
     let mut args = start.args().skip(1);
-    let mut is_guest = false;
     // In a container no descriptor of the warden's can be inherited.
     let warden = match args.next() {
         Some(word) if word.to_bytes().starts_with(CONNECT) => {
-            // The first process is that of a container of its own.
-            is_guest = !rustix::process::getpid().is_init();
             let socket = connect(args.next().unwrap_or_default().to_bytes())?;
             if word.to_bytes() == CONNECT_OPEN {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -95,7 +92,7 @@ fn settle(start: &Start) -> Result<Kept, Errno> {
     signal::set_blocked(!0);
     identity::reset_signals();
     let signals = Signals::of(signal::set(&[signal::CHLD, signal::TERM]))?;
-    Ok(Kept { warden, signals, files, going: Flag::new()?, is_guest })
+    Ok(Kept { warden, signals, files, going: Flag::new()? })
 }
 
 /// What the warden sends: the plan, the client's connection, the executable, and the working directory where streams

@@ -1,11 +1,11 @@
 //! The life of a supervised run: start the tool, carry its streams and signals, end its tree, reap what is left.
 
+mod telling;
+
 use alloc::vec::Vec;
 
-use clawrden_protocol::ToClient;
 use clawrden_protocol::frame::{self, FromClient, Status};
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
-use clawrden_protocol::runner::FromRunner;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -17,7 +17,6 @@ use super::intake::{Order, Orders};
 use super::tree::Tree;
 use super::{Failure, Received};
 use crate::inbox::Next;
-use crate::socket::send_all;
 use crate::sys::process::{self, Change, Waited};
 use crate::sys::signal::{self, Signals};
 use crate::sys::turns::{Flag, Kept};
@@ -28,6 +27,11 @@ use crate::sys::{fds, now_ms};
 const PASSED: u64 = signal::set(&signal::PASSED);
 /// Those of them that reach the tool's group whoever sent them: they are job control, and a shell sends them to a group.
 const JOB_CONTROL: u64 = signal::set(&[signal::CONT, signal::TSTP]);
+/// Milliseconds after which the warden is told that the tool runs. Of one that ends before it hears both at once: each time it
+/// is woken costs the tool.
+const RUNS_ON: u64 = 4;
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
 /// Milliseconds between attempts to kill what is left of a tree.
 const AGAIN: u64 = 20;
 /// Milliseconds of killing after which what is left is taken for unkillable: another user's, or stuck in the kernel.
@@ -61,6 +65,8 @@ struct Supervisor<'a> {
     going: Flag,
     told_by_child: Vec<u8>,
     started: bool,
+    /// When the warden is told that it has; [`NEVER`] where it has been told, or need not.
+    start_told_at: u64,
     failed: Option<Failure>,
     ended: Option<Status>,
     /// Signals meant to end the tool that were given to it alone.
@@ -72,14 +78,16 @@ struct Supervisor<'a> {
     told_client: bool,
     told_warden: bool,
     grace_ms: u64,
-    /// See [`Kept::is_guest`].
-    is_guest: bool,
+    /// See [`Plan::warden_first`].
+    ///
+    /// [`Plan::warden_first`]: clawrden_protocol::runner::Plan::warden_first
+    warden_first: bool,
     tree: Tree,
 }
 
 /// Starts the plan's tool and stays until nothing of it is left.
 pub(super) fn run(kept: &Kept, received: Received) {
-    let &Kept { ref warden, ref signals, files: limit, going, is_guest } = kept;
+    let &Kept { ref warden, ref signals, files: limit, going } = kept;
     let Received { plan, client, files } = received;
     let client = Client::new(client, plan.version_2);
     let mut beginning = Beginning::new(warden, client);
@@ -96,6 +104,7 @@ pub(super) fn run(kept: &Kept, received: Received) {
         going,
         told_by_child: Vec::with_capacity(TOLD),
         started: false,
+        start_told_at: NEVER,
         failed: None,
         ended: None,
         struck: 0,
@@ -106,7 +115,7 @@ pub(super) fn run(kept: &Kept, received: Received) {
         told_client: false,
         told_warden: false,
         grace_ms: plan.grace_ms.into(),
-        is_guest,
+        warden_first: plan.warden_first,
         tree: Tree::default(),
     }
     .run();
@@ -161,9 +170,12 @@ impl Supervisor<'_> {
         if self.ended.is_some() && !self.told_client && !sending && !self.carry.is_drained() {
             return Some(0);
         }
-        let ending = self.ending.as_ref()?;
-        let next = if self.childless { ending.give_up_at } else { ending.kill_at };
-        Some(next.saturating_sub(now_ms()))
+        let next = self
+            .ending
+            .as_ref()
+            .map(|ending| if self.childless { ending.give_up_at } else { ending.kill_at });
+        let next = next.unwrap_or(NEVER).min(self.start_told_at);
+        (next != NEVER).then(|| next.saturating_sub(now_ms()))
     }
 
     fn handle(&mut self, waits: &Waits, keys: &Keys) {
@@ -214,8 +226,7 @@ impl Supervisor<'_> {
         match &self.told_by_child[..] {
             [] if self.going.is_set() => {
                 self.started = true;
-                let pid = self.main.as_raw_nonzero().get().unsigned_abs();
-                self.tell_warden(&FromRunner::Started(pid));
+                self.start_told_at = now_ms() + RUNS_ON;
                 if self.carry.has_keyboard() {
                     self.tell_keyboard();
                 }
@@ -356,13 +367,6 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Tells the client that its terminal has been looked at, may be made raw, and is read by the tool.
-    fn tell_keyboard(&mut self) {
-        if let Some(client) = &mut self.client {
-            client.outbox.put(|out| ToClient::Stdout(&[]).encode(out));
-        }
-    }
-
     fn tool_stopped(&mut self, by: u8) {
         if matches!(by, signal::TTIN | signal::TTOU) && self.carry.give_keyboard(self.main) {
             let _ = process::kill(-self.main.as_raw_nonzero().get(), signal::CONT);
@@ -374,93 +378,9 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Tells both sides how it ended, once that is known.
-    fn progress(&mut self) {
-        if let Some(failure) = self.failed.take() {
-            // What was asked of us explains a start that failed meanwhile better than the failure does.
-            let asked = self.ending.as_mut().and_then(|ending| ending.tell.take());
-            let Failure { code, text } = asked.unwrap_or(failure);
-            self.tell_client(|client| client.tell_failure(code, &text));
-            self.tell_warden(&FromRunner::Failed { code, text });
-            self.told_warden = true;
-        }
-        if !self.told_client && self.is_over() {
-            // Who waits for the command's end comes before who writes it down, unless we may end with it.
-            if self.is_guest {
-                self.tell_finished();
-            }
-            match (self.ending.as_mut().and_then(|ending| ending.tell.take()), self.ended) {
-                (Some(Failure { code, text }), _) => {
-                    self.tell_client(|client| client.tell_failure(code, &text));
-                }
-                (None, Some(status)) => self.tell_client(|client| client.tell_end(status)),
-                (None, None) => self.tell_client(|_| ()),
-            }
-        }
-        self.close_client_when_told();
-        if self.told_client {
-            self.tell_finished();
-        }
-    }
-
-    /// Tells the warden how the tool ended, once.
-    fn tell_finished(&mut self) {
-        if let (false, Some(status)) = (self.told_warden, self.ended) {
-            let (bytes_out, cancelled) = (self.carry.bytes_out, self.cancelled);
-            self.tell_warden(&FromRunner::Finished { status, bytes_out, cancelled });
-            self.told_warden = true;
-        }
-    }
-
-    /// Whether the client can be told: the tool, or by our doing the tree, has ended and its output was carried.
-    fn is_over(&self) -> bool {
-        let carried = self.client.is_none() || self.carry.is_drained();
-        match &self.ending {
-            None => self.ended.is_some() && carried,
-            Some(ending) => self.childless && carried || now_ms() >= ending.tell_at,
-        }
-    }
-
-    fn tell_client(&mut self, tell: impl FnOnce(&mut Client)) {
-        if let Some(client) = &mut self.client {
-            tell(client);
-        }
-        self.told_client = true;
-    }
-
-    fn tell_warden(&mut self, message: &FromRunner) {
-        if let Some(warden) = self.warden {
-            // A warden that has gone is noticed by its silence.
-            let _ = send_all(warden, &message.encode());
-        }
-    }
-
-    fn close_client_when_told(&mut self) {
-        if let (true, Some(client)) = (self.told_client, &mut self.client)
-            && (!client.send() || client.outbox.is_empty())
-        {
-            self.client = None;
-            // The kernel tends to keep whom we wake waiting for our own processor, in case that we sleep soon.
-            rustix::thread::sched_yield();
-        }
-    }
-
     fn is_done(&self) -> bool {
         let given_up = self.ending.as_ref().is_some_and(|e| now_ms() >= e.give_up_at);
         self.childless && self.told_client && (self.client.is_none() || given_up)
-    }
-
-    /// Says that there is nothing left, or ends: what had to be ended may have left something that cannot be.
-    fn rest(self) {
-        let idle = FromRunner::Idle.encode();
-        let told = self.ending.is_none()
-            && self.warden.is_some_and(|warden| send_all(warden, &idle).is_ok());
-        if !told {
-            // The warden notices that its runner has gone.
-            process::exit(0)
-        }
-        // What it holds goes with this turn.
-        core::mem::forget(self);
     }
 
     /// Begins to end the tree: politely, or at once. What was said first is what the client is told.

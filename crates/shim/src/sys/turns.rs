@@ -41,8 +41,6 @@ pub(crate) struct Kept {
     pub(crate) files: (u64, u64),
     /// The child of this turn is about to execute.
     pub(crate) going: Flag,
-    /// It is in a client's container, which may end with the client, and it with that.
-    pub(crate) is_guest: bool,
 }
 
 /// Takes one turn after the other, each with an empty heap and no other descriptors than what is kept and 1 and 2. What a

@@ -146,6 +146,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         place: Vec::new(),
         script: Vec::new(),
         keep_open: false,
+        warden_first: false,
         most_out: u64::MAX,
         argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
         env: vec![b"PATH=/usr/bin:/bin".to_vec(), b"TERM=dumb".to_vec()],

@@ -54,6 +54,7 @@ impl Judged {
     /// Lets go of everything that a waiting request does not need.
     pub(crate) fn slim(&mut self) {
         self.plan.caller.forget_pidfd();
+        self.plan.root = None;
         if self.is_handed_off() {
             self.plan.invocation.forget_words();
         }

@@ -260,7 +260,7 @@ async fn prepare(warden: &Warden, plan: &Plan, seen: Status) -> Result<Prepared,
     }
     let root = Root::of(pid).map_err(unread)?;
     let Reopened { tool: opened, cwd } =
-        reopen(root, tool, plan.cwd.as_ref(), &warden.workers).await?;
+        reopen(root.into(), tool, plan.cwd.as_ref(), &warden.workers).await?;
     let limits = limits_of(pid).map_err(unread)?;
     let nice = nice_of(pid).map_err(unread)?;
     // Everything above was read of a pid; it was the caller's if the caller still is.
@@ -299,6 +299,8 @@ async fn prepare(warden: &Warden, plan: &Plan, seen: Status) -> Result<Prepared,
         cwd: cwd.as_ref().map(|cwd| (device_number(cwd.id.device), cwd.id.inode)),
         place: Vec::new(),
         keep_open: tool.script && !is_open,
+        // The runner may end with its client, whose container it is in.
+        warden_first: true,
         script,
         most_out: u64::MAX,
         argv,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clawrden_policy::Timeout;
 use clawrden_protocol::frame::{Handoff, Status, Strings};
 
-use super::end::ended;
+use super::end::{ended, ended_in_passing};
 use super::limits::{self, exceeded};
 use super::{Begun, Refusal, Start, begin, finish, never_started, refuse};
 use crate::caller::Caller;
@@ -80,7 +80,8 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         }
     }
     // For as long as it is followed, its process is no other one.
-    let _lap = pid.map(|pid| warden.laps.enter(identity, lap, pid));
+    let process = start.approved.plan().caller.pidfd.clone();
+    let _lap = pid.map(|pid| warden.laps.enter((identity, lap), pid, process));
     let clock = Instant::now();
     let sent = match told(start.approved.plan(), report) {
         Some(told) => start.reply.handoff(told).await,
@@ -96,6 +97,9 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     drop(spent);
     crate::crash::point("after_ack");
+    warden.glances.now();
+    // Whose end lets others go on, or takes something from them, is not told late.
+    let in_passing = leaf.is_none() && bounded.is_none() && run.is_nobodys_condition();
     run.is_in(Some(tree(&caller, leaf.as_ref())));
     let (reply, pidfd, info) = (start.reply, caller.pidfd.clone(), warden.exit_info);
     let mut watch = Watch::new(warden, id, Root::Asked(caller), leaf, clock);
@@ -105,7 +109,12 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         } else {
             // The tool's end of the connection closes as it starts; nothing more comes over it.
             drop(reply);
-            of_kernel(pidfd, info).await
+            match pidfd {
+                Some(pidfd) if in_passing => {
+                    Told::Kernel(ended_in_passing(&pidfd, info, &warden.glances).await)
+                }
+                pidfd => of_kernel(pidfd, info).await,
+            }
         }
     };
     let told = watch.follow(&mut run, end, timeout.duration()).await;

@@ -1,6 +1,6 @@
 //! Keeping a command to the `limits` of its rules: the last word before a start.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clawrden_policy::{Bounds, Executor};
 
@@ -13,6 +13,10 @@ use crate::quotas::{Full, Seats};
 use crate::request::denied;
 use crate::running::Run;
 use crate::warden::Warden;
+
+/// How long a seat is waited for: the client of a supervised command hears of its end before the warden does, and may ask for
+/// the next one at once.
+const JUST_ENDED: Duration = Duration::from_millis(50);
 
 /// Lets `run` take its seats. Where there are none left, the client knows and it is recorded.
 pub(super) async fn take(warden: &Warden, start: &mut Start, run: &mut Run) -> bool {
@@ -32,11 +36,17 @@ pub(super) async fn seats(warden: &Warden, start: &mut Start) -> Result<Option<S
         return Ok(None);
     };
     let plan = start.approved.plan();
-    let full = match warden.quotas.take(&plan.jail.name, bounds, Instant::now()) {
-        Ok(seats) => return Ok(Some(seats)),
-        Err(full) => full,
+    let asked = Instant::now();
+    let Full { rule, text, .. } = loop {
+        match warden.quotas.take(&plan.jail.name, bounds, Instant::now()) {
+            Ok(seats) => return Ok(Some(seats)),
+            Err(full) if full.until_one_ends && asked.elapsed() < JUST_ENDED => {
+                let left = JUST_ENDED.saturating_sub(asked.elapsed());
+                warden.running.changed(left).await;
+            }
+            Err(full) => break full,
+        }
     };
-    let Full { rule, text } = full;
     let mut record = denied(Id(plan.id), Some(rule.to_string()), text.clone());
     // A dry run lets through what takes nothing but the prisoner's own authority.
     if warden.config.dry_run && start.approved.executor() == Executor::Mirror {
@@ -87,7 +97,7 @@ pub(super) async fn bounded(
     let plan = approved.plan();
     // What has no seat by now costs no cgroups. Who takes them is seen at the start itself.
     let has_seats = warden.quotas.look(&plan.jail.name, bounds, Instant::now());
-    if let (Err(Full { rule, text }), false) = (has_seats, warden.config.dry_run) {
+    if let (Err(Full { rule, text, .. }), false) = (has_seats, warden.config.dry_run) {
         return Err(format!("{text} ({rule})"));
     }
     let (parent, remedy) = match approved.executor() {

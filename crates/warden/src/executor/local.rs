@@ -19,6 +19,7 @@ use crate::warden::Warden;
 
 /// Runs it, to the end of its last process.
 pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
+    let root = start.approved.take_root();
     let plan = start.approved.plan();
     let id = Id(plan.id);
     let place = match plan.on_host.as_deref() {
@@ -39,7 +40,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
     }
     let prepared = match place {
         Place::Host(host) => run_as::prepare(warden, plan, host).await,
-        Place::Caller(status) => match may_run_here(warden, plan) {
+        Place::Caller(status) => match may_run_here(warden, plan, root) {
             Ok(root) => prepare(warden, plan, root, status).await,
             Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
         },
@@ -130,10 +131,23 @@ fn look_at_caller(warden: &Warden, plan: &Plan) -> Result<Status, String> {
     status(pid).map_err(|error| format!("the caller cannot be looked at: {error}"))
 }
 
-/// The root of a caller that may have a local run at all. The text says why not, and what to do.
-fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Root, String> {
+/// The root of a caller that may have a local run at all; `root` is it, where it is still held. The text says why not, and
+/// what to do.
+fn may_run_here(
+    warden: &Warden,
+    plan: &Plan,
+    root: Option<Arc<Root>>,
+) -> Result<Arc<Root>, String> {
     let pid = plan.caller.pid.ok_or_else(|| foreign("pid namespace"))?;
-    let theirs = Namespaces::of(pid)
+    // Under another root a usual path is another file, and the tool would leave that root by running here.
+    let root = match root {
+        Some(root) => root,
+        None => Arc::new(
+            Root::of(pid)
+                .map_err(|error| format!("the caller's files cannot be looked at: {error}"))?,
+        ),
+    };
+    let theirs = Namespaces::under(pid, root.is_own().then_some(warden.namespaces.mount))
         .map_err(|error| format!("the caller's namespaces cannot be seen: {error}"))?;
     let own = warden.namespaces;
     // A mount namespace that a `clawrden run` made for its prisoner differs in login profiles alone.
@@ -147,9 +161,6 @@ fn may_run_here(warden: &Warden, plan: &Plan) -> Result<Root, String> {
     if theirs.mount != own.mount && !made_by_run {
         return Err(foreign("mount namespace"));
     }
-    // Under another root a usual path is another file, and the tool would leave that root by running here.
-    let root = Root::of(pid)
-        .map_err(|error| format!("the caller's files cannot be looked at: {error}"))?;
     if !root.is_top() {
         return Err(foreign("root directory"));
     }
@@ -176,7 +187,7 @@ fn foreign(what: &str) -> String {
 async fn prepare(
     warden: &Warden,
     plan: &Plan,
-    root: Root,
+    root: Arc<Root>,
     status: Status,
 ) -> Result<Prepared, String> {
     let (Some(pid), Some(uid), Some(gid), Some(tool)) =
@@ -223,6 +234,7 @@ async fn prepare(
         place: Vec::new(),
         script: if tool.script { tool.path.clone() } else { Vec::new() },
         keep_open: false,
+        warden_first: false,
         most_out: u64::MAX,
         argv,
         env: environment.kept,

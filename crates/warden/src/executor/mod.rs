@@ -33,6 +33,7 @@ use crate::process::{self, ProcessError};
 use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
+pub(crate) use end::Glances;
 pub(crate) use ghost::{Ghosts, clear_doors, is_ghost, learn, reap};
 pub(crate) use handoff::take_up;
 pub(crate) use pool::Pool;
@@ -81,7 +82,7 @@ pub(crate) async fn execute(warden: &Arc<Warden>, start: Start) {
     Box::pin(run(warden, start)).await;
 }
 
-async fn run(warden: &Arc<Warden>, start: Start) {
+async fn run(warden: &Arc<Warden>, mut start: Start) {
     if start.approved.plan().invocation.only_judged() {
         return judge::run(warden, start).await;
     }
@@ -97,6 +98,9 @@ async fn run(warden: &Arc<Warden>, start: Start) {
         let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
         let text = format!("{name}: there is no such tool on the caller's PATH");
         return refuse(warden, start, Refusal::NoSuchTool, text).await;
+    }
+    if start.approved.executor() != Executor::Local {
+        drop(start.approved.take_root());
     }
     match start.approved.executor() {
         // A shim cannot become what its caller cannot reach.

@@ -1,5 +1,7 @@
 //! Opening again what was judged: a plan holds no descriptor, and what its paths lead to must still be the same.
 
+use std::sync::Arc;
+
 use crate::plan::{Cwd, Depth, Opened, Root, Tool, Workers};
 
 /// The files of a plan, found unchanged.
@@ -10,7 +12,7 @@ pub(super) struct Reopened {
 
 /// Opens tool and working directory under `root`. What the kernel does not have at hand is looked up by a worker.
 pub(super) async fn reopen(
-    root: Root,
+    root: Arc<Root>,
     tool: &Tool,
     cwd: Option<&Cwd>,
     workers: &Workers,

@@ -29,7 +29,7 @@ pub(super) async fn prepare(
     let Some(user) = &host.user else { return Err("it is not settled who runs it".to_owned()) };
     let own = |error: io::Error| format!("the warden's own limits cannot be read: {error}");
     let root = Root::own().map_err(own)?;
-    let Reopened { tool, .. } = reopen(root, &host.tool, None, &warden.workers).await?;
+    let Reopened { tool, .. } = reopen(root.into(), &host.tool, None, &warden.workers).await?;
     let umask = plan.caller.pid.and_then(|pid| status(pid).ok()).and_then(|status| status.umask);
     let pid = std::process::id();
     let (limits, nice) = (limits_of(pid).map_err(own)?, nice_of(pid).map_err(own)?);
@@ -67,6 +67,7 @@ pub(super) async fn prepare(
         place: host.cwd.path.clone(),
         script: if host.tool.script { host.tool.path.clone() } else { Vec::new() },
         keep_open: false,
+        warden_first: false,
         most_out: u64::MAX,
         argv,
         env: kept,

@@ -133,6 +133,11 @@ impl Runner {
         !self.stopped && self.incoming.is_empty()
     }
 
+    /// Whether something is here already that it has said since.
+    pub(super) fn has_said_more(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
     /// The runner, once it has said that it is idle; `None` for one that is not ours to use again, which ends.
     pub(super) fn into_idle(self) -> Result<Option<Idle>, RunnerError> {
         let Holder::Warden(process, leaf) = self.holder else { return Ok(None) };

@@ -276,7 +276,12 @@ impl Supervision {
     }
 
     async fn follow(&mut self, laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>) -> Finished {
-        let mut _entered = None;
+        // Its runner tells late that it has started. What the tool itself starts until then is known by where it is.
+        if self.run.bequeaths() {
+            self.run.is_in(self.tree());
+        }
+        let _entered =
+            laps.zip(self.runner.pid()).map(|((laps, lap), runner)| laps.enter(lap, runner, None));
         let (id, clock) = (self.id, self.clock);
         let (mut timed_out, mut has_started) = (false, false);
         let mut deadline: Option<tokio::time::Instant> = None;
@@ -290,8 +295,10 @@ impl Supervision {
                         tracing::debug!(%id, pid, "a supervised tool runs");
                         crate::crash::point("tool_started");
                         has_started = true;
-                        self.run.is_in(self.tree());
-                        _entered = laps.map(|(laps, (identity, lap))| laps.enter(identity, lap, pid));
+                        // Of one that has ended meanwhile there is nothing to see.
+                        if !self.runner.has_said_more() {
+                            self.run.is_in(self.tree());
+                        }
                         deadline = self.limit.map(|limit| tokio::time::Instant::now() + limit);
                     }
                     Ok(Some(FromRunner::Finished { status, bytes_out, cancelled })) => {

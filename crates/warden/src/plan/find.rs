@@ -50,19 +50,19 @@ pub(super) fn home(
 ///
 /// # Errors
 /// When the caller has ended, or its files are out of reach.
-pub(crate) fn root_of(caller: &Caller) -> Result<Option<Root>, PlanError> {
+pub(crate) fn root_of(caller: &Caller) -> Result<Option<Arc<Root>>, PlanError> {
     let Some(pid) = caller.pid else { return Ok(None) };
     let root = Root::of(pid).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PlanError::CallerGone,
         _ => PlanError::files(error),
     })?;
-    if caller.is_alive() { Ok(Some(root)) } else { Err(PlanError::CallerGone) }
+    if caller.is_alive() { Ok(Some(Arc::new(root))) } else { Err(PlanError::CallerGone) }
 }
 
 /// Finds under the caller's own root what a request names. Nothing, where that cannot be seen: what was asked for is then
 /// judged by its name and its words alone.
 pub(super) async fn find(
-    root: Option<Root>,
+    root: Option<Arc<Root>>,
     asked: &Invocation,
     sight: Sight<'_>,
 ) -> Result<Found, PlanError> {

@@ -125,6 +125,8 @@ pub(crate) struct Plan {
     pub(crate) judges: Judges,
     pub(crate) prisoner: Option<Arc<Prisoner>>,
     pub(crate) caller: Caller,
+    /// The caller's root, as it was looked at. Let go of where the request waits or runs.
+    pub(crate) root: Option<Arc<Root>>,
     pub(crate) invocation: Invocation,
     /// `None` when it was deleted or cannot be told.
     pub(crate) cwd: Option<Cwd>,
@@ -181,11 +183,11 @@ impl Plan {
         caller: Caller,
         invocation: Invocation,
         sight: Sight<'_>,
-        root: Result<Option<Root>, PlanError>,
+        root: Result<Option<Arc<Root>>, PlanError>,
     ) -> Result<Box<Self>, Box<Unplanned>> {
-        let found = match root {
-            Ok(root) => find(root, &invocation, sight).await,
-            Err(error) => Err(error),
+        let (root, found) = match root {
+            Ok(root) => (root.clone(), find(root, &invocation, sight).await),
+            Err(error) => (None, Err(error)),
         };
         let Found { cwd, tool, known_as, by_path } = match found {
             Ok(found) => found,
@@ -229,6 +231,7 @@ impl Plan {
             judges,
             prisoner,
             caller,
+            root,
             invocation,
             cwd,
             tool,

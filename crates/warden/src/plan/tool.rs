@@ -40,6 +40,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Kinds {
     known: Mutex<HashMap<FileId, Kind>>,
+    /// Where shims lie, free of links, in the warden's own root. Nearly every request passes the one on its PATH.
+    places: Mutex<HashMap<FileId, Vec<u8>>>,
 }
 
 impl Kinds {
@@ -64,6 +66,24 @@ impl Kinds {
         }
         known.insert(opened.id, kind);
         Ok(kind)
+    }
+
+    /// Where a shim lies that `path` led to, free of links. A file that is moved is another one; one whose folder was moved
+    /// counts as where it was, and is taken for one that may stand in a tool's place.
+    fn place(&self, root: &Root, shim: &Opened, path: &[u8]) -> Option<Vec<u8>> {
+        if !root.is_own() {
+            return root.path_of(shim, path);
+        }
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get(&shim.id) {
+            return Some(place.clone());
+        }
+        let place = root.path_of(shim, path)?;
+        if places.len() >= MAX_KNOWN {
+            places.clear();
+        }
+        places.insert(shim.id, place.clone());
+        Some(place)
     }
 }
 
@@ -208,7 +228,7 @@ impl Search<'_> {
     fn original(&self, path: &[u8], shim: &Opened) -> io::Result<Option<Tool>> {
         let Some((folder, name)) = split(path) else { return Ok(None) };
         // In a folder of shims a shim takes nobody's place.
-        let real = self.root.path_of(shim, path).unwrap_or_default();
+        let real = self.kinds.place(self.root, shim, path).unwrap_or_default();
         if split(&real).is_some_and(|(other, last)| other == folder && last == SHIM_NAME.as_bytes())
         {
             return Ok(None);

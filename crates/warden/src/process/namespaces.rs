@@ -32,9 +32,17 @@ impl Namespaces {
     /// # Errors
     /// When the process is gone, or we may not look at it (which takes the right to trace it).
     pub fn of(pid: u32) -> Result<Self, ProcessError> {
+        Self::under(pid, None)
+    }
+
+    /// The same where the mount namespace may be known.
+    ///
+    /// # Errors
+    /// As [`Namespaces::of`].
+    pub(crate) fn under(pid: u32, mount: Option<Namespace>) -> Result<Self, ProcessError> {
         Ok(Self {
             user: one(pid, "ns/user")?,
-            mount: one(pid, "ns/mnt")?,
+            mount: mount.map_or_else(|| one(pid, "ns/mnt"), Ok)?,
             pid: one(pid, "ns/pid")?,
         })
     }

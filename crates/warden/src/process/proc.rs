@@ -147,7 +147,7 @@ impl Stat {
         matches!(self.state, b'T' | b't')
     }
 
-    fn parse(pid: u32, text: &[u8]) -> Result<Self, ProcessError> {
+    pub(super) fn parse(pid: u32, text: &[u8]) -> Result<Self, ProcessError> {
         let malformed = |what| ProcessError::Malformed { pid, file: "stat", what };
         // The name stands in parentheses and may hold any byte, parentheses and newlines included; nothing after it
         // has one, so the last one ends it.

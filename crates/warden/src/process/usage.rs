@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::cgroup::processes_in;
 use super::pidfd::has_ended;
-use super::proc::{self, Identity};
+use super::proc::{self, Identity, Stat};
 use super::tree::{Snapshot, descendants_in};
 
 /// Which processes are those of a command.
@@ -50,8 +50,9 @@ impl Tree {
     /// What a runner, process `pid`, has started from here on, and those that `members` gives. Reads /proc.
     #[must_use]
     pub fn of_runner(pid: u32, members: impl Fn() -> Vec<u32> + Send + Sync + 'static) -> Self {
-        let root = Root::Known(Identity::of(pid).ok());
-        let before = Figures::of(pid).map_or(0, |figures| figures.own + figures.children);
+        let text = proc::read(pid, "stat").unwrap_or_default();
+        let root = Root::Known(Stat::parse(pid, &text).ok().map(|stat| stat.identity()));
+        let before = Figures::parse(&text).map_or(0, |figures| figures.own + figures.children);
         Self { root, is_tool: false, before, members: Members::Given(Arc::new(members)) }
     }
 

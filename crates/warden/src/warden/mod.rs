@@ -38,7 +38,7 @@ use crate::config::Config;
 use crate::containers::{Containers, Members};
 use crate::control::Access;
 use crate::engine::Engine;
-use crate::executor::{Ghosts, Pool};
+use crate::executor::{Ghosts, Glances, Pool};
 use crate::handed::HandedOff;
 use crate::holds::Holds;
 use crate::index::Index;
@@ -102,6 +102,7 @@ pub(crate) struct Warden {
     pub(crate) turns: Arc<Turns>,
     pub(crate) narrows: Narrows,
     pub(crate) laps: Arc<Laps>,
+    pub(crate) glances: Glances,
     /// Users other than its own that prisoners run as.
     pub(crate) strangers: Strangers,
     kinds: Arc<Kinds>,

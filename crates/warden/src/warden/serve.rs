@@ -23,7 +23,7 @@ use crate::config::{Config, ConfigError, ExitCodes, File};
 use crate::containers::{Containers, Members};
 use crate::control::{Access, AccessError, Limits};
 use crate::engine::Engine;
-use crate::executor::{Ghosts, Pool, clear_doors, reap};
+use crate::executor::{Ghosts, Glances, Pool, clear_doors, reap};
 use crate::handed::HandedOff;
 use crate::holds::Holds;
 use crate::index::{Follower, Index};
@@ -204,6 +204,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         turns: Arc::default(),
         narrows: Narrows::default(),
         laps: Arc::default(),
+        glances: Glances::default(),
         strangers: Strangers::new(rustix::process::getuid().as_raw()),
         kinds: Arc::default(),
         workers: crate::plan::Workers::default(),

@@ -73,6 +73,7 @@ pub(super) fn prepare(
         place: Vec::new(),
         script: Vec::new(),
         keep_open: false,
+        warden_first: false,
         most_out: ghost.limits.output.unwrap_or(u64::MAX),
         argv,
         env,
