@@ -42,12 +42,16 @@ pub(super) async fn ended_in_passing(
     }
 }
 
-/// Looks whenever it is polled, and is polled at every glance; `None` once that was long enough.
+/// Looks whenever it is polled again, and is polled at every glance; `None` once that was long enough. Not at first: who began
+/// before it, and may have ended before it, has not looked either.
 async fn glanced(glances: &Glances, told: impl Fn() -> Option<ExitStatus>) -> Option<ExitStatus> {
     let mut enough = pin!(tokio::time::sleep(GLANCED_AT));
     let mut glance = pin!(glances.0.notified());
+    let mut is_first = true;
     poll_fn(|context| {
-        if let Some(status) = told() {
+        if !std::mem::take(&mut is_first)
+            && let Some(status) = told()
+        {
             return Poll::Ready(Some(status));
         }
         while glance.as_mut().poll(context).is_ready() {
@@ -105,7 +109,7 @@ async fn wait(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use tokio::time::Instant;
 
@@ -126,6 +130,24 @@ mod tests {
         let (status, ()) = tokio::join!(glanced(&glances, told), others);
         assert_eq!(status, Some(ExitStatus::Code(3)));
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_began_before_is_seen_to_have_ended_before() {
+        let (glances, has_ended) = (Glances::default(), Cell::new(false));
+        let seen = RefCell::new(Vec::new());
+        let first = async {
+            glanced(&glances, || has_ended.get().then_some(ExitStatus::Code(1))).await;
+            seen.borrow_mut().push(1);
+        };
+        let second = async {
+            has_ended.set(true);
+            glances.now();
+            glanced(&glances, || Some(ExitStatus::Code(2))).await;
+            seen.borrow_mut().push(2);
+        };
+        tokio::join!(biased; first, second);
+        assert_eq!(*seen.borrow(), [1, 2]);
     }
 
     #[tokio::test(start_paused = true)]
