@@ -69,9 +69,10 @@ impl Kinds {
     }
 
     /// Where a shim lies that `path` led to, free of links. A file that is moved is another one; one whose folder was moved
-    /// counts as where it was, and is taken for one that may stand in a tool's place.
+    /// counts as where it was, and is taken for one that may stand in a tool's place. Of several names of one file, each is its
+    /// own place.
     fn place(&self, root: &Root, shim: &Opened, path: &[u8]) -> Option<Vec<u8>> {
-        if !root.is_own() {
+        if !root.is_own() || shim.is_direct() {
             return root.path_of(shim, path);
         }
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
