@@ -19,6 +19,7 @@ rules:
   - {command: bash, action: allow, timeout: 1m, limits: {memory: 64m, pids: 8, cpus: 1.5}}
   - {command: [yes, printf], action: allow, executor: local, limits: {output: 100k}}
   - {command: env, action: allow, limits: {output: 4k}}
+  - {command: tee, action: allow, executor: local, limits: {memory: 64m, concurrent: 1}}
 ";
 
 const SHELLS: [(&str, &str); 2] = [("sh", "clawrden.run."), ("bash", "clawrden.handoff.")];
@@ -55,6 +56,18 @@ fn shells(house: &House) -> &'static [(&'static str, &'static str)] {
 
 fn run(house: &House, shell: &str, script: &str) -> Output {
     house.shimmed(shell).args(["-c", script]).output().unwrap()
+}
+
+#[test]
+fn one_after_the_other_what_is_bounded_never_meets_how_many_run_at_once() {
+    let house = warden(&[]);
+    if shells(&house).is_empty() {
+        return;
+    }
+    for round in 0..20 {
+        let output = house.shimmed("tee").stdin(std::process::Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{round}: {}", text(&output.stderr));
+    }
 }
 
 fn finished(house: &House, shell: &str) -> Value {

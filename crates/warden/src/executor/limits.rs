@@ -36,16 +36,10 @@ pub(super) async fn seats(warden: &Warden, start: &mut Start) -> Result<Option<S
         return Ok(None);
     };
     let plan = start.approved.plan();
-    let asked = Instant::now();
-    let Full { rule, text, .. } = loop {
-        match warden.quotas.take(&plan.jail.name, bounds, Instant::now()) {
-            Ok(seats) => return Ok(Some(seats)),
-            Err(full) if full.until_one_ends && asked.elapsed() < JUST_ENDED => {
-                let left = JUST_ENDED.saturating_sub(asked.elapsed());
-                warden.running.changed(left).await;
-            }
-            Err(full) => break full,
-        }
+    let take = || warden.quotas.take(&plan.jail.name, bounds, Instant::now());
+    let Full { rule, text, .. } = match patiently(warden, take).await {
+        Ok(seats) => return Ok(Some(seats)),
+        Err(full) => full,
     };
     let mut record = denied(Id(plan.id), Some(rule.to_string()), text.clone());
     // A dry run lets through what takes nothing but the prisoner's own authority.
@@ -61,6 +55,20 @@ pub(super) async fn seats(warden: &Warden, start: &mut Start) -> Result<Option<S
     // A caller that has left needs no answer.
     let _ = start.reply.deny(&rule.to_string(), &text).await;
     Err(())
+}
+
+/// What `attempt` gives, which is made again while one more that ends could change it, and no longer than [`JUST_ENDED`].
+async fn patiently<T>(warden: &Warden, attempt: impl Fn() -> Result<T, Full>) -> Result<T, Full> {
+    let asked = Instant::now();
+    loop {
+        let left = JUST_ENDED.saturating_sub(asked.elapsed());
+        match attempt() {
+            Err(full) if full.until_one_ends && !left.is_zero() => {
+                warden.running.changed(left).await;
+            }
+            given => return given,
+        }
+    }
 }
 
 /// Why a client that only asks, and then runs it by itself, is not told that it may.
@@ -96,7 +104,8 @@ pub(super) async fn bounded(
     }
     let plan = approved.plan();
     // What has no seat by now costs no cgroups. Who takes them is seen at the start itself.
-    let has_seats = warden.quotas.look(&plan.jail.name, bounds, Instant::now());
+    let look = || warden.quotas.look(&plan.jail.name, bounds, Instant::now());
+    let has_seats = patiently(warden, look).await;
     if let (Err(Full { rule, text, .. }), false) = (has_seats, warden.config.dry_run) {
         return Err(format!("{text} ({rule})"));
     }
