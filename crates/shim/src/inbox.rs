@@ -64,7 +64,7 @@ impl Inbox {
             self.bytes.clear();
             self.from = 0;
         } else if self.from > 0 && self.room() < WORTH {
-            self.bytes.drain(..self.from);
+            cut_front(&mut self.bytes, self.from);
             self.from = 0;
         }
         if self.room() == 0 && self.has_room() {
@@ -160,6 +160,13 @@ impl Inbox {
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.bytes.get(range).unwrap_or_default()
     }
+}
+
+/// Takes the first `n` bytes away. The standard library's way takes several times the room.
+pub(crate) fn cut_front(bytes: &mut Vec<u8>, n: usize) {
+    let left = bytes.len() - n;
+    bytes.copy_within(n.., 0);
+    bytes.truncate(left);
 }
 
 #[cfg(test)]

@@ -150,6 +150,35 @@ fn root_runs_the_tool_as_the_user_of_the_plan_alone() {
     }
 }
 
+/// Of pages that a parent has written and its child has not, both have the same ones if the child's memory is a copy. The raw
+/// program has none of those.
+#[test]
+fn a_child_has_a_copy_of_the_runners_memory_where_it_becomes_somebody_else_and_otherwise_that_itself()
+ {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    for (shim, is_raw) in shims().into_iter().zip([false, true]) {
+        for (uid, is_copy) in [(0, !is_raw), (65_534, true)] {
+            let mut plan = plan(&["true"]);
+            plan.uid = uid;
+            // The child waits for its descriptors.
+            let (client, theirs) = UnixStream::pair().unwrap();
+            let mut runner = Runner::start(&shim, theirs, &plan, "/bin/true");
+            until(|| !runner.children().is_empty());
+            let child = runner.children()[0];
+            let shared = || {
+                let maps = std::fs::read_to_string(format!("/proc/{child}/smaps_rollup")).unwrap();
+                let line = maps.lines().find(|line| line.starts_with("Shared_Dirty:")).unwrap();
+                line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+            };
+            assert_eq!(shared() > 0, is_copy, "{} {uid}", shim.display());
+            drop(client);
+            while runner.message().is_some() {}
+        }
+    }
+}
+
 #[test]
 fn a_working_directory_that_was_swapped_is_refused() {
     for shim in shims() {

@@ -1,6 +1,6 @@
 //! Who is asking, as the kernel says: from the socket's peer, never from what a client claims.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use crate::containers::Whereabouts;
@@ -67,6 +67,11 @@ impl Caller {
             Some(pidfd) => !has_ended(pidfd.as_fd()),
             None => self.identity().is_some_and(Identity::is_alive),
         }
+    }
+
+    /// The descriptor of its process, while that is held.
+    pub(crate) fn handle(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(|pidfd| pidfd.as_fd())
     }
 
     /// Lets go of the descriptor, for as long as the request waits.

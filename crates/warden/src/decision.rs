@@ -80,10 +80,11 @@ impl Judged {
         let wanted = decision.run_as.is_some() && decision.action != Action::Deny;
         // What the caller has not, the warden's host may have.
         let unknown = plan.tool.is_none() && plan.judges.runs_as_others();
-        let judged = if wanted || unknown { judged.on_host(sight).await? } else { judged };
+        let judged =
+            if wanted || unknown { Box::pin(judged.on_host(sight)).await? } else { judged };
         let judged = judged.settled(hardens).with_doubt();
         match sight.disasters {
-            Some(disasters) => judged.in_dry_run(disasters, sight.workers).await,
+            Some(disasters) => Box::pin(judged.in_dry_run(disasters, sight.workers)).await,
             None => Ok(judged),
         }
     }

@@ -110,7 +110,8 @@ impl Laps {
                 return Ok(plan);
             }
             let is_last = plan.lap.all >= MAX_LAPS;
-            let (next, is_another) = plan.behind(sight).await.map_err(Astray::Unplanned)?;
+            let (next, is_another) =
+                Box::pin(plan.behind(sight)).await.map_err(Astray::Unplanned)?;
             plan = next;
             match (is_another, is_last) {
                 (true, _) => {}

@@ -99,7 +99,7 @@ async fn command(
     let root = root_of(&caller);
     let is_here = matches!(&root, Ok(Some(root)) if root.is_own());
     if warden.wants_container(&jail, &caller, is_here) {
-        caller.container = warden.containers.find(&caller).await;
+        caller.container = Box::pin(warden.containers.find(&caller)).await;
     }
     let Ok(id) = random_id() else {
         // Told or not, nothing runs.
@@ -163,7 +163,7 @@ async fn command(
     let is_asked = judged.decision().action == Action::Ask;
     let may_be_back = !is_asked && is_awaited(warden, judged.plan());
     if (is_asked || may_be_back)
-        && let Err(error) = judged.keep_contents(&warden.digests, &warden.workers).await
+        && let Err(error) = Box::pin(judged.keep_contents(&warden.digests, &warden.workers)).await
     {
         warden.record(&[requested, failed(Id(id), error.to_string())]);
         let _ = reply.fail(EXIT_UNREACHABLE, &error.to_string()).await;

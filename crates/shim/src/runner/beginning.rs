@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use clawrden_protocol::runner::{FromRunner, Plan, Streams};
 use clawrden_protocol::{Ack, ToClient};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
@@ -12,11 +12,12 @@ use rustix::process::Pid;
 
 use super::carry::{Carry, Ends};
 use super::client::Client;
+use super::identity::is_user;
 use super::launch::Launch;
 use super::{Failure, cannot};
 use crate::socket::send_all;
-use crate::sys::process;
 use crate::sys::turns::Flag;
+use crate::sys::{child, process};
 
 /// Both sides before there is a child.
 pub(super) struct Beginning<'a> {
@@ -76,25 +77,24 @@ impl<'a> Beginning<'a> {
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (status, childs_status) = self.need("make a pipe", pipe);
         let _ = rustix::fs::fcntl_setfl(&status, OFlags::NONBLOCK);
-        match self.need("fork", process::fork()) {
-            Some(main) => {
-                // The child does the same; whoever comes first, both may rely on it.
-                let _ = rustix::process::setpgid(Some(main), Some(main));
-                (main, status, carry)
-            }
-            None => Launch {
-                plan,
-                client: &self.client.socket,
-                files: limit,
-                executable,
-                cwd: files.next(),
-                standard,
-                terminal: terminal.as_ref(),
-                foreground: carry.has_keyboard(),
-                status: childs_status,
-                going,
-            }
-            .run(),
-        }
+        let launch = Launch {
+            plan,
+            client: self.client.socket.as_fd(),
+            files: limit,
+            executable,
+            cwd: files.next(),
+            standard,
+            terminal,
+            foreground: carry.has_keyboard(),
+            status: childs_status,
+            going,
+        };
+        // The memory of one who becomes somebody else may be open to that somebody, by the kernel's settings. It is not to be
+        // ours.
+        let started = child::start(is_user(plan), launch);
+        let main = self.need("fork", started);
+        // The child does the same; whoever comes first, both may rely on it.
+        let _ = rustix::process::setpgid(Some(main), Some(main));
+        (main, status, carry)
     }
 }

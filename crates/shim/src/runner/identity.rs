@@ -18,7 +18,7 @@ const UNCHANGEABLE: u64 = signal::set(&[signal::KILL, signal::STOP]);
 /// A runner that is not root can be nobody but itself.
 pub(super) fn become_user(plan: &Plan) -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
-    let same_uid = rustix::process::getuid() == uid && rustix::process::geteuid() == uid;
+    let same_uid = is_user(plan);
     let same_gid = rustix::process::getgid() == gid && rustix::process::getegid() == gid;
     let groups: Vec<Gid> = plan.groups.iter().copied().map(Gid::from_raw).collect();
     if !same_groups(&groups) {
@@ -31,6 +31,13 @@ pub(super) fn become_user(plan: &Plan) -> Result<(), Failure> {
         rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| failed("user", e))?;
     }
     Ok(())
+}
+
+/// Whether this process is the plan's user already.
+#[inline(never)]
+pub(super) fn is_user(plan: &Plan) -> bool {
+    let uid = Uid::from_raw(plan.uid);
+    rustix::process::getuid() == uid && rustix::process::geteuid() == uid
 }
 
 fn same_groups(wanted: &[Gid]) -> bool {

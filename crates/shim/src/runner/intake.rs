@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::{Failure, OWN, Received};
+use crate::inbox::cut_front;
 use crate::sys::waits::{IN, Waits};
 use crate::sys::{fds, now_ms};
 
@@ -74,7 +75,7 @@ pub(super) struct Inherited {
 ///
 /// # Errors
 /// The client is gone, too slow, or sends something else.
-pub(super) fn descriptors(client: &OwnedFd) -> Result<Inherited, Failure> {
+pub(super) fn descriptors(client: BorrowedFd<'_>) -> Result<Inherited, Failure> {
     let until = now_ms() + DEADLINE;
     let mut files = Vec::new();
     let mut payload = Vec::new();
@@ -89,16 +90,16 @@ pub(super) fn descriptors(client: &OwnedFd) -> Result<Inherited, Failure> {
 }
 
 fn frame(
-    client: &OwnedFd,
+    client: BorrowedFd<'_>,
     payload: &mut Vec<u8>,
     files: &mut Vec<OwnedFd>,
     until: u64,
 ) -> Result<u8, Errno> {
     let mut head = [0; HEAD];
-    fill(client.as_fd(), &mut head, files, until)?;
+    fill(client, &mut head, files, until)?;
     let (kind, length) = parse_head(head).map_err(|_| Errno::PROTO)?;
     payload.resize(usize::try_from(length).map_err(|_| Errno::PROTO)?, 0);
-    fill(client.as_fd(), payload, files, until)?;
+    fill(client, payload, files, until)?;
     Ok(kind)
 }
 
@@ -152,7 +153,7 @@ impl Orders {
         let end = 5 + usize::try_from(length).unwrap_or(usize::MAX - 5);
         let Some(payload) = self.bytes.get(5..end) else { return Order::None };
         let message = ToRunner::parse(kind, payload);
-        self.bytes.drain(..end);
+        cut_front(&mut self.bytes, end);
         match message {
             Ok(ToRunner::Stop { code, text, now }) => Order::Stop(Failure { code, text }, now),
             Ok(ToRunner::Plan(_)) | Err(_) => Order::Gone,

@@ -6,22 +6,23 @@ use alloc::vec::Vec;
 
 use clawrden_protocol::limits::{EXIT_NO_SUCH_TOOL, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{Plan, Streams};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::{Errno, FdFlags};
 
 use super::intake::{self, Inherited};
 use super::{Failure, OWN, identity};
 use crate::say::{self, decimal, words};
+use crate::sys::child::Work;
 use crate::sys::modes::Modes;
 use crate::sys::process::{self, Words};
 use crate::sys::turns::Flag;
 use crate::sys::{fds, signal};
 
-/// What the child starts from.
+/// What the child starts from. It owns descriptors, and nothing else.
 pub(super) struct Launch<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) client: &'a OwnedFd,
+    pub(super) client: BorrowedFd<'a>,
     /// The runner's own limit of descriptors.
     pub(super) files: (u64, u64),
     /// The file to execute.
@@ -31,7 +32,7 @@ pub(super) struct Launch<'a> {
     /// Standard input, output and error, where they travel as frames.
     pub(super) standard: [Option<OwnedFd>; 3],
     /// The terminal that stands for the caller's.
-    pub(super) terminal: Option<&'a OwnedFd>,
+    pub(super) terminal: Option<OwnedFd>,
     /// The terminal's foreground is the tool's from the start.
     pub(super) foreground: bool,
     /// Where a failure is told; closed by the exec.
@@ -43,12 +44,12 @@ pub(super) struct Launch<'a> {
 /// A descriptor for the tool, and the number that it gets.
 type Numbered = (i32, OwnedFd);
 
-impl Launch<'_> {
+impl Work for Launch<'_> {
     /// Becomes the tool, or tells why not.
-    pub(super) fn run(mut self) -> ! {
+    fn run(mut self) -> ! {
         // Its own process group, which alone is signalled.
         let _ = rustix::process::setpgid(None, None);
-        if let Some(terminal) = self.terminal.filter(|_| self.foreground) {
+        if let Some(terminal) = self.terminal.as_ref().filter(|_| self.foreground) {
             let _ = rustix::termios::tcsetpgrp(terminal, rustix::process::getpid());
         }
         let tool = self.descriptors();
@@ -67,7 +68,9 @@ impl Launch<'_> {
         signal::set_blocked(plan.blocked);
         self.execute()
     }
+}
 
+impl Launch<'_> {
     fn tell(&self, failure: &Failure) -> ! {
         let _ = rustix::io::write(&self.status, &[&[failure.code], &failure.text[..]].concat());
         process::exit(failure.code)
@@ -98,7 +101,7 @@ impl Launch<'_> {
             Some(cwd) => self.enter(&cwd),
             None => self.fail(&["the warden sent no working directory"]),
         }
-        if let (Some(terminal), Some((bits, ..))) = (self.terminal, plan.tty) {
+        if let (Some(terminal), Some((bits, ..))) = (&self.terminal, plan.tty) {
             copy_modes(&tool, bits, terminal);
             for number in (0..3).filter(|&n| is_terminal(bits, n)) {
                 tool.retain(|&(n, _)| n != number);

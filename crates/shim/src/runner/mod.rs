@@ -32,7 +32,7 @@ use crate::socket::connect;
 use crate::sys::signal::Signals;
 use crate::sys::start::Start;
 use crate::sys::turns::{self, Flag, Kept};
-use crate::sys::{fds, process, signal};
+use crate::sys::{child, fds, process, signal};
 
 /// Where the runner keeps its own descriptors.
 const OWN: i32 = 300;
@@ -91,6 +91,7 @@ fn settle(start: &Start) -> Result<Kept, Errno> {
     let _ = rustix::process::setsid();
     signal::set_blocked(!0);
     identity::reset_signals();
+    child::guard();
     let signals = Signals::of(signal::set(&[signal::CHLD, signal::TERM]))?;
     Ok(Kept { warden, signals, files, going: Flag::new()? })
 }

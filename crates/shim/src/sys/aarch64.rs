@@ -31,6 +31,7 @@ pub(super) mod nr {
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
     pub(in crate::sys) const SIGNALFD4: usize = 74;
     pub(in crate::sys) const PRLIMIT64: usize = 261;
+    pub(in crate::sys) const PSELECT6: usize = 72;
     pub(in crate::sys) const CLOSE_RANGE: usize = 436;
 }
 
@@ -54,6 +55,39 @@ pub(super) unsafe fn syscall(number: usize, args: [usize; 6]) -> isize {
             in("x4") e,
             in("x5") f,
             options(nostack),
+        );
+    }
+    answer
+}
+
+/// Makes a child that begins in `enter` on a stack of its own. The stack's first address goes to `enter`.
+///
+/// # Safety
+/// The stack is nobody else's, its address a multiple of 16, and what `enter` does is safe in a child of these flags.
+#[cfg(all(feature = "raw", not(test)))]
+pub(super) unsafe fn clone_onto<T>(
+    flags: usize,
+    stack: usize,
+    enter: extern "C" fn(*const T) -> !,
+) -> isize {
+    let answer: isize;
+    // SAFETY: the parent goes on as after any syscall; the child never comes back from `enter`.
+    unsafe {
+        asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, sp",
+            "blr {enter}",
+            "brk #1",
+            "2:",
+            enter = in(reg) enter,
+            in("x8") nr::CLONE,
+            inlateout("x0") flags => answer,
+            in("x1") stack,
+            in("x2") 0usize,
+            in("x3") 0usize,
+            in("x4") 0usize,
         );
     }
     answer

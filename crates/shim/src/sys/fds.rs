@@ -38,6 +38,23 @@ pub(crate) fn close_range(first: RawFd, last: RawFd) {
     let _ = unsafe { call(arch::nr::CLOSE_RANGE, [int(first), int(last), 0, 0, 0, 0]) };
 }
 
+/// Numbers from which on descriptors are not [few](are_few).
+pub(crate) const FEW: RawFd = 64;
+
+/// Whether no descriptor of number [`FEW`] or above is open. `false` where that cannot be told.
+///
+/// A select takes no notice of numbers that the process's table is too small for, and fails for others that are not open.
+pub(crate) fn are_few() -> bool {
+    let (mut set, now) = ([0u64, !0], [0u64; 2]);
+    // SAFETY: the kernel reads and writes 128 bits at most, which `set` has, and reads two 64-bit values.
+    let asked = unsafe {
+        let (set, now) = (set.as_mut_ptr() as usize, now.as_ptr() as usize);
+        call(arch::nr::PSELECT6, [128, 0, 0, set, now, 0])
+    };
+    // Where all of these are open it says the same.
+    asked == Ok(0) && io::fcntl_getfd(numbered(FEW)).is_err()
+}
+
 /// Makes `number` a copy of `fd` that survives an exec.
 pub(crate) fn place(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
     if fd.as_raw_fd() == number {

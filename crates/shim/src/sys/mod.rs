@@ -7,7 +7,10 @@
 mod arch;
 #[cfg(all(feature = "raw", not(test)))]
 mod bare;
+pub(crate) mod child;
 pub(crate) mod fds;
+#[cfg(all(feature = "raw", not(test)))]
+mod heap;
 pub(crate) mod modes;
 mod note;
 pub(crate) mod process;
@@ -30,7 +33,11 @@ const PATH_MAX: usize = 4096;
 /// As for [`arch::syscall`].
 unsafe fn call(number: usize, args: [usize; 6]) -> Result<usize, Errno> {
     // SAFETY: the caller's promise.
-    let answer = unsafe { arch::syscall(number, args) };
+    usable(unsafe { arch::syscall(number, args) })
+}
+
+/// The kernel's answer, told apart.
+fn usable(answer: isize) -> Result<usize, Errno> {
     match usize::try_from(answer) {
         Ok(value) => Ok(value),
         Err(_) => Err(Errno::from_raw_os_error(i32::try_from(-answer).unwrap_or_default())),

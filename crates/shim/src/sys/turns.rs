@@ -57,7 +57,7 @@ pub(crate) fn take(kept: &Kept, turn: fn(&Kept)) -> ! {
         #[cfg(all(feature = "raw", not(test)))]
         // SAFETY: the turn has ended, a plain function keeps nothing, and `kept` holds nothing that lies there.
         unsafe {
-            super::bare::forget_heap();
+            super::heap::forget();
         }
     }
 }

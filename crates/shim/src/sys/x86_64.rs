@@ -31,6 +31,7 @@ pub(super) mod nr {
     pub(in crate::sys) const CLOCK_GETTIME: usize = 228;
     pub(in crate::sys) const SIGNALFD4: usize = 289;
     pub(in crate::sys) const PRLIMIT64: usize = 302;
+    pub(in crate::sys) const PSELECT6: usize = 270;
     pub(in crate::sys) const CLOSE_RANGE: usize = 436;
 }
 
@@ -56,6 +57,42 @@ pub(super) unsafe fn syscall(number: usize, args: [usize; 6]) -> isize {
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
+        );
+    }
+    answer
+}
+
+/// Makes a child that begins in `enter` on a stack of its own. The stack's first address goes to `enter`.
+///
+/// # Safety
+/// The stack is nobody else's, its address a multiple of 16, and what `enter` does is safe in a child of these flags.
+#[cfg(all(feature = "raw", not(test)))]
+pub(super) unsafe fn clone_onto<T>(
+    flags: usize,
+    stack: usize,
+    enter: extern "C" fn(*const T) -> !,
+) -> isize {
+    let answer: isize;
+    // SAFETY: the parent goes on as after any syscall; the child never comes back from `enter`.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, rsp",
+            "call {enter}",
+            "ud2",
+            "2:",
+            enter = in(reg) enter,
+            inlateout("rax") nr::CLONE => answer,
+            in("rdi") flags,
+            in("rsi") stack,
+            in("rdx") 0usize,
+            in("r10") 0usize,
+            in("r8") 0usize,
+            out("rcx") _,
+            out("r11") _,
         );
     }
     answer

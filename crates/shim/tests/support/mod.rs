@@ -206,6 +206,13 @@ impl Runner {
         status.contains("State:\tS")
     }
 
+    /// Its children.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let pid = self.child.id();
+        let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
     /// A runner that has no plan yet.
     pub(crate) fn bare(shim: &Path) -> Self {
         let (socket, theirs) = UnixStream::pair().unwrap();

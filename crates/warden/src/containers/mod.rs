@@ -234,7 +234,7 @@ impl Containers {
         Self {
             engine,
             own: fs::read("/proc/self/cgroup").unwrap_or_default(),
-            namespace: namespace::of(std::process::id()).ok(),
+            namespace: namespace::of(std::process::id(), None).ok(),
             cache: Mutex::default(),
             vantage: OnceCell::new(),
         }
@@ -258,7 +258,7 @@ impl Containers {
     /// Whether the caller is not where the warden is, so that an engine which did not answer the last time may be back and
     /// have it: a container that it starts may ask sooner than anybody looks for the engine again.
     pub(crate) fn may_be_back_for(&self, caller: &Caller) -> bool {
-        let is_elsewhere = |pid| match namespace::of(pid) {
+        let is_elsewhere = |pid| match namespace::of(pid, caller.handle()) {
             Ok(at) => Some(at) != self.namespace && !self.cache().unreached.contains(&at),
             Err(_) => self.namespace.is_some(),
         };
@@ -282,7 +282,7 @@ impl Containers {
         let pid = caller.pid.ok_or(Unknown::Unseen)?;
         let unreadable = |error: &dyn std::error::Error| Unknown::Unreadable(error.to_string());
         let text = crate::process::proc::read(pid, "cgroup").map_err(|error| unreadable(&error))?;
-        let namespace = namespace::of(pid).map_err(|error| unreadable(&error));
+        let namespace = namespace::of(pid, caller.handle()).map_err(|error| unreadable(&error));
         let (id, place) = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id, place } => (id, place),
             Seen::Several => return Err(Unknown::Several),
@@ -331,7 +331,7 @@ impl Containers {
         // A prefix or a name would do for the engine; this is neither.
         let first = container.pid.filter(|_| container.id == id).ok_or_else(elsewhere)?;
         let text = crate::process::proc::read(first, "cgroup").map_err(|_| elsewhere())?;
-        let namespace = namespace::of(first).map_err(|_| elsewhere())?;
+        let namespace = namespace::of(first, None).map_err(|_| elsewhere())?;
         let first = Identity::of(first).map_err(|_| elsewhere())?;
         let place = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id: found, place } if found == id => place,
@@ -481,9 +481,9 @@ impl Containers {
 fn unnamed(container: Container) -> Option<Known> {
     let first = container.pid?;
     let text = crate::process::proc::read(first, "cgroup").ok()?;
-    let namespace = namespace::of(first).ok()?;
+    let namespace = namespace::of(first, None).ok()?;
     let first = Identity::of(first).ok()?;
-    let is_own = namespace::of(std::process::id()).ok()? == namespace;
+    let is_own = namespace::of(std::process::id(), None).ok()? == namespace;
     let is_named = cgroup::seen(&text, b"") != Seen::Nothing;
     let known = Known { container: Arc::new(container), place: Place::default(), namespace, first };
     (!is_named && !is_own).then_some(known)

@@ -339,7 +339,7 @@ async fn enter(warden: &Warden, id: Id, way: &Way) -> Result<(Runner, Door), Str
                 heard.map_err(|error| format!("the runner cannot be heard: {error}"))?;
             // By what the engine has started, not by what is said.
             if engine.inspect_exec(&exec).await.map_err(failed)?.pid == Some(pid) {
-                return Ok(Runner::connected(socket, Some(pid)));
+                return Runner::connected(socket, Some(pid)).map_err(|error| error.to_string());
             }
         }
         Err("others connected in the place of the runner".to_owned())

@@ -147,7 +147,8 @@ fn may_run_here(
                 .map_err(|error| format!("the caller's files cannot be looked at: {error}"))?,
         ),
     };
-    let theirs = Namespaces::under(pid, root.is_own().then_some(warden.namespaces.mount))
+    let mount = root.is_own().then_some(warden.namespaces.mount);
+    let theirs = Namespaces::under(pid, plan.caller.handle(), mount)
         .map_err(|error| format!("the caller's namespaces cannot be seen: {error}"))?;
     let own = warden.namespaces;
     // A mount namespace that a `clawrden run` made for its prisoner differs in login profiles alone.

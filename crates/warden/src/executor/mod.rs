@@ -77,47 +77,46 @@ pub(crate) fn returned(id: Id, approval: &Approval) -> Option<Record> {
 
 /// Runs it, to its end. Whatever goes wrong is told to the client and recorded.
 ///
-/// Apart from its caller's own state: a request that waits for a person has no room for what comes after.
-pub(crate) async fn execute(warden: &Arc<Warden>, start: Start) {
-    Box::pin(run(warden, start)).await;
-}
-
-async fn run(warden: &Arc<Warden>, mut start: Start) {
+/// Each way is boxed by itself: a future is moved to where it lives, and a handoff is not to carry the room that a ghost
+/// needs. Nor has a request that waits for a person room for what comes after.
+pub(crate) async fn execute(warden: &Arc<Warden>, mut start: Start) {
     if start.approved.plan().invocation.only_judged() {
-        return judge::run(warden, start).await;
+        return Box::pin(judge::run(warden, start)).await;
     }
-    if start.approved.plan().caller.is_unseen()
-        && (start.approved.executor() != Executor::Ghost || start.approved.recording().is_some())
-    {
-        let text = PlanError::CallerUnseen.to_string();
-        return refuse(warden, start, Refusal::Failed, text).await;
-    }
-    // What the caller has not, a ghost's image may have.
-    let is_elsewhere = start.approved.executor() == Executor::Ghost;
-    if start.approved.plan().meant_tool().is_none() && !is_elsewhere {
-        let name = String::from_utf8_lossy(start.approved.plan().invocation.name()).into_owned();
-        let text = format!("{name}: there is no such tool on the caller's PATH");
-        return refuse(warden, start, Refusal::NoSuchTool, text).await;
+    if let Some((refusal, text)) = impossible(&start) {
+        return Box::pin(refuse(warden, start, refusal, text)).await;
     }
     if start.approved.executor() != Executor::Local {
         drop(start.approved.take_root());
     }
     match start.approved.executor() {
         // A shim cannot become what its caller cannot reach.
-        Executor::Mirror if is_watched(&start) => {
-            exec::run(warden, start).await;
-        }
-        Executor::Mirror if start.approved.plan().invocation.version_2() => {
-            handoff::run(warden, start).await;
-        }
-        Executor::Mirror => {
-            let text = "this rule runs the command in the prisoner by handoff, which a version 1 client cannot do; \
-                        use the shim, or give the rule `executor: local`";
-            refuse(warden, start, Refusal::Denied, text.to_owned()).await;
-        }
-        Executor::Local => local::run(warden, start).await,
-        Executor::Ghost => ghost::run(warden, start).await,
+        Executor::Mirror if is_watched(&start) => Box::pin(exec::run(warden, start)).await,
+        Executor::Mirror => Box::pin(handoff::run(warden, start)).await,
+        Executor::Local => Box::pin(local::run(warden, start)).await,
+        Executor::Ghost => Box::pin(ghost::run(warden, start)).await,
     }
+}
+
+/// Why it cannot run at all, if so.
+fn impossible(start: &Start) -> Option<(Refusal, String)> {
+    let (approved, plan) = (&start.approved, start.approved.plan());
+    let is_elsewhere = approved.executor() == Executor::Ghost;
+    if plan.caller.is_unseen() && (!is_elsewhere || approved.recording().is_some()) {
+        return Some((Refusal::Failed, PlanError::CallerUnseen.to_string()));
+    }
+    // What the caller has not, a ghost's image may have.
+    if plan.meant_tool().is_none() && !is_elsewhere {
+        let name = String::from_utf8_lossy(plan.invocation.name());
+        let text = format!("{name}: there is no such tool on the caller's PATH");
+        return Some((Refusal::NoSuchTool, text));
+    }
+    let is_handoff = approved.executor() == Executor::Mirror && !is_watched(start);
+    (is_handoff && !plan.invocation.version_2()).then(|| {
+        let text = "this rule runs the command in the prisoner by handoff, which a version 1 client cannot do; \
+                    use the shim, or give the rule `executor: local`";
+        (Refusal::Denied, text.to_owned())
+    })
 }
 
 /// Where the caller is. Looked for now, where that did not matter before.

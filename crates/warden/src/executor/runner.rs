@@ -1,22 +1,27 @@
 //! Starting a runner and talking to it. The warden gives it the client's connection and the plan, and never sees the
 //! streams.
 
-use std::io;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 
 use clawrden_protocol::ProtocolError;
 use clawrden_protocol::runner::{FromRunner, Plan, ToRunner, parse_head};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::pool::{Idle, LeafSlot};
 use crate::process::Identity;
+use crate::sys::watch;
+
+/// Bytes of messages that are read at once. Most are shorter, and come two at a time.
+const PIECE: usize = 256;
 
 /// A runner that is at work.
 pub(super) struct Runner {
-    socket: UnixStream,
+    socket: AsyncFd<UnixStream>,
     holder: Holder,
     incoming: Vec<u8>,
     /// It was told to end its tree, and so ends itself.
@@ -53,7 +58,7 @@ impl Runner {
     pub(super) fn new(idle: Idle) -> Result<Self, RunnerError> {
         let Idle { socket, process, leaf } = idle;
         Ok(Self {
-            socket: UnixStream::from_std(socket)?,
+            socket: watch::stream(socket)?,
             holder: Holder::Warden(process, leaf),
             incoming: Vec::new(),
             stopped: false,
@@ -61,8 +66,15 @@ impl Runner {
     }
 
     /// The runner that has connected, as process `pid` of a container where that can be seen.
-    pub(super) fn connected(socket: UnixStream, pid: Option<u32>) -> Self {
-        Self { socket, holder: Holder::Engine(pid), incoming: Vec::new(), stopped: false }
+    ///
+    /// # Errors
+    /// When the event loop cannot watch it.
+    pub(super) fn connected(
+        socket: tokio::net::UnixStream,
+        pid: Option<u32>,
+    ) -> Result<Self, RunnerError> {
+        let socket = watch::stream(socket.into_std()?)?;
+        Ok(Self { socket, holder: Holder::Engine(pid), incoming: Vec::new(), stopped: false })
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -91,19 +103,26 @@ impl Runner {
         plan: Plan,
         files: &[BorrowedFd<'_>],
     ) -> Result<(), RunnerError> {
-        let bytes = ToRunner::Plan(Box::new(plan)).encode();
-        // The descriptors go with the first bytes, the rest as it fits.
-        // A runner that waits has taken all that it was sent, so there is room.
-        let mut sent = send_with(self.socket.as_fd(), &bytes, files);
-        while let Err(error) = &sent
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
-            self.socket.writable().await?;
-            sent = self.socket.try_io(tokio::io::Interest::WRITABLE, || {
-                send_with(self.socket.as_fd(), &bytes, files)
-            });
+        self.send(&ToRunner::Plan(Box::new(plan)).encode(), files).await
+    }
+
+    /// Sends all of it; the descriptors go with the first bytes. One that waits has taken all that it was sent, so that there
+    /// is room mostly.
+    async fn send(
+        &self,
+        mut bytes: &[u8],
+        mut files: &[BorrowedFd<'_>],
+    ) -> Result<(), RunnerError> {
+        let socket = self.socket.get_ref();
+        while !bytes.is_empty() {
+            match send_with(socket.as_fd(), bytes, files) {
+                Ok(sent) => (bytes, files) = (&bytes[sent..], &[]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => watch::room(socket).await?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.socket.write_all(&bytes[sent?..]).await?)
+        Ok(())
     }
 
     /// Tells it to end the tree, and what to tell the client.
@@ -115,7 +134,7 @@ impl Runner {
     ) -> Result<(), RunnerError> {
         let text = text.as_bytes().to_vec();
         self.stopped = true;
-        Ok(self.socket.write_all(&ToRunner::Stop { code, text, now }.encode()).await?)
+        self.send(&ToRunner::Stop { code, text, now }.encode(), &[]).await
     }
 
     /// Takes its exit status, once it has closed its socket. It leaves no zombie behind.
@@ -139,9 +158,9 @@ impl Runner {
     }
 
     /// The runner, once it has said that it is idle; `None` for one that is not ours to use again, which ends.
-    pub(super) fn into_idle(self) -> Result<Option<Idle>, RunnerError> {
-        let Holder::Warden(process, leaf) = self.holder else { return Ok(None) };
-        Ok(Some(Idle { socket: self.socket.into_std()?, process, leaf }))
+    pub(super) fn into_idle(self) -> Option<Idle> {
+        let Holder::Warden(process, leaf) = self.holder else { return None };
+        Some(Idle { socket: self.socket.into_inner(), process, leaf })
     }
 
     /// Its next message; `None` when it has ended. Cancel-safe: bytes that were read are kept.
@@ -156,9 +175,13 @@ impl Runner {
                     return Ok(Some(message));
                 }
             }
-            if self.socket.read_buf(&mut self.incoming).await? == 0 {
+            let mut piece = [0; PIECE];
+            let read = |mut socket: &UnixStream| socket.read(&mut piece);
+            let length = self.socket.async_io(Interest::READABLE, read).await?;
+            if length == 0 {
                 return Ok(None);
             }
+            self.incoming.extend_from_slice(&piece[..length]);
         }
     }
 }

@@ -350,10 +350,8 @@ impl Supervision {
                     Ok(Some(FromRunner::Idle)) if self.is_reusable() => {
                         // What the runner starts next is another command's.
                         self.run.bequeaths_no_more();
-                        match self.runner.into_idle() {
-                            Ok(Some(idle)) => pool.give_back(idle),
-                            Ok(None) => {}
-                            Err(error) => tracing::warn!(%error, "a runner cannot be used again"),
+                        if let Some(idle) = self.runner.into_idle() {
+                            pool.give_back(idle);
                         }
                         return served(self.relay, &mut self.run, self.is_ordered_to_end).await;
                     }

@@ -1,6 +1,8 @@
 //! Accepting connections, for as long as the warden serves.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -67,8 +69,23 @@ pub(crate) async fn listen(
         };
         let pass = warden.gate.enter(peer.pid.unwrap_or(0));
         let (warden, jail, line) = (Arc::clone(&warden), Arc::clone(&jail), Arc::clone(&line));
-        tokio::spawn(conduct(warden, jail, Caller::new(peer), connection, (pass, place), line));
+        let conducted = conduct(warden, jail, Caller::new(peer), connection, (pass, place), line);
+        // Boxed: a task's future is moved several times on its way to where it lives.
+        tokio::spawn(Box::pin(conducted));
         // Its request is there mostly, and is answered before the next one is looked for.
-        tokio::task::yield_now().await;
+        step_back().await;
     }
+}
+
+/// Lets all that is ready go first. The runtime's own `yield_now` would look for what else has come as well, and then once more.
+async fn step_back() {
+    let mut has_stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

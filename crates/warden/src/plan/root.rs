@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
@@ -69,17 +70,48 @@ impl Opened {
 /// A caller's root directory.
 #[derive(Debug)]
 pub(crate) struct Root {
-    fd: OwnedFd,
+    folder: Folder,
     /// See [`Root::is_own`].
     own: bool,
     /// Where this root lies, when it is not `/`: a path that the kernel gives starts with it.
     prefix: Option<PathBuf>,
 }
 
+/// An open folder.
+#[derive(Debug)]
+enum Folder {
+    Held(OwnedFd),
+    /// The warden's own root, which stays open.
+    Own(&'static OwnedFd),
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Held(fd) => fd.as_fd(),
+            Self::Own(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// Whether the last root that was asked for was the warden's own.
+static IS_USUAL: AtomicBool = AtomicBool::new(true);
+
 impl Root {
     /// The root of process `pid`.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
-        Self::open(Path::new(&format!("/proc/{pid}/root")))
+        let path = format!("/proc/{pid}/root");
+        // To look at it costs less than to open it, and tells whether it is the one that is open already. Who asks comes
+        // from where the one before came, mostly.
+        if IS_USUAL.load(Ordering::Relaxed)
+            && let Some((own, place)) = &*OWN
+            && Place::at(&path) == Some(*place)
+        {
+            return Ok(Self { folder: Folder::Own(own), own: true, prefix: None });
+        }
+        let root = Self::open(Path::new(&path))?;
+        IS_USUAL.store(root.own, Ordering::Relaxed);
+        Ok(root)
     }
 
     /// Whether it is the warden's own root, in the warden's own mount namespace. `false` where that is not known.
@@ -99,7 +131,7 @@ impl Root {
 
     /// The folder itself.
     pub(crate) fn handle(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.folder.as_fd()
     }
 
     /// A folder as a root.
@@ -116,12 +148,10 @@ impl Root {
     /// The folder that this descriptor stands for.
     pub(crate) fn given(fd: OwnedFd) -> io::Result<Self> {
         // The usual one is told by what it is: its path costs several times as much.
-        if Place::of(&fd).is_some_and(|place| Some(place) == *OWN) {
-            return Ok(Self { fd, own: true, prefix: None });
-        }
-        let at = path_of(&fd)?;
-        let prefix = (at != Path::new("/")).then_some(at);
-        Ok(Self { fd, own: false, prefix })
+        let own = OWN.as_ref().is_some_and(|(_, own)| Place::of(&fd) == Some(*own));
+        let at = if own { None } else { Some(path_of(&fd)?) };
+        let prefix = at.filter(|at| at != Path::new("/"));
+        Ok(Self { folder: Folder::Held(fd), own, prefix })
     }
 
     /// Opens `path`, absolute in this root, following links inside this root.
@@ -132,7 +162,7 @@ impl Root {
         }
         let open = |resolve| {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
-            fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)
+            fs::openat2(&self.folder, path, flags, Mode::empty(), resolve)
         };
         let (fd, direct) = match open(resolve | ResolveFlags::NO_SYMLINKS) {
             Err(Errno::LOOP) => (open(resolve), false),
@@ -177,7 +207,7 @@ impl Root {
             if depth == Depth::Cached {
                 resolve |= ResolveFlags::CACHED;
             }
-            match fs::openat2(&self.fd, at, flags, Mode::empty(), resolve) {
+            match fs::openat2(&self.folder, at, flags, Mode::empty(), resolve) {
                 Ok(_) => return Ok(None),
                 Err(Errno::AGAIN) => return Err(io::ErrorKind::WouldBlock.into()),
                 Err(_) => {}
@@ -238,17 +268,28 @@ struct Place {
     inode: u64,
 }
 
-/// The warden's own root, which most callers have too.
-static OWN: LazyLock<Option<Place>> = LazyLock::new(|| {
+/// The warden's own root, which most callers have too, and its place; `None` where the kernel does not tell that.
+static OWN: LazyLock<Option<(OwnedFd, Place)>> = LazyLock::new(|| {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Place::of(&fs::open("/", flags, Mode::empty()).ok()?)
+    let own = fs::open("/", flags, Mode::empty()).ok()?;
+    let place = Place::of(&own)?;
+    Some((own, place))
 });
 
 impl Place {
     /// `None` where the kernel does not tell: before 5.8.
     fn of(fd: &OwnedFd) -> Option<Self> {
+        Self::told(fd.as_fd(), "", AtFlags::EMPTY_PATH)
+    }
+
+    /// Of what a path leads to.
+    fn at(path: &str) -> Option<Self> {
+        Self::told(fs::CWD, path, AtFlags::empty())
+    }
+
+    fn told(folder: BorrowedFd<'_>, path: &str, flags: AtFlags) -> Option<Self> {
         let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
-        let st = fs::statx(fd, "", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
+        let st = fs::statx(folder, path, flags | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
         let told = StatxFlags::from_bits_retain(st.stx_mask).contains(wanted);
         told.then_some(Self { mount: st.stx_mnt_id, inode: st.stx_ino })
     }

@@ -1,10 +1,13 @@
 //! The namespaces a process is in. Two processes share one when device and inode of its file are the same.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use super::proc::ProcessError;
+use crate::sys;
+use crate::sys::namespaces::Kind;
 
 /// One namespace: the file that stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,18 +35,22 @@ impl Namespaces {
     /// # Errors
     /// When the process is gone, or we may not look at it (which takes the right to trace it).
     pub fn of(pid: u32) -> Result<Self, ProcessError> {
-        Self::under(pid, None)
+        Self::under(pid, None, None)
     }
 
-    /// The same where the mount namespace may be known.
+    /// The same where a descriptor of the process is at hand, and the mount namespace may be known.
     ///
     /// # Errors
     /// As [`Namespaces::of`].
-    pub(crate) fn under(pid: u32, mount: Option<Namespace>) -> Result<Self, ProcessError> {
+    pub(crate) fn under(
+        pid: u32,
+        pidfd: Option<BorrowedFd<'_>>,
+        mount: Option<Namespace>,
+    ) -> Result<Self, ProcessError> {
         Ok(Self {
-            user: one(pid, "ns/user")?,
-            mount: mount.map_or_else(|| one(pid, "ns/mnt"), Ok)?,
-            pid: one(pid, "ns/pid")?,
+            user: Namespace::of(pid, pidfd, Kind::User)?,
+            mount: mount.map_or_else(|| Namespace::of(pid, pidfd, Kind::Mount), Ok)?,
+            pid: Namespace::of(pid, pidfd, Kind::Pid)?,
         })
     }
 
@@ -73,17 +80,46 @@ pub fn is_below(pid: u32) -> Result<bool, ProcessError> {
     }
 }
 
-fn one(pid: u32, file: &'static str) -> Result<Namespace, ProcessError> {
-    let found = fs::metadata(format!("/proc/{pid}/{file}"));
-    let found = found.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => ProcessError::Gone { pid },
-        _ => ProcessError::Read { pid, file, source },
-    })?;
-    Ok(Namespace { device: found.dev(), inode: found.ino() })
+impl Namespace {
+    /// That of process `pid`; by a descriptor of it, where there is one and the kernel can: by /proc it takes three times as
+    /// long.
+    ///
+    /// # Errors
+    /// As [`Namespaces::of`].
+    pub(crate) fn of(
+        pid: u32,
+        pidfd: Option<BorrowedFd<'_>>,
+        kind: Kind,
+    ) -> Result<Self, ProcessError> {
+        let by_descriptor = pidfd.and_then(|pidfd| sys::namespaces::of(pidfd, kind).ok());
+        if let Some(found) = by_descriptor.and_then(|file| File::from(file).metadata().ok()) {
+            return Ok(Self::from(&found));
+        }
+        let file = match kind {
+            Kind::Mount => "ns/mnt",
+            Kind::Pid => "ns/pid",
+            Kind::User => "ns/user",
+        };
+        match fs::metadata(format!("/proc/{pid}/{file}")) {
+            Ok(found) => Ok(Self::from(&found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(ProcessError::Gone { pid })
+            }
+            Err(source) => Err(ProcessError::Read { pid, file, source }),
+        }
+    }
+}
+
+/// Of the file that stands for it.
+impl From<&fs::Metadata> for Namespace {
+    fn from(found: &fs::Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
     use std::process::Command;
 
     use super::*;
@@ -95,6 +131,18 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(Namespaces::of(child.id()).is_err());
+    }
+
+    #[test]
+    fn a_descriptor_tells_the_same_as_a_number() {
+        let (pid, own) = (std::process::id(), Namespaces::own().unwrap());
+        let pidfd = crate::process::pidfd::open(pid).unwrap();
+        assert_eq!(Namespaces::under(pid, Some(pidfd.as_fd()), None).unwrap(), own);
+        // What is no such descriptor tells nothing, and the number does.
+        let other = File::open("/dev/null").unwrap();
+        assert_eq!(Namespaces::under(pid, Some(other.as_fd()), None).unwrap(), own);
+        let known = Namespace { device: 1, inode: 2 };
+        assert_eq!(Namespaces::under(pid, None, Some(known)).unwrap().mount, known);
     }
 
     #[test]

@@ -133,7 +133,8 @@ async fn make(warden: &Warden, making: Making, secrets: Values) -> Result<Made, 
         }
         Err(Amiss::Refused(text)) => return Err(failed(text)),
     };
-    Ok(Made { held, runner: Runner::connected(socket, pid), inside, _door: door })
+    let runner = Runner::connected(socket, pid).map_err(|error| failed(error.to_string()))?;
+    Ok(Made { held, runner, inside, _door: door })
 }
 
 fn not_made(error: &EngineError, network: &str) -> String {

@@ -45,7 +45,7 @@ fn scene(script: &str) -> Scene {
     let running = Arc::new(Running::default());
     let origin = Origin { jails: Vec::new(), container: None, is_told: true };
     let run = running.enter([7; 16], origin, Card::default());
-    let runner = Runner::connected(socket, Some(process.id()));
+    let runner = Runner::connected(socket, Some(process.id())).unwrap();
     let supervision = Supervision {
         relay: Some(relay),
         is_given: true,
