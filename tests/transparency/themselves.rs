@@ -1,6 +1,7 @@
 //! Tools that look for themselves on PATH, where the first of their name is a shim.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -46,5 +47,27 @@ fn a_python_knows_the_virtual_environment_that_it_lies_in() {
         let output = by_path(&stage, "python3", &ask, Some(&venv.join("bin")));
         let expected = format!("{0} {0}/bin/python3\n", fs::canonicalize(&venv).unwrap().display());
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{way:?} {output:?}");
+    }
+}
+
+#[test]
+fn a_tool_that_comes_to_stand_before_another_on_path_is_the_next_one_that_runs() {
+    for way in [Way::Native, Way::Mirror] {
+        let stage = Stage::new(way);
+        let (first, later) = (stage.house.path("first"), stage.house.path("later"));
+        fs::create_dir(&first).unwrap();
+        let runs = || {
+            let output = by_path(&stage, "wc", &["-c"], Some(&first));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        for round in 0..5 {
+            // Often enough to be known.
+            (0..5).for_each(|_| assert_eq!(runs(), "0\n", "{way:?} {round}"));
+            fs::write(&later, "#!/bin/sh\necho another\n").unwrap();
+            fs::set_permissions(&later, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(&later, first.join("wc")).unwrap();
+            assert_eq!(runs(), "another\n", "{way:?} {round}");
+            fs::remove_file(first.join("wc")).unwrap();
+        }
     }
 }

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::environment::value;
+use super::kinds::Kinds;
 use super::root::{Depth, Root};
-use super::tool::{Kinds, Search, Tool, base_name};
+use super::tool::{Search, Tool, base_name};
 use super::{Cwd, Invocation, PlanError, Sight};
 use crate::caller::Caller;
 use crate::jails::{Jail, Jails};

@@ -5,8 +5,9 @@ use std::io;
 
 use clawrden_policy::Links;
 
+use super::kinds::Kinds;
 use super::root::{Depth, Root};
-use super::tool::{Kinds, Search, base_name};
+use super::tool::{Search, base_name};
 
 /// What a name and a working directory mean to this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

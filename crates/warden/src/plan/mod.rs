@@ -4,12 +4,14 @@
 //! descriptor, so that a request may wait for a person at the cost of its connection alone; whoever executes it
 //! opens the files again and compares them with what was judged.
 
+mod absent;
 mod contents;
 mod environment;
 mod find;
 mod here;
 mod invocation;
 mod judges;
+mod kinds;
 mod links;
 mod on_host;
 mod root;
@@ -32,10 +34,11 @@ pub(crate) use find::{SHIMS, root_of};
 pub use here::{LinksHere, Meant, meant_here};
 pub(crate) use invocation::Invocation;
 pub(crate) use judges::Judges;
+pub(crate) use kinds::Kinds;
 use links::Ways;
 pub(crate) use on_host::{HostError, OnHost};
 pub(crate) use root::{Depth, Opened, Root};
-pub(crate) use tool::{Kinds, Search, Tool, base_name};
+pub(crate) use tool::{Search, Tool, base_name};
 pub(crate) use worker::Workers;
 
 use crate::approvals::{Identity, Same};

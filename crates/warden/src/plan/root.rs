@@ -57,6 +57,11 @@ impl Opened {
         self.direct
     }
 
+    /// The number of the mount that it lies on; `None` where the kernel does not tell.
+    pub(crate) fn mount(&self) -> Option<u64> {
+        Place::of(&self.fd).map(|place| place.mount)
+    }
+
     pub(crate) fn is_file(&self) -> bool {
         fs::FileType::from_raw_mode(self.mode) == fs::FileType::RegularFile
     }
@@ -176,6 +181,14 @@ impl Root {
             other => other?,
         };
         Ok(Opened { direct, ..identify(fd)? })
+    }
+
+    /// Whether there is no such path, and no link on the way to it, as far as the kernel has that at hand.
+    pub(crate) fn lacks(&self, path: &[u8]) -> bool {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let opened = fs::openat2(&self.folder, path, flags, Mode::empty(), resolve);
+        opened.is_err_and(|error| error == Errno::NOENT)
     }
 
     /// Where `path`, absolute in this root, leads, free of links; what does not exist is taken for what would be made

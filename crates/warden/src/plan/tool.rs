@@ -2,19 +2,12 @@
 //!
 //! A shim is known by what it is, its ELF note, never by its name or place.
 
-use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::{Mutex, PoisonError};
-
-use clawrden_protocol::note;
 
 use crate::jails::shims::SHIM_NAME;
 
-use super::root::{Depth, FileId, Opened, Root, join, read_head};
-
-/// Files whose kind is remembered; beyond it all is forgotten and looked at again.
-const MAX_KNOWN: usize = 4096;
+use super::kinds::{Kind, Kinds};
+use super::root::{Depth, FileId, Opened, Root, join};
 
 /// Where `execvp` looks when there is no PATH.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -24,69 +17,6 @@ const MAX_PATH_ENTRIES: usize = 1024;
 
 /// Entries of PATH that are known when they come again.
 const MAX_SEEN_ENTRIES: usize = 64;
-
-/// What the first bytes of an executable say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A shim, of whatever version.
-    Shim,
-    /// A `#!` script.
-    Script,
-    /// A program.
-    Program,
-}
-
-/// The kinds of files that were looked at before.
-#[derive(Debug, Default)]
-pub(crate) struct Kinds {
-    known: Mutex<HashMap<FileId, Kind>>,
-    /// Where shims lie, free of links, in the warden's own root. Nearly every request passes the one on its PATH.
-    places: Mutex<HashMap<FileId, Vec<u8>>>,
-}
-
-impl Kinds {
-    fn of(&self, opened: &Opened, depth: Depth) -> io::Result<Kind> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&kind) = known.get(&opened.id) {
-            return Ok(kind);
-        }
-        drop(known);
-        if depth == Depth::Cached {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let kind = match read_head(opened.fd.as_fd(), note::HEAD) {
-            Ok(head) if note::is_shim(&head) => Kind::Shim,
-            Ok(head) if head.starts_with(b"#!") => Kind::Script,
-            // What cannot be read can still be executed, and every shim of ours can be read.
-            Ok(_) | Err(_) => Kind::Program,
-        };
-        known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(opened.id, kind);
-        Ok(kind)
-    }
-
-    /// Where a shim lies that `path` led to, free of links. A file that is moved is another one; one whose folder was moved
-    /// counts as where it was, and is taken for one that may stand in a tool's place. Of several names of one file, each is its
-    /// own place.
-    fn place(&self, root: &Root, shim: &Opened, path: &[u8]) -> Option<Vec<u8>> {
-        if !root.is_own() || shim.is_direct() {
-            return root.path_of(shim, path);
-        }
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = places.get(&shim.id) {
-            return Some(place.clone());
-        }
-        let place = root.path_of(shim, path)?;
-        if places.len() >= MAX_KNOWN {
-            places.clear();
-        }
-        places.insert(shim.id, place.clone());
-        Some(place)
-    }
-}
 
 /// The file that a request will execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +73,7 @@ impl Search<'_> {
         match self.candidate(&path)? {
             Candidate::Tool(tool) => Ok(Some(tool)),
             Candidate::Shim => self.on_path(base_name(name)),
-            Candidate::Nothing => Ok(None),
+            Candidate::Absent | Candidate::Nothing => Ok(None),
         }
     }
 
@@ -154,6 +84,10 @@ impl Search<'_> {
         let entries = self.path.unwrap_or(DEFAULT_PATH).split(|&b| b == b':');
         let mut is_passed = self.behind.is_none();
         let mut seen: Vec<&[u8]> = Vec::new();
+        // What is known is known of the warden's own root.
+        let mut absences = (self.root.is_own() && self.depth == Depth::Cached)
+            .then(|| self.kinds.absences.look())
+            .flatten();
         for entry in entries.take(MAX_PATH_ENTRIES) {
             let entry = if entry.is_empty() { b"." } else { entry };
             // Where it was looked for in vain it is not the second time.
@@ -168,9 +102,15 @@ impl Search<'_> {
             if seen.len() < MAX_SEEN_ENTRIES {
                 seen.push(entry);
             }
+            if absences.as_mut().is_some_and(|absences| absences.lacks(self.root, entry, name)) {
+                continue;
+            }
             match self.candidate(&path)? {
                 Candidate::Tool(tool) if self.behind.is_none_or(|behind| behind.id != tool.id) => {
                     return Ok(Some(tool));
+                }
+                Candidate::Absent => {
+                    absences.iter_mut().for_each(|absences| absences.learn(self.root, entry, name));
                 }
                 _ => {}
             }
@@ -211,6 +151,7 @@ impl Search<'_> {
         let opened = match self.root.lookup(path, self.depth) {
             Ok(opened) if opened.is_executable_file() => opened,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Candidate::Absent),
             Ok(_) | Err(_) => return Ok(Candidate::Nothing),
         };
         let kind = self.kinds.of(&opened, self.depth)?;
@@ -282,6 +223,8 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 enum Candidate {
     Tool(Tool),
     Shim,
+    /// There is no such name, or a link to nothing.
+    Absent,
     Nothing,
 }
 
@@ -311,6 +254,8 @@ pub(crate) fn base_name(path: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use clawrden_protocol::note;
+
     use super::*;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
