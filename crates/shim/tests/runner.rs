@@ -159,9 +159,9 @@ fn a_child_has_a_copy_of_the_runners_memory_where_it_becomes_somebody_else_and_o
         return;
     }
     for (shim, is_raw) in shims().into_iter().zip([false, true]) {
-        for (uid, is_copy) in [(0, !is_raw), (65_534, true)] {
+        for (uid, gid, is_copy) in [(0, 0, !is_raw), (65_534, 0, true), (0, 65_534, true)] {
             let mut plan = plan(&["true"]);
-            plan.uid = uid;
+            (plan.uid, plan.gid) = (uid, gid);
             // The child waits for its descriptors.
             let (client, theirs) = UnixStream::pair().unwrap();
             let mut runner = Runner::start(&shim, theirs, &plan, "/bin/true");
@@ -172,7 +172,7 @@ fn a_child_has_a_copy_of_the_runners_memory_where_it_becomes_somebody_else_and_o
                 let line = maps.lines().find(|line| line.starts_with("Shared_Dirty:")).unwrap();
                 line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
             };
-            assert_eq!(shared() > 0, is_copy, "{} {uid}", shim.display());
+            assert_eq!(shared() > 0, is_copy, "{} {uid} {gid}", shim.display());
             drop(client);
             while runner.message().is_some() {}
         }

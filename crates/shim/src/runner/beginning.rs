@@ -12,7 +12,7 @@ use rustix::process::Pid;
 
 use super::carry::{Carry, Ends};
 use super::client::Client;
-use super::identity::is_user;
+use super::identity::is_same;
 use super::launch::Launch;
 use super::{Failure, cannot};
 use crate::socket::send_all;
@@ -91,7 +91,7 @@ impl<'a> Beginning<'a> {
         };
         // The memory of one who becomes somebody else may be open to that somebody, by the kernel's settings. It is not to be
         // ours.
-        let started = child::start(is_user(plan), launch);
+        let started = child::start(is_same(plan) == (true, true), launch);
         let main = self.need("fork", started);
         // The child does the same; whoever comes first, both may rely on it.
         let _ = rustix::process::setpgid(Some(main), Some(main));

@@ -18,8 +18,7 @@ const UNCHANGEABLE: u64 = signal::set(&[signal::KILL, signal::STOP]);
 /// A runner that is not root can be nobody but itself.
 pub(super) fn become_user(plan: &Plan) -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
-    let same_uid = is_user(plan);
-    let same_gid = rustix::process::getgid() == gid && rustix::process::getegid() == gid;
+    let (same_uid, same_gid) = is_same(plan);
     let groups: Vec<Gid> = plan.groups.iter().copied().map(Gid::from_raw).collect();
     if !same_groups(&groups) {
         rustix::thread::set_thread_groups(&groups).map_err(|e| failed("groups", e))?;
@@ -33,11 +32,14 @@ pub(super) fn become_user(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether this process is the plan's user already.
+/// Whether this process is the plan's user already, and whether it is of its group.
 #[inline(never)]
-pub(super) fn is_user(plan: &Plan) -> bool {
-    let uid = Uid::from_raw(plan.uid);
-    rustix::process::getuid() == uid && rustix::process::geteuid() == uid
+pub(super) fn is_same(plan: &Plan) -> (bool, bool) {
+    let (uid, gid) = (Uid::from_raw(plan.uid), Gid::from_raw(plan.gid));
+    (
+        rustix::process::getuid() == uid && rustix::process::geteuid() == uid,
+        rustix::process::getgid() == gid && rustix::process::getegid() == gid,
+    )
 }
 
 fn same_groups(wanted: &[Gid]) -> bool {

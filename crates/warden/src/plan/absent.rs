@@ -22,8 +22,8 @@ use super::root::{Depth, Root, is_plain, join};
 const MAX_FOLDERS: usize = 256;
 const MAX_NAMES: usize = 1024;
 
-/// How long a folder in which something has changed is not watched again: there it will go on, mostly. So is one that could not
-/// be looked at without waiting.
+/// How long a folder in which something has changed is not watched again, nor any after something was mounted: it will go on,
+/// mostly. So is a folder that could not be looked at without waiting.
 const RESTLESS: Duration = Duration::from_secs(1);
 
 /// How long a folder that cannot be watched is not tried again.
@@ -34,10 +34,17 @@ const LOCAL: [&str; 8] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs
 
 /// Names that are not there.
 #[derive(Debug, Default)]
-pub(crate) struct Absences(Mutex<Option<State>>);
+pub(crate) struct Absences(Mutex<Known>);
 
 /// What is known at this moment.
-pub(super) struct Look<'a>(MutexGuard<'a, Option<State>>);
+pub(super) struct Look<'a>(MutexGuard<'a, Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    state: Option<State>,
+    /// Nothing is to be known until then.
+    left: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -60,21 +67,31 @@ enum Folder {
 }
 
 impl Absences {
-    /// What is known now; `None` where the kernel cannot be asked.
+    /// What is known now; `None` where the kernel cannot be asked, or has just told too much: where something is mounted all the
+    /// time, as where many containers start, nothing is worth to be learned.
     pub(super) fn look(&self) -> Option<Look<'_>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = state.as_mut().is_some_and(|state| state.hear().is_ok());
-        if !is_known {
-            *state = State::new().ok();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &mut known.state {
+            if state.hear().is_ok() {
+                return Some(Look(known));
+            }
+            *known = Known { state: None, left: Some(Instant::now() + RESTLESS) };
         }
-        state.is_some().then_some(Look(state))
+        if known.left.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        match State::new() {
+            Ok(state) => known.state = Some(state),
+            Err(_) => known.left = Some(Instant::now() + UNWATCHED),
+        }
+        known.state.is_some().then_some(Look(known))
     }
 }
 
 impl Look<'_> {
     /// Whether `folder` has no such `name`, as far as is known. Where it is not, it will be after [`Look::learn`].
     pub(super) fn lacks(&mut self, root: &Root, folder: &[u8], name: &[u8]) -> bool {
-        let Some(state) = &mut *self.0 else { return false };
+        let Some(state) = &mut self.0.state else { return false };
         match state.folders.get(folder) {
             Some(Folder::Watched(names)) => return names.contains(name),
             Some(Folder::Left(until)) if Instant::now() < *until => return false,
@@ -95,7 +112,7 @@ impl Look<'_> {
 
     /// `folder` was looked into, after it had been asked about here, and has no such `name`.
     pub(super) fn learn(&mut self, root: &Root, folder: &[u8], name: &[u8]) {
-        let folders = self.0.as_mut().map(|state| &mut state.folders);
+        let folders = self.0.state.as_mut().map(|state| &mut state.folders);
         if let Some(Folder::Watched(names)) = folders.and_then(|folders| folders.get_mut(folder))
             && names.len() < MAX_NAMES
             // A link to nothing may come to lead to something.
@@ -243,21 +260,24 @@ mod tests {
         /// beside it takes its time.
         fn knows(&self) -> bool {
             let end = Instant::now() + Duration::from_secs(30);
-            let mut tries = 0;
+            let (mut tries, mut has) = (0, false);
             while tries < 20 {
                 self.found();
                 let first = self.at("a/first");
                 let first = first.as_os_str().as_bytes();
-                let mut look = self.kinds.absences.look().unwrap();
-                if look.lacks(&self.root, first, b"tool") {
+                let look = self.kinds.absences.look();
+                let is_restless = look.is_none_or(|mut look| {
+                    has = look.lacks(&self.root, first, b"tool");
+                    let folder = look.0.state.as_ref().unwrap().folders.get(first);
+                    matches!(folder, Some(Folder::Left(until)) if *until < Instant::now() + 2 * RESTLESS)
+                });
+                if has {
                     return true;
                 }
-                match look.0.as_ref().unwrap().folders.get(first) {
-                    Some(Folder::Left(until)) if *until < Instant::now() + 2 * RESTLESS => {
-                        drop(look);
-                        std::thread::sleep(RESTLESS / 10);
-                    }
-                    _ => tries += 1,
+                if is_restless {
+                    std::thread::sleep(RESTLESS / 10);
+                } else {
+                    tries += 1;
                 }
                 assert!(Instant::now() < end, "it never becomes quiet here");
             }
@@ -354,13 +374,55 @@ mod tests {
             assert!(scene.knows());
             fs::write(scene.at(&format!("a/first/{number}")), "").unwrap();
             assert_eq!(scene.found(), "last");
-            let look = scene.kinds.absences.look().unwrap();
-            let folders = &look.0.as_ref().unwrap().folders;
+            let Some(look) = scene.kinds.absences.look() else { return false };
+            let folders = &look.0.state.as_ref().unwrap().folders;
             let known = folders.get(scene.at("a/first").as_os_str().as_bytes());
             matches!(known, Some(Folder::Left(until)) if *until > Instant::now())
         };
         // Of what somebody has mounted meanwhile everything is forgotten.
         assert!((0..20).any(is_left));
+    }
+
+    /// Takes away what was mounted there.
+    struct Mounted(std::path::PathBuf);
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_over_it_is_found_at_once() {
+        let scene = Scene::new();
+        assert!(scene.knows());
+        fs::create_dir_all(scene.at("b/first")).unwrap();
+        executable(&scene.at("b/first/tool"));
+        assert!(scene.knows());
+        let mut mount = std::process::Command::new("mount");
+        mount.arg("--bind").args([scene.at("b"), scene.at("a")]);
+        if !mount.status().is_ok_and(|status| status.success()) {
+            eprintln!("not tried: nothing can be mounted here");
+            return;
+        }
+        let mounted = Mounted(scene.at("a"));
+        assert_eq!(scene.found(), "first");
+        drop(mounted);
+        assert_eq!(scene.found(), "last");
+    }
+
+    #[test]
+    fn where_something_was_mounted_nothing_is_known_for_a_while() {
+        let scene = Scene::new();
+        assert!(scene.knows());
+        let mut known = scene.kinds.absences.0.lock().unwrap();
+        *known = Known { state: None, left: Some(Instant::now() + RESTLESS) };
+        drop(known);
+        assert!(scene.kinds.absences.look().is_none());
+        executable(&scene.at("a/first/tool"));
+        assert_eq!(scene.found(), "first");
+        fs::remove_file(scene.at("a/first/tool")).unwrap();
+        assert!(scene.knows());
     }
 
     #[test]
