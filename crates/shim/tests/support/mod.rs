@@ -206,9 +206,13 @@ impl Runner {
         status.contains("State:\tS")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its children.
     pub(crate) fn children(&self) -> Vec<u32> {
-        let pid = self.child.id();
+        let pid = self.pid();
         let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
         listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
