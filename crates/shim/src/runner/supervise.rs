@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use clawrden_protocol::frame::{self, FromClient, Status};
 use clawrden_protocol::limits::EXIT_UNREACHABLE;
-use clawrden_protocol::runner::Streams;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -28,8 +27,8 @@ use crate::sys::{fds, now_ms};
 const PASSED: u64 = signal::set(&signal::PASSED);
 /// Those of them that reach the tool's group whoever sent them: they are job control, and a shell sends them to a group.
 const JOB_CONTROL: u64 = signal::set(&[signal::CONT, signal::TSTP]);
-/// Milliseconds after which the warden is told that the tool runs. Of one that ends before it hears both at once: each time it,
-/// or the runner, is woken costs the tool.
+/// Milliseconds after which the warden is told that the tool runs. Of one that ends before it hears both at once: each time it
+/// is woken costs the tool.
 const RUNS_ON: u64 = 4;
 /// A time that does not come.
 const NEVER: u64 = u64::MAX;
@@ -66,8 +65,7 @@ struct Supervisor<'a> {
     going: Flag,
     told_by_child: Vec<u8>,
     started: bool,
-    /// When the warden is told that it has, if it has; [`NEVER`] where it has been told, or need not. Until then, the runner is not
-    /// woken by a start that it need not act on.
+    /// When the warden is told that it has; [`NEVER`] where it has been told, or need not.
     start_told_at: u64,
     failed: Option<Failure>,
     ended: Option<Status>,
@@ -95,7 +93,6 @@ pub(super) fn run(kept: &Kept, received: Received) {
     let mut beginning = Beginning::new(warden, client);
     going.set(false);
     let (main, status, carry) = beginning.start(&plan, files, (limit, going));
-    let acts_on_start = plan.streams == Streams::Frames || plan.tty.is_some();
     let client = beginning.into_client();
     Supervisor {
         warden: Some(warden),
@@ -107,7 +104,7 @@ pub(super) fn run(kept: &Kept, received: Received) {
         going,
         told_by_child: Vec::with_capacity(TOLD),
         started: false,
-        start_told_at: if acts_on_start { NEVER } else { now_ms() + RUNS_ON },
+        start_told_at: NEVER,
         failed: None,
         ended: None,
         struck: 0,
@@ -162,11 +159,7 @@ impl Supervisor<'_> {
         let outputs = settled && !sending && !self.carry.wrote_too_much();
         Keys {
             warden: self.warden.map(|w| waits.add(w.as_fd(), IN)),
-            status: self
-                .status
-                .as_ref()
-                .filter(|_| self.start_told_at == NEVER)
-                .map(|s| waits.add(s.as_fd(), IN)),
+            status: self.status.as_ref().map(|s| waits.add(s.as_fd(), IN)),
             client,
             carry: self.carry.waits(waits, outputs),
         }
@@ -233,7 +226,7 @@ impl Supervisor<'_> {
         match &self.told_by_child[..] {
             [] if self.going.is_set() => {
                 self.started = true;
-                self.start_told_at = self.start_told_at.min(now_ms() + RUNS_ON);
+                self.start_told_at = now_ms() + RUNS_ON;
                 if self.carry.has_keyboard() {
                     self.tell_keyboard();
                 }
@@ -392,7 +385,6 @@ impl Supervisor<'_> {
 
     /// Begins to end the tree: politely, or at once. What was said first is what the client is told.
     fn end(&mut self, tell: Option<Failure>, at_once: bool) {
-        self.hear_child();
         // A child that has not started hears no polite signal.
         let at_once = at_once || self.status.is_some();
         let now = now_ms();

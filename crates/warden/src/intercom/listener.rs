@@ -1,8 +1,6 @@
 //! Accepting connections, for as long as the warden serves.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -73,19 +71,6 @@ pub(crate) async fn listen(
         // Boxed: a task's future is moved several times on its way to where it lives.
         tokio::spawn(Box::pin(conducted));
         // Its request is there mostly, and is answered before the next one is looked for.
-        step_back().await;
+        tokio::task::yield_now().await;
     }
-}
-
-/// Lets all that is ready go first. The runtime's own `yield_now` would look for what else has come as well, and then once more.
-async fn step_back() {
-    let mut has_stepped = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_stepped, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -46,13 +46,8 @@ impl Supervisor<'_> {
         if self.told_client {
             self.tell_finished();
         }
-        if self.start_told_at <= now_ms() {
-            self.hear_child();
-            if self.started {
-                self.tell_warden(None);
-            } else {
-                self.start_told_at = NEVER;
-            }
+        if self.start_told_at != NEVER && self.start_told_at <= now_ms() {
+            self.tell_warden(None);
         }
     }
 
@@ -84,7 +79,7 @@ impl Supervisor<'_> {
     /// Tells the warden something, but first that the tool has started, if that is still to come. Whether it is there.
     fn tell_warden(&mut self, message: Option<&FromRunner>) -> bool {
         let mut told = Vec::new();
-        if self.started && self.start_told_at != NEVER {
+        if self.start_told_at != NEVER {
             self.start_told_at = NEVER;
             FromRunner::Started(self.main.as_raw_nonzero().get().unsigned_abs()).encode(&mut told);
         }
