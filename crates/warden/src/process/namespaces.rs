@@ -138,6 +138,9 @@ mod tests {
         let (pid, own) = (std::process::id(), Namespaces::own().unwrap());
         let pidfd = crate::process::pidfd::open(pid).unwrap();
         assert_eq!(Namespaces::under(pid, Some(pidfd.as_fd()), None).unwrap(), own);
+        // Who tells exit codes by a descriptor, from 6.15 on, tells namespaces as well.
+        let told = sys::namespaces::of(pidfd.as_fd(), Kind::User);
+        assert!(told.is_ok() || !crate::process::ExitInfo::probe().is_available(), "{told:?}");
         // What is no such descriptor tells nothing, and the number does.
         let other = File::open("/dev/null").unwrap();
         assert_eq!(Namespaces::under(pid, Some(other.as_fd()), None).unwrap(), own);

@@ -19,8 +19,8 @@ pub(crate) enum Kind {
 /// # Errors
 /// When the kernel cannot tell it, when the process has ended (`ESRCH`), or when we may not look at it (`EACCES`).
 pub(crate) fn of(pidfd: BorrowedFd<'_>, kind: Kind) -> io::Result<OwnedFd> {
-    // SAFETY: as in `parent`.
-    unsafe { opened(libc::ioctl(pidfd.as_raw_fd(), 0xff00 | kind as libc::Ioctl)) }
+    // SAFETY: as in `parent`; the kernel wants its argument to be nothing.
+    unsafe { opened(libc::ioctl(pidfd.as_raw_fd(), 0xff00 | kind as libc::Ioctl, 0)) }
 }
 
 /// The parent of the pid namespace behind a descriptor of /proc/PID/ns/pid.
