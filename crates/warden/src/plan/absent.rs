@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,6 +41,7 @@ pub(super) struct Look<'a>(MutexGuard<'a, Known>);
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Once it can be had it stays: to close an inotify with its watches may take the kernel ten milliseconds.
     state: Option<State>,
     /// Nothing is to be known until then.
     left: Option<Instant>,
@@ -71,20 +72,24 @@ impl Absences {
     /// time, as where many containers start, nothing is worth to be learned.
     pub(super) fn look(&self) -> Option<Look<'_>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = &mut known.state {
-            if state.hear().is_ok() {
-                return Some(Look(known));
-            }
-            *known = Known { state: None, left: Some(Instant::now() + RESTLESS) };
-        }
         if known.left.is_some_and(|until| Instant::now() < until) {
             return None;
         }
-        match State::new() {
-            Ok(state) => known.state = Some(state),
-            Err(_) => known.left = Some(Instant::now() + UNWATCHED),
-        }
-        known.state.is_some().then_some(Look(known))
+        let Known { state, left } = &mut *known;
+        *left = match state {
+            None => match State::new() {
+                Ok(new) => {
+                    *state = Some(new);
+                    None
+                }
+                Err(_) => Some(Instant::now() + UNWATCHED),
+            },
+            Some(state) => state.hear().is_err().then(|| {
+                state.forget();
+                Instant::now() + RESTLESS
+            }),
+        };
+        known.left.is_none().then_some(Look(known))
     }
 }
 
@@ -125,12 +130,33 @@ impl Look<'_> {
 
 impl State {
     fn new() -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut mounts = File::open("/proc/self/mountinfo")?;
+        let mut state = Self {
+            inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
+            mounts: File::open("/proc/self/mountinfo")?,
+            local: HashSet::new(),
+            folders: HashMap::new(),
+            resting: HashMap::new(),
+        };
+        state.list()?;
+        Ok(state)
+    }
+
+    /// Reads which mounts there are.
+    fn list(&mut self) -> io::Result<()> {
         let mut listed = String::new();
-        mounts.read_to_string(&mut listed)?;
-        let local = listed.lines().filter_map(local_mount).collect();
-        Ok(Self { inotify, mounts, local, folders: HashMap::new(), resting: HashMap::new() })
+        self.mounts.rewind()?;
+        self.mounts.read_to_string(&mut listed)?;
+        self.local = listed.lines().filter_map(local_mount).collect();
+        Ok(())
+    }
+
+    /// Knows nothing any more. What is still watched tells it to nobody.
+    fn forget(&mut self) {
+        self.folders.clear();
+        self.resting.clear();
+        if self.list().is_err() {
+            self.local.clear();
+        }
     }
 
     /// Takes in what has happened. An error is that not all of it can be told.
@@ -416,7 +442,8 @@ mod tests {
         let scene = Scene::new();
         assert!(scene.knows());
         let mut known = scene.kinds.absences.0.lock().unwrap();
-        *known = Known { state: None, left: Some(Instant::now() + RESTLESS) };
+        known.state.as_mut().unwrap().forget();
+        known.left = Some(Instant::now() + RESTLESS);
         drop(known);
         assert!(scene.kinds.absences.look().is_none());
         executable(&scene.at("a/first/tool"));
