@@ -92,13 +92,20 @@ pub(crate) async fn execute(warden: &Arc<Warden>, mut start: Start) {
     match start.approved.executor() {
         // A shim cannot become what its caller cannot reach.
         Executor::Mirror if is_watched(&start) => Box::pin(exec::run(warden, start)).await,
-        Executor::Mirror => Box::pin(handoff::run(warden, start)).await,
+        Executor::Mirror if start.approved.plan().invocation.version_2() => {
+            Box::pin(handoff::run(warden, start)).await;
+        }
+        Executor::Mirror => {
+            let text = "this rule runs the command in the prisoner by handoff, which a version 1 client cannot do; \
+                        use the shim, or give the rule `executor: local`";
+            Box::pin(refuse(warden, start, Refusal::Denied, text.to_owned())).await;
+        }
         Executor::Local => Box::pin(local::run(warden, start)).await,
         Executor::Ghost => Box::pin(ghost::run(warden, start)).await,
     }
 }
 
-/// Why it cannot run at all, if so.
+/// Why it cannot run in any way, if so.
 fn impossible(start: &Start) -> Option<(Refusal, String)> {
     let (approved, plan) = (&start.approved, start.approved.plan());
     let is_elsewhere = approved.executor() == Executor::Ghost;
@@ -111,12 +118,7 @@ fn impossible(start: &Start) -> Option<(Refusal, String)> {
         let text = format!("{name}: there is no such tool on the caller's PATH");
         return Some((Refusal::NoSuchTool, text));
     }
-    let is_handoff = approved.executor() == Executor::Mirror && !is_watched(start);
-    (is_handoff && !plan.invocation.version_2()).then(|| {
-        let text = "this rule runs the command in the prisoner by handoff, which a version 1 client cannot do; \
-                    use the shim, or give the rule `executor: local`";
-        (Refusal::Denied, text.to_owned())
-    })
+    None
 }
 
 /// Where the caller is. Looked for now, where that did not matter before.
