@@ -1,7 +1,7 @@
 //! A child that is to execute a program.
 //!
-//! It works beside its parent in the same memory, as far as it can be trusted with that: to copy memory takes longer than
-//! all else that the child does. It has a stack and a heap of its own there, and everything else that a process has:
+//! It works beside its parent in the same memory, as far as it can be trusted with that: to copy it takes as long as about all
+//! else that the child does until it executes. It has a stack and a heap of its own there, and everything else that a process has:
 //! descriptors, signals, limits. A program with a libc has no such heap, and copies.
 
 use rustix::io::Errno;

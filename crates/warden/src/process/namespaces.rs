@@ -81,8 +81,8 @@ pub fn is_below(pid: u32) -> Result<bool, ProcessError> {
 }
 
 impl Namespace {
-    /// That of process `pid`; by a descriptor of it, where there is one and the kernel can: by /proc it takes three times as
-    /// long.
+    /// That of process `pid`; by a descriptor of it, where there is one and the kernel can: by /proc it takes nearly twice
+    /// as long.
     ///
     /// # Errors
     /// As [`Namespaces::of`].
