@@ -1,5 +1,8 @@
 //! Following a supervised run: what its runner says, the time that it has, and what it is told from outside.
 
+mod after;
+mod orders;
+
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +12,6 @@ use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
 use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
 
 use super::limits::exceeded;
-use super::pool::Pool;
 use super::record;
 use super::runner::{Runner, RunnerError};
 use crate::approvals;
@@ -19,42 +21,12 @@ use crate::laps::{Lap, Laps};
 use crate::ledger::{Finished, Id, Recorded};
 use crate::plan::Opened;
 use crate::process::Identity;
-use crate::process::cgroup::{Bounded, CgroupError, Leaf};
-use crate::process::tree::{Report, Scope, descendants, end_tree, freeze_tree, thaw_tree};
-use crate::process::usage::Tree;
+use crate::process::cgroup::Bounded;
 use crate::recording::{self, Relay, Way};
-use crate::running::{Order, Run};
-
-/// How long a runner may take to end its tree, and its client to hear of it, once nothing is polite any more.
-const STUCK: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
-
-/// How long what a tool has left behind may go on by itself where it is to be ended.
-const LEFT_BEHIND: Duration = Duration::from_secs(1);
-
-/// How often whether it left anything may not be told, before it counts as if it did.
-const UNTOLD: u32 = 3;
+use crate::running::Run;
 
 /// How long the end of a recording, and then its client, may take of a run that was told to end.
 const HURRY: Duration = Duration::from_secs(1);
-
-/// Lets a frozen tree go on, the runner last: it must not see its tool stopped, and tell so.
-fn thaw_below_first(runner: Identity, scope: Scope) -> Report {
-    let below = thaw_tree(runner, Scope::BelowRoot);
-    let mut whole = thaw_tree(runner, scope);
-    whole.problems.extend(below.problems);
-    whole
-}
-
-/// Whether anything of a tool runs on below its runner, which its container holds besides where it cannot be seen; `None`
-/// when nobody tells.
-async fn is_left(runner: Option<u32>, container: Option<(Engine, String)>) -> Option<bool> {
-    if let Some(pid) = runner {
-        return Some(Identity::of(pid).and_then(descendants).is_ok_and(|left| !left.is_empty()));
-    }
-    let Some((engine, id)) = container else { return Some(false) };
-    // The runner is one of them.
-    engine.count_processes(&id).await.ok().map(|count| count > 1)
-}
 
 /// Resolves then; never for no time.
 async fn at(then: Option<tokio::time::Instant>) {
@@ -259,22 +231,6 @@ impl Supervision {
         }
     }
 
-    /// Ends the tree of a runner that does not do it, where the warden can.
-    async fn end_tree(&self) {
-        if let Some((engine, container)) = &self.container {
-            match engine.kill_container(container, "KILL").await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, id = %self.id, "a ghost could not be killed"),
-            }
-        }
-        let Some(runner) = self.engines else { return };
-        let ending = move || end_tree(runner, Scope::Whole, Duration::ZERO).problems;
-        let problems = tokio::task::spawn_blocking(ending).await.unwrap_or_default();
-        if !problems.is_empty() {
-            tracing::warn!(id = %self.id, ?problems, "not all of a command could be ended");
-        }
-    }
-
     async fn follow(&mut self, laps: Option<(&Arc<Laps>, (approvals::Identity, Lap))>) -> Finished {
         // Its runner tells late that it has started. What the tool itself starts until then is known by where it is.
         if self.run.bequeaths() {
@@ -333,186 +289,6 @@ impl Supervision {
             }
         }
     }
-
-    /// Whether its runner was told to end its tree, and has had its time.
-    fn is_stuck(&self) -> bool {
-        self.overdue.is_some_and(|then| then <= tokio::time::Instant::now())
-    }
-
-    /// Until its last process has ended, and what recorded it: daemons that it left stay within reach, and so does a
-    /// client that takes its time.
-    pub(super) async fn linger(mut self, pool: &Pool) {
-        // Who was given nothing has nothing to say.
-        while self.is_given {
-            tokio::select! {
-                biased;
-                message = self.runner.next() => match message {
-                    Ok(Some(FromRunner::Idle)) if self.is_reusable() => {
-                        // What the runner starts next is another command's.
-                        self.run.bequeaths_no_more();
-                        if let Some(idle) = self.runner.into_idle() {
-                            pool.give_back(idle);
-                        }
-                        return served(self.relay, &mut self.run, self.is_ordered_to_end).await;
-                    }
-                    // It goes once nobody talks to it, and its limits with it.
-                    Ok(Some(FromRunner::Idle)) if self.bounded.is_some() => break,
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => break,
-                },
-                order = self.run.order() => self.obey(order).await,
-            }
-        }
-        // A runner that was killed leaves what it held together; its cgroup does not.
-        let leaf = self.runner.leaf().cloned();
-        self.runner.reap().await;
-        let swept = tokio::task::spawn_blocking(move || {
-            leaf.and_then(|leaf| leaf.with_what_is_there(Leaf::kill))
-        })
-        .await;
-        if let Ok(Some(Err(error))) = swept {
-            tracing::warn!(%error, id = %self.id, "what a runner left could not be ended");
-        }
-        served(self.relay, &mut self.run, self.is_ordered_to_end).await;
-    }
-
-    /// Until its client has all that was recorded for it, once nothing of it runs.
-    pub(super) async fn serve(mut self) {
-        served(self.relay, &mut self.run, self.is_ordered_to_end).await;
-    }
-
-    /// Until its client has taken what is left for it, and nothing of it runs: what the tool has left behind is ended.
-    pub(super) async fn end_all(&mut self) {
-        let mut untold = 0;
-        while self.is_given {
-            let (runner, container) = (self.runner.pid(), self.container.clone());
-            let look = async {
-                tokio::time::sleep(LEFT_BEHIND).await;
-                is_left(runner, container).await
-            };
-            tokio::select! {
-                biased;
-                message = self.runner.next() => match message {
-                    Ok(Some(FromRunner::Idle) | None) | Err(_) => return,
-                    Ok(Some(_)) => {}
-                },
-                () = at(self.overdue) => return,
-                order = self.run.order() => self.obey(order).await,
-                is_left = look => {
-                    untold = if is_left.is_none() { untold + 1 } else { 0 };
-                    if self.overdue.is_none() && (is_left == Some(true) || untold >= UNTOLD) {
-                        self.stop(EXIT_UNREACHABLE, "its command has ended", true).await;
-                    }
-                }
-            }
-        }
-    }
-
-    fn is_reusable(&self) -> bool {
-        self.bounded.is_none() && self.runner.is_reusable()
-    }
-
-    async fn obey(&mut self, order: Order) {
-        self.is_ordered_to_end |= order.ends();
-        match order {
-            Order::End { why } => self.stop(EXIT_UNREACHABLE, &why, true).await,
-            Order::Stop { why } => {
-                self.stop(EXIT_UNREACHABLE, &why, false).await;
-                self.stopped.get_or_insert(why);
-            }
-            // What is about to end could not.
-            Order::Freeze if self.is_ordered_to_end => {}
-            Order::Freeze => self.freeze().await,
-            Order::Thaw => self.thaw().await,
-            Order::Leave => self.stop(EXIT_UNREACHABLE, "the warden went down", false).await,
-        }
-    }
-
-    /// Where its processes are, as far as they can be seen.
-    fn tree(&self) -> Option<Tree> {
-        let pid = self.runner.pid()?;
-        let leaf = self.runner.leaf().cloned();
-        let members = move || {
-            let inside = leaf.as_ref().and_then(|leaf| leaf.with_what_is_there(Leaf::processes));
-            inside.unwrap_or_default()
-        };
-        Some(Tree::of_runner(pid, members))
-    }
-
-    async fn stop(&mut self, code: u8, text: &str, now: bool) {
-        if self.runner.leaf().is_none() {
-            let patience = STUCK + if now { Duration::ZERO } else { self.grace };
-            let then = tokio::time::Instant::now() + patience;
-            self.overdue = Some(self.overdue.map_or(then, |before| before.min(then)));
-        }
-        if let Err(error) = self.runner.stop(code, text, now).await {
-            tracing::warn!(%error, id = %self.id, "a runner could not be told to stop");
-        }
-        // It hears that once it goes on, before anything else.
-        if self.is_frozen {
-            self.thaw().await;
-        }
-    }
-
-    async fn freeze(&mut self) {
-        self.is_frozen = true;
-        match self.container {
-            Some(_) => self.pause(true).await,
-            None => self.each(freeze_tree, Leaf::freeze),
-        }
-    }
-
-    async fn thaw(&mut self) {
-        self.is_frozen = false;
-        match self.container {
-            Some(_) => self.pause(false).await,
-            None => self.each(thaw_below_first, Leaf::thaw),
-        }
-    }
-
-    /// Freezes or thaws the container that is its own.
-    async fn pause(&self, freeze: bool) {
-        let Some((engine, id)) = &self.container else { return };
-        let done = match freeze {
-            true => engine.pause_container(id).await,
-            false => engine.unpause_container(id).await,
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, id = %self.id, "a ghost could not be frozen or thawed");
-        }
-    }
-
-    fn each(
-        &self,
-        tree: impl FnOnce(Identity, Scope) -> Report,
-        cgroup: impl FnOnce(&Leaf) -> Result<(), CgroupError>,
-    ) {
-        let frozen = self.runner.leaf().and_then(|leaf| leaf.with(cgroup));
-        let problems = match (frozen, self.runner.identity()) {
-            (Some(frozen), _) => frozen.err().map(|error| error.to_string()).into_iter().collect(),
-            (None, Some(runner)) => tree(runner, Scope::Whole).problems,
-            (None, None) => vec!["its runner has ended".to_owned()],
-        };
-        for problem in problems {
-            tracing::warn!(id = %self.id, problem, "a command could not be frozen or thawed");
-        }
-    }
-}
-
-/// Until the client of a recorded run has taken what is left for it. What ends a run lets its client go.
-async fn served(relay: Option<Relay>, run: &mut Run, is_ordered_to_end: bool) {
-    let Some(mut relay) = relay else { return };
-    let give_up = is_ordered_to_end.then(|| tokio::time::Instant::now() + HURRY);
-    loop {
-        tokio::select! {
-            biased;
-            () = relay.gone() => return,
-            () = at(give_up) => break,
-            order = run.order() => if order.ends() { break },
-        }
-    }
-    relay.let_go();
-    relay.gone().await;
 }
 
 pub(super) fn ended(

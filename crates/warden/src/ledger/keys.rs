@@ -15,6 +15,7 @@ use ed25519_dalek::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
 };
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use rustix::fs::{FlockOperation, flock};
 
 use super::error::LedgerError;
 use super::place::open_own;
@@ -54,6 +55,10 @@ impl Key {
             let why = "it is no folder of this user's; move it".to_owned();
             return Err(LedgerError::Refused { path: folder, why });
         }
+        // Ledgers that begin in one folder at the same moment are to have the same key.
+        let held = File::open(&folder).map_err(LedgerError::io("open", &folder))?;
+        flock(&held, FlockOperation::LockExclusive)
+            .map_err(|errno| LedgerError::io("lock", &folder)(errno.into()))?;
         let path = folder.join("private.pem");
         let key = match fs::symlink_metadata(&path) {
             Ok(_) => Self::read(&path)?,
@@ -192,6 +197,8 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), LedgerError
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Barrier;
+    use std::thread;
 
     use super::*;
 
@@ -215,6 +222,24 @@ mod tests {
         assert!(!key.public().has_signed("y", &key.sign("x")));
         let other = tempfile::tempdir().unwrap();
         assert!(!Key::of(other.path()).unwrap().public().has_signed("x", &key.sign("x")));
+    }
+
+    #[test]
+    fn ledgers_that_begin_at_the_same_moment_have_one_key() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let begin = Barrier::new(8);
+            let keys: Vec<_> = thread::scope(|scope| {
+                let of = || {
+                    begin.wait();
+                    Key::of(folder.path()).map(|key| key.public())
+                };
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(of)).collect();
+                all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
+            });
+            let public = PublicKey::of(folder.path()).unwrap();
+            assert!(keys.iter().all(|key| *key == public), "{keys:?}");
+        }
     }
 
     #[test]
