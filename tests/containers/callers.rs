@@ -181,9 +181,14 @@ impl Made {
     }
 
     fn enter(&self, pid: u32) {
-        for path in &self.0 {
-            fs::write(path.join("cgroup.procs"), pid.to_string()).unwrap();
-        }
+        enter(&self.0, pid);
+    }
+}
+
+/// Moves a process into these cgroups.
+fn enter(cgroups: &[PathBuf], pid: u32) {
+    for path in cgroups {
+        fs::write(path.join("cgroup.procs"), pid.to_string()).unwrap();
     }
 }
 
@@ -297,18 +302,14 @@ fn a_container_in_the_layout_of_systemd_and_of_the_second_version_alone_is_known
     }
 }
 
-#[test]
-fn a_process_of_the_host_in_a_cgroup_of_that_name_is_in_no_container() {
-    let prison = prison("alpine", house(BY_CONTAINER), plain);
-    // A container that has the host's pid namespace cannot be told from it by that.
-    let victim = engine::get().container("alpine").option("--pid").option("host").start();
-    let made = Made::new(|at| Some(at.join(&victim.id)));
+/// What a process of the host gets that asks at the prison's door, once it was moved by this.
+fn of_the_host(prison: &Prison, moved: impl FnOnce(u32)) -> Output {
     let shim = prison.house.path("clawrden/jails/box/bin/id");
     let script = format!("kill -STOP $$; exec {}", shim.display());
     let mut native = Command::new("bash");
     native.args(["-c", &script]).env("CLAWRDEN_SOCKET", prison.house.path("jails/box/warden.sock"));
     let native = native.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    made.enter(native.id());
+    moved(native.id());
     until("the process to stop", || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", native.id())).ok()?;
         stat.contains(") T ").then_some(())
@@ -316,7 +317,38 @@ fn a_process_of_the_host_in_a_cgroup_of_that_name_is_in_no_container() {
     assert!(
         Command::new("kill").args(["-CONT", &native.id().to_string()]).status().unwrap().success()
     );
-    let said = denied(&native.wait_with_output().unwrap());
+    native.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_process_of_the_host_in_a_cgroup_of_that_name_is_in_no_container() {
+    let prison = prison("alpine", house(BY_CONTAINER), plain);
+    // A container that has the host's pid namespace cannot be told from it by that.
+    let victim = engine::get().container("alpine").option("--pid").option("host").start();
+    let made = Made::new(|at| Some(at.join(&victim.id)));
+    let said = denied(&of_the_host(&prison, |pid| made.enter(pid)));
     assert!(said.contains("the caller is not in it"), "{said}");
     assert_eq!(caller(&prison, 1).get("container"), None);
+}
+
+#[test]
+fn who_comes_into_a_known_containers_own_cgroup_from_outside_is_not_in_it() {
+    let prison = prison("alpine", house(BY_CONTAINER), plain);
+    let own = Made::new(|at| Some(place(&prison.container, at)?.join("below")));
+    for count in 1..=3 {
+        allowed(&run(&prison, &["id"]));
+        assert_eq!(caller(&prison, count)["container"]["id"], prison.container.id);
+    }
+    // Its own cgroup, and one below that was asked from already.
+    let (asking, pid) = waiting(&prison, "/tmp/go");
+    own.enter(pid);
+    assert!(prison.container.sh("touch /tmp/go").status.success());
+    allowed(&asking.wait_with_output().unwrap());
+    let places: Vec<PathBuf> =
+        hierarchies().iter().filter_map(|at| place(&prison.container, at)).collect();
+    for (count, to) in [(5, &places), (6, &own.0)] {
+        let said = denied(&of_the_host(&prison, |pid| enter(to, pid)));
+        assert!(said.contains("the caller is not in it"), "{said}");
+        assert_eq!(caller(&prison, count).get("container"), None);
+    }
 }

@@ -34,6 +34,30 @@ fn the_environment_byte_by_byte() {
     }
 }
 
+/// The folder of shims comes back where PATH has lost it, by its name in the container.
+#[test]
+fn path_is_the_callers_own_and_names_nothing_that_is_on_the_wardens_side() {
+    for (image, stage) in
+        IMAGES.iter().flat_map(|image| [(image, Stage::new(image)), (image, Stage::by_exec(image))])
+    {
+        let at = |script: &str| {
+            let output = stage.run(Way::Shimmed, &[], script, b"");
+            text(&output.stdout).trim_end().to_owned()
+        };
+        for path in ["/clawrden/bin:/usr/bin:/bin", "/usr/bin:/bin:/clawrden/bin"] {
+            assert_eq!(
+                at(&format!("PATH={path} env | grep ^PATH=")),
+                format!("PATH={path}"),
+                "{image}"
+            );
+        }
+        if stage.method == "handoff" {
+            let lost = at("PATH=/usr/bin:/bin; /clawrden/bin/env | grep ^PATH=");
+            assert_eq!(lost, "PATH=/clawrden/bin:/usr/bin:/bin", "{image}");
+        }
+    }
+}
+
 #[test]
 fn five_thousand_variables() {
     same(&[(

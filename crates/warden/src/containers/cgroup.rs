@@ -1,6 +1,9 @@
 //! Which container a process's cgroups speak of. The kernel writes the path from the root down, so what stands nearest
 //! to the root was made by the engine, and what stands below it may have been made by the prisoner.
 
+use crate::caller::Caller;
+use crate::sys;
+
 /// Digits of a container's id.
 const ID_DIGITS: usize = 64;
 
@@ -38,6 +41,16 @@ impl Place {
             self.paths.iter().filter_map(|(name, path)| Some((path, &found(name)?.1))).peekable();
         pairs.peek().is_some() && pairs.all(|(one, other)| one == other)
     }
+
+    /// Whether the cgroup of the second version's hierarchy is among them.
+    pub(super) fn is_of_second_version(&self) -> bool {
+        self.paths.iter().any(|(name, _)| name.is_empty())
+    }
+}
+
+/// The number of the cgroup that a caller is in, in the second version's hierarchy, where the kernel tells it.
+pub(super) fn number(caller: &Caller) -> Option<u64> {
+    sys::process::pidfd_cgroup(caller.handle()?).ok().flatten()
 }
 
 /// Reads a /proc/PID/cgroup. What the process has in common with `own`, the warden's, is no container of the caller's
@@ -222,6 +235,10 @@ mod tests {
         let forged = place(&format!("2:pids:/user.slice/{a}\n1:cpu:/user.slice/{a}\n"));
         assert!(!first.is_same(&forged));
         assert!(!first.is_same(&place(&format!("2:pids:/docker/{a}\n1:cpu:/user.slice/{a}\n"))));
-        assert!(!first.is_same(&place(&format!("0::/docker/{a}\n"))));
+        let second = place(&format!("0::/docker/{a}\n"));
+        assert!(!first.is_same(&second));
+        assert!(second.is_of_second_version() && !first.is_of_second_version());
+        let hybrid = place(&format!("1:cpu:/docker/{a}\n0::/\n"));
+        assert!(!hybrid.is_of_second_version(), "what names no container there is not in it");
     }
 }

@@ -5,11 +5,12 @@ mod addresses;
 mod cgroup;
 mod doors;
 mod hardened;
+mod known;
 mod members;
 mod namespace;
 mod vantage;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,17 +20,15 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
-use crate::engine::{Action, Container, Engine, EngineError, Event, Listed, Mount, MountKind};
+use crate::engine::{Container, Engine, EngineError, Event, Listed, Mount, MountKind};
 use crate::process::namespaces::Namespace;
 use crate::process::{Identity, ProcessError};
 pub(crate) use addresses::{Addresses, Whose};
 use cgroup::{Place, Seen};
 pub(crate) use doors::{Door, Doors};
+use known::{Cache, Known};
 pub(crate) use members::{ENABLED_LABEL, Member, Members, is_hardened};
 pub(crate) use vantage::{OutOfReach, Vantage};
-
-/// Containers that are remembered. Of more, all are asked about anew.
-const MOST: usize = 4096;
 
 /// How long a caller's container may be asked about before it counts as unknown.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -195,28 +194,6 @@ impl Whereabouts {
     }
 }
 
-/// A container that the engine told of, and where its first process is.
-#[derive(Debug)]
-struct Known {
-    container: Arc<Container>,
-    place: Place,
-    namespace: Namespace,
-    /// Its first process: while that lives, nobody else has its pid namespace.
-    first: Identity,
-}
-
-#[derive(Debug, Default)]
-struct Cache {
-    by_id: HashMap<String, Arc<Known>>,
-    /// Pid namespaces that are no container's.
-    of_none: HashSet<Namespace>,
-    /// Pid namespaces of callers for whom the engine was looked for in vain. Until something is heard of it that is not done
-    /// again: looking takes time, and what it starts by then has a namespace of its own.
-    unreached: HashSet<Namespace>,
-    /// Counts what was forgotten: an answer that was asked for before is not remembered.
-    generation: u64,
-}
-
 /// The containers of one engine, as far as callers were seen in them.
 #[derive(Debug)]
 pub(crate) struct Containers {
@@ -259,7 +236,7 @@ impl Containers {
     /// have it: a container that it starts may ask sooner than anybody looks for the engine again.
     pub(crate) fn may_be_back_for(&self, caller: &Caller) -> bool {
         let is_elsewhere = |pid| match namespace::of(pid, caller.handle()) {
-            Ok(at) => Some(at) != self.namespace && !self.cache().unreached.contains(&at),
+            Ok(at) => Some(at) != self.namespace && !self.cache().is_unreached(at),
             Err(_) => self.namespace.is_some(),
         };
         self.engine.is_wanted() && caller.pid.is_some_and(is_elsewhere)
@@ -281,8 +258,15 @@ impl Containers {
     async fn look(&self, caller: &Caller) -> Result<Whereabouts, Unknown> {
         let pid = caller.pid.ok_or(Unknown::Unseen)?;
         let unreadable = |error: &dyn std::error::Error| Unknown::Unreadable(error.to_string());
-        let text = crate::process::proc::read(pid, "cgroup").map_err(|error| unreadable(&error))?;
         let namespace = namespace::of(pid, caller.handle()).map_err(|error| unreadable(&error));
+        // By the number of its cgroup it is told at a tenth of what reading the names takes.
+        let cgroup = cgroup::number(caller);
+        if let Some(known) = cgroup.and_then(|number| self.cache().in_cgroup(number))
+            && namespace.as_ref().is_ok_and(|namespace| known.has(*namespace, pid))
+        {
+            return Ok(Whereabouts::In(Arc::clone(&known.container)));
+        }
+        let text = crate::process::proc::read(pid, "cgroup").map_err(|error| unreadable(&error))?;
         let (id, place) = match cgroup::seen(&text, &self.own) {
             Seen::Inside { id, place } => (id, place),
             Seen::Several => return Err(Unknown::Several),
@@ -299,21 +283,26 @@ impl Containers {
             }
         };
         let namespace = namespace?;
-        let holds = |known: &Known| {
-            known.place.is_same(&place) && namespace::is_below(known.namespace, namespace, pid)
+        let holds = |known: &Known| known.place.is_same(&place) && known.has(namespace, pid);
+        let known = self.cache().named(&id).filter(|known| holds(known));
+        let known = match known {
+            Some(known) => known,
+            // Not known, or perhaps started anew meanwhile.
+            None => match tokio::time::timeout(self.patience(), self.ask(&id)).await {
+                Ok(known) => known?,
+                Err(_) => return Err(Unknown::TooSlow(id)),
+            },
         };
-        if let Some(known) = self.known(&id).filter(|known| holds(known)) {
-            return Ok(Whereabouts::In(Arc::clone(&known.container)));
+        if !holds(&known) {
+            return Err(Unknown::Elsewhere(id));
         }
-        // Not known, or perhaps started anew meanwhile.
-        let known = match tokio::time::timeout(self.patience(), self.ask(&id)).await {
-            Ok(known) => known?,
-            Err(_) => return Err(Unknown::TooSlow(id)),
-        };
-        if holds(&known) {
-            return Ok(Whereabouts::In(Arc::clone(&known.container)));
+        // Its number is that of the names if it was in there before and after these were read.
+        if let Some(number) = cgroup.filter(|_| place.is_of_second_version())
+            && cgroup::number(caller) == Some(number)
+        {
+            self.cache().learn_cgroup(number, &known);
         }
-        Err(Unknown::Elsewhere(id))
+        Ok(Whereabouts::In(Arc::clone(&known.container)))
     }
 
     fn patience(&self) -> Duration {
@@ -324,7 +313,7 @@ impl Containers {
     }
 
     async fn ask(&self, id: &str) -> Result<Arc<Known>, Unknown> {
-        let generation = self.cache().generation;
+        let asked = self.cache().asked();
         let told = |source| Unknown::NotTold { id: id.to_owned(), source };
         let container = self.engine.inspect_container(id).await.map_err(told)?;
         let elsewhere = || Unknown::Elsewhere(id.to_owned());
@@ -338,13 +327,7 @@ impl Containers {
             _ => return Err(elsewhere()),
         };
         let known = Arc::new(Known { container: Arc::new(container), place, namespace, first });
-        let mut cache = self.cache();
-        if cache.generation == generation {
-            if cache.by_id.len() >= MOST {
-                cache.by_id.clear();
-            }
-            cache.by_id.insert(id.to_owned(), Arc::clone(&known));
-        }
+        self.cache().learn(&known, asked);
         Ok(known)
     }
 
@@ -393,31 +376,25 @@ impl Containers {
         namespace: Namespace,
         pid: u32,
     ) -> Result<Arc<Container>, Unknown> {
-        let generation = self.cache().generation;
+        let asked = self.cache().asked();
         let maps_users = match self.engine.maps_users().await {
             Ok(maps_users) => maps_users,
             Err(error) => {
-                let mut cache = self.cache();
-                let is_fresh = cache.generation == generation;
-                if is_fresh && error.is_absent() && cache.unreached.len() < MOST {
-                    cache.unreached.insert(namespace);
+                if error.is_absent() {
+                    self.cache().learn_unreached(namespace, asked);
                 }
                 return Err(Unknown::NotListed(error));
             }
         };
-        if !maps_users || self.cache().of_none.contains(&namespace) {
+        if !maps_users || self.cache().is_of_none(namespace) {
             return Err(Unknown::NoContainer);
         }
-        let holds = |known: &Known| {
-            known.place == Place::default()
-                && namespace::is_below(known.namespace, namespace, pid)
-                && known.first.is_alive()
-        };
-        let known = self.cache().by_id.values().find(|known| holds(known)).cloned();
+        let holds = |known: &Known| known.has(namespace, pid) && known.first.is_alive();
+        let known = self.cache().unnamed(holds);
         if let Some(known) = known {
             return Ok(Arc::clone(&known.container));
         }
-        let generation = self.cache().generation;
+        let asked = self.cache().asked();
         let mut found: Option<Arc<Known>> = None;
         for Listed { id, .. } in
             self.engine.list_containers(&[], false).await.map_err(Unknown::NotListed)?
@@ -434,42 +411,17 @@ impl Containers {
                 return Err(Unknown::Several);
             }
         }
-        let mut cache = self.cache();
-        let is_fresh = cache.generation == generation;
         let Some(known) = found else {
-            if is_fresh && cache.of_none.len() < MOST {
-                cache.of_none.insert(namespace);
-            }
+            self.cache().learn_none(namespace, asked);
             return Err(Unknown::NoContainer);
         };
-        if is_fresh {
-            cache.by_id.insert(known.container.id.clone(), Arc::clone(&known));
-        }
+        self.cache().learn(&known, asked);
         Ok(Arc::clone(&known.container))
     }
 
-    /// Hears what happens at the engine, so that nothing outdated is known. While it does not answer, what is known
-    /// holds: an id is never given twice.
+    /// Hears what happens at the engine, so that nothing outdated is known.
     pub(crate) fn hear(&self, event: &Event) {
-        if matches!(event, Event::Container { action: Action::Created, .. }) {
-            return;
-        }
-        let mut cache = self.cache();
-        cache.of_none.clear();
-        cache.unreached.clear();
-        match event {
-            Event::Connected(_) => cache.by_id.clear(),
-            Event::Lost(_) => {}
-            // What has started may have the namespace of one that was alone in it.
-            Event::Container { id, .. } => {
-                cache.by_id.retain(|known, at| known != id && at.place != Place::default());
-            }
-        }
-        cache.generation += 1;
-    }
-
-    fn known(&self, id: &str) -> Option<Arc<Known>> {
-        self.cache().by_id.get(id).cloned()
+        self.cache().hear(event);
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {

@@ -1,5 +1,4 @@
-//! The environment of a request: which dangerous variables the prisoner changed, what a local run keeps, and what a
-//! handed-off tool must have so that the tools it starts are governed too.
+//! The environment of a request: which dangerous variables the prisoner changed, and what a local run keeps.
 
 use clawrden_policy::EnvRules;
 
@@ -76,20 +75,6 @@ pub(crate) fn local<'a>(
     result
 }
 
-/// `PATH=…` with `bin` in front, where `bin` is not on the caller's PATH at all.
-pub(crate) fn governed_path(path: Option<&[u8]>, bin: &[u8]) -> Option<Vec<u8>> {
-    let path = path.unwrap_or_default();
-    if path.split(|&b| b == b':').any(|entry| entry == bin) {
-        return None;
-    }
-    let mut set = [b"PATH=", bin].concat();
-    if !path.is_empty() {
-        set.push(b':');
-        set.extend_from_slice(path);
-    }
-    Some(set)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,12 +126,5 @@ mod tests {
         assert_eq!(named, [b"TARGET".to_vec()]);
         assert!(local(env.clone(), &both[1..], &baseline).stripped == ["TARGET"]);
         assert_eq!(local(env, &both, &baseline).stripped, ["MINE", "TARGET"]);
-    }
-
-    #[test]
-    fn the_shims_come_back_onto_a_path_that_lost_them() {
-        assert_eq!(governed_path(Some(b"/bin:/shims"), b"/shims"), None);
-        assert_eq!(governed_path(Some(b"/bin"), b"/shims").unwrap(), b"PATH=/shims:/bin");
-        assert_eq!(governed_path(None, b"/shims").unwrap(), b"PATH=/shims");
     }
 }

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use super::environment::value;
 use super::kinds::Kinds;
 use super::root::{Depth, Root};
+use super::shims::{self, SHIMS};
 use super::tool::{Search, Tool, base_name};
 use super::{Cwd, Invocation, PlanError, Sight};
 use crate::caller::Caller;
 use crate::jails::{Jail, Jails};
 
 /// What a lookup found.
+#[derive(Default)]
 pub(super) struct Found {
     pub(super) cwd: Option<Cwd>,
     pub(super) tool: Option<Tool>,
     pub(super) known_as: Option<Vec<u8>>,
     pub(super) by_path: bool,
+    /// The folder of shims that PATH has lost: see [`shims::lost`].
+    pub(super) lost: Option<Vec<u8>>,
 }
 
 /// The bare name of a tool that was asked for by it, or by way of its shim.
@@ -24,12 +28,9 @@ pub(super) fn asked_for(jail: &Jail, invocation: &Invocation) -> Option<Vec<u8>>
     let name = invocation.name();
     let bare = base_name(name);
     let folder = name.get(..name.len().saturating_sub(bare.len() + 1)).unwrap_or_default();
-    let own = jail.bin.as_ref().is_some_and(|bin| bin.as_os_str().as_encoded_bytes() == folder);
+    let own = shims::folder(jail) == Some(folder);
     (folder.is_empty() && !name.starts_with(b"/") || own || folder == SHIMS).then(|| bare.to_vec())
 }
-
-/// The folder of shims in a prisoner of an image of its own.
-pub(crate) const SHIMS: &[u8] = b"/clawrden/bin";
 
 /// The jail that the caller is a prisoner of, where it came through the door of another one. Looked up only while
 /// another one has prisoners.
@@ -65,26 +66,29 @@ pub(crate) fn root_of(caller: &Caller) -> Result<Option<Arc<Root>>, PlanError> {
 pub(super) async fn find(
     root: Option<Arc<Root>>,
     asked: &Invocation,
+    jail: &Jail,
     sight: Sight<'_>,
 ) -> Result<Found, PlanError> {
     let Some(root) = root else {
         let cwd = (!asked.only_judged()).then(|| Cwd::unseen(asked.cwd())).flatten();
-        return Ok(Found { cwd, tool: None, known_as: None, by_path: false });
+        return Ok(Found { cwd, ..Found::default() });
     };
     let Sight { kinds, workers, baseline, .. } = sight;
-    if let Some(found) = look_up(&root, asked, kinds, baseline.path(), Depth::Cached) {
+    let bin = shims::folder(jail);
+    if let Some(found) = look_up(&root, asked, bin, kinds, baseline.path(), Depth::Cached) {
         return Ok(found);
     }
     let (asked, kinds) = (asked.clone(), Arc::clone(kinds));
-    let path = baseline.path().to_vec();
-    let found = workers.run(move || look_up(&root, &asked, &kinds, &path, Depth::Full)).await?;
-    Ok(found.unwrap_or(Found { cwd: None, tool: None, known_as: None, by_path: false }))
+    let (bin, path) = (bin.map(<[u8]>::to_vec), baseline.path().to_vec());
+    let look = move || look_up(&root, &asked, bin.as_deref(), &kinds, &path, Depth::Full);
+    Ok(workers.run(look).await?.unwrap_or_default())
 }
 
 /// `None` when the depth does not suffice.
 fn look_up(
     root: &Root,
     asked: &Invocation,
+    bin: Option<&[u8]>,
     kinds: &Kinds,
     baseline_path: &[u8],
     depth: Depth,
@@ -119,5 +123,6 @@ fn look_up(
         (Some(tool), Some(given)) => search.must_be_told(tool, given).ok()?,
         _ => false,
     };
-    Some(Found { cwd, tool, known_as, by_path })
+    let lost = shims::lost(root, bin, path, depth).ok()?;
+    Some(Found { cwd, tool, known_as, by_path, lost })
 }

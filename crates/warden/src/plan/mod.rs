@@ -15,6 +15,7 @@ mod kinds;
 mod links;
 mod on_host;
 mod root;
+mod shims;
 mod tool;
 mod turns;
 mod worker;
@@ -28,9 +29,9 @@ use thiserror::Error;
 pub(crate) use contents::{Contents, Digests};
 pub(crate) use environment::local;
 pub(crate) use environment::value;
-use environment::{changed, every_value, governed_path};
+use environment::{changed, every_value};
+pub(crate) use find::root_of;
 use find::{Found, asked_for, find, home};
-pub(crate) use find::{SHIMS, root_of};
 pub use here::{LinksHere, Meant, meant_here};
 pub(crate) use invocation::Invocation;
 pub(crate) use judges::Judges;
@@ -38,6 +39,7 @@ pub(crate) use kinds::Kinds;
 use links::Ways;
 pub(crate) use on_host::{HostError, OnHost};
 pub(crate) use root::{Depth, Opened, Root};
+pub(crate) use shims::SHIMS;
 pub(crate) use tool::{Search, Tool, base_name};
 pub(crate) use worker::Workers;
 
@@ -189,10 +191,10 @@ impl Plan {
         root: Result<Option<Arc<Root>>, PlanError>,
     ) -> Result<Box<Self>, Box<Unplanned>> {
         let (root, found) = match root {
-            Ok(root) => (root.clone(), find(root, &invocation, sight).await),
+            Ok(root) => (root.clone(), find(root, &invocation, &jail, sight).await),
             Err(error) => (None, Err(error)),
         };
-        let Found { cwd, tool, known_as, by_path } = match found {
+        let Found { cwd, tool, known_as, by_path, lost } = match found {
             Ok(found) => found,
             Err(error) => {
                 return Err(Box::new(Unplanned { error, jail, prisoner, caller, invocation }));
@@ -214,9 +216,9 @@ impl Plan {
         let known_as = known_as.or(bare.flatten());
         let changed_env = changed(invocation.env(), sight.baseline, &judges.env());
         let argv: Vec<&[u8]> = invocation.argv().collect();
-        let bin = jail.bin.as_ref().map(|bin| bin.as_os_str().as_encoded_bytes());
-        let path = bin.and_then(|bin| governed_path(value(invocation.env(), b"PATH"), bin));
-        let governed = path.map_or_else(Vec::new, |entry| [&entry[..], b"\0"].concat());
+        let path = value(invocation.env(), b"PATH");
+        let set = lost.map(|folder| shims::in_front(&folder, path));
+        let governed = set.map_or_else(Vec::new, |entry| [&entry[..], b"\0"].concat());
         let parts = Parts {
             jail: &jail,
             judges: &judges,
@@ -260,7 +262,7 @@ impl Plan {
         let mut asked = self.invocation.clone();
         asked.look_behind(tool);
         if let Ok(root) = root_of(&self.caller)
-            && find(root, &asked, sight).await.is_ok_and(|found| found.tool.is_none())
+            && find(root, &asked, &self.jail, sight).await.is_ok_and(|found| found.tool.is_none())
         {
             return Ok((self, false));
         }

@@ -10,7 +10,7 @@ use super::kinds::{Kind, Kinds};
 use super::root::{Depth, FileId, Opened, Root, join};
 
 /// Where `execvp` looks when there is no PATH.
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+pub(super) const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// Entries of PATH that are looked into; the rest is passed over.
 const MAX_PATH_ENTRIES: usize = 1024;
