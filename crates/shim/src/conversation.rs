@@ -168,8 +168,8 @@ impl Conversation {
     fn receive(&mut self) -> bool {
         // Who sleeps in a receive is woken whenever the other side takes something; who polls is not.
         let mut waits = Waits::new();
-        waits.add(self.socket.as_fd(), IN);
-        waits.wait(None);
+        let answer = waits.add(self.socket.as_fd(), IN);
+        waits.wait_awake(answer);
         match self.inbox.receive(self.socket.as_fd(), RecvFlags::empty(), ROOM) {
             Ok(1..) => return false,
             _ if self.left > 0 => self.again(),

@@ -51,13 +51,18 @@ fn int(n: i32) -> usize {
 
 /// Milliseconds on the clock that only goes forward.
 pub(crate) fn now_ms() -> u64 {
+    now_us() / 1000
+}
+
+/// Microseconds on it.
+fn now_us() -> u64 {
     const CLOCK_MONOTONIC: usize = 1;
     let mut time = [0u64; 2];
     // SAFETY: the kernel writes two 64-bit values, which is what `time` has.
     let _ = unsafe {
         call(arch::nr::CLOCK_GETTIME, [CLOCK_MONOTONIC, time.as_mut_ptr() as usize, 0, 0, 0, 0])
     };
-    time[0] * 1000 + time[1] / 1_000_000
+    time[0] * 1_000_000 + time[1] / 1000
 }
 
 /// Whether the other side of a connection has taken all that was sent, as far as can be told.

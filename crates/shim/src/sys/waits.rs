@@ -1,8 +1,9 @@
 //! Waiting for several descriptors at once, without a heap: these loops run for as long as tools do.
 
 use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::thread::sched_yield;
 
-use super::{arch, call};
+use super::{arch, call, now_us};
 
 /// There is something to read.
 pub(crate) const IN: i16 = 1;
@@ -12,6 +13,9 @@ pub(crate) const OUT: i16 = 4;
 pub(crate) const ERROR: i16 = 8;
 /// The other side has gone; always reported.
 pub(crate) const HANG_UP: i16 = 16;
+
+/// Microseconds for which what comes soon is waited for awake.
+const AWAKE: u64 = 250;
 
 /// The most that anything here waits for.
 const MOST: usize = 10;
@@ -65,6 +69,20 @@ impl Waits {
         }
     }
 
+    /// Waits for this one, which may come at once: awake at first, as to be woken takes as long as many an answer, and in
+    /// turn with whoever else wants the processor.
+    pub(crate) fn wait_awake(&mut self, key: Key) {
+        let start = now_us();
+        while now_us() - start < AWAKE {
+            self.wait(Some(0));
+            if self.any(key) {
+                return;
+            }
+            sched_yield();
+        }
+        self.wait(None);
+    }
+
     /// Whether any of `events` was found. A descriptor that is not open counts as an error.
     pub(crate) fn found(&self, key: Key, events: i16) -> bool {
         const NOT_OPEN: i16 = 32;
@@ -84,4 +102,33 @@ pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> bool {
     let key = waits.add(fd, OUT);
     waits.wait(Some(0));
     waits.any(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd;
+    use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_comes_at_once_and_what_comes_late_is_waited_for() {
+        // Within the time awake, and long after it.
+        for late in [Duration::ZERO, Duration::from_micros(50), Duration::from_millis(20)] {
+            let (ours, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                    .unwrap();
+            let start = Instant::now();
+            let sender = std::thread::spawn(move || {
+                std::thread::sleep(late);
+                send(&theirs, b"x", SendFlags::empty()).unwrap();
+                theirs
+            });
+            let mut waits = Waits::new();
+            let key = waits.add(ours.as_fd(), IN);
+            waits.wait_awake(key);
+            assert!(waits.found(key, IN) && start.elapsed() >= late);
+            sender.join().unwrap();
+        }
+    }
 }
