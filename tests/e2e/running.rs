@@ -117,3 +117,15 @@ fn a_handed_off_command_is_stopped_with_its_tree() {
     });
     assert!(house.event("finished")["error"].as_str().unwrap().starts_with("stopped by"));
 }
+
+#[test]
+fn the_runner_that_came_back_last_is_the_next_one_at_work() {
+    let house = House::new(POLICY);
+    let parent = || text(&house.shimmed("sh").args(["-c", "echo $PPID"]).output().unwrap().stdout);
+    // One comes back once nothing of its command is left, which may be later than the next command.
+    until("the same runner", || {
+        let first = parent();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        (parent() == first).then_some(())
+    });
+}

@@ -68,6 +68,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Waiting {
+    /// The next one to be taken stands last.
     idle: VecDeque<Idle>,
     /// Runners that are being made in advance.
     coming: usize,
@@ -105,7 +106,7 @@ impl Pool {
     pub(super) fn take(self: &Arc<Self>) -> io::Result<Idle> {
         let (idle, left) = {
             let mut waiting = self.waiting();
-            (waiting.idle.pop_front(), waiting.idle.len() + waiting.coming)
+            (waiting.idle.pop_back(), waiting.idle.len() + waiting.coming)
         };
         if left < LOW {
             self.add();
@@ -149,11 +150,15 @@ impl Pool {
         tokio::task::spawn_blocking(taking).await.map_err(|error| error.to_string())?
     }
 
-    /// Keeps a runner whose run is over.
+    /// Keeps a runner whose run is over. It is the next to be taken: what it needs is in the caches still.
     pub(super) fn give_back(&self, runner: Idle) {
+        self.keep(runner, VecDeque::push_back);
+    }
+
+    fn keep(&self, runner: Idle, to: impl FnOnce(&mut VecDeque<Idle>, Idle)) {
         let mut waiting = self.waiting();
         if waiting.idle.len() < KEPT && !waiting.closed {
-            waiting.idle.push_back(runner);
+            to(&mut waiting.idle, runner);
         } else {
             drop(waiting);
             end(runner);
@@ -186,7 +191,8 @@ impl Pool {
             match made {
                 Ok(idle) => {
                     let (pid, leaf) = (idle.process.id(), idle.leaf.clone());
-                    pool.give_back(idle);
+                    // It is better taken once it is in its cgroup.
+                    pool.keep(idle, VecDeque::push_front);
                     pool.enclose(pid, &leaf);
                 }
                 Err(error) => tracing::warn!(%error, "no runner can be made in advance"),
