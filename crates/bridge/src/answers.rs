@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::bridge::{Shared, now_ms};
+use crate::bridge::Shared;
+use crate::clock::now_ms;
 use crate::desk::{Came, Desk, Seat};
 use crate::service::{Failure, Heard, ReplyTo, Scope, Service, Wants};
 use crate::warden::{Answer, Refusal, User, Warden};

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clawrden_api::{Event, HistoryEntry, QueueEntry, Trouble};
 use tokio::sync::{Notify, mpsc};
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answers::{Answers, SERVICE_TIMEOUT};
 use crate::backoff::Backoff;
+use crate::clock::now_ms;
 use crate::floods::{Flood, Floods};
 use crate::http::MAX_REST;
 use crate::inbox::Inbox;
@@ -481,13 +482,6 @@ async fn look_up<S: Service, W: Warden>(
         found.push((id, what));
     }
     found
-}
-
-/// The time, in milliseconds since 1970.
-#[must_use]
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

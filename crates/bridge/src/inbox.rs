@@ -64,7 +64,7 @@ impl Inbox {
     /// Keeps something, so that it can be acknowledged before it is passed on. False: it came before, and is not to be
     /// passed on again.
     pub fn keep(&self, heard: &mut Heard) -> bool {
-        let now_ms = crate::bridge::now_ms();
+        let now_ms = crate::clock::now_ms();
         heard.said_ms = Some(heard.said_ms.map_or(now_ms, |said_ms| said_ms.min(now_ms)));
         let Some(taps) = &self.taps else { return true };
         taps.lock().unwrap_or_else(PoisonError::into_inner).keep(heard)

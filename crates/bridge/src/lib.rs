@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod bridge;
 pub mod card;
 pub mod channel;
+mod clock;
 mod desk;
 pub mod desktop;
 #[cfg(test)]

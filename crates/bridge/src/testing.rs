@@ -356,7 +356,7 @@ impl Warden for FakeWarden {
 
     async fn kill(&self, _: &User, request: &KillRequest) -> Result<KillReport, Refusal> {
         self.is_asked("kill")?;
-        let since_ms = crate::bridge::now_ms();
+        let since_ms = crate::clock::now_ms();
         let stopped = Some(Stopped { since_ms, by: "U1".to_owned(), paused: request.pause });
         self.stopped.lock().unwrap().clone_from(&stopped);
         Ok(KillReport { processes: 3, containers: 0, stopped, problems: vec![] })

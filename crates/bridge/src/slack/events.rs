@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::interaction::{self, Done};
 use super::signature;
 use super::taking::Taking;
-use crate::bridge::now_ms;
+use crate::clock::now_ms;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
 use crate::service::Failure;

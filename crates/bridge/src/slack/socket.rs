@@ -18,7 +18,7 @@ use super::envelope::{Delivery, Ending, Envelope};
 use super::interaction::Done;
 use super::taking::Taking;
 use super::web::Web;
-use crate::bridge::now_ms;
+use crate::clock::now_ms;
 use crate::http::Duplex;
 use crate::inbox;
 use crate::secret::Secret;

@@ -15,7 +15,7 @@ use super::update::{Bot, CALLBACK, COMMANDS, Meaning, meaning};
 use super::wire::{Update, User};
 use super::{Telegram, polling, webhook};
 use crate::backoff::Backoff;
-use crate::bridge::now_ms;
+use crate::clock::now_ms;
 use crate::inbox::{self, Inbox};
 use crate::service::{Failure, Heard, ReplyTo, Wants};
 

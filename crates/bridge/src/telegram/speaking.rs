@@ -12,8 +12,8 @@ use super::text::{MAX_TEXT, MAX_TOLD, Text, beginning, tail, units};
 use super::update::{CALLBACK, MESSAGE};
 use super::wire::Sent;
 use super::{Telegram, digest};
-use crate::bridge::now_ms;
 use crate::card::{Card, Digest};
+use crate::clock::now_ms;
 use crate::service::{Failure, Posted, ReplyTo};
 
 /// How long a call may take.

@@ -8,12 +8,13 @@ mod template;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::card::{Card, Digest};
+use crate::clock::now_ms;
 use crate::http::{self, Answer, Http, Outgoing};
 use crate::inbox::Inbox;
 use crate::service::{Failure, Posted, ReplyTo, Service, Step};
@@ -288,11 +289,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Seconds since 1970.
 fn now() -> u64 {
     now_ms() / 1_000
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

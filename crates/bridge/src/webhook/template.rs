@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::settings::Template;
 use crate::card::{Card, Digest, MOST_TOUCHES};
+use crate::clock::now_ms;
 use crate::words;
 
 /// The type of JSON.
@@ -89,7 +90,7 @@ pub(super) fn text(template: Template, text: &str) -> Content {
 /// Many requests.
 pub(super) fn many(template: Template, digest: &Digest) -> Content {
     let title = format!("{} commands wait, {} are answered", digest.waiting, digest.answered);
-    let now = super::now_ms();
+    let now = now_ms();
     let mut lines: Vec<String> = digest.some.iter().map(|entry| words::line(entry, now)).collect();
     let more = digest.waiting.saturating_sub(digest.some.len());
     if more > 0 {

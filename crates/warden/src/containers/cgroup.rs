@@ -1,7 +1,8 @@
 //! Which container a process's cgroups speak of. The kernel writes the path from the root down, so what stands nearest
 //! to the root was made by the engine, and what stands below it may have been made by the prisoner.
 
-use crate::caller::Caller;
+use std::os::fd::BorrowedFd;
+
 use crate::sys;
 
 /// Digits of a container's id.
@@ -48,9 +49,9 @@ impl Place {
     }
 }
 
-/// The number of the cgroup that a caller is in, in the second version's hierarchy, where the kernel tells it.
-pub(super) fn number(caller: &Caller) -> Option<u64> {
-    sys::process::pidfd_cgroup(caller.handle()?).ok().flatten()
+/// The number of the cgroup that a process is in, in the second version's hierarchy, where the kernel tells it.
+pub(super) fn number(pidfd: BorrowedFd<'_>) -> Option<u64> {
+    sys::process::pidfd_cgroup(pidfd).ok().flatten()
 }
 
 /// Reads a /proc/PID/cgroup. What the process has in common with `own`, the warden's, is no container of the caller's

@@ -260,8 +260,9 @@ impl Containers {
         let unreadable = |error: &dyn std::error::Error| Unknown::Unreadable(error.to_string());
         let namespace = namespace::of(pid, caller.handle()).map_err(|error| unreadable(&error));
         // By the number of its cgroup it is told at a tenth of what reading the names takes.
-        let cgroup = cgroup::number(caller);
-        if let Some(known) = cgroup.and_then(|number| self.cache().in_cgroup(number))
+        let number = || cgroup::number(caller.handle()?);
+        let before = number();
+        if let Some(known) = before.and_then(|number| self.cache().in_cgroup(number))
             && namespace.as_ref().is_ok_and(|namespace| known.has(*namespace, pid))
         {
             return Ok(Whereabouts::In(Arc::clone(&known.container)));
@@ -297,10 +298,10 @@ impl Containers {
             return Err(Unknown::Elsewhere(id));
         }
         // Its number is that of the names if it was in there before and after these were read.
-        if let Some(number) = cgroup.filter(|_| place.is_of_second_version())
-            && cgroup::number(caller) == Some(number)
+        if let Some(now) = number().filter(|now| before == Some(*now))
+            && place.is_of_second_version()
         {
-            self.cache().learn_cgroup(number, &known);
+            self.cache().learn_cgroup(now, &known);
         }
         Ok(Whereabouts::In(Arc::clone(&known.container)))
     }

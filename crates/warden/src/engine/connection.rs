@@ -11,7 +11,7 @@ use bollard::{ClientVersion, Docker};
 use hyper::Uri;
 use tokio::sync::OnceCell;
 
-use super::error::{EngineError, Kind};
+use super::error::{EngineError, Kind, cut};
 use super::greeting::{self, Greeting};
 use super::{About, Details, Engine, Known};
 
@@ -30,9 +30,6 @@ pub const OLDEST_API: (usize, usize) = (1, 41);
 
 /// Of the client library, whose own limit would end calls that may last, such as waiting. Ours are around every call.
 const NO_LIMIT: u64 = 10 * 365 * 24 * 60 * 60;
-
-/// Characters of the engine's own words that are passed on.
-const LONGEST_MESSAGE: usize = 500;
 
 /// Who owns what belongs to somebody outside of our user namespace.
 const OVERFLOW: u32 = 65_534;
@@ -122,12 +119,6 @@ fn unreachable(address: &str, error: &bollard::errors::Error) -> EngineError {
         source = error.source();
     }
     EngineError::Absent { address: address.to_owned(), why: cut(&why) }
-}
-
-/// The engine's words, on one line and not too many of them.
-pub(super) fn cut(message: &str) -> String {
-    let line = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    line.take(LONGEST_MESSAGE).collect()
 }
 
 impl Engine {

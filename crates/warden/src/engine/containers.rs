@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::connection::Call;
-use super::error::{EngineError, Kind};
+use super::error::{EngineError, Kind, cut};
 use super::networks::{Attachment, attachment};
 use super::{Engine, names};
 
@@ -177,7 +177,7 @@ impl Engine {
                 Ok(code)
             }
             Some(Err(bollard::errors::Error::DockerContainerWaitError { error, .. })) => {
-                let message = super::connection::cut(&error);
+                let message = cut(&error);
                 Err(EngineError::Refused { status: 200, message })
             }
             Some(Err(error)) => Err(call.error(address, error)),

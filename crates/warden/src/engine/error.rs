@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// Characters of the engine's own words that are passed on.
+const LONGEST_MESSAGE: usize = 500;
+
 /// What a call is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -132,5 +135,22 @@ impl EngineError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+}
+
+/// The engine's words, on one line and not too many of them.
+pub(super) fn cut(message: &str) -> String {
+    let line = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(LONGEST_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_says_is_cut_and_has_no_control_characters() {
+        assert_eq!(cut("a\n\u{1b}[31mb"), "a  [31mb");
+        assert_eq!(cut(&"x".repeat(2000)).len(), LONGEST_MESSAGE);
     }
 }

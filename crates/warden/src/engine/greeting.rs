@@ -12,7 +12,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 
-use super::connection::cut;
+use super::error::cut;
 
 /// Which engine it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
-use super::connection::{Call, cut};
-use super::error::{EngineError, Kind};
+use super::connection::Call;
+use super::error::{EngineError, Kind, cut};
 use super::{Engine, names};
 
 /// How long fetching an image may tell nothing before it is given up. Its whole time is the caller's to bound.

@@ -70,12 +70,23 @@ pub(crate) struct Pool {
 struct Waiting {
     /// The next one to be taken stands last.
     idle: VecDeque<Idle>,
+    /// The place of the one that was last looked at.
+    looked_at: usize,
     /// Runners that are being made in advance.
     coming: usize,
     /// Runners that are being put into their cgroups.
     moving: usize,
     /// Nothing waits here any more.
     closed: bool,
+}
+
+impl Waiting {
+    /// Looks at one more of those that wait, and gives it away where it has ended: some are never taken.
+    fn dead(&mut self) -> Option<Idle> {
+        self.looked_at = (self.looked_at + 1) % self.idle.len().max(1);
+        let is_dead = self.idle.get(self.looked_at).is_some_and(|idle| !idle.is_alive());
+        is_dead.then(|| self.idle.remove(self.looked_at)).flatten()
+    }
 }
 
 impl Pool {
@@ -157,12 +168,15 @@ impl Pool {
 
     fn keep(&self, runner: Idle, to: impl FnOnce(&mut VecDeque<Idle>, Idle)) {
         let mut waiting = self.waiting();
-        if waiting.idle.len() < KEPT && !waiting.closed {
+        let dead = waiting.dead();
+        let unkept = if waiting.idle.len() < KEPT && !waiting.closed {
             to(&mut waiting.idle, runner);
+            None
         } else {
-            drop(waiting);
-            end(runner);
-        }
+            Some(runner)
+        };
+        drop(waiting);
+        dead.into_iter().chain(unkept).for_each(end);
     }
 
     /// Ends the runners that wait, and their cgroups. Those at work end with their runs.

@@ -154,9 +154,3 @@ async fn who_waits_for_a_look_that_finds_nothing_does_not_look_again() {
     assert_eq!((of_three, of_three > 0), (came.load(Ordering::SeqCst), true));
     closing.abort();
 }
-
-#[test]
-fn what_an_engine_says_is_cut_and_has_no_control_characters() {
-    assert_eq!(cut("a\n\u{1b}[31mb"), "a  [31mb");
-    assert_eq!(cut(&"x".repeat(2000)).len(), LONGEST_MESSAGE);
-}

@@ -61,10 +61,20 @@ impl Leaf {
         Ok(())
     }
 
-    /// Whether nothing is in it or below it. A leaf that cannot be read counts as not empty.
+    /// Whether nothing is in it or below it. A leaf that cannot be read counts as not empty; one that was removed was
+    /// empty, as the kernel removes no other.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.event("populated") == Some(false)
+        self.event("populated").map_or_else(|| self.was_removed(), |populated| !populated)
+    }
+
+    /// Whether its directory has gone from the hierarchy, and not that with it.
+    fn was_removed(&self) -> bool {
+        let is_gone = |at: &Path| {
+            fs::symlink_metadata(at).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        is_gone(&self.path)
+            && self.path.parent().is_some_and(|above| !is_gone(&above.join("cgroup.procs")))
     }
 
     /// The processes in it and below it.

@@ -60,6 +60,17 @@ fn is_gone(path: &Path) {
 }
 
 #[test]
+fn a_leaf_that_somebody_removed_is_empty_and_one_whose_hierarchy_has_gone_is_not() {
+    let Some(cgroups) = probed() else { return };
+    let leaf = cgroups.create(Parent::Own, Kind::Run, &unique("removed")).unwrap();
+    std::fs::remove_dir(leaf.path()).unwrap();
+    assert!(leaf.is_empty());
+    assert_eq!(leaf.kill().unwrap(), 0);
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(!Leaf::new(elsewhere.path().join("leaf"), "/leaf".to_owned()).is_empty());
+}
+
+#[test]
 fn everything_born_in_a_leaf_is_ended_with_it() {
     let Some(cgroups) = probed() else { return };
     for one_by_one in [false, true] {
