@@ -168,8 +168,10 @@ impl Conversation {
     fn receive(&mut self) -> bool {
         // Who sleeps in a receive is woken whenever the other side takes something; who polls is not.
         let mut waits = Waits::new();
-        let answer = waits.add(self.socket.as_fd(), IN);
-        waits.wait_awake(answer);
+        waits.add(self.socket.as_fd(), IN);
+        if !waits.come_soon() {
+            waits.wait(None);
+        }
         match self.inbox.receive(self.socket.as_fd(), RecvFlags::empty(), ROOM) {
             Ok(1..) => return false,
             _ if self.left > 0 => self.again(),

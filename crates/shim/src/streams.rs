@@ -141,12 +141,15 @@ struct Keys {
 impl Relay {
     fn run(mut self) -> ! {
         self.exchange();
+        let mut is_first = true;
         loop {
             let readable = self.refresh();
             let mut waits = Waits::new();
             let keys = self.waits(&mut waits, readable);
             let looks = self.terminal.is_some() && !readable || self.urgent.is_some();
-            waits.wait(looks.then_some(LOOK));
+            if !core::mem::take(&mut is_first) || !waits.come_soon() {
+                waits.wait(looks.then_some(LOOK));
+            }
             self.insist();
             if waits.any(keys.signals) {
                 self.pass_signals();

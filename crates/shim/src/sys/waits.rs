@@ -14,8 +14,10 @@ pub(crate) const ERROR: i16 = 8;
 /// The other side has gone; always reported.
 pub(crate) const HANG_UP: i16 = 16;
 
-/// Microseconds for which what comes soon is waited for awake.
-const AWAKE: u64 = 250;
+/// Microseconds for which what comes soon is waited for awake: short commands end within it.
+const AWAKE: u64 = 1000;
+/// Microseconds between two looks after which somebody else needs the processor.
+const BUSY: u64 = 20;
 
 /// The most that anything here waits for.
 const MOST: usize = 10;
@@ -53,8 +55,8 @@ impl Waits {
         key
     }
 
-    /// Waits, at most so many milliseconds. A signal may end it early.
-    pub(crate) fn wait(&mut self, most_ms: Option<u64>) {
+    /// Waits, at most so many milliseconds, and gives how many were found. A signal may end it early.
+    pub(crate) fn wait(&mut self, most_ms: Option<u64>) -> usize {
         let time = most_ms.map(|ms| [ms / 1000, ms % 1000 * 1_000_000]);
         // SAFETY: the kernel writes the `found` of `count` waits, of which there are as many, and reads one time.
         let done = unsafe {
@@ -62,25 +64,28 @@ impl Waits {
             let waits = self.waits.as_mut_ptr() as usize;
             call(arch::nr::PPOLL, [waits, self.count, time, 0, 0, 0])
         };
-        if done.is_err() {
+        done.unwrap_or_else(|_| {
             for wait in &mut self.waits {
                 wait.found = 0;
             }
-        }
+            0
+        })
     }
 
-    /// Waits for this one, which may come at once: awake at first, as to be woken takes as long as many an answer, and in
-    /// turn with whoever else wants the processor.
-    pub(crate) fn wait_awake(&mut self, key: Key) {
+    /// Whether something comes soon. This is waited for awake, as to be woken takes as long as many an answer; the processor
+    /// is anybody's meanwhile, and whoever wants it for long has it.
+    pub(crate) fn come_soon(&mut self) -> bool {
         let start = now_us();
-        while now_us() - start < AWAKE {
-            self.wait(Some(0));
-            if self.any(key) {
-                return;
+        let mut before = start;
+        while self.wait(Some(0)) == 0 {
+            let now = now_us();
+            if now - start > AWAKE || now - before > BUSY {
+                return false;
             }
+            before = now;
             sched_yield();
         }
-        self.wait(None);
+        true
     }
 
     /// Whether any of `events` was found. A descriptor that is not open counts as an error.
@@ -112,6 +117,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
+    fn what_does_not_come_soon_is_not_waited_for_awake() {
+        let start = Instant::now();
+        let mut waits = Waits::new();
+        assert!(!waits.come_soon());
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
     fn what_comes_at_once_and_what_comes_late_is_waited_for() {
         // Within the time awake, and long after it.
         for late in [Duration::ZERO, Duration::from_micros(50), Duration::from_millis(20)] {
@@ -126,7 +139,9 @@ mod tests {
             });
             let mut waits = Waits::new();
             let key = waits.add(ours.as_fd(), IN);
-            waits.wait_awake(key);
+            if !waits.come_soon() {
+                waits.wait(None);
+            }
             assert!(waits.found(key, IN) && start.elapsed() >= late);
             sender.join().unwrap();
         }
