@@ -17,7 +17,7 @@ pub(crate) const HANG_UP: i16 = 16;
 /// Microseconds for which what comes soon is waited for awake: short commands end within it.
 const AWAKE: u64 = 1000;
 /// Microseconds between two looks after which somebody else needs the processor.
-const BUSY: u64 = 20;
+const BUSY: u64 = 50;
 
 /// The most that anything here waits for.
 const MOST: usize = 10;
