@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use clawrden_protocol::note;
 
 use super::absent::Absences;
+use super::beside::Beside;
 use super::root::{Depth, FileId, Opened, Root, read_head};
 
 /// Files whose kind is remembered; beyond it all is forgotten and looked at again.
@@ -29,6 +30,8 @@ pub(crate) enum Kind {
 pub(crate) struct Kinds {
     /// What PATH was searched for in vain.
     pub(super) absences: Absences,
+    /// What the links say that shims go by.
+    pub(super) beside: Beside,
     known: Mutex<HashMap<FileId, Kind>>,
     /// Where shims lie, free of links, in the warden's own root. Nearly every request passes the one on its PATH.
     places: Mutex<HashMap<FileId, Vec<u8>>>,

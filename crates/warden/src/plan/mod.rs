@@ -5,6 +5,7 @@
 //! opens the files again and compares them with what was judged.
 
 mod absent;
+mod beside;
 mod contents;
 mod environment;
 mod find;

@@ -57,6 +57,11 @@ impl Opened {
         self.direct
     }
 
+    /// The same, led to by a link.
+    pub(super) fn by_a_link(self) -> Self {
+        Self { direct: false, ..self }
+    }
+
     /// The number of the mount that it lies on; `None` where the kernel does not tell.
     pub(crate) fn mount(&self) -> Option<u64> {
         Place::of(&self.fd).map(|place| place.mount)
@@ -181,6 +186,16 @@ impl Root {
             other => other?,
         };
         Ok(Opened { direct, ..identify(fd)? })
+    }
+
+    /// The link at `path`, absolute in this root, to which no other one leads.
+    pub(super) fn link_at(&self, path: &[u8], depth: Depth) -> io::Result<Opened> {
+        let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        if depth == Depth::Cached {
+            resolve |= ResolveFlags::CACHED;
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        identify(fs::openat2(&self.folder, path, flags, Mode::empty(), resolve)?)
     }
 
     /// Whether there is no such path, and no link on the way to it, as far as the kernel has that at hand.

@@ -148,7 +148,11 @@ impl Search<'_> {
     }
 
     fn candidate(&self, path: &[u8]) -> io::Result<Candidate> {
-        let opened = match self.root.lookup(path, self.depth) {
+        let looked_up = self.root.lookup(path, self.depth).or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => self.kinds.beside.follow(self.root, path).ok_or(error),
+            _ => Err(error),
+        });
+        let opened = match looked_up {
             Ok(opened) if opened.is_executable_file() => opened,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Candidate::Absent),
@@ -156,6 +160,9 @@ impl Search<'_> {
         };
         let kind = self.kinds.of(&opened, self.depth)?;
         if kind == Kind::Shim {
+            if self.depth == Depth::Full && !opened.is_direct() {
+                self.kinds.beside.learn(self.root, path);
+            }
             return Ok(self.original(path, &opened)?.map_or(Candidate::Shim, Candidate::Tool));
         }
         let Some(resolved) = self.root.path_of(&opened, path) else {
