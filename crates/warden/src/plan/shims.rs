@@ -25,25 +25,28 @@ pub(super) fn lost(
     path: Option<&[u8]>,
     depth: Depth,
 ) -> io::Result<Option<Vec<u8>>> {
-    // Elsewhere than on the warden's side it may be mounted by the same name, be part of an image, or not be at all.
-    let elsewhere = (!root.is_own()).then_some(SHIMS);
-    let folders = || jail.into_iter().chain(elsewhere);
-    let mut entries = path.unwrap_or_default().split(|&byte| byte == b':');
-    if entries.any(|entry| folders().any(|folder| folder == entry)) {
+    let entries = path.unwrap_or_default().split(|&byte| byte == b':');
+    let names = |folder: &[u8]| entries.clone().any(|entry| entry == folder);
+    if jail.is_some_and(names) {
         return Ok(None);
     }
-    for folder in folders() {
-        let is_there = root.is_own()
-            || match root.lookup(folder, depth) {
-                Ok(opened) => opened.is_directory(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) => false,
-            };
-        if is_there {
-            return Ok(Some(folder.to_vec()));
-        }
+    if root.is_own() {
+        return Ok(jail.map(<[u8]>::to_vec));
     }
-    Ok(None)
+    // Elsewhere it may be mounted by the same name, be part of an image, or not be at all; a name alone governs nothing.
+    let is_there = |folder: &[u8]| match root.lookup(folder, depth) {
+        Ok(opened) => Ok(opened.is_directory()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+        Err(_) => Ok(false),
+    };
+    let of_image = is_there(SHIMS)?;
+    if of_image && names(SHIMS) {
+        return Ok(None);
+    }
+    Ok(match jail {
+        Some(jail) if is_there(jail)? => Some(jail.to_vec()),
+        _ => of_image.then(|| SHIMS.to_vec()),
+    })
 }
 
 /// `PATH=…` with this folder in front of the caller's.
@@ -83,5 +86,7 @@ mod tests {
         fs::create_dir_all(dir.path().join("jails/dev/bin")).unwrap();
         assert_eq!(lost(b"/bin").unwrap(), b"/jails/dev/bin");
         assert_eq!(lost(b"/jails/dev/bin:/bin"), None);
+        fs::remove_dir(dir.path().join("clawrden/bin")).unwrap();
+        assert_eq!(lost(b"/clawrden/bin:/bin").unwrap(), b"/jails/dev/bin", "a name alone");
     }
 }
