@@ -149,7 +149,7 @@ impl Search<'_> {
 
     fn candidate(&self, path: &[u8]) -> io::Result<Candidate> {
         let looked_up = self.root.lookup(path, self.depth).or_else(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => self.kinds.beside.follow(self.root, path).ok_or(error),
+            io::ErrorKind::WouldBlock => self.known_shim(path).ok_or(error),
             _ => Err(error),
         });
         let opened = match looked_up {
@@ -171,6 +171,13 @@ impl Search<'_> {
         let script = kind == Kind::Script;
         let locked = false;
         Ok(Candidate::Tool(Tool { path: path.to_vec(), resolved, id: opened.id, script, locked }))
+    }
+
+    /// The shim that a link is known to lead to. What is remembered of a link only lets a shim be passed: which file a tool is,
+    /// the kernel says.
+    fn known_shim(&self, path: &[u8]) -> Option<Opened> {
+        let opened = self.kinds.beside.follow(self.root, path)?;
+        (self.kinds.of(&opened, Depth::Cached).ok()? == Kind::Shim).then_some(opened)
     }
 
     /// The tool whose place a shim has taken: beside it, or in the folder for such.
@@ -314,6 +321,32 @@ mod tests {
         assert!(tool.script);
         let by_slash = find(b"a/git", Some(path.as_bytes()), dir.path()).unwrap();
         assert_eq!(by_slash, tool);
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_link_leads_to_a_shim_or_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        executable(&at("shim"), &shim());
+        symlink("shim", at("git")).unwrap();
+        let path = at("git").into_os_string().into_encoded_bytes();
+        let (root, kinds) = (Root::own().unwrap(), Kinds::default());
+        let search = Search {
+            root: &root,
+            kinds: &kinds,
+            path: None,
+            cwd: None,
+            depth: Depth::Full,
+            behind: None,
+        };
+        assert!(search.known_shim(&path).is_none());
+        assert_eq!(search.find(&path).unwrap(), None);
+        assert!(search.known_shim(&path).is_some());
+        fs::remove_file(at("shim")).unwrap();
+        executable(&at("shim"), b"#!/bin/sh\n");
+        assert!(search.known_shim(&path).is_none());
+        assert!(search.find(&path).unwrap().is_some_and(|tool| tool.script));
+        assert!(search.known_shim(&path).is_none(), "also once it is known what it is");
     }
 
     #[test]
