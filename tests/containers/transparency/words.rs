@@ -46,7 +46,7 @@ fn path_is_the_callers_own_and_names_nothing_that_is_on_the_wardens_side() {
         };
         for path in ["/clawrden/bin:/usr/bin:/bin", "/usr/bin:/bin:/clawrden/bin"] {
             assert_eq!(
-                at(&format!("PATH={path} env | grep ^PATH=")),
+                at(&format!("PATH={path}; /clawrden/bin/env | grep ^PATH=")),
                 format!("PATH={path}"),
                 "{image}"
             );
