@@ -334,7 +334,7 @@ mod tests {
         let search = Search {
             root: &root,
             kinds: &kinds,
-            path: None,
+            path: Some(b""),
             cwd: None,
             depth: Depth::Full,
             behind: None,
