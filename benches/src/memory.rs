@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,15 +16,22 @@ pub(crate) const PENDING: u32 = 10_000;
 /// Descriptors that this program and the warden need beside one for each request.
 pub(crate) const SPARE: u64 = 500;
 
+/// How long nothing is asked before the warden counts as idle, by its own measure: ten seconds, and time to rest.
+const QUIET: Duration = Duration::from_secs(12);
+
 const ASK: &str = "default_action: ask\nrules:\n  - {command: \"true\", action: allow}\n";
 
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let limit = raise_descriptor_limit();
     let house = bench.house("memory", ASK)?;
-    let idle = resident(&house)?;
-    let mut rows =
-        vec![Row::value("idle", Unit::Megabytes, Spread::only(idle)).budget(Budget::UpTo(20.0))];
-    rows.push(answered(bench, &house, "before that")?);
+    let mut rows = vec![answered(bench, &house, "before all of that")?];
+    let value = |what: &str, megabytes| {
+        Row::value(what.to_owned(), Unit::Megabytes, Spread::only(megabytes))
+    };
+    rows.push(value("just after those requests", resident(&house)?));
+    std::thread::sleep(QUIET);
+    rows.push(value("idle, ten seconds after", resident(&house)?).budget(Budget::UpTo(20.0)));
+    let own = memory(&house, "RssAnon")?;
     let what = format!("{PENDING} requests pending");
     if limit.is_some_and(|limit| limit < u64::from(PENDING) + SPARE) {
         let why = format!("the limit on open files ({}) is too low", limit.unwrap_or_default());
@@ -32,7 +40,8 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
         let (waiting, stopped) = crowd(&house.socket(), bench.dir());
         let full = resident(&house)?;
         let count = u32::try_from(waiting.len())?;
-        let each = (full - idle) * 1e6 / f64::from(count.max(1));
+        // Pages of the program, which come and go, are nobody's.
+        let each = (memory(&house, "RssAnon")? - own) * 1e6 / f64::from(count.max(1));
         let all_wait = stopped.is_none();
         let note = match stopped {
             None => {
@@ -76,9 +85,14 @@ pub(crate) fn crowd(socket: &Path, cwd: &Path) -> (Vec<UnixStream>, Option<Failu
     (waiting, None)
 }
 
-/// Megabytes.
+/// Megabytes that the warden has in memory, pages of its program included.
 fn resident(house: &House) -> Outcome<f64> {
-    let text = machine::field(&format!("/proc/{}/status", house.pid()), "VmRSS")
+    memory(house, "VmRSS")
+}
+
+/// What the kernel says of the warden's memory, in megabytes.
+fn memory(house: &House, field: &str) -> Outcome<f64> {
+    let text = machine::field(&format!("/proc/{}/status", house.pid()), field)
         .ok_or("the warden has gone")?;
     let kilobytes: f64 = text.trim_end_matches("kB").trim().parse()?;
     Ok(kilobytes * 1024.0 / 1e6)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::other::Home;
+use crate::support::other::{Home, status_number};
 use crate::support::{House, clawrden, text, until};
 
 const POLICY: &str = "
@@ -39,6 +39,24 @@ fn a_local_tool_that_runs_out_of_time_is_124() {
     let output = house.shimmed("sleep").arg("600").output().unwrap();
     assert_eq!(output.status.code(), Some(124), "{}", text(&output.stderr));
     assert_eq!(house.event("finished")["timed_out"], true);
+}
+
+#[test]
+fn a_warden_with_nothing_to_do_gives_memory_back_and_serves_on_all_the_same() {
+    let house = House::new(POLICY);
+    let both_ways = || {
+        for words in [&["echo", "mirrored"][..], &["sh", "-c", "echo local"]] {
+            let output = house.shimmed(words[0]).args(&words[1..]).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        house.json(&["history", "--json"])["entries"].as_array().unwrap().len()
+    };
+    assert_eq!(both_ways(), 2);
+    let pages = || status_number(house.warden.id(), "RssFile");
+    let working = pages();
+    until("its pages to be given back", || (pages() < working / 2).then_some(()));
+    assert_eq!(both_ways(), 4);
+    assert!(pages() > 0);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use clawrden_api::{History, HistoryQuery, IndexStatus};
 
 use crate::ledger::{Ledger, LedgerError, Step};
+use crate::sys::memory;
 use store::Store;
 
 pub use overview::{Stretch, waiting};
@@ -32,6 +33,9 @@ pub use store::IndexError;
 
 /// How long records are gathered before they are taken in.
 const GATHER: Duration = Duration::from_millis(300);
+
+/// How long nothing is recorded until the process counts as idle.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// How long it is left alone after it failed.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -282,7 +286,7 @@ impl Index {
             let percent = read.saturating_mul(100).checked_div(all).unwrap_or(100);
             self.told().percent = u8::try_from(percent.min(99)).ok();
         })?;
-        crate::sys::process::trim_memory();
+        memory::trim();
         tracing::info!(ms = began.elapsed().as_millis(), "the ledger's index is built");
         Ok(())
     }
@@ -300,16 +304,26 @@ impl Index {
                 thread::park_timeout(AGAIN);
                 continue;
             }
-            ledger.wake().sleep(|| {
+            let has_work = || {
                 let sequence = self.store().as_ref().map(Store::sequence);
                 sequence != Some(ledger.sequence())
                     || self.is_unwanted.load(Ordering::SeqCst)
                     || self.is_closing.load(Ordering::SeqCst)
-            });
+            };
+            ledger.wake().sleep(has_work, QUIET, || self.rest());
             if !self.is_closing.load(Ordering::SeqCst) {
                 thread::park_timeout(GATHER);
             }
         }
+    }
+
+    /// Nothing has happened for a while: the process gives back what it has in memory for what happens often.
+    fn rest(&self) {
+        if let Some(store) = self.store().as_ref() {
+            store.shrink();
+        }
+        memory::trim();
+        memory::forget_files();
     }
 }
 

@@ -170,6 +170,13 @@ impl Store {
         &self.db
     }
 
+    /// Gives back what SQLite keeps in memory for the next step.
+    pub(super) fn shrink(&self) {
+        self.db.flush_prepared_statement_cache();
+        // What it cannot give back it keeps.
+        let _ = self.db.execute_batch("PRAGMA shrink_memory");
+    }
+
     /// The newest record that is in it.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence

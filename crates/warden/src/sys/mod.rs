@@ -2,6 +2,7 @@
 
 pub(crate) mod lease;
 pub(crate) mod limits;
+pub(crate) mod memory;
 pub(crate) mod namespaces;
 pub mod peer;
 pub mod process;

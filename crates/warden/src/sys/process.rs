@@ -5,26 +5,6 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Gives large pieces of memory back to the system as soon as they are free. The C library else learns from the first
-/// one that is freed to keep all that are as large.
-pub(crate) fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: both calls set a number inside the allocator, under its own lock.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-    }
-}
-
-/// Gives back what the allocator keeps of a larger work that is done.
-pub(crate) fn trim_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it only looks at memory that is free, under the allocator's own lock.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// Makes a write beyond the limit on a file's size fail, where it would end this process.
 pub(crate) fn outlive_file_size_limit() {
     // SAFETY: ignoring a signal installs no code of ours; no thread relies on its default action.

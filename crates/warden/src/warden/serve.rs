@@ -39,6 +39,7 @@ use crate::running::{Order, Running};
 use crate::sockets::{BindError, bind_private};
 use crate::strangers::Strangers;
 use crate::switch::Switch;
+use crate::sys::memory;
 
 /// How long an ephemeral warden waits for its first prisoner.
 const FIRST_PRISONER: Duration = Duration::from_secs(30);
@@ -103,7 +104,7 @@ pub enum ServeError {
 /// # Errors
 /// As [`serve`].
 pub fn run_warden(config: Config) -> Result<(), ServeError> {
-    crate::sys::process::give_memory_back();
+    memory::give_back_at_once();
     // One thread: a request that is allowed costs one wake-up then. What may block has threads of its own.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build();
