@@ -1,7 +1,7 @@
 //! What Slack delivers: an envelope of the socket, or the body of a call.
 
 use clawrden_api::display::is_plain;
-use clawrden_bridge::service::{Heard, ReplyTo, Wants};
+use clawrden_bridge::heard::{Heard, ReplyTo, Wants};
 use clawrden_bridge::slack::envelope::Envelope;
 use clawrden_bridge::slack::events::{self, Read};
 use clawrden_bridge::slack::interaction::Done;

@@ -1,7 +1,7 @@
 //! What Telegram delivers: an update that somebody in a chat wrote.
 
 use clawrden_api::display::is_plain;
-use clawrden_bridge::service::{Heard, Wants};
+use clawrden_bridge::heard::{Heard, Wants};
 use clawrden_bridge::telegram::{Bot, MAX_REASON, MAX_WORDS, Meaning, understand};
 
 /// The moment of all these updates, in milliseconds since 1970.

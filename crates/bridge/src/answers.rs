@@ -12,10 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::bridge::Shared;
 use crate::clock::now_ms;
 use crate::desk::{Came, Desk, Seat};
-use crate::service::{Failure, Heard, ReplyTo, Scope, Service, Wants};
+use crate::heard::{Failure, Heard, ReplyTo, Scope, Wants};
+use crate::service::Service;
+use crate::shared::Shared;
 use crate::warden::{Answer, Refusal, User, Warden};
 use crate::words;
 

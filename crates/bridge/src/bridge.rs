@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clawrden_api::{Event, HistoryEntry, QueueEntry, Trouble};
@@ -15,6 +15,7 @@ use crate::answers::{Answers, SERVICE_TIMEOUT};
 use crate::backoff::Backoff;
 use crate::clock::now_ms;
 use crate::floods::{Flood, Floods};
+use crate::heard::Failure;
 use crate::http::MAX_REST;
 use crate::inbox::Inbox;
 use crate::kept::Tail;
@@ -23,7 +24,8 @@ use crate::missed;
 use crate::outbox::{Job, Outbox};
 use crate::reach;
 use crate::routes::Routes;
-use crate::service::{Failure, Posted, Service};
+use crate::service::{Posted, Service};
+use crate::shared::Shared;
 use crate::standing::{Part, Standing};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
@@ -70,28 +72,6 @@ pub struct Options {
     pub page: Option<String>,
     /// Whether the end of what a recorded command wrote is said below its message.
     pub tail: bool,
-}
-
-/// What all tasks of a bridge share.
-pub(crate) struct Shared<S, W> {
-    pub(crate) service: Arc<S>,
-    pub(crate) warden: Arc<W>,
-    pub(crate) standing: Standing,
-    /// The service did not take something.
-    pub(crate) doubt: Notify,
-    table: Mutex<Table>,
-    taps: Arc<Mutex<Taps>>,
-}
-
-impl<S, W> Shared<S, W> {
-    /// What people said that is not done.
-    pub(crate) fn taps(&self) -> MutexGuard<'_, Taps> {
-        self.taps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a task has found out.

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::service::Heard;
+use crate::heard::Heard;
 
 /// What is done at once, of all and of one person, besides what stops or lets go.
 const MAX_AT_ONCE: usize = 32;
@@ -124,7 +124,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Wants;
+    use crate::heard::Wants;
     use crate::testing;
 
     fn tap(user: &str, number: usize) -> Heard {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use clawrden_api::{QueueEntry, display};
 
 use crate::card::{Card, Digest, MOST_TOUCHES};
+use crate::heard::{Failure, ReplyTo};
 use crate::inbox::Inbox;
-use crate::service::{Failure, Posted, ReplyTo, Service, Step};
+use crate::service::{Posted, Service, Step};
 use crate::words;
 
 /// The one place of a desktop.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::service::{Failure, Heard};
+use crate::heard::{Failure, Heard};
 use crate::standing::{Part, Standing};
 use crate::taps::Taps;
 

@@ -19,6 +19,7 @@ pub mod desktop;
 #[allow(unreachable_pub)]
 mod entry;
 pub mod floods;
+pub mod heard;
 pub mod http;
 pub mod inbox;
 pub mod kept;
@@ -30,6 +31,7 @@ mod reach;
 pub mod routes;
 pub mod secret;
 pub mod service;
+mod shared;
 pub mod signature;
 pub mod slack;
 pub mod standing;

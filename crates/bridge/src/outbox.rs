@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::card::{Card, Digest};
+use crate::heard::Failure;
 use crate::http::MAX_REST;
 use crate::kept::{Kept, Post, Tail};
-use crate::service::{Failure, Posted};
+use crate::service::Posted;
 use crate::table::Table;
 
 /// A digest is brought to the newest so often at most.

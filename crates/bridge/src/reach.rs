@@ -8,9 +8,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::answers::SERVICE_TIMEOUT;
 use crate::backoff::Backoff;
-use crate::bridge::Shared;
+use crate::heard::Failure;
 use crate::http::MAX_REST;
-use crate::service::{Failure, Service};
+use crate::service::Service;
+use crate::shared::Shared;
 use crate::standing::Part;
 
 /// How often it is asked while all is well, and when it refused for good.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clawrden_api::Trouble;
 use tokio::sync::watch;
 
-use crate::service::Failure;
+use crate::heard::Failure;
 
 /// What is known of a bridge. Clones are the same.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::service::{Heard, Wants};
+use crate::heard::{Heard, Wants};
 
 /// What was heard lately, so that it is not done twice. The warden knows answers by their keys as well.
 const MAX_KEYS: usize = 4_096;

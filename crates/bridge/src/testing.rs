@@ -12,9 +12,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::card::{Card, Digest, Stage};
+use crate::heard::{Failure, Heard, ReplyTo, Scope, Wants};
 use crate::inbox::Inbox;
 use crate::kept::{Kept, Tail};
-use crate::service::{Failure, Heard, Posted, ReplyTo, Scope, Service, Step, Wants};
+use crate::service::{Posted, Service, Step};
 use crate::warden::{Answer, Refusal, User, Warden};
 
 pub(crate) fn entry(id: &str) -> QueueEntry {

@@ -3,7 +3,7 @@
 use clawrden_api::{ErrorBody, ErrorCode, KillReport, QueueEntry, Status, display};
 
 use crate::card::{By, Card, Outcome, Stage, touches};
-use crate::service::Heard;
+use crate::heard::Heard;
 
 /// Requests that a list shows.
 const SHOWN: usize = 10;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::failure::{Failure, Outcome};
-use crate::{run, sys, top, verbs};
+use crate::{elsewhere, run, sys, top, verbs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "PATH")]
     control: Option<PathBuf>,
     #[command(flatten)]
-    elsewhere: verbs::elsewhere::Args,
+    elsewhere: elsewhere::Args,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -112,7 +112,7 @@ fn dispatch(cli: Cli) -> Outcome {
     let control = cli.control.map(std::path::absolute).transpose();
     let control = control.map_err(|e| Failure::Usage(format!("--control is no path: {e}")))?;
     let control = control.as_deref();
-    verbs::elsewhere::settle(cli.elsewhere, cli.verb.asks_a_warden())?;
+    elsewhere::settle(cli.elsewhere, cli.verb.asks_a_warden())?;
     // The warden and `run` live on when a reader goes away, and a hook that a signal ends would let its command run;
     // everything else ends with it, as other tools do.
     if !matches!(cli.verb, Verb::Warden(_) | Verb::Run(_) | Verb::Hook(_)) {

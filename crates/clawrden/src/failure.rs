@@ -54,3 +54,22 @@ impl Failure {
         ExitCode::from(self.code())
     }
 }
+
+/// Done, with nothing more to say.
+pub(crate) fn done() -> Outcome {
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error with its causes, said once each.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
+}

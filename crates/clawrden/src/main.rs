@@ -6,8 +6,11 @@
 
 use std::process::ExitCode;
 
+mod bounded;
 mod cast;
 mod cli;
+mod connection;
+mod elsewhere;
 mod failure;
 mod harden;
 mod install;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decision::RuleId;
+use crate::action::RuleId;
 
 /// What one command may use; `None` is no limit of the rule's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,72 +1,14 @@
 //! Decision: the answer for one request, with the rule that gave it and why.
 //! It never grows milder after it was made; only a person's approval can let an `ask` through.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::action::{Action, Executor, RuleId};
 use crate::approvers::{self, Approvers};
 use crate::bounds::Bounds;
 use crate::ghosts::{Ghost, GhostRule};
 use crate::recording::Recording;
-
-/// What is to happen with a request. Ordered from mild to strict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
-    /// It runs.
-    Allow,
-    /// It waits for a person.
-    Ask,
-    /// It does not run.
-    Deny,
-}
-
-impl Action {
-    /// The word used in policy files and records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Ask => "ask",
-            Self::Deny => "deny",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Where an allowed command runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Executor {
-    /// Back in the prisoner, with the prisoner's authority.
-    Mirror,
-    /// In a container of its own.
-    Ghost,
-    /// As a child of the warden.
-    Local,
-}
-
-impl Executor {
-    /// The word used in policy files and records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mirror => "mirror",
-            Self::Ghost => "ghost",
-            Self::Local => "local",
-        }
-    }
-}
-
-impl fmt::Display for Executor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// How long the command may run, counted from the moment the tool starts, and who said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,27 +29,6 @@ impl Timeout {
             Self::None => None,
             Self::Default(limit) | Self::Rule(limit) => Some(limit),
         }
-    }
-}
-
-/// Which rule of which file, for people and for the ledger. Cloning is cheap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleId {
-    /// Name of the file as it was given to the loader.
-    pub file: Arc<str>,
-    /// Line on which the rule starts, from 1.
-    pub line: u32,
-    /// Column in characters at which the rule starts, from 1.
-    pub column: u32,
-    /// Position among the rules of the file, from 0.
-    pub index: u32,
-    /// `file:line`, or `file:line (name)` where the rule has a name.
-    pub text: Arc<str>,
-}
-
-impl fmt::Display for RuleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use crate::decision::{Action, Decision, RuleId};
+use crate::action::{Action, RuleId};
+use crate::decision::Decision;
 use crate::facts::Facts;
 use crate::judge::{self, Case, Inside, Outcome, Pass};
 use crate::matchers::args::Miss;

@@ -3,13 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::bounds::{Limits, least};
-use crate::decision::{Action, Decision, Executor};
-use crate::diagnostics::show_bytes;
-use crate::facts::Facts;
-use crate::judge::join;
+use crate::bounds::Limits;
 use crate::matchers::glob::Glob;
-use crate::policy::Policy;
 
 /// The image that stands for the prisoner's own.
 pub const SAME: &str = "same";
@@ -19,9 +14,6 @@ pub const GHOST_MEMORY: u64 = 2 << 30;
 
 /// Processes and threads of a ghost that nobody bounds.
 pub const GHOST_PIDS: u64 = 1024;
-
-/// Most bytes of a tool's name that a reason shows.
-const SHOWN_BYTES: usize = 80;
 
 /// A ghost as it was decided on: what a command's own container is made of, and gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,56 +68,6 @@ pub(crate) struct GhostRule {
     pub(crate) limits: Limits,
     pub(crate) secrets: Vec<Arc<Secret>>,
     pub(crate) falls_back: bool,
-}
-
-/// Completes the decision for a command that runs in a ghost: without an image there is none.
-pub(crate) fn settle(policy: &Policy, facts: &Facts<'_>, decision: &mut Decision) {
-    let given = decision.given.take();
-    if decision.executor != Executor::Ghost || decision.action == Action::Deny {
-        return;
-    }
-    let tool = facts.tool.unwrap_or(facts.name);
-    let tool = tool.rsplit(|&byte| byte == b'/').next().unwrap_or(tool);
-    let named = std::str::from_utf8(tool).ok().and_then(|tool| policy.ghost_images.find(tool));
-    let image = match (given.as_ref().and_then(|given| given.image.as_ref()), named) {
-        // What the other image gets was not said of this one.
-        (Some(own), Some(named)) if *own != named.image => Some(GhostImage::plain(own)),
-        (Some(own), None) => Some(GhostImage::plain(own)),
-        (_, named) => named.cloned(),
-    };
-    let Some(mut image) = image else {
-        decision.action = Action::Deny;
-        let fact = format!(
-            "executor ghost is asked for, and ghost_images names no image for `{}`",
-            show_bytes(tool, SHOWN_BYTES)
-        );
-        decision.reason = join(&fact, &decision.reason);
-        return;
-    };
-    let GhostRule { network, mut limits, secrets, falls_back, .. } =
-        given.as_deref().cloned().unwrap_or_default();
-    if let Some(network) = network {
-        image.network = network;
-    }
-    limits.memory = limits.memory.or(image.memory);
-    if let Some(bounds) = &decision.bounds {
-        limits = bounded(limits, bounds.limits);
-    }
-    decision.ghost = Some(Arc::new(Ghost { image, limits, secrets, falls_back }));
-}
-
-/// What the deciding rule gives, kept to what every rule says of the command: one that is not the host's gives no more than
-/// there would be without it.
-fn bounded(given: Limits, said: Limits) -> Limits {
-    let within = |said: Option<u64>, given: Option<u64>, usual: u64| {
-        said.map_or(given, |said| Some(said.min(given.unwrap_or(usual))))
-    };
-    Limits {
-        memory: within(said.memory, given.memory, GHOST_MEMORY),
-        milli_cpus: least(given.milli_cpus, said.milli_cpus),
-        pids: within(said.pids, given.pids, GHOST_PIDS),
-        output: least(given.output, said.output),
-    }
 }
 
 /// The image of a tool, and what its containers get.

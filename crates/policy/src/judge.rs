@@ -2,17 +2,18 @@
 //! It errs to the safe side only: what it cannot tell makes a decision stricter, never milder.
 
 mod across;
+mod ghosts;
 mod whole;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use crate::action::Action;
 use crate::approvers::{self, Approvers, Said as Approval};
 use crate::bounds::Bounds;
-use crate::decision::{Action, Decision, Notice, Timeout};
+use crate::decision::{Decision, Notice, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
-use crate::ghosts;
 use crate::index::Candidates;
 use crate::matchers::args::{Miss, Overmatch};
 use crate::matchers::argv::Reading;

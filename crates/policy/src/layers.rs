@@ -3,12 +3,12 @@
 
 use std::fmt;
 
+use crate::action::{Action, Executor};
 use crate::approvers;
 use crate::bounds::Bounds;
-use crate::decision::{Action, Decision, Executor, Timeout};
-use crate::load::recording::Said;
+use crate::decision::{Decision, Timeout};
 use crate::policy::Policy;
-use crate::recording::Recording;
+use crate::recording::{Recording, Said};
 
 /// Which part of a policy a file is. Ordered from the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
 mod approvers;
 mod bounds;
 #[cfg(test)]
@@ -35,9 +36,10 @@ mod suggest;
 mod through;
 mod tools;
 
+pub use action::{Action, Executor, RuleId};
 pub use approvers::{Approvers, Escalation, OnNone};
 pub use bounds::{Bounds, Limits, Quota, Rate, size};
-pub use decision::{Action, Decision, Executor, Notice, RuleId, Timeout};
+pub use decision::{Decision, Notice, Timeout};
 pub use diagnostics::{Diagnostic, Diagnostics, LoadError, MAX_DIAGNOSTICS};
 pub use env::{EnvRules, is_dangerous, why_dangerous};
 pub use explain::{Explanation, Step, Verdict};

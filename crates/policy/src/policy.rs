@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::action::{Action, Executor};
 use crate::approvers::{Approvers, Said as Approval};
 use crate::bounds::Bounds;
-use crate::decision::{Action, Executor};
 use crate::env::EnvRules;
 use crate::ghosts::{GhostImage, GhostImages, Secret};
 use crate::index::Index;
-use crate::load::recording::Usual;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
+use crate::recording::Usual;
 use crate::rule::Rule;
 use crate::tools::OwnTools;
 

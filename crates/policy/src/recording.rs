@@ -53,6 +53,33 @@ impl Recording {
     }
 }
 
+/// What `defaults` says of recordings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usual {
+    /// What is recorded where a rule does not say.
+    pub(crate) record: Option<Recorded>,
+    /// How much.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// What a rule says of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Said {
+    /// `Some(None)`: it is not recorded, whatever `defaults` says.
+    pub(crate) record: Option<Option<Recorded>>,
+    /// How much.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl Usual {
+    /// The recording of a command whose rule says `said`.
+    pub(crate) fn with(self, said: Said) -> Option<Recording> {
+        let what = said.record.unwrap_or(self.record)?;
+        let bytes = said.bytes.or(self.bytes).unwrap_or(DEFAULT_RECORD_BYTES);
+        Some(Recording { what, bytes })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::action::{Action, Executor, RuleId};
 use crate::approvers::Said as Approval;
 use crate::bounds::Bounds;
 use crate::conditions::Conditions;
-use crate::decision::{Action, Executor, RuleId};
 use crate::ghosts::GhostRule;
-use crate::load::recording::Said;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;
 use crate::matchers::name::NamePattern;
+use crate::recording::Said;
 
 /// One rule.
 #[derive(Debug)]

@@ -31,3 +31,9 @@ fn main_of(start: &Start) -> ! {
     }
     conversation::run(start)
 }
+
+#[cfg(all(feature = "raw", not(test)))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    say::fail(clawrden_protocol::limits::EXIT_UNREACHABLE, "an internal error in the shim")
+}

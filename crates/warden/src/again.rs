@@ -3,9 +3,10 @@
 
 mod past;
 
-use clawrden_policy::{Action, Decision, Facts, Links};
+use std::sync::Arc;
 
-use crate::approvals::{Wants, wants};
+use clawrden_policy::{Action, Approvers, Decision, Facts, Links};
+
 use crate::jails::Jails;
 use crate::plan::Plan;
 pub(crate) use past::PastCase;
@@ -91,9 +92,9 @@ impl Case {
 
     /// Whose yes it takes by the policies in force by now; `None` where they have not changed, or would ask nobody, so
     /// that what was wanted holds.
-    pub(crate) fn wants(&self, jails: &Jails) -> Option<Wants> {
+    pub(crate) fn approvers(&self, jails: &Jails) -> Option<Vec<Arc<Approvers>>> {
         let decision = self.judged(jails)?.ok()?;
-        (decision.action == Action::Ask).then(|| wants(&decision.approvers))
+        (decision.action == Action::Ask).then_some(decision.approvers)
     }
 
     /// What the policies in force say of it by now; `None` where they have not changed.
@@ -139,11 +140,9 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::containers::Whereabouts;
     use crate::plan::Judges;
+    use crate::whereabouts::Whereabouts;
     use clawrden_policy::Policy;
 
     use crate::jails::{InForce, Jail, JailName, Origin};

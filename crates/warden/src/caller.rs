@@ -3,10 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
-use crate::containers::Whereabouts;
 use crate::process::Identity;
 use crate::process::pidfd::{has_ended, open_identity};
 use crate::sys::peer::PeerCred;
+use crate::whereabouts::Whereabouts;
 
 /// The peer of an intercom connection.
 #[derive(Debug, Clone)]

@@ -11,10 +11,10 @@ use clawrden_policy::{
 };
 
 use crate::again::Case;
-use crate::approvals::{Identity, Loan};
+use crate::approvals::Loan;
 use crate::caller::Caller;
-use crate::ledger::Id;
-use crate::plan::{Contents, HostError, Plan, PlanError, RequestId, Root, Sight, Workers};
+use crate::ledger::{Id, RequestId};
+use crate::plan::{Contents, HostError, Identity, Plan, PlanError, Root, Sight, Workers};
 
 /// What it denies is a disaster, whoever else asks about it or allows it. Made by whoever first needs it, on a thread that
 /// may take its time.

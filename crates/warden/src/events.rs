@@ -176,25 +176,6 @@ impl Events {
         }
     }
 
-    /// Records that are in the ledger.
-    pub(crate) fn recorded(&self, records: &[Record]) {
-        if !self.is_wanted() {
-            return;
-        }
-        for record in records {
-            self.record(record);
-        }
-        // Behind all of them: an answer has a record for each request that it is for.
-        for record in records {
-            let entry = match record {
-                Record::Denied(r) => &r.entry,
-                Record::Expired(r) => &r.entry,
-                _ => continue,
-            };
-            self.ring().forget_one(&entry.to_string());
-        }
-    }
-
     /// The ledger cannot be written.
     pub fn alarm(&self, error: &str) {
         if self.is_wanted() {
@@ -322,6 +303,30 @@ fn stopped(jail: Option<&String>, has_container: bool) -> About {
         Some(jail) => About::Jail(jail.clone()),
         None if has_container => About::Unknown,
         None => About::Everybody,
+    }
+}
+
+impl ledger::Listener for Events {
+    fn recorded(&self, records: &[Record]) {
+        if !self.is_wanted() {
+            return;
+        }
+        for record in records {
+            self.record(record);
+        }
+        // Behind all of them: an answer has a record for each request that it is for.
+        for record in records {
+            let entry = match record {
+                Record::Denied(r) => &r.entry,
+                Record::Expired(r) => &r.entry,
+                _ => continue,
+            };
+            self.ring().forget_one(&entry.to_string());
+        }
+    }
+
+    fn alarm(&self, error: &str) {
+        Self::alarm(self, error);
     }
 }
 

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::jails::JailName;
 use crate::ledger::Id;
+use crate::plan::Origin;
 use crate::process::cgroup::{Cgroups, Leaf};
 use crate::process::pidfd::open_identity;
 use crate::process::tree::{Report, Scope, end_tree, thaw_tree};
 use crate::process::{Identity, boot_id};
-use crate::running::Origin;
 
 pub(crate) use off::{Entry, HandedOff, Note};
 

@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use clawrden_api::{CallerContainer, Held, Stopped};
 use serde::{Deserialize, Serialize};
 
-use crate::containers::Whereabouts;
 use crate::handed::Tool;
 use crate::ledger::Id;
 use crate::switch::{self, SwitchError};
+use crate::whereabouts::Whereabouts;
 
 /// What is stopped alone at most.
 pub(crate) const MOST: usize = 512;
@@ -294,7 +294,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::containers::Unknown;
+    use crate::whereabouts::Unknown;
 
     fn stopped(paused: bool) -> Stopped {
         Stopped { since_ms: 7, by: "uid 0".to_owned(), paused }

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHasher;
 
-use crate::approvals::Identity;
-use crate::plan::{Plan, Sight, Unplanned};
+use crate::plan::{Identity, Lap, Plan, Sight, Unplanned};
 use crate::process::pidfd::has_ended;
 use crate::process::stat;
 
@@ -66,16 +65,6 @@ impl Runner {
         let has_ended = || self.process.as_ref().is_some_and(|process| has_ended(process.as_fd()));
         self.since.elapsed() < LAP_TIME && !has_ended()
     }
-}
-
-/// How often a request was made in a row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Lap {
-    environment: u64,
-    /// With nothing changed.
-    same: u32,
-    /// With nothing but the environment changed.
-    all: u32,
 }
 
 /// Keeps a tool among those that run.

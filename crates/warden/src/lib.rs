@@ -38,6 +38,7 @@ pub mod redaction;
 mod request;
 mod retention;
 mod running;
+mod shown;
 pub mod sockets;
 mod strangers;
 pub mod switch;
@@ -45,6 +46,7 @@ pub mod sys;
 mod wait;
 mod warden;
 pub mod what_if;
+mod whereabouts;
 
 pub use config::{Config, ExitCodes};
 pub use plan::{LinksHere, Meant, meant_here};

@@ -22,13 +22,12 @@ use crate::executor::{Start, execute};
 use crate::intercom::{Account, Connection, Line, Pass, Reply, read_request};
 use crate::jails::{Jail, Prisoner};
 use crate::laps::Astray;
-use crate::ledger::{self, Id, Record};
-use crate::plan::{Invocation, Plan, RequestId, root_of};
+use crate::ledger::{self, Id, Record, RequestId};
+use crate::plan::{Invocation, Plan, root_of};
 use crate::wait;
 use crate::warden::Warden;
 
 use asking::ask;
-pub(crate) use question::cut;
 pub(crate) use records::denied;
 use records::{decided, failed, requested, unplanned_record};
 

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::jails::JailName;
-use crate::ledger::Finished;
-use crate::metrics::Meter;
-use crate::plan::RequestId;
+use crate::ledger::{Finished, RequestId};
+use crate::metrics::{Meter, Outcome};
+use crate::plan::Origin;
 use crate::process::usage::Tree;
 use crate::quotas::Seats;
 
@@ -106,17 +105,6 @@ impl State {
         let all = [Self::Starting, Self::Running, Self::Paused];
         all.into_iter().find(|state| *state as u8 == number).unwrap_or(Self::Ending)
     }
-}
-
-/// Whom a command runs for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// The jail that it was asked in, and the one that the caller belongs to where that is another.
-    pub(crate) jails: Vec<JailName>,
-    /// The id of the container that it was asked from.
-    pub(crate) container: Option<String>,
-    /// Without one: it was asked from none, which is not so where nobody can tell.
-    pub(crate) is_told: bool,
 }
 
 /// One running command. Dropped when it has ended and its record is written.
@@ -266,7 +254,7 @@ impl Run {
     /// Counts how it ended.
     pub(crate) fn finished(&self, how: &Finished) {
         if let Some(meter) = &self.meter {
-            meter.finished(how);
+            meter.finished(Duration::from_millis(how.duration_ms), outcome(how));
         }
     }
 
@@ -289,6 +277,18 @@ impl Run {
     }
 }
 
+/// What an end counts as.
+fn outcome(how: &Finished) -> Outcome {
+    match (how.exit_code, how.signal) {
+        _ if how.timed_out => Outcome::TimedOut,
+        _ if how.cancelled => Outcome::Cancelled,
+        (Some(0), _) => Outcome::Ok,
+        (Some(_), _) => Outcome::Failed,
+        (None, Some(_)) => Outcome::Killed,
+        (None, None) => Outcome::Unknown,
+    }
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         if self.bequeaths {
@@ -308,9 +308,36 @@ impl Drop for Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jails::JailName;
 
     fn of(jail: &str) -> Origin {
         Origin { jails: vec![JailName::new(jail).unwrap()], container: None, is_told: true }
+    }
+
+    #[test]
+    fn an_end_counts_as_what_has_ended_it() {
+        let how = |exit_code, signal| Finished {
+            id: crate::ledger::Id([1; 16]),
+            exit_code,
+            signal,
+            exit_source: String::new(),
+            duration_ms: 1_500,
+            timed_out: false,
+            cancelled: false,
+            bytes_out: None,
+            error: None,
+            recording: None,
+        };
+        assert_eq!(outcome(&how(Some(0), None)), Outcome::Ok);
+        assert_eq!(outcome(&how(Some(3), None)), Outcome::Failed);
+        assert_eq!(outcome(&how(None, Some(9))), Outcome::Killed);
+        assert_eq!(outcome(&how(None, None)), Outcome::Unknown);
+        let late = Finished { timed_out: true, ..how(None, Some(15)) };
+        assert_eq!(outcome(&late), Outcome::TimedOut);
+        assert_eq!(
+            outcome(&Finished { cancelled: true, ..how(None, Some(15)) }),
+            Outcome::Cancelled
+        );
     }
 
     #[tokio::test]

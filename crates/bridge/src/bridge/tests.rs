@@ -17,7 +17,7 @@ mod unsent;
 
 use super::*;
 use crate::card::{Card, Stage};
-use crate::service::{Scope, Wants};
+use crate::heard::{Scope, Wants};
 use crate::testing::{Did, FakeService, FakeWarden, entry, until};
 
 struct House {

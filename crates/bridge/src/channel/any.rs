@@ -2,8 +2,9 @@
 
 use crate::card::{Card, Digest};
 use crate::desktop::Desktop;
+use crate::heard::{Failure, ReplyTo};
 use crate::inbox::Inbox;
-use crate::service::{Failure, Posted, ReplyTo, Service, Step};
+use crate::service::{Posted, Service, Step};
 use crate::slack::Slack;
 use crate::telegram::Telegram;
 use crate::webhook::Webhook;

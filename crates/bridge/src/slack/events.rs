@@ -11,9 +11,9 @@ use super::interaction::{self, Done};
 use super::signature;
 use super::taking::Taking;
 use crate::clock::now_ms;
+use crate::heard::Failure;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::service::Failure;
 use crate::signature::{Refused, Verifier};
 
 /// Fields of a form that are read.
@@ -142,7 +142,7 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Wants;
+    use crate::heard::Wants;
 
     #[test]
     fn forms_and_json_are_read_and_nothing_else() {

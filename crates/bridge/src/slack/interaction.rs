@@ -9,7 +9,7 @@ use super::digest::{DENY_ALL, SHOWN};
 use super::limits::short;
 use super::modal::{self, Submitted};
 use crate::card::is_request;
-use crate::service::{Heard, ReplyTo, Scope, Wants};
+use crate::heard::{Heard, ReplyTo, Scope, Wants};
 use crate::words::with_code;
 
 /// Words of a command, and characters of one.

@@ -25,9 +25,10 @@ mod web;
 use std::sync::Arc;
 
 use crate::card::{Card, Digest};
+use crate::heard::{Failure, ReplyTo};
 use crate::http::Http;
 use crate::inbox::Inbox;
-use crate::service::{Failure, Posted, ReplyTo, Service, Step};
+use crate::service::{Posted, Service, Step};
 use taking::Taking;
 use web::Web;
 

@@ -7,7 +7,7 @@ use super::interaction::is_id;
 use super::limits::{MAX_REASON, head};
 use super::message::COMMAND;
 use crate::card::is_request;
-use crate::service::{Scope, Wants};
+use crate::heard::{Scope, Wants};
 
 /// Names the dialog in what Slack says of it.
 pub(super) const CALLBACK: &str = "clawrden-answer";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::service::Failure;
+use crate::heard::Failure;
 
 /// How long to rest where Slack does not say.
 const REST: Duration = Duration::from_secs(30);

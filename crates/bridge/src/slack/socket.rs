@@ -19,10 +19,10 @@ use super::interaction::Done;
 use super::taking::Taking;
 use super::web::Web;
 use crate::clock::now_ms;
+use crate::heard::Failure;
 use crate::http::Duplex;
 use crate::inbox;
 use crate::secret::Secret;
-use crate::service::Failure;
 
 /// Bytes of a message. A longer one ends the socket.
 const MAX_MESSAGE: usize = 1024 * 1024;

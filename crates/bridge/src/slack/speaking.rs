@@ -7,7 +7,8 @@ use super::blocks::{Rich, escaped, rich, unstyled};
 use super::limits::{MAX_FALLBACK, MAX_TEXT, short, tail, units};
 use super::refusal::Refusal;
 use super::web::Web;
-use crate::service::{Failure, Posted, ReplyTo};
+use crate::heard::{Failure, ReplyTo};
+use crate::service::Posted;
 
 /// Units of a note on what is left out.
 const NOTE: usize = 60;

@@ -6,8 +6,9 @@ use super::refusal::Refusal;
 use super::settings::Hearing;
 use super::web::Web;
 use super::{socket, speaking};
+use crate::heard::Failure;
 use crate::listener;
-use crate::service::{Failure, Posted, Step};
+use crate::service::{Posted, Step};
 
 /// Tries each step; the last one is the first that failed.
 pub(super) async fn test(web: &Web, hearing: &Hearing, place: &str) -> Vec<Step> {

@@ -11,8 +11,8 @@ use super::modal;
 use super::refusal::Refusal;
 use super::speaking;
 use super::web::Web;
+use crate::heard::{Failure, Heard};
 use crate::inbox::Inbox;
-use crate::service::{Failure, Heard};
 
 /// What waits to be passed on. More is not acknowledged: Slack tells the person that it did not work.
 const QUEUE: usize = 256;

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::settings::Settings;
+use crate::heard::Failure;
 use crate::http::{self, Http, Outgoing};
 use crate::secret::Secret;
-use crate::service::Failure;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

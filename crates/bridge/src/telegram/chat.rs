@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::service::Failure;
+use crate::heard::Failure;
 
 /// A chat, and a topic in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

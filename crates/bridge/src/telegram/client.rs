@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::text::short;
 use super::wire::Answer;
+use crate::heard::Failure;
 use crate::http::{self, Http, HttpError, MAX_REST, Outgoing};
 use crate::secret::Secret;
-use crate::service::Failure;
 
 /// UTF-16 units of what Telegram says of an error.
 const MAX_DESCRIPTION: usize = 300;

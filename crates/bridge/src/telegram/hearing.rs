@@ -16,8 +16,8 @@ use super::wire::{Update, User};
 use super::{Telegram, polling, webhook};
 use crate::backoff::Backoff;
 use crate::clock::now_ms;
+use crate::heard::{Failure, Heard, ReplyTo, Wants};
 use crate::inbox::{self, Inbox};
-use crate::service::{Failure, Heard, ReplyTo, Wants};
 
 /// The kinds of updates that mean anything to us.
 pub(super) const KINDS: [&str; 2] = ["message", "callback_query"];

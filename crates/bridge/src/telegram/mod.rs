@@ -23,9 +23,10 @@ pub use settings::{Hearing, Settings, SettingsError, Webhook};
 pub use update::{Bot, MAX_AGE, MAX_REASON, MAX_WORDS, Meaning, understand};
 
 use crate::card::{Card, Digest};
+use crate::heard::{Failure, ReplyTo};
 use crate::http::Http;
 use crate::inbox::Inbox;
-use crate::service::{Failure, Posted, ReplyTo, Service, Step};
+use crate::service::{Posted, Service, Step};
 use asked::Asked;
 use chat::{Moved, Place};
 use client::Client;

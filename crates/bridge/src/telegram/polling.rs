@@ -10,7 +10,7 @@ use super::client::Refusal;
 use super::hearing::{AT_ONCE, Aside, Ears, KINDS, ended, rest};
 use super::speaking::TIMEOUT;
 use crate::backoff::Backoff;
-use crate::service::Failure;
+use crate::heard::Failure;
 
 /// Seconds for which Telegram holds a call while there is nothing.
 const HOLD: u64 = 50;

@@ -14,7 +14,8 @@ use super::wire::Sent;
 use super::{Telegram, digest};
 use crate::card::{Card, Digest};
 use crate::clock::now_ms;
-use crate::service::{Failure, Posted, ReplyTo};
+use crate::heard::{Failure, ReplyTo};
+use crate::service::Posted;
 
 /// How long a call may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);

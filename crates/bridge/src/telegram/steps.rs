@@ -9,7 +9,8 @@ use super::settings::Hearing;
 use super::speaking::TIMEOUT;
 use super::text::{Text, short};
 use super::wire::{Chat, WebhookInfo};
-use crate::service::{Failure, Step};
+use crate::heard::Failure;
+use crate::service::Step;
 
 /// UTF-16 units of a name in a step.
 const MAX_NAME: usize = 100;

@@ -4,7 +4,7 @@ use super::question::{Answering, asked};
 use super::text::short;
 use super::wire::{CallbackQuery, Message, Tapped, Update, User};
 use crate::card::is_request;
-use crate::service::{Heard, ReplyTo, Scope, Wants};
+use crate::heard::{Heard, ReplyTo, Scope, Wants};
 use crate::words::with_code;
 
 /// Characters of a reason; of a longer one the beginning is taken.

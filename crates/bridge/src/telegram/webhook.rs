@@ -16,10 +16,10 @@ use super::client::Refusal;
 use super::hearing::{AT_ONCE, Ears, ended, rest};
 use super::settings::Webhook;
 use crate::backoff::Backoff;
+use crate::heard::Failure;
 use crate::inbox::Inbox;
 use crate::listener::{self, Call};
 use crate::secret::Secret;
-use crate::service::Failure;
 
 /// In what Telegram says its secret.
 const SECRET: &str = "x-telegram-bot-api-secret-token";

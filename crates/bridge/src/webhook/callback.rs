@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::signature::{SIGNATURE, TIMESTAMP, verifier};
 use super::{PLACE, Waiting, lock, now};
+use crate::heard::{Failure, Heard, ReplyTo, Scope, Wants};
 use crate::inbox::Inbox;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::service::{Failure, Heard, ReplyTo, Scope, Wants};
 use crate::signature::{Refused, Verifier};
 
 /// How long a caller is kept waiting for what comes of its callback.

@@ -15,9 +15,10 @@ use tokio::sync::oneshot;
 
 use crate::card::{Card, Digest};
 use crate::clock::now_ms;
+use crate::heard::{Failure, ReplyTo};
 use crate::http::{self, Answer, Http, Outgoing};
 use crate::inbox::Inbox;
-use crate::service::{Failure, Posted, ReplyTo, Service, Step};
+use crate::service::{Posted, Service, Step};
 use crate::signature::Signer;
 pub use settings::{Settings, SettingsError, Template};
 pub use signature::{SIGNATURE, TIMESTAMP, signer, verifier};

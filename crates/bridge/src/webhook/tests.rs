@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::heard::{Heard, Scope, Wants};
 use crate::inbox::Inbox;
 use crate::listener::{self, Call, Reply};
 use crate::secret::Secret;
-use crate::service::{Heard, Scope, Wants};
 use crate::standing::Standing;
 use crate::taps::Taps;
 use crate::testing::{kept, until};

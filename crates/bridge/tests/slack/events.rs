@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use clawrden_bridge::heard::{Failure, Scope, Wants};
 use clawrden_bridge::secret::Secret;
-use clawrden_bridge::service::{Failure, Scope, Service as _, Wants};
+use clawrden_bridge::service::Service as _;
 use clawrden_bridge::slack::{Settings, Slack};
 use serde_json::json;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clawrden_bridge::card::Digest;
-use clawrden_bridge::service::{Failure, Heard, Scope, Service as _, Wants};
+use clawrden_bridge::heard::{Failure, Heard, Scope, Wants};
+use clawrden_bridge::service::Service as _;
 use serde_json::json;
 
 use crate::fake::{self, Fault};

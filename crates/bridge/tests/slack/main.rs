@@ -32,10 +32,11 @@ use std::time::Duration;
 
 use clawrden_api::Trust;
 use clawrden_bridge::card::{Card, Stage};
+use clawrden_bridge::heard::{Failure, Heard};
 use clawrden_bridge::http::Http;
 use clawrden_bridge::inbox::Inbox;
 use clawrden_bridge::secret::Secret;
-use clawrden_bridge::service::{Failure, Heard, Service as _};
+use clawrden_bridge::service::Service as _;
 use clawrden_bridge::slack::{Settings, Slack};
 use clawrden_bridge::standing::Standing;
 use entry::{ID, entry};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clawrden_api::{CallerContainer, QueueApprovals};
 use clawrden_bridge::card::{By, Card, Digest, Outcome, Stage};
-use clawrden_bridge::service::{Failure, Posted, ReplyTo, Service as _};
+use clawrden_bridge::heard::{Failure, ReplyTo};
+use clawrden_bridge::service::{Posted, Service as _};
 
 use crate::entry::touching;
 use crate::fake::{self, Fault, tokens};

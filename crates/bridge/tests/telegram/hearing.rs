@@ -1,5 +1,5 @@
 use clawrden_bridge::card::Digest;
-use clawrden_bridge::service::{Scope, Wants};
+use clawrden_bridge::heard::{Scope, Wants};
 use serde_json::json;
 
 use super::fake::{ALICE, BOB, Fault, GROUP, MALLORY, NAME};

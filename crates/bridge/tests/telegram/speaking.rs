@@ -1,5 +1,6 @@
 use clawrden_bridge::card::{Digest, Outcome};
-use clawrden_bridge::service::{Posted, ReplyTo};
+use clawrden_bridge::heard::ReplyTo;
+use clawrden_bridge::service::Posted;
 
 use super::entry::touching;
 use super::fake::{ALICE, Fault, GROUP, TOKEN};

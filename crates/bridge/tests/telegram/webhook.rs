@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use clawrden_bridge::service::Wants;
+use clawrden_bridge::heard::Wants;
 use clawrden_bridge::telegram::Webhook;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

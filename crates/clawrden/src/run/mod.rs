@@ -7,18 +7,20 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::builder::PossibleValuesParser;
 use clawrden_api::{PolicySource, PrisonerAnswer, PrisonerRequest, display};
 use clawrden_policy::{Layer, Policy, Source};
 use clawrden_warden::jails::Places;
 use clawrden_warden::layers;
 
-use crate::failure::{Failure, Outcome};
+use crate::bounded::read_bounded;
+use crate::connection::{Connection, block_on, places};
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::output::{count, print_answer};
 use crate::run::coverage::Coverage;
 use crate::run::environment::Environment;
 use crate::run::folder::{Folder, FolderError, Part};
-use crate::verbs::{Connection, block_on, chain, done};
-use crate::{sys, verbs};
+use crate::sys;
 
 mod coverage;
 mod environment;
@@ -32,6 +34,11 @@ pub(crate) mod tools;
 
 /// A repository's own policy file, in the folder where a run is started. It can only narrow.
 const REPOSITORY: &str = ".clawrden.yaml";
+
+/// The stock profiles by name.
+pub(crate) fn profiles() -> PossibleValuesParser {
+    Policy::profiles().collect::<Vec<_>>().into()
+}
 
 const EXAMPLES: &str = "\
 Without a command it opens a shell. The exit code is the command's; 3 when no warden can be reached or started, 2 for a
@@ -54,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// A stock profile instead of a file
-    #[arg(long, value_name = "NAME", conflicts_with = "policy", value_parser = verbs::policy::profiles())]
+    #[arg(long, value_name = "NAME", conflicts_with = "policy", value_parser = profiles())]
     profile: Option<String>,
     /// The tools to govern, instead of the default list
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
@@ -91,7 +98,7 @@ pub(crate) fn run(args: Args, control: Option<&Path>) -> Outcome {
     for tool in &args.tools {
         tools::check_name(tool).map_err(|e| Failure::Usage(e.to_string()))?;
     }
-    let places = verbs::places()?;
+    let places = places()?;
     let (policy, source, repository) = policy(&args, &places)?;
     let inherited = Environment::new(std::env::vars_os());
     let tools = tools::choose(&args.tools, args.jail.as_deref(), &policy, inherited.get("PATH"));
@@ -219,7 +226,7 @@ fn read(layer: Layer, file: &Path) -> Result<Source, Failure> {
         Failure::Usage(format!("the policy {} cannot be read: {e}", file.display()))
     };
     let path = std::path::absolute(file).map_err(unreadable)?;
-    let text = verbs::read_bounded(&path, clawrden_policy::MAX_POLICY_BYTES).map_err(unreadable)?;
+    let text = read_bounded(&path, clawrden_policy::MAX_POLICY_BYTES).map_err(unreadable)?;
     Ok(Source::new(layer, path.to_string_lossy(), text))
 }
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use clawrden_api::{ClientError, ErrorCode, PrisonerAnswer, PrisonerRequest, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::sys;
-use crate::verbs::Connection;
 
 /// How long a new warden may take until it answers.
 const READY_WITHIN: Duration = Duration::from_secs(10);

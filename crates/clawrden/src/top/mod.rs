@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cast::player::interrupted;
-use crate::failure::{Failure, Outcome};
-use crate::verbs::{Connection, block_on, done};
+use crate::connection::{Connection, block_on};
+use crate::failure::{Failure, Outcome, done};
 use crate::when;
 use keys::Order;
 use model::{Body, Known, Model};

@@ -7,9 +7,9 @@ use clawrden_api::{
     AnswerRequest, Answered, ClientError, ErrorBody, ErrorCode, GrantScope, display,
 };
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::{Connection, block_on};
+use crate::failure::{Failure, Outcome, done};
 use crate::output::print_json;
-use crate::verbs::{Connection, block_on, done};
 use crate::when;
 
 /// What a person answers.

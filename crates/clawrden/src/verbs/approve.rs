@@ -8,10 +8,10 @@ use clawrden_api::{
     display,
 };
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{count, print_answer, print_json};
 use crate::verbs::answer::{Answer, agree, check_id, send};
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 A yes is for exactly what was shown: the same jail, executable and contents, arguments, folder, dangerous variables and

@@ -8,9 +8,9 @@ use clawrden_api::{RECORDING_DROPPED, RecordingQuery};
 
 use crate::cast::player::{Player, interrupted};
 use crate::cast::reader::{Reader, What};
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::connection::{Connection, block_on};
+use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::verbs::answer::check_id;
-use crate::verbs::{Connection, block_on, done};
 
 const EXAMPLES: &str = "\
 Only what a rule has recorded (`record`) can be watched. Ctrl-C ends the watching, not the command.

@@ -14,10 +14,12 @@ use clawrden_bridge::trial;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::{Failure, Outcome};
+use crate::bounded::read_bounded;
+use crate::connection::{Connection, places};
+use crate::elsewhere;
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::output::print_answer;
 use crate::verbs::notify::show_steps;
-use crate::verbs::{Connection, chain, done, elsewhere, places, read_bounded};
 
 /// Bytes of the longest file of settings.
 const MAX_CONFIG: u64 = 256 * 1024;

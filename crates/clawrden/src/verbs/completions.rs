@@ -1,7 +1,6 @@
 //! `clawrden completions`: what a shell needs to complete our verbs and flags.
 
-use crate::failure::Outcome;
-use crate::verbs::done;
+use crate::failure::{Outcome, done};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{ConfigInfo, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, paint, print_answer};
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 What may be set, and where: docs/ledger.md, docs/chat.md and `clawrden warden --help`.

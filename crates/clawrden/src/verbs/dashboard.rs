@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::print_answer;
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 The link can be used once, within a minute. The warden must serve its API: clawrden warden --api 127.0.0.1:8080

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clawrden_api::{ClientError, Event, EventStream, Queue};
 use serde::Deserialize;
 
+use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::verbs::Connection;
 
 /// Changes that come within this time are one.
 const GATHER: Duration = Duration::from_millis(50);

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clawrden_api::{GrantEntry, GrantList, GrantScope, RevokeRequest, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
 use crate::verbs::answer::check_id;
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clawrden_warden::jails::JailName;
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::harden::{self, Client, Facts, Order};
 use crate::install::User;
 use crate::output::print_json;
 use crate::run::tools;
-use crate::verbs::{chain, done};
 
 const EXAMPLES: &str = "\
 The Dockerfile is shown, then built with docker or podman, whichever is there. Tools and labels are as for `clawrden

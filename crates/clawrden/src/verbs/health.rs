@@ -5,9 +5,9 @@ use std::path::Path;
 use clawrden_api::{ClientError, ErrorCode, display};
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::output::{Tone, paint, print_answer};
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{History, HistoryEntry, HistoryQuery, display};
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::{Connection, block_on};
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, cell, paint, print_json, print_table, table};
-use crate::verbs::{Connection, block_on, done};
 use crate::when;
 
 /// Entries of one page when all are wanted: the most that the warden gives at once.

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::install::{self, InstallError, Report, Root, User, Wish};
 use crate::output::print_json;
 use crate::run::tools;
-use crate::verbs::{chain, done};
 
 const EXAMPLES: &str = "\
 For images: the stand-ins go to /clawrden/bin, and the startup files of shells put that first on PATH. Programs that are

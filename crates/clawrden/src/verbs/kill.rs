@@ -5,9 +5,9 @@ use std::path::Path;
 
 use clawrden_api::{KillReport, KillRequest, display};
 
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::output::{Tone, count, paint, print_json};
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Everything new is denied until `clawrden resume`, also after a restart of the warden.

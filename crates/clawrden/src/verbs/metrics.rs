@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::print_json;
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Examples:

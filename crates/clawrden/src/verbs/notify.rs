@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{ChannelStatus, ChannelStep, Trouble, display};
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, cell, paint, print_answer, print_table, table};
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Channels stand in the section `notify` of the warden's settings; docs/chat.md says how.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::print_json;
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 For programs that make clients of it, and for those that try it. docs/api.md tells it to people.

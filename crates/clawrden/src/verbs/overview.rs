@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{Overview, OverviewQuery, OverviewStep, display};
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, cell, paint, print_answer, print_table, table};
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

@@ -6,9 +6,9 @@ use clawrden_api::{
     ChatService, ChatUser, PairRequest, PairedUser, PeopleList, UnpairRequest, display,
 };
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, cell, print_answer, print_table, table};
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

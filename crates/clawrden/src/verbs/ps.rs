@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{RunningEntry, RunningList, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clawrden_api::{Queue, QueueEntry, display};
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::{Connection, block_on};
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
+use crate::verbs::approvals;
 use crate::verbs::follow::{Change, Follow};
-use crate::verbs::{Connection, approvals, block_on, done};
 use crate::when;
 
 /// How often `--watch` draws the ages anew.

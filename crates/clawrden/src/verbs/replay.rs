@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::cast::player::{Pace, Player, interrupted};
 use crate::cast::reader::{Event, Reader, What};
 use crate::cast::screen::Screen;
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::connection::{Connection, ask, block_on};
+use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::output::{print_answer, print_json};
 use crate::verbs::answer::check_id;
-use crate::verbs::{Connection, ask, block_on, done};
 
 /// Bytes of the largest recording that there can be, and some more.
 const MOST: usize = 1100 * 1024 * 1024;

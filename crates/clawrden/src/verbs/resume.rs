@@ -4,8 +4,9 @@ use std::path::Path;
 
 use clawrden_api::ResumeRequest;
 
+use crate::connection::ask;
 use crate::failure::Outcome;
-use crate::verbs::{ask, kill};
+use crate::verbs::kill;
 
 const EXAMPLES: &str = "\
 What was stopped alone, by `kill --jail` or `kill --container`, stays so until it is named.

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clawrden_warden::jails::shims::write_shims;
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::output::{count, print_json};
 use crate::run::tools;
-use crate::verbs::{chain, done};
 
 const EXAMPLES: &str = "\
 The folder gets the shim once and a link for every tool. Put it first on the PATH of what is to be governed, and set

@@ -7,9 +7,9 @@ use clawrden_api::{
     PrisonerStatus, Queue, Status, Stopped, display,
 };
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{ask, done};
 use crate::when;
 
 /// A prisoner that has asked nothing for so long may not be governed at all.

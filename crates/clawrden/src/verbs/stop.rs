@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clawrden_api::StopRequest;
 
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::output::print_json;
 use crate::verbs::answer::check_id;
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 Examples:

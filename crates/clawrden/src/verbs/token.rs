@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clawrden_api::{ChatService, Role, Scope, TokenList, TokenRequest, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, cell, print_answer, print_table, table};
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::failure::Outcome;
+use crate::failure::{Outcome, done};
 use crate::install;
-use crate::verbs::done;
 use crate::verbs::install::{open, refused, tell};
 
 const EXAMPLES: &str = "\

@@ -11,10 +11,10 @@ use clawrden_protocol::limits::{EXIT_DENIED, EXIT_STILL_WAITING, EXIT_UNREACHABL
 use clawrden_protocol::{Ack, WaitRequest};
 use serde::Serialize;
 
+use crate::connection::socket;
 use crate::failure::{Failure, Outcome};
 use crate::output::print_json;
 use crate::verbs::heard::{self, Heard};
-use crate::verbs::socket;
 
 /// Between two looks for a warden that has gone.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -9,8 +9,7 @@ use clawrden_warden::engine::EngineAddress;
 use clawrden_warden::{Config, ExitCodes, run_warden};
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::{Failure, Outcome};
-use crate::verbs::{chain, done};
+use crate::failure::{Failure, Outcome, chain, done};
 
 const EXAMPLES: &str = "\
 It stays in the foreground and logs to standard error (CLAWRDEN_LOG sets how much); SIGTERM ends it in order,

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use clawrden_api::{AnswerRequest, Queue, QueueEntry, display};
 use tokio::sync::mpsc;
 
-use crate::failure::{Failure, Outcome};
+use crate::connection::{Connection, block_on};
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, paint};
 use crate::verbs::answer::{Answer, told};
 use crate::verbs::follow::{Change, Follow, Told};
-use crate::verbs::{Connection, approvals, block_on, done, queue};
+use crate::verbs::{approvals, queue};
 use crate::when;
 
 /// What was typed before a request was shown for so long was meant for another one.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{Session, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::print_answer;
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

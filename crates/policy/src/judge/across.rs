@@ -2,7 +2,8 @@
 //! A layer that has nothing to say of it does not make it milder, and none makes it milder than another.
 
 use super::{Case, Found, conclude, outside};
-use crate::decision::{Action, Decision};
+use crate::action::Action;
+use crate::decision::Decision;
 use crate::layers::{self, Voice};
 use crate::policy::Policy;
 use crate::through::Standing;

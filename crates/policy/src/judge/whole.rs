@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::across::{self, Asked, Search};
+use super::ghosts;
 use super::{Case, Found, bound_by_ceilings, join, search};
+use crate::action::{Action, Executor, RuleId};
 use crate::approvers::{self, Approvers, Said as Approval};
 use crate::bounds::Bounds;
-use crate::decision::{Action, Decision, Executor, RuleId, Timeout};
+use crate::decision::{Decision, Timeout};
 use crate::diagnostics::show_bytes;
 use crate::facts::Facts;
-use crate::ghosts;
 use crate::matchers::unknown;
 use crate::policy::Policy;
 use crate::through::{self, Seen, Standing, Via, Visit};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::decision::{Action, RuleId};
+use crate::action::{Action, RuleId};
 use crate::facts::Facts;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Glob;

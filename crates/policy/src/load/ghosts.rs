@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::report::Report;
 use super::rules::GHOST_KEYS;
 use super::yaml::{Node, Value};
+use crate::action::Executor;
 use crate::bounds::Limits;
-use crate::decision::Executor;
 use crate::ghosts::{GhostImage, GhostImages, GhostRule, GhostUser, Pull, Secret};
 use crate::matchers::glob::Kind;
 

@@ -6,8 +6,8 @@ use super::ghosts::{memory, size};
 use super::report::Report;
 use super::values::read_duration;
 use super::yaml::{Node, Value};
+use crate::action::RuleId;
 use crate::bounds::{Bounds, Limits, Quota, Rate};
-use crate::decision::RuleId;
 use crate::policy::Policy;
 
 pub(super) const KEYS: &[&str] = &["memory", "cpus", "pids", "output", "rate", "concurrent"];

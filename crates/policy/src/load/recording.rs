@@ -3,7 +3,7 @@
 use super::ghosts::size;
 use super::report::Report;
 use super::yaml::Node;
-use crate::recording::{DEFAULT_RECORD_BYTES, Recorded, Recording};
+use crate::recording::Recorded;
 
 /// Least and most bytes of a recording: one has a header, and is looked at as a whole.
 const LEAST: u64 = 4 * 1024;
@@ -24,33 +24,6 @@ pub(super) fn bytes(node: &Node, report: &mut Report<'_>) -> Option<u64> {
         return None;
     }
     Some(found)
-}
-
-/// What `defaults` says of it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usual {
-    /// What is recorded where a rule does not say.
-    pub(crate) record: Option<Recorded>,
-    /// How much.
-    pub(crate) bytes: Option<u64>,
-}
-
-/// What a rule says of it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Said {
-    /// `Some(None)`: it is not recorded, whatever `defaults` says.
-    pub(crate) record: Option<Option<Recorded>>,
-    /// How much.
-    pub(crate) bytes: Option<u64>,
-}
-
-impl Usual {
-    /// The recording of a command whose rule says `said`.
-    pub(crate) fn with(self, said: Said) -> Option<Recording> {
-        let what = said.record.unwrap_or(self.record)?;
-        let bytes = said.bytes.or(self.bytes).unwrap_or(DEFAULT_RECORD_BYTES);
-        Some(Recording { what, bytes })
-    }
 }
 
 #[cfg(test)]

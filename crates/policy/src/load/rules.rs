@@ -12,12 +12,13 @@ use super::recording;
 use super::report::Report;
 use super::structured;
 use super::yaml::{Node, Value};
+use crate::action::{Action, Executor};
 use crate::conditions::Conditions;
-use crate::decision::{Action, Executor};
 use crate::ghosts::Secret;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::glob::Kind;
 use crate::matchers::name::NamePattern;
+use crate::recording::Said;
 use crate::rule::{Rule, RuleTimeout, rule_id};
 
 /// Most characters of a reason; it is sent to the agent and shown to the approver.
@@ -137,7 +138,7 @@ fn rule(
         }
         report.boolean(node).unwrap_or_default()
     });
-    let record = recording::Said {
+    let record = Said {
         record: get("record").and_then(|node| recording::record(node, report)),
         bytes: get("record_bytes").and_then(|node| recording::bytes(node, report)),
     };

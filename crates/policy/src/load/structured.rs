@@ -3,9 +3,10 @@
 
 use super::report::Report;
 use super::yaml::Node;
-use crate::decision::Action;
+use crate::action::Action;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::structured::{Match, PLACE_HELP, Set, Structured};
+use crate::through::plain_script;
 
 pub(super) const KEYS: &[&str] =
     &["subcommand", "flags", "globals", "operands", "inside", "matches", "script"];
@@ -70,8 +71,9 @@ fn script(
         report.add(node.at, "`script` stands alone", "it speaks of all arguments");
     }
     let Some(word) = report.word(node, "a language, `sed` or `awk`") else { return };
-    if let Err(help) = built.set_script(word) {
-        report.add(node.at, format!("bad language `{word}`"), &help);
+    match plain_script(word) {
+        Some(is_plain) => built.set_script(word, is_plain),
+        None => report.add(node.at, format!("bad language `{word}`"), "write `sed` or `awk`"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::yaml::Node;
-use crate::decision::{Action, Executor};
+use crate::action::{Action, Executor};
 use crate::matchers::glob::{Glob, Kind};
 
 /// Longest duration that is accepted.

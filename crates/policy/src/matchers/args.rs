@@ -8,7 +8,7 @@ use super::reader::MAX_WORDS as MAX_WORDS_READ;
 use super::structured::Here;
 use super::structured::{Structured, Unmet};
 use super::{glob, names, unknown, words};
-use crate::decision::Action;
+use crate::action::Action;
 use crate::facts::Links;
 
 /// Most words in one pattern.

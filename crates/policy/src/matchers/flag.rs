@@ -6,7 +6,7 @@ use super::argv::{FlagUse, Reading};
 use super::glob::{Glob, Kind};
 use super::operand::{Operand, OperandPattern};
 use super::unknown;
-use crate::decision::Action;
+use crate::action::Action;
 use crate::tools::Arity;
 
 /// One flag of a pattern.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::decision::Action;
+use crate::action::Action;
 
 /// Longest regular expression, in bytes.
 const MAX_BYTES: usize = 1024;

@@ -3,7 +3,7 @@
 use super::args::{ArgsPattern, Overmatch};
 use super::reader;
 use super::structured::Here;
-use crate::decision::Action;
+use crate::action::Action;
 use crate::tools;
 
 fn vector(line: &str) -> Vec<&[u8]> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::past::{History, Now, Past, judge, tool};
 use super::shapes::{Candidate, Shape};
-use crate::decision::{Action, RuleId};
+use crate::action::{Action, RuleId};
 use crate::facts::Facts;
 use crate::index::Index;
 use crate::judge::{Case, Outcome};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::past::Now;
 use super::yaml::Value;
+use crate::action::{Action, Executor, RuleId};
 use crate::bounds::{Bounds, Limits, size};
-use crate::decision::{Action, Executor, RuleId};
 use crate::ghosts::GhostRule;
 use crate::policy::Policy;
 use crate::rule::{Rule, RuleTimeout};

@@ -19,7 +19,7 @@ pub use self::pattern::Pattern;
 pub use self::reads::runs_what_it_reads;
 use self::shapes::{Candidate, Shape, answers};
 use self::yaml::Bounds;
-use crate::decision::{Action, RuleId};
+use crate::action::{Action, RuleId};
 use crate::policy::Policy;
 
 /// Most candidates that are tried.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::plain;
-use crate::decision::{Action, Executor, RuleId};
+use crate::action::{Action, Executor, RuleId};
 use crate::facts::Facts;
 use crate::matchers::name::SYSTEM;
 use crate::policy::Policy;

@@ -4,7 +4,7 @@
 use super::past::{Past, judge, tool};
 use super::reads::runs_what_it_reads;
 use super::{check, known, yaml};
-use crate::decision::Action;
+use crate::action::Action;
 use crate::facts::Facts;
 use crate::lint;
 use crate::policy::Policy;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::past::{History, tool};
 use super::plain;
-use crate::decision::Action;
+use crate::action::Action;
 use crate::matchers::argv::Subcommand;
 use crate::matchers::reader;
 use crate::policy::Policy;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::past::tool;
 use super::shapes::Shape;
-use crate::decision::Action;
+use crate::action::Action;
 use crate::matchers::flag::flag_like;
 use crate::matchers::glob::escape_into;
 

@@ -68,11 +68,6 @@ unsafe extern "C" fn strlen(text: *const u8) -> usize {
     unsafe { arch::length(text) }
 }
 
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    crate::say::fail(clawrden_protocol::limits::EXIT_UNREACHABLE, "an internal error in the shim")
-}
-
 /// What the precompiled `alloc` names for unwinding. Nothing unwinds: a panic ends the program.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::Case;
-use crate::containers::Whereabouts;
 use crate::jails::{JailName, Jails};
 use crate::plan::Judges;
 use crate::redaction;
+use crate::whereabouts::Whereabouts;
 
 /// What judges.
 #[derive(Debug)]

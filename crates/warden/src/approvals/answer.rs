@@ -7,12 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::bequest::Bequest;
-use super::identity::Identity;
 use super::scope::Scope;
 use super::votes::{Vote, from};
 use super::written::Written;
 use crate::ledger::Id;
+use crate::metrics::AnswerKind;
 use crate::people::Doors;
+use crate::plan::Identity;
 
 /// A moment, on the clock that measures and on the clock that people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +199,20 @@ pub enum Refusal {
     Expired(Duration),
     /// The same caller asked again on another connection, which has the place of this one.
     Superseded,
+}
+
+impl From<&Answer> for AnswerKind {
+    fn from(answer: &Answer) -> Self {
+        match answer {
+            Answer::Approved(_) => Self::Approved,
+            Answer::Denied(denial) => match denial.why {
+                Refusal::Person { .. } => Self::Denied,
+                Refusal::Expired(_) => Self::Expired,
+                Refusal::Policy { .. } => Self::ByPolicy,
+                Refusal::Superseded => Self::Superseded,
+            },
+        }
+    }
 }
 
 /// What a waiting request is told.

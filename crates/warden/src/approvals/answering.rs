@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::answer::{Answer, AnswerError, Answered, Approval, Denial, Now, Refusal, Verdict};
-use super::identity::Identity;
 use super::kept::{MAX_KEPT, Return};
 use super::lasting;
 use super::outlook::{
@@ -19,6 +18,7 @@ use super::wants::are_met;
 use super::watch::Told;
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 impl State {
     /// A person's answer. It lasts before it is recorded, and is recorded before anybody is told; `record` is called when

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Approval, Now};
-use super::identity::Identity;
 use super::scope::Scope;
 use super::state::State;
 use super::votes::Vote;
 use super::written::Written;
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 /// How long what an approved command starts runs by its approval, at most, however long the command lives.
 pub const MAX_BEQUEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -8,11 +8,11 @@ use clawrden_api::{Caller, QueueContext};
 use serde::{Deserialize, Serialize};
 
 use super::bequest::Bequest;
-use super::identity::Identity;
 use super::scope::Life;
 use super::wants::Wants;
 use crate::again::Case;
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 /// A request that the policy wants a person to answer.
 #[derive(Debug, Clone)]

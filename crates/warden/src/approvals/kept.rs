@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::answer::{Answer, Approval, Denial, Now};
 use super::entry::CallerKey;
-use super::identity::Identity;
 use super::lasting;
 use super::repeating::AllRepeating;
 use super::scope::Life;
 use super::store::{Change, Kind};
 use super::votes::Vote;
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 /// Answers that are kept for callers that have gone. Beyond it, further answers are not taken.
 pub const MAX_KEPT: usize = 4096;

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Approval, Denial, Now, Refusal, millis};
 use super::entry::CallerKey;
-use super::identity::Identity;
 use super::remembered::Remembered;
 use super::repeating::Repeating;
 use super::scope::{Life, Scope};
@@ -18,6 +17,7 @@ use super::wants::Want;
 use super::written::Written;
 use crate::again::PastCase;
 use crate::ledger::Id;
+use crate::plan::Identity;
 use crate::process::steady_ms;
 
 /// A deadline, on the clock that people read and on the one that only goes forward, also while the machine sleeps, which

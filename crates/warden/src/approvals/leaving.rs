@@ -1,7 +1,6 @@
 //! Callers that go, and time that runs out: whoever leaves, is cut off or was not answered makes no yes of anything.
 
 use super::answer::{Answer, Denial, ExpiredEntry, Now, Refusal};
-use super::identity::Identity;
 use super::lasting;
 use super::outlook::closing;
 use super::remembered::Outcome;
@@ -10,6 +9,7 @@ use super::store::Change;
 use super::watch::Told;
 use super::{Lapsed, MAX_GONE};
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 impl State {
     /// A caller went. Its entry is parked if it was the last.

@@ -3,7 +3,7 @@
 
 use super::Approvals;
 use super::answer::{Approval, Now};
-use super::identity::Identity;
+use crate::plan::Identity;
 
 /// An approval that is taken and not used. Dropped, it is given back.
 #[must_use = "a loan that is dropped is given back"]

@@ -3,7 +3,6 @@
 use clawrden_api::{QueueApprovals, QueueEscalation, QueueNeed, QueueVote};
 
 use super::answer::{AnswerError, Now, millis};
-use super::identity::Identity;
 use super::ids::{Prefix, digits_among, digits_needed, shortened};
 use super::part::Part;
 use super::scope::Life;
@@ -12,6 +11,7 @@ use super::votes::Vote;
 use super::wants::{Want, are_met, progress};
 use super::written::{Changing, Seen};
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 impl State {
     pub(super) fn part(&self, part: &Part<'_>) -> (Vec<Seen>, bool) {

@@ -12,7 +12,6 @@ mod bequest;
 mod entry;
 mod escalating;
 mod grants;
-mod identity;
 mod ids;
 mod kept;
 mod lasting;
@@ -48,13 +47,13 @@ use std::time::{Duration, Instant};
 use clawrden_api::QueueEntry;
 use tokio::sync::Notify;
 
+pub use crate::plan::{Identity, Same};
 pub use answer::{
     Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
 };
 pub use bequest::{Bequest, MAX_BEQUEST};
 pub use entry::{Ask, CallerKey, Details};
 pub use escalating::Escalated;
-pub use identity::{Identity, Same};
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
 pub use loan::Loan;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::Identity;
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 /// Answered entries that are remembered. Beyond it the oldest are forgotten.
 pub const MAX_REMEMBERED: usize = 4096;

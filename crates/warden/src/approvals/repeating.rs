@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::answer::{Approval, Now};
-use super::identity::Identity;
 use super::lasting;
 use super::scope::{Life, Scope};
 use super::state::State;
@@ -13,6 +12,7 @@ use super::store::Change;
 use super::votes::Vote;
 use super::written::Written;
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 /// A person's answer that holds for more than one run.
 #[derive(Debug, Clone)]

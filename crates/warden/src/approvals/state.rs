@@ -10,7 +10,6 @@ use tokio::sync::{Notify, oneshot};
 use super::answer::{Answer, Approval, Denial, Now, Refusal};
 use super::away::Away;
 use super::entry::{Ask, CallerKey};
-use super::identity::Identity;
 use super::ids::Maker;
 use super::kept::Kept;
 use super::lasting;
@@ -26,6 +25,7 @@ use super::{Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS,
 use crate::again::Case;
 use crate::ledger::Id;
 use crate::people::People;
+use crate::plan::Identity;
 
 pub(super) struct State {
     pub(super) maker: Maker,

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, Denial, Now, Refusal};
-use super::identity::Identity;
 use super::state::{Gap, Place, State};
 use crate::ledger::Id;
+use crate::plan::Identity;
 
 /// A caller's place in the queue. Dropping it says that the caller has gone.
 #[must_use = "a ticket that is dropped says that its caller has gone"]

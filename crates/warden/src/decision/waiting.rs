@@ -33,8 +33,8 @@ impl Judged {
 
     /// Whose yes it takes, by the policies in force.
     pub(crate) fn wants(&self, jails: &Jails) -> Wants {
-        let by_now = self.case.as_ref().and_then(|case| case.wants(jails));
-        by_now.unwrap_or_else(|| approvals::wants(&self.decision.approvers))
+        let by_now = self.case.as_ref().and_then(|case| case.approvers(jails));
+        approvals::wants(by_now.as_ref().unwrap_or(&self.decision.approvers))
     }
 
     /// What the policies in force have against it by now. One whose case was not kept was judged just now.

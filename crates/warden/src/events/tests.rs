@@ -1,6 +1,7 @@
 use super::listener::BATCH;
 use super::ring::MAX_KNOWN;
 use super::*;
+use crate::ledger::Listener as _;
 
 fn left(n: u8) -> Record {
     Record::CallerLeft(ledger::CallerLeft { id: Id([n; 16]) })

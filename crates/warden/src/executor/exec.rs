@@ -13,7 +13,7 @@ use super::reopen::{Reopened, reopen};
 use super::runner::Runner;
 use super::supervision::{Prepared, Supervision, device_number, ended};
 use super::{Begun, Refusal, Start, begin, finish, limits, ordered, record, refuse, whereabouts};
-use crate::containers::{Doors, Whereabouts};
+use crate::containers::Doors;
 use crate::engine::NewExec;
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{Plan, Root, SHIMS};
@@ -22,6 +22,7 @@ use crate::process::{Identity, Ids, Status, proc, status};
 use crate::recording::Secrets;
 use crate::sys::limits::{limits_of, nice_of};
 use crate::warden::Warden;
+use crate::whereabouts::Whereabouts;
 
 /// How long the engine may take until its runner connects.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(30);

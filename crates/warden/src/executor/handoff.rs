@@ -15,13 +15,13 @@ use crate::handed::{Entry, Note, Tool};
 use crate::holds::HoldError;
 use crate::intercom::{Reply, Unsent};
 use crate::ledger::{Finished, Id, Method, Started};
-use crate::plan::Plan;
+use crate::plan::{Origin, Plan};
 use crate::process::cgroup::{CgroupError, Kind, Leaf};
 use crate::process::pidfd::Why;
 use crate::process::tree::{Report, Scope, end_tree, freeze_tree, thaw_tree};
 use crate::process::usage::Tree;
 use crate::process::{ExitInfo, ExitStatus, Identity};
-use crate::running::{Card, Order, Origin, Run};
+use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
 
 /// How long a tool runs before it is written down for the next warden. Most have ended by then.

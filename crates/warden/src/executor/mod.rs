@@ -23,7 +23,6 @@ use clawrden_policy::Executor;
 
 use crate::approvals::{Approval, Loan, Now};
 use crate::caller::Caller;
-use crate::containers::Whereabouts;
 use crate::decision::Approved;
 use crate::intercom::Reply;
 use crate::ledger::{ApprovalReturned, Failed, Finished, Id, LedgerError, Method, Record, Started};
@@ -32,6 +31,7 @@ use crate::plan::PlanError;
 use crate::process::{self, ProcessError};
 use crate::running::{Card, Order, Run};
 use crate::warden::Warden;
+use crate::whereabouts::Whereabouts;
 
 pub(crate) use end::Glances;
 pub(crate) use ghost::{Ghosts, clear_doors, is_ghost, learn, reap};
@@ -175,7 +175,7 @@ struct Begun {
 /// client knows.
 async fn begin(warden: &Arc<Warden>, start: &mut Start, started: Started) -> Option<Begun> {
     let plan = start.approved.plan();
-    let card = Card::new(&start.approved, &started);
+    let card = Card::new(plan, start.approved.rule(), &started);
     let mut run = warden.running.enter(plan.id, plan.origin(), card);
     if let Some(text) = warden.stopped_for(plan) {
         start.abandon(warden, "stopped by the kill switch".to_owned());
@@ -356,7 +356,8 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
-    use crate::running::{Origin, Running};
+    use crate::plan::Origin;
+    use crate::running::Running;
 
     fn run(running: &Arc<Running>) -> Run {
         let origin = Origin { jails: Vec::new(), container: None, is_told: true };

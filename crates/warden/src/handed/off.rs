@@ -273,8 +273,8 @@ mod tests {
 
     use super::*;
     use crate::jails::JailName;
+    use crate::plan::Origin;
     use crate::process::Identity;
-    use crate::running::Origin;
 
     /// A process that lives as long as this.
     struct Living(Child);

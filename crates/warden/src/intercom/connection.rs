@@ -14,12 +14,12 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::sys::watch;
 
 /// Where clients come in.
-pub(super) struct Door(AsyncFd<Listener>);
+pub(crate) struct Door(AsyncFd<Listener>);
 
 impl Door {
     /// # Errors
     /// When the event loop cannot watch it.
-    pub(super) fn new(listener: UnixListener) -> io::Result<Self> {
+    pub(crate) fn new(listener: UnixListener) -> io::Result<Self> {
         Ok(Self(watch::listener(listener.into_std()?)?))
     }
 
@@ -27,7 +27,7 @@ impl Door {
     ///
     /// # Errors
     /// Whatever the kernel says, mostly that descriptors or memory run out.
-    pub(super) async fn next(&self) -> io::Result<Connection> {
+    pub(crate) async fn next(&self) -> io::Result<Connection> {
         let accept = |listener: &Listener| {
             // The kernel makes a socket before it sees that nobody is there: to look first takes a tenth of that.
             if !has_somebody(listener) {
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Its descriptor.
-    pub(super) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
         match self {
             Self::Unwatched(stream) => Ok(stream.as_fd()),
             Self::Watched(stream) => Ok(stream.as_fd()),

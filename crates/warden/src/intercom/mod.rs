@@ -5,18 +5,16 @@
 mod account;
 mod connection;
 mod gate;
-mod listener;
 mod narrows;
 mod reader;
 mod reply;
 mod turns;
 
 pub(crate) use account::Account;
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, Door};
 pub(crate) use gate::{Gate, Pass};
 #[cfg(test)]
 pub(crate) use gate::{MAX_BYTES, MAX_HALF_OPEN, MAX_HALF_OPEN_PER_PEER, MAX_WAITING_BYTES};
-pub(crate) use listener::listen;
 pub(crate) use narrows::Narrows;
 pub(crate) use reader::read_request;
 pub(crate) use reply::{Interruption, Reply, Unsent, close_apart};

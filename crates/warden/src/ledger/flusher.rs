@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use super::anchor::Anchors;
 use super::bell::Bell;
+use super::books::Books;
 use super::error::LedgerError;
 use super::head::{Anchored, SignedHead};
 use super::keys::{Key, write_whole};
 use super::line::Stamp;
+use super::listener::Listener;
 use super::place::Place;
 use super::unsynced::{Batch, Position};
 use super::wake::Wake;
 use super::writer::Writer;
-use crate::events::Events;
-use crate::metrics::Books;
 
 /// How a file is put on the disk: the seam at which tests let a disk fail.
 pub(super) type Sync = Box<dyn Fn(&File) -> io::Result<()> + Send>;
@@ -35,7 +35,8 @@ pub(super) struct Shared {
     /// Who is told when a segment was closed.
     pub(super) closed: OnceLock<Thread>,
     pub(super) books: Arc<Books>,
-    pub(super) events: Events,
+    /// Who hears of every record.
+    pub(super) listener: OnceLock<Box<dyn Listener>>,
     pub(super) anchors: Anchors,
     pub(super) key: Option<Arc<Key>>,
     pub(super) dry_run: bool,
@@ -47,6 +48,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn heard(&self, what: impl FnOnce(&dyn Listener)) {
+        if let Some(listener) = self.listener.get() {
+            what(&**listener);
+        }
+    }
+
     /// A panic elsewhere while the writer was held does not close the ledger: the writer changes its state only when a
     /// write is done.
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {

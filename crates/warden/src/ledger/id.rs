@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 16]);
 
+/// A request's id in queue and ledger, before it is written: 16 random bytes of the warden's own.
+pub(crate) type RequestId = [u8; 16];
+
 /// Text that is no [`Id`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no id; an id has 32 lowercase hex digits")]

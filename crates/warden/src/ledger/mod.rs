@@ -9,6 +9,7 @@ mod argv;
 mod backward;
 mod bell;
 mod blocks;
+mod books;
 mod dropped;
 mod error;
 mod export;
@@ -21,6 +22,7 @@ mod id;
 mod keys;
 mod line;
 mod lines;
+mod listener;
 mod opening;
 mod options;
 mod place;
@@ -57,16 +59,17 @@ pub(crate) use forward::{Mark, Step};
 pub use head::{Anchored, SignedHead};
 pub use history::{DEFAULT_LIMIT, MAX_LIMIT, MAX_PARTS};
 pub(crate) use history::{Read, Seen};
-pub(crate) use id::hex_into;
 pub use id::{BadId, Id};
+pub(crate) use id::{RequestId, hex_into};
 pub use keys::{BadKey, PublicKey};
 pub use line::MAX_LINE;
 pub use lines::{Found, Lines};
+pub(crate) use listener::Listener;
 pub use opening::Recovery;
 pub use options::{Anchor, Durability, Options, Promise};
 pub use record::*;
 pub use retention::Keep;
-pub(crate) use retention::Retained;
+pub(crate) use retention::{RECORDING_ENDING, Retained};
 pub use schema::SCHEMA_JSON;
 pub use verify::{
     Broken, Damage, Proof, Summary, VerifyError, files_of, heads_in, verify, verify_by,
@@ -74,10 +77,9 @@ pub use verify::{
 #[cfg(test)]
 pub(crate) use writer::MAX_OWED;
 
-use crate::events::Events;
-use crate::metrics::Books;
 use anchor::Anchors;
 use bell::Bell;
+use books::Books;
 use flusher::{Flusher, Shared};
 use keys::Key;
 use place::Place;
@@ -125,7 +127,7 @@ impl Ledger {
             place,
             books: writer.books(),
             writer: Mutex::new(writer),
-            events: Events::default(),
+            listener: OnceLock::new(),
             bell: Bell::default(),
             wake: Wake::default(),
             closed: OnceLock::new(),
@@ -165,7 +167,7 @@ impl Ledger {
         let written = self.write(|writer| writer.append(&encoded, &stamp));
         if written.is_ok() {
             self.shared.books.took(began.elapsed());
-            self.shared.events.recorded(records);
+            self.shared.heard(|listener| listener.recorded(records));
         }
         written
     }
@@ -184,7 +186,7 @@ impl Ledger {
             self.shared.books.took(began.elapsed());
         }
         // It has happened, written or not.
-        self.shared.events.recorded(records);
+        self.shared.heard(|listener| listener.recorded(records));
         written
     }
 
@@ -192,7 +194,7 @@ impl Ledger {
         &self,
         append: impl FnOnce(&mut Writer) -> Result<u64, LedgerError>,
     ) -> Result<u64, LedgerError> {
-        let Shared { bell, books, events, .. } = &*self.shared;
+        let Shared { bell, books, .. } = &*self.shared;
         let mut writer = self.shared.writer();
         let done = append(&mut writer);
         let is_large = writer.is_unsynced_large();
@@ -205,7 +207,7 @@ impl Ledger {
             Err(error) => {
                 books.failed();
                 bell.trouble();
-                events.alarm(&error.to_string());
+                self.shared.heard(|listener| listener.alarm(&error.to_string()));
             }
         }
         done
@@ -226,7 +228,7 @@ impl Ledger {
             Err(_) => {
                 let why = format!("the disk did not answer within {} s", DISK_WITHIN.as_secs());
                 self.shared.books.failed();
-                self.shared.events.alarm(&why);
+                self.shared.heard(|listener| listener.alarm(&why));
                 why
             }
         };
@@ -284,9 +286,9 @@ impl Ledger {
         }
     }
 
-    /// What is written, for who listens.
-    pub(crate) fn events(&self) -> &Events {
-        &self.shared.events
+    /// Tells this one, and no other, of every record from here on.
+    pub(crate) fn tell(&self, listener: impl Listener + 'static) {
+        let _ = self.shared.listener.set(Box::new(listener));
     }
 
     /// The file that is written.

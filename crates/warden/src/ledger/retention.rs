@@ -25,6 +25,9 @@ use super::walk::Walk;
 use super::{Ledger, now_ms};
 use crate::crash;
 
+/// How the names of recordings end.
+pub(crate) const RECORDING_ENDING: &str = ".cast";
+
 /// How much of a ledger is kept; without a bound, all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keep {
@@ -101,7 +104,7 @@ impl Ledger {
         self.shared.reaches_disk(seq)?;
         crash::point("drop_said");
         for id in &begun {
-            remove(&recordings.join(format!("{id}{}", crate::recording::ENDING)))?;
+            remove(&recordings.join(format!("{id}{RECORDING_ENDING}")))?;
         }
         if !begun.is_empty() {
             sync_folder(recordings)?;
@@ -210,7 +213,7 @@ fn recorded(folder: &Path) -> Result<HashSet<Id>, LedgerError> {
     };
     let id = |entry: fs::DirEntry| {
         let name = entry.file_name();
-        name.to_str()?.strip_suffix(crate::recording::ENDING)?.parse().ok()
+        name.to_str()?.strip_suffix(RECORDING_ENDING)?.parse().ok()
     };
     Ok(entries.flatten().filter_map(id).collect())
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::about::{DiskFailed, Opened, SCHEMA};
+use super::books::{Books, place as place_of};
 use super::error::LedgerError;
 use super::head::NO_SEAL;
 use super::keys::Key;
@@ -18,7 +19,6 @@ use super::options::Options;
 use super::place::Place;
 use super::record::{Record, Recovered};
 use super::unsynced::{Batch, Position, Unsynced};
-use crate::metrics::{Books, place};
 
 /// Bytes by which a segment grows before a rotation that failed is tried again.
 const ROTATE_AGAIN: u64 = 1024 * 1024;
@@ -98,7 +98,7 @@ impl Encoded {
             }
             start = end;
         }
-        let ends = ends.into_iter().zip(records.iter().map(place)).collect();
+        let ends = ends.into_iter().zip(records.iter().map(place_of)).collect();
         Ok(Self { bytes, ends })
     }
 

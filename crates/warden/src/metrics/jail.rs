@@ -5,15 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Count, Times};
-use crate::approvals::{Answer, Refusal};
-use crate::ledger::Finished;
 use clawrden_policy::{Action, Executor};
 
 /// The decisions, in the order in which they are kept.
 pub(crate) const DECISIONS: [Action; 3] = [Action::Allow, Action::Ask, Action::Deny];
 /// The executors, in the order in which they are kept.
 pub(crate) const EXECUTORS: [Executor; 3] = [Executor::Mirror, Executor::Ghost, Executor::Local];
-/// How a command can end, in the order of [`outcome`].
+/// How a command can end, in the order of [`Outcome`].
 pub(crate) const OUTCOMES: [&str; 6] =
     ["ok", "failed", "killed", "timed_out", "cancelled", "unknown"];
 /// What can come of waiting for a person, in the order of [`AnswerKind`].
@@ -41,6 +39,23 @@ pub(crate) struct Runs {
 pub(crate) struct Meter {
     counts: Arc<JailCounts>,
     executor: Executor,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With code 0.
+    Ok,
+    /// With another code.
+    Failed,
+    /// By a signal.
+    Killed,
+    /// Its time had run out.
+    TimedOut,
+    /// Whoever waited for it had gone, or a person ended it.
+    Cancelled,
+    /// Nobody can tell.
+    Unknown,
 }
 
 /// What came of waiting for a person.
@@ -115,11 +130,11 @@ impl Meter {
         Self { counts: Arc::clone(counts), executor }
     }
 
-    /// It ended.
-    pub(crate) fn finished(&self, how: &Finished) {
+    /// It ended, after so much time.
+    pub(crate) fn finished(&self, time: Duration, how: Outcome) {
         let runs = self.counts.runs(self.executor);
-        runs.time.add(Duration::from_millis(how.duration_ms));
-        if let Some(count) = runs.outcomes.get(outcome(how)) {
+        runs.time.add(time);
+        if let Some(count) = runs.outcomes.get(how as usize) {
             count.add(1);
         }
     }
@@ -128,31 +143,5 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         self.counts.runs(self.executor).running.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The place of this end among [`OUTCOMES`].
-fn outcome(how: &Finished) -> usize {
-    match (how.exit_code, how.signal) {
-        _ if how.timed_out => 3,
-        _ if how.cancelled => 4,
-        (Some(0), _) => 0,
-        (Some(_), _) => 1,
-        (None, Some(_)) => 2,
-        (None, None) => 5,
-    }
-}
-
-impl From<&Answer> for AnswerKind {
-    fn from(answer: &Answer) -> Self {
-        match answer {
-            Answer::Approved(_) => Self::Approved,
-            Answer::Denied(denial) => match denial.why {
-                Refusal::Person { .. } => Self::Denied,
-                Refusal::Expired(_) => Self::Expired,
-                Refusal::Policy { .. } => Self::ByPolicy,
-                Refusal::Superseded => Self::Superseded,
-            },
-        }
     }
 }

@@ -3,7 +3,6 @@
 //! Counting takes no memory and waits for nobody where its place is known. What a place is named by comes from the
 //! policy, from a person or from this program, never from what a prisoner says: there are only so many.
 
-mod books;
 mod jail;
 mod page;
 mod rules;
@@ -16,8 +15,9 @@ use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 
-pub(crate) use books::{Books, place};
-pub(crate) use jail::{ANSWERS, AnswerKind, DECISIONS, EXECUTORS, JailCounts, Meter, OUTCOMES};
+pub(crate) use jail::{
+    ANSWERS, AnswerKind, DECISIONS, EXECUTORS, JailCounts, Meter, OUTCOMES, Outcome,
+};
 pub use page::Format;
 pub(crate) use page::{Family, Page};
 #[cfg(test)]

@@ -7,7 +7,6 @@ use clawrden_policy::{Action, Executor, RuleId};
 
 use super::rules::{MAX_RULES, NO_RULE, OTHERS};
 use super::*;
-use crate::ledger::{Finished, Id};
 
 fn rule(file: &str, line: u32, name: &str) -> RuleId {
     let short = file.rsplit('/').next().unwrap();
@@ -108,21 +107,8 @@ fn a_command_runs_until_its_meter_is_dropped() {
     let counts = Arc::<JailCounts>::default();
     let meter = Meter::start(&counts, Executor::Local);
     assert_eq!(counts.runs(Executor::Local).running(), 1);
-    let mut how = Finished {
-        id: Id([1; 16]),
-        exit_code: Some(0),
-        signal: None,
-        exit_source: String::new(),
-        duration_ms: 1_500,
-        timed_out: false,
-        cancelled: false,
-        bytes_out: None,
-        error: None,
-        recording: None,
-    };
-    meter.finished(&how);
-    how.timed_out = true;
-    meter.finished(&how);
+    meter.finished(Duration::from_millis(1_500), Outcome::Ok);
+    meter.finished(Duration::from_millis(1_500), Outcome::TimedOut);
     drop(meter);
     let runs = counts.runs(Executor::Local);
     assert_eq!((runs.running(), runs.started.get(), runs.time.count()), (0, 1, 2));

@@ -10,11 +10,14 @@ mod contents;
 mod environment;
 mod find;
 mod here;
+mod identity;
 mod invocation;
 mod judges;
 mod kinds;
+mod lap;
 mod links;
 mod on_host;
+mod origin;
 mod root;
 mod shims;
 mod tool;
@@ -34,30 +37,28 @@ use environment::{changed, every_value};
 pub(crate) use find::root_of;
 use find::{Found, asked_for, find, home};
 pub use here::{LinksHere, Meant, meant_here};
+pub use identity::{Identity, Same};
 pub(crate) use invocation::Invocation;
 pub(crate) use judges::Judges;
 pub(crate) use kinds::Kinds;
+pub(crate) use lap::Lap;
 use links::Ways;
 pub(crate) use on_host::{HostError, OnHost};
+pub(crate) use origin::Origin;
 pub(crate) use root::{Depth, Opened, Root};
 pub(crate) use shims::SHIMS;
 pub(crate) use tool::{Search, Tool, base_name};
 pub(crate) use worker::Workers;
 
-use crate::approvals::{Identity, Same};
 use crate::caller::Caller;
 use crate::jails::{Baseline, Jail, Jails, Prisoner};
-use crate::laps::Lap;
+use crate::ledger::RequestId;
 use crate::process::ProcessError;
 use crate::redaction;
-use crate::running::Origin;
 use crate::sys::users;
 
 /// Bytes of an argument vector from which it is judged on a thread of its own.
 const LARGE: usize = 16 * 1024;
-
-/// A request's id in queue and ledger: 16 random bytes of the warden's own.
-pub(crate) type RequestId = [u8; 16];
 
 /// Why a request cannot be planned. Nothing runs.
 #[derive(Debug, Error)]

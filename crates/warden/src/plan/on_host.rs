@@ -7,10 +7,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::Identity;
 use super::root::{Depth, Root};
 use super::tool::{Search, Tool, base_name};
 use super::{Cwd, Kinds, Plan, PlanError, Workers, marked};
-use crate::approvals::Identity;
 use crate::jails::FALLBACK_PATH;
 use crate::sys::users::{self, User, UserError};
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::{ENDING, Progress, Recordings};
-use crate::ledger::Id;
+use super::{Progress, Recordings};
+use crate::ledger::{Id, RECORDING_ENDING};
 
 /// A recording, and how far it is.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ impl Recordings {
         };
         for entry in entries {
             let name = entry?.file_name();
-            let Some(digits) = name.to_str().and_then(|name| name.strip_suffix(ENDING)) else {
+            let Some(digits) = name.to_str().and_then(|name| name.strip_suffix(RECORDING_ENDING))
+            else {
                 continue;
             };
             ids.extend(digits.starts_with(prefix).then(|| digits.parse::<Id>().ok()).flatten());

@@ -21,8 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use clawrden_policy::Recording;
 use tokio::sync::watch;
 
-use crate::ledger::Id;
-use crate::plan::RequestId;
+use crate::ledger::{Id, RECORDING_ENDING, RequestId};
 use cast::{Cast, Header};
 
 pub(crate) use find::{Found, Missing};
@@ -31,9 +30,6 @@ pub(crate) use relay::{Ready, Relay, Way};
 
 /// The folder, beside the ledger.
 const FOLDER: &str = "recordings";
-
-/// How the names of recordings end.
-pub(crate) const ENDING: &str = ".cast";
 
 /// Bytes that must be left for the ledger, which lies on the same disk, when every recording has grown to its bound.
 const RESERVE: u64 = 64 * 1024 * 1024;
@@ -106,7 +102,7 @@ impl Recordings {
     }
 
     fn path(&self, id: RequestId) -> PathBuf {
-        self.folder.join(format!("{}{ENDING}", Id(id)))
+        self.folder.join(format!("{}{RECORDING_ENDING}", Id(id)))
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<RequestId, Live>> {

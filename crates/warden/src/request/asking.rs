@@ -40,7 +40,7 @@ pub(super) async fn ask(warden: Arc<Warden>, judged: Box<Judged>, reply: Reply) 
     // Boxed: thousands may wait, and hold nothing of what comes before and after that.
     let Some(mut queued) = Box::pin(queue_up(warden, judged, reply)).await else { return };
     let entry = queued.ticket.entry;
-    warden.ledger.events().waiting(|| warden.approvals.find(&entry.to_string(), |_| true).ok());
+    warden.events.waiting(|| warden.approvals.find(&entry.to_string(), |_| true).ok());
     warden.due.notify_one();
     queued.judged.slim();
     let began = Instant::now();

@@ -12,6 +12,7 @@ use crate::decision::Judged;
 use crate::ledger::Id;
 use crate::plan::Plan;
 use crate::redaction;
+use crate::shown::cut;
 use crate::warden::Warden;
 
 /// Arguments that an entry of the queue shows at most; the ledger has more.
@@ -122,33 +123,6 @@ pub(super) fn shown(plan: &Plan, room: usize) -> Shown {
     };
     let (argv, is_whole) = cut(argv.iter().map(|arg| (*arg, arg.len())), 0, room);
     Shown { argv, is_exact: is_exact && is_whole, noticed }
-}
-
-/// The text of arguments, each with the length that it is told to have, and word of those that are `left` behind them:
-/// as much as fits into `room` bytes, and whether that is all.
-pub(crate) fn cut<'a>(
-    argv: impl Iterator<Item = (&'a [u8], usize)>,
-    left: usize,
-    mut room: usize,
-) -> (Vec<String>, bool) {
-    let (mut shown, mut is_whole) = (Vec::new(), true);
-    let mut all = argv;
-    for (arg, length) in all.by_ref() {
-        let text = lossy(&arg[..arg.len().min(room)]);
-        room = room.saturating_sub(text.len() + 1);
-        let cut = length > text.len();
-        is_whole &= !cut;
-        shown.push(if cut { format!("{text}… ({length} bytes)") } else { text });
-        if room == 0 {
-            break;
-        }
-    }
-    let left = left + all.count();
-    if left > 0 {
-        shown.push(format!("… and {left} more arguments"));
-        is_whole = false;
-    }
-    (shown, is_whole)
 }
 
 fn clean(text: String) -> String {

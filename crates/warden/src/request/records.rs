@@ -4,8 +4,8 @@ use crate::approvals::Approval;
 use crate::caller::Caller;
 use crate::decision::Judged;
 use crate::jails::Prisoner;
-use crate::ledger::{self, Argv, Id, Record};
-use crate::plan::{Plan, RequestId, Unplanned};
+use crate::ledger::{self, Argv, Id, Record, RequestId};
+use crate::plan::{Plan, Unplanned};
 
 fn ledger_caller(caller: &Caller, prisoner: Option<&Prisoner>) -> ledger::Caller {
     ledger::Caller {

@@ -4,9 +4,10 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::{Origin, Run, Running, Shared, State};
+use super::{Run, Running, Shared, State};
 use crate::approvals::{Approval, Bequest, Now};
 use crate::ledger::Id;
+use crate::plan::Origin;
 use crate::process::usage::Tree;
 use crate::process::{self, Identity};
 

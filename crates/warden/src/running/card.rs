@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use clawrden_api::Caller;
 
 use crate::caller::told_container;
-use crate::containers::Whereabouts;
-use crate::decision::Approved;
 use crate::jails::Prisoner;
 use crate::ledger::{Method, Started};
+use crate::plan::Plan;
 use crate::redaction;
-use crate::request::cut;
+use crate::shown::cut;
+use crate::whereabouts::Whereabouts;
 
 /// Bytes of an argument vector that are shown.
 const SHOWN: usize = 4 * 1024;
@@ -49,9 +49,8 @@ struct Words {
 }
 
 impl Card {
-    /// What `approved` is, started as `started` says.
-    pub(crate) fn new(approved: &Approved, started: &Started) -> Self {
-        let plan = approved.plan();
+    /// What `plan` is, let to run by `rule` and started as `started` says.
+    pub(crate) fn new(plan: &Plan, rule: Option<Arc<str>>, started: &Started) -> Self {
         let executors = ["mirror", "ghost", "local"];
         let executor = executors.into_iter().find(|name| *name == started.executor);
         Self {
@@ -63,7 +62,7 @@ impl Card {
             words: Words::new(|| plan.invocation.argv()),
             executor: executor.unwrap_or_default(),
             method: Some(started.method),
-            rule: approved.rule(),
+            rule,
             run_as: started.run_as.as_ref().map(|found| found.user.clone()),
             recording: started.record.clone(),
             began: now(),

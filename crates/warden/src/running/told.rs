@@ -7,8 +7,7 @@ use clawrden_api::{RunningEntry, RunningList};
 
 use super::{Order, Running, Shared, State};
 use crate::jails::JailName;
-use crate::ledger::{Id, Method};
-use crate::plan::RequestId;
+use crate::ledger::{Id, Method, RequestId};
 use crate::process::tree::Snapshot;
 use crate::process::usage::{Tree, usage};
 
@@ -156,7 +155,8 @@ fn shortest(id: &str, ids: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::running::{Card, Origin};
+    use crate::plan::Origin;
+    use crate::running::Card;
 
     fn running(ids: &[RequestId]) -> (Arc<Running>, Vec<crate::running::Run>) {
         let running = Arc::new(Running::default());

@@ -31,9 +31,9 @@ impl Control {
         let entry = self.within(actor, &request.id)?;
         // One person's rule would take the place of the others' word, for ever; by the policy of the moment as well.
         let case = self.0.approvals.case(&entry.id).map_err(answer_error)?;
-        let by_now = case.and_then(|case| case.wants(&self.0.jails));
+        let by_now = case.and_then(|case| case.approvers(&self.0.jails));
         let is_laid_down =
-            entry.approvals.is_some() || by_now.is_some_and(|wants| !wants.is_empty());
+            entry.approvals.is_some() || by_now.is_some_and(|approvers| !approvers.is_empty());
         if is_laid_down || self.0.is_own_request(actor, &entry) {
             let text = "who answers this is laid down in the policy, or its user is the one who asks: no rule is made of \
                         one person's yes";

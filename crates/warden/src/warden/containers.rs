@@ -6,11 +6,12 @@ use std::path::Path;
 use futures_util::future::join_all;
 
 use super::Warden;
-use crate::containers::{Door, Doors, JAIL_LABEL, short};
+use crate::containers::{Door, Doors, JAIL_LABEL};
 use crate::engine::{EngineError, Listed, Mount, MountKind, Running};
 use crate::holds::Scope;
 use crate::jails::JailName;
-use crate::running::Origin;
+use crate::plan::Origin;
+use crate::whereabouts::short;
 
 /// Containers that are ended or frozen at the same time; the engine does no more at once anyhow.
 const AT_ONCE: usize = 16;

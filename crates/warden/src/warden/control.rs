@@ -18,7 +18,7 @@ use crate::again::Case;
 use crate::approvals::{self, AnswerError, Now, Part, Seen};
 use crate::control::access::unknown;
 use crate::control::{AccessChange, Actor, Backend, Format, Peer, Readiness, Refusal, Verdict};
-use crate::ledger::{self, Id, LedgerError, Record};
+use crate::ledger::{self, Id, LedgerError, Listener as _, Record};
 use crate::request::denied;
 
 /// How far the promises hold where the warden serves its own user and no other.
@@ -123,7 +123,7 @@ impl Backend for Control {
     }
 
     fn events(&self) -> crate::events::Events {
-        self.0.ledger.events().clone()
+        self.0.events.clone()
     }
 
     fn config(&self) -> Result<ConfigInfo, ErrorBody> {
@@ -227,7 +227,8 @@ impl Backend for Control {
             self.judge_again(id, case.as_deref(), &verdict.who)?;
         }
         // A changed list of approvers holds for everybody who has answered and for who answers now.
-        let wants = case.as_ref().and_then(|case| case.wants(&self.0.jails));
+        let by_now = case.as_ref().and_then(|case| case.approvers(&self.0.jails));
+        let wants = by_now.map(|approvers| approvals::wants(&approvers));
         let holds = |token: &str| self.0.token_holds(token);
         let moment = approvals::Moment { wants: wants.as_ref(), holds: &holds };
         let chat = actor.doors.chat.as_ref().map(|user| ledger::Chat {
@@ -386,7 +387,7 @@ impl Control {
             Record::Denied(ledger::Answered { reason, ..answered })
         };
         let told: Vec<Record> = requests.into_iter().map(answered).collect();
-        warden.ledger.events().recorded(&told);
+        warden.events.recorded(&told);
         let rule = objection.rule.as_ref().map_or_else(String::new, |rule| format!(" ({rule})"));
         let text = format!(
             "request {id} cannot be approved: the policy in force by now denies it{rule}: {}; its caller is told",

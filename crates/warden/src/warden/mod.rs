@@ -8,6 +8,7 @@ mod control;
 mod engine;
 mod grants;
 mod jails;
+mod listener;
 mod lookups;
 mod metrics;
 mod neighbours;
@@ -38,6 +39,7 @@ use crate::config::Config;
 use crate::containers::{Containers, Members};
 use crate::control::Access;
 use crate::engine::Engine;
+use crate::events::Events;
 use crate::executor::{Ghosts, Glances, Pool};
 use crate::handed::HandedOff;
 use crate::holds::Holds;
@@ -80,6 +82,8 @@ pub(crate) struct Warden {
     pub(crate) pool: Arc<Pool>,
     pub(crate) ghosts: Ghosts,
     pub(crate) ledger: Arc<Ledger>,
+    /// What happens, for whoever listens.
+    pub(crate) events: Events,
     pub(crate) recordings: Arc<Recordings>,
     /// What makes history fast.
     pub(crate) index: Arc<Index>,

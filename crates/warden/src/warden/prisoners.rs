@@ -8,12 +8,11 @@ use clawrden_api::{ErrorBody, ErrorCode, PolicySource, PrisonerAnswer, PrisonerR
 use clawrden_policy::{Layer, Policy, Source};
 use tokio::sync::watch;
 
+use super::listener::listen;
 use super::serve::ServeError;
 use super::{Door, Warden};
 use crate::approvals::Now;
-use crate::containers::Whereabouts;
 use crate::control::Peer;
-use crate::intercom::listen;
 use crate::jails::shims::is_tool_name;
 use crate::jails::{Baseline, InForce, Jail, JailName, Origin, Prisoner};
 use crate::ledger::{self, Argv, Record};
@@ -21,6 +20,7 @@ use crate::policies::{Brought, Sourced, known};
 use crate::process::{Identity, Namespaces};
 use crate::redaction;
 use crate::sockets::{Bound, bind_private};
+use crate::whereabouts::Whereabouts;
 
 impl Warden {
     /// Makes a jail and listens on its socket.

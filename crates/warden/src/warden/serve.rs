@@ -23,6 +23,7 @@ use crate::config::{Config, ConfigError, ExitCodes, File};
 use crate::containers::{Containers, Members};
 use crate::control::{Access, AccessError, Limits};
 use crate::engine::Engine;
+use crate::events::Events;
 use crate::executor::{Ghosts, Glances, Pool, clear_doors, reap};
 use crate::handed::HandedOff;
 use crate::holds::Holds;
@@ -153,6 +154,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let options = ledger::Options { dry_run: config.dry_run, ..settings.options() };
     let (ledger, recovery) = Ledger::open(&audit, &options)?;
     let ledger = Arc::new(ledger);
+    let events = Events::default();
+    ledger.tell(events.clone());
     let index = Arc::new(Index::of(&ledger));
     let control_path = config.control.clone().unwrap_or_else(|| places.control_socket());
     let control = bind_private(&control_path, places.control_mode())?;
@@ -189,6 +192,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         pool: Arc::clone(&pool),
         ghosts: Ghosts::new(audit.clone(), &places.run(), places.state()),
         ledger,
+        events,
         recordings: Arc::new(Recordings::beside(&audit)),
         index,
         proving: Proving::default(),
@@ -295,7 +299,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         () = warden.attend() => "the last prisoner ended",
     };
     tracing::info!(why, "the warden goes down");
-    warden.ledger.events().close();
+    warden.events.close();
     following.abort();
     meeting.abort();
     listening.abort();

@@ -17,9 +17,10 @@ use crate::handed::Tool;
 use crate::holds::{HoldError, Scope};
 use crate::jails::{JailName, Prisoner};
 use crate::ledger::{self, Id, Record};
+use crate::plan::Origin;
 use crate::plan::Plan;
 use crate::process::tree::{Scope as Tree, end_tree, freeze_tree, thaw_tree};
-use crate::running::{Order, Origin};
+use crate::running::Order;
 use crate::switch::SwitchError;
 
 impl Warden {

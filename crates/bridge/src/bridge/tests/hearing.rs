@@ -1,7 +1,7 @@
 //! What people say while something else takes long.
 
 use super::*;
-use crate::service::Heard;
+use crate::heard::Heard;
 use crate::taps::Taps;
 
 impl House {

@@ -8,10 +8,10 @@ use clawrden_warden::ledger::Export;
 
 use super::filter::Which;
 use super::ledger;
-use crate::failure::{Failure, Outcome};
+use crate::connection::{Connection, block_on};
+use crate::elsewhere::AskWarden;
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::output::count;
-use crate::verbs::elsewhere::AskWarden;
-use crate::verbs::{Connection, block_on, chain, done};
 
 const HELP: &str = "\
 In CSV an argument vector is a JSON array in one cell, and a cell that a spreadsheet would take for a formula begins with

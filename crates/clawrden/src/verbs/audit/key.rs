@@ -6,9 +6,8 @@ use clawrden_warden::ledger::PublicKey;
 use serde::Serialize;
 
 use super::{folder, ledger};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::output::print_json;
-use crate::verbs::{chain, done};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clawrden_warden::config::File as Settings;
 use clawrden_warden::ledger::{Found, LedgerError, Lines};
 
-use crate::failure::{Failure, Outcome};
-use crate::verbs::{chain, done, places};
+use crate::connection::places;
+use crate::failure::{Failure, Outcome, chain, done};
 
 mod export;
 mod filter;

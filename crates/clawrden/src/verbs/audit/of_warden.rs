@@ -6,9 +6,9 @@ use std::time::Duration;
 use clawrden_api::{ClientError, ErrorBody, ErrorCode, LedgerProof, LedgerProved, display};
 
 use super::verify;
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::output::{Tone, paint, print_answer};
-use crate::verbs::{ask, done};
 use crate::when;
 
 /// How often it is asked whether the proof is made.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{IndexStatus, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::print_answer;
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 The index makes history fast and has no authority: it is made from the ledger, which stays as it is. The warden makes it

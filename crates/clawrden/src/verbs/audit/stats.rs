@@ -10,9 +10,8 @@ use serde_json::Value;
 
 use super::each_line;
 use super::filter::Which;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, cell, print_answer, print_table, table};
-use crate::verbs::done;
 use crate::when;
 
 /// Tools and jails that are shown.

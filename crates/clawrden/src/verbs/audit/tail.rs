@@ -11,9 +11,8 @@ use clawrden_api::display;
 use serde_json::Value;
 
 use super::{each_line, ledger};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, paint};
-use crate::verbs::done;
 use crate::when;
 
 /// How often it is looked whether something came.

@@ -11,10 +11,10 @@ use clawrden_warden::ledger::{
 use serde::Serialize;
 
 use super::{folder, ledger, of_warden};
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::bounded::read_bounded;
+use crate::elsewhere::AskWarden;
+use crate::failure::{Failure, Outcome, REFUSED, chain, done};
 use crate::output::{Tone, paint, print_json};
-use crate::verbs::elsewhere::AskWarden;
-use crate::verbs::{chain, done, read_bounded};
 
 /// Exit code: the ledger cannot be read.
 pub(super) const UNREADABLE: u8 = 6;

@@ -8,8 +8,8 @@ use clawrden_protocol::RequestV2;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::Answer;
+use crate::connection::socket;
 use crate::verbs::heard::{self, Heard};
-use crate::verbs::socket;
 
 /// Asks, and waits for as long as the warden lets it. `notice` hears what is waited for.
 pub(super) fn ask(argv: &[Vec<u8>], cwd: &[u8], notice: impl FnMut(&str)) -> Answer {

@@ -10,10 +10,11 @@ pub(super) use clawrden_warden::what_if::problems;
 use serde::Serialize;
 
 use super::{Files, STOCK};
-use crate::failure::{Failure, Outcome, REFUSED};
+use crate::bounded::read_bounded;
+use crate::connection::{Connection, block_on, places};
+use crate::elsewhere::AskWarden;
+use crate::failure::{Failure, Outcome, REFUSED, chain};
 use crate::output::{Tone, count, paint, print_json};
-use crate::verbs::elsewhere::AskWarden;
-use crate::verbs::{Connection, block_on, chain, places, read_bounded};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:

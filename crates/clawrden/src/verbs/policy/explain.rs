@@ -12,10 +12,10 @@ use clawrden_warden::what_if::{Asked, explained};
 use clawrden_warden::{LinksHere, meant_here};
 
 use super::{Choice, painted, tone};
+use crate::connection::ask;
+use crate::elsewhere::{self, AskWarden};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
-use crate::verbs::ask;
-use crate::verbs::elsewhere::{self, AskWarden};
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::check::coloured;
 use super::{Files, STOCK, said};
+use crate::bounded::read_bounded;
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
-use crate::verbs::read_bounded;
 
 const EXAMPLES: &str = "\
 Exit codes, besides those of every verb:

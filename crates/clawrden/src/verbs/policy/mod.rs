@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use clap::builder::PossibleValuesParser;
 use clawrden_policy::{Layer, LoadError, Policy, Source};
 use clawrden_warden::layers;
 
+use crate::connection::places;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Tone, paint};
-use crate::verbs::places;
+use crate::run::profiles;
 
 mod check;
 mod explain;
@@ -23,11 +23,6 @@ mod show;
 mod simulate;
 mod suggest;
 mod test;
-
-/// The stock profiles by name.
-pub(crate) fn profiles() -> PossibleValuesParser {
-    Policy::profiles().collect::<Vec<_>>().into()
-}
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,10 +10,10 @@ use clawrden_api::{
 use serde::Serialize;
 
 use super::painted;
-use crate::failure::{Failure, Outcome};
+use crate::connection::ask;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, count, paint, print_answer, print_json};
 use crate::verbs::answer::agree;
-use crate::verbs::{ask, done};
 
 /// Digits of a rule's id.
 const DIGITS: usize = 8;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use clawrden_api::{HistoryEntry, HistoryQuery, SimulateRequest};
 
+use crate::connection::{Connection, block_on};
 use crate::failure::Failure;
-use crate::verbs::{Connection, block_on};
 use crate::when;
 
 /// Requests that are asked for at once, and the most that the warden gives.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clawrden_api::{PolicyReloaded, display};
 
-use crate::failure::Outcome;
+use crate::connection::ask;
+use crate::failure::{Outcome, done};
 use crate::output::{Tone, paint, print_answer};
-use crate::verbs::{ask, done};
 
 const EXAMPLES: &str = "\
 The warden reads changed files by itself; this is for where it cannot see them change, and to learn what came of it.

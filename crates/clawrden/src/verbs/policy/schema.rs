@@ -4,8 +4,7 @@ use std::io::Write;
 
 use clawrden_policy::Policy;
 
-use crate::failure::{Failure, Outcome};
-use crate::verbs::done;
+use crate::failure::{Failure, Outcome, done};
 
 const EXAMPLES: &str = "\
 Exit codes: those of every verb.

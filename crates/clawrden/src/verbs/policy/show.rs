@@ -8,10 +8,10 @@ use clawrden_policy::{Policy, Source};
 use serde::Serialize;
 
 use super::Choice;
-use crate::failure::{Failure, Outcome};
+use crate::connection::ask;
+use crate::elsewhere::AskWarden;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{count, print_answer, print_json};
-use crate::verbs::elsewhere::AskWarden;
-use crate::verbs::{ask, done};
 use crate::when;
 
 const EXAMPLES: &str = "\

@@ -8,9 +8,9 @@ use clawrden_warden::what_if::Comparison;
 
 use super::past::Past;
 use super::{Choice, tone};
+use crate::connection::ask;
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, cell, count, paint, print_answer, print_table, table};
-use crate::verbs::ask;
 
 const EXAMPLES: &str = "\
 Each request in the history is judged again, by its arguments, directory, jail and caller; a tool is taken by the name \

@@ -8,10 +8,12 @@ use clawrden_warden::what_if::past;
 use serde::Serialize;
 
 use super::past::Past;
-use super::{Choice, Chosen, of_warden, painted, profiles};
-use crate::failure::{Failure, Outcome};
+use super::{Choice, Chosen, of_warden, painted};
+use crate::connection::{ask, places};
+use crate::elsewhere;
+use crate::failure::{Failure, Outcome, done};
 use crate::output::{Tone, cell, count, paint, print_json, print_table, table};
-use crate::verbs::{ask, done, elsewhere, places};
+use crate::run::profiles;
 
 /// Most rules, and most commands of the lists below them, that people are shown.
 const SHOWN: usize = 20;

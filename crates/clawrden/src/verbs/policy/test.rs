@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::check;
 use super::{Choice, under_ceiling};
+use crate::bounded::read_bounded;
 use crate::failure::{Failure, Outcome, REFUSED};
 use crate::output::{Tone, count, paint, print_json};
-use crate::verbs::read_bounded;
 
 const EXAMPLES: &str = "\
 A file of tests has `tests:` and nothing else, written as in a policy. It is judged by the whole policy: the ceiling, \

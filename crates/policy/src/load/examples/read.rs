@@ -3,7 +3,7 @@
 
 use super::super::report::Report;
 use super::super::yaml::{At, Node, Value};
-use crate::decision::Action;
+use crate::action::Action;
 use crate::matchers::words;
 
 /// Most examples in one file: those of rules and `tests` together.

@@ -23,7 +23,7 @@ impl Structured {
         here: Here<'_>,
     ) -> Result<(), Unmet<'_>> {
         if let Some(script) = &self.script {
-            let plain = argv.len() <= MAX_WORDS && script.value.is_plain(argv);
+            let plain = argv.len() <= MAX_WORDS && (script.value)(argv);
             return if plain { Ok(()) } else { Err(script.unmet("script")) };
         }
         match reading {

@@ -6,7 +6,7 @@ use super::super::argv::FlagUse;
 use super::super::argv::Reading;
 use super::super::flag::{FlagPattern, flag_like};
 use super::{FlagList, Key, Set, Unmet};
-use crate::decision::Action;
+use crate::action::Action;
 use crate::tools::Arity;
 
 /// The key `flags`, and `globals` beside it.

@@ -20,9 +20,8 @@ use super::args::{Need, Overmatch};
 use super::argv::{Reading, Subcommand};
 use super::flag::FlagPattern;
 use super::operand::OperandPattern;
-use crate::decision::Action;
+use crate::action::Action;
 use crate::facts::Links;
-use crate::through::Script;
 
 pub(crate) use self::operands::Match;
 pub(crate) use self::places::PLACE_HELP;
@@ -36,8 +35,11 @@ pub(crate) struct Structured {
     operands: Operands,
     inside: Option<Key<Places>>,
     /// In an `allow`, alone: the arguments are a program in this language that only prints.
-    script: Option<Key<Script>>,
+    script: Option<Key<Plain>>,
 }
+
+/// Whether arguments are surely a program that only edits and prints, and options that say how.
+pub(crate) type Plain = fn(&[&[u8]]) -> bool;
 
 /// The value of one key, and how it was written.
 #[derive(Debug)]
@@ -129,11 +131,9 @@ impl Structured {
         self.inside.is_some()
     }
 
-    /// Sets `script`; the error says what would be right.
-    pub(crate) fn set_script(&mut self, word: &str) -> Result<(), String> {
-        let value = Script::named(word).ok_or("write `sed` or `awk`")?;
-        self.script = Some(Key::new(value, &[word]));
-        Ok(())
+    /// Sets `script` to the language of this name.
+    pub(crate) fn set_script(&mut self, name: &str, is_plain: Plain) {
+        self.script = Some(Key::new(is_plain, &[name]));
     }
 
     /// Adds one entry of `matches`: the expression as it was written, and compiled.

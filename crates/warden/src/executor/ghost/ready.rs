@@ -10,13 +10,14 @@ use super::secrets::Values;
 use super::user::Who;
 use super::workspace::{Kept, Shared};
 use super::{image, secrets, user, workspace};
-use crate::containers::{Vantage, Whereabouts};
+use crate::containers::Vantage;
 use crate::engine::{Container, Details, EngineError, Image, Mount};
 use crate::executor::whereabouts;
 use crate::intercom::Reply;
 use crate::plan::{Judges, Plan, PlanError};
 use crate::process::Namespaces;
 use crate::warden::Warden;
+use crate::whereabouts::Whereabouts;
 
 /// Why a ghost is not made.
 pub(super) enum Unmade {

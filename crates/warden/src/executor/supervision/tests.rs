@@ -7,8 +7,9 @@ use std::process::{Child, Command};
 use clawrden_policy::{Recorded as What, Recording};
 
 use super::*;
+use crate::plan::Origin;
 use crate::recording::{Recordings, Secrets, Subject};
-use crate::running::{Card, Order, Origin, Running};
+use crate::running::{Card, Order, Running};
 
 /// A recorded run whose runner is a process in a container, so to say, that does nothing that it is told.
 struct Scene {

@@ -6,14 +6,13 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use super::Line;
-use super::connection::Door;
+use super::Warden;
 use crate::caller::Caller;
+use crate::intercom::{Door, Line};
 use crate::jails::Jail;
 use crate::request::conduct;
 use crate::sys::limits::is_last_descriptor;
 use crate::sys::peer::peer_of;
-use crate::warden::Warden;
 
 /// How long to wait after `accept` failed for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(5);
@@ -22,7 +21,7 @@ const BREATH: Duration = Duration::from_millis(5);
 const ROOM: usize = 8;
 
 /// Serves `jail`'s socket until `closing`.
-pub(crate) async fn listen(
+pub(super) async fn listen(
     warden: Arc<Warden>,
     jail: Arc<Jail>,
     listener: UnixListener,

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Count, Times};
-use crate::ledger::Record;
+use super::Record;
+use crate::metrics::{Count, Times};
 
 /// The events, in the order of [`place`]; each as it stands in the ledger.
 pub(crate) const EVENTS: [&str; 43] = [

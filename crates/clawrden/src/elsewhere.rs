@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use clawrden_api::{Client, Trust};
 
-use crate::failure::Failure;
-use crate::verbs::{chain, read_bounded};
+use crate::bounded::read_bounded;
+use crate::failure::{Failure, chain};
 
 /// Bytes of a file with a token.
 const MAX_TOKEN: u64 = 4096;
