@@ -5,9 +5,13 @@ use thiserror::Error;
 
 use super::names::Piece;
 
+mod braces;
 mod few;
+mod run;
 
-use few::{SMALL, run_few};
+use braces::expand_braces;
+pub(crate) use braces::{count_spellings, spellings};
+use run::{run_parts, run_pieces, run_single, run_table, telling};
 
 /// Longest pattern, in bytes, that is accepted.
 pub(crate) const MAX_PATTERN_BYTES: usize = 1024;
@@ -289,28 +293,6 @@ fn plain(mut source: &[u8], kind: Kind) -> &[u8] {
     source
 }
 
-/// The texts that the braces of `source` spell out, each still a pattern.
-pub(crate) fn spellings(source: &str) -> Result<Vec<String>, GlobError> {
-    let spelled = expand_braces(source.as_bytes())?;
-    Ok(spelled.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
-}
-
-/// How many texts the braces of `source` spell out, or more; 1 without braces. Nothing is spelled out for it.
-pub(crate) fn count_spellings(source: &str) -> usize {
-    let (mut all, mut choices) = (1_usize, 1_usize);
-    for byte in source.bytes().skip_while(|byte| *byte != b'{') {
-        match byte {
-            b',' => choices += 1,
-            b'}' => {
-                all = all.saturating_mul(choices);
-                choices = 1;
-            }
-            _ => {}
-        }
-    }
-    all.saturating_mul(choices)
-}
-
 /// Puts a backslash before everything that [`Glob::new`] would take as special.
 pub(crate) fn escape_into(byte: char, out: &mut String) {
     if matches!(byte, '*' | '?' | '[' | ']' | '{' | '}' | ',' | '\\') {
@@ -327,76 +309,6 @@ fn tree_root(tokens: &[Token]) -> Option<Vec<Token>> {
         directory.push(Token::Byte(b'/'));
     }
     Some(directory)
-}
-
-/// Spells out `{a,b}`: `x{a,b}y` is `xay` and `xby`.
-fn expand_braces(source: &[u8]) -> Result<Vec<Vec<u8>>, GlobError> {
-    let mut done: Vec<Vec<u8>> = vec![Vec::new()];
-    let mut rest = source;
-    while let Some((&byte, after)) = rest.split_first() {
-        match byte {
-            b'\\' => {
-                let Some((&escaped, after)) = after.split_first() else {
-                    return Err(GlobError::DanglingEscape);
-                };
-                done.iter_mut().for_each(|text| text.extend([b'\\', escaped]));
-                rest = after;
-            }
-            b'{' => {
-                let (choices, after) = read_choices(after)?;
-                if done.len() * choices.len() > MAX_ALTERNATIVES {
-                    return Err(GlobError::TooManyAlternatives);
-                }
-                done = done
-                    .iter()
-                    .flat_map(|head| choices.iter().map(move |tail| [&head[..], tail].concat()))
-                    .collect();
-                rest = after;
-            }
-            _ => {
-                done.iter_mut().for_each(|text| text.push(byte));
-                rest = after;
-            }
-        }
-    }
-    Ok(done)
-}
-
-/// Reads up to the closing brace; gives the choices and what follows it.
-fn read_choices(text: &[u8]) -> Result<(Vec<Vec<u8>>, &[u8]), GlobError> {
-    let mut choices = vec![Vec::new()];
-    let mut current = Vec::new();
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match byte {
-            b'}' => {
-                if let Some(last) = choices.last_mut() {
-                    *last = current;
-                }
-                return Ok((choices, rest));
-            }
-            b'{' => return Err(GlobError::NestedBrace),
-            b',' => {
-                if let Some(last) = choices.last_mut() {
-                    *last = std::mem::take(&mut current);
-                }
-                if choices.len() == MAX_ALTERNATIVES {
-                    return Err(GlobError::TooManyAlternatives);
-                }
-                choices.push(Vec::new());
-            }
-            b'\\' => {
-                let Some((&escaped, after)) = rest.split_first() else {
-                    return Err(GlobError::DanglingEscape);
-                };
-                current.extend([b'\\', escaped]);
-                rest = after;
-            }
-            _ => current.push(byte),
-        }
-    }
-    Err(GlobError::OpenBrace)
 }
 
 fn tokenise(source: &[u8], kind: Kind) -> Result<Vec<Token>, GlobError> {
@@ -449,180 +361,6 @@ fn read_class(text: &[u8], slash: bool) -> Result<(Token, &[u8]), GlobError> {
                 rest = after;
             }
             _ => ranges.push((low, low)),
-        }
-    }
-}
-
-/// One kind of star: on a mismatch the last star takes one byte more. An earlier star cannot help:
-/// what it could reach, the later one reaches too, and neither path star gets over a slash.
-/// With an open end the tokens need to match only the front of the text.
-fn run_single(tokens: &[Token], open: bool, text: &[u8]) -> bool {
-    let (mut at, mut pos) = (0, 0);
-    let mut resume: Option<(usize, usize)> = None;
-    while pos < text.len() {
-        match tokens.get(at) {
-            Some(Token::Star | Token::Deep) => {
-                resume = Some((at, pos));
-                at += 1;
-                continue;
-            }
-            Some(token) if token.takes(text[pos]) => {
-                at += 1;
-                pos += 1;
-                continue;
-            }
-            None if open => return true,
-            _ => {}
-        }
-        let Some((star, taken)) = resume else { return false };
-        if tokens[star] == Token::Star && text[taken] == b'/' {
-            return false;
-        }
-        resume = Some((star, taken + 1));
-        at = star + 1;
-        pos = taken + 1;
-    }
-    tokens[at..].iter().all(Token::is_star)
-}
-
-/// Both kinds of star: the set of token positions that can be reached, moved on byte by byte.
-fn run_table(tokens: &[Token], open: bool, text: &[u8]) -> bool {
-    let mut here = vec![false; tokens.len() + 1];
-    let mut next = vec![false; tokens.len() + 1];
-    here[0] = true;
-    skip_stars(tokens, &mut here);
-    for &byte in text {
-        if open && here[tokens.len()] {
-            return true;
-        }
-        step(tokens, byte, &here, &mut next);
-        std::mem::swap(&mut here, &mut next);
-    }
-    here[tokens.len()]
-}
-
-/// The same over a text with gaps, each of which may be anything: behind a gap every later position
-/// can be reached.
-fn run_parts(tokens: &[Token], parts: &[&[u8]]) -> bool {
-    let mut here = vec![false; tokens.len() + 1];
-    let mut next = vec![false; tokens.len() + 1];
-    here[0] = true;
-    skip_stars(tokens, &mut here);
-    for (number, part) in parts.iter().enumerate() {
-        if number > 0 {
-            let Some(first) = here.iter().position(|reached| *reached) else { return false };
-            here[first..].fill(true);
-        }
-        for &byte in *part {
-            step(tokens, byte, &here, &mut next);
-            std::mem::swap(&mut here, &mut next);
-        }
-    }
-    here[tokens.len()]
-}
-
-/// Places in a pattern that are reached: without, and with a telling byte of it that is known.
-type Reached = [Vec<bool>; 2];
-
-/// The same for a text in pieces. A gap that would have to supply all that tells the pattern from others
-/// is no reason to hold the text for what the pattern means: `telling` says which of its literal bytes
-/// count, and one of them must be known.
-fn run_pieces<'p>(
-    tokens: &[Token],
-    telling: &dyn Fn(usize) -> bool,
-    pieces: impl Iterator<Item = Piece<'p>>,
-) -> bool {
-    if tokens.len() < SMALL {
-        return run_few(tokens, telling, pieces);
-    }
-    let none = || vec![false; tokens.len() + 1];
-    let (mut here, mut next): (Reached, Reached) = ([none(), none()], [none(), none()]);
-    here[0][0] = true;
-    skip_stars(tokens, &mut here[0]);
-    let mut starts = true;
-    for (gap, part) in pieces {
-        for reached in &mut here {
-            match gap {
-                None => {}
-                Some(true) => {
-                    let first = reached.iter().position(|reached| *reached);
-                    reached[first.unwrap_or(tokens.len() + 1)..].fill(true);
-                }
-                Some(false) => fill_flat(tokens, reached, starts),
-            }
-        }
-        for &byte in part {
-            for (reached, next) in here.iter().zip(&mut next) {
-                step(tokens, byte, reached, next);
-            }
-            let tells = |at: &usize| {
-                here[0][*at]
-                    && tokens[*at].tells()
-                    && tokens[*at].takes(byte)
-                    && byte != b'/'
-                    && telling(*at)
-            };
-            for at in (0..tokens.len()).filter(tells) {
-                next[1][at + 1] = true;
-            }
-            skip_stars(tokens, &mut next[1]);
-            std::mem::swap(&mut here, &mut next);
-        }
-        if let Some(last) = part.last() {
-            starts = *last == b'/';
-        } else if gap.is_some() {
-            starts = false;
-        }
-    }
-    here[1][tokens.len()]
-}
-
-/// What a gap without slashes can go on to. At the start of a component a shell's pattern finds no name
-/// that begins with a dot.
-fn fill_flat(tokens: &[Token], reached: &mut [bool], starts: bool) {
-    let before = reached.to_vec();
-    let mut inside = vec![false; reached.len()];
-    for at in 0..tokens.len() {
-        let hidden = starts && tokens[at] == Token::Byte(b'.');
-        let begins = before[at] && !hidden;
-        if (begins || inside[at]) && tokens[at] != Token::Byte(b'/') {
-            inside[at + 1] = true;
-        }
-    }
-    for (reached, inside) in reached.iter_mut().zip(inside) {
-        *reached |= inside;
-    }
-    skip_stars(tokens, reached);
-}
-
-/// Which literal bytes of a name tell it from others: those before its ending, where there are any.
-fn telling(tokens: &[Token]) -> impl Fn(usize) -> bool {
-    let from = tokens.iter().rposition(|token| *token == Token::Byte(b'/')).map_or(0, |at| at + 1);
-    let dot =
-        tokens.iter().rposition(|token| *token == Token::Byte(b'.')).filter(|dot| *dot >= from);
-    let stem = |dot: usize| tokens[from..dot].iter().any(Token::tells);
-    let end = dot.filter(|dot| stem(*dot)).unwrap_or(usize::MAX);
-    move |at| at < end
-}
-
-fn step(tokens: &[Token], byte: u8, here: &[bool], next: &mut [bool]) {
-    next.fill(false);
-    for (at, token) in tokens.iter().enumerate().filter(|(at, _)| here[*at]) {
-        match token {
-            Token::Deep => next[at] = true,
-            Token::Star => next[at] |= byte != b'/',
-            _ if token.takes(byte) => next[at + 1] = true,
-            _ => {}
-        }
-    }
-    skip_stars(tokens, next);
-}
-
-/// A star may also be nothing.
-fn skip_stars(tokens: &[Token], reached: &mut [bool]) {
-    for (at, token) in tokens.iter().enumerate() {
-        if reached[at] && token.is_star() {
-            reached[at + 1] = true;
         }
     }
 }

@@ -11,6 +11,7 @@ mod bell;
 mod blocks;
 mod books;
 mod dropped;
+mod encoded;
 mod error;
 mod export;
 mod filter;
@@ -80,11 +81,12 @@ pub(crate) use writer::MAX_OWED;
 use anchor::Anchors;
 use bell::Bell;
 use books::Books;
+use encoded::Encoded;
 use flusher::{Flusher, Shared};
 use keys::Key;
 use place::Place;
 use wake::Wake;
-use writer::{Encoded, Writer};
+use writer::Writer;
 
 /// How long somebody waits for the disk.
 const DISK_WITHIN: Duration = Duration::from_secs(30);

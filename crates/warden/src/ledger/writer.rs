@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::about::{DiskFailed, Opened, SCHEMA};
-use super::books::{Books, place as place_of};
+use super::books::Books;
+use super::encoded::{Body, Encoded};
 use super::error::LedgerError;
 use super::head::NO_SEAL;
 use super::keys::Key;
-use super::line::{self, Hex, MAX_LINE, Stamp};
+use super::line::{self, Hex, Stamp};
 use super::options::Options;
 use super::place::Place;
 use super::record::{Record, Recovered};
@@ -64,49 +65,6 @@ pub(super) struct Head {
     pub(super) seq: u64,
     /// Its hash.
     pub(super) hash: Hex,
-}
-
-/// Records in JSON, ready to be given their places.
-pub(super) struct Encoded {
-    bytes: Vec<u8>,
-    /// Where each ends, and what it is counted as.
-    ends: Vec<(usize, usize)>,
-}
-
-/// One of them.
-#[derive(Clone, Copy)]
-struct Body<'a> {
-    text: &'a [u8],
-    counts_as: usize,
-}
-
-impl Encoded {
-    pub(super) fn new(records: &[Record]) -> Result<Self, LedgerError> {
-        let mut bytes = Vec::with_capacity(512 * records.len());
-        let mut ends = Vec::with_capacity(records.len());
-        for record in records {
-            line::encode(record, &mut bytes).map_err(|e| LedgerError::Encode(e.to_string()))?;
-            ends.push(bytes.len());
-        }
-        line::mark(records, &mut bytes, &mut ends);
-        let mut start = 0;
-        for &end in &ends {
-            // The parts of a line around the record take less than 512 bytes.
-            let long = end - start;
-            if long > MAX_LINE - 512 {
-                return Err(LedgerError::TooLong { bytes: long, limit: MAX_LINE - 512 });
-            }
-            start = end;
-        }
-        let ends = ends.into_iter().zip(records.iter().map(place_of)).collect();
-        Ok(Self { bytes, ends })
-    }
-
-    fn bodies(&self) -> impl Iterator<Item = Body<'_>> + Clone {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|&(end, _)| end));
-        let all = starts.zip(&self.ends);
-        all.map(|(from, &(to, counts_as))| Body { text: &self.bytes[from..to], counts_as })
-    }
 }
 
 /// The writing end of a ledger.

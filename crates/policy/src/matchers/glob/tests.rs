@@ -1,3 +1,4 @@
+use super::few::SMALL;
 use super::*;
 
 fn text(pattern: &str, text: &str) -> bool {
