@@ -62,24 +62,34 @@ pub(crate) struct Driver {
 impl Driver {
     fn start() -> Self {
         let home = tempfile::Builder::new().prefix("clawrden-browser-").tempdir().unwrap();
-        let mut child = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=WARNING"])
-            .env("HOME", home.path())
-            .env("TMPDIR", home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = said.lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            let port = line.split("successfully on port ").nth(1)?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        // It must not be stopped by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port: port.expect("the driver says its port"), home }
+        loop {
+            let mut child = Command::new("chromedriver")
+                .args(["--port=0", "--log-level=WARNING"])
+                .env("HOME", home.path())
+                .env("TMPDIR", home.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let said = BufReader::new(child.stdout.take().unwrap());
+            let (mut lines, mut before) = (said.lines().map_while(Result::ok), Vec::new());
+            let port = lines.find_map(|line| {
+                let port = line.split("successfully on port ").nth(1);
+                let port = port.and_then(|port| port.trim_end_matches('.').parse().ok());
+                before.push(line);
+                port
+            });
+            if let Some(port) = port {
+                // It must not be stopped by a full pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Self { child, port, home };
+            }
+            let ended = child.wait().unwrap();
+            // It takes the port that it got of IPv4 for IPv6 as well, where somebody else may have it.
+            let is_taken = before.iter().any(|line| line.contains("port not available"));
+            assert!(is_taken, "the driver says no port, and ends with {ended}: {before:?}");
+        }
     }
 
     /// A browser of its own, of this size.
