@@ -323,7 +323,7 @@ impl Index {
             store.shrink();
         }
         memory::trim();
-        memory::forget_files();
+        memory::forget_program();
     }
 }
 

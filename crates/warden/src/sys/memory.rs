@@ -23,20 +23,30 @@ pub(crate) fn trim() {
     }
 }
 
-/// Lets go of what is mapped of files and is as the files have it: the code of the program and of its libraries, most of which
-/// only a start executes. It comes back from the page cache, piece by piece, as it is needed.
-pub(crate) fn forget_files() {
-    let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    for pages in unchanged(&maps) {
-        // SAFETY: no page of this mapping of a file is of this process's own making, and nobody can write to it. So what is
-        // read there next is what was read there before.
+/// Where the kernel tells what is mapped.
+const MAPS: &str = "/proc/self/smaps";
+
+/// Lets go of the program's code and constants, as far as they are as its file has them: most of it only a start needs. It comes
+/// back from the page cache, piece by piece, as it is needed.
+pub(crate) fn forget_program() {
+    let maps = fs::read_to_string(MAPS).unwrap_or_default();
+    for pages in unchanged(&maps).into_iter().filter(is_programs) {
+        // SAFETY: this function or one of its constants lies in the mapping, which therefore is the program's own and stays where
+        // it is for as long as the process lives, whatever other threads map and unmap since it was read. No page of it is of
+        // this process's making, and nobody can write to it: what is read there next is what was read there before.
         let done =
             unsafe { libc::madvise(pages.start as *mut _, pages.len(), libc::MADV_DONTNEED) };
         if done != 0 {
             let error = std::io::Error::last_os_error();
-            tracing::debug!(%error, "pages of a file stay in memory");
+            tracing::debug!(%error, "pages of the program stay in memory");
         }
     }
+}
+
+/// Whether code or constants of this module lie there.
+fn is_programs(pages: &Range<usize>) -> bool {
+    let (code, constant) = (forget_program as fn() as usize, MAPS.as_ptr() as usize);
+    pages.contains(&code) || pages.contains(&constant)
 }
 
 /// The addresses of all mappings in `/proc/self/smaps` that are private ones of files, cannot be written to, and have not been
@@ -75,21 +85,41 @@ fn of_a_file<'a>(
 mod tests {
     use super::*;
 
-    /// Kilobytes of files that are in this process's memory.
-    fn of_files() -> u64 {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
-        let told = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
-        told.trim_end_matches("kB").trim().parse().unwrap()
+    /// Kilobytes of the program's own code and constants that are in memory.
+    fn of_program() -> u64 {
+        let maps = fs::read_to_string(MAPS).unwrap();
+        let (mut kilobytes, mut is_ours) = (0, false);
+        for line in maps.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let first = words.next().unwrap();
+            match first.strip_suffix(':') {
+                None => is_ours = of_a_file(first, words).is_some_and(|pages| is_programs(&pages)),
+                Some("Rss") if is_ours => {
+                    kilobytes += words.next().unwrap().parse::<u64>().unwrap();
+                }
+                Some(_) => {}
+            }
+        }
+        kilobytes
     }
 
     #[test]
     fn what_was_let_go_comes_back_when_it_is_needed() {
         let shown = || format!("{:?} {:?}", std::net::Ipv6Addr::LOCALHOST, f64::MIN_POSITIVE);
-        let (text, before) = (shown(), of_files());
-        forget_files();
-        let after = of_files();
+        let (text, before) = (shown(), of_program());
+        forget_program();
+        let after = of_program();
         assert!(after < before / 2, "{after} kB of {before}");
         assert_eq!(shown(), text);
+    }
+
+    #[test]
+    fn only_mappings_that_stay_for_the_life_of_the_process_are_let_go() {
+        let maps = fs::read_to_string(MAPS).unwrap();
+        let (ours, others): (Vec<_>, Vec<_>) = unchanged(&maps).into_iter().partition(is_programs);
+        // Code and constants; libraries are mapped as well, and could be unmapped.
+        assert!(matches!(ours.len(), 1 | 2), "{ours:?}");
+        assert!(!others.is_empty());
     }
 
     const CODE: &str = "\
