@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::Warden;
 use super::control::Control;
 use super::prisoners::refused;
-use crate::control::{Access, Backend, Channels, serve_bridge};
+use super::surfaces::said;
+use crate::control::{Backend, Channels, serve_bridge};
 use crate::notify::{Notifier, Untested};
 use crate::sockets::{Bound, bind_private};
 
@@ -29,7 +30,6 @@ impl Warden {
         self: &Arc<Self>,
         channels: Vec<Channel>,
         backend: &Arc<dyn Backend>,
-        access: &Arc<Access>,
         closing: &watch::Receiver<bool>,
     ) -> Vec<Bound> {
         let control = self.config.control.clone();
@@ -54,12 +54,8 @@ impl Warden {
                 let listener = door.listener().try_clone()?;
                 let listener = tokio::net::UnixListener::from_std(listener)?;
                 let service = channel.kind.speaks_for();
-                let mut closed = closing.clone();
-                let shutdown = async move {
-                    // It counts as said when nobody is left to say it.
-                    let _ = closed.wait_for(|&closed| closed).await;
-                };
-                let (backend, access) = (Arc::clone(backend), Arc::clone(access));
+                let shutdown = said(closing.clone());
+                let (backend, access) = (Arc::clone(backend), Arc::clone(&self.access));
                 tokio::spawn(serve_bridge(listener, service, backend, access, shutdown));
                 let places = (door.path().to_owned(), self.channels_state());
                 notify.start(channel, places, closing.clone())?;

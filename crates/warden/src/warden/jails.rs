@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Warden;
 use super::prisoners::refused;
-use super::serve::ServeError;
+use super::start::ServeError;
 use crate::containers::{Member, is_hardened};
 use crate::engine::Running;
 use crate::holds::Scope;
 use crate::jails::shims::is_tool_name;
-use crate::jails::{Jail, JailName, Origin};
+use crate::jails::{BadName, Jail, JailName, Origin};
 use crate::ledger::{self, Record};
 use crate::plan::Plan;
 use crate::switch;
@@ -86,7 +86,26 @@ pub(super) fn no_such_jail(name: &JailName) -> ErrorBody {
     refused(ErrorCode::NotFound, format!("there is no jail {name}; `clawrden jails` lists them"))
 }
 
+/// The jails that a policy names, and their tools.
+///
+/// # Errors
+/// When one has a name that it cannot have.
+pub(super) fn declared(policy: &Policy) -> Result<Vec<(JailName, Vec<String>)>, BadName> {
+    let default = JailName::default_jail();
+    let named = policy.jails().filter(|(name, _)| *name != default.as_str());
+    named.map(|(name, jail)| Ok((JailName::new(name)?, jail.commands.clone()))).collect()
+}
+
 impl Warden {
+    /// Makes the jails that the policy names.
+    pub(super) fn open_declared_jails(self: &Arc<Self>) -> Result<(), ServeError> {
+        let policy = self.own.sourced();
+        for (name, tools) in declared(&policy.policy)? {
+            self.make_jail(name, tools, (Origin::Own, policy.clone()))?;
+        }
+        Ok(())
+    }
+
     /// Whether nothing is handed off to the caller of `plan`, as its jail's policy or its container's label says. One
     /// whose container is not known may be in any of those that have asked there or say that they belong there, and is
     /// in the one that its cgroups name.

@@ -5,6 +5,7 @@ mod approvers;
 mod channels;
 mod containers;
 mod control;
+mod due;
 mod engine;
 mod grants;
 mod jails;
@@ -23,11 +24,14 @@ mod reload;
 mod running;
 mod scopes;
 mod serve;
+mod start;
 mod stop;
 mod suggesting;
+mod surfaces;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use clawrden_api::Stopped;
 use clawrden_policy::Policy;
@@ -65,9 +69,11 @@ use reload::Own;
 
 #[cfg(test)]
 pub(crate) use neighbours::PATIENCE as ENGINE_PATIENCE;
-#[cfg(test)]
-pub(crate) use serve::LAST_WORDS;
-pub use serve::{ServeError, run_warden, serve};
+pub use serve::{run_warden, serve};
+pub use start::ServeError;
+
+/// How long supervised commands have beyond the grace when the warden goes down.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The supervisor's state.
 pub(crate) struct Warden {

@@ -8,8 +8,9 @@ use clawrden_api::{ErrorBody, ErrorCode, PolicySource, PrisonerAnswer, PrisonerR
 use clawrden_policy::{Layer, Policy, Source};
 use tokio::sync::watch;
 
+use super::due::is_there;
 use super::listener::listen;
-use super::serve::ServeError;
+use super::start::ServeError;
 use super::{Door, Warden};
 use crate::approvals::Now;
 use crate::control::Peer;
@@ -253,7 +254,7 @@ impl Warden {
                 requests,
             })]);
             self.close_run_jail(&prisoner.jail);
-            self.approvals.end_sessions(super::serve::is_there);
+            self.approvals.end_sessions(is_there);
         }
         alive.len()
     }

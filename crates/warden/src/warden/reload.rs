@@ -10,8 +10,8 @@ use thiserror::Error;
 use tokio::signal::unix::Signal;
 
 use super::Warden;
+use super::jails::declared;
 use super::prisoners::refused;
-use super::serve::declared;
 use crate::approvals::Now;
 use crate::jails::{BadName, InForce, Jail, Origin};
 use crate::layers::LayersError;

@@ -57,7 +57,7 @@ impl Commands for Control {
             containers: 0,
         })]);
         warden.running.stop(found, &why);
-        let patience = warden.config.grace + super::serve::LAST_WORDS;
+        let patience = warden.config.grace + super::LAST_WORDS;
         let ended = Handle::current().block_on(warden.running.ended(found, patience));
         Ok(StopReport { id: Id(found).to_string(), ended })
     }

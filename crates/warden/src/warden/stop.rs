@@ -102,7 +102,7 @@ impl Warden {
         report.problems.extend(self.forget_tools(&ended));
         ended.iter().for_each(|&id| self.handed.remove(id));
         if !pause {
-            let patience = self.config.grace + super::serve::LAST_WORDS;
+            let patience = self.config.grace + super::LAST_WORDS;
             let drained = self.running.drained(patience, |origin| scope.reaches(origin));
             let left = Handle::current().block_on(drained);
             if left > 0 {
