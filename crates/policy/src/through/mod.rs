@@ -4,11 +4,13 @@
 mod awk;
 mod found;
 mod lines;
+mod look;
 mod module;
 mod moves;
 mod options;
 mod outputs;
 mod prefix;
+mod readers;
 mod sed;
 mod table;
 mod values;

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 
 use super::outputs;
+use super::readers::reads;
 use crate::matchers::names::{self, DEEP, FLAT, MAX_BYTES, MAX_TEXTS, Names};
 use crate::shell::{Origin, Script, Simple, Word};
 
@@ -18,179 +19,6 @@ pub(super) const ORDINARY: &[u8] = &[names::ORDINARY];
 
 /// Where home directories are.
 const HOMES: [&[u8]; 3] = [b"/root", b"/home/\0f", b"/Users/\0f"];
-
-/// Of tools that do more, the subcommands that only look.
-const LOOKING: &[(&str, &[&str])] = &[
-    (
-        "git",
-        &[
-            "log",
-            "show",
-            "diff",
-            "status",
-            "blame",
-            "ls-files",
-            "ls-tree",
-            "rev-parse",
-            "merge-base",
-            "grep",
-            "describe",
-            "cat-file",
-            "rev-list",
-            "shortlog",
-            "for-each-ref",
-            "name-rev",
-            "diff-tree",
-            "whatchanged",
-        ],
-    ),
-    ("docker", &["logs", "inspect", "ps", "images", "top", "port", "stats", "history"]),
-    ("kubectl", &["get", "describe", "logs", "top", "explain"]),
-    ("npm", &["view", "ls", "list", "outdated", "explain"]),
-    ("pip", &["show", "list"]),
-    ("pip3", &["show", "list"]),
-    ("cargo", &["tree", "metadata"]),
-    ("go", &["list", "doc"]),
-    ("tar", &["-tf", "tf", "-tvf", "tvf", "-tzf", "tzf", "-tzvf", "tzvf", "-ztf", "-jtf", "-Jtf"]),
-    ("systemctl", &["status", "is-active", "is-enabled", "show", "cat"]),
-];
-
-/// Tools whose operands are only read. A variable that was set before the line is taken for the name
-/// of an ordinary file there, and nowhere else.
-const READERS: &[&str] = &[
-    "addr2line",
-    "ag",
-    "arch",
-    "b2sum",
-    "base32",
-    "base64",
-    "basename",
-    "basenc",
-    "bat",
-    "batcat",
-    "bc",
-    "bzcat",
-    "cal",
-    "cat",
-    "cksum",
-    "cloc",
-    "cmp",
-    "colordiff",
-    "column",
-    "comm",
-    "cut",
-    "cd",
-    "date",
-    "df",
-    "diff",
-    "dirname",
-    "du",
-    "echo",
-    "egrep",
-    "exa",
-    "expand",
-    "expr",
-    "eza",
-    "fd",
-    "fdfind",
-    "fgrep",
-    "file",
-    "find",
-    "fmt",
-    "fold",
-    "free",
-    "getconf",
-    "getent",
-    "getfacl",
-    "grep",
-    "groups",
-    "hd",
-    "head",
-    "hexdump",
-    "iconv",
-    "id",
-    "join",
-    "jq",
-    "last",
-    "look",
-    "ls",
-    "lsattr",
-    "lsblk",
-    "lsd",
-    "lsof",
-    "md5sum",
-    "mountpoint",
-    "namei",
-    "ncal",
-    "nl",
-    "nm",
-    "npm",
-    "objdump",
-    "od",
-    "paste",
-    "pathchk",
-    "pdfinfo",
-    "pgrep",
-    "pidof",
-    "pr",
-    "printf",
-    "ps",
-    "pstree",
-    "pwdx",
-    "readelf",
-    "readlink",
-    "realpath",
-    "rev",
-    "rg",
-    "scc",
-    "seq",
-    "sha1sum",
-    "sha224sum",
-    "sha256sum",
-    "sha384sum",
-    "sha512sum",
-    "shasum",
-    "shuf",
-    "size",
-    "sleep",
-    "sort",
-    "stat",
-    "strings",
-    "sum",
-    "tac",
-    "tail",
-    "tokei",
-    "tr",
-    "tree",
-    "tsort",
-    "type",
-    "unexpand",
-    "uniq",
-    "w",
-    "wc",
-    "whatis",
-    "whereis",
-    "which",
-    "who",
-    "xxd",
-    "xzcat",
-    "yes",
-    "yq",
-    "zcat",
-    "zgrep",
-    "zipinfo",
-    "zstdcat",
-    "sed",
-    "gsed",
-    "awk",
-    "gawk",
-    "mawk",
-    "nawk",
-    "test",
-    "[",
-    "true",
-    "xargs",
-];
 
 /// Parts of the names of variables that hold secrets or places of them, options, or a part of the line.
 const NOT_ORDINARY: &[&str] = &[
@@ -453,17 +281,6 @@ impl<'s> Values<'s> {
         let holds = |part: &&str| upper.windows(part.len()).any(|window| window == part.as_bytes());
         name != b"_" && !NOT_ORDINARY.iter().any(holds)
     }
-}
-
-/// Whether a tool only reads its operands.
-fn reads(simple: &Simple) -> bool {
-    let tool = outputs::name(simple);
-    let sub = simple.words.get(1).and_then(Word::literal).unwrap_or_default();
-    let looks = LOOKING.iter().find(|(name, _)| name.as_bytes() == tool);
-    if let Some((_, subs)) = looks {
-        return subs.iter().any(|looking| looking.as_bytes() == sub);
-    }
-    READERS.iter().any(|reader| reader.as_bytes() == tool)
 }
 
 /// The value of a variable that is nothing in particular: a name, or, with more behind it, also a home
