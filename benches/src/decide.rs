@@ -40,6 +40,26 @@ const COMMANDS: [&[&str]; 5] = [
     &["frobnicate", "--all"],
 ];
 
+/// What agents run all day, for the policy that comes along.
+const DAILY: [&[&str]; 16] = [
+    &["ls", "-la", "src"],
+    &["cat", "README.md"],
+    &["grep", "-rn", "main", "src"],
+    &["find", ".", "-name", "*.rs"],
+    &["sed", "-n", "1,40p", "src/main.rs"],
+    &["git", "status", "--short"],
+    &["git", "log", "--oneline", "-5"],
+    &["git", "commit", "-m", "Say what changed"],
+    &["git", "push", "origin", "main"],
+    &["npm", "run", "build"],
+    &["npm", "install", "left-pad"],
+    &["cargo", "test", "--workspace"],
+    &["python3", "-m", "pytest", "tests"],
+    &["docker", "ps"],
+    &["kubectl", "get", "pods"],
+    &["curl", "https://example.com/"],
+];
+
 /// Commands that run one of those, or several.
 const WRAPPED: [&[&str]; 6] = [
     &["env", "CI=1", "git", "status", "--short"],
@@ -91,6 +111,10 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> Outcome<()> {
             rows.push(row.budget(Budget::UpTo(30_000.0)));
         }
     }
+    let what = format!("the stock policy, slowest of {} commands", DAILY.len());
+    let Extremes { slowest, command, fastest } = extremes(bench, &Policy::stock(), &DAILY);
+    let row = Row::value(what, Unit::Nanos, slowest).budget(Budget::UpTo(10_000.0));
+    rows.push(row.note(format!("`{command}`; fastest {fastest:.0} ns")));
     report.group("the policy's decision", rows);
     Ok(())
 }
@@ -100,12 +124,27 @@ fn judged(bench: &Bench, what: String, files: &[String], commands: &[&[&str]]) -
     let start = Instant::now();
     let policy = loaded(files)?;
     let loading = start.elapsed().as_secs_f64() * 1e3;
-    let mut each: Vec<Spread> = commands.iter().map(|words| nanos(bench, &policy, words)).collect();
-    each.sort_by(|a, b| a.median.total_cmp(&b.median));
-    let slowest = each.last().copied().unwrap_or(Spread::only(0.0));
-    let fastest = each.first().map_or(0.0, |spread| spread.median);
+    let Extremes { slowest, fastest, .. } = extremes(bench, &policy, commands);
     Ok(Row::value(what, Unit::Nanos, slowest)
         .note(format!("fastest {fastest:.0} ns; loads in {loading:.1} ms")))
+}
+
+/// Of several commands.
+struct Extremes {
+    slowest: Spread,
+    /// Which one that is.
+    command: String,
+    /// The median of the fastest, in nanoseconds.
+    fastest: f64,
+}
+
+fn extremes(bench: &Bench, policy: &Policy, commands: &[&[&str]]) -> Extremes {
+    let each = commands.iter().map(|words| (nanos(bench, policy, words), words.join(" ")));
+    let mut each: Vec<(Spread, String)> = each.collect();
+    each.sort_by(|a, b| a.0.median.total_cmp(&b.0.median));
+    let fastest = each.first().map_or(0.0, |(spread, _)| spread.median);
+    let (slowest, command) = each.pop().unwrap_or((Spread::only(0.0), String::new()));
+    Extremes { slowest, command, fastest }
 }
 
 fn nanos(bench: &Bench, policy: &Policy, words: &[&str]) -> Spread {

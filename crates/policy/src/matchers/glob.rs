@@ -1,6 +1,8 @@
 //! Globs over bytes: every pattern is anchored at both ends and compared byte by byte.
 //! Matching never backtracks without bound: the cost is at most text length times pattern length.
 
+use std::cell::LazyCell;
+
 use thiserror::Error;
 
 use super::names::Piece;
@@ -8,10 +10,12 @@ use super::names::Piece;
 mod braces;
 mod few;
 mod run;
+mod sieve;
 
 use braces::expand_braces;
 pub(crate) use braces::{count_spellings, spellings};
 use run::{run_parts, run_pieces, run_single, run_table, telling};
+use sieve::{Pairs, Sieve};
 
 /// Longest pattern, in bytes, that is accepted.
 pub(crate) const MAX_PATTERN_BYTES: usize = 1024;
@@ -62,6 +66,7 @@ pub(crate) struct Glob {
 /// One spelling with wildcards.
 #[derive(Clone, Debug)]
 struct Wild {
+    sieve: Sieve,
     /// All tokens.
     whole: Box<[Token]>,
     /// What every match starts with; the tokens start with it too.
@@ -152,8 +157,10 @@ impl Glob {
 
     /// Whether the whole of `text` is matched.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
+        let pairs = LazyCell::new(|| Pairs::of(text));
+        let may_be = |wild: &Wild| wild.sieve.lets_through(text, || *pairs);
         self.literals.iter().any(|literal| **literal == *text)
-            || self.wild.iter().any(|wild| wild.matches(text))
+            || self.wild.iter().any(|wild| may_be(wild) && wild.matches(text))
     }
 
     /// Whether a text may be matched of which only `parts` are known: anything may stand between two.
@@ -226,11 +233,12 @@ impl Glob {
 
 impl Wild {
     fn new(mut tokens: Vec<Token>) -> Self {
+        let sieve = Sieve::of(&tokens);
         let head = tokens.iter().map_while(Token::byte).collect();
         let whole = tokens.clone().into();
         let open = tokens.pop_if(|last| *last == Token::Deep).is_some();
         let mixed = tokens.contains(&Token::Star) && tokens.contains(&Token::Deep);
-        Self { whole, head, tokens: tokens.into(), open, mixed }
+        Self { sieve, whole, head, tokens: tokens.into(), open, mixed }
     }
 
     fn matches(&self, text: &[u8]) -> bool {

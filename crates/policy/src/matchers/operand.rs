@@ -132,7 +132,7 @@ impl OperandPattern {
             return false;
         }
         let spellings = operand.spellings();
-        self.text.matches(&spellings.plain)
+        (*spellings.plain != *operand.raw && self.text.matches(&spellings.plain))
             || spellings.relative.as_deref().is_some_and(|text| self.text.matches(text))
             || spellings.inner.iter().any(|text| self.text.matches(text))
     }
@@ -229,13 +229,14 @@ impl<'a> Operand<'a> {
     fn spellings(&self) -> &Spellings<'a> {
         self.spellings.get_or_init(|| {
             let absolute = self.absolute(self.raw);
+            let plain = paths::normalise(self.raw);
             let relative = absolute
                 .as_deref()
                 .zip(self.cwd)
                 .filter(|_| self.raw.contains(&b'/'))
                 .and_then(|(path, cwd)| paths::below(cwd, path))
+                .filter(|path| **path != *plain)
                 .map(<[u8]>::to_vec);
-            let plain = paths::normalise(self.raw);
             Box::new(Spellings { plain, absolute, relative, inner: self.inner() })
         })
     }

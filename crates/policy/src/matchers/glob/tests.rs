@@ -92,6 +92,7 @@ fn many_stars_do_not_explode() {
 
 mod properties {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     /// The plain definition, slow and short: what the fast ways must agree with.
@@ -110,6 +111,18 @@ mod properties {
         }
     }
 
+    /// A piece of a pattern with a text that it matches.
+    fn piece() -> impl Strategy<Value = (String, String)> {
+        prop_oneof![
+            "[a-z.]{1,6}".prop_map(|text| (text.clone(), text)),
+            "[a-z.]".prop_map(|text| ("?".to_owned(), text)),
+            "[a-f]".prop_map(|text| ("[a-f]".to_owned(), text)),
+            "[a-z.]{0,90}".prop_map(|text| ("*".to_owned(), text)),
+            "[a-z.]{1,3}".prop_map(|text| (format!("{{{text},x}}"), text)),
+            Just(("/x".to_owned(), "/x".to_owned())),
+        ]
+    }
+
     proptest! {
         #[test]
         fn the_fast_ways_agree_with_the_definition(
@@ -120,6 +133,21 @@ mod properties {
                 let truth = slow(&tokens, text.as_bytes());
                 prop_assert_eq!(run_table(&tokens, false, text.as_bytes()), truth);
                 prop_assert_eq!(Wild::new(tokens).matches(text.as_bytes()), truth);
+                if kind == Kind::Text {
+                    let glob = Glob::new(&pattern, kind).unwrap();
+                    prop_assert_eq!(glob.matches(text.as_bytes()), truth);
+                }
+            }
+        }
+
+        /// The text is made of the pattern, piece by piece, so that it has all that is looked for before the pattern is run.
+        #[test]
+        fn what_a_pattern_describes_is_let_through(pieces in vec(piece(), 1..12)) {
+            let pattern: String = pieces.iter().map(|(pattern, _)| pattern.as_str()).collect();
+            let text: String = pieces.iter().map(|(_, text)| text.as_str()).collect();
+            for kind in [Kind::Text, Kind::Path] {
+                let glob = Glob::new(&pattern, kind).unwrap();
+                prop_assert!(glob.matches(text.as_bytes()), "{kind:?} {pattern} {text}");
             }
         }
 
