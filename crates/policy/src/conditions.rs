@@ -2,7 +2,7 @@
 //! For `deny` and `ask` what is not known may hold; for `allow` it does not.
 
 use crate::facts::{Contained, Facts};
-use crate::matchers::args::Overmatch;
+use crate::matchers::Overmatch;
 use crate::matchers::glob::Glob;
 use crate::matchers::paths;
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use crate::conditions::Conditions;
-use crate::matchers::args::{ArgsPattern, Need};
+use crate::matchers::Need;
+use crate::matchers::args::ArgsPattern;
 use crate::matchers::argv::Reading;
 use crate::matchers::glob::Trait;
 use crate::matchers::name::{NamePattern, Names};

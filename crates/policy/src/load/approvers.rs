@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use super::node::{Node, Value};
 use super::report::Report;
-use super::yaml::{Node, Value};
 use crate::approvers::{Escalation, OnNone, Said};
 
 /// The keys, which go with `action: ask` alone.

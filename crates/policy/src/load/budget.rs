@@ -1,10 +1,9 @@
 //! Budget: how much a file may make of its text. A pattern, a list and a tool each have a bound of their own; here
 //! is the one for all of them together, so that no file takes long to be refused.
 
-use super::report::Report;
-use super::yaml::{At, Node};
+use super::node::{At, Node};
+use super::report::{Budget, Report};
 use crate::matchers::glob;
-use crate::matchers::regexes::Regexes;
 
 /// Most bytes that braces may spell out in one file, each spelling counted with [`EACH_WORD`] for every word.
 const MAX_SPELLED: usize = 8_500_000;
@@ -14,15 +13,6 @@ const EACH_WORD: usize = 128;
 const MAX_FLAGS: usize = 20_000;
 /// Most flags that the subcommands of one file may take over from others by `like`.
 const MAX_COPIED: usize = 20_000;
-
-/// What is used up so far.
-#[derive(Default)]
-pub(super) struct Budget {
-    spelled: usize,
-    copied: usize,
-    flags: usize,
-    pub(super) regexes: Regexes,
-}
 
 impl Report<'_> {
     /// Whether the braces of a pattern may still be spelled out; the first that may not is reported.

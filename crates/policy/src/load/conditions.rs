@@ -1,8 +1,8 @@
 //! The conditions of a rule: `cwd`, `caller`, `tty`, `env` and `container`.
 
+use super::node::{Node, Value};
 use super::report::Report;
 use super::sections;
-use super::yaml::{Node, Value};
 use crate::conditions::{Conditions, Container, Variable};
 use crate::matchers::glob::{Glob, Kind};
 

@@ -7,8 +7,8 @@ pub(super) use self::read::are_too_many;
 #[cfg(test)]
 pub(super) use self::read::{EXAMPLE_KEYS, TEST_KEYS};
 use self::read::{Example, Wanted};
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::decision::Decision;
 use crate::diagnostics::show_bytes;
 use crate::explain::Verdict;

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::node::{Node, Value};
 use super::report::Report;
-use super::rules::GHOST_KEYS;
-use super::yaml::{Node, Value};
 use crate::action::Executor;
 use crate::bounds::Limits;
 use crate::ghosts::{GhostImage, GhostImages, GhostRule, GhostUser, Pull, Secret};
 use crate::matchers::glob::Kind;
+
+/// Those of a rule that only a ghost can keep.
+pub(super) const RULE_KEYS: &[&str] = &["image", "network", "secrets", "fallback"];
 
 pub(super) const KEYS: &[&str] = &["image", "network", "memory", "user", "pull"];
 
@@ -48,7 +50,7 @@ pub(super) fn rule(
     report: &mut Report<'_>,
 ) -> Option<GhostRule> {
     let mut found = GhostRule { limits, ..GhostRule::default() };
-    let said: Vec<_> = fields.iter().filter(|(key, _)| GHOST_KEYS.contains(key)).collect();
+    let said: Vec<_> = fields.iter().filter(|(key, _)| RULE_KEYS.contains(key)).collect();
     let falls_back = said.iter().any(|(key, _)| *key == "fallback");
     for &&(key, node) in &said {
         if place != Executor::Ghost {

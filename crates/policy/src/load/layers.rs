@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::node::{Node, Value};
 use super::report::Report;
-use super::yaml::{Node, Value};
-use super::{KEYS, MAX_JAIL_RULES, examples, file, limits, rules};
+use super::{KEYS, MAX_JAIL_RULES, examples, file, ghosts, limits, rules};
 use crate::diagnostics::{Diagnostics, LoadError};
 use crate::index::Index;
 use crate::layers::{Layer, Source};
@@ -96,14 +96,14 @@ fn refuse(layer: Layer, (key, word, value): (&Node, &str, &Node), report: &mut R
         | (Layer::Ceiling, "run_as")
         | (Layer::Repository, "record" | "record_bytes") => true,
         (Layer::Jail | Layer::Repository | Layer::Ceiling, word) => {
-            rules::GHOST_KEYS.contains(&word) || word == "supervised"
+            ghosts::RULE_KEYS.contains(&word) || word == "supervised"
         }
         _ => false,
     };
     if gives {
         let fact = match word {
             "run_as" => format!("{layer} has no `run_as`"),
-            word if rules::GHOST_KEYS.contains(&word) => format!("{layer} has no `{word}`"),
+            word if ghosts::RULE_KEYS.contains(&word) => format!("{layer} has no `{word}`"),
             _ if is("local") || is("allow") => {
                 let Value::Scalar { text, .. } = &value.value else { return };
                 format!("{layer} has no `{word}: {text}`")

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::ghosts::{memory, size};
+use super::node::{Node, Value};
 use super::report::Report;
 use super::values::read_duration;
-use super::yaml::{Node, Value};
 use crate::action::RuleId;
 use crate::bounds::{Bounds, Limits, Quota, Rate};
 use crate::policy::Policy;

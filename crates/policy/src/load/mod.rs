@@ -8,6 +8,7 @@ mod examples;
 mod ghosts;
 pub(crate) mod layers;
 mod limits;
+mod node;
 mod outcome;
 pub(crate) mod recording;
 mod report;
@@ -26,9 +27,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::node::Node;
 use self::report::Report;
 pub use self::values::parse_duration;
-use self::yaml::Node;
 use crate::diagnostics::LoadError;
 use crate::index::Index;
 use crate::layers::{Layer, Source};

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::approvers;
 use super::limits;
+use super::node::{Node, Value};
 use super::recording;
 use super::report::Report;
-use super::rules::sentence;
-use super::yaml::{Node, Value};
 use crate::policy::Policy;
 use crate::rule::rule_id;
 
@@ -70,7 +69,7 @@ pub(super) fn defaults(
                 let timeout = approval_timeout(node, report);
                 policy.approval_timeout = timeout.unwrap_or(policy.approval_timeout);
             }
-            "reason" => policy.default_reason = sentence(node, report).map(Into::into),
+            "reason" => policy.default_reason = report.sentence(node).map(Into::into),
             "limits" => {
                 let said = limits::limits(node, report).unwrap_or_default();
                 let id = rule_id(file, node.at.line, node.at.column, u32::MAX, "defaults");
@@ -102,7 +101,7 @@ pub(super) fn approval_timeout(node: &Node, report: &mut Report<'_>) -> Option<D
 
 /// What the agent should do instead.
 pub(super) fn suggest(node: &Node, report: &mut Report<'_>) -> Option<Arc<str>> {
-    let text = sentence(node, report)?;
+    let text = report.sentence(node)?;
     if text.contains('\n') {
         report.add(node.at, "a suggestion is one sentence on one line", "");
     } else if text.chars().count() > MAX_SUGGEST {

@@ -1,8 +1,8 @@
 //! `record` and `record_bytes`, of a rule and of `defaults`.
 
 use super::ghosts::size;
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::recording::Recorded;
 
 /// Least and most bytes of a recording: one has a header, and is looked at as a whole.

@@ -4,12 +4,24 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::budget::Budget;
-use super::yaml::{At, Node, Value};
+use super::node::{At, Node, Value};
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::matchers::regexes::Regexes;
 
 /// Most keys of a mapping that are compared with each other; of more, a table is made.
 const FEW: usize = 16;
+
+/// Most characters of a reason; it is sent to the agent and shown to the approver.
+const MAX_REASON: usize = 1_000;
+
+/// What is used up so far.
+#[derive(Default)]
+pub(super) struct Budget {
+    pub(super) spelled: usize,
+    pub(super) copied: usize,
+    pub(super) flags: usize,
+    pub(super) regexes: Regexes,
+}
 
 pub(super) struct Report<'t> {
     name: &'t str,
@@ -71,6 +83,21 @@ impl<'t> Report<'t> {
             self.wrong_type(node, expected);
         }
         said
+    }
+
+    /// Text for people: one line, bounded, nothing in it that a terminal would obey.
+    pub(super) fn sentence<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
+        let text = self.word(node, "a sentence")?.trim_end_matches('\n');
+        if text.trim().is_empty() {
+            self.add(node.at, "the text is empty", "say something, or leave the key out");
+        } else if text.chars().count() > MAX_REASON {
+            self.add(node.at, format!("the text has more than {MAX_REASON} characters"), "");
+        } else if text.chars().any(|c| c.is_control() && c != '\n') {
+            self.add(node.at, "the text holds control characters", "remove them");
+        } else {
+            return Some(text);
+        }
+        None
     }
 
     /// One word, or a list of words; an empty list is refused.

@@ -7,11 +7,11 @@ use super::approvers;
 use super::conditions;
 use super::ghosts;
 use super::limits;
+use super::node::{Node, Value};
 use super::outcome;
 use super::recording;
 use super::report::Report;
 use super::structured;
-use super::yaml::{Node, Value};
 use crate::action::{Action, Executor};
 use crate::conditions::Conditions;
 use crate::ghosts::Secret;
@@ -20,9 +20,6 @@ use crate::matchers::glob::Kind;
 use crate::matchers::name::NamePattern;
 use crate::recording::Said;
 use crate::rule::{Rule, RuleTimeout, rule_id};
-
-/// Most characters of a reason; it is sent to the agent and shown to the approver.
-const MAX_REASON: usize = 1_000;
 
 pub(super) const KEYS: &[&str] = &[
     "command",
@@ -59,9 +56,6 @@ pub(super) const KEYS: &[&str] = &[
     "match",
     "not_match",
 ];
-
-/// Those of a rule that only a ghost can keep.
-pub(super) const GHOST_KEYS: &[&str] = &["image", "network", "secrets", "fallback"];
 
 /// What the rest of the file says that rules depend on.
 pub(super) struct Known<'a> {
@@ -110,8 +104,8 @@ fn rule(
     let commands = get("command").and_then(|node| commands(node, report));
     // Without a valid action the patterns are still checked, as the milder of the two kinds.
     let args = get("args").and_then(|node| patterns(node, action.unwrap_or(Action::Deny), report));
-    let name = get("name").and_then(|node| sentence(node, report)).unwrap_or_default();
-    let reason = get("reason").and_then(|node| sentence(node, report));
+    let name = get("name").and_then(|node| report.sentence(node)).unwrap_or_default();
+    let reason = get("reason").and_then(|node| report.sentence(node));
     let timeout = match get("timeout").map(|node| report.duration(node)) {
         None | Some(None) => RuleTimeout::Unset,
         Some(Some(None)) => RuleTimeout::Never,
@@ -252,19 +246,4 @@ fn patterns(node: &Node, action: Action, report: &mut Report<'_>) -> Option<Vec<
         }
     }
     Some(patterns)
-}
-
-/// Text for people: one line, bounded, nothing in it that a terminal would obey.
-pub(super) fn sentence<'n>(node: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
-    let text = report.word(node, "a sentence")?.trim_end_matches('\n');
-    if text.trim().is_empty() {
-        report.add(node.at, "the text is empty", "say something, or leave the key out");
-    } else if text.chars().count() > MAX_REASON {
-        report.add(node.at, format!("the text has more than {MAX_REASON} characters"), "");
-    } else if text.chars().any(|c| c.is_control() && c != '\n') {
-        report.add(node.at, "the text holds control characters", "remove them");
-    } else {
-        return Some(text);
-    }
-    None
 }

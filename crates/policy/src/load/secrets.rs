@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::ghosts::{Secret, SecretForm, SecretSource};
 use crate::matchers::paths;
 

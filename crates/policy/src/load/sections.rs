@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::env::EnvRules;
 use crate::matchers::glob::{Glob, Kind};
 use crate::matchers::paths;

@@ -1,8 +1,8 @@
 //! The structured form of `args`: a mapping that names subcommand, flags, operands and places.
 //! Every key that is not understood is reported with what would be right.
 
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::action::Action;
 use crate::matchers::args::ArgsPattern;
 use crate::matchers::structured::{Match, PLACE_HELP, Set, Structured};
@@ -141,7 +141,7 @@ fn matches(node: &Node, action: Action, built: &mut Structured, report: &mut Rep
 }
 
 fn is_empty(node: &Node) -> bool {
-    matches!(&node.value, super::yaml::Value::List(items) if items.is_empty())
+    matches!(&node.value, super::node::Value::List(items) if items.is_empty())
 }
 
 fn set(node: &Node, what: &str, report: &mut Report<'_>, setter: &mut Setter<'_>) {

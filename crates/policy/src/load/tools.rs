@@ -1,8 +1,8 @@
 //! The section `tools`: how tools that nobody here knows read their arguments.
 //! It says the same as the built-in table, in YAML, and adds to it only.
 
+use super::node::{Node, Value};
 use super::report::Report;
-use super::yaml::{Node, Value};
 use crate::tools::{Extension, OwnTools};
 
 /// Most tools in one file.

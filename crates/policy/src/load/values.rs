@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::action::{Action, Executor};
 use crate::matchers::glob::{Glob, Kind};
 

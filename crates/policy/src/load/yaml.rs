@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, options};
 
+use super::node::{At, Node, Value};
 use super::report::Report;
 use super::text::Text;
 
@@ -23,53 +24,6 @@ const MAX_REPEATED: usize = 10_000;
 const MAX_ANCHORED: usize = 50_000;
 /// A word counts as one value for each so many bytes of it where it is repeated.
 const BYTES_OF_A_VALUE: usize = 32;
-
-/// Where a node stands: line and column from 1, width in characters on its first line.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct At {
-    pub(super) line: u32,
-    pub(super) column: u32,
-    pub(super) width: u32,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) at: At,
-    pub(super) value: Value,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Scalar { text: Text, plain: bool },
-    List(Vec<Node>),
-    Map(Vec<(Node, Node)>),
-}
-
-impl Node {
-    /// What the node is, for "expected …, found …".
-    pub(super) fn kind(&self) -> &'static str {
-        match &self.value {
-            Value::Scalar { .. } if self.is_null() => "nothing",
-            Value::Scalar { .. } => "a word",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
-        }
-    }
-
-    /// Whether nothing stands there: an empty place, `~` or `null`.
-    pub(super) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, plain: true }
-            if matches!(text.bytes(), b"" | b"~" | b"null" | b"Null" | b"NULL"))
-    }
-
-    /// The text of a scalar that says something.
-    pub(super) fn said(&self) -> Option<&str> {
-        match &self.value {
-            Value::Scalar { text, .. } if !self.is_null() => Some(text),
-            _ => None,
-        }
-    }
-}
 
 /// A list or mapping that is still open.
 struct Open {

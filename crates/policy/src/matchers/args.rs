@@ -7,7 +7,7 @@ use super::operand::OperandPattern;
 use super::reader::MAX_WORDS as MAX_WORDS_READ;
 use super::structured::Here;
 use super::structured::{Structured, Unmet};
-use super::{glob, names, unknown, words};
+use super::{Need, Overmatch, glob, names, unknown, words};
 use crate::action::Action;
 use crate::facts::Links;
 
@@ -50,26 +50,6 @@ enum Rest {
     Operands,
     /// `**`: any operands and any flags.
     Anything,
-}
-
-/// A text that a command must hold for a pattern to match it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Need<'p> {
-    /// The name of a flag.
-    Flag(&'p [u8]),
-    /// A word that is no flag, in one of its spellings.
-    Word(&'p [u8]),
-}
-
-/// How surely a `deny` or `ask` pattern matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Overmatch {
-    /// It may have, by a word that only a shell will know.
-    ByUnknown,
-    /// It may have: the search goes on.
-    Perhaps,
-    /// It did.
-    Surely,
 }
 
 /// The first thing in which a command differs from a pattern.
@@ -199,7 +179,7 @@ impl TextPattern {
             } else if !ended && flag_like(text.as_bytes()) {
                 words.push(Word::Flag(FlagPattern::new(text, action)?));
             } else {
-                words.push(Word::Operand(operand(text, action)?));
+                words.push(Word::Operand(OperandPattern::compile(text, action)?));
             }
         }
         Ok(words)
@@ -375,12 +355,4 @@ fn spell_out(split: Vec<String>) -> Result<Vec<Vec<String>>, String> {
             .collect();
     }
     Ok(all)
-}
-
-/// Compiles an operand, or the value of a flag.
-pub(super) fn operand(text: &str, action: Action) -> Result<OperandPattern, String> {
-    if action == Action::Allow && text.starts_with('~') {
-        return Err("an allow rule cannot know whose home `~` is; write the absolute path".into());
-    }
-    OperandPattern::new(text).map_err(|error| error.to_string())
 }

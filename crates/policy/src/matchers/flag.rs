@@ -1,11 +1,11 @@
 //! Flag: one flag of a pattern, against the flags of a command.
 //! Which spelling is which flag comes from the reading of the command, not from the pattern.
 
-use super::args::Overmatch;
+use super::Overmatch;
 use super::argv::{FlagUse, Reading};
 use super::glob::{Glob, Kind};
 use super::operand::{Operand, OperandPattern};
-use super::unknown;
+use super::{names, unknown};
 use crate::action::Action;
 use crate::tools::Arity;
 
@@ -63,13 +63,19 @@ pub(crate) fn flag_like(word: &[u8]) -> bool {
     word.len() > 1 && word[0] == b'-'
 }
 
+/// Whether the word may be a flag, or more words than one, because of what is not known in it.
+pub(crate) fn may_be_flag(word: &[u8]) -> bool {
+    (unknown::is_open(word) && !names::are_no_flags(word))
+        || (flag_like(word) && !unknown::is_named(word))
+}
+
 impl FlagPattern {
     pub(crate) fn new(text: &str, action: Action) -> Result<Self, String> {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
-        let value = value.map(|value| super::args::operand(value, action)).transpose()?;
+        let value = value.map(|value| OperandPattern::compile(value, action)).transpose()?;
         let name = match name {
             "-*" => FlagName::Any,
             "--*" => FlagName::AnyLong,

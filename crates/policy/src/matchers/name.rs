@@ -1,7 +1,7 @@
 //! Name: which tool a rule speaks of. A bare pattern means the tool on the jail's PATH; a pattern
 //! with a slash means a place. A copy of a tool elsewhere is never allowed by the bare name.
 
-use super::args::Overmatch;
+use super::Overmatch;
 use super::glob::{Glob, Kind, Trait};
 use super::paths;
 use crate::facts::Facts;

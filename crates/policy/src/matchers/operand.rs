@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 
-use super::args::Overmatch;
+use super::Overmatch;
 use super::glob::{Glob, GlobError, Kind};
 use super::names::{self, Piece};
 use super::{paths, unknown};
+use crate::action::Action;
 
 /// Where home directories are, for a `~` in a pattern of `deny` or `ask`.
 const HOMES: &str = "{/root,/home/?*,/Users/?*}";
@@ -61,6 +62,16 @@ impl OperandPattern {
             None
         };
         Ok(Self { text, path })
+    }
+
+    /// The same for a rule with this action, whose writer is told what it cannot have.
+    pub(crate) fn compile(source: &str, action: Action) -> Result<Self, String> {
+        if action == Action::Allow && source.starts_with('~') {
+            return Err(
+                "an allow rule cannot know whose home `~` is; write the absolute path".into()
+            );
+        }
+        Self::new(source).map_err(|error| error.to_string())
     }
 
     /// Whether a `deny` or an `ask` must take `operand` for what the pattern means: in any of its

@@ -1,6 +1,7 @@
 //! Patterns against vectors: what `deny` and `ask` must catch, and what `allow` must not let in.
 
-use super::args::{ArgsPattern, Overmatch};
+use super::Overmatch;
+use super::args::ArgsPattern;
 use super::reader;
 use super::structured::Here;
 use crate::action::Action;

@@ -27,9 +27,3 @@ pub(crate) fn is_many(word: &[u8]) -> bool {
 pub(crate) fn is_named(word: &[u8]) -> bool {
     !is_in(word.split(|byte| *byte == b'=').next().unwrap_or_default())
 }
-
-/// Whether the word may be a flag, or more words than one, because of what is not known in it.
-pub(crate) fn may_be_flag(word: &[u8]) -> bool {
-    (is_open(word) && !super::names::are_no_flags(word))
-        || (super::flag::flag_like(word) && !is_named(word))
-}

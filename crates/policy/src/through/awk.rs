@@ -2,7 +2,7 @@
 //! can run commands, write and read files, and see the environment.
 
 use super::found::Inside;
-use crate::matchers::flag::flag_like;
+use crate::matchers::flag::{flag_like, may_be_flag};
 use crate::matchers::unknown;
 
 /// Names by which a program reaches beyond its input, or calls what cannot be seen.
@@ -50,7 +50,7 @@ pub(super) fn read(argv: &[&[u8]], inside: &mut Inside<'_>) {
 pub(super) fn is_plain(argv: &[&[u8]]) -> bool {
     let mut words = argv.iter().copied().skip(1);
     while let Some(word) = words.next() {
-        if unknown::may_be_flag(word) {
+        if may_be_flag(word) {
             return false;
         }
         match word {

@@ -3,7 +3,7 @@
 
 use super::found::Inside;
 use crate::matchers::argv::Reading;
-use crate::matchers::flag::flag_like;
+use crate::matchers::flag::{flag_like, may_be_flag};
 use crate::matchers::unknown;
 
 /// Longest script that is read, in bytes: some commands look at all that follows. A longer one is in doubt.
@@ -54,7 +54,7 @@ pub(super) fn is_plain(argv: &[&[u8]]) -> bool {
     let mut words = argv.iter().copied().skip(1);
     let (mut given, mut ended) = (false, false);
     while let Some(word) = words.next() {
-        if unknown::may_be_flag(word) && !ended {
+        if may_be_flag(word) && !ended {
             return false;
         }
         if ended || !flag_like(word) {

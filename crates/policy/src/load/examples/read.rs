@@ -1,8 +1,8 @@
 //! Reading examples: `match` and `not_match` of rules, and the `tests` of a file.
 //! It checks how they are written, and judges nothing.
 
+use super::super::node::{At, Node, Value};
 use super::super::report::Report;
-use super::super::yaml::{At, Node, Value};
 use crate::action::Action;
 use crate::matchers::words;
 

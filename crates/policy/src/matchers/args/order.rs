@@ -1,6 +1,7 @@
 //! The words and operands of a pattern among those of a command, in their order.
 
-use super::{Miss, Overmatch, Word};
+use super::{Miss, Word};
+use crate::matchers::Overmatch;
 use crate::matchers::argv::{Reading, Subcommand};
 use crate::matchers::operand::OperandPattern;
 

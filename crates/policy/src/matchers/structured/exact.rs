@@ -2,7 +2,7 @@
 //! knowledge of the tool, or every word counts as everything that it may be.
 
 use super::super::argv::{Reading, Subcommand};
-use super::super::flag::flag_like;
+use super::super::flag::{flag_like, may_be_flag};
 use super::super::reader::MAX_WORDS;
 use super::super::unknown;
 use super::flags::split;
@@ -28,11 +28,7 @@ impl Structured {
         }
         match reading {
             _ if argv.len() > MAX_WORDS => Err(UNREAD),
-            _ if argv
-                .iter()
-                .skip(1)
-                .any(|word| unknown::is_open(word) || unknown::may_be_flag(word)) =>
-            {
+            _ if argv.iter().skip(1).any(|word| unknown::is_open(word) || may_be_flag(word)) => {
                 Err(UNREAD)
             }
             Some(reading) if reading.certain => self.fits_as_read(reading, here),

@@ -1,10 +1,10 @@
 //! Flags: which are used, and which are not. A flag that another one may have taken back, as
 //! `--no-x` does with `--x`, is not surely used.
 
-use super::super::args::{Need, Overmatch};
 use super::super::argv::FlagUse;
 use super::super::argv::Reading;
 use super::super::flag::{FlagPattern, flag_like};
+use super::super::{Need, Overmatch};
 use super::{FlagList, Key, Set, Unmet};
 use crate::action::Action;
 use crate::tools::Arity;

@@ -16,10 +16,10 @@ use self::operands::Operands;
 pub(crate) use self::places::Here;
 use self::places::Places;
 use self::subcommand::SubPattern;
-use super::args::{Need, Overmatch};
 use super::argv::{Reading, Subcommand};
 use super::flag::FlagPattern;
 use super::operand::OperandPattern;
+use super::{Need, Overmatch};
 use crate::action::Action;
 use crate::facts::Links;
 
@@ -104,7 +104,7 @@ impl Structured {
         words: &[&str],
         action: Action,
     ) -> Result<(), (usize, String)> {
-        let value = each(words, |text| super::args::operand(text, action))?;
+        let value = each(words, |text| OperandPattern::compile(text, action))?;
         self.operands.set(set, Key::new(value, words));
         Ok(())
     }

@@ -3,9 +3,9 @@
 
 use regex::bytes::Regex;
 
-use super::super::args::{Need, Overmatch};
 use super::super::argv::{OperandUse, Reading};
 use super::super::operand::{Operand, OperandPattern};
+use super::super::{Need, Overmatch};
 use super::super::{paths, unknown};
 use super::{Key, OperandList, Set, Unmet};
 

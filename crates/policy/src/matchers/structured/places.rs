@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::super::args::Overmatch;
+use super::super::Overmatch;
 use super::super::argv::Reading;
 use super::super::glob::{Glob, Kind};
 use super::super::{paths, unknown};

@@ -1,9 +1,9 @@
 //! Subcommand: `push`, or two words as `remote add`, behind whatever global options.
 //! A word that only may be the subcommand is a guess, and never enough for an `allow`.
 
-use super::super::args::{Need, Overmatch};
 use super::super::argv::{Reading, Subcommand};
 use super::super::unknown;
+use super::super::{Need, Overmatch};
 use crate::tools::Tool;
 
 /// Most words of one subcommand.
