@@ -6,7 +6,7 @@ use clawrden_api::display;
 use serde_json::{Value, json};
 
 use super::digest::{DENY_ALL, SHOWN};
-use super::limits::short;
+use super::limits::{is_id, short};
 use super::modal::{self, Submitted};
 use crate::card::is_request;
 use crate::heard::{Heard, ReplyTo, Scope, Wants};
@@ -15,9 +15,6 @@ use crate::words::with_code;
 /// Words of a command, and characters of one.
 const MAX_WORDS: usize = 16;
 const MAX_WORD: usize = 256;
-
-/// Characters of an id of Slack's.
-const MAX_ID: usize = 64;
 
 /// Units of a name that is shown.
 const MAX_NAME: usize = 80;
@@ -159,11 +156,6 @@ fn shown(name: Option<&str>) -> String {
 /// One of Slack's ids: letters and digits.
 fn id(value: &Value) -> Option<String> {
     value.as_str().filter(|id| is_id(id)).map(str::to_owned)
-}
-
-/// Whether it is one.
-pub(super) fn is_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// What Slack gives each tap alone.

@@ -14,6 +14,14 @@ pub(super) const MAX_REASON: usize = 1_000;
 /// Bytes of an address behind a button.
 pub(super) const MAX_URL: usize = 3_000;
 
+/// Characters of an id of Slack's.
+const MAX_ID: usize = 64;
+
+/// Whether it is an id as Slack gives them.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
 /// A text of at most `max` units, and at its end how much is left out.
 pub(super) fn short(text: &str, max: usize) -> String {
     /// Units of the longest note.

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::blocks::{plain, rich};
-use super::interaction::is_id;
-use super::limits::{MAX_REASON, head};
+use super::limits::{MAX_REASON, head, is_id};
 use super::message::COMMAND;
 use crate::card::is_request;
 use crate::heard::{Scope, Wants};

@@ -6,6 +6,7 @@ mod asked;
 mod chat;
 mod client;
 mod digest;
+mod ears;
 mod hearing;
 mod message;
 mod polling;

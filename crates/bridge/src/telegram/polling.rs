@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Telegram;
 use super::client::Refusal;
-use super::hearing::{AT_ONCE, Aside, Ears, KINDS, ended, rest};
+use super::ears::{AT_ONCE, Aside, Ears, KINDS, ended, rest};
 use super::speaking::TIMEOUT;
 use crate::backoff::Backoff;
 use crate::heard::Failure;

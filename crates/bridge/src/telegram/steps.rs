@@ -96,7 +96,7 @@ impl Telegram {
         let body = json!({
             "url": url,
             "secret_token": secret,
-            "allowed_updates": super::hearing::KINDS,
+            "allowed_updates": super::ears::KINDS,
         });
         self.client.call::<Value>("setWebhook", &body, TIMEOUT).await.map(drop)
     }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Telegram;
 use super::client::Refusal;
-use super::hearing::{AT_ONCE, Ears, ended, rest};
+use super::ears::{AT_ONCE, Ears, ended, rest};
 use super::settings::Webhook;
 use crate::backoff::Backoff;
 use crate::heard::Failure;

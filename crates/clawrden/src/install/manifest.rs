@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::InstallError;
-use super::root::Root;
+use super::root::{Root, split};
 
 /// Where it lies.
 pub(crate) const PATH: &str = "/clawrden/install.json";
@@ -132,7 +132,7 @@ impl Manifest {
     pub(crate) fn write(&self, root: &Root) -> Result<(), InstallError> {
         let text = self.text().map_err(|error| InstallError::BadManifest(error.to_string()))?;
         root.write(PATH, text.as_bytes(), 0o644, None)?;
-        root.sync(super::house::TOP)
+        root.sync(split(PATH).0)
     }
 
     fn text(&self) -> Result<String, serde_json::Error> {

@@ -7,10 +7,15 @@ use std::path::Path;
 
 use base64::Engine;
 
-use crate::run::shells;
-
 /// What PATH is when nobody set one.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Names inside the folder that variables point to, which are known before the files exist. This is for `BASH_ENV`.
+pub(crate) const BASH_ENV: &str = "bash_env";
+/// For `ENV`, which interactive POSIX shells read; only where the user has one.
+pub(crate) const SH_ENV: &str = "sh_env";
+/// For `ZDOTDIR`.
+pub(crate) const ZSH: &str = "zsh";
 
 /// Variables in order; a name stands there once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +39,12 @@ impl Environment {
 
     /// Points shells to the generated files in `folder`.
     pub(crate) fn point_shells_to(&mut self, folder: &Path) {
-        self.set("BASH_ENV", folder.join(shells::BASH_ENV));
+        self.set("BASH_ENV", folder.join(BASH_ENV));
         // Programs use this name for purposes of their own, so it is left alone unless it is a shell's.
         if self.get("ENV").is_some_and(|env| env.as_bytes().contains(&b'/')) {
-            self.set("ENV", folder.join(shells::SH_ENV));
+            self.set("ENV", folder.join(SH_ENV));
         }
-        self.set("ZDOTDIR", folder.join(shells::ZSH));
+        self.set("ZDOTDIR", folder.join(ZSH));
     }
 
     /// Puts the shims first on PATH and names the jail's socket.

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::run::environment::Environment;
+use crate::run::environment::{BASH_ENV, Environment, SH_ENV, ZSH};
 use crate::run::folder::{FolderError, Part};
 use crate::run::quote::{expanded, lines, single};
 
@@ -37,13 +37,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Names inside the folder that variables point to. They are known before the files exist.
-pub(crate) const BASH_ENV: &str = "bash_env";
-/// For `ENV`, which interactive POSIX shells read; only where the user has one.
-pub(crate) const SH_ENV: &str = "sh_env";
-/// For `ZDOTDIR`.
-pub(crate) const ZSH: &str = "zsh";
-/// For `bash --rcfile`.
+/// In the same folder, for `bash --rcfile`.
 pub(crate) const BASHRC: &str = "home/.bashrc";
 
 const RESTORE_HOME: &[u8] = include_bytes!("shells/restore_home.sh");

@@ -6,8 +6,9 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use clawrden_api::GrantScope;
 
-use super::model::{Body, Model, Over, Page, Reach, Typed};
+use super::model::{Model, Over, Reach, Typed};
 use super::output::{State, View};
+use super::page::{Body, Page};
 use crate::verbs::approvals::needs_reason;
 
 /// What is to be done beyond the model.

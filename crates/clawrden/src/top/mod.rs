@@ -5,6 +5,7 @@ mod keys;
 mod model;
 mod orders;
 mod output;
+mod page;
 mod screen;
 mod tail;
 #[cfg(test)]
@@ -27,8 +28,9 @@ use crate::connection::{Connection, block_on};
 use crate::failure::{Failure, Outcome, done};
 use crate::when;
 use keys::Order;
-use model::{Body, Known, Model};
+use model::{Known, Model};
 use output::{Following, Piece};
+use page::Body;
 use screen::Screen;
 
 /// How often the warden is asked.

@@ -8,6 +8,7 @@ use clawrden_api::{
 };
 
 use super::output::View;
+use super::page::{Body, Page};
 
 /// What the warden said last.
 #[derive(Debug)]
@@ -16,42 +17,6 @@ pub(super) struct Known {
     pub(super) queue: Vec<QueueEntry>,
     pub(super) running: Vec<RunningEntry>,
     pub(super) history: Vec<HistoryEntry>,
-}
-
-/// One of the lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Page {
-    Queue,
-    Running,
-    History,
-}
-
-impl Page {
-    pub(super) const ALL: [Self; 3] = [Self::Queue, Self::Running, Self::History];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Queue => "Queue",
-            Self::Running => "Running",
-            Self::History => "History",
-        }
-    }
-
-    pub(super) fn next(self) -> Self {
-        let at = Self::ALL.iter().position(|&page| page == self).unwrap_or(0);
-        Self::ALL[(at + 1) % Self::ALL.len()]
-    }
-}
-
-/// What fills the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
-    /// The rows of the page.
-    List,
-    /// The chosen row, whole, scrolled by so many lines.
-    Detail(u16),
-    /// What a command shows.
-    Output,
 }
 
 /// What lies over it, and takes the keys.

@@ -9,7 +9,7 @@ use clawrden_api::{
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::model::Body;
+use super::page::Body;
 use super::tail::Tail;
 use crate::cast::reader::{Reader, What};
 

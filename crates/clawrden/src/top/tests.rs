@@ -5,8 +5,9 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::draw;
 use super::keys::{Ask, Order, READ_FIRST, press};
-use super::model::{Body, Known, Model, Over, Page, Reach};
+use super::model::{Known, Model, Over, Reach};
 use super::output::{Piece, State};
+use super::page::{Body, Page};
 
 const NOW: u64 = 1_777_900_000_000;
 

@@ -10,7 +10,8 @@ use super::list::{end, verdict};
 use super::style;
 use super::wrap::wrap;
 use crate::output::Tone;
-use crate::top::model::{Model, Page};
+use crate::top::model::Model;
+use crate::top::page::Page;
 use crate::verbs::approvals;
 use crate::verbs::queue::{before, beside};
 

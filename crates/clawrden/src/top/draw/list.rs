@@ -8,7 +8,8 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState};
 
 use super::style;
 use crate::output::Tone;
-use crate::top::model::{Model, Page};
+use crate::top::model::Model;
+use crate::top::page::Page;
 use crate::verbs::approvals;
 
 /// Columns of a screen that has room for more.

@@ -13,8 +13,9 @@ use ratatui::symbols::border;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Clear, Paragraph};
 
-use super::model::{Body, Model, Over, Page, Reach, Typed};
+use super::model::{Model, Over, Reach, Typed};
 use super::output::State;
+use super::page::{Body, Page};
 use crate::output::{Tone, colours, count};
 use wrap::wrap;
 

@@ -9,6 +9,7 @@ use clawrden_warden::ledger::{Found, LedgerError, Lines};
 use crate::connection::places;
 use crate::failure::{Failure, Outcome, chain, done};
 
+mod damage;
 mod export;
 mod filter;
 mod key;

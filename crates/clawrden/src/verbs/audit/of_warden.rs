@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clawrden_api::{ClientError, ErrorBody, ErrorCode, LedgerProof, LedgerProved, display};
 
-use super::verify;
+use super::damage;
 use crate::connection::ask;
 use crate::failure::{Failure, Outcome, REFUSED, done};
 use crate::output::{Tone, paint, print_answer};
@@ -43,8 +43,8 @@ pub(super) fn run(last: bool, json: bool, control: Option<&Path>) -> Outcome {
 /// The exit code of a ledger that does not hold, as for one that is proved by its files.
 fn code(last: &LedgerProved) -> u8 {
     match last.damage {
-        Some(damage) => verify::code(damage),
-        None if last.unread => verify::UNREADABLE,
+        Some(damage) => damage::code(damage),
+        None if last.unread => damage::UNREADABLE,
         // A warden of another version may not say what is wrong.
         None => REFUSED,
     }
@@ -62,7 +62,7 @@ fn show(proof: &LedgerProof, now: u64) {
     let took = display::duration(last.took_ms);
     if !last.holds {
         let what = match last.damage {
-            Some(damage) => verify::what(damage),
+            Some(damage) => damage::what(damage),
             None if last.unread => "the ledger could not be read",
             None => "the ledger does not hold",
         };

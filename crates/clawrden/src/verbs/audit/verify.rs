@@ -10,14 +10,12 @@ use clawrden_warden::ledger::{
 };
 use serde::Serialize;
 
+use super::damage::{UNREADABLE, code, what};
 use super::{folder, ledger, of_warden};
 use crate::bounded::read_bounded;
 use crate::elsewhere::AskWarden;
-use crate::failure::{Failure, Outcome, REFUSED, chain, done};
+use crate::failure::{Failure, Outcome, chain, done};
 use crate::output::{Tone, paint, print_json};
-
-/// Exit code: the ledger cannot be read.
-pub(super) const UNREADABLE: u8 = 6;
 
 /// Bytes of the longest file of a key, and of heads.
 const MAX_KEY: u64 = 4096;
@@ -161,24 +159,6 @@ pub(super) fn run(args: &Args, control: Option<&Path>) -> Outcome {
         Err(VerifyError::Unreadable(error)) => {
             Err(Failure::Code { code: UNREADABLE, text: chain(&error) })
         }
-    }
-}
-
-/// The exit code of a ledger that is damaged so.
-pub(super) fn code(damage: LedgerDamage) -> u8 {
-    match damage {
-        LedgerDamage::Torn => 4,
-        LedgerDamage::CutOff => 5,
-        _ => REFUSED,
-    }
-}
-
-/// The same in words.
-pub(super) fn what(damage: LedgerDamage) -> &'static str {
-    match damage {
-        LedgerDamage::Torn => "the ledger has a torn end",
-        LedgerDamage::CutOff => "the ledger was cut off",
-        _ => "the ledger does not hold",
     }
 }
 
