@@ -9,9 +9,10 @@ use clawrden_protocol::limits::EXIT_UNREACHABLE;
 use clawrden_protocol::runner::{ARGV0, CONNECT, Plan as RunnerPlan, Streams};
 
 use super::door::{Door, SOCKET};
+use super::prepared::Prepared;
 use super::reopen::{Reopened, reopen};
 use super::runner::Runner;
-use super::supervision::{Prepared, Supervision, device_number, ended};
+use super::supervision::{Supervision, device_number, ended};
 use super::{Begun, Refusal, Start, begin, finish, limits, ordered, record, refuse, whereabouts};
 use crate::containers::Doors;
 use crate::engine::NewExec;
@@ -60,7 +61,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
         return refuse(warden, start, Refusal::Failed, text).await;
     }
     let prepared = prepare(warden, plan, seen).await;
-    let prepared = prepared.and_then(|prepared| record::fit(&start.approved, prepared));
+    let prepared = prepared.and_then(|prepared| prepared.fitted(&start.approved));
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,

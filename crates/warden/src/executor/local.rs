@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use clawrden_protocol::runner::{Plan as RunnerPlan, Streams};
 
+use super::prepared::Prepared;
 use super::reopen::{Reopened, reopen};
 use super::runner::{Runner, RunnerError};
-use super::supervision::{Prepared, Supervision, device_number, ended};
+use super::supervision::{Supervision, device_number, ended};
 use super::{Begun, Refusal, Start, begin, finish, limits, pool, record, refuse, run_as};
 use crate::ledger::{Id, Method, Started};
 use crate::plan::{OnHost, Plan, Root, local as local_environment};
@@ -45,7 +46,7 @@ pub(super) async fn run(warden: &Arc<Warden>, mut start: Start) {
             Err(text) => return refuse(warden, start, Refusal::Denied, text).await,
         },
     };
-    let prepared = prepared.and_then(|prepared| record::fit(&start.approved, prepared));
+    let prepared = prepared.and_then(|prepared| prepared.fitted(&start.approved));
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(text) => return refuse(warden, start, Refusal::Failed, text).await,

@@ -11,6 +11,7 @@ mod judge;
 mod limits;
 mod local;
 mod pool;
+mod prepared;
 mod record;
 mod reopen;
 mod run_as;

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use clawrden_protocol::runner::Streams;
-
 use super::limits;
-use super::supervision::Prepared;
 use crate::decision::Approved;
 use crate::plan::base_name;
 use crate::recording::{Begun, Secrets, Subject};
@@ -43,20 +40,6 @@ pub(super) async fn begin(
 /// Whether its streams travel as frames: only so they can be recorded or counted.
 pub(super) fn by_frames(approved: &Approved) -> bool {
     approved.recording().is_some() || limits::most_out(approved).is_some()
-}
-
-/// Lets the streams of a run that is recorded, or limited in its output, travel as frames.
-pub(super) fn fit(approved: &Approved, mut prepared: Prepared) -> Result<Prepared, String> {
-    if !by_frames(approved) {
-        return Ok(prepared);
-    }
-    prepared.plan.streams = Streams::Frames;
-    prepared.plan.most_out = limits::most_out(approved).unwrap_or(u64::MAX);
-    if prepared.cwd.is_none() && prepared.plan.place.is_empty() {
-        return Err("the working directory does not exist, and a command whose output is recorded or limited needs one"
-            .to_owned());
-    }
-    Ok(prepared)
 }
 
 /// Takes back a recording of what does not run.

@@ -5,8 +5,9 @@ use std::io;
 
 use clawrden_protocol::runner::{Plan as RunnerPlan, Streams};
 
+use super::prepared::Prepared;
 use super::reopen::{Reopened, reopen};
-use super::supervision::{Prepared, device_number};
+use super::supervision::device_number;
 use crate::jails::Baseline;
 use crate::plan::{OnHost, Plan, Root, local as local_environment};
 use crate::process::status;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use clawrden_protocol::frame::Status;
 use clawrden_protocol::limits::{EXIT_TIMED_OUT, EXIT_UNREACHABLE};
-use clawrden_protocol::runner::{FromRunner, Plan as RunnerPlan, Streams};
+use clawrden_protocol::runner::{FromRunner, Streams};
 
 use super::limits::exceeded;
+use super::prepared::Prepared;
 use super::record;
 use super::runner::{Runner, RunnerError};
 use crate::approvals;
@@ -20,7 +21,6 @@ use crate::intercom::{Reply, close_apart};
 use crate::laps::Laps;
 use crate::ledger::{Finished, Id, Recorded};
 use crate::plan::Lap;
-use crate::plan::Opened;
 use crate::process::Identity;
 use crate::process::cgroup::Bounded;
 use crate::recording::{self, Relay, Way};
@@ -68,14 +68,6 @@ pub(super) struct Supervision {
     relay: Option<Relay>,
     /// What keeps it to its limits.
     bounded: Option<Bounded>,
-}
-
-/// A plan with its files opened again, found unchanged.
-pub(super) struct Prepared {
-    pub(super) plan: RunnerPlan,
-    pub(super) tool: Opened,
-    pub(super) cwd: Option<Opened>,
-    pub(super) stripped: Vec<String>,
 }
 
 pub(super) fn device_number((major, minor): (u32, u32)) -> u64 {

@@ -7,10 +7,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::ends::open_if_kept;
 use super::error::LedgerError;
 use super::line::MAX_LINE;
 use super::place::Place;
-use super::retention::open_if_kept;
 use super::writer::View;
 
 /// Bytes that are read at once.

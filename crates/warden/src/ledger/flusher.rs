@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use super::head::{Anchored, SignedHead};
 use super::keys::{Key, write_whole};
 use super::line::Stamp;
 use super::listener::Listener;
-use super::place::Place;
+use super::place::{Place, sync_folder};
 use super::unsynced::{Batch, Position};
 use super::wake::Wake;
 use super::writer::Writer;
@@ -223,11 +222,4 @@ impl Flusher {
         self.head_written = written.is_ok();
         shared.anchors.give(text);
     }
-}
-
-/// Puts the names in a folder on the disk.
-pub(super) fn sync_folder(path: &Path) -> Result<(), LedgerError> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let synced = File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(LedgerError::io("put on the disk", path))
 }

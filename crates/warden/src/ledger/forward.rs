@@ -9,11 +9,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::ends::open_if_kept;
 use super::error::LedgerError;
 use super::id::hex_into;
 use super::line::MAX_LINE;
 use super::place::Place;
-use super::retention::open_if_kept;
 use super::writer::View;
 
 /// Bytes that are read at once: more than the longest line.

@@ -142,6 +142,15 @@ fn sum(digest: &Sha256) -> [u8; SUM_DIGITS] {
     out
 }
 
+/// Where the chain stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    /// The newest line's sequence number; 0 for none.
+    pub(super) seq: u64,
+    /// Its hash.
+    pub(super) hash: Hex,
+}
+
 /// What a line, its newline left out, says about its place in the chain.
 pub(super) struct Link {
     /// Its sequence number, where it can be read.

@@ -12,6 +12,7 @@ mod blocks;
 mod books;
 mod dropped;
 mod encoded;
+mod ends;
 mod error;
 mod export;
 mod filter;
@@ -67,9 +68,8 @@ pub use line::MAX_LINE;
 pub use lines::{Found, Lines};
 pub(crate) use listener::Listener;
 pub use opening::Recovery;
-pub use options::{Anchor, Durability, Options, Promise};
+pub use options::{Anchor, Durability, Keep, Options, Promise};
 pub use record::*;
-pub use retention::Keep;
 pub(crate) use retention::{RECORDING_ENDING, Retained};
 pub use schema::SCHEMA_JSON;
 pub use verify::{

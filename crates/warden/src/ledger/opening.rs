@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use super::about::Opened;
 use super::blocks::each_line;
+use super::ends::{first_line, last_line};
 use super::error::LedgerError;
-use super::flusher::sync_folder;
 use super::head::NO_SEAL;
 use super::keys::Key;
-use super::line::{self, Stamp};
+use super::line::{self, Head, Stamp};
 use super::options::Options;
-use super::place::{Place, open_to_read};
+use super::place::{Place, open_to_read, sync_folder};
 use super::record::{Record, Recovered};
-use super::verify::{self, Broken, last_line};
+use super::verify::{self, Broken};
 use super::walk::Walk;
 use super::writer::{self, Segment, Signer, Start, Writer};
 
@@ -214,7 +214,7 @@ fn has_line(path: &Path, file: &File) -> Result<bool, LedgerError> {
 /// The segment that was closed last.
 #[derive(Default)]
 struct Closed {
-    head: Option<writer::Head>,
+    head: Option<Head>,
     /// The digest of its seal.
     seal: Option<String>,
 }
@@ -233,15 +233,4 @@ impl Closed {
         }
         Ok(Self::default())
     }
-}
-
-/// The first line of a file, or what there is of it.
-pub(super) fn first_line(file: &File) -> Option<Vec<u8>> {
-    use std::os::unix::fs::FileExt as _;
-    // The ledger's own first line is short; of another one the time is all that is wanted.
-    let mut start = vec![0; 1024];
-    let n = file.read_at(&mut start, 0).ok()?;
-    start.truncate(n);
-    start.truncate(start.iter().position(|&b| b == b'\n').unwrap_or(n));
-    Some(start)
 }

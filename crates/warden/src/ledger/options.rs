@@ -3,7 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::retention::Keep;
+/// How much of a ledger is kept; without a bound, all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// A segment goes when its newest record is so old.
+    pub age: Option<Duration>,
+    /// The oldest segments go while all files together have more bytes.
+    pub bytes: Option<u64>,
+}
+
+impl Keep {
+    /// Whether anything is ever dropped.
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        *self != Self::default()
+    }
+}
 
 /// How a ledger is kept.
 #[derive(Debug, Clone)]

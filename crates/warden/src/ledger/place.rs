@@ -9,7 +9,6 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use super::error::LedgerError;
-use super::flusher::sync_folder;
 use crate::lock::{self, NotOurs};
 
 /// Files and sockets of ours are for their owner only.
@@ -240,4 +239,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, LedgerError> {
         .custom_flags(flags)
         .open(path)
         .map_err(LedgerError::io("open", path))
+}
+
+/// Puts the names in a folder on the disk.
+pub(super) fn sync_folder(path: &Path) -> Result<(), LedgerError> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(LedgerError::io("put on the disk", path))
 }

@@ -5,45 +5,26 @@
 //! chain goes on.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::dropped::{Bound, Dropped};
+use super::ends::{first_line, last_line};
 use super::error::LedgerError;
-use super::flusher::sync_folder;
 use super::id::Id;
 use super::line;
-use super::opening::first_line;
-use super::place::{Place, open_to_read};
+use super::options::Keep;
+use super::place::{Place, open_to_read, sync_folder};
 use super::record::Record;
-use super::verify::last_line;
 use super::walk::Walk;
 use super::{Ledger, now_ms};
 use crate::crash;
 
 /// How the names of recordings end.
 pub(crate) const RECORDING_ENDING: &str = ".cast";
-
-/// How much of a ledger is kept; without a bound, all of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Keep {
-    /// A segment goes when its newest record is so old.
-    pub age: Option<Duration>,
-    /// The oldest segments go while all files together have more bytes.
-    pub bytes: Option<u64>,
-}
-
-impl Keep {
-    /// Whether anything is ever dropped.
-    #[must_use]
-    pub fn drops(&self) -> bool {
-        *self != Self::default()
-    }
-}
 
 /// What came of looking at the oldest segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,15 +205,5 @@ fn remove(path: &Path) -> Result<(), LedgerError> {
             Err(LedgerError::io("remove", path)(error))
         }
         _ => Ok(()),
-    }
-}
-
-/// Opens a segment to read it; `None` where it is gone, as retention drops it while others read.
-pub(super) fn open_if_kept(path: &Path) -> Result<Option<File>, LedgerError> {
-    match open_to_read(path) {
-        Err(LedgerError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        opened => opened.map(Some),
     }
 }

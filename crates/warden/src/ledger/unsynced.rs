@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::head::SignedHead;
-use super::writer::Head;
+use super::line::Head;
 
 /// Bytes that are put on the disk at once, however long they might wait.
 const LARGE: usize = 8 * 1024 * 1024;

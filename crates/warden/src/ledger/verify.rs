@@ -4,21 +4,19 @@
 use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::blocks::each_line;
 use super::dropped::Dropped;
+use super::ends::open_if_kept;
 use super::error::LedgerError;
 use super::head::{Anchored, SignedHead};
 use super::keys::PublicKey;
-use super::line::{self, MAX_LINE};
 use super::place::{Place, open_to_read};
-use super::retention::open_if_kept;
 pub use super::walk::{Broken, Damage};
 use super::walk::{Scan, Walk};
-use super::writer::Head;
 
 /// How often a ledger that grows or is rotated meanwhile is looked at again.
 const TRIES: u32 = 5;
@@ -442,22 +440,4 @@ pub(super) fn read_head(path: &Path) -> Option<SignedHead> {
         return None;
     }
     heads_in(&fs::read_to_string(path).ok()?).pop()
-}
-
-/// The sequence number and hash of the last whole line of `file`, and the line; `None` if it has none.
-pub(super) fn last_line(path: &Path, file: &File) -> Result<Option<(Head, Vec<u8>)>, LedgerError> {
-    let read_error = LedgerError::io("read", path);
-    let tail = || -> io::Result<Vec<u8>> {
-        let size = file.metadata()?.len();
-        let from = size.saturating_sub(2 * (MAX_LINE as u64 + 1));
-        let mut tail = vec![0; usize::try_from(size - from).unwrap_or(0)];
-        file.read_exact_at(&mut tail, from)?;
-        Ok(tail)
-    };
-    let tail = tail().map_err(read_error)?;
-    let Some(end) = tail.iter().rposition(|&b| b == b'\n') else { return Ok(None) };
-    let start = tail[..end].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    let line = &tail[start..end];
-    let link = line::link(line);
-    Ok(link.seq.map(|seq| (Head { seq, hash: link.hash }, line.to_vec())))
 }

@@ -11,9 +11,8 @@ use super::error::LedgerError;
 use super::head::NO_SEAL;
 use super::head::SignedHead;
 use super::keys::PublicKey;
-use super::line::{Hex, MAX_LINE, NO_LINE};
+use super::line::{Head, Hex, MAX_LINE, NO_LINE};
 use super::record::Record;
-use super::writer::Head;
 
 pub use clawrden_api::LedgerDamage as Damage;
 

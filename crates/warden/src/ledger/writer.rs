@@ -15,7 +15,7 @@ use super::encoded::{Body, Encoded};
 use super::error::LedgerError;
 use super::head::NO_SEAL;
 use super::keys::Key;
-use super::line::{self, Hex, Stamp};
+use super::line::{self, Head, Stamp};
 use super::options::Options;
 use super::place::Place;
 use super::record::{Record, Recovered};
@@ -56,15 +56,6 @@ impl Sink for Disk {
         let about = self.0.metadata()?;
         Ok((about.nlink() > 0).then_some(about.len()))
     }
-}
-
-/// Where the chain stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
-    /// The newest line's sequence number; 0 for none.
-    pub(super) seq: u64,
-    /// Its hash.
-    pub(super) hash: Hex,
 }
 
 /// The writing end of a ledger.

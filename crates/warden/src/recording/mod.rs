@@ -26,7 +26,8 @@ use cast::{Cast, Header};
 
 pub(crate) use find::{Found, Missing};
 pub(crate) use redact::Secrets;
-pub(crate) use relay::{Ready, Relay, Way};
+pub(crate) use relay::{Ready, Relay};
+pub(crate) use tap::Way;
 
 /// The folder, beside the ledger.
 const FOLDER: &str = "recordings";

@@ -17,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::sync::oneshot;
 
 use super::Begun;
-use super::tap::Tap;
+use super::tap::{Tap, Way};
 use crate::ledger::Recorded;
 
 /// Bytes of a piece.
@@ -32,15 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of the thread's stack.
 const STACK: usize = 256 * 1024;
-
-/// Where a runner is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Way {
-    /// Its process.
-    pub(crate) pid: u32,
-    /// It sees the warden's own files.
-    pub(crate) is_ours: bool,
-}
 
 /// What the thread is told from outside.
 #[derive(Debug)]

@@ -10,8 +10,16 @@ use super::Begun;
 use super::cast::{Cast, Stream};
 use super::echo::{shows, terminal_of};
 use super::frames::{Frames, Seen};
-use super::relay::Way;
 use crate::ledger::Recorded;
+
+/// Where a runner is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// It sees the warden's own files.
+    pub(crate) is_ours: bool,
+}
 
 /// Looks at what passes between a client and its runner.
 pub(super) struct Tap {

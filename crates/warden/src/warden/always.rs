@@ -12,7 +12,7 @@ use clawrden_api::{
 use clawrden_policy::{Action, Answer, Layer, Past, Policy, Source};
 
 use super::control::{Control, answer_error};
-use super::prisoners::refused;
+use super::refused;
 use super::scopes;
 use crate::control::{Actor, Backend, Verdict};
 use crate::jails::{JailName, Origin};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Warden;
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use super::surfaces::said;
 use crate::control::{Backend, Channels, serve_bridge};
 use crate::notify::{Notifier, Untested};

@@ -11,9 +11,8 @@ use clawrden_api::{
 };
 use tokio::runtime::Handle;
 
-use super::Warden;
-use super::prisoners::refused;
 use super::scopes;
+use super::{Warden, refused};
 use crate::again::Case;
 use crate::approvals::{self, AnswerError, Now, Part, Seen};
 use crate::control::access::unknown;

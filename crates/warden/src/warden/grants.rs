@@ -3,7 +3,7 @@
 use clawrden_api::{ErrorBody, ErrorCode, GrantList, RevokeReport, RevokeRequest};
 
 use super::control::{Control, answer_error};
-use super::prisoners::refused;
+use super::refused;
 use crate::approvals::Now;
 use crate::control::{Actor, Grants};
 use crate::ledger::{GrantRevoked, Record};

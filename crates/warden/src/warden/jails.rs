@@ -8,9 +8,8 @@ use clawrden_api::{ErrorBody, ErrorCode, JailContainer, JailInfo, JailList, Jail
 use clawrden_policy::Policy;
 use serde::{Deserialize, Serialize};
 
-use super::Warden;
-use super::prisoners::refused;
-use super::start::ServeError;
+use super::error::ServeError;
+use super::{Warden, refused};
 use crate::containers::{Member, is_hardened};
 use crate::engine::Running;
 use crate::holds::Scope;

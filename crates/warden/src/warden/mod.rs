@@ -7,6 +7,7 @@ mod containers;
 mod control;
 mod due;
 mod engine;
+mod error;
 mod grants;
 mod jails;
 mod listener;
@@ -33,7 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use clawrden_api::Stopped;
+use clawrden_api::{ErrorBody, ErrorCode, Stopped};
 use clawrden_policy::Policy;
 use tokio::sync::{Notify, watch};
 
@@ -67,10 +68,10 @@ use neighbours::Neighbours;
 use people::Folks;
 use reload::Own;
 
+pub use error::ServeError;
 #[cfg(test)]
 pub(crate) use neighbours::PATIENCE as ENGINE_PATIENCE;
 pub use serve::{run_warden, serve};
-pub use start::ServeError;
 
 /// How long supervised commands have beyond the grace when the warden goes down.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -225,4 +226,8 @@ pub(crate) fn stopped_text(stopped: &Stopped) -> String {
         "everything is {how} by the kill switch (thrown by {}); nothing runs until a person says `clawrden resume`",
         stopped.by
     )
+}
+
+fn refused(code: ErrorCode, message: String) -> ErrorBody {
+    ErrorBody { code, message }
 }

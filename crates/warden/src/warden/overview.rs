@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use clawrden_api::{ErrorBody, ErrorCode, Overview};
 
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use crate::approvals::Now;
 use crate::control::Counting;
 use crate::index::{Stretch, waiting};

@@ -9,7 +9,7 @@ use clawrden_api::{
 use clawrden_policy::{Action, Past, Pattern};
 
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use super::scopes;
 use crate::control::{Actor, Patterns};
 use crate::jails::JailName;

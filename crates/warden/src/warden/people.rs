@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 
-use super::Warden;
-use super::prisoners::refused;
+use super::{Warden, refused};
 use crate::approvals::Now;
 use crate::config::{ConfigError, File, Groups, Persons};
 use crate::control::access::check_private;

@@ -12,7 +12,7 @@ use clawrden_api::{
 use clawrden_policy::{Facts, Layer, LoadError, Policy, Source};
 
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use crate::control::Actor;
 use crate::control::policy::{Lawyer, USUAL_JAIL};
 use crate::jails::{JailName, Origin};

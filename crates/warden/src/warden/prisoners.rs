@@ -9,9 +9,9 @@ use clawrden_policy::{Layer, Policy, Source};
 use tokio::sync::watch;
 
 use super::due::is_there;
+use super::error::ServeError;
 use super::listener::listen;
-use super::start::ServeError;
-use super::{Door, Warden};
+use super::{Door, Warden, refused};
 use crate::approvals::Now;
 use crate::control::Peer;
 use crate::jails::shims::is_tool_name;
@@ -282,8 +282,4 @@ fn tools_for(request: &PrisonerRequest, policy: &Policy) -> Result<Vec<String>, 
         Some(name) => Err(refused(ErrorCode::BadRequest, format!("{name:?} cannot name a tool"))),
         None => Ok(named.into_iter().collect()),
     }
-}
-
-pub(super) fn refused(code: ErrorCode, message: String) -> ErrorBody {
-    ErrorBody { code, message }
 }

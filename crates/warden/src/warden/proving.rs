@@ -8,7 +8,7 @@ use std::time::Instant;
 use clawrden_api::{ErrorBody, ErrorCode, ExportQuery, LedgerProof, LedgerProved};
 
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use crate::approvals::Now;
 use crate::control::Auditing;
 use crate::ledger::{Export, Proof, PublicKey, Summary, VerifyError, verify_by};

@@ -9,9 +9,8 @@ use clawrden_api::{ErrorBody, ErrorCode, PolicyFault, PolicyReloaded, PolicyStat
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 
-use super::Warden;
 use super::jails::declared;
-use super::prisoners::refused;
+use super::{Warden, refused};
 use crate::approvals::Now;
 use crate::jails::{BadName, InForce, Jail, Origin};
 use crate::layers::LayersError;

@@ -7,7 +7,7 @@ use clawrden_api::{
 use tokio::runtime::Handle;
 
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use crate::control::recordings::Source;
 use crate::control::{Actor, Backend as _, Commands};
 use crate::ledger::{self, Id, Record, Recorded};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clawrden_api::{AnswerRequest, ErrorBody, ErrorCode, GrantScope, QueueEntry};
 
-use super::prisoners::refused;
+use super::refused;
 use crate::approvals::{MAX_SCOPE, Scope};
 use crate::control::Verdict;
 

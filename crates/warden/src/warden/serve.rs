@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::start::{ServeError, Started, start};
+use super::error::ServeError;
+use super::start::{Started, start};
 use super::surfaces::Surfaces;
 use super::{LAST_WORDS, Warden};
 use crate::config::Config;

@@ -1,6 +1,5 @@
 //! From settings to a warden that has all it needs: places, policy, ledger, sockets. It serves nobody yet.
 
-use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -9,20 +8,20 @@ use std::time::Duration;
 use clawrden_bridge::channel::Channel;
 use clawrden_policy::Policy;
 use clawrden_protocol::limits::RECONNECT;
-use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
 use super::Warden;
 use super::due::is_there;
+use super::error::ServeError;
 use super::jails::{Created, created_path};
 use super::neighbours::Neighbours;
-use super::people::{Folks, PairedError};
+use super::people::Folks;
 use super::proving::Proving;
 use super::reload::Own;
-use crate::approvals::{Approvals, Now, StoreError};
-use crate::config::{Config, ConfigError, ExitCodes, File};
+use crate::approvals::{Approvals, Now};
+use crate::config::{Config, ExitCodes, File};
 use crate::containers::{Containers, Members};
-use crate::control::{Access, AccessError};
+use crate::control::Access;
 use crate::engine::Engine;
 use crate::events::Events;
 use crate::executor::{Ghosts, Glances, Pool, learn};
@@ -30,75 +29,19 @@ use crate::handed::HandedOff;
 use crate::holds::Holds;
 use crate::index::Index;
 use crate::intercom::Narrows;
-use crate::jails::runner::{RunnerError, RunnerFile};
-use crate::jails::{BadName, Baseline, Jails, PlaceError, Places, RegistryError};
-use crate::ledger::{self, Ledger, LedgerError};
-use crate::policies::{Source, Unread};
-use crate::process::{ExitInfo, Methods, Namespaces, ProcessError};
+use crate::jails::runner::RunnerFile;
+use crate::jails::{Baseline, Jails, Places};
+use crate::ledger::{self, Ledger};
+use crate::policies::Source;
+use crate::process::{ExitInfo, Methods, Namespaces};
 use crate::recording::Recordings;
 use crate::running::Running;
-use crate::sockets::{BindError, Bound, bind_private};
+use crate::sockets::{Bound, bind_private};
 use crate::strangers::Strangers;
 use crate::switch::Switch;
 
 /// How much later than they look for it callers may come back to a restarted warden.
 const LATE: Duration = Duration::from_secs(5);
-
-/// Why a warden does not start.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// The settings are not read.
-    #[error(transparent)]
-    Settings(#[from] ConfigError),
-    /// Who was paired with whom is not read.
-    #[error(transparent)]
-    Paired(#[from] PairedError),
-    /// The policy does not load.
-    #[error(transparent)]
-    Policy(#[from] Unread),
-    /// A directory cannot be had.
-    #[error(transparent)]
-    Places(#[from] PlaceError),
-    /// A jail has a name that it cannot have.
-    #[error(transparent)]
-    Name(#[from] BadName),
-    /// A jail cannot be made.
-    #[error(transparent)]
-    Jail(#[from] RegistryError),
-    /// The ledger cannot be opened.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// What waits for a person cannot be kept.
-    #[error(transparent)]
-    Approvals(#[from] StoreError),
-    /// A socket cannot be had.
-    #[error(transparent)]
-    Socket(#[from] BindError),
-    /// The runner cannot be had.
-    #[error(transparent)]
-    Runner(#[from] RunnerError),
-    /// The API cannot be served over TCP.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// /proc is missing.
-    #[error("the warden needs /proc: {0}")]
-    Proc(#[from] ProcessError),
-    /// Anything else of the system's.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
-}
-
-impl ServeError {
-    /// For `map_err`: `what` is what was tried.
-    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System { what, source }
-    }
-}
 
 /// A warden that could serve, and what it would be reached by.
 pub(super) struct Started {

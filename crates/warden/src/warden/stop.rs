@@ -8,8 +8,7 @@ use clawrden_api::{
 };
 use tokio::runtime::Handle;
 
-use super::prisoners::refused;
-use super::{Warden, stopped_text};
+use super::{Warden, refused, stopped_text};
 use crate::approvals::Now;
 use crate::engine::EngineError;
 use crate::executor::take_up;

@@ -11,7 +11,7 @@ use clawrden_policy::{Action, Layer, Past, Policy, Source, Suggestion};
 
 use super::always::rule_file;
 use super::control::Control;
-use super::prisoners::refused;
+use super::refused;
 use crate::approvals::Now;
 use crate::control::Actor;
 use crate::ledger::RuleAdded;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::control::Control;
-use super::start::ServeError;
+use super::error::ServeError;
 use super::{LAST_WORDS, Warden};
 use crate::control::{self, Backend, Limits};
 use crate::sockets::Bound;

@@ -9,8 +9,6 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
 };
 
-use super::neighbour::Socket;
-
 /// `SOCK_DIAG_BY_FAMILY`, and the kind of its answer.
 const BY_FAMILY: u16 = 20;
 /// `NLMSG_ERROR`.
@@ -25,6 +23,22 @@ const ASKED: usize = 56;
 const TOLD: usize = 72;
 /// `TCP_LISTEN`: whoever waits at the address is not whoever is connected.
 const LISTENS: u8 = 10;
+
+/// A socket that some process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// Its user.
+    pub(super) uid: u32,
+    /// Its number, by which descriptors name it.
+    pub(super) number: u64,
+}
+
+impl Socket {
+    /// `None` where no process has it any more: its number is 0 then, and the kernel says root of it.
+    pub(super) fn held(uid: u32, number: u64) -> Option<Self> {
+        (number != 0).then_some(Self { uid, number })
+    }
+}
 
 /// The socket that has the address `local` and is connected to `remote`, in this network namespace; `Some(None)` where no
 /// process has it any more.

@@ -3,23 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::diag;
-
-/// A socket that some process has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Socket {
-    /// Its user.
-    pub(super) uid: u32,
-    /// Its number, by which descriptors name it.
-    pub(super) number: u64,
-}
-
-impl Socket {
-    /// `None` where no process has it any more: its number is 0 then, and the kernel says root of it.
-    pub(super) fn held(uid: u32, number: u64) -> Option<Self> {
-        (number != 0).then_some(Self { uid, number })
-    }
-}
+use super::diag::{self, Socket};
 
 /// The socket that has the address `peer` and is connected to `own`; `None` when there is none such: it is gone, or in
 /// another network namespace; `Some(None)` when its process has closed it, whose user the kernel no longer has.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::ledger::retention::Keep;
+use crate::ledger::Keep;
 
 fn open(fixture: &Fixture) -> Ledger {
     let options = Options { segment_bytes: 3000, signed: true, ..plain() };

@@ -3,6 +3,7 @@
 //! own cgroup, for a command that is limited by it.
 
 mod bounded;
+mod inside;
 mod leaf;
 mod removals;
 
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, access};
 
 pub use bounded::{Bounded, Controller, Controllers, Limits, Unkept};
-pub use leaf::{Leaf, processes_in};
+pub use inside::processes_in;
+pub use leaf::Leaf;
 
 use super::namespaces::Namespaces;
 use super::proc::{Identity, ProcessError};

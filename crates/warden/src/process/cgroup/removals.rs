@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::directories;
-use super::leaf::{event, processes_in};
+use super::inside::{event, processes_in};
 
 /// Directories that wait. Those beyond are found when a warden starts the next time.
 const MAX_BUSY: usize = 4_096;
