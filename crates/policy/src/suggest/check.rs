@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::past::{History, Now, Past, judge, tool};
+use super::past::{History, Now, judge};
+use super::request::{Past, tool};
 use super::shapes::{Candidate, Shape};
 use crate::action::{Action, RuleId};
 use crate::facts::Facts;

@@ -8,15 +8,16 @@ mod past;
 mod pattern;
 mod plain;
 mod reads;
+mod request;
 mod shapes;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::past::History;
-pub use self::past::{Answer, Past};
 pub use self::pattern::Pattern;
 pub use self::reads::runs_what_it_reads;
+pub use self::request::{Answer, Past};
 use self::shapes::{Candidate, Shape, answers};
 use self::yaml::Bounds;
 use crate::action::{Action, RuleId};

@@ -1,8 +1,9 @@
 //! Pattern: what a person approves beyond one command's exact words, written as `command` and `args` of a rule are. It is
 //! matched on the argument vector as an `allow` is, so it may only take less than it seems to.
 
-use super::past::{Past, judge, tool};
+use super::past::judge;
 use super::reads::runs_what_it_reads;
+use super::request::{Past, tool};
 use super::{check, known, yaml};
 use crate::action::Action;
 use crate::facts::Facts;

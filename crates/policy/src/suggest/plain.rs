@@ -2,7 +2,7 @@
 //! What runs something else, is not understood or is not what it seems gets none.
 
 use super::known;
-use super::past::{Past, tool};
+use super::request::{Past, tool};
 use crate::facts::Facts;
 use crate::matchers::argv::Subcommand;
 use crate::matchers::flag::flag_like;

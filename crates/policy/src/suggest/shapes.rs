@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::past::{History, tool};
+use super::past::History;
 use super::plain;
+use super::request::tool;
 use crate::action::Action;
 use crate::matchers::argv::Subcommand;
 use crate::matchers::reader;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::past::tool;
+use super::request::tool;
 use super::shapes::Shape;
 use crate::action::Action;
 use crate::matchers::flag::flag_like;
