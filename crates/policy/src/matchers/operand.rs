@@ -41,7 +41,7 @@ struct Spellings<'a> {
 }
 
 impl OperandPattern {
-    pub(crate) fn new(source: &str) -> Result<Self, GlobError> {
+    fn new(source: &str) -> Result<Self, GlobError> {
         let text = Glob::new(source, Kind::Text)?;
         let path = if let Some(rest) = source.strip_prefix('~') {
             match rest {
