@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::Warden;
 use super::control::Control;
 use super::refused;
+use super::start::beside;
 use super::surfaces::said;
 use crate::control::{Backend, Channels, serve_bridge};
 use crate::notify::{Notifier, Untested};
@@ -82,11 +83,7 @@ impl Warden {
     /// Where channels keep what they remember: beside the ledger, where that was told a place of its own.
     fn channels_state(&self) -> PathBuf {
         match &self.config.audit {
-            Some(audit) => {
-                let mut name = audit.file_name().unwrap_or_default().to_owned();
-                name.push(".bridges");
-                audit.with_file_name(name)
-            }
+            Some(audit) => beside(audit, ".bridges"),
             None => self.places.state().join(FOLDER),
         }
     }

@@ -72,10 +72,10 @@ pub(super) fn start(config: Config) -> Result<Started, ServeError> {
     let audit = config.audit.clone().or_else(|| settings.ledger.path.clone());
     let audit = audit.unwrap_or_else(|| places.ledger());
     let switch_path = switch_path(&config, &places);
-    let beside = |kind: &str| switch_path.with_extension(kind);
+    let with = |kind: &str| switch_path.with_extension(kind);
     let said = (settings.people, settings.groups);
     let settings_path = config.settings.as_deref();
-    let people = Folks::open(settings_path, places.settings(), said, beside("paired.json"))?;
+    let people = Folks::open(settings_path, places.settings(), said, with("paired.json"))?;
     let source = Source::new(config.policy.as_deref(), places.policy(), places.rules())
         .for_people(people.current());
     let policy = source.take(None)?;
@@ -96,7 +96,7 @@ pub(super) fn start(config: Config) -> Result<Started, ServeError> {
         ExitCodes::Shim => ExitInfo::disabled(),
     };
     let switch = Switch::open(&switch_path);
-    let (access, api) = Access::open(&beside("tokens.json"), config.api.as_ref())?;
+    let (access, api) = Access::open(&with("tokens.json"), config.api.as_ref())?;
     let runner = RunnerFile::provide(&places.state())?;
     let pool = Arc::new(Pool::new(runner, methods.cgroups.clone()));
     let approvals = open_approvals(&audit, &policy.policy)?;
@@ -144,10 +144,10 @@ pub(super) fn start(config: Config) -> Result<Started, ServeError> {
         admission: Mutex::default(),
         due,
         containers: Containers::new(engine.clone()),
-        members: Members::open(config.ephemeral, beside("hardened.json")),
+        members: Members::open(config.ephemeral, with("hardened.json")),
         neighbours: Neighbours::default(),
-        holds: Holds::open(&beside("held.json")),
-        handed: HandedOff::open(&beside("handed.jsonl")),
+        holds: Holds::open(&with("held.json")),
+        handed: HandedOff::open(&with("handed.jsonl")),
         created: Created::open(created_path(&switch_path)),
         engine,
         config,
@@ -162,24 +162,20 @@ fn open_approvals(audit: &Path, policy: &Policy) -> Result<Approvals, ServeError
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
         .map_err(|errno| ServeError::system("the kernel gives no random bytes")(errno.into()))?;
     let patience = policy.jails().map(|(_, jail)| jail.reconnect).fold(RECONNECT, Duration::max);
-    Ok(Approvals::open(seed, approvals_path(audit), patience + LATE, is_there)?)
+    Ok(Approvals::open(seed, beside(audit, ".approvals"), patience + LATE, is_there)?)
 }
 
 /// The kill switch belongs to the ledger: who keeps one elsewhere keeps both there.
 fn switch_path(config: &Config, places: &Places) -> PathBuf {
     match &config.audit {
-        Some(audit) => {
-            let mut name = audit.file_name().unwrap_or_default().to_owned();
-            name.push(".stopped");
-            audit.with_file_name(name)
-        }
+        Some(audit) => beside(audit, ".stopped"),
         None => places.switch(),
     }
 }
 
-/// What waits for a person lies beside the ledger, which one warden has at a time.
-fn approvals_path(audit: &Path) -> PathBuf {
+/// The place beside the ledger, which one warden has at a time, whose name goes on by `end`.
+pub(super) fn beside(audit: &Path, end: &str) -> PathBuf {
     let mut name = audit.file_name().unwrap_or_default().to_owned();
-    name.push(".approvals");
+    name.push(end);
     audit.with_file_name(name)
 }
