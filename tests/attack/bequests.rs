@@ -102,7 +102,7 @@ fn is_asked_and_denied(house: &House) {
 }
 
 fn used(house: &House) -> Vec<Value> {
-    house.ledger().into_iter().filter(|record| record["event"] == "grant_used").collect()
+    house.events("grant_used")
 }
 
 const ALL: &[&str] = &["--and-what-it-starts"];
@@ -131,8 +131,7 @@ fn what_an_approved_command_starts_runs_with_it_and_nothing_else_does() {
     is_asked_and_denied(&house);
     assert_eq!(outside.wait().unwrap().code(), Some(126));
     git.end();
-    let gone = house.ledger().iter().filter(|r| r["event"] == "approval_returned").count();
-    assert_eq!(gone, 0);
+    assert_eq!(house.events("approval_returned").len(), 0);
     clawrden_warden::ledger::verify(&house.path("ledger.jsonl")).unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use crate::nothing_started;
-use crate::support::approvers::{Panel, TWO, events};
+use crate::support::approvers::{Panel, TWO};
 use crate::support::chats::{exchange, exchange_by, send};
 use crate::support::{clawrden, text};
 
@@ -17,7 +17,7 @@ rules:
 ";
 
 fn refusals(panel: &Panel) -> Vec<String> {
-    let all = events(&panel.house.path("ledger.jsonl"), "control_refused");
+    let all = panel.house.events("control_refused");
     all.iter().map(|record| record["why"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -64,7 +64,7 @@ fn a_bridge_answers_nothing_by_itself_and_nothing_for_a_user_who_is_nobody() {
     let all = refusals(&panel);
     assert!(all.iter().any(|why| why.contains("slack:T1/MALLORY") && why.contains(slack.id())));
     nothing_started(&panel.house);
-    assert!(events(&panel.house.path("ledger.jsonl"), "stopped").is_empty());
+    assert!(panel.house.events("stopped").is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -207,7 +207,7 @@ fn a_pairing_code_is_neither_guessed_nor_used_twice_nor_taken_by_who_is_no_bridg
     let (status, said) = slack.post(Some("slack:T1/CAROL"), path, &right);
     assert_eq!(status, 200, "{said}");
     assert_eq!(slack.post(Some("slack:T1/M2"), path, &right).0, 404);
-    assert_eq!(events(&panel.house.path("ledger.jsonl"), "paired").len(), 1);
+    assert_eq!(panel.house.events("paired").len(), 1);
     let (mut child, short) = panel.waiting();
     for user in ["slack:T1/M", "slack:T1/M2"] {
         assert_eq!(slack.tap(user, "approve", &short).0, 403);
@@ -236,7 +236,7 @@ fn a_code_is_worth_nothing_once_what_made_it_opens_nothing_more() {
     // While it holds, so does what it made.
     let by_token = |wanted: &str| code_of(&send(address, &admin, "POST", pairings, "", wanted).1);
     assert_eq!(redeemed("slack:T1/A", &by_token(wanted)), 200);
-    let offered = events(&panel.house.path("ledger.jsonl"), "pairing_offered").pop().unwrap();
+    let offered = panel.house.events("pairing_offered").pop().unwrap();
     assert_eq!((&offered["person"], &offered["service"]), (&"alice".into(), &().into()));
     assert!(offered["by"].as_str().unwrap().contains(id), "{offered}");
     // Of a session that is logged out.
@@ -255,7 +255,7 @@ fn a_code_is_worth_nothing_once_what_made_it_opens_nothing_more() {
     let code = by_token(wanted);
     assert_eq!(panel.here(&["token", "revoke", id]).0, Some(0));
     assert_eq!(redeemed("slack:T1/M2", &code), 404);
-    assert_eq!(events(&panel.house.path("ledger.jsonl"), "paired").len(), 1);
+    assert_eq!(panel.house.events("paired").len(), 1);
 }
 
 #[test]

@@ -189,8 +189,7 @@ fn a_mount_of_the_callers_own_renames_a_place_for_it_alone_and_lends_nothing_of_
     assert!(said.contains("namespace"), "{said}");
     // The names of a place that was allowed lend nothing to what lies elsewhere.
     ends(&mut mounted("echo", "open", "mine"), 126);
-    let started = house.ledger().into_iter().filter(|record| record["event"] == "started");
-    assert!(started.into_iter().all(|record| record["executor"] == "mirror"));
+    assert!(house.events("started").iter().all(|record| record["executor"] == "mirror"));
 }
 
 #[test]

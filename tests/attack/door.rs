@@ -257,8 +257,7 @@ fn who_guesses_is_locked_out_and_no_other_user_of_the_machine_nor_who_has_a_toke
     assert_eq!(status(&ask(&[], address, &bearer("x"))), 401, "root");
     assert_eq!(status(&ask(&mallory, address, &bearer(&secret))), 200, "what opens, opens");
     assert_eq!(status(&ask(&mallory, address, &by_token(&secret))), 200);
-    let refused = house.ledger().into_iter().filter(|record| record["event"] == "control_refused");
-    let refused: Vec<_> = refused.collect();
+    let refused = house.events("control_refused");
     assert_eq!(refused.len(), 12, "{refused:?}");
     let said = refused[9]["why"].as_str().unwrap();
     assert!(said.contains("10th failure within a minute"), "{said}");

@@ -117,7 +117,7 @@ fn without_any_environment_the_shim_still_asks() {
     assert_eq!(text(&output.stdout), "hi\n", "{}", text(&output.stderr));
     let output = house.shimmed("rm").env_clear().arg("x").output().unwrap();
     assert_eq!(output.status.code(), Some(126), "{}", text(&output.stderr));
-    assert_eq!(house.ledger().iter().filter(|r| r["event"] == "requested").count(), 2);
+    assert_eq!(house.events("requested").len(), 2);
 }
 
 #[test]
@@ -191,6 +191,5 @@ fn without_proc_a_deny_stays_a_deny_and_nothing_goes_unrecorded() {
     assert_eq!(output.status.code(), Some(126), "{}", text(&output.stderr));
     let output = by(&prefix, house.shimmed("echo").arg("hi")).output().unwrap();
     assert_eq!(text(&output.stdout), "hi\n", "{}", text(&output.stderr));
-    let started = house.ledger().iter().filter(|r| r["event"] == "started").count();
-    assert_eq!(started, 1);
+    assert_eq!(house.events("started").len(), 1);
 }

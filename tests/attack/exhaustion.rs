@@ -283,8 +283,8 @@ fn a_burst_of_one_jail_lets_another_jails_request_pass() {
     until("all of them to wait", || {
         (house.json(&["status", "--json"])["pending"] == burst.len()).then_some(())
     });
-    let ledger = house.ledger().into_iter().filter(|record| record["event"] == "requested");
-    let jails: Vec<String> = ledger.map(|r| r["jail"].as_str().unwrap().to_owned()).collect();
+    let requested = house.events("requested").into_iter();
+    let jails: Vec<String> = requested.map(|r| r["jail"].as_str().unwrap().to_owned()).collect();
     let before = jails.iter().rposition(|jail| jail == "modest").unwrap() - 1;
     // Four turns in each round of the loop, and few rounds from its arrival to its turn.
     assert!(before <= 40, "{before} of {} were served before it", burst.len());

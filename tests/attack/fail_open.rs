@@ -184,8 +184,7 @@ rules:
 
 /// As many were started, and no more.
 fn nothing_started_but(house: &House, count: usize) {
-    let started = house.ledger().iter().filter(|record| record["event"] == "started").count();
-    assert_eq!(started, count);
+    assert_eq!(house.events("started").len(), count);
 }
 
 /// Tries to run something in each way, and sees that nothing runs and why.

@@ -46,10 +46,6 @@ fn parked_and_approved(house: &House, tool: &str) {
     approve(house, &parked);
 }
 
-fn events(house: &House, event: &str) -> Vec<Value> {
-    house.ledger().into_iter().filter(|record| record["event"] == event).collect()
-}
-
 /// How long the files may be that the warden writes.
 fn limit(house: &House, bytes: &str) {
     let pid = house.warden.id().to_string();
@@ -96,7 +92,7 @@ fn an_approval_whose_use_cannot_be_recorded_lets_one_run_once_it_can() {
         assert!(!house.path("count").exists());
         limit(&house, "unlimited");
         lets_one_run(&house, tool);
-        assert_eq!((events(&house, "grant_used").len(), events(&house, "started").len()), (1, 1));
+        assert_eq!((house.events("grant_used").len(), house.events("started").len()), (1, 1));
         clawrden_warden::ledger::verify(&house.path("ledger.jsonl")).unwrap();
     }
 }
@@ -151,7 +147,7 @@ fn a_grant_that_is_taken_back_lets_nothing_run_though_nothing_of_it_can_be_writt
     house.pending();
     asked.kill().unwrap();
     asked.wait().unwrap();
-    assert!(events(&house, "started").is_empty() && !house.path("count").exists());
+    assert!(house.events("started").is_empty() && !house.path("count").exists());
 }
 
 #[test]
@@ -175,7 +171,7 @@ fn an_approval_whose_caller_has_died_lets_one_run_for_the_next() {
         assert!(failed["error"].as_str().unwrap().contains("caller ended"), "{failed}");
         crate::nothing_started(&house);
         lets_one_run(&house, tool);
-        assert_eq!(events(&house, "started").len(), 1);
+        assert_eq!(house.events("started").len(), 1);
     }
 }
 
@@ -187,15 +183,13 @@ fn an_approval_whose_caller_stops_listening_is_returned_after_its_end_is_recorde
         let mut deaf = raw::connect(&house.socket());
         deaf.shutdown(Shutdown::Read).unwrap();
         deaf.write_all(&request(&house, "sh")).unwrap();
-        until("the approval to be returned", || {
-            (events(&house, "approval_returned").len() == tries).then_some(())
-        });
+        house.has(tries, "approval_returned");
     }
-    let (kept, returned) = (events(&house, "approved"), events(&house, "approval_returned"));
+    let (kept, returned) = (house.events("approved"), house.events("approval_returned"));
     for returned in &returned {
         assert_eq!(returned["kept_until_ms"], kept[0]["kept_until_ms"], "it gains no time");
     }
-    let ends = events(&house, "finished");
+    let ends = house.events("finished");
     assert!(ends.iter().all(|end| end["error"].as_str().unwrap().contains("before its command")));
     lets_one_run(&house, "sh");
 }

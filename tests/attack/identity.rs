@@ -173,7 +173,7 @@ fn a_user_that_the_wardens_namespace_has_no_name_for_is_nobody() {
         assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
         assert!(!mark.exists());
     }
-    for record in house.ledger().iter().filter(|record| record["event"] == "requested") {
+    for record in house.events("requested") {
         assert_eq!(record["caller"].get("uid"), None, "{record}");
     }
     nothing_started(&house);

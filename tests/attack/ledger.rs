@@ -47,10 +47,7 @@ fn hostile_arguments_and_directories_stay_one_harmless_line() {
     }
     let bytes = OsStr::from_bytes(b"\xff\xfe\n\x80");
     assert!(house.shimmed("echo").arg(bytes).stdout(Stdio::null()).status().unwrap().success());
-    until("the last end", || {
-        let ends = house.ledger().iter().filter(|r| r["event"] == "finished").count();
-        (ends == hostile.len() + 1).then_some(())
-    });
+    house.has(hostile.len() + 1, "finished");
     let text = text(&house);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), text.matches('\n').count());
@@ -177,10 +174,7 @@ fn a_client_that_vanishes_at_any_moment_leaves_an_end_in_the_ledger() {
             }
         }
     }
-    until("every request to be read", || {
-        let asked = house.ledger().iter().filter(|r| r["event"] == "requested").count();
-        (asked == whole).then_some(())
-    });
+    house.has(whole, "requested");
     until("every request to have an end", || all_have_an_end(&house).then_some(()));
     verify(&house.path("ledger.jsonl")).unwrap();
 }
@@ -198,17 +192,11 @@ fn records_are_numbered_without_a_gap_and_requests_are_told_apart() {
             });
         }
     });
-    until("the last end", || {
-        (house.ledger().iter().filter(|r| r["event"] == "finished").count() == 64).then_some(())
-    });
+    house.has(64, "finished");
     let numbers: Vec<u64> = house.ledger().iter().map(|r| r["seq"].as_u64().unwrap()).collect();
     assert!(numbers.iter().copied().eq(1..=u64::try_from(numbers.len()).unwrap()), "{numbers:?}");
-    let mut ids: Vec<String> = house
-        .ledger()
-        .iter()
-        .filter(|r| r["event"] == "requested")
-        .map(|r| r["id"].to_string())
-        .collect();
+    let mut ids: Vec<String> =
+        house.events("requested").iter().map(|r| r["id"].to_string()).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 64);

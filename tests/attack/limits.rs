@@ -18,10 +18,6 @@ rules:
 /// How many ask at once.
 const CROWD: usize = 60;
 
-fn count(house: &House, event: &str) -> usize {
-    house.ledger().iter().filter(|record| record["event"] == event).count()
-}
-
 fn refused(house: &House) -> usize {
     let is_denied = |record: &Value| record["event"] == "decided" && record["decision"] == "deny";
     house.ledger().iter().filter(|record| is_denied(record)).count()
@@ -36,7 +32,7 @@ fn a_flood_in_parallel_starts_no_more_than_the_rate() {
         crowd.into_iter().map(|mut child| child.wait().unwrap().code()).collect();
     let with = |wanted: i32| codes.iter().filter(|&&code| code == Some(wanted)).count();
     assert_eq!((with(0), with(126)), (5, CROWD - 5), "{codes:?}");
-    assert_eq!((count(&house, "started"), refused(&house)), (5, CROWD - 5));
+    assert_eq!((house.events("started").len(), refused(&house)), (5, CROWD - 5));
 }
 
 #[test]
@@ -51,9 +47,9 @@ fn a_flood_in_parallel_never_has_more_running_than_it_may() {
             })
             .collect();
         until("all to have an answer", || {
-            (count(&house, "started") + refused(&house) == CROWD).then_some(())
+            (house.events("started").len() + refused(&house) == CROWD).then_some(())
         });
-        assert_eq!(count(&house, "started"), 3, "{tool}");
+        assert_eq!(house.events("started").len(), 3, "{tool}");
         // Those that run are let go; the others have ended.
         crowd.iter_mut().for_each(|child| drop(child.stdin.take()));
         let ended = crowd.into_iter().map(|mut child| child.wait().unwrap());

@@ -45,8 +45,7 @@ use support::House;
 
 /// Nothing was started for anybody.
 pub(crate) fn nothing_started(house: &House) {
-    let started: Vec<_> =
-        house.ledger().into_iter().filter(|record| record["event"] == "started").collect();
+    let started = house.events("started");
     assert!(started.is_empty(), "{started:?}");
 }
 

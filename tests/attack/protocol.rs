@@ -136,6 +136,5 @@ fn a_request_that_comes_byte_by_byte_is_a_request() {
     stream.write_all(&twice).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let _ = raw::finish(&mut stream);
-    let requests = house.ledger().iter().filter(|r| r["event"] == "requested").count();
-    assert_eq!(requests, 2);
+    assert_eq!(house.events("requested").len(), 2);
 }

@@ -63,8 +63,7 @@ fn a_grant_for_a_time_lets_the_same_run_again_also_after_a_restart_and_nothing_e
     house.crash();
     house.restart();
     assert!(touch(&house, "a").output().unwrap().status.success());
-    let used = house.ledger().into_iter().filter(|r| r["event"] == "grant_used");
-    let used: Vec<Value> = used.collect();
+    let used = house.events("grant_used");
     assert_eq!(used.len(), 2);
     assert!(used.iter().all(|r| r["scope"] == "time" && r["entry"] == approved["entry"]));
     let held = grants(&house);
@@ -249,8 +248,7 @@ fn a_pattern_takes_other_words_of_the_same_tool_and_nothing_beside_them() {
     house.crash();
     house.restart();
     assert!(touch(&house, "a-3").output().unwrap().status.success());
-    let used = house.ledger().into_iter().filter(|record| record["event"] == "grant_used");
-    let used: Vec<Value> = used.collect();
+    let used = house.events("grant_used");
     assert_eq!(used.len(), 2);
     assert!(used.iter().all(|record| record["pattern"] == "touch a-*"));
     assert_eq!(grants(&house)[0]["pattern"], "touch a-*");

@@ -4,14 +4,14 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use crate::support::approvers::{Panel, TWO, events, place};
+use crate::support::approvers::{Panel, TWO, place};
 use crate::support::chats::send;
 use crate::support::etc::{at_home, etc};
 use crate::support::other::{UID, by, is_root, open_to_others, set_user};
 use crate::support::{text, until};
 
 fn nothing_ran(panel: &Panel) {
-    assert!(events(&panel.house.path("ledger.jsonl"), "started").is_empty());
+    assert!(panel.house.events("started").is_empty());
     assert!(!panel.mark().exists());
 }
 
@@ -32,7 +32,7 @@ fn one_person_is_not_two_by_another_token_or_another_door() {
     assert_eq!(panel.progress(), "1 of 2 approvals: bob");
     assert_eq!(panel.by("alice", &["approve", &short]).0, Some(0));
     assert!(child.wait().unwrap().success());
-    assert_eq!(events(&panel.house.path("ledger.jsonl"), "voted").len(), 1);
+    assert_eq!(panel.house.events("voted").len(), 1);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn answers_that_are_not_taken_do_not_fill_the_ledger() {
             "alice is not asked"
         );
     }
-    let refused = events(&panel.house.path("ledger.jsonl"), "control_refused");
+    let refused = panel.house.events("control_refused");
     assert_eq!(refused.len(), 100);
     assert!(refused[99]["why"].as_str().unwrap().contains("only counted"), "{}", refused[99]);
     child.kill().unwrap();
@@ -89,7 +89,7 @@ fn a_vote_that_is_sent_again_counts_once() {
     let (first, again) = (post(&panel, &id, "the-same"), post(&panel, &id, "the-same"));
     assert!(first.contains("\"voted\"") && again.contains("\"voted\""), "{first} {again}");
     assert_eq!(panel.progress(), "1 of 2 approvals: alice");
-    assert_eq!(events(&panel.house.path("ledger.jsonl"), "voted").len(), 1);
+    assert_eq!(panel.house.events("voted").len(), 1);
     nothing_ran(&panel);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -177,9 +177,7 @@ fn nobody_approves_what_they_ask_by_another_user_of_theirs() {
     let (code, said) = panel.by("bob", &["approve", &short]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("nobody approves their own request"), "{said}");
-    let refused = until("it to be recorded", || {
-        events(&panel.house.path("ledger.jsonl"), "control_refused").pop()
-    });
+    let refused = until("it to be recorded", || panel.house.events("control_refused").pop());
     assert!(refused["why"].as_str().unwrap().contains("bob (token "), "{refused}");
     assert_eq!(panel.by("carol", &["approve", &short]).0, Some(0));
     assert!(child.wait().unwrap().success(), "carol may");
@@ -220,10 +218,10 @@ fn nobody_accepts_a_suggestion_that_allows_what_their_own_user_asks_for() {
     let (status, told) = send(&address, &bob, "POST", path, "", &body);
     assert_eq!(status, 400, "{told}");
     assert!(told.contains("your own user asked"), "{told}");
-    assert!(events(&house.path("ledger.jsonl"), "rule_added").is_empty());
+    assert!(house.events("rule_added").is_empty());
     // Another admin may.
     let made = house.cli(&["token", "create", "--role", "admin", "--name", "carol"]);
     let (status, told) = send(&address, text(&made.stdout).trim(), "POST", path, "", &body);
     assert_eq!(status, 200, "{told}");
-    assert_eq!(events(&house.path("ledger.jsonl"), "rule_added").len(), 1);
+    assert_eq!(house.events("rule_added").len(), 1);
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::accessible::also_look;
 use crate::browser::{Browser, Driver, with_driver};
-use crate::support::approvers::{Panel, events};
-use crate::support::text;
+use crate::support::approvers::Panel;
+use crate::support::{events, text};
 use crate::{card, end, is_content};
 
 const POLICY: &str =
@@ -73,7 +73,7 @@ fn a_yes_in_a_chat_is_taken_back_on_the_page_and_the_command_does_not_run() {
         assert_eq!(denied["reason"], "on second thought");
         is_of_the_page(&denied);
         assert!(!panel.mark().exists());
-        assert_eq!(events(&panel.house.path("ledger.jsonl"), "started"), Vec::<Value>::new());
+        assert_eq!(panel.house.events("started"), Vec::<Value>::new());
         is_content(&browser, &[401]).await;
         browser.close().await;
     });

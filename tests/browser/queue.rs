@@ -132,8 +132,8 @@ fn several_are_approved_at_once_and_several_denied_with_one_reason() {
         browser.press_button("Approve the one that is left").await;
         assert!(end(touch).await.status.success());
         browser.until("its window to go", "return !document.querySelector('dialog')").await;
-        let approved = house.ledger().into_iter().filter(|record| record["event"] == "approved");
-        let reasons: Vec<Value> = approved.map(|record| record["reason"].clone()).collect();
+        let approved = house.events("approved");
+        let reasons: Vec<Value> = approved.iter().map(|record| record["reason"].clone()).collect();
         assert_eq!(reasons, [Value::Null, Value::Null, json!("asked for in 214")]);
         for word in ["bad-one", "bad-two"] {
             mark(&browser, word).await;

@@ -16,8 +16,7 @@ rules:
 
 /// Nothing was started for anybody.
 fn nothing_started(house: &House) {
-    let started = house.ledger().into_iter().filter(|record| record["event"] == "started");
-    assert_eq!(started.collect::<Vec<_>>(), Vec::<serde_json::Value>::new());
+    assert_eq!(house.events("started"), Vec::<serde_json::Value>::new());
 }
 
 fn is_refused(output: &Output, what: &str) {

@@ -105,7 +105,7 @@ impl Cell {
     }
 
     pub(crate) fn records(&self, event: &str) -> Vec<Value> {
-        self.house.ledger().into_iter().filter(|record| record["event"] == event).collect()
+        self.house.events(event)
     }
 
     /// The ghosts of this warden that there are.

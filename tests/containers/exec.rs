@@ -79,7 +79,7 @@ impl Cage {
     }
 
     fn records(&self, event: &str) -> Vec<Value> {
-        self.house.ledger().into_iter().filter(|record| record["event"] == event).collect()
+        self.house.events(event)
     }
 
     /// Whether a process with these words runs in the container.

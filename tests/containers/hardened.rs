@@ -55,8 +55,7 @@ fn only_what_is_locked_runs(house: &House, container: &Container<'_>) {
         assert_eq!(output.status.code(), Some(126), "{output:?}");
         assert!(text(&output.stderr).contains("is not locked away"), "{output:?}");
     }
-    let started: Vec<_> =
-        house.ledger().into_iter().filter(|one| one["event"] == "started").collect();
+    let started = house.events("started");
     assert_eq!((started.len(), &started[0]["method"]), (1, &"exec".into()));
 }
 

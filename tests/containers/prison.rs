@@ -77,8 +77,7 @@ impl Prison {
     /// What the ledger has of one event, once it is there `count` times at least.
     pub(crate) fn records(&self, event: &str, count: usize) -> Vec<Value> {
         crate::support::until(event, || {
-            let all = self.house.ledger().into_iter();
-            let found: Vec<Value> = all.filter(|record| record["event"] == event).collect();
+            let found = self.house.events(event);
             (found.len() >= count).then_some(found)
         })
     }

@@ -103,7 +103,7 @@ impl Stage {
         assert!(shimmed.stdout == native.stdout, "{what}: {} {}", said(&native), said(&shimmed));
         assert!(shimmed.stderr == native.stderr, "{what}: {} {}", said(&native), said(&shimmed));
         assert!(self.asked() > asked, "{what}: nothing was governed");
-        let started = self.prison.house.ledger().into_iter().filter(|r| r["event"] == "started");
+        let started = self.prison.house.events("started");
         for record in started {
             assert_eq!(record["method"], self.method, "{what}");
         }
@@ -112,8 +112,7 @@ impl Stage {
 
     /// How many requests there were.
     pub(crate) fn asked(&self) -> usize {
-        let ledger = self.prison.house.ledger();
-        ledger.iter().filter(|record| record["event"] == "requested").count()
+        self.prison.house.events("requested").len()
     }
 }
 

@@ -11,10 +11,6 @@ use crate::points::{asked, doomed};
 use crate::support::{House, text, until};
 use crate::{POLICY, has_crashed};
 
-fn events(house: &House, event: &str) -> Vec<Value> {
-    house.ledger().into_iter().filter(|record| record["event"] == event).collect()
-}
-
 fn queue(house: &House) -> Vec<Value> {
     house.json(&["queue", "--json"])["entries"].as_array().unwrap().clone()
 }
@@ -41,7 +37,7 @@ fn ran_once(house: &House, tool: &str) {
     assert!(house.path("mark").exists());
     std::fs::remove_file(house.path("mark")).unwrap();
     house.event("finished");
-    assert_eq!(events(house, "finished").len(), 1);
+    assert_eq!(house.events("finished").len(), 1);
     let mut again = asked(house, tool);
     until("the next to be asked about", || (!queue(house).is_empty()).then_some(()));
     again.kill().unwrap();
@@ -67,16 +63,16 @@ fn a_request_that_waits_goes_on_with_its_id_its_age_and_its_deadline() {
             }
             let deadline = |entry: &Value| entry["expires_ms"].as_i64().unwrap();
             assert!((deadline(&after) - deadline(&before)).abs() < 1000, "{before} {after}");
-            until("it to be back", || (events(&house, "reconnected").len() == round).then_some(()));
+            house.has(round, "reconnected");
         }
         assert!(house.cli(&["approve", &short(&before)]).status.success());
         let output = end(child);
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let id = house.event("requested")["id"].clone();
         for event in ["decided", "restored", "reconnected", "approved", "started"] {
-            assert!(events(&house, event).iter().all(|record| record["id"] == id), "{event}");
+            assert!(house.events(event).iter().all(|record| record["id"] == id), "{event}");
         }
-        assert_eq!(events(&house, "requested").len(), 1);
+        assert_eq!(house.events("requested").len(), 1);
         ran_once(&house, tool);
     }
 }
@@ -101,7 +97,7 @@ fn a_warden_that_is_told_to_go_is_waited_for_as_well() {
     signal(&house.warden, Signal::TERM);
     assert!(until("the warden to go", || house.warden.try_wait().unwrap()).success());
     assert!(child.try_wait().unwrap().is_none());
-    assert!(events(&house, "caller_left").is_empty());
+    assert!(house.events("caller_left").is_empty());
     house.restart();
     is_back(&house);
     assert!(house.cli(&["approve", &short(&before)]).status.success());
@@ -184,7 +180,7 @@ fn a_deadline_that_passes_while_no_warden_is_there_is_expired_and_recorded() {
     let output = end(child);
     assert_eq!(output.status.code(), Some(126));
     assert!(text(&output.stderr).contains("nobody answered"), "{}", text(&output.stderr));
-    assert!(events(&house, "caller_left").is_empty() && events(&house, "denied").is_empty());
+    assert!(house.events("caller_left").is_empty() && house.events("denied").is_empty());
     assert!(!house.path("mark").exists());
 }
 
@@ -218,7 +214,7 @@ fn an_answer_is_acted_on_once_wherever_the_warden_died() {
                 end(child)
             };
             assert!(output.status.success() && output.stderr.is_empty(), "{point}: {output:?}");
-            assert_eq!(events(&house, "grant_used").len(), usize::from(was_told));
+            assert_eq!(house.events("grant_used").len(), usize::from(was_told));
             let restored = house.event("restored");
             assert_eq!(restored["state"], "approved");
             assert!(restored["approver"].as_str().unwrap().contains("uid"), "{restored}");
@@ -246,7 +242,7 @@ fn an_approval_that_may_have_been_used_is_not_given_back() {
         assert!(!house.path("mark").exists());
         assert!(house.cli(&["approve", &short(&entry)]).status.success());
         assert!(end(child).status.success());
-        assert_eq!(events(&house, "approved").len(), 2);
+        assert_eq!(house.events("approved").len(), 2);
         ran_once(&house, tool);
     }
 }
@@ -302,7 +298,7 @@ fn what_is_parked_and_what_is_kept_outlasts_the_warden() {
     assert!(house.governed(told.args(["wait", &short(&entry)])).status().unwrap().success());
     let output = end(asked(&house, "tee"));
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(events(&house, "grant_used").len(), 1);
+    assert_eq!(house.events("grant_used").len(), 1);
     house.event("finished");
     house.crash();
     house.restart();

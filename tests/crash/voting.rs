@@ -1,11 +1,11 @@
 //! The warden is killed between the votes of several people: each counts once, and nothing runs before there are enough.
 
 use crate::has_crashed;
-use crate::support::approvers::{Panel, TWO, events};
+use crate::support::approvers::{Panel, TWO};
 use crate::support::until;
 
 fn count(panel: &Panel, event: &str) -> usize {
-    events(&panel.house.path("ledger.jsonl"), event).len()
+    panel.house.events(event).len()
 }
 
 /// The caller is back in its place.

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::slack;
-use crate::support::approvers::events;
-use crate::support::{House, clawrden, text, until};
+use crate::support::{House, clawrden, events, text, until};
 use crate::taps::{PEOPLE_OF_TELEGRAM, people_of_slack, secret, slack_channel, telegram_channel};
 use crate::telegram;
 

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::time::Duration;
 
-use crate::support::approvers::{Panel, TWO, events};
-use crate::support::{House, clawrden, text, until};
+use crate::support::approvers::{Panel, TWO};
+use crate::support::{House, clawrden, events, text, until};
 
 fn code(child: Child) -> (Option<i32>, String) {
     let output = child.wait_with_output().unwrap();
@@ -28,9 +28,7 @@ fn a_request_starts_when_enough_different_people_have_said_yes() {
     let (code_, said) = panel.by("alice", &["approve", &short]);
     assert_eq!(code_, Some(1));
     assert!(said.contains("alice has approved") && said.contains("1 of 2"), "{said}");
-    assert!(
-        events(&panel.house.path("ledger.jsonl"), "started").is_empty() && !panel.mark().exists()
-    );
+    assert!(panel.house.events("started").is_empty() && !panel.mark().exists());
     let (code_, said) = panel.by("bob", &["approve", &short]);
     assert_eq!(code_, Some(0), "{said}");
     assert_eq!(code(child).0, Some(0));

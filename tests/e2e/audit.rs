@@ -29,7 +29,7 @@ fn a_warden_s_ledger_is_proved_without_it_and_a_change_is_named() {
     let mut house = House::new(POLICY);
     run(&house, "echo");
     run(&house, "id");
-    house.event("finished");
+    house.has(2, "finished");
     assert!(audit(&house, &["verify"]).status.success(), "while it is written");
     house.crash();
     let key = text(&audit(&house, &["key"]).stdout).trim().to_owned();

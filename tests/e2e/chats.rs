@@ -1,6 +1,6 @@
 //! Answers through a chat, as a bridge gives them.
 
-use crate::support::approvers::{Panel, TWO, events};
+use crate::support::approvers::{Panel, TWO};
 
 #[test]
 fn an_answer_by_a_chat_starts_the_command_and_the_ledger_says_who_gave_it() {
@@ -43,7 +43,7 @@ fn a_person_is_one_by_chat_and_socket_and_their_vote_falls_with_the_bridge() {
     );
     assert_eq!(other.tap("slack:T1/ALICE", "approve", &short).0, 200);
     assert!(child.wait().unwrap().success());
-    assert_eq!(events(&panel.house.path("ledger.jsonl"), "voted").len(), 2);
+    assert_eq!(panel.house.events("voted").len(), 2);
 }
 
 #[test]

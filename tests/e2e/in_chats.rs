@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::apart::Apart;
 use crate::slack;
-use crate::support::approvers::{events, place};
+use crate::support::approvers::place;
 use crate::support::chats::{exchange, send};
-use crate::support::{House, clawrden, text, until};
+use crate::support::{House, clawrden, events, text, until};
 use crate::taps::{
     PEOPLE_OF_TELEGRAM, house, people_of_slack, secret, slack_channel, telegram_channel,
 };
@@ -333,7 +333,7 @@ fn two_bridges_that_say_yes_and_no_at_the_same_moment_agree() {
         let has_run = house.path(&word).exists();
         let answers: Vec<String> = ["approved", "denied"]
             .into_iter()
-            .flat_map(|event| events(&house.path("ledger.jsonl"), event))
+            .flat_map(|event| house.events(event))
             .map(|record| {
                 format!("{} by {}", record["event"].as_str().unwrap(), record["chat"]["person"])
             })

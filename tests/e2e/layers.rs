@@ -69,10 +69,7 @@ fn a_ceiling_that_comes_down_holds_at_once_also_over_a_run_with_a_policy_of_its_
     let mut run =
         run.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     until("the first file", || house.path("one").exists().then_some(()));
-    let loads = || {
-        let is_load = |record: &&serde_json::Value| record["event"] == "policy_loaded";
-        house.ledger().iter().filter(is_load).count()
-    };
+    let loads = || house.events("policy_loaded").len();
     let before = loads();
     fs::write(etc.path().join("clawrden/ceiling.yaml"), CEILING).unwrap();
     until("the ceiling in both jails", || (loads() >= before + 2).then_some(()));

@@ -85,7 +85,7 @@ fn nothing_runs(house: &House) {
 }
 
 fn ends(house: &House) -> Vec<Value> {
-    house.ledger().into_iter().filter(|record| record["event"] == "finished").collect()
+    house.events("finished")
 }
 
 /// A warden that was killed, the next one, and two tools of the first.

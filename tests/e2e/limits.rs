@@ -37,10 +37,6 @@ fn run(house: &House, tool: &str) -> Output {
     house.shimmed(tool).arg("x").stdin(Stdio::null()).output().unwrap()
 }
 
-fn events(house: &House, event: &str) -> Vec<Value> {
-    house.ledger().into_iter().filter(|record| record["event"] == event).collect()
-}
-
 #[test]
 fn over_its_rate_a_command_is_denied_with_the_limit_the_rule_and_when_to_try_again() {
     let house = House::new(POLICY);
@@ -58,7 +54,7 @@ fn over_its_rate_a_command_is_denied_with_the_limit_the_rule_and_when_to_try_aga
     assert_eq!(refused["rule"], "policy.yaml:4 (loud)");
     assert!(refused["reason"].as_str().unwrap().starts_with("its rate is 2/1h"), "{refused}");
     let of_it =
-        |event: &str| events(&house, event).iter().filter(|r| r["id"] == refused["id"]).count();
+        |event: &str| house.events(event).iter().filter(|r| r["id"] == refused["id"]).count();
     assert_eq!((of_it("started"), of_it("failed"), of_it("decided")), (0, 0, 2));
     // Others have nothing to do with it.
     assert!(run(&house, "pwd").status.success());
@@ -136,7 +132,7 @@ fn what_waits_for_a_person_is_counted_when_it_starts_and_the_approval_outlasts_a
     assert_eq!(returned["id"], refused["id"]);
     let output = ask("two").wait_with_output().unwrap();
     assert!(text(&output.stderr).contains("its rate is 1/1h"), "{}", text(&output.stderr));
-    assert_eq!(events(&house, "started").len(), 1);
+    assert_eq!(house.events("started").len(), 1);
 }
 
 #[test]
@@ -160,9 +156,9 @@ fn a_changed_policy_goes_on_counting_for_a_rule_that_stays_where_it_is() {
     for code in [0, 0, 126] {
         assert_eq!(run(&house, "echo").status.code(), Some(code));
     }
-    let before = events(&house, "policy_loaded").len();
+    let before = house.events("policy_loaded").len();
     std::fs::write(house.path("policy.yaml"), POLICY.replace("2/1h", "3/1h")).unwrap();
-    until("the change", || (events(&house, "policy_loaded").len() > before).then_some(()));
+    until("the change", || (house.events("policy_loaded").len() > before).then_some(()));
     for code in [0, 126] {
         assert_eq!(run(&house, "echo").status.code(), Some(code));
     }
@@ -175,7 +171,7 @@ fn a_dry_run_lets_it_through_and_says_so() {
         assert!(run(&house, "echo").status.success());
     }
     let let_through: Vec<Value> =
-        events(&house, "decided").into_iter().filter(|r| r["let_through"] == true).collect();
+        house.events("decided").into_iter().filter(|r| r["let_through"] == true).collect();
     assert_eq!(let_through.len(), 1, "{let_through:?}");
     assert_eq!(
         (&let_through[0]["decision"], &let_through[0]["executor"]),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::other::{UID, is_root, places, set_user};
-use crate::support::{clawrden, read_ledger, text, until};
+use crate::support::{clawrden, events, text, until};
 
 const POLICY: &str = "
 default_action: deny
@@ -83,8 +83,8 @@ impl Person {
         })
     }
 
-    fn ledger(&self) -> Vec<Value> {
-        read_ledger(&self.path("state/clawrden/ledger.jsonl"))
+    fn events(&self, event: &str) -> Vec<Value> {
+        events(&self.path("state/clawrden/ledger.jsonl"), event)
     }
 }
 
@@ -133,10 +133,9 @@ fn a_user_runs_a_command_under_a_warden_of_their_own_and_answers_it_from_elsewhe
     assert!(!person.path("never").exists());
 
     // It ends with its last run, and what has happened is written down, for this user alone.
-    let events =
-        |name: &str| person.ledger().iter().filter(|record| record["event"] == name).count();
-    until("the warden to end", || (events("warden_stopped") == 1).then_some(()));
-    assert_eq!((events("prisoner_started"), events("approved"), events("denied")), (1, 1, 1));
+    let count = |event| person.events(event).len();
+    until("the warden to end", || (count("warden_stopped") == 1).then_some(()));
+    assert_eq!((count("prisoner_started"), count("approved"), count("denied")), (1, 1, 1));
     let ledger = fs::metadata(person.path("state/clawrden/ledger.jsonl")).unwrap();
     assert_eq!((ledger.uid(), ledger.mode() & 0o777), (person.uid, 0o600));
     until("nobody to answer any more", || {
@@ -160,8 +159,7 @@ fn without_a_policy_the_stock_one_holds() {
     let output = running.wait_with_output().unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(out, "policy.yaml\nls-0\nrm-126\ngit-126\n", "{err}");
-    let started: Vec<Value> =
-        person.ledger().into_iter().filter(|record| record["event"] == "started").collect();
+    let started = person.events("started");
     assert_eq!(started.len(), 1, "{started:?}");
 }
 

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::approvers::{Panel, TWO, events};
+use crate::support::approvers::{Panel, TWO};
 use crate::support::{clawrden, text, until};
 
 /// As long as a change takes to be read, and more.
@@ -18,7 +18,7 @@ fn settings(panel: &Panel, said: &str) {
 }
 
 fn ledger(panel: &Panel, event: &str) -> Vec<serde_json::Value> {
-    events(&panel.house.path("ledger.jsonl"), event)
+    panel.house.events(event)
 }
 
 fn code(panel: &Panel, words: &[&str]) -> String {

@@ -32,7 +32,7 @@ fn replaced(house: &House, before: &Value) -> Value {
 }
 
 fn loads(house: &House) -> usize {
-    house.ledger().iter().filter(|record| record["event"] == "policy_loaded").count()
+    house.events("policy_loaded").len()
 }
 
 /// A house whose policy denies, with the watches set.
@@ -262,8 +262,8 @@ fn what_is_wider_waits_for_the_next_run_and_what_is_narrower_does_not() {
     let said = text(&output.stderr);
     assert_eq!(text(&output.stdout), "", "{said}");
     assert!(said.contains("next `clawrden run`") && said.contains("denies it"), "{said}");
-    let decided = house.ledger().into_iter().filter(|record| record["event"] == "decided");
-    let denied = decided.filter(|record| record["decision"] == "deny").count();
+    let decided = house.events("decided");
+    let denied = decided.iter().filter(|record| record["decision"] == "deny").count();
     assert_eq!(denied, 2, "{said}");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{clawrden, read_ledger, text, until};
+use crate::support::{clawrden, events, text, until};
 
 const POLICY: &str = "
 default_action: deny
@@ -65,8 +65,7 @@ impl Scene {
     }
 
     fn events(&self, event: &str) -> Vec<serde_json::Value> {
-        let records = read_ledger(&self.path("ledger.jsonl"));
-        records.into_iter().filter(|record| record["event"] == event).collect()
+        events(&self.path("ledger.jsonl"), event)
     }
 }
 

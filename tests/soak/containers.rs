@@ -122,9 +122,8 @@ fn is_right(house: &House, marks: &Path, rounds: u64) {
     assert_eq!(books.marks.len() as u64, 3 * rounds);
     assert!(books.marks.values().all(|&times| times == 1), "nothing is started twice");
     let started: Vec<String> = house
-        .ledger()
+        .events("started")
         .iter()
-        .filter(|record| record["event"] == "started")
         .map(|record| record["id"].as_str().unwrap().to_owned())
         .collect();
     until("no ghost to be left", || {

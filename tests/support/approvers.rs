@@ -1,7 +1,7 @@
 //! A house whose settings name people, and tokens by which they answer.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use super::{House, clawrden, text, until};
@@ -147,9 +147,4 @@ pub fn place(house: &House) -> String {
         let line = log.lines().rfind(|line| line.contains("served over TCP"))?;
         Some(line.split("url=\"").nth(1)?.split('"').next()?.to_owned())
     })
-}
-
-/// The records of an event.
-pub fn events(ledger: &Path, event: &str) -> Vec<serde_json::Value> {
-    super::read_ledger(ledger).into_iter().filter(|record| record["event"] == event).collect()
 }

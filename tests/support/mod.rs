@@ -132,6 +132,16 @@ impl House {
         read_ledger(&self.path("ledger.jsonl"))
     }
 
+    /// Those of `event`.
+    pub fn events(&self, event: &str) -> Vec<Value> {
+        events(&self.path("ledger.jsonl"), event)
+    }
+
+    /// Waits until `count` of `event` are there.
+    pub fn has(&self, count: usize, event: &str) {
+        until(event, || (self.events(event).len() == count).then_some(()));
+    }
+
     /// Waits until the ledger has a record that `wanted` likes, and gives it.
     pub fn record(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         until(what, || self.ledger().into_iter().find(&wanted))
@@ -246,6 +256,11 @@ pub fn read_ledger(path: &Path) -> Vec<Value> {
     let Ok(file) = fs::File::open(path) else { return Vec::new() };
     let lines = BufReader::new(file).lines().map_while(Result::ok);
     lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
+}
+
+/// Its records of `event`, in order.
+pub fn events(ledger: &Path, event: &str) -> Vec<Value> {
+    read_ledger(ledger).into_iter().filter(|record| record["event"] == event).collect()
 }
 
 /// [`PATIENCE`], or as many seconds as `CLAWRDEN_PATIENCE` says, where the machine has much else to do.

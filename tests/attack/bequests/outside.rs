@@ -267,8 +267,7 @@ fn by_another_jails_door_nothing_is_inherited() {
     assert_eq!(git.code_of("touch a"), 0);
     git.is_asked(&format!("CLAWRDEN_SOCKET={} touch b", door.display()));
     assert_eq!(used(&house).len(), 1);
-    let asked = house.ledger().into_iter().filter(|record| record["event"] == "requested");
-    assert!(asked.into_iter().any(|record| record["jail"] == "other"));
+    assert!(house.events("requested").iter().any(|record| record["jail"] == "other"));
     git.end();
 }
 
