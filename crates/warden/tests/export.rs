@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use clawrden_warden::control::Limits;
-use clawrden_warden::control::export::MAX_EXPORTS;
+use clawrden_warden::control::MAX_EXPORTS;
 use support::{Served, token, with_headers};
 
 /// More than the kernel takes for a reader that does not read.

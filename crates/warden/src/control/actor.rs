@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clawrden_api::{ChatService, ErrorBody, ErrorCode, KillRequest, ResumeRequest, Role, Scope};
 
 use super::peer::Peer;
-use super::routes::shown;
+use super::values::shown;
 use crate::people::Doors;
 
 /// Somebody who may use the control plane.

@@ -12,10 +12,10 @@ use clawrden_api::{ErrorCode, Session};
 
 use super::access::Visitor;
 use super::actor::Actor;
+use super::answer::{Answer, Nothing, ask, blocking, read, with_body};
 use super::body;
-use super::handlers::{Answer, Nothing, ask, read, with_body};
 use super::reply::{Failure, plain};
-use super::routes::{Control, blocking};
+use super::state::Control;
 
 /// Bytes of a body that opens something: a secret and little more.
 const MAX_BODY: usize = 4096;

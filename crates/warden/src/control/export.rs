@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use clawrden_api::{EXPORT_END, EXPORT_HEADER, ErrorCode, ExportQuery};
@@ -17,20 +17,17 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::actor::Actor;
-use super::handlers::{Answer, ID_DIGITS};
-use super::history::cause;
+use super::answer::{Answer, blocking};
 use super::reply::Failure;
-use super::routes::{Control, blocking};
+use super::state::{Control, MAX_EXPORTS};
 use super::streams::CHECK_EVERY;
+use super::values::{ID_DIGITS, of_query};
 use crate::jails::JailName;
 use crate::ledger::Export;
 
 /// The type of lines of JSON, and of CSV.
 pub(super) const LINES: &str = "application/x-ndjson";
 pub(super) const CSV: &str = "text/csv";
-
-/// Exports that are given at once. Each has a thread while it reads, and holds [`WAITING`] pieces.
-pub const MAX_EXPORTS: usize = 4;
 
 /// Pieces that wait for whoever reads.
 const WAITING: usize = 4;
@@ -63,8 +60,7 @@ pub(super) async fn export(
 
 fn query(uri: &Uri) -> Result<ExportQuery, Failure> {
     let bad = |message| Failure::new(ErrorCode::BadRequest, message);
-    let Query(mut query) = Query::<ExportQuery>::try_from_uri(uri)
-        .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
+    let mut query: ExportQuery = of_query(uri)?;
     check(&query).map_err(bad)?;
     if let Some(id) = &mut query.id {
         id.make_ascii_lowercase();

@@ -6,40 +6,26 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, HeaderValue, Uri};
-use axum::response::{IntoResponse, Response};
-use clawrden_api::{
-    EngineStatus, ErrorBody, ErrorCode, History, IndexStatus, LedgerStatus, Scope, Status,
-};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use utoipa::ToSchema;
+use axum::response::IntoResponse;
+use clawrden_api::{EngineStatus, ErrorBody, History, IndexStatus, LedgerStatus, Scope, Status};
 
 use super::actor::Actor;
+use super::answer::{Answer, Nothing, ask, blocking, known, read, with_body};
 use super::backend::{Backend, Verdict};
 use super::pages::{self, Page};
-use super::reply::{Failure, json, plain, tag_of, tagged};
-use super::routes::{Control, blocking, shown};
-use super::{body, history, once, openapi};
+use super::reply::{Failure, plain, tagged};
+use super::state::Control;
+use super::values::{command_id, jail_name};
+use super::{body, history, once};
 use crate::events::UNWRITABLE;
-
-/// Digits of a request's id, and of the shortest prefix that stands for one.
-pub(super) const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
-
-/// The body of a route that takes no values.
-#[derive(serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
-
-pub(super) type Answer = Result<Response, Failure>;
 
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-pub(super) async fn describe(headers: HeaderMap) -> Answer {
-    ask(&headers, || Ok(openapi::description())).await
+pub(super) async fn describe(State(control): State<Control>, headers: HeaderMap) -> Answer {
+    ask(&headers, move || Ok((control.describe)())).await
 }
 
 pub(super) async fn status(
@@ -140,10 +126,8 @@ async fn answer(
     verdict: Verdict,
     given: Body,
 ) -> Answer {
-    let Path(id) =
-        id.map_err(|error| Failure::new(ErrorCode::BadRequest, format!("the id: {error}")))?;
+    let id = command_id(id)?;
     let given = read(&control, given, body::MAX_BODY).await?;
-    let id = request_id(&id)?;
     let key = once::key(&headers)?;
     blocking(move || {
         let asked = once::asked(&format!("{verdict:?} {id}"), &given);
@@ -230,13 +214,6 @@ pub(super) async fn delete_jail(
     ask(&HeaderMap::new(), move || control.backend.delete_jail(&actor, &name)).await
 }
 
-fn jail_name(name: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
-    let name = name.map_err(|error| {
-        Failure::new(ErrorCode::BadRequest, format!("the name of the jail: {error}"))
-    });
-    Ok(name?.0)
-}
-
 pub(super) async fn reload_policy(
     State(control): State<Control>,
     Extension(actor): Extension<Arc<Actor>>,
@@ -258,54 +235,4 @@ pub(super) async fn register(
 ) -> Answer {
     let given = read(&control, given, body::MAX_PRISONER_BODY).await?;
     with_body(given, move |given| control.backend.register_prisoner(&actor, given)).await
-}
-
-/// A whole id or a prefix of one, in small letters.
-pub(super) fn request_id(given: &str) -> Result<String, Failure> {
-    if !given.bytes().all(|b| b.is_ascii_hexdigit()) || given.len() > *ID_DIGITS.end() {
-        return Err(Failure::new(
-            ErrorCode::NotFound,
-            format!("there is no request {:?}", shown(given)),
-        ));
-    }
-    if given.len() < *ID_DIGITS.start() {
-        let message = format!("{given:?} is too short; give {} digits or more", ID_DIGITS.start());
-        return Err(Failure::new(ErrorCode::BadRequest, message));
-    }
-    Ok(given.to_ascii_lowercase())
-}
-
-pub(super) async fn read(control: &Control, given: Body, limit: usize) -> Result<Vec<u8>, Failure> {
-    body::read(given, limit, control.body_deadline).await
-}
-
-/// Understands the body and asks the backend, both on a thread that may block: a body can be of megabytes.
-pub(super) async fn with_body<T, R, E>(
-    given: Vec<u8>,
-    question: impl FnOnce(T) -> Result<R, E> + Send + 'static,
-) -> Answer
-where
-    T: DeserializeOwned,
-    R: Serialize + Send + 'static,
-    E: Into<Failure>,
-{
-    blocking(move || Ok(plain(question(body::parse(&given)?).map_err(Into::into)?))).await
-}
-
-/// Asks the backend and writes its answer, both on a thread that may block.
-pub(super) async fn ask<R: Serialize + Send + 'static>(
-    headers: &HeaderMap,
-    question: impl FnOnce() -> Result<R, ErrorBody> + Send + 'static,
-) -> Answer {
-    let known = known(headers);
-    blocking(move || {
-        let told = json(&question()?)?;
-        Ok(tagged(&known, tag_of(&told), || Body::from(told)))
-    })
-    .await
-}
-
-/// Of what was asked, what the client has.
-fn known(headers: &HeaderMap) -> HeaderMap {
-    headers.get(IF_NONE_MATCH).cloned().map(|value| (IF_NONE_MATCH, value)).into_iter().collect()
 }

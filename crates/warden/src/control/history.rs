@@ -1,15 +1,14 @@
 //! The query of `GET /api/history`, checked: a value that is out of range is refused by name, never bent.
 
-use axum::extract::Query;
 use axum::http::Uri;
 use clawrden_api::{ErrorCode, HistoryQuery};
 
-use super::handlers::ID_DIGITS;
 use super::reply::Failure;
+use super::values::{ID_DIGITS, of_query};
 use crate::jails::JailName;
 
 /// Entries of one page.
-pub const MAX_LIMIT: usize = 1000;
+pub(super) const MAX_LIMIT: usize = 1000;
 
 /// Bytes of a text that is looked for.
 const MAX_TEXT: usize = 1000;
@@ -19,22 +18,12 @@ const DECISIONS: [&str; 6] = ["allow", "ask", "deny", "approved", "denied", "exp
 
 pub(super) fn query(uri: &Uri) -> Result<HistoryQuery, Failure> {
     let bad = |message| Failure::new(ErrorCode::BadRequest, message);
-    let Query(mut query) = Query::<HistoryQuery>::try_from_uri(uri)
-        .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
+    let mut query: HistoryQuery = of_query(uri)?;
     check(&query).map_err(bad)?;
     if let Some(id) = &mut query.id {
         id.make_ascii_lowercase();
     }
     Ok(query)
-}
-
-/// The innermost cause, which names the field.
-pub(super) fn cause(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 fn check(query: &HistoryQuery) -> Result<(), String> {

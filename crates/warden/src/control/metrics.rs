@@ -5,9 +5,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use clawrden_api::ErrorCode;
 
+use super::answer::blocking;
 use super::backend::Readiness;
 use super::reply::Failure;
-use super::routes::{Control, blocking};
+use super::state::Control;
 use crate::metrics::Format;
 
 type Answer = Result<Response, Failure>;

@@ -4,45 +4,46 @@
 
 pub mod access;
 pub mod actor;
-pub mod audit;
+mod answer;
+mod audit;
 pub mod backend;
 pub mod body;
-pub mod channels;
+mod channels;
 mod credentials;
-pub mod export;
-pub mod grants;
+mod export;
+mod grants;
 mod handlers;
-pub mod history;
+mod history;
 mod metrics;
 mod once;
 pub mod openapi;
-pub mod overview;
+mod overview;
 mod pages;
-pub mod patterns;
+mod paths;
+mod patterns;
 pub mod peer;
-pub mod people;
-pub mod policy;
-pub mod recordings;
+mod people;
+mod policy;
+mod recordings;
 mod reply;
 mod routes;
-pub mod running;
+mod running;
 mod seats;
 mod server;
+mod state;
 mod stream;
 mod streams;
 pub mod table;
+mod values;
 
 pub use crate::metrics::Format;
 pub use access::{Access, AccessError, ApiConfig};
 pub use actor::Actor;
-pub use audit::Auditing;
-pub use backend::{AccessChange, Backend, Readiness, Verdict};
-pub use channels::Channels;
-pub use grants::Grants;
-pub use overview::Counting;
-pub use patterns::Patterns;
+pub use backend::{
+    AccessChange, Auditing, Backend, Channels, Commands, Counting, Folk, Grants, Lawyer, Patterns,
+    Readiness, Source, Verdict,
+};
 pub use peer::{Peer, Refusal};
-pub use people::Folk;
-pub use policy::Lawyer;
-pub use running::Commands;
+pub use policy::USUAL_JAIL;
 pub use server::{Limits, serve, serve_bridge, serve_tcp, serve_with};
+pub use state::MAX_EXPORTS;

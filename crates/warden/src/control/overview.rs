@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use clawrden_api::{ErrorBody, ErrorCode, Overview, OverviewQuery};
+use clawrden_api::{ErrorCode, OverviewQuery};
 
 use super::actor::Actor;
-use super::handlers::{Answer, ask};
-use super::history::cause;
+use super::answer::{Answer, ask};
 use super::reply::Failure;
-use super::routes::Control;
+use super::state::Control;
+use super::values::of_query;
 use crate::jails::JailName;
 
 /// How far back is looked unless somebody says otherwise: a day.
@@ -20,15 +20,6 @@ const USUAL: u64 = 24 * 60 * 60 * 1000;
 /// The shortest and the longest time that is looked at: a minute, and a leap year.
 const RANGE: std::ops::RangeInclusive<u64> = 60_000..=366 * USUAL;
 
-/// What is asked of the warden about what happened; see [`Backend`](super::Backend).
-pub trait Counting {
-    /// `GET /api/overview`, of so many milliseconds back and of these jails alone; none: all.
-    ///
-    /// # Errors
-    /// `NotReady` while the ledger's index is being made.
-    fn overview(&self, back_ms: u64, jails: &[String]) -> Result<Overview, ErrorBody>;
-}
-
 pub(super) async fn show(
     State(control): State<Control>,
     Extension(actor): Extension<Arc<Actor>>,
@@ -36,8 +27,7 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Answer {
     let bad = |message| Failure::new(ErrorCode::BadRequest, message);
-    let Query(query) = Query::<OverviewQuery>::try_from_uri(&uri)
-        .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
+    let query: OverviewQuery = of_query(&uri)?;
     let back_ms = query.back_ms.unwrap_or(USUAL);
     if !RANGE.contains(&back_ms) {
         let (start, end) = (RANGE.start(), RANGE.end());

@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::iter;
 
 use axum::body::Body;
-use axum::extract::Query;
 use axum::http::Uri;
 use clawrden_api::{ErrorCode, QueueQuery};
 use futures_util::stream;
 
-use super::history::{MAX_LIMIT, cause};
+use super::history::MAX_LIMIT;
 use super::reply::{Failure, tag_of};
+use super::values::of_query;
 use crate::approvals::{Part, Seen};
 
 /// The query of `GET /api/queue`, checked.
@@ -22,8 +22,7 @@ pub(super) struct Wanted {
 
 pub(super) fn wanted(uri: &Uri) -> Result<Wanted, Failure> {
     let bad = |message| Failure::new(ErrorCode::BadRequest, message);
-    let Query(query) = Query::<QueueQuery>::try_from_uri(uri)
-        .map_err(|rejection| bad(format!("the query is not understood: {}", cause(&rejection))))?;
+    let query: QueueQuery = of_query(uri)?;
     if let Some(limit) = query.limit.filter(|given| !(1..=MAX_LIMIT).contains(given)) {
         return Err(bad(format!("limit: {limit} is not within 1 and {MAX_LIMIT}")));
     }

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::backend::Backend;
 use crate::containers;
 use crate::process::namespaces::is_below;
 use crate::process::{Identity, ProcessError, pidfd};
@@ -100,11 +99,14 @@ impl Peer {
         self.pid == Some(std::process::id()) && self.uid == rustix::process::geteuid().as_raw()
     }
 
-    /// Whether it may use the control API at this moment. Reads /proc.
+    /// Whether it may use the control API at this moment. Reads /proc. `prisoner_of` tells whose prisoner a process is.
     ///
     /// # Errors
     /// The reason why not.
-    pub fn admit(&self, backend: &dyn Backend) -> Result<(), Refusal> {
+    pub fn admit(
+        &self,
+        prisoner_of: impl FnOnce(u32) -> Result<Option<String>, String>,
+    ) -> Result<(), Refusal> {
         let own = rustix::process::geteuid().as_raw();
         if self.uid == overflow_uid() {
             return Err(Refusal::UnknownUser);
@@ -113,7 +115,7 @@ impl Peer {
             return Err(Refusal::ForeignUser(self.uid));
         }
         let pid = self.pid.ok_or(Refusal::UnknownProcess)?;
-        let prisoner = backend.prisoner_of(pid);
+        let prisoner = prisoner_of(pid);
         let inside = is_below(pid).and_then(|below| Ok(below || containers::is_named(pid)?));
         // Asked after the look at /proc: as long as the process has not ended, the number was its own.
         if self.has_ended() {

@@ -6,45 +6,13 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use clawrden_api::{ChatUser, ErrorBody, PairedUser, PeopleList, UnpairRequest};
 
 use super::actor::Actor;
-use super::handlers::{Answer, ask, read, with_body};
-use super::routes::Control;
+use super::answer::{Answer, ask, read, with_body};
+use super::state::Control;
 
 /// Bytes of a body that names a person, a user or a code.
 const MAX_BODY: usize = 4096;
-
-/// Who people are. Every method is called on a thread that may block.
-pub trait Folk {
-    /// Whose user of a chat this is; `None` for nobody's.
-    fn person_of(&self, user: &ChatUser) -> Option<String>;
-
-    /// `GET /api/people`.
-    ///
-    /// # Errors
-    /// When they cannot be told.
-    fn people(&self) -> Result<PeopleList, ErrorBody>;
-
-    /// Whether a user of a chat may become this person.
-    ///
-    /// # Errors
-    /// `NotFound` for nobody of this name.
-    fn may_pair(&self, person: &str) -> Result<(), ErrorBody>;
-
-    /// Binds a user to a person, on the word of who made the code. It is recorded before it holds.
-    ///
-    /// # Errors
-    /// `NotFound` for nobody of this name, `Conflict` for a user who is somebody's, or at the bound, `LedgerUnavailable`
-    /// when it cannot be recorded.
-    fn bind(&self, person: &str, user: &ChatUser, by: &str) -> Result<PairedUser, ErrorBody>;
-
-    /// `POST /api/pairings/revoke`. It holds no more, kept or not.
-    ///
-    /// # Errors
-    /// `NotFound` for a user who is not paired with that person, `Conflict` for one of the settings.
-    fn unbind(&self, actor: &Actor, request: UnpairRequest) -> Result<PairedUser, ErrorBody>;
-}
 
 pub(super) async fn list(State(control): State<Control>, headers: HeaderMap) -> Answer {
     ask(&headers, move || control.backend.people()).await

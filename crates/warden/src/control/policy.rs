@@ -4,83 +4,29 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use clawrden_api::{
-    ErrorBody, ErrorCode, ExplainRequest, Explained, PolicyCheckRequest, PolicyChecked, PolicyInfo,
-    PolicySuggestions, RuleAnswer, RuleRequest, SimulateRequest, Simulated, SuggestionAccepted,
+    ErrorBody, ErrorCode, ExplainRequest, RuleRequest, SimulateRequest, SuggestionAccepted,
     SuggestionsQuery,
 };
 
 use super::actor::Actor;
+use super::answer::{Answer, ask, read, with_body};
 use super::body;
-use super::handlers::{Answer, ask, read, request_id, with_body};
-use super::history::cause;
 use super::reply::Failure;
-use super::routes::Control;
+use super::state::Control;
+use super::values::{of_query, request_id};
 
 /// The jail of who does not say.
 pub const USUAL_JAIL: &str = "default";
 
 /// The most requests that a candidate is held against.
-pub const MAX_SIMULATED: usize = 50_000;
+pub(super) const MAX_SIMULATED: usize = 50_000;
 
 /// How many asks of people a suggested rule must have answered at least, and how many unless somebody says otherwise.
 const MIN: std::ops::RangeInclusive<usize> = 1..=1000;
 const USUAL_MIN: usize = 3;
-
-/// What is asked of the warden about policies; see [`Backend`](super::Backend).
-pub trait Lawyer {
-    /// `GET /api/policy`.
-    ///
-    /// # Errors
-    /// None that a backend has to have.
-    fn policy(&self) -> Result<PolicyInfo, ErrorBody>;
-
-    /// `POST /api/policy/rules`. `id` has 4 to 32 small hex digits.
-    ///
-    /// # Errors
-    /// As for an answer to the request; `BadRequest` where there is no rule for it, or it would not be in force;
-    /// `BadPolicy` where it could not be put in force, and then it is not there.
-    fn add_rule(&self, actor: &Actor, request: RuleRequest) -> Result<RuleAnswer, ErrorBody>;
-
-    /// `GET /api/policy/suggestions`.
-    ///
-    /// # Errors
-    /// `Conflict` while somebody else asks for them.
-    fn suggestions(&self, min: usize) -> Result<PolicySuggestions, ErrorBody>;
-
-    /// `POST /api/policy/suggestions`.
-    ///
-    /// # Errors
-    /// `NotFound` for a rule that is not suggested, `BadRequest` for one that has to be put in its place by hand; else as for
-    /// [`Lawyer::add_rule`].
-    fn accept(
-        &self,
-        actor: &Actor,
-        min: usize,
-        request: SuggestionAccepted,
-    ) -> Result<RuleAnswer, ErrorBody>;
-
-    /// `POST /api/policy/check`.
-    ///
-    /// # Errors
-    /// When the ceiling in force cannot be told.
-    fn check_policy(&self, request: PolicyCheckRequest) -> Result<PolicyChecked, ErrorBody>;
-
-    /// `POST /api/policy/explain`. It has either a line or a command with a name. Who is `bounded` to some jails is told
-    /// of no rule that is for others.
-    ///
-    /// # Errors
-    /// `BadRequest` for a name that no jail can have, `NotFound` for a jail that is not there.
-    fn explain(&self, request: ExplainRequest, bounded: bool) -> Result<Explained, ErrorBody>;
-
-    /// `POST /api/policy/simulate`. The limit is in range.
-    ///
-    /// # Errors
-    /// `BadPolicy` for a text that does not load, `Conflict` while another one is held against the history.
-    fn simulate(&self, request: SimulateRequest) -> Result<Simulated, ErrorBody>;
-}
 
 pub(super) async fn show(State(control): State<Control>, headers: HeaderMap) -> Answer {
     ask(&headers, move || control.backend.policy()).await
@@ -112,10 +58,7 @@ pub(super) async fn suggestions(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let Query(query) = Query::<SuggestionsQuery>::try_from_uri(&uri).map_err(|rejection| {
-        let text = format!("the query is not understood: {}", cause(&rejection));
-        Failure::new(ErrorCode::BadRequest, text)
-    })?;
+    let query: SuggestionsQuery = of_query(&uri)?;
     let min = least(query.min)?;
     ask(&headers, move || control.backend.suggestions(min)).await
 }

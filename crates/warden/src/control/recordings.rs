@@ -12,24 +12,25 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use clawrden_api::{
-    ErrorBody, ErrorCode, HistoryQuery, RECORDING_HEADER, RecordingFacts, RecordingQuery,
-    RecordingTail, dropped_line, revoked_line,
+    ErrorBody, ErrorCode, HistoryQuery, RECORDING_HEADER, RecordingQuery, RecordingTail,
+    dropped_line, revoked_line,
 };
 use clawrden_bridge::tail::TailReader;
 use hyper::body::{Body, Bytes, Frame};
 use tokio::sync::{mpsc, watch};
 
 use super::actor::Actor;
-use super::handlers::{Answer, ask};
+use super::answer::{Answer, ask, blocking};
+use super::backend::Source;
 use super::reply::Failure;
-use super::routes::{Control, blocking};
-use super::running::command_id;
 use super::seats::Seat;
+use super::state::Control;
 use super::streams::CHECK_EVERY;
+use super::values::{command_id, of_query};
 use crate::events::Standing;
 use crate::redaction;
 
@@ -48,16 +49,6 @@ const WAITING: usize = 4;
 /// How long a watcher may take for a piece.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
 
-/// A recording, as the backend gives it.
-pub struct Source {
-    /// What is known of it.
-    pub facts: RecordingFacts,
-    /// Its file.
-    pub file: File,
-    /// How many bytes of whole lines are in it, while it goes on. The sender goes at its end.
-    pub progress: Option<watch::Receiver<u64>>,
-}
-
 pub(super) async fn recording(
     State(control): State<Control>,
     Extension(actor): Extension<Arc<Actor>>,
@@ -66,9 +57,7 @@ pub(super) async fn recording(
     uri: Uri,
 ) -> Answer {
     let id = command_id(id)?;
-    let Query(query) = Query::<RecordingQuery>::try_from_uri(&uri).map_err(|error| {
-        Failure::new(ErrorCode::BadRequest, format!("the query is not understood: {error}"))
-    })?;
+    let query: RecordingQuery = of_query(&uri)?;
     let backend = Arc::clone(&control.backend);
     let watching = blocking(move || {
         let source = backend.recording(&id)?;
@@ -315,6 +304,7 @@ impl Body for Watched {
 mod tests {
     use std::io::Write;
 
+    use clawrden_api::RecordingFacts;
     use http_body_util::BodyExt;
 
     use super::*;

@@ -2,7 +2,7 @@
 //! of them have.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -11,43 +11,19 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use clawrden_api::{ChatService, ErrorCode, Role};
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use super::access::{Access, Visitor, only_reads};
+use super::access::{Visitor, only_reads};
 use super::actor::Actor;
-use super::backend::Backend;
-use super::export::MAX_EXPORTS;
-use super::once::Once;
+use super::answer::blocking;
+use super::paths::{LIVENESS, SESSION};
 use super::peer::{Peer, Refusal};
 use super::reply::{self, Failure};
 use super::seats::Seat;
-use super::table::{LIVENESS, Least, ROUTES, SESSION};
+use super::state::Control;
+use super::table::{Least, ROUTES};
+use super::values::shown;
 use crate::dashboard;
-
-#[derive(Clone)]
-pub(super) struct Control {
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) access: Arc<Access>,
-    pub(super) body_deadline: Duration,
-    pub(super) once: Arc<Once>,
-    /// As many as may export the ledger at once.
-    pub(super) exports: Arc<Semaphore>,
-}
-
-impl Control {
-    pub(super) fn new(
-        backend: Arc<dyn Backend>,
-        access: Arc<Access>,
-        body_deadline: Duration,
-    ) -> Self {
-        let exports = Arc::new(Semaphore::new(MAX_EXPORTS));
-        Self { backend, access, body_deadline, once: Arc::default(), exports }
-    }
-}
-
-/// Bytes of a path that are repeated in messages and records.
-const MAX_SHOWN: usize = 200;
 
 /// Where the web page is: it is the same for everybody and holds nothing of anybody's.
 const PAGES: [&str; 2] = ["/", "/login"];
@@ -192,7 +168,7 @@ async fn admit(State(admission): State<Admission>, request: Request, next: Next)
 async fn of_socket(control: &Control, peer: &Arc<Peer>, parts: &Parts) -> Result<Actor, Failure> {
     let asked = format!("{} {}", parts.method, shown(parts.uri.path()));
     let (peer, control, head) = (Arc::clone(peer), control.clone(), parts.clone());
-    let admitted = move || match peer.admit(&*control.backend) {
+    let admitted = move || match peer.admit(|pid| control.backend.prisoner_of(pid)) {
         Ok(()) => control.access.on_behalf(Actor::of_peer(&peer), &head, &*control.backend),
         Err(why) => {
             control.access.refused(&peer, &*control.backend, &asked, &why);
@@ -240,24 +216,5 @@ async fn require(
             Failure::new(ErrorCode::Forbidden, text).into_response()
         }
         None => Failure::new(ErrorCode::Unauthorized, "who asks is not known").into_response(),
-    }
-}
-
-/// The beginning of what a client wrote.
-pub(super) fn shown(text: &str) -> &str {
-    let end = (0..=text.len().min(MAX_SHOWN)).rev().find(|&end| text.is_char_boundary(end));
-    &text[..end.unwrap_or(0)]
-}
-
-pub(super) async fn blocking<R: Send + 'static>(
-    work: impl FnOnce() -> Result<R, Failure> + Send + 'static,
-) -> Result<R, Failure> {
-    let span = tracing::Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
-        Ok(result) => result,
-        Err(error) => {
-            tracing::error!(%error, "a control request failed");
-            Err(Failure::new(ErrorCode::Internal, "the warden failed; its log says more"))
-        }
     }
 }

@@ -20,9 +20,11 @@ use tokio::time::{sleep, timeout};
 
 use super::access::{self, Access};
 use super::backend::Backend;
+use super::openapi;
 use super::peer::Peer;
-use super::routes::{self, Control, From};
+use super::routes::{self, From};
 use super::seats::{Seated, Seats};
+use super::state::Control;
 use super::stream::Stream;
 
 /// How long to wait before accepting again when the kernel has no descriptors for us.
@@ -82,7 +84,7 @@ pub async fn serve_with(
     shutdown: impl Future<Output = ()>,
     limits: Limits,
 ) {
-    run(listener, over_socket, Control::new(backend, access, limits.body), shutdown, limits).await;
+    run(listener, over_socket, control(backend, access, limits), shutdown, limits).await;
 }
 
 /// Serves the control API over TCP, by TLS where `access` has a certificate. The listener must be in non-blocking mode.
@@ -93,7 +95,7 @@ pub async fn serve_tcp(
     shutdown: impl Future<Output = ()>,
     limits: Limits,
 ) {
-    run(listener, over_tcp, Control::new(backend, access, limits.body), shutdown, limits).await;
+    run(listener, over_tcp, control(backend, access, limits), shutdown, limits).await;
 }
 
 /// Serves the control API to the warden's own bridge to a service: whoever else connects is refused, and it is recorded.
@@ -107,10 +109,14 @@ pub async fn serve_bridge(
     shutdown: impl Future<Output = ()>,
 ) {
     let limits = Limits::default();
-    let control = Control::new(backend, access, limits.body);
+    let control = control(backend, access, limits);
     let receive =
         move |stream: UnixStream, house, seated| over_bridge(stream, service, house, seated);
     run(listener, receive, control, shutdown, limits).await;
+}
+
+fn control(backend: Arc<dyn Backend>, access: Arc<Access>, limits: Limits) -> Control {
+    Control::new(backend, access, limits.body, openapi::description)
 }
 
 /// What each connection gets.

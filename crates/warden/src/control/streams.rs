@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::IntoResponse;
 use clawrden_api::{ErrorCode, EventQuery};
@@ -15,11 +15,11 @@ use tokio::time::timeout;
 
 use super::access::BridgeStream;
 use super::actor::Actor;
-use super::handlers::Answer;
-use super::history::cause;
+use super::answer::{Answer, blocking};
 use super::reply::Failure;
-use super::routes::{Control, blocking};
 use super::seats::Seat;
+use super::state::Control;
+use super::values::of_query;
 use crate::approvals::Part;
 use crate::events::{Listener, News, Wants};
 
@@ -46,8 +46,7 @@ pub(super) async fn events(
     uri: Uri,
 ) -> Answer {
     let bad = |message| Failure::new(ErrorCode::BadRequest, message);
-    let Query(query) = Query::<EventQuery>::try_from_uri(&uri)
-        .map_err(|error| bad(format!("the query is not understood: {}", cause(&error))))?;
+    let query: EventQuery = of_query(&uri)?;
     let wants = if query.asked { Wants::Asked } else { Wants::Whole };
     let last = last_heard(&headers);
     let (backend, scope) = (Arc::clone(&control.backend), actor.scope.clone());

@@ -18,11 +18,13 @@ use clawrden_api::{
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use super::answer::Nothing;
 use super::credentials as opens;
 use super::grants;
-use super::handlers::{self as does, Nothing};
+use super::handlers as does;
 use super::metrics;
-use super::routes::Control;
+use super::paths::{DESCRIPTION, LIVENESS, REDEEM, SESSION};
+use super::state::Control;
 use super::streams;
 use super::{audit, channels, export, overview, patterns, people, policy, recordings, running};
 
@@ -134,18 +136,6 @@ const fn body<T: ToSchema>() -> Takes {
 const fn json<T: ToSchema>() -> Gives {
     Gives::Json(shape::<T>())
 }
-
-/// The route that answers everybody: the warden lives.
-pub(super) const LIVENESS: &str = "/healthz";
-
-/// Where the description is.
-pub(super) const DESCRIPTION: &str = "/api/openapi.json";
-
-/// Where sessions begin and end.
-pub(super) const SESSION: &str = "/api/session";
-
-/// Where a user of a chat becomes a person.
-pub(super) const REDEEM: &str = "/api/pairings/redeem";
 
 /// The routes that show and do nothing of other jails to who is bounded to some.
 const KEEP_SCOPE: &[(Method, &str)] = &[

@@ -14,7 +14,7 @@ use clawrden_policy::{Facts, Layer, LoadError, Policy, Source};
 use super::control::Control;
 use super::refused;
 use crate::control::Actor;
-use crate::control::policy::{Lawyer, USUAL_JAIL};
+use crate::control::{Lawyer, USUAL_JAIL};
 use crate::jails::{JailName, Origin};
 use crate::what_if::{Asked, Comparison, bare, explained, problems};
 

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::control::Control;
 use super::refused;
-use crate::control::recordings::Source;
+use crate::control::Source;
 use crate::control::{Actor, Backend as _, Commands};
 use crate::ledger::{self, Id, Record, Recorded};
 use crate::process::tree::Snapshot;

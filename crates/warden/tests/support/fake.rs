@@ -13,7 +13,7 @@ use clawrden_api::{
     RevokeRequest, RuleAnswer, RuleRequest, RunningEntry, RunningList, SimulateRequest, Simulated,
     StopReport, StopRequest, SuggestionAccepted, UnpairRequest,
 };
-use clawrden_warden::control::recordings::Source;
+use clawrden_warden::control::Source;
 use clawrden_warden::control::{
     Actor, Auditing, Channels, Commands, Counting, Folk, Grants, Lawyer, Patterns, Readiness,
 };

@@ -9,9 +9,9 @@ use clawrden_api::{ChatUser, ErrorCode, ON_BEHALF};
 
 use super::super::actor::Actor;
 use super::super::backend::Backend;
+use super::super::paths::REDEEM;
 use super::super::reply::Failure;
-use super::super::routes::shown;
-use super::super::table::REDEEM;
+use super::super::values::shown;
 use super::{Access, only_reads};
 use crate::people::Doors;
 

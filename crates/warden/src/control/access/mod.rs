@@ -33,6 +33,7 @@ use super::actor::Actor;
 use super::backend::{AccessChange, Backend};
 use super::peer::{Peer, Refusal};
 use super::reply::Failure;
+use super::values::shown;
 use crate::people::Doors;
 pub(crate) use behalf::unknown;
 pub(super) use bridges::BridgeStream;
@@ -209,7 +210,7 @@ impl Access {
         visitor: &Visitor,
         backend: &dyn Backend,
     ) -> Result<Actor, Failure> {
-        let asked = format!("{} {}", parts.method, super::routes::shown(parts.uri.path()));
+        let asked = format!("{} {}", parts.method, shown(parts.uri.path()));
         self.not_a_prisoner(visitor, backend, &asked)?;
         let actor = self.by_credentials(parts, visitor, backend, &asked)?;
         // Looked at behind that: who has no token makes nobody read all of /proc.
@@ -381,7 +382,7 @@ impl Access {
         let ends = |info: &SessionInfo| info.id == id || info.token.as_deref() == Some(id);
         let sessions = self.sessions.end(ends);
         if matches!(removed, Ok(false)) && sessions == 0 {
-            let text = format!("there is no token or session {:?}", super::routes::shown(id));
+            let text = format!("there is no token or session {:?}", shown(id));
             return Err(Failure::new(ErrorCode::NotFound, text));
         }
         let (id, by) = (id.to_owned(), actor.who.clone());

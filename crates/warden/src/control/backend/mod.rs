@@ -1,5 +1,14 @@
 //! What the control API asks of the warden. The API itself decides who may ask, and nothing else.
 
+mod auditing;
+mod channels;
+mod commands;
+mod counting;
+mod folk;
+mod grants;
+mod lawyer;
+mod patterns;
+
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -10,17 +19,18 @@ use clawrden_api::{
 };
 
 use super::actor::Actor;
-use super::audit::Auditing;
-use super::channels::Channels;
-use super::grants::Grants;
-use super::overview::Counting;
-use super::patterns::Patterns;
 use super::peer::{Peer, Refusal};
-use super::people::Folk;
-use super::policy::Lawyer;
-use super::running::Commands;
 use crate::approvals::{Part, Seen};
 use crate::metrics::Format;
+
+pub use auditing::Auditing;
+pub use channels::Channels;
+pub use commands::{Commands, Source};
+pub use counting::Counting;
+pub use folk::Folk;
+pub use grants::Grants;
+pub use lawyer::Lawyer;
+pub use patterns::Patterns;
 
 /// A person's answer to a request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
