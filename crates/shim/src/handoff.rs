@@ -81,7 +81,7 @@ fn report(start: &Start, plan: &Handoff<'_>, socket: &OwnedFd) -> ! {
     let signals = match signals {
         Ok(signals) => signals,
         Err(error) => {
-            let _ = process::kill(child.as_raw_nonzero().get(), signal::KILL);
+            let _ = signal::kill(child.as_raw_nonzero().get(), signal::KILL);
             say::fail(EXIT_UNREACHABLE, &cannot("watch signals", error))
         }
     };
@@ -108,7 +108,7 @@ fn follow(child: Pid, signals: &Signals) -> Status {
             Waited::Child(_, Change::Ended(status)) => return status,
             Waited::Child(_, Change::Stopped(by)) => {
                 signal::act(by);
-                let _ = process::kill(raw, signal::CONT);
+                let _ = signal::kill(raw, signal::CONT);
                 continue;
             }
             Waited::NoChild => return Status::Exited(EXIT_UNREACHABLE),
@@ -122,7 +122,7 @@ fn follow(child: Pid, signals: &Signals) -> Status {
         waits.wait(None);
         while let Some(received) = signals.next() {
             if received.by_process && received.signal != signal::CHLD {
-                let _ = process::kill(raw, received.signal);
+                let _ = signal::kill(raw, received.signal);
             }
         }
     }

@@ -19,7 +19,6 @@ use crate::outbox::Outbox;
 use crate::say::{self, words};
 use crate::sink::Sink;
 use crate::sys::now_ms;
-use crate::sys::process;
 use crate::sys::signal::{self, Signals, above_standard};
 use crate::sys::waits::{IN, Key, OUT, Waits};
 use crate::terminal::{Terminal, is_terminal};
@@ -303,7 +302,7 @@ impl Relay {
     fn stop(&mut self, by: u8) {
         self.restore();
         if self.terminal.is_some() && by != signal::STOP {
-            let _ = process::kill(0, by);
+            let _ = signal::kill(0, by);
         }
         signal::act(by);
         self.refresh();

@@ -1,9 +1,10 @@
 //! Compound commands: groups, conditions, loops, cases, functions.
 //! All of their branches may run, so all of them are read alike.
 
-use super::expand::{self, Token};
-use super::reader::{Reader, Result};
-use super::{Dialect, Simple, Word, names};
+use super::expand;
+use super::reader::Reader;
+use super::token::Token;
+use super::{Dialect, Result, Simple, Word, names};
 
 impl Reader<'_, '_> {
     /// One command of a pipeline.

@@ -1,9 +1,9 @@
 //! What `$` and backticks begin: parameters, arithmetic, and commands whose output is substituted.
 //! The value is never known; the commands inside are read like any other.
 
-use super::expand::{Token, What};
-use super::reader::{Reader, Result};
-use super::{Dialect, Simple, Word};
+use super::reader::Reader;
+use super::token::{Token, What};
+use super::{Dialect, Result, Simple, Word};
 
 /// Parts of the names of variables that hold a secret.
 const SECRET: [&[u8]; 13] = [

@@ -2,53 +2,11 @@
 //! Nothing is looked up; what depends on the machine is a part that is not known.
 
 use super::found::Found;
-use super::reader::Result;
-use super::{Dialect, MAX_BRACES, Origin, Word};
-
-/// One byte of a word, or something that stands for bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
-    Bare(u8),
-    Quoted(u8),
-    /// Quotes: there is a word, even if nothing is in it.
-    Nothing,
-    Unknown {
-        many: bool,
-        what: What,
-    },
-}
-
-/// What stands for bytes that are not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    Any,
-    /// What a pattern matches.
-    Pattern,
-    Home,
-    /// The end of a pipe, by its path.
-    Pipe,
-    /// The variable of this number among the names of the line.
-    Variable(usize),
-    /// The output of the commands between these two.
-    Output(usize, usize),
-}
+use super::token::{Token, What};
+use super::{Dialect, MAX_BRACES, Origin, Result, Word};
 
 /// Unquoted braces in a word whose braces are expanded. With more of them the word is not known.
 const MAX_OPEN: usize = 32;
-
-impl Token {
-    /// Any text.
-    pub(super) fn any(many: bool) -> Self {
-        Self::Unknown { many, what: What::Any }
-    }
-
-    pub(super) fn byte(self) -> Option<u8> {
-        match self {
-            Self::Bare(byte) | Self::Quoted(byte) => Some(byte),
-            Self::Nothing | Self::Unknown { .. } => None,
-        }
-    }
-}
 
 /// The text of a word in which nothing is quoted or substituted.
 pub(super) fn bare(tokens: &[Token]) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::expand::What;
+use super::token::What;
 use super::{Dialect, MAX_COMMANDS, MAX_DOUBTS, Script, Simple, Unparsed, Word};
 
 /// Steps that any line may take, and those for each byte of it: a byte that is read is one.

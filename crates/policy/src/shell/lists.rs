@@ -1,8 +1,8 @@
 //! Lists and pipelines: what joins commands, and what closes a list of them.
 //! A list leaves what closes it to whoever opened it.
 
-use super::Dialect;
-use super::reader::{Reader, Result};
+use super::reader::Reader;
+use super::{Dialect, Result};
 
 impl Reader<'_, '_> {
     /// The whole text. `straight`: it surely runs, once, in the shell that the line was given to.

@@ -12,6 +12,7 @@ mod quotes;
 mod reader;
 mod redirects;
 mod simple;
+mod token;
 mod words;
 
 #[cfg(test)]
@@ -52,6 +53,8 @@ pub(crate) struct Unparsed {
     /// A lower-case fact.
     pub(crate) why: &'static str,
 }
+
+type Result<T> = std::result::Result<T, Unparsed>;
 
 /// Everything that a line may run, wherever it stands in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,6 +128,13 @@ pub(crate) struct Redirect {
     pub(crate) target: Word,
 }
 
+impl Simple {
+    /// What it is called by; empty where that is not known, or nothing is called.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.words.first().and_then(Word::literal).unwrap_or_default()
+    }
+}
+
 impl Word {
     /// The whole word, where all of it is known.
     pub(crate) fn literal(&self) -> Option<&[u8]> {
@@ -144,7 +154,7 @@ impl Word {
 ///
 /// # Errors
 /// When the syntax is wrong, is not one that is read here, or a bound is passed. Nothing of the line is understood then.
-pub(crate) fn parse(line: &[u8], dialect: Dialect) -> Result<Script, Unparsed> {
+pub(crate) fn parse(line: &[u8], dialect: Dialect) -> Result<Script> {
     if line.len() > MAX_LINE {
         return Err(Unparsed { at: MAX_LINE, why: "the line is longer than an argument can be" });
     }

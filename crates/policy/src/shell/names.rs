@@ -1,11 +1,11 @@
 //! Names: what the first word of a command makes of the others where the shell itself runs it.
 //! A name that only the shell will know, and what runs words as a script, are looked into or doubted, never passed over.
 
-use super::expand::Token;
 use super::found::Function;
-use super::reader::{Reader, Result};
+use super::reader::Reader;
+use super::token::Token;
 use super::words::is_name;
-use super::{Dialect, Simple, Word};
+use super::{Dialect, Result, Simple, Word};
 
 /// What the shells run themselves and what matters here: a function of such a name changes what is read here.
 const BUILTINS: [&[u8]; 40] = [

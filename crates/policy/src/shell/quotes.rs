@@ -1,9 +1,9 @@
 //! Quotes: what stands in them, exactly as the shell takes it.
 //! A quote that is not closed is an error; an escape that is not decoded is a doubt.
 
-use super::Dialect;
-use super::expand::Token;
-use super::reader::{Reader, Result};
+use super::reader::Reader;
+use super::token::Token;
+use super::{Dialect, Result};
 
 /// What an escape of `$'…'` stands for.
 enum Escape {

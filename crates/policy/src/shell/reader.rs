@@ -2,10 +2,7 @@
 //! It never goes beyond the end, and never deeper than the bound.
 
 use super::found::Found;
-use super::redirects::HereDocument;
-use super::{Dialect, MAX_DEPTH, Unparsed};
-
-pub(super) type Result<T> = std::result::Result<T, Unparsed>;
+use super::{Dialect, MAX_DEPTH, Result, Unparsed};
 
 /// Words that are no commands where a command may begin.
 const RESERVED: [&[u8]; 22] = [
@@ -42,6 +39,15 @@ pub(super) struct Reader<'t, 'f> {
     pub(super) found: &'f mut Found,
     /// Here-documents whose bodies begin after the next newline.
     pub(super) awaited: Vec<HereDocument>,
+}
+
+/// A here-document whose body has not been read.
+pub(super) struct HereDocument {
+    pub(super) delimiter: Vec<u8>,
+    /// Nothing expands in it.
+    pub(super) quoted: bool,
+    /// Tabs before its lines are taken away.
+    pub(super) tabs: bool,
 }
 
 /// Whether a byte ends a word where it is not quoted.

@@ -1,18 +1,10 @@
 //! Redirections and here-documents.
 //! A here-document's body is read at the newline that it waits for; what expands in it runs.
 
-use super::expand::{self, Token};
-use super::reader::{Reader, Result, is_meta};
-use super::{Dialect, Redirect};
-
-/// A here-document whose body has not been read.
-pub(super) struct HereDocument {
-    delimiter: Vec<u8>,
-    /// Nothing expands in it.
-    quoted: bool,
-    /// Tabs before its lines are taken away.
-    tabs: bool,
-}
+use super::expand;
+use super::reader::{HereDocument, Reader, is_meta};
+use super::token::Token;
+use super::{Dialect, Redirect, Result};
 
 impl Reader<'_, '_> {
     /// Reads a redirection, if one stands here.

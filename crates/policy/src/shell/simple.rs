@@ -1,10 +1,11 @@
 //! Simple commands: assignments, words and redirections in any order, or the head of a function.
 //! What their names do to what they run is in `names`.
 
-use super::expand::{self, Token};
-use super::reader::{Reader, Result, is_meta, is_reserved};
+use super::expand;
+use super::reader::{Reader, is_meta, is_reserved};
+use super::token::Token;
 use super::words::{Lexed, is_name};
-use super::{Dialect, Simple, Word, names};
+use super::{Dialect, Result, Simple, Word, names};
 
 impl Reader<'_, '_> {
     /// A simple command, or a function that is defined.

@@ -1,10 +1,10 @@
 //! Words: from bytes to tokens that still say which of them were quoted.
 //! A word ends at the first unquoted byte that ends words; what it substitutes is read on the way.
 
-use super::Dialect;
-use super::expand::{Token, What};
 use super::found::WORD;
-use super::reader::{Reader, Result, is_meta};
+use super::reader::{Reader, is_meta};
+use super::token::{Token, What};
+use super::{Dialect, Result};
 
 /// A word as it was read.
 pub(super) struct Lexed {

@@ -139,11 +139,6 @@ const FILTERS: &[(&str, &str, usize)] = &[
     ("tail", "n0123456789", 0),
 ];
 
-/// The name of a command, or nothing.
-pub(super) fn name(simple: &Simple) -> &[u8] {
-    simple.words.first().and_then(Word::literal).unwrap_or_default()
-}
-
 /// What all commands in `range` print that is not taken up by another of them.
 pub(super) fn of_all(values: &Values<'_>, range: Range<usize>, depth: usize) -> Option<Names> {
     let commands = values.script.commands.get(range.clone())?;
@@ -170,7 +165,7 @@ pub(super) fn of_all(values: &Values<'_>, range: Range<usize>, depth: usize) -> 
     }
     let mut all = Names::default();
     for (at, number) in range.enumerate().filter(|(at, _)| !taken[*at]) {
-        if SILENT.contains(&name(&commands[at])) || commands[at].words.is_empty() {
+        if SILENT.contains(&commands[at].name()) || commands[at].words.is_empty() {
             // What is only redirected may print what is in a file.
             if commands[at].words.is_empty() && !commands[at].redirects.is_empty() {
                 return None;
@@ -195,7 +190,7 @@ pub(super) fn of(values: &Values<'_>, number: usize, depth: usize) -> Option<Nam
     }
     let own = simple.words.get(1..)?;
     let plain: Option<Vec<&[u8]>> = own.iter().map(Word::literal).collect();
-    let command = name(simple);
+    let command = simple.name();
     match (command, plain.as_deref()) {
         (b"pwd", Some([] | [b"-P" | b"-L"])) => return Some(Names::one(b".")),
         (b"echo" | b"printf", _) => return echoed(values, command, own, (depth, number)),
@@ -270,7 +265,7 @@ fn filters(words: &[&[u8]], letters: &str, operands: usize) -> bool {
 /// Whether what the command prints may end without a newline.
 fn goes_on(simple: &Simple) -> bool {
     let first = simple.words.get(1).and_then(Word::literal);
-    match name(simple) {
+    match simple.name() {
         b"printf" => !matches!(first, Some(b"%s\\n" | b"%s\\0")),
         b"echo" => first.is_none_or(|text| text.starts_with(b"-")),
         b"tr" | b"head" | b"tail" => true,

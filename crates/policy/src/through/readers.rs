@@ -1,6 +1,5 @@
 //! Readers: tools that only read what they are given, so that it matters less which files those are.
 
-use super::outputs;
 use crate::shell::{Simple, Word};
 
 /// Of tools that do more, the subcommands that only look.
@@ -178,7 +177,7 @@ const READERS: &[&str] = &[
 
 /// Whether a tool only reads its operands.
 pub(super) fn reads(simple: &Simple) -> bool {
-    let tool = outputs::name(simple);
+    let tool = simple.name();
     let sub = simple.words.get(1).and_then(Word::literal).unwrap_or_default();
     let looks = LOOKING.iter().find(|(name, _)| name.as_bytes() == tool);
     if let Some((_, subs)) = looks {

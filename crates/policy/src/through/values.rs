@@ -165,7 +165,7 @@ impl<'s> Values<'s> {
     /// Whether patterns may find names that begin with a dot.
     fn finds_hidden(&self) -> bool {
         self.script.commands.iter().any(|simple| {
-            outputs::name(simple) == b"shopt"
+            simple.name() == b"shopt"
                 || simple.assignments.iter().any(|(name, _)| name == b"GLOBIGNORE")
         })
     }
@@ -200,7 +200,7 @@ impl<'s> Values<'s> {
             for (_, value) in simple.assignments.iter().filter(|(set, _)| set == name) {
                 surely |= simple.surely && number < here;
                 surely |= simple.body.as_ref().is_some_and(|body| body.contains(&here));
-                let values = match (&simple.turns, outputs::name(simple)) {
+                let values = match (&simple.turns, simple.name()) {
                     (Some(values), _) => values.as_slice(),
                     (None, b"read") => {
                         all = Some(merged(all, self.was_read(simple, depth)?)?);
@@ -271,7 +271,7 @@ impl<'s> Values<'s> {
     /// Whether what the variable holds was there before the line, and is nothing in particular.
     fn is_ordinary(&self, name: &[u8]) -> bool {
         let sets = |simple: &Simple| {
-            matches!(outputs::name(simple), b"set" | b"shift" | b"getopts" | b"read")
+            matches!(simple.name(), b"set" | b"shift" | b"getopts" | b"read")
                 && simple.words.len() > 1
         };
         if matches!(name, [b'@' | b'*' | b'0'..=b'9']) {

@@ -14,6 +14,7 @@ mod identity;
 mod intake;
 mod launch;
 mod pty;
+mod start;
 mod supervise;
 mod tree;
 

@@ -14,6 +14,7 @@ use super::beginning::Beginning;
 use super::carry::Carry;
 use super::client::{Client, Heard, warden_gone};
 use super::intake::{Order, Orders};
+use super::start::start;
 use super::tree::Tree;
 use super::{Failure, Received};
 use crate::inbox::Next;
@@ -92,7 +93,7 @@ pub(super) fn run(kept: &Kept, received: Received) {
     let client = Client::new(client, plan.version_2);
     let mut beginning = Beginning::new(warden, client);
     going.set(false);
-    let (main, status, carry) = beginning.start(&plan, files, (limit, going));
+    let (main, status, carry) = start(&mut beginning, &plan, files, (limit, going));
     let client = beginning.into_client();
     Supervisor {
         warden: Some(warden),
@@ -305,7 +306,7 @@ impl Supervisor<'_> {
                 Some(FromClient::Signal(number)) if signal::bit(number) & JOB_CONTROL == 0 => {
                     if self.ended.is_none() && PASSED & signal::bit(number) != 0 {
                         self.struck |= signal::bit(number) & signal::ENDING;
-                        let _ = process::kill(self.main.as_raw_nonzero().get(), number);
+                        let _ = signal::kill(self.main.as_raw_nonzero().get(), number);
                     }
                 }
                 Some(FromClient::Signal(number) | FromClient::SignalGroup(number)) => {
@@ -355,7 +356,7 @@ impl Supervisor<'_> {
                     if let Status::Killed(by) = status
                         && self.struck & signal::bit(by) != 0
                     {
-                        let _ = process::kill(-self.main.as_raw_nonzero().get(), by);
+                        let _ = signal::kill(-self.main.as_raw_nonzero().get(), by);
                     }
                     self.carry.tool_ended();
                 }
@@ -369,7 +370,7 @@ impl Supervisor<'_> {
 
     fn tool_stopped(&mut self, by: u8) {
         if matches!(by, signal::TTIN | signal::TTOU) && self.carry.give_keyboard(self.main) {
-            let _ = process::kill(-self.main.as_raw_nonzero().get(), signal::CONT);
+            let _ = signal::kill(-self.main.as_raw_nonzero().get(), signal::CONT);
             self.tell_keyboard();
             return;
         }
@@ -435,7 +436,7 @@ fn pass(main: Pid, ended: Option<Status>, carry: &Carry, number: u8) {
     let foreground = carry.foreground().filter(|&group| group != rustix::process::getpgrp());
     let group = foreground.map_or(main, |group| group.as_raw_nonzero().get());
     // A tool that has made a group of its own is reached alone.
-    if process::kill(-group, number).is_err() {
-        let _ = process::kill(main, number);
+    if signal::kill(-group, number).is_err() {
+        let _ = signal::kill(main, number);
     }
 }

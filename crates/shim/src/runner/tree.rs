@@ -35,8 +35,8 @@ impl Tree {
     pub(super) fn signal(&mut self, main: Pid, number: u8) {
         if self.look().is_none() {
             let main = main.as_raw_nonzero().get();
-            let _ = process::kill(-main, number);
-            let _ = process::kill(main, number);
+            let _ = signal::kill(-main, number);
+            let _ = signal::kill(main, number);
         }
         for i in 0..self.members.len() {
             self.send(self.members[i], number);
@@ -100,7 +100,7 @@ impl Tree {
         let Some(pid) = Pid::from_raw(member.pid) else { return };
         let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
             // Without pidfds the id is all there is; a process that has gone makes this fail too.
-            let _ = process::kill(member.pid, number);
+            let _ = signal::kill(member.pid, number);
             return;
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

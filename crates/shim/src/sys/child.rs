@@ -16,7 +16,10 @@ pub(crate) trait Work {
 #[cfg(any(not(feature = "raw"), test))]
 pub(crate) use copied::start;
 #[cfg(all(feature = "raw", not(test)))]
-pub(crate) use shared::{guard, is_here, start};
+pub(crate) use shared::start;
+
+#[cfg(all(feature = "raw", not(test)))]
+pub(crate) use super::stack::guard;
 
 /// Leaves things as they are: nothing of ours bounds the stack of a copy.
 #[cfg(any(not(feature = "raw"), test))]
@@ -38,43 +41,8 @@ mod copied {
 
 #[cfg(all(feature = "raw", not(test)))]
 mod shared {
-    use core::cell::UnsafeCell;
-
-    use rustix::mm::{MprotectFlags, mprotect};
-
     use super::{Errno, Pid, Work};
-    use crate::sys::{arch, heap, signal, usable};
-
-    /// Bytes of the stack. Nothing that a child does needs as much as a tenth.
-    const STACK: usize = 64 * 1024;
-    /// The pages below it that cannot be used, as large as a page is on most machines.
-    const GUARD: usize = 4096;
-
-    /// A stack, with room for a page below it.
-    #[repr(C, align(16))]
-    struct Stack(UnsafeCell<[u8; 2 * GUARD + STACK]>);
-
-    // SAFETY: only one child at a time stands on it.
-    unsafe impl Sync for Stack {}
-
-    static ROOM: Stack = Stack(UnsafeCell::new([0; 2 * GUARD + STACK]));
-
-    fn bottom() -> usize {
-        ROOM.0.get() as usize
-    }
-
-    /// Whether who asks stands on the child's stack.
-    pub(crate) fn is_here() -> bool {
-        let place = 0u8;
-        (&raw const place as usize).wrapping_sub(bottom()) < 2 * GUARD + STACK
-    }
-
-    /// Lets a child that runs over its stack end, instead of writing on. Where pages are larger nothing is done.
-    pub(crate) fn guard() {
-        let page = bottom().next_multiple_of(GUARD);
-        // SAFETY: the page lies below the stack, and nothing is ever put there.
-        let _ = unsafe { mprotect(page as *mut _, GUARD, MprotectFlags::empty()) };
-    }
+    use crate::sys::{arch, heap, signal, stack, usable};
 
     /// Starts a child that does `work`: in this memory where it `shares` it, on a copy otherwise or where the kernel refuses.
     ///
@@ -82,7 +50,7 @@ mod shared {
     /// What the kernel says.
     pub(crate) fn start<W: Work>(shares: bool, work: W) -> Result<Pid, Errno> {
         const VM: usize = 0x100;
-        let top = bottom() + 2 * GUARD + STACK;
+        let top = stack::top();
         let place = (top - size_of::<W>()) & !15;
         let copied = usize::from(signal::CHLD);
         let mut flags = if shares { copied | VM } else { copied };

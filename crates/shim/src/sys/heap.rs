@@ -6,7 +6,7 @@ use core::cell::UnsafeCell;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
-use super::{arch, child};
+use super::{arch, stack};
 
 /// The first memory that a heap gives, so that a short life makes no mmap.
 const FIRST: usize = 64 * 1024;
@@ -132,7 +132,7 @@ impl Own {
     // Three times the same would take room.
     #[inline(never)]
     fn heap(&self) -> &'static Heap {
-        &HEAPS[usize::from(child::is_here())]
+        &HEAPS[usize::from(stack::is_here())]
     }
 }
 

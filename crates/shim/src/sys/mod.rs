@@ -15,6 +15,8 @@ pub(crate) mod modes;
 mod note;
 pub(crate) mod process;
 pub(crate) mod signal;
+#[cfg(all(feature = "raw", not(test)))]
+mod stack;
 pub(crate) mod start;
 pub(crate) mod turns;
 pub(crate) mod waits;

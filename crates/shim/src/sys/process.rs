@@ -90,12 +90,6 @@ pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
     Ok(i32::try_from(child).ok().and_then(Pid::from_raw))
 }
 
-/// Sends a signal to a process, to a process group (`-group`) or to our own group (0).
-pub(crate) fn kill(target: i32, signal: u8) -> Result<(), Errno> {
-    // SAFETY: no memory is involved.
-    unsafe { call(arch::nr::KILL, [int(target), usize::from(signal), 0, 0, 0, 0]) }.map(drop)
-}
-
 /// A change of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {

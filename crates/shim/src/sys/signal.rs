@@ -129,10 +129,16 @@ pub(crate) fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fd.as_raw_fd() > 2 { Ok(fd) } else { io::fcntl_dupfd_cloexec(&fd, 3) }
 }
 
+/// Sends a signal to a process, to a process group (`-group`) or to our own group (0).
+pub(crate) fn kill(target: i32, signal: u8) -> Result<(), Errno> {
+    // SAFETY: no memory is involved.
+    unsafe { call(arch::nr::KILL, [int(target), usize::from(signal), 0, 0, 0, 0]) }.map(drop)
+}
+
 /// Gives this process the default action of a signal: it ends, or stops and comes back here when it goes on.
 pub(crate) fn act(signal: u8) {
     set_ignored(signal, false);
-    let _ = super::process::kill(rustix::process::getpid().as_raw_nonzero().get(), signal);
+    let _ = kill(rustix::process::getpid().as_raw_nonzero().get(), signal);
     let before = set_blocked(!bit(signal));
     set_blocked(before);
 }

@@ -1,54 +1,17 @@
 //! Answers: what a person said about a request, and what came of saying it.
-//! An [`Approval`] cannot be copied: it lets one run happen, and whoever cannot use it gives it back.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bequest::Bequest;
+use super::approval::Approval;
+use super::clock::Now;
 use super::scope::Scope;
-use super::votes::{Vote, from};
-use super::written::Written;
+use super::vote::Vote;
 use crate::ledger::Id;
 use crate::metrics::AnswerKind;
 use crate::people::Doors;
-use crate::plan::Identity;
-
-/// A moment, on the clock that measures and on the clock that people read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// For deadlines.
-    pub instant: Instant,
-    /// For people: milliseconds since the epoch.
-    pub ms: u64,
-}
-
-impl Now {
-    /// Reads both clocks.
-    #[must_use]
-    pub fn read() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { instant: Instant::now(), ms: millis(since) }
-    }
-
-    /// Whether this moment is over by `now`, on either clock: the one that measures stands still while the machine
-    /// sleeps, the other one may be set.
-    pub(crate) fn has_passed(self, now: Self) -> bool {
-        self.instant <= now.instant || self.ms <= now.ms
-    }
-
-    /// This moment and `later` more.
-    #[must_use]
-    pub fn after(self, later: Duration) -> Self {
-        let instant = self.instant.checked_add(later).unwrap_or(self.instant);
-        Self { instant, ms: self.ms.saturating_add(millis(later)) }
-    }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// A person's word on an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,68 +54,6 @@ impl Verdict {
             doors,
             votes: Arc::default(),
         }
-    }
-}
-
-/// Lets one run happen.
-#[must_use = "an approval that is dropped is lost; give it back if nothing ran"]
-#[derive(Debug)]
-pub struct Approval {
-    /// The entry that was answered.
-    pub entry: Id,
-    /// Who approved.
-    pub who: String,
-    /// Through what.
-    pub channel: String,
-    /// Why.
-    pub reason: Option<String>,
-    /// When, in milliseconds since the epoch.
-    pub answered_ms: u64,
-    /// It was not given to this request but kept, or handed on by another that did not use it.
-    pub kept: bool,
-    /// For what the person's answer is good; this is still for one run.
-    pub scope: Scope,
-    /// It is for what the command starts as well.
-    pub and_what_it_starts: bool,
-    /// The pattern that takes it, where the person's answer was for one.
-    pub pattern: Option<String>,
-    /// What handed it down, where it was given to a command that started this one.
-    pub(crate) inherited: Option<Arc<Bequest>>,
-    /// The request that it was given to, or that asked last.
-    pub(super) ask: Id,
-    /// What was approved, for showing it.
-    pub(super) details: Written,
-    pub(super) identity: Identity,
-    pub(super) until: Now,
-    /// Who gave it.
-    pub(super) votes: Arc<[Vote]>,
-}
-
-impl Approval {
-    /// From where whoever decided it answered.
-    #[must_use]
-    pub fn answered_from(&self) -> Option<&str> {
-        from(&self.votes)
-    }
-
-    /// Whether it was given for requests of this identity.
-    #[must_use]
-    pub fn covers(&self, identity: &Identity) -> bool {
-        self.identity == *identity
-    }
-
-    /// Whether it is worth nothing by `now`. For one run only the clock that measures counts.
-    pub(super) fn has_run_out(&self, now: Now) -> bool {
-        match self.scope.repeats() {
-            true => self.until.has_passed(now),
-            false => self.until.instant <= now.instant,
-        }
-    }
-
-    /// Until when it is kept if nobody uses it, in milliseconds since the epoch.
-    #[must_use]
-    pub fn kept_until_ms(&self) -> u64 {
-        self.until.ms
     }
 }
 
@@ -223,6 +124,28 @@ pub enum Answer {
     Approved(Approval),
     /// Do not run.
     Denied(Denial),
+}
+
+/// What came of a request, for one who does not run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A person let it run.
+    Approved {
+        /// Who.
+        by: String,
+        /// Until when the next identical request runs at once, in milliseconds since the epoch; `None` when the
+        /// approval was used.
+        kept_until_ms: Option<u64>,
+    },
+    /// A person refused it.
+    Denied {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Nobody answered in time.
+    Expired,
 }
 
 /// What came of an answer.

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use super::answer::{Answer, AnswerError, Answered, Approval, Denial, Now, Refusal, Verdict};
+use super::answer::{Answer, AnswerError, Answered, Denial, Refusal, Told, Verdict};
+use super::approval::Approval;
+use super::clock::Now;
+use super::entry::{Entry, Seat, Waiting, tell};
 use super::kept::{MAX_KEPT, Return};
 use super::lasting;
 use super::outlook::{
@@ -11,11 +14,10 @@ use super::outlook::{
 };
 use super::remembered::{Outcome, Remembered};
 use super::scope::Scope;
-use super::state::{Entry, Seat, State, Waiting, tell};
+use super::state::State;
 use super::store::Change;
 use super::votes::{Counted, Moment};
 use super::wants::are_met;
-use super::watch::Told;
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
 use crate::plan::Identity;

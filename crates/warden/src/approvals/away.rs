@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::entry::CallerKey;
-use super::state::{Seat, Waiting};
+use super::entry::{Seat, Waiting};
+use super::key::CallerKey;
 use crate::ledger::Id;
 
 /// Callers that wait in an entry without being there, by what they call their request.

@@ -1,108 +1,128 @@
-//! What is asked of a person. It is for showing only: what runs is the caller's own frozen plan.
+//! One open question, and who waits for its answer.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use clawrden_api::{Caller, QueueContext};
-use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-use super::bequest::Bequest;
+use super::answer::{Answer, Told};
+use super::clock::Now;
+use super::key::CallerKey;
+use super::remembered::{Outcome, Remembered};
 use super::scope::Life;
+use super::vote::Vote;
 use super::wants::Wants;
+use super::written::Written;
+use super::{MAX_GONE, MAX_WATCHERS};
 use crate::again::Case;
 use crate::ledger::Id;
 use crate::plan::Identity;
 
-/// A request that the policy wants a person to answer.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// What makes it the same question as another.
-    pub identity: Identity,
-    /// The request's id.
-    pub id: Id,
-    /// What the client calls it, by which it finds its place again; `None` for one that cannot come back.
-    pub client: Option<Id>,
-    /// The process that asks.
-    pub key: CallerKey,
-    /// Whose life a session would be; `None` where the kernel does not say.
-    pub life: Option<Life>,
-    /// The same without its words, for an answer to a pattern; `None` where there cannot be one.
-    pub frame: Option<Identity>,
-    /// Entries whose answer was for a pattern that takes it.
-    pub by_pattern: Vec<Id>,
-    /// What a command that started it hands down to it.
-    pub inherits: Option<Arc<Bequest>>,
-    /// What a person is shown.
-    pub details: Details,
-    /// For judging it again before it is approved.
-    pub(crate) case: Option<Arc<Case>>,
+/// One question to a person.
+pub(super) struct Entry {
+    /// The id that it had first, by which the store knows it.
+    pub(super) row: Id,
+    pub(super) identity: Identity,
+    /// The same without its words.
+    pub(super) frame: Option<Identity>,
+    pub(super) details: Written,
+    pub(super) since_ms: u64,
+    pub(super) expires: Now,
+    pub(super) timeout: Duration,
+    pub(super) case: Option<Arc<Case>>,
+    /// Whose life it is, of the caller that is shown.
+    pub(super) life: Option<Life>,
     /// Whose yes it takes.
-    pub wants: Wants,
-    /// Why nobody who may answer can, where that is so and it is not to wait for them.
-    pub nobody: Option<String>,
-    /// How long a person has, counted from the first request that opened the entry.
-    pub timeout: Duration,
+    pub(super) wants: Wants,
+    /// Those that it has.
+    pub(super) votes: Arc<[Vote]>,
+    /// How long it had waited when others were last told that they may answer.
+    pub(super) escalated: Duration,
+    /// When others are told next.
+    pub(super) next_step: Option<Instant>,
+    /// Oldest first, which is the order of their serial numbers.
+    pub(super) callers: VecDeque<Waiting>,
+    /// Requests whose callers have gone, the newest last.
+    pub(super) gone: VecDeque<Id>,
+    pub(super) watchers: Vec<oneshot::Sender<Told>>,
 }
 
-/// A process, told apart from every other that has had or will have its number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct CallerKey {
-    /// Its id; `None` is unknown and the same as nobody.
-    pub pid: Option<u32>,
-    /// When it started, in the kernel's clock ticks since boot; `None` is unknown and the same as nobody.
-    pub start: Option<u64>,
+pub(super) struct Waiting {
+    pub(super) place: Place,
+    pub(super) ask: Id,
+    pub(super) client: Option<Id>,
+    pub(super) key: CallerKey,
+    pub(super) life: Option<Life>,
+    pub(super) since_ms: u64,
+    pub(super) seat: Seat,
 }
 
-impl CallerKey {
-    pub(super) fn is_same_process(self, other: Self) -> bool {
-        self.pid.is_some() && self.start.is_some() && self == other
+/// Whether a caller is there to hear the answer.
+pub(super) enum Seat {
+    Here(oneshot::Sender<Answer>),
+    /// The warden was restarted, and it has not come back yet.
+    Away,
+}
+
+/// A caller's place in the row, and which of its connections has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) serial: u64,
+    pub(super) connection: u64,
+}
+
+impl Entry {
+    /// All requests that are known to have asked this.
+    pub(super) fn asks(&self) -> impl Iterator<Item = Id> {
+        self.gone.iter().copied().chain(self.callers.iter().map(|c| c.ask))
+    }
+
+    /// The bytes that it holds for showing it and judging it again.
+    pub(super) fn bytes(&self) -> usize {
+        self.details.bytes() + self.case.as_ref().map_or(0, |case| case.bytes())
+    }
+
+    pub(super) fn remembered(&self, outcome: Outcome, by: &str, when_ms: u64) -> Remembered {
+        Remembered {
+            jail: self.details.jail().to_owned(),
+            uid: self.details.uid(),
+            identity: self.identity,
+            asks: self.asks().take(MAX_GONE).collect(),
+            outcome,
+            by: by.to_owned(),
+            when_ms,
+            reopened: None,
+        }
+    }
+
+    /// How long it has waited, by the clock that measures.
+    pub(super) fn waited(&self, now: Now) -> Duration {
+        let left = self.expires.instant.saturating_duration_since(now.instant);
+        // Whoever was told that they may answer may do so, whatever a clock says after a restart.
+        self.timeout.saturating_sub(left).max(self.escalated)
+    }
+
+    /// When it has waited for so long.
+    pub(super) fn at(&self, waited: Duration) -> Option<Instant> {
+        self.expires.instant.checked_sub(self.timeout.saturating_sub(waited))
+    }
+
+    /// Adds one who only wants to know; `None` when there are too many.
+    pub(super) fn watch(&mut self) -> Option<oneshot::Receiver<Told>> {
+        self.watchers.retain(|w| !w.is_closed());
+        if self.watchers.len() >= MAX_WATCHERS {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.watchers.push(sender);
+        Some(receiver)
     }
 }
 
-/// What a person is shown of a request. Long argument vectors are to be folded before. As JSON it is the part of a
-/// [`clawrden_api::QueueEntry`] that stays the same while it waits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Details {
-    /// The jail.
-    pub jail: String,
-    /// Who asks.
-    pub caller: Caller,
-    /// The argument vector, bytes that are not UTF-8 replaced.
-    pub argv: Vec<String>,
-    /// The working directory, resolved.
-    pub cwd: Option<String>,
-    /// The file that will run.
-    pub executable: Option<String>,
-    /// SHA-256 of what it holds, in hex; `None` where it was not read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// Where it will run.
-    pub executor: String,
-    /// The client runs it by itself, and the warden never knows what became of it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub only_judged: bool,
-    /// The user of the warden's host that it will run as, where a rule says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_as: Option<String>,
-    /// The rule that asks.
-    pub rule: Option<String>,
-    /// Why it asks.
-    pub reason: String,
-    /// What the agent is told to do instead, should it not run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suggest: Option<String>,
-    /// Facts that weigh on the decision.
-    pub noticed: Vec<String>,
-    /// The prisoner's labels.
-    pub labels: BTreeMap<String, String>,
-    /// The argument vector as a shell reads it back, where it is all of it, as it was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exact: Option<String>,
-    /// What surrounds it.
-    #[serde(default, skip_serializing_if = "QueueContext::is_empty")]
-    pub context: QueueContext,
-    /// What is odd about its characters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
+pub(super) fn tell(watchers: Vec<oneshot::Sender<Told>>, told: &Told) {
+    for watcher in watchers {
+        // One that has gone does not need to know.
+        let _ = watcher.send(told.clone());
+    }
 }

@@ -1,7 +1,7 @@
 //! Escalation: when nobody has answered for a while, others may as well. It adds people, and answers nothing.
 
 use super::Approvals;
-use super::answer::Now;
+use super::clock::{Now, millis};
 use super::lasting;
 use super::state::State;
 use super::wants::{next_step, steps_between};
@@ -56,7 +56,7 @@ impl State {
             let oldest = entry.callers.front().map(|caller| caller.ask);
             let request = oldest.or(entry.gone.back().copied()).unwrap_or(id);
             if !to.is_empty() {
-                let after_ms = super::answer::millis(waited);
+                let after_ms = millis(waited);
                 record(Escalated { entry: id, request, to, after_ms });
             }
             self.time_steps(id);

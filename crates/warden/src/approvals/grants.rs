@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use clawrden_api::{GrantEntry, GrantScope};
 
 use super::Approvals;
-use super::answer::{AnswerError, Approval, Now};
+use super::answer::AnswerError;
+use super::approval::Approval;
+use super::clock::Now;
 use super::ids::{Prefix, digits_needed, shortened};
 use super::lasting;
 use super::scope::Scope;

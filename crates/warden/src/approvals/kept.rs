@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::answer::{Answer, Approval, Denial, Now};
-use super::entry::CallerKey;
+use super::answer::{Answer, Denial};
+use super::approval::Approval;
+use super::clock::Now;
+use super::key::CallerKey;
 use super::lasting;
 use super::repeating::AllRepeating;
 use super::scope::Life;
 use super::store::{Change, Kind};
-use super::votes::Vote;
+use super::vote::Vote;
 use crate::ledger::Id;
 use crate::plan::Identity;
 

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Approval, Denial, Now, Refusal, millis};
-use super::entry::CallerKey;
+use super::answer::{Denial, Refusal};
+use super::approval::Approval;
+use super::clock::{Now, millis};
+use super::entry::{Entry, Waiting};
+use super::key::CallerKey;
 use super::remembered::Remembered;
 use super::repeating::Repeating;
 use super::scope::{Life, Scope};
-use super::state::{Entry, Waiting};
 use super::store::{Change, Kind};
-use super::votes::Vote;
+use super::vote::Vote;
 use super::wants::Want;
 use super::written::Written;
 use crate::again::PastCase;

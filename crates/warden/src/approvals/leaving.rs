@@ -1,12 +1,13 @@
 //! Callers that go, and time that runs out: whoever leaves, is cut off or was not answered makes no yes of anything.
 
-use super::answer::{Answer, Denial, ExpiredEntry, Now, Refusal};
+use super::answer::{Answer, Denial, ExpiredEntry, Refusal, Told};
+use super::clock::Now;
+use super::entry::{Place, Seat, Waiting, tell};
 use super::lasting;
 use super::outlook::closing;
 use super::remembered::Outcome;
-use super::state::{Gap, Place, Seat, State, Waiting, tell};
+use super::state::{Gap, State};
 use super::store::Change;
-use super::watch::Told;
 use super::{Lapsed, MAX_GONE};
 use crate::ledger::Id;
 use crate::plan::Identity;

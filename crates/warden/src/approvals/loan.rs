@@ -2,7 +2,8 @@
 //! It goes back by itself, whatever becomes of the request; once it is spent it never does.
 
 use super::Approvals;
-use super::answer::{Approval, Now};
+use super::approval::Approval;
+use super::clock::Now;
 use crate::plan::Identity;
 
 /// An approval that is taken and not used. Dropped, it is given back.

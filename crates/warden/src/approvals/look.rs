@@ -2,12 +2,14 @@
 
 use clawrden_api::{QueueApprovals, QueueEscalation, QueueNeed, QueueVote};
 
-use super::answer::{AnswerError, Now, millis};
+use super::answer::AnswerError;
+use super::clock::{Now, millis};
+use super::entry::Entry;
 use super::ids::{Prefix, digits_among, digits_needed, shortened};
 use super::part::Part;
 use super::scope::Life;
-use super::state::{Entry, State, has_room};
-use super::votes::Vote;
+use super::state::{State, has_room};
+use super::vote::Vote;
 use super::wants::{Want, are_met, progress};
 use super::written::{Changing, Seen};
 use crate::ledger::Id;

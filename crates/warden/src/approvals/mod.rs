@@ -7,13 +7,17 @@
 
 mod answer;
 mod answering;
+mod approval;
+mod ask;
 mod away;
-mod bequest;
+mod clock;
+mod details;
 mod entry;
 mod escalating;
 mod grants;
 mod ids;
 mod kept;
+mod key;
 mod lasting;
 mod leaving;
 mod loan;
@@ -28,6 +32,8 @@ mod scope;
 mod state;
 mod store;
 mod ticket;
+mod using;
+mod vote;
 mod votes;
 mod waiting;
 mod wants;
@@ -48,14 +54,15 @@ use clawrden_api::QueueEntry;
 use tokio::sync::Notify;
 
 pub use crate::plan::{Identity, Same};
-pub use answer::{
-    Answer, AnswerError, Answered, Approval, Denial, ExpiredEntry, Now, Refusal, Verdict,
-};
-pub use bequest::{Bequest, MAX_BEQUEST};
-pub use entry::{Ask, CallerKey, Details};
+pub use answer::{Answer, AnswerError, Answered, Denial, ExpiredEntry, Refusal, Told, Verdict};
+pub use approval::{Approval, Bequest, MAX_BEQUEST};
+pub use ask::Ask;
+pub use clock::Now;
+pub use details::Details;
 pub use escalating::Escalated;
 pub use ids::MIN_PREFIX;
 pub use kept::MAX_KEPT;
+pub use key::CallerKey;
 pub use loan::Loan;
 pub use part::Part;
 pub use remembered::MAX_REMEMBERED;
@@ -63,16 +70,16 @@ pub use restoring::{Answerer, Recovered, Restored};
 pub use scope::{Life, MAX_SCOPE, Scope};
 pub use store::StoreError;
 pub use ticket::{Left, Ticket};
-pub use votes::{Moment, Vote};
+pub use vote::Vote;
+pub use votes::Moment;
 pub use wants::{Step, Want, Wants, are_met, progress, wants, whom};
-pub use watch::{Standing, Told, Watch};
+pub use watch::{Standing, Watch};
 pub use written::{Changing, Seen, Written};
 
 use crate::again::{Case, Objection};
 use crate::ledger::Id;
 use crate::people::People;
-use state::{Put, State};
-use writing::{Lasting, Shut};
+use state::{Lasting, Put, Shut, State};
 
 /// Entries that are open at once. Beyond it a request is denied at once.
 pub const MAX_OPEN: usize = 16 * 1024;
@@ -408,7 +415,7 @@ impl Approvals {
     /// All requests that are known to have asked what waits, with their jails.
     pub(crate) fn asks(&self) -> Vec<(Id, String)> {
         let state = self.state();
-        let of = |entry: &state::Entry| {
+        let of = |entry: &entry::Entry| {
             let jail = entry.details.jail().to_owned();
             entry.asks().map(|id| (id, jail.clone())).collect::<Vec<_>>()
         };

@@ -1,14 +1,16 @@
 //! What an answer would come to, before it is given: what is told, what is kept, and what changes of what lasts.
 
 use super::GRANT_LIFE;
-use super::answer::{Answered, Approval, Denial, Now, Refusal, Verdict};
+use super::answer::{Answered, Denial, Refusal, Verdict};
+use super::approval::Approval;
+use super::clock::Now;
+use super::entry::{Entry, Seat, Waiting};
 use super::lasting;
 use super::remembered::{Outcome, Remembered};
 use super::repeating::{Repeating, Used};
 use super::scope::Scope;
-use super::state::{Entry, Seat, Waiting};
 use super::store::Change;
-use super::votes::longest;
+use super::vote::longest;
 use crate::ledger::Id;
 
 /// What becomes of an entry that a person answered.

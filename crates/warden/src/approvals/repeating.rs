@@ -1,15 +1,13 @@
 //! Grants for more than one run: each use is a request of its own, which the policy has judged and a person would have
 //! been asked about. One that ran out, or was taken back, lets nothing run, also not who had it in hand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::answer::{Approval, Now};
-use super::lasting;
+use super::approval::Approval;
+use super::clock::Now;
 use super::scope::{Life, Scope};
-use super::state::State;
-use super::store::Change;
-use super::votes::Vote;
+use super::vote::Vote;
 use super::written::Written;
 use crate::ledger::Id;
 use crate::plan::Identity;
@@ -146,53 +144,5 @@ impl AllRepeating {
             !grants.is_empty()
         });
         taken
-    }
-}
-
-impl State {
-    /// Something is to be started with an approval: from here on it never goes back by itself.
-    pub(super) fn use_up(&mut self, approval: &Approval, now: Now) -> Result<(), String> {
-        if let Some(bequest) = &approval.inherited {
-            return self.may_inherit(bequest, now);
-        }
-        let gone = lasting::no_grant(approval);
-        if !approval.scope.repeats() {
-            return self.write(&[gone]);
-        }
-        let grant = self.kept.repeating.get(approval.entry);
-        // It may have run out while the request was made ready.
-        let Some(grant) = grant.filter(|grant| !grant.until.has_passed(now)) else {
-            return Err("the grant was taken back or ran out meanwhile".to_owned());
-        };
-        let used = Used { times: grant.used.times.saturating_add(1), last_ms: Some(now.ms) };
-        let grant = Repeating { used, ..grant.clone() };
-        self.write(&[gone, lasting::repeating(&grant)])?;
-        self.kept.repeating.take(grant.entry);
-        self.kept.repeating.add(grant);
-        Ok(())
-    }
-
-    /// Forgets what was granted to lives that are over. What they have asked may still be answered, and not for their
-    /// session.
-    pub(super) fn end_lives(&mut self, is_over: &dyn Fn(&Life) -> bool) {
-        let granted = self.kept.repeating.all().filter_map(|grant| grant.life.as_ref());
-        let asked = self.entries.values().filter_map(|entry| entry.life.as_ref());
-        // Each is looked at once: finding out may mean to ask the kernel.
-        let lives: HashSet<&Life> = granted.chain(asked).collect();
-        let over: HashSet<Life> = lives.into_iter().filter(|life| is_over(life)).cloned().collect();
-        if over.is_empty() {
-            return;
-        }
-        let is_over = |life: &Option<Life>| life.as_ref().is_some_and(|life| over.contains(life));
-        let ended = self.kept.repeating.take_if(|grant| is_over(&grant.life));
-        let mut changes: Vec<Change> =
-            ended.iter().map(|grant| lasting::no_repeating(grant.entry)).collect();
-        for (&id, entry) in &mut self.entries {
-            if is_over(&entry.life) {
-                entry.life = None;
-                changes.push(lasting::entry(id, entry));
-            }
-        }
-        self.write_if_possible(changes);
     }
 }

@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, Approval, Denial, Now, Refusal};
-use super::entry::CallerKey;
+use super::answer::{Answer, Denial, Refusal};
+use super::approval::Approval;
+use super::clock::Now;
+use super::entry::{Entry, Place, Seat, Waiting};
 use super::kept::Return;
+use super::key::CallerKey;
 use super::lasting::{
     CallerRow, DenialRow, EntryRow, GrantRow, RepeatingRow, To, all_told, grant, no_caller,
     no_denial, no_grant, no_repeating,
@@ -20,10 +23,9 @@ use super::lasting::{
 use super::remembered::Remembered;
 use super::repeating::{Repeating, Used};
 use super::scope::MAX_SCOPE;
-use super::state::{Entry, Place, Seat, State, Waiting};
+use super::state::{Lasting, State};
 use super::store::{self, Change, Kind, Row, Store, StoreError};
-use super::votes::{Vote, from};
-use super::writing::Lasting;
+use super::vote::{Vote, from};
 use super::{AGAIN, Approvals, GRANT_LIFE, MAX_GONE};
 use crate::again::Case;
 use crate::ledger::Id;

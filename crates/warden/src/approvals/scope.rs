@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::CallerKey;
+use super::key::CallerKey;
 
 /// How long an approval for more than one run holds at most.
 pub const MAX_SCOPE: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -2,31 +2,34 @@
 //! An entry is closed before anybody is told, so that no answer is given twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::answer::{Answer, Approval, Denial, Now, Refusal};
+use super::answer::{Answer, Denial, Refusal};
+use super::approval::Approval;
+use super::ask::Ask;
 use super::away::Away;
-use super::entry::{Ask, CallerKey};
+use super::clock::Now;
+use super::entry::{Entry, Place, Seat, Waiting};
 use super::ids::Maker;
 use super::kept::Kept;
+use super::key::CallerKey;
 use super::lasting;
 use super::owed::Owed;
-use super::remembered::{Memory, Outcome, Remembered};
-use super::scope::Life;
-use super::votes::Vote;
-use super::wants::{Wants, are_met};
-use super::watch::Told;
-use super::writing::Lasting;
+use super::remembered::Memory;
+use super::store::Store;
+use super::vote::Vote;
+use super::wants::are_met;
 use super::written::Written;
-use super::{Full, MAX_CALLERS, MAX_GONE, MAX_HELD_BYTES, MAX_OPEN, MAX_WATCHERS, share_of};
-use crate::again::Case;
+use super::{Full, MAX_CALLERS, MAX_HELD_BYTES, MAX_OPEN, share_of};
 use crate::ledger::Id;
 use crate::people::People;
 use crate::plan::Identity;
 
+/// The queue.
 pub(super) struct State {
     pub(super) maker: Maker,
     pub(super) entries: BTreeMap<Id, Entry>,
@@ -61,57 +64,23 @@ pub(super) struct Held {
     bytes: usize,
 }
 
-/// One question to a person.
-pub(super) struct Entry {
-    /// The id that it had first, by which the store knows it.
-    pub(super) row: Id,
-    pub(super) identity: Identity,
-    /// The same without its words.
-    pub(super) frame: Option<Identity>,
-    pub(super) details: Written,
-    pub(super) since_ms: u64,
-    pub(super) expires: Now,
-    pub(super) timeout: Duration,
-    pub(super) case: Option<Arc<Case>>,
-    /// Whose life it is, of the caller that is shown.
-    pub(super) life: Option<Life>,
-    /// Whose yes it takes.
-    pub(super) wants: Wants,
-    /// Those that it has.
-    pub(super) votes: Arc<[Vote]>,
-    /// How long it had waited when others were last told that they may answer.
-    pub(super) escalated: Duration,
-    /// When others are told next.
-    pub(super) next_step: Option<Instant>,
-    /// Oldest first, which is the order of their serial numbers.
-    pub(super) callers: VecDeque<Waiting>,
-    /// Requests whose callers have gone, the newest last.
-    pub(super) gone: VecDeque<Id>,
-    pub(super) watchers: Vec<oneshot::Sender<Told>>,
+/// Where the queue lasts.
+pub(super) enum Lasting {
+    /// Nowhere: it ends with this process.
+    Not,
+    /// There.
+    In(Store),
+    /// Nowhere yet, and nobody is asked meanwhile: the file could not be opened so far.
+    Shut(Shut),
 }
 
-pub(super) struct Waiting {
-    pub(super) place: Place,
-    pub(super) ask: Id,
-    pub(super) client: Option<Id>,
-    pub(super) key: CallerKey,
-    pub(super) life: Option<Life>,
-    pub(super) since_ms: u64,
-    pub(super) seat: Seat,
-}
-
-/// Whether a caller is there to hear the answer.
-pub(super) enum Seat {
-    Here(oneshot::Sender<Answer>),
-    /// The warden was restarted, and it has not come back yet.
-    Away,
-}
-
-/// A caller's place in the row, and which of its connections has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) serial: u64,
-    pub(super) connection: u64,
+/// A file that is still to be opened.
+pub(super) struct Shut {
+    pub(super) path: PathBuf,
+    pub(super) patience: Duration,
+    pub(super) is_there: fn(CallerKey) -> bool,
+    /// When it is tried again.
+    pub(super) next: Instant,
 }
 
 /// What became of an ask.
@@ -131,31 +100,6 @@ pub(super) enum Gap {
     Others,
     /// Nobody waits any more.
     Parked(Id),
-}
-
-impl Entry {
-    /// All requests that are known to have asked this.
-    pub(super) fn asks(&self) -> impl Iterator<Item = Id> {
-        self.gone.iter().copied().chain(self.callers.iter().map(|c| c.ask))
-    }
-
-    /// The bytes that it holds for showing it and judging it again.
-    fn bytes(&self) -> usize {
-        self.details.bytes() + self.case.as_ref().map_or(0, |case| case.bytes())
-    }
-
-    pub(super) fn remembered(&self, outcome: Outcome, by: &str, when_ms: u64) -> Remembered {
-        Remembered {
-            jail: self.details.jail().to_owned(),
-            uid: self.details.uid(),
-            identity: self.identity,
-            asks: self.asks().take(MAX_GONE).collect(),
-            outcome,
-            by: by.to_owned(),
-            when_ms,
-            reopened: None,
-        }
-    }
 }
 
 impl State {
@@ -426,24 +370,4 @@ pub(super) fn has_room(jail: Held, all: Held, bytes: usize) -> Result<(), Full> 
         return Err(Full::Jail);
     }
     Ok(())
-}
-
-pub(super) fn tell(watchers: Vec<oneshot::Sender<Told>>, told: &Told) {
-    for watcher in watchers {
-        // One that has gone does not need to know.
-        let _ = watcher.send(told.clone());
-    }
-}
-
-impl Entry {
-    /// Adds one who only wants to know; `None` when there are too many.
-    pub(super) fn watch(&mut self) -> Option<oneshot::Receiver<Told>> {
-        self.watchers.retain(|w| !w.is_closed());
-        if self.watchers.len() >= MAX_WATCHERS {
-            return None;
-        }
-        let (sender, receiver) = oneshot::channel();
-        self.watchers.push(sender);
-        Some(receiver)
-    }
 }

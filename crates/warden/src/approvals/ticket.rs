@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::answer::{Answer, Denial, Now, Refusal};
-use super::state::{Gap, Place, State};
+use super::answer::{Answer, Denial, Refusal};
+use super::clock::Now;
+use super::entry::Place;
+use super::state::{Gap, State};
 use crate::ledger::Id;
 use crate::plan::Identity;
 

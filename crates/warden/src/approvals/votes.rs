@@ -2,48 +2,19 @@
 //! A person counts once, by whichever door they came, and a vote is looked at anew whenever it is counted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::answer::{AnswerError, Answered, Now, Verdict, millis};
+use super::answer::{AnswerError, Answered, Verdict};
+use super::clock::{Now, millis};
+use super::entry::Entry;
 use super::lasting;
-use super::scope::{MAX_SCOPE, Scope};
-use super::state::{Entry, State};
+use super::scope::Scope;
+use super::state::State;
+use super::vote::{Vote, from, narrowest};
 use super::wants::{Wants, are_met, may_approve, progress, whom};
 use crate::ledger::Id;
-use crate::people::Doors;
 
 /// Votes that an entry has at most; more people than any rule can want.
 const MAX_VOTES: usize = 256;
-
-/// A person's yes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vote {
-    /// What the person came by.
-    pub doors: Doors,
-    /// As people and the ledger call them.
-    pub who: String,
-    /// Through what.
-    pub channel: String,
-    /// From where.
-    #[serde(default)]
-    pub from: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// When, in milliseconds since the epoch.
-    pub when_ms: u64,
-    /// How long it had waited then, in milliseconds: later, others may answer.
-    pub waited_ms: u64,
-    /// For what it is good.
-    pub scope: Scope,
-    /// It is for what the command starts as well.
-    #[serde(default)]
-    pub and_what_it_starts: bool,
-    /// It is for every command that this pattern takes.
-    #[serde(default)]
-    pub pattern: Option<String>,
-}
 
 /// What holds at the moment of an answer.
 #[derive(Clone, Copy)]
@@ -74,20 +45,6 @@ pub(super) enum Counted {
     Decides(Verdict),
     /// It is one of several, and others are still wanted.
     Waits { wants: Wants, votes: Arc<[Vote]> },
-}
-
-impl Entry {
-    /// How long it has waited, by the clock that measures.
-    pub(super) fn waited(&self, now: Now) -> Duration {
-        let left = self.expires.instant.saturating_duration_since(now.instant);
-        // Whoever was told that they may answer may do so, whatever a clock says after a restart.
-        self.timeout.saturating_sub(left).max(self.escalated)
-    }
-
-    /// When it has waited for so long.
-    pub(super) fn at(&self, waited: Duration) -> Option<std::time::Instant> {
-        self.expires.instant.checked_sub(self.timeout.saturating_sub(waited))
-    }
 }
 
 impl State {
@@ -244,28 +201,4 @@ impl Verdict {
         }
         self.votes = votes;
     }
-}
-
-/// The narrowest of the scopes: one run before a session, and a session before a time.
-fn narrowest(votes: &[Vote]) -> Scope {
-    let rank = |scope: &Scope| match scope {
-        Scope::Once => (0, Duration::ZERO),
-        Scope::Session => (1, Duration::ZERO),
-        Scope::Time(time) => (2, *time),
-    };
-    votes.iter().map(|vote| vote.scope).min_by_key(rank).unwrap_or_default()
-}
-
-/// From where the last of them came.
-pub(super) fn from(votes: &[Vote]) -> Option<&str> {
-    votes.last()?.from.as_deref()
-}
-
-/// How long all of them let it hold.
-pub(super) fn longest(votes: &[Vote]) -> Duration {
-    let times = votes.iter().filter_map(|vote| match vote.scope {
-        Scope::Time(time) => Some(time),
-        Scope::Once | Scope::Session => None,
-    });
-    times.min().unwrap_or(MAX_SCOPE)
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clawrden_policy::{Approvers, OnNone};
 use serde::{Deserialize, Serialize};
 
-use super::answer::millis;
-use super::votes::Vote;
+use super::clock::millis;
+use super::vote::Vote;
 use crate::people::{People, Voter};
 
 /// What one rule wants.

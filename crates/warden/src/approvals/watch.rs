@@ -4,33 +4,12 @@
 use tokio::sync::oneshot;
 
 use super::Approvals;
-use super::answer::Now;
+use super::answer::Told;
+use super::clock::Now;
 use super::ids::Prefix;
 use super::remembered::{Outcome, Remembered};
 use super::state::State;
 use crate::ledger::Id;
-
-/// What came of a request, for one who does not run it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// A person let it run.
-    Approved {
-        /// Who.
-        by: String,
-        /// Until when the next identical request runs at once, in milliseconds since the epoch; `None` when the
-        /// approval was used.
-        kept_until_ms: Option<u64>,
-    },
-    /// A person refused it.
-    Denied {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// Nobody answered in time.
-    Expired,
-}
 
 /// How a request stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

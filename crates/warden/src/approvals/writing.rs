@@ -1,32 +1,11 @@
-//! Where the queue lasts, and making changes last there: before they are made here, or owed until they can be written.
+//! Making changes last: before they are made here, or owed until they can be written.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::AGAIN;
-use super::answer::Now;
-use super::entry::CallerKey;
-use super::state::State;
-use super::store::{Change, Store};
-
-/// Where the queue lasts.
-pub(super) enum Lasting {
-    /// Nowhere: it ends with this process.
-    Not,
-    /// There.
-    In(Store),
-    /// Nowhere yet, and nobody is asked meanwhile: the file could not be opened so far.
-    Shut(Shut),
-}
-
-/// A file that is still to be opened.
-pub(super) struct Shut {
-    pub(super) path: PathBuf,
-    pub(super) patience: Duration,
-    pub(super) is_there: fn(CallerKey) -> bool,
-    /// When it is tried again.
-    pub(super) next: Instant,
-}
+use super::clock::Now;
+use super::state::{Lasting, State};
+use super::store::Change;
 
 impl State {
     /// Makes these changes last, all or none, and before them all that are owed.

@@ -7,7 +7,7 @@ use clawrden_api::{QueueApprovals, QueueEntry, display};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::entry::Details;
+use super::details::Details;
 use crate::ledger::Id;
 
 /// [`Details`] as JSON, and what is asked of them most. Clones are the same.

@@ -1,19 +1,81 @@
-//! What a person's yes to a command is worth for what that command starts: every request of a process below it that would
-//! be asked about gets its approval by it, for as long as the command lives and no longer.
+//! An approval: it cannot be copied, lets one run happen, and whoever cannot use it gives it back. And what a command that
+//! runs by one hands down: every request of a process below it that would be asked about gets its approval by it, for as
+//! long as the command lives and no longer.
 //!
-//! Nothing of this lasts beyond the warden's end: what a command starts after a restart is asked about.
+//! Nothing of that lasts beyond the warden's end: what a command starts after a restart is asked about.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::{Approval, Now};
+use super::clock::Now;
 use super::scope::Scope;
-use super::state::State;
-use super::votes::Vote;
+use super::vote::{Vote, from};
 use super::written::Written;
 use crate::ledger::Id;
 use crate::plan::Identity;
+
+/// Lets one run happen.
+#[must_use = "an approval that is dropped is lost; give it back if nothing ran"]
+#[derive(Debug)]
+pub struct Approval {
+    /// The entry that was answered.
+    pub entry: Id,
+    /// Who approved.
+    pub who: String,
+    /// Through what.
+    pub channel: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When, in milliseconds since the epoch.
+    pub answered_ms: u64,
+    /// It was not given to this request but kept, or handed on by another that did not use it.
+    pub kept: bool,
+    /// For what the person's answer is good; this is still for one run.
+    pub scope: Scope,
+    /// It is for what the command starts as well.
+    pub and_what_it_starts: bool,
+    /// The pattern that takes it, where the person's answer was for one.
+    pub pattern: Option<String>,
+    /// What handed it down, where it was given to a command that started this one.
+    pub(crate) inherited: Option<Arc<Bequest>>,
+    /// The request that it was given to, or that asked last.
+    pub(super) ask: Id,
+    /// What was approved, for showing it.
+    pub(super) details: Written,
+    pub(super) identity: Identity,
+    pub(super) until: Now,
+    /// Who gave it.
+    pub(super) votes: Arc<[Vote]>,
+}
+
+impl Approval {
+    /// From where whoever decided it answered.
+    #[must_use]
+    pub fn answered_from(&self) -> Option<&str> {
+        from(&self.votes)
+    }
+
+    /// Whether it was given for requests of this identity.
+    #[must_use]
+    pub fn covers(&self, identity: &Identity) -> bool {
+        self.identity == *identity
+    }
+
+    /// Whether it is worth nothing by `now`. For one run only the clock that measures counts.
+    pub(super) fn has_run_out(&self, now: Now) -> bool {
+        match self.scope.repeats() {
+            true => self.until.has_passed(now),
+            false => self.until.instant <= now.instant,
+        }
+    }
+
+    /// Until when it is kept if nobody uses it, in milliseconds since the epoch.
+    #[must_use]
+    pub fn kept_until_ms(&self) -> u64 {
+        self.until.ms
+    }
+}
 
 /// How long what an approved command starts runs by its approval, at most, however long the command lives.
 pub const MAX_BEQUEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,12 +84,12 @@ pub const MAX_BEQUEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Bequest {
     /// The request that runs, and whose approval this is.
     pub from: Id,
-    entry: Id,
+    pub(super) entry: Id,
     who: String,
     channel: String,
     reason: Option<String>,
     answered_ms: u64,
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Who gave the approval.
     pub(super) votes: Arc<[Vote]>,
     details: Written,
@@ -95,26 +157,6 @@ impl Bequest {
             until: self.until,
             votes: Arc::clone(&self.votes),
         }
-    }
-}
-
-impl State {
-    /// Whether something may still be started by an approval that was handed down.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(super) fn may_inherit(&self, bequest: &Bequest, now: Now) -> Result<(), String> {
-        if !bequest.holds(now) {
-            return Err("the approved command that started it has ended meanwhile".to_owned());
-        }
-        let is_kept = || {
-            let mut grants = self.kept.repeating.all();
-            grants.any(|grant| grant.entry == bequest.entry && !grant.until.has_passed(now))
-        };
-        if bequest.scope.repeats() && !is_kept() {
-            return Err("the grant was taken back or ran out meanwhile".to_owned());
-        }
-        Ok(())
     }
 }
 
