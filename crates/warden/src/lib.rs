@@ -4,6 +4,7 @@
 
 mod again;
 pub mod approvals;
+mod beside;
 mod caller;
 pub mod config;
 pub(crate) mod containers;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use thiserror::Error;
 
+use crate::beside::beside;
 use crate::ledger::Id;
 use crate::process::boot_id;
 
@@ -283,13 +284,6 @@ fn shorten(connection: &Connection, how: &str) {
     if let Err(error) = connection.query_row(&sql, [], |_| Ok(())) {
         tracing::warn!(%error, "the approvals' log stays long");
     }
-}
-
-/// The file whose name goes on by `end`.
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(end);
-    path.with_file_name(name)
 }
 
 /// Opens or makes the file, and refuses one that others may have written.

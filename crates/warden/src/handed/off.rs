@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Tool;
+use crate::beside::beside;
 use crate::ledger::Id;
 use crate::process::steady_ms;
 
@@ -220,9 +221,7 @@ fn fresh<'a>(path: &Path, tools: impl Iterator<Item = &'a Entry>) -> io::Result<
     for entry in tools {
         text.extend(bytes(&Line::Began(entry.clone()))?);
     }
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".new");
-    let made = path.with_file_name(name);
+    let made = beside(path, ".new");
     // What a crash left behind under this name is ours; `create_new` follows no link that is there instead.
     match fs::remove_file(&made) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

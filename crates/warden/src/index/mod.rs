@@ -87,7 +87,7 @@ impl Index {
     #[must_use]
     pub fn of(ledger: &Ledger) -> Self {
         Self {
-            path: ledger.beside("index"),
+            path: ledger.beside(".index"),
             store: Mutex::default(),
             told: Mutex::default(),
             is_unwanted: AtomicBool::default(),
@@ -175,7 +175,7 @@ impl Index {
         ledger: &Ledger,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), IndexError> {
-        let building = ledger.beside("index.building");
+        let building = ledger.beside(".index.building");
         let built = self.build_at(ledger, &building, &mut progress);
         if built.is_err() {
             store::remove(&building);

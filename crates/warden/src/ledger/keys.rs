@@ -19,6 +19,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::LedgerError;
 use super::place::open_own;
+use crate::beside::beside;
 
 /// Bytes of the longest file that is read as a key.
 const MAX_KEY_FILE: u64 = 4096;
@@ -183,9 +184,7 @@ fn key_folder(folder: &Path) -> PathBuf {
 
 /// Writes a file of ours that is there whole or not at all, and stays.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), LedgerError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
+    let fresh = beside(path, ".new");
     let mut options = OpenOptions::new();
     let mut file = open_own(&fresh, options.write(true).create(true).truncate(true))?;
     let written = file.write_all(content).and_then(|()| file.sync_all());

@@ -374,12 +374,9 @@ impl Ledger {
         forward::sizes(&self.shared.place, &view, mark)
     }
 
-    /// The file beside the ledger that ends in `.suffix`.
-    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".");
-        name.push(suffix);
-        PathBuf::from(name)
+    /// The file beside the ledger whose name goes on by `end`.
+    pub(crate) fn beside(&self, end: &str) -> PathBuf {
+        crate::beside::beside(&self.path, end)
     }
 
     #[cfg(test)]

@@ -19,6 +19,7 @@ use super::people::Folks;
 use super::proving::Proving;
 use super::reload::Own;
 use crate::approvals::{Approvals, Now};
+use crate::beside::beside;
 use crate::config::{Config, ExitCodes, File};
 use crate::containers::{Containers, Members};
 use crate::control::Access;
@@ -171,11 +172,4 @@ fn switch_path(config: &Config, places: &Places) -> PathBuf {
         Some(audit) => beside(audit, ".stopped"),
         None => places.switch(),
     }
-}
-
-/// The place beside the ledger, which one warden has at a time, whose name goes on by `end`.
-pub(super) fn beside(audit: &Path, end: &str) -> PathBuf {
-    let mut name = audit.file_name().unwrap_or_default().to_owned();
-    name.push(end);
-    audit.with_file_name(name)
 }
