@@ -62,7 +62,8 @@ pub(crate) fn from_anywhere(relative: &[u8]) -> Vec<u8> {
 
 /// The last component.
 pub(crate) fn basename(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+    // A name may be of megabytes.
+    memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..])
 }
 
 /// Whether one of the components is `..`.
