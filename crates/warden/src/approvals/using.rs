@@ -10,6 +10,7 @@ use super::repeating::{Repeating, Used};
 use super::scope::Life;
 use super::state::State;
 use super::store::Change;
+use crate::ledger::Id;
 
 impl State {
     /// Something is to be started with an approval: from here on it never goes back by itself.
@@ -21,11 +22,7 @@ impl State {
         if !approval.scope.repeats() {
             return self.write(&[gone]);
         }
-        let grant = self.kept.repeating.get(approval.entry);
-        // It may have run out while the request was made ready.
-        let Some(grant) = grant.filter(|grant| !grant.until.has_passed(now)) else {
-            return Err("the grant was taken back or ran out meanwhile".to_owned());
-        };
+        let grant = self.still_granted(approval.entry, now)?;
         let used = Used { times: grant.used.times.saturating_add(1), last_ms: Some(now.ms) };
         let grant = Repeating { used, ..grant.clone() };
         self.write(&[gone, lasting::repeating(&grant)])?;
@@ -42,14 +39,16 @@ impl State {
         if !bequest.holds(now) {
             return Err("the approved command that started it has ended meanwhile".to_owned());
         }
-        let is_kept = || {
-            let mut grants = self.kept.repeating.all();
-            grants.any(|grant| grant.entry == bequest.entry && !grant.until.has_passed(now))
-        };
-        if bequest.scope.repeats() && !is_kept() {
-            return Err("the grant was taken back or ran out meanwhile".to_owned());
+        match bequest.scope.repeats() {
+            true => self.still_granted(bequest.entry, now).map(drop),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The grant for several runs that was the answer to this entry: it may have gone while a request was made ready.
+    fn still_granted(&self, entry: Id, now: Now) -> Result<&Repeating, String> {
+        let grant = self.kept.repeating.get(entry).filter(|grant| !grant.until.has_passed(now));
+        grant.ok_or_else(|| "the grant was taken back or ran out meanwhile".to_owned())
     }
 
     /// Forgets what was granted to lives that are over. What they have asked may still be answered, and not for their
