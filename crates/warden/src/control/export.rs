@@ -21,7 +21,7 @@ use super::answer::{Answer, blocking};
 use super::reply::Failure;
 use super::state::{Control, MAX_EXPORTS};
 use super::streams::CHECK_EVERY;
-use super::values::{ID_DIGITS, of_query};
+use super::values::{is_id, of_query};
 use crate::jails::JailName;
 use crate::ledger::Export;
 
@@ -84,8 +84,6 @@ fn check(query: &ExportQuery) -> Result<(), String> {
     if let Some(error) = query.jail.as_deref().and_then(|given| JailName::new(given).err()) {
         return Err(format!("jail: {error}"));
     }
-    let is_id =
-        |id: &&str| ID_DIGITS.contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
     if let Some(id) = query.id.as_deref().filter(|id| !is_id(id)) {
         return Err(format!("id: {id:?} is no id; give 4 to 32 hex digits"));
     }

@@ -4,7 +4,7 @@ use axum::http::Uri;
 use clawrden_api::{ErrorCode, HistoryQuery};
 
 use super::reply::Failure;
-use super::values::{ID_DIGITS, of_query};
+use super::values::{is_id, of_query};
 use crate::jails::JailName;
 
 /// Entries of one page.
@@ -74,10 +74,6 @@ fn check(query: &HistoryQuery) -> Result<(), String> {
         }
         _ => Ok(()),
     }
-}
-
-fn is_id(text: &str) -> bool {
-    ID_DIGITS.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn is_caller(text: &str) -> bool {

@@ -2,16 +2,14 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use clawrden_api::ErrorCode;
 
-use super::answer::blocking;
+use super::answer::{Answer, blocking};
 use super::backend::Readiness;
 use super::reply::Failure;
 use super::state::Control;
 use crate::metrics::Format;
-
-type Answer = Result<Response, Failure>;
 
 /// `GET /readyz`: 200 when requests can be served, with a line for each thing that should be known; else 503.
 pub(super) async fn ready(State(control): State<Control>) -> Answer {

@@ -9,7 +9,12 @@ use serde::de::DeserializeOwned;
 use super::reply::Failure;
 
 /// Digits of a request's id, and of the shortest prefix that stands for one.
-pub(super) const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
+const ID_DIGITS: std::ops::RangeInclusive<usize> = 4..=32;
+
+/// Whether this is written as a request's id, or as a prefix that stands for one.
+pub(super) fn is_id(text: &str) -> bool {
+    ID_DIGITS.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
 
 /// Bytes of a path that are repeated in messages and records.
 const MAX_SHOWN: usize = 200;
